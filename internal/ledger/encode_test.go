@@ -1,0 +1,250 @@
+package ledger
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"errors"
+	"math"
+	"reflect"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+func drawChainID(t *rapid.T) string { return rapid.StringMatching(`[0-9]{16}`).Draw(t, "chain id") }
+
+func drawHeader(t *rapid.T) Header {
+	return Header{
+		NetworkID: drawHash(t), ChainID: drawChainID(t), Height: rapid.Uint64().Draw(t, "height"),
+		TimeMs: rapid.Int64Range(0, math.MaxInt64).Draw(t, "time"), Previous: drawHash(t), Count: rapid.Uint32().Draw(t, "count"),
+		TxRoot: drawHash(t), BatchesHash: drawHash(t), WritesHash: drawHash(t), SystemHeight: rapid.Uint64().Draw(t, "system height"),
+	}
+}
+
+func TestHeaderRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		h := drawHeader(t)
+		b := h.Encode()
+		if len(b) != HeaderLen {
+			t.Fatalf("%d bytes, want %d", len(b), HeaderLen)
+		}
+		got, err := ParseHeader(b)
+		if err != nil || got != h {
+			t.Fatalf("%+v became %+v, %v", h, got, err)
+		}
+		// Every bit counts: a changed header is refused or another header, and its hash is another.
+		bit := rapid.IntRange(0, HeaderLen*8-1).Draw(t, "bit")
+		changed := bytes.Clone(b)
+		changed[bit/8] ^= 1 << (bit % 8)
+		if other, err := ParseHeader(changed); err == nil && other == h || BlockHash(changed) == BlockHash(b) {
+			t.Fatalf("bit %d does not count", bit)
+		}
+	})
+}
+
+func TestHeaderRefused(t *testing.T) {
+	good := (&Header{ChainID: SystemChain, TimeMs: 1}).Encode()
+	for n := range 2 * HeaderLen {
+		if _, err := ParseHeader(make([]byte, n)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%d zero bytes: %v", n, err)
+		}
+	}
+	for name, change := range map[string]func(b []byte) []byte{
+		"cut":        func(b []byte) []byte { return b[:len(b)-1] },
+		"longer":     func(b []byte) []byte { return append(b, 0) },
+		"version 0":  func(b []byte) []byte { b[0] = 0; return b },
+		"version 2":  func(b []byte) []byte { b[0] = 2; return b },
+		"chain id":   func(b []byte) []byte { b[33] = 'x'; return b },
+		"time below": func(b []byte) []byte { b[57] = 0x80; return b },
+	} {
+		if _, err := ParseHeader(change(bytes.Clone(good))); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v, want ErrMalformed", name, err)
+		}
+	}
+}
+
+func FuzzParseHeader(f *testing.F) {
+	f.Add((&Header{ChainID: SystemChain}).Encode())
+	f.Add((&Header{ChainID: "1234567890123456", Height: math.MaxUint64, TimeMs: math.MaxInt64, Count: math.MaxUint32}).Encode())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		h, err := ParseHeader(b)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) {
+				t.Fatalf("%v is not ErrMalformed", err)
+			}
+			return
+		}
+		if !bytes.Equal(h.Encode(), b) {
+			t.Fatalf("%x is a second encoding of %+v", b, h)
+		}
+	})
+}
+
+func drawStatement(t *rapid.T) *Statement {
+	count := rapid.IntRange(1, MaxBatchTransactions).Draw(t, "count")
+	return &Statement{
+		NetworkID: drawHash(t), ChainID: drawChainID(t), Root: drawHash(t), Count: uint32(count),
+		Height: rapid.Uint64().Draw(t, "height"), SystemHeight: rapid.Uint64().Draw(t, "system height"),
+		ExpiryMs:     rapid.Int64Range(0, math.MaxInt64).Draw(t, "expiry"),
+		KeyID:        [8]byte(rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, "key id")),
+		Organisation: rapid.StringMatching(`[a-z0-9-]{1,32}`).Draw(t, "organisation"),
+		Accepted:     Bitmap(rapid.SliceOfN(rapid.Bool(), count, count).Draw(t, "accepted")),
+	}
+}
+
+func TestStatementRoundTrip(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := drawStatement(t)
+		b := s.Encode()
+		got, err := ParseStatement(b)
+		if err != nil || !reflect.DeepEqual(got, s) {
+			t.Fatalf("%+v became %+v, %v", s, got, err)
+		}
+		bit := rapid.IntRange(0, len(b)*8-1).Draw(t, "bit")
+		changed := bytes.Clone(b)
+		changed[bit/8] ^= 1 << (bit % 8)
+		if other, err := ParseStatement(changed); err == nil && reflect.DeepEqual(other, s) {
+			t.Fatalf("bit %d does not count", bit)
+		}
+	})
+}
+
+func TestBitmapSaysWhatWasAccepted(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		verdicts := rapid.SliceOfN(rapid.Bool(), 1, 70).Draw(t, "verdicts")
+		s := Statement{Count: uint32(len(verdicts)), Accepted: Bitmap(verdicts)}
+		if len(s.Accepted) != (len(verdicts)+7)/8 {
+			t.Fatalf("%d bytes for %d verdicts", len(s.Accepted), len(verdicts))
+		}
+		for i, want := range verdicts {
+			if s.Accepts(i) != want {
+				t.Fatalf("Accepts(%d) = %v", i, !want)
+			}
+		}
+		for _, i := range []int{-1, math.MinInt, len(verdicts), len(verdicts) + 8, math.MaxInt} {
+			if s.Accepts(i) {
+				t.Fatalf("Accepts(%d) of %d", i, len(verdicts))
+			}
+		}
+	})
+	if got := Bitmap([]bool{true, false, false, false, false, false, false, false, false, true}); !bytes.Equal(got, []byte{0x80, 0x40}) {
+		t.Errorf("Bitmap = %x, want 8040", got)
+	}
+}
+
+func goodStatement() *Statement {
+	return &Statement{ChainID: SystemChain, Count: 9, ExpiryMs: 1, Organisation: "org1", Accepted: []byte{0xff, 0x80}}
+}
+
+func TestStatementRefused(t *testing.T) {
+	good := goodStatement().Encode()
+	if _, err := ParseStatement(good); err != nil {
+		t.Fatal(err)
+	}
+	for n := range len(good) {
+		if _, err := ParseStatement(good[:n]); !errors.Is(err, ErrMalformed) {
+			t.Errorf("cut to %d bytes: %v", n, err)
+		}
+	}
+	if _, err := ParseStatement(append(bytes.Clone(good), 0)); !errors.Is(err, ErrMalformed) {
+		t.Errorf("one byte longer: %v", err)
+	}
+	for name, change := range map[string]func(s *Statement){
+		"no transactions": func(s *Statement) { s.Count, s.Accepted = 0, nil },
+		"too many": func(s *Statement) {
+			s.Count, s.Accepted = MaxBatchTransactions+1, make([]byte, MaxBatchTransactions/8+1)
+		},
+		"no organisation":     func(s *Statement) { s.Organisation = "" },
+		"long organisation":   func(s *Statement) { s.Organisation = string(make([]byte, MaxOrganisationID+1)) },
+		"chain id":            func(s *Statement) { s.ChainID = "000000000000000x" },
+		"expiry":              func(s *Statement) { s.ExpiryMs = -1 },
+		"spare bit":           func(s *Statement) { s.Accepted[1] |= 1 },
+		"short bitmap":        func(s *Statement) { s.Accepted = s.Accepted[:1] },
+		"long bitmap":         func(s *Statement) { s.Accepted = append(s.Accepted, 0) },
+		"count over bitmap":   func(s *Statement) { s.Count = 17 },
+		"huge count":          func(s *Statement) { s.Count = math.MaxUint32 },
+		"almost the whole 32": func(s *Statement) { s.Count = math.MaxUint32 - 6 },
+	} {
+		s := goodStatement()
+		change(s)
+		if _, err := ParseStatement(s.Encode()); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s: %v, want ErrMalformed", name, err)
+		}
+	}
+	for _, version := range []byte{0, 2, 255} {
+		b := bytes.Clone(good)
+		b[0] = version
+		if _, err := ParseStatement(b); !errors.Is(err, ErrMalformed) {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
+}
+
+func FuzzParseStatement(f *testing.F) {
+	f.Add(goodStatement().Encode())
+	full := &Statement{
+		ChainID: "1234567890123456", Count: MaxBatchTransactions, Organisation: "an-organisation-with-a-long-name",
+		Accepted: bytes.Repeat([]byte{0xaa}, MaxBatchTransactions/8),
+	}
+	f.Add(full.Encode())
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := ParseStatement(b)
+		if err != nil {
+			if !errors.Is(err, ErrMalformed) {
+				t.Fatalf("%v is not ErrMalformed", err)
+			}
+			return
+		}
+		if !bytes.Equal(s.Encode(), b) {
+			t.Fatalf("%x is a second encoding of %+v", b, s)
+		}
+		for i := range int(s.Count) {
+			s.Accepts(i) // must not reach beyond the bitmap
+		}
+	})
+}
+
+func TestEndorsementSignature(t *testing.T) {
+	public, key, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, _, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := goodStatement().Sign(key)
+	if err := VerifyEndorsement(public, e); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(e.GetStatement(), goodStatement().Encode()) {
+		t.Error("signed another statement")
+	}
+	refused := func(name string, key ed25519.PublicKey, e *ltlv1.Endorsement) {
+		t.Helper()
+		if err := VerifyEndorsement(key, e); !errors.Is(err, ErrSignature) {
+			t.Errorf("%s: %v, want ErrSignature", name, err)
+		}
+	}
+	refused("another key", other, e)
+	refused("no key", nil, e)
+	refused("short key", public[:31], e)
+	refused("nothing", public, nil)
+	refused("no signature", public, &ltlv1.Endorsement{Statement: e.GetStatement()})
+	for i := range len(e.GetSignature()) * 8 {
+		changed := bytes.Clone(e.GetSignature())
+		changed[i/8] ^= 1 << (i % 8)
+		refused("changed signature", public, &ltlv1.Endorsement{Statement: e.GetStatement(), Signature: changed})
+	}
+	for i := range len(e.GetStatement()) {
+		changed := bytes.Clone(e.GetStatement())
+		changed[i] ^= 1
+		refused("changed statement", public, &ltlv1.Endorsement{Statement: changed, Signature: e.GetSignature()})
+	}
+	bare := ed25519.Sign(key, e.GetStatement())
+	refused("signed without the domain", public, &ltlv1.Endorsement{Statement: e.GetStatement(), Signature: bare})
+}
