@@ -1,0 +1,226 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// ErrMalformed is returned, wrapped, for bytes that are no transaction.
+var ErrMalformed = errors.New("malformed transaction")
+
+// Decode reads a transaction strictly: ErrMalformed for unknown fields, bad UTF-8 or more than MaxTransaction bytes.
+// The result may refer to payload's bytes, which must not change any more.
+func Decode(payload []byte) (*ltlv1.Transaction, error) {
+	if len(payload) > MaxTransaction {
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrMalformed, len(payload), MaxTransaction)
+	}
+	if tx := decodeRecord(payload); tx != nil {
+		return tx, nil
+	}
+	return decodeAny(payload)
+}
+
+// decodeAny is Decode for every transaction, at the speed of the protobuf library.
+func decodeAny(payload []byte) (*ltlv1.Transaction, error) {
+	tx := &ltlv1.Transaction{}
+	if err := proto.Unmarshal(payload, tx); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if name, found := unknownField(tx.ProtoReflect()); found {
+		return nil, fmt.Errorf("%w: unknown field in %s", ErrMalformed, name)
+	}
+	return tx, nil
+}
+
+// unknownField finds a message, m or one inside it, that carries fields its definition lacks.
+func unknownField(m protoreflect.Message) (name protoreflect.FullName, found bool) {
+	if len(m.GetUnknown()) > 0 {
+		return m.Descriptor().FullName(), true
+	}
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		switch {
+		case f.Message() == nil:
+		case f.IsList():
+			for i := 0; i < v.List().Len() && !found; i++ {
+				name, found = unknownField(v.List().Get(i).Message())
+			}
+		default:
+			name, found = unknownField(v.Message())
+		}
+		return !found
+	})
+	return name, found
+}
+
+// Field numbers of transaction.proto that the fast decoder knows.
+const (
+	fieldVersion        = 1
+	fieldChainID        = 2
+	fieldAccountUID     = 3
+	fieldSubmitter      = 4
+	fieldNonce          = 5
+	fieldCreatedMs      = 6
+	fieldAccessKeyID    = 7
+	fieldSignatureNonce = 8
+	fieldSetData        = 20
+	fieldAttachData     = 21
+
+	fieldKey        = 1
+	fieldValue      = 2
+	fieldBusinessID = 3
+)
+
+type setDataTx struct {
+	tx     ltlv1.Transaction
+	action ltlv1.Transaction_SetData
+	data   ltlv1.SetData
+}
+
+type attachDataTx struct {
+	tx     ltlv1.Transaction
+	action ltlv1.Transaction_AttachData
+	data   ltlv1.AttachData
+}
+
+// decodeRecord is the fast way for what nearly all transactions are: SetData or AttachData with the fields in ascending
+// order, each at most once. It makes two allocations where the library makes a dozen. For anything else it returns nil
+// and the library decides; where it does not return nil, the library comes to the same (FuzzDecode).
+func decodeRecord(payload []byte) *ltlv1.Transaction {
+	text := string(payload) // one copy that all strings are cut from
+	r := reader{b: payload, s: text}
+	var tx *ltlv1.Transaction
+	var head [fieldSignatureNonce + 1]string
+	var version, created uint64
+	var nonce []byte
+	for r.next() {
+		switch r.field {
+		case fieldVersion:
+			version = r.varint()
+		case fieldCreatedMs:
+			created = r.varint()
+		case fieldNonce:
+			at, n := r.bytes()
+			nonce = payload[at : at+n : at+n]
+		case fieldChainID, fieldAccountUID, fieldSubmitter, fieldAccessKeyID, fieldSignatureNonce:
+			head[r.field] = r.text()
+		case fieldSetData:
+			x := &setDataTx{}
+			x.tx.Action, x.action.SetData = &x.action, &x.data
+			inner := r.message()
+			decodeFields(&inner, &r, &x.data.Key, &x.data.Value, nil)
+			tx = &x.tx
+		case fieldAttachData:
+			if tx != nil {
+				return nil // two actions: the last one counts, the library knows how
+			}
+			x := &attachDataTx{}
+			x.tx.Action, x.action.AttachData = &x.action, &x.data
+			inner := r.message()
+			decodeFields(&inner, &r, &x.data.Key, &x.data.Value, &x.data.BusinessId)
+			tx = &x.tx
+		default:
+			return nil
+		}
+	}
+	if r.bad || tx == nil || version > math.MaxUint32 {
+		return nil
+	}
+	tx.Version, tx.CreatedMs, tx.Nonce = uint32(version), int64(created), nonce
+	tx.ChainId, tx.AccountUid, tx.Submitter = head[fieldChainID], head[fieldAccountUID], head[fieldSubmitter]
+	tx.AccessKeyId, tx.SignatureNonce = head[fieldAccessKeyID], head[fieldSignatureNonce]
+	return tx
+}
+
+// decodeFields reads the strings of a SetData or AttachData; what it cannot read makes outer bad.
+func decodeFields(r, outer *reader, key, value, businessID *string) {
+	for r.next() {
+		switch {
+		case r.field == fieldKey:
+			*key = r.text()
+		case r.field == fieldValue:
+			*value = r.text()
+		case r.field == fieldBusinessID && businessID != nil:
+			*businessID = r.text()
+		default:
+			r.bad = true
+		}
+	}
+	outer.bad = outer.bad || r.bad
+}
+
+// reader walks over encoded fields with ascending numbers. b and s are the same bytes; at is the position in both.
+type reader struct {
+	b     []byte
+	s     string
+	at    int
+	field protowire.Number
+	typ   protowire.Type
+	bad   bool
+}
+
+// next moves to the next field; false at the end and when something is out of the ordinary.
+func (r *reader) next() bool {
+	if r.bad || r.at == len(r.b) {
+		return false
+	}
+	field, typ, n := protowire.ConsumeTag(r.b[r.at:])
+	if n < 0 || field <= r.field {
+		r.bad = true
+		return false
+	}
+	r.at += n
+	r.field, r.typ = field, typ
+	return true
+}
+
+func (r *reader) varint() uint64 {
+	if r.typ != protowire.VarintType {
+		r.bad = true
+		return 0
+	}
+	v, n := protowire.ConsumeVarint(r.b[r.at:])
+	if n < 0 {
+		r.bad = true
+		return 0
+	}
+	r.at += n
+	return v
+}
+
+// bytes moves over a length-delimited field and returns where its content is.
+func (r *reader) bytes() (at, n int) {
+	if r.typ != protowire.BytesType {
+		r.bad = true
+		return r.at, 0
+	}
+	size, used := protowire.ConsumeVarint(r.b[r.at:])
+	if used < 0 || size > uint64(len(r.b)-r.at-used) {
+		r.bad = true
+		return r.at, 0
+	}
+	at, n = r.at+used, int(size)
+	r.at = at + n
+	return at, n
+}
+
+func (r *reader) text() string {
+	at, n := r.bytes()
+	s := r.s[at : at+n]
+	if !utf8.ValidString(s) {
+		r.bad = true
+	}
+	return s
+}
+
+func (r *reader) message() reader {
+	at, n := r.bytes()
+	return reader{b: r.b[at : at+n], s: r.s[at : at+n]}
+}

@@ -1,0 +1,258 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// ErrInvariant is returned, wrapped, for an input that a correct caller cannot have. Nothing may be executed any more.
+var ErrInvariant = errors.New("broken invariant")
+
+// Execute computes one block. An error means a broken invariant or a failed View, never a bad transaction.
+//
+// A batch whose transactions are all known already is left out of the block. In any other batch a known transaction is
+// in the block as Duplicate, while Results tells its first result. A chain that does not exist gets no block; its
+// transactions are NotFound. What ends as Duplicate, Malformed, NotEndorsed or EndorsementExpired writes nothing, so the
+// same bytes may come again; everything else uses up its id and its nonce.
+func Execute(in Input, view View, verify Verify) (*Executed, error) {
+	count := 0
+	for _, b := range in.Batches {
+		if b.GetChainId() != in.ChainID {
+			return nil, fmt.Errorf("%w: a batch for chain %q in a block of chain %q", ErrInvariant, b.GetChainId(), in.ChainID)
+		}
+		count += len(b.GetTransactions())
+	}
+	if in.Height == 0 {
+		return nil, fmt.Errorf("%w: block 0 of chain %q is not made by execution", ErrInvariant, in.ChainID)
+	}
+	e := newExec(&in, view, count)
+	found, err := e.open()
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return &Executed{Results: refuseAll(&in, NotFound)}, nil
+	}
+	x := &block{exec: e, verify: verify, done: &Executed{Block: &ltlv1.Block{}}}
+	x.done.IDs = make([]ledger.Hash, 0, count)
+	x.done.Block.Results = make([]int32, 0, count)
+	x.outcomes = make([]ledger.Outcome, 0, count)
+	for _, b := range in.Batches {
+		if err := x.add(b); err != nil {
+			return nil, err
+		}
+	}
+	return x.finish(), nil
+}
+
+// open looks up the chain that is executed; false when it does not exist.
+func (e *exec) open() (bool, error) {
+	if e.in.ChainID != ledger.SystemChain {
+		var err error
+		e.chain, err = GetChain(e.view, e.in.ChainID)
+		return e.chain != nil, err
+	}
+	n, err := GetNetwork(e.view)
+	if err == nil && n == nil {
+		err = fmt.Errorf("%w: the system chain has no genesis", ErrInvariant)
+	}
+	return err == nil, err
+}
+
+// refuseAll answers every transaction of every batch with one code.
+func refuseAll(in *Input, code int32) [][]*ltlv1.Result {
+	all := make([][]*ltlv1.Result, len(in.Batches))
+	for i, b := range in.Batches {
+		for range b.GetTransactions() {
+			all[i] = append(all[i], &ltlv1.Result{Code: code, ChainId: in.ChainID})
+		}
+	}
+	return all
+}
+
+// block collects what becomes the block.
+type block struct {
+	*exec
+	verify   Verify
+	done     *Executed
+	outcomes []ledger.Outcome
+	hashes   []ledger.Hash // of the batches
+	fresh    []*ltlv1.Result
+}
+
+// add executes one batch.
+func (x *block) add(b *ltlv1.Batch) error {
+	payloads := b.GetTransactions()
+	start := len(x.done.IDs)
+	for _, p := range payloads {
+		x.done.IDs = append(x.done.IDs, ledger.TransactionID(p))
+	}
+	ids := x.done.IDs[start:]
+	results := make([]*ltlv1.Result, len(payloads))
+	allKnown := true
+	for i, p := range payloads {
+		known, err := x.known(p, ids[i])
+		if err != nil {
+			return err
+		}
+		results[i] = known
+		allKnown = allKnown && known != nil
+	}
+	x.done.Results = append(x.done.Results, results)
+	if allKnown {
+		x.done.IDs = x.done.IDs[:start]
+		return nil
+	}
+	root := ledger.BatchRoot(ids)
+	j, err := x.newJury(b, root, x.verify)
+	if err != nil {
+		return err
+	}
+	oversize := batchBytes(b) > MaxBatch
+	made := make([]ltlv1.Result, len(payloads))
+	for i, p := range payloads {
+		code, err := x.one(p, ids[i], i, j, oversize, &results[i], &made[i])
+		if err != nil {
+			return err
+		}
+		x.done.Block.Results = append(x.done.Block.Results, code)
+		x.outcomes = append(x.outcomes, ledger.Outcome{ID: ids[i], Code: code, BatchRoot: root})
+	}
+	x.done.Block.Batches = append(x.done.Block.Batches, b)
+	x.hashes = append(x.hashes, ledger.BatchHash(root, len(payloads), b.GetEndorsements()))
+	return nil
+}
+
+// one executes transaction i of a batch, fills in its result unless it is known already, and returns its code in the block.
+func (x *block) one(payload []byte, id ledger.Hash, i int, j *jury, oversize bool, result **ltlv1.Result, made *ltlv1.Result) (int32, error) {
+	if *result == nil {
+		if first, ok := x.txs[id]; ok { // earlier in this very batch
+			*result = first
+		}
+	}
+	if *result != nil {
+		return Duplicate, nil
+	}
+	index := uint32(len(x.done.Block.Results))
+	code, output, err := x.decide(payload, id, i, index, j, oversize)
+	if err != nil {
+		return 0, err
+	}
+	made.Code, made.ChainId, made.BlockHeight, made.TransactionIndex, made.Output = code, x.in.ChainID, x.in.Height, index, output
+	*result = made
+	x.fresh = append(x.fresh, made)
+	if usesUp(code) {
+		x.txs[id] = made
+	}
+	return code, nil
+}
+
+// usesUp reports whether a transaction that ended with the code is known from then on.
+func usesUp(code int32) bool {
+	switch code {
+	case Duplicate, Malformed, NotEndorsed, EndorsementExpired:
+		return false
+	}
+	return true
+}
+
+// decide judges form and endorsements, then runs the rules.
+func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, j *jury, oversize bool) (code int32, output string, err error) {
+	tx, form := x.decode(payload)
+	if tx == nil || oversize {
+		return Malformed, "", nil
+	}
+	organisation, err := x.submitterOrganisation(tx)
+	if err != nil {
+		return 0, "", err
+	}
+	if code := j.judge(i, organisation); code != OK {
+		return code, "", nil
+	}
+	return x.run(tx, form, id, index)
+}
+
+// decode returns nil for bytes that are no transaction for this chain, and else also what its envelope is worth.
+func (e *exec) decode(payload []byte) (tx *ltlv1.Transaction, form int32) {
+	tx, err := Decode(payload)
+	if err != nil || tx.GetChainId() != e.in.ChainID {
+		return nil, Malformed
+	}
+	if form = checkEnvelope(tx); form == Malformed {
+		return nil, form
+	}
+	return tx, form
+}
+
+func batchBytes(b *ltlv1.Batch) (n int) {
+	for _, p := range b.GetTransactions() {
+		n += len(p)
+	}
+	return n
+}
+
+// known returns the first result of a transaction that was executed before; nil when it was not.
+func (e *exec) known(payload []byte, id ledger.Hash) (*ltlv1.Result, error) {
+	if first, ok := e.txs[id]; ok {
+		return first, nil
+	}
+	l, found, err := e.find(appendTransactionKey(e.key[:0], id))
+	if !found || err != nil {
+		return nil, err
+	}
+	r := &ltlv1.Result{Code: l.Code(), ChainId: e.in.ChainID, BlockHeight: l.Height, TransactionIndex: l.Index}
+	if r.Code == OK {
+		r.Output, err = e.outputOf(payload, id)
+	}
+	return r, err
+}
+
+// outputOf returns what a transaction that succeeded created.
+func (e *exec) outputOf(payload []byte, id ledger.Hash) (string, error) {
+	tx, err := Decode(payload)
+	if err != nil {
+		return "", fmt.Errorf("%w: transaction %x succeeded, but does not decode: %w", ErrInvariant, id, err)
+	}
+	switch a := tx.GetAction().(type) {
+	case *ltlv1.Transaction_SetData:
+		return "", nil
+	case *ltlv1.Transaction_AttachData:
+		return BusinessID(id, a.AttachData), nil
+	}
+	b, err := e.view.Get(e.in.ChainID, []byte(outputKey(id)))
+	return string(b), err
+}
+
+// finish computes the header.
+func (x *block) finish() *Executed {
+	done := x.done
+	if len(done.Block.Batches) == 0 {
+		done.Block = nil
+		return done
+	}
+	x.flush()
+	done.Writes, done.NewChains = x.writes, x.newChains
+	done.seal(x.in, x.timeMs, x.outcomes, x.hashes)
+	for _, r := range x.fresh {
+		r.TimeMs, r.BlockHash = done.Header.TimeMs, done.Hash[:]
+	}
+	return done
+}
+
+// seal fills in header and hash of a block whose batches and writes are complete.
+func (done *Executed) seal(in *Input, timeMs int64, outcomes []ledger.Outcome, batches []ledger.Hash) {
+	system := in.SystemHeight
+	if in.ChainID == ledger.SystemChain {
+		system = in.Height
+	}
+	done.Header = ledger.Header{
+		NetworkID: in.NetworkID, ChainID: in.ChainID, Height: in.Height, TimeMs: timeMs, Previous: in.Previous,
+		Count: uint32(len(outcomes)), TxRoot: ledger.TransactionsRoot(outcomes), BatchesHash: ledger.BatchesHash(batches),
+		WritesHash: ledger.WritesHash(done.Writes), SystemHeight: system,
+	}
+	done.Block.Header = done.Header.Encode()
+	done.Hash = ledger.BlockHash(done.Block.Header)
+}

@@ -1,0 +1,170 @@
+package rules
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// identity is a submitter, "organisation/role/name", taken apart.
+type identity struct{ organisation, role, name string }
+
+// Roles in a submitter's identity.
+const (
+	roleNode     = "node"
+	roleEndorser = "endorser"
+	roleFacade   = "facade"
+	roleClient   = "client"
+	roleOperator = "operator"
+)
+
+// parseIdentity takes a submitter apart. A name has no "/" and no control characters.
+func parseIdentity(s string) (identity, bool) {
+	organisation, rest, ok1 := strings.Cut(s, "/")
+	role, name, ok2 := strings.Cut(rest, "/")
+	if !ok1 || !ok2 || !validID(organisation, MaxOrganisationID) || name == "" || len(name) > MaxIdentityPart {
+		return identity{}, false
+	}
+	for i := range len(name) {
+		if name[i] == '/' || name[i] <= ' ' || name[i] == 0x7f {
+			return identity{}, false
+		}
+	}
+	switch role {
+	case roleNode, roleEndorser, roleFacade, roleClient, roleOperator:
+		return identity{organisation, role, name}, true
+	}
+	return identity{}, false
+}
+
+// validID reports whether s is 1 to limit characters of a-z, 0-9 and "-".
+func validID(s string, limit int) bool {
+	if s == "" || len(s) > limit {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// validUID reports whether s is MinUID to MaxUID digits.
+func validUID(s string) bool {
+	return len(s) >= MinUID && len(s) <= MaxUID && allDigits(s)
+}
+
+func allDigits(s string) bool {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// validName is the rule of names: 2 to 30 Chinese characters, English letters, digits, "_", "-", ".", "(" and ")".
+func validName(s string) bool {
+	n := 0
+	for _, r := range s {
+		if !nameRune(r) {
+			return false
+		}
+		n++
+	}
+	return n >= MinName && n <= MaxName
+}
+
+func nameRune(r rune) bool {
+	switch {
+	case 'a' <= r && r <= 'z', 'A' <= r && r <= 'Z', '0' <= r && r <= '9':
+		return true
+	case r == '_', r == '-', r == '.', r == '(', r == ')':
+		return true
+	}
+	return ideograph(r)
+}
+
+// ideograph reports whether r is a CJK ideograph. The ranges stand here, and not those of package unicode, because the
+// latter grow with the Go release while all nodes must agree for ever.
+func ideograph(r rune) bool {
+	switch {
+	case 0x4e00 <= r && r <= 0x9fff, 0x3400 <= r && r <= 0x4dbf, r == 0x3007:
+		return true
+	case 0xf900 <= r && r <= 0xfaff, 0x20000 <= r && r <= 0x3ffff:
+		return true
+	}
+	return false
+}
+
+// validOrganisationName: 1 to MaxOrganisationName characters without controls, and without the comma that joins names.
+func validOrganisationName(s string) bool {
+	n := utf8.RuneCountInString(s)
+	return n >= 1 && n <= MaxOrganisationName && !strings.ContainsFunc(s, func(r rune) bool {
+		return r == ',' || r < ' ' || (0x7f <= r && r < 0xa0) || r == utf8.RuneError
+	})
+}
+
+func validRemark(s string) bool { return utf8.RuneCountInString(s) <= MaxRemark }
+
+// validPhone: 1 to MaxPhone digits and "-".
+func validPhone(s string) bool {
+	if s == "" || len(s) > MaxPhone {
+		return false
+	}
+	for i := range len(s) {
+		if (s[i] < '0' || s[i] > '9') && s[i] != '-' {
+			return false
+		}
+	}
+	return true
+}
+
+// validAddress is a loose host:port: whoever dials it finds out the rest.
+func validAddress(s string) bool {
+	colon := strings.LastIndexByte(s, ':')
+	if len(s) > MaxAddress || colon < 1 {
+		return false
+	}
+	port := s[colon+1:]
+	if port == "" || len(port) > 5 || !allDigits(port) {
+		return false
+	}
+	for i := range colon {
+		if s[i] <= ' ' || s[i] >= 0x7f || s[i] == '/' {
+			return false
+		}
+	}
+	return true
+}
+
+// validNetworkName: letters, digits, "-" and "."; it is part of the origin of checkpoints.
+func validNetworkName(s string) bool {
+	return s != "" && len(s) <= MaxNetworkName && allIDRunes(s)
+}
+
+// validBusinessID: BusinessIDLen hexadecimal characters of either case.
+func validBusinessID(s string) bool {
+	if len(s) != BusinessIDLen {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i] | 0x20
+		if (c < 'a' || c > 'f') && (s[i] < '0' || s[i] > '9') {
+			return false
+		}
+	}
+	return true
+}
+
+// allIDRunes: letters, digits, "-" and ".".
+func allIDRunes(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,82 @@
+package rules
+
+import (
+	"fmt"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// GenesisBlock makes block 0 of the system chain from the payload of a genesis transaction. It returns ErrMalformed,
+// wrapped, for a payload that is none or that names a network which cannot work.
+func GenesisBlock(payload []byte) (*Executed, error) {
+	tx, err := Decode(payload)
+	if err != nil {
+		return nil, err
+	}
+	g := tx.GetGenesis()
+	if g == nil || tx.GetChainId() != ledger.SystemChain || tx.GetAccountUid() != "" {
+		return nil, fmt.Errorf("%w: not a genesis transaction of the system chain", ErrMalformed)
+	}
+	if code := Check(tx); code != OK {
+		return nil, fmt.Errorf("%w: genesis: %s", ErrMalformed, genesisFault(code))
+	}
+	in := &Input{NetworkID: ledger.NetworkID(payload), ChainID: ledger.SystemChain, TimeMs: g.GetCreatedMs()}
+	e := newExec(in, nowhere{}, 1)
+	id := ledger.TransactionID(payload)
+	e.writeLocator(TransactionKey(id), Locator{Extra: uint32(OK)})
+	n := &Network{Name: g.GetNetwork(), CreatedMs: g.GetCreatedMs(), Policy: canonicalPolicy(g.GetPolicy())}
+	for _, o := range g.GetOrganisations() {
+		n.Organisations = append(n.Organisations, o.GetId())
+		e.putOrganisation(o)
+	}
+	for _, nd := range g.GetNodes() {
+		n.Nodes = append(n.Nodes, nd.GetId())
+		s := Node{ID: nd.GetId(), Organisation: nd.GetOrganisation(), Address: nd.GetAddress(), Key: nd.GetKey()}
+		e.put(prefixNode+s.ID, s.encode())
+	}
+	e.put(keyNetwork, n.encode())
+
+	ids := []ledger.Hash{id}
+	root := ledger.BatchRoot(ids)
+	batch := &ltlv1.Batch{ChainId: ledger.SystemChain, Transactions: [][]byte{payload}}
+	done := &Executed{
+		Block: &ltlv1.Block{Batches: []*ltlv1.Batch{batch}, Results: []int32{OK}}, IDs: ids, Writes: e.writes,
+	}
+	done.seal(in, g.GetCreatedMs(), []ledger.Outcome{{ID: id, Code: OK, BatchRoot: root}}, []ledger.Hash{ledger.BatchHash(root, 1, nil)})
+	done.Results = [][]*ltlv1.Result{{{Code: OK, ChainId: ledger.SystemChain, TimeMs: done.Header.TimeMs, BlockHash: done.Hash[:]}}}
+	return done, nil
+}
+
+func genesisFault(code int32) string {
+	switch code {
+	case Conflict:
+		return "an id or a key stands twice"
+	case NotFound:
+		return "a node belongs to an organisation that is not named"
+	case Malformed:
+		return "the transaction's version is not 1"
+	}
+	return "a name, id, key, address, certificate or the policy has the wrong form"
+}
+
+// canonicalPolicy is the canonical text of a policy that was checked.
+func canonicalPolicy(text string) string {
+	p, err := ParsePolicy(text)
+	if err != nil {
+		return text
+	}
+	return p.String()
+}
+
+// nowhere is the state below block 0.
+type nowhere struct{}
+
+func (nowhere) Get(string, []byte) ([]byte, error) { return nil, nil }
+
+// ChainBlock0 makes block 0 of a new business chain; it holds no transaction and no write.
+func ChainBlock0(networkID ledger.Hash, chainID string, timeMs int64, systemHeight uint64) *Executed {
+	done := &Executed{Block: &ltlv1.Block{}}
+	done.seal(&Input{NetworkID: networkID, ChainID: chainID, SystemHeight: systemHeight}, timeMs, nil, nil)
+	return done
+}

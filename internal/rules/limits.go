@@ -1,0 +1,78 @@
+package rules
+
+import "ltl/internal/ledger"
+
+// Bounds on what travels.
+const (
+	// MaxTransaction is the longest transaction payload in bytes.
+	MaxTransaction = 64 << 10
+	// MaxBatchTransactions is the largest number of transactions in a batch.
+	MaxBatchTransactions = ledger.MaxBatchTransactions
+	// MaxBatch is the largest sum of the payloads of a batch in bytes.
+	MaxBatch = 1 << 20
+	// MaxEntry is the largest Raft entry in bytes.
+	MaxEntry = 4 << 20
+	// MaxEndorsements is the largest number of endorsements on a batch that are looked at.
+	MaxEndorsements = 64
+	// MaxOrganisations is the largest number of organisations in a network.
+	MaxOrganisations = MaxEndorsements
+	// MaxNodes is the largest number of nodes in a genesis.
+	MaxNodes = 64
+)
+
+// Bounds on fields, from the LTL manual where it speaks of them.
+const (
+	// MaxValue is the longest value of a proof record, in bytes of UTF-8.
+	MaxValue = 256
+	// MaxKeyID is the longest last part of a Key, in characters.
+	MaxKeyID = 64
+	// ChainCodeLen is the length of a chain code.
+	ChainCodeLen = 16
+	// TypeCodeLen is the length of a data type code.
+	TypeCodeLen = 4
+	// BusinessIDLen is the length of a BusinessId that the caller chose.
+	BusinessIDLen = 64
+	// MinName and MaxName bound names, in characters.
+	MinName = 2
+	MaxName = 30
+	// MaxRemark bounds remarks, in characters.
+	MaxRemark = 100
+	// MaxPhone bounds phone numbers, in characters.
+	MaxPhone = 20
+	// MinUID and MaxUID bound the digits of an account's uid.
+	MinUID = 16
+	MaxUID = 18
+	// NonceLen is the length of a transaction's nonce in bytes.
+	NonceLen = 16
+	// MaxAccessKeyID and MaxSignatureNonce bound the names of a signed request, in bytes.
+	MaxAccessKeyID    = 128
+	MaxSignatureNonce = 256
+	// MaxIdentityPart bounds each part of a submitter's identity, in bytes.
+	MaxIdentityPart = 64
+	// MaxOrganisationID and MaxNodeID bound the ids of organisations and nodes, in bytes.
+	MaxOrganisationID = ledger.MaxOrganisationID
+	MaxNodeID         = 32
+	// MaxOrganisationName bounds an organisation's name, in characters.
+	MaxOrganisationName = 60
+	// MaxNetworkName bounds a network's name, in bytes.
+	MaxNetworkName = 64
+	// MaxCertificate bounds the DER of a certificate authority, in bytes.
+	MaxCertificate = 8 << 10
+	// MaxAddress bounds a host:port, in bytes.
+	MaxAddress = 255
+	// MaxRegion bounds a chain's region, in bytes.
+	MaxRegion = 32
+	// MaxPolicy bounds the text of an endorsement policy, in bytes.
+	MaxPolicy = 4096
+)
+
+// Defaults of a chain whose creator left the field zero.
+const (
+	DefaultCapacityBytes = 800_000_000_000
+	DefaultCount         = 10_000_000
+	DefaultMembers       = 100
+	DefaultPhaseGroups   = 200
+	DefaultPhases        = 5
+	DefaultYears         = 10
+	DefaultRegion        = "cn-shanghai"
+)

@@ -1,0 +1,259 @@
+package rules
+
+import (
+	"strings"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// exec is one execution: the state below it, what it has changed, and what it has looked up.
+type exec struct {
+	in     *Input
+	view   View
+	timeMs int64
+	// expected is the number of transactions to come; maps are made for it.
+	expected int
+	// chain is nil on the system chain.
+	chain *Chain
+
+	// slab is what keys and values of writes are cut from; key is scratch for lookups.
+	slab   []byte
+	key    []byte
+	writes []ledger.Write
+
+	// What this block wrote. The indexed classes are found by the strings of the transactions themselves, all else by key.
+	txs      map[ledger.Hash]*ltlv1.Result
+	nonces   map[[2]string]struct{}
+	newest   map[string]newest
+	business map[[2]string]struct{}
+	plain    map[string]int
+
+	// What this block looked up.
+	actors    map[string]*actor
+	lastActor *actor
+	lastText  string
+	last      identity
+	total     *meter
+	meters    []*meter
+
+	newChains []string
+}
+
+// newest is the newest record of a Key and where in writes it stands.
+type newest struct {
+	locator Locator
+	at      int
+}
+
+// actor is an account with its entry on the chain.
+type actor struct {
+	uid     string
+	account *Account // nil: no such account
+	member  *Member  // nil: not on the chain
+	usage   *meter
+}
+
+// meter is a usage that this block may change; it is encoded once, at the end.
+type meter struct {
+	key   string
+	at    int // position in writes, -1 before the first change
+	usage Usage
+}
+
+const slabLen = 64 << 10
+
+func newExec(in *Input, view View, transactions int) *exec {
+	return &exec{
+		in: in, view: view, timeMs: in.time(), expected: transactions,
+		writes:   make([]ledger.Write, 0, 4*transactions),
+		txs:      make(map[ledger.Hash]*ltlv1.Result, transactions),
+		nonces:   map[[2]string]struct{}{},
+		newest:   make(map[string]newest, transactions),
+		business: map[[2]string]struct{}{},
+		plain:    map[string]int{},
+		actors:   map[string]*actor{},
+	}
+}
+
+// room returns an empty slice with room for n bytes that nobody else writes to.
+func (e *exec) room(n int) []byte {
+	if cap(e.slab)-len(e.slab) < n {
+		e.slab = make([]byte, 0, max(slabLen, n))
+	}
+	at := len(e.slab)
+	e.slab = e.slab[:at+n]
+	return e.slab[at : at : at+n]
+}
+
+// write adds a write that no earlier one has the key of, and returns its position.
+func (e *exec) write(key, value []byte) int {
+	e.writes = append(e.writes, ledger.Write{Key: key, Value: value})
+	return len(e.writes) - 1
+}
+
+// writeLocator is write for an indexed class.
+func (e *exec) writeLocator(key []byte, l Locator) int {
+	return e.write(key, l.Append(e.room(LocatorLen)))
+}
+
+// setLocator changes the value of a write of this block.
+func (e *exec) setLocator(at int, l Locator) { l.Append(e.writes[at].Value[:0]) }
+
+// get reads ordinary state of this chain as this block has left it.
+func (e *exec) get(key string) ([]byte, error) {
+	if at, ok := e.plain[key]; ok {
+		return e.writes[at].Value, nil
+	}
+	return e.view.Get(e.in.ChainID, []byte(key))
+}
+
+// put writes ordinary state of this chain.
+func (e *exec) put(key string, value []byte) {
+	if at, ok := e.plain[key]; ok {
+		e.writes[at].Value = value
+		return
+	}
+	e.plain[key] = e.write([]byte(key), value)
+}
+
+func (e *exec) exists(key string) (bool, error) {
+	b, err := e.get(key)
+	return b != nil, err
+}
+
+// Get makes exec a View, for the typed readers: this chain as the block has left it, other chains as they are.
+func (e *exec) Get(chainID string, key []byte) ([]byte, error) {
+	if chainID == e.in.ChainID {
+		return e.get(string(key))
+	}
+	return e.view.Get(chainID, key)
+}
+
+// find looks up an indexed key below this block. The key is scratch and may be overwritten afterwards.
+func (e *exec) find(key []byte) (Locator, bool, error) {
+	e.key = key
+	return locate(e.view, e.in.ChainID, key)
+}
+
+// nonceUsed reports whether a signed request was seen before.
+func (e *exec) nonceUsed(accessKeyID, signatureNonce string) (bool, error) {
+	if _, ok := e.nonces[[2]string{accessKeyID, signatureNonce}]; ok {
+		return true, nil
+	}
+	_, found, err := e.find(appendNonceKey(e.key[:0], accessKeyID, signatureNonce))
+	return found, err
+}
+
+func (e *exec) useNonce(accessKeyID, signatureNonce string, l Locator) {
+	if e.nonces == nil {
+		e.nonces = make(map[[2]string]struct{}, e.expected)
+	}
+	e.nonces[[2]string{accessKeyID, signatureNonce}] = struct{}{}
+	e.writeLocator(appendNonceKey(e.room(2+len(accessKeyID)+len(signatureNonce)), accessKeyID, signatureNonce), l)
+}
+
+// newestOf returns the newest record of a Key; at is -1 when it lies below this block.
+func (e *exec) newestOf(key string) (n newest, found bool, err error) {
+	if n, ok := e.newest[key]; ok {
+		return n, true, nil
+	}
+	l, found, err := e.find(appendNewestKey(e.key[:0], key))
+	return newest{l, -1}, found, err
+}
+
+// setNewest writes the newest record of a Key; at is what newestOf returned, -1 when there was none.
+func (e *exec) setNewest(key string, l Locator, at int) {
+	if at < 0 {
+		at = e.writeLocator(appendNewestKey(e.room(1+len(key)), key), l)
+	} else {
+		e.setLocator(at, l)
+	}
+	e.newest[key] = newest{l, at}
+}
+
+func (e *exec) businessUsed(key, id string) (bool, error) {
+	if _, ok := e.business[[2]string{key, strings.ToLower(id)}]; ok {
+		return true, nil
+	}
+	_, found, err := e.find(appendBusinessKey(e.key[:0], key, id))
+	return found, err
+}
+
+func (e *exec) useBusiness(key, id string, l Locator) {
+	if e.business == nil {
+		e.business = make(map[[2]string]struct{}, e.expected)
+	}
+	e.business[[2]string{key, strings.ToLower(id)}] = struct{}{}
+	e.writeLocator(appendBusinessKey(e.room(2+len(key)+len(id)), key, id), l)
+}
+
+// meterOf opens the usage of an account on this chain; the chain's own with an empty uid.
+func (e *exec) meterOf(uid string) (*meter, error) {
+	u, err := GetUsage(e.view, e.in.ChainID, uid)
+	if err != nil {
+		return nil, err
+	}
+	m := &meter{key: prefixUsage + uid, at: -1, usage: u}
+	e.meters = append(e.meters, m)
+	return m, nil
+}
+
+// charge adds to a usage; its value is filled in by flush.
+func (e *exec) charge(m *meter, count, bytes, members uint64) {
+	if m.at < 0 {
+		m.at = e.write([]byte(m.key), nil)
+	}
+	m.usage.Count += count
+	m.usage.Bytes += bytes
+	m.usage.Members += members
+}
+
+// flush gives the usages their final values.
+func (e *exec) flush() {
+	for _, m := range e.meters {
+		if m.at >= 0 {
+			e.writes[m.at].Value = m.usage.append(make([]byte, 0, usageLen))
+		}
+	}
+}
+
+// actor looks an account and its entry on this business chain up, once a block.
+func (e *exec) actor(uid string) (*actor, error) {
+	if e.lastActor != nil && e.lastActor.uid == uid {
+		return e.lastActor, nil
+	}
+	a, ok := e.actors[uid]
+	if !ok {
+		a = &actor{uid: uid}
+		if err := e.loadActor(a); err != nil {
+			return nil, err
+		}
+		e.actors[uid] = a
+	}
+	e.lastActor = a
+	return a, nil
+}
+
+func (e *exec) loadActor(a *actor) (err error) {
+	if !validUID(a.uid) {
+		return nil
+	}
+	if a.account, err = GetAccount(e.view, a.uid); err != nil || a.account == nil {
+		return err
+	}
+	if a.member, err = GetMember(e, e.chain, a.uid); err != nil {
+		return err
+	}
+	a.usage, err = e.meterOf(a.uid)
+	return err
+}
+
+// identity takes a submitter apart; batches mostly come from one.
+func (e *exec) identity(text string) identity {
+	if e.lastText != text || text == "" {
+		id, _ := parseIdentity(text) // the envelope was checked; what is none has no organisation and no role
+		e.last, e.lastText = id, text
+	}
+	return e.last
+}

@@ -1,0 +1,64 @@
+// Package rules is the ledger's state machine: what a transaction must look like, who may send it, and what it changes.
+//
+// Everything here is pure: no clock, no randomness, no I/O, no goroutine, no dependence on map order. Nodes and endorsers
+// run the same code over the same bytes and must come to the same bytes. All functions may be called concurrently, as
+// long as the View they are given may be.
+package rules
+
+import (
+	"crypto/ed25519"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// View reads committed state. Absent is nil, nil. An error (I/O, corruption) stops execution: it is never treated as
+// absent. The bytes returned are not changed and are not kept beyond the call they were read in.
+type View interface {
+	Get(chainID string, key []byte) ([]byte, error)
+}
+
+// Reader adds ordered iteration over the keys with a prefix; only lower-case classes can be iterated.
+type Reader interface {
+	View
+	Scan(chainID string, prefix []byte, fn func(key, value []byte) error) error
+}
+
+// Verify checks one endorsement's signature: ledger.VerifyEndorsement, or a cache before it.
+type Verify func(key ed25519.PublicKey, e *ltlv1.Endorsement) error
+
+// Input is what one block of one chain is computed from.
+type Input struct {
+	NetworkID ledger.Hash
+	ChainID   string
+	// Height is that of the block to be made; Previous is the hash of the block below.
+	Height   uint64
+	Previous ledger.Hash
+	// PreviousTimeMs is the time of the block below.
+	PreviousTimeMs int64
+	// TimeMs is the leader's time; the block's time is the later of the two.
+	TimeMs int64
+	// SystemHeight is the height of the system chain in force; for the system chain itself it is Height.
+	SystemHeight uint64
+	Batches      []*ltlv1.Batch
+}
+
+// time is the block's time: it never goes backwards.
+func (in *Input) time() int64 { return max(in.TimeMs, in.PreviousTimeMs) }
+
+// Executed is what execution made of an Input.
+type Executed struct {
+	// Block is nil when nothing is to be stored: every batch was wholly known already, or the chain does not exist.
+	Block  *ltlv1.Block
+	Header ledger.Header
+	Hash   ledger.Hash
+	// Results stands per input batch and transaction. A known transaction has its first result: code, height, index and
+	// output; its block hash and time are left to the store unless that block is this one.
+	Results [][]*ltlv1.Result
+	// IDs are those of Block's transactions, in order.
+	IDs []ledger.Hash
+	// Writes holds each key once, in order of first write, with its final value.
+	Writes []ledger.Write
+	// NewChains are the chains that this system block created.
+	NewChains []string
+}

@@ -1,0 +1,96 @@
+package rules
+
+import (
+	"errors"
+
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// ErrState is returned, wrapped, for state bytes that do not follow their layout: corruption, never absence.
+var ErrState = errors.New("malformed state")
+
+// Roles of an account on a chain.
+const (
+	RoleAdmin  = "ADMIN"
+	RoleMember = "MEMBER"
+)
+
+// Status of a member.
+const (
+	StatusUnlock = "UNLOCK"
+	StatusLock   = "LOCK"
+)
+
+// Network is the genesis data, with the ids of all organisations and nodes in the order in which they joined.
+type Network struct {
+	Name          string
+	CreatedMs     int64
+	Policy        string
+	Organisations []string
+	Nodes         []string
+}
+
+// Organisation is a party of the consortium.
+type Organisation struct {
+	ID, Name        string
+	CACertificate   []byte
+	EndorserKey     []byte
+	EndorserAddress string
+}
+
+// Node is a consensus node.
+type Node struct {
+	ID, Organisation, Address string
+	Key                       []byte
+}
+
+// Account is an account without its secrets.
+type Account struct {
+	UID, Name    string
+	Type         ltlv1.AccountType
+	Organisation string
+	// CreatedHeight and CreatedIndex tell the transaction on the system chain that made it.
+	CreatedHeight uint64
+	CreatedIndex  uint32
+}
+
+// Chain is a business chain.
+type Chain struct {
+	ID, Code, Name, Remark  string
+	Service                 ltlv1.ChainService
+	Edition                 ltlv1.Edition
+	Region                  string
+	EffectiveMs, ExpiredMs  int64
+	CapacityQuota           uint64
+	CountQuota, MemberQuota uint64
+	PhaseGroupQuota         uint64
+	PhaseQuota              uint64
+	Policy                  string
+	// Organisations endorse on this chain; they are named in this order.
+	Organisations []string
+	// The administrator's own entry on the chain.
+	AdministratorUID, AdministratorTypeCode, AdministratorMemberID string
+	CreatedMs                                                      int64
+	CreatedHeight                                                  uint64
+	CreatedIndex                                                   uint32
+}
+
+// Member is an account's entry on a chain.
+type Member struct {
+	UID, ID, Name, Contact, Phone, Remark string
+	// Role is RoleAdmin or RoleMember, Status is StatusUnlock or StatusLock.
+	Role, TypeCode, Status string
+	CreatedMs              int64
+	CreatedHeight          uint64
+	CreatedIndex           uint32
+}
+
+// Usage is what a chain, or an account on a chain, has used.
+type Usage struct {
+	Count, Bytes uint64
+	// Members counts the members of a chain without its administrator; it is 0 in the usage of an account.
+	Members uint64
+}
+
+// Expired reports whether the chain's term is over at a block time: it is read only then.
+func (c *Chain) Expired(timeMs int64) bool { return timeMs >= c.ExpiredMs }

@@ -1,0 +1,307 @@
+package rules
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// memory is a View and Reader in a map.
+type memory map[string]map[string][]byte
+
+func (m memory) Get(chainID string, key []byte) ([]byte, error) { return m[chainID][string(key)], nil }
+
+func (m memory) Scan(chainID string, prefix []byte, fn func(key, value []byte) error) error {
+	var keys []string
+	for k := range m[chainID] {
+		if strings.HasPrefix(k, string(prefix)) {
+			keys = append(keys, k)
+		}
+	}
+	slices.Sort(keys)
+	for _, k := range keys {
+		if err := fn([]byte(k), m[chainID][k]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m memory) store(chainID string, writes []ledger.Write) {
+	if m[chainID] == nil {
+		m[chainID] = map[string][]byte{}
+	}
+	for _, w := range writes {
+		m[chainID][string(w.Key)] = bytes.Clone(w.Value)
+	}
+}
+
+const (
+	startMs  = 1_700_000_000_000
+	rootUID  = "1000000000000001" // ROOT of o1, administrator of the proof chain
+	m1UID    = "1000000000000011" // RAM of o1, member
+	m2UID    = "100000000000000012"
+	freeUID  = "1000000000000013" // RAM of o2, on no chain
+	ghostUID = "9999999999999999"
+	business = "00112233445566778899AABBCCDDEEFF00112233445566778899aabbccddeeff"
+)
+
+// world is a network of three organisations in memory, driven without endorsers or nodes.
+type world struct {
+	t     testing.TB
+	state memory
+	keys  map[string]ed25519.PrivateKey
+	id    ledger.Hash
+	tips  map[string]tip
+	now   int64
+	nonce uint64
+	chain *Chain // a proof chain of o1, o2, o3
+}
+
+type tip struct {
+	height uint64
+	hash   ledger.Hash
+	timeMs int64
+}
+
+func orgKey(org string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("key of " + org))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+func organisation(id string) *ltlv1.Organisation {
+	return &ltlv1.Organisation{
+		Id: id, Name: "公司 " + id, CaCertificate: []byte("ca of " + id), EndorserKey: orgKey(id).Public().(ed25519.PublicKey),
+		EndorserAddress: "127.0.0.1:1000",
+	}
+}
+
+func genesisPayload(t testing.TB) []byte {
+	g := &ltlv1.Genesis{Network: "test.net", CreatedMs: startMs, Policy: "submitter & majority"}
+	for i, o := range []string{"o1", "o2", "o3"} {
+		g.Organisations = append(g.Organisations, organisation(o))
+		key := orgKey(fmt.Sprint("n", i)).Public().(ed25519.PublicKey)
+		g.Nodes = append(g.Nodes, &ltlv1.Node{Id: fmt.Sprint("n", i+1), Organisation: o, Address: "127.0.0.1:2000", Key: key})
+	}
+	return marshal(t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_Genesis{Genesis: g}})
+}
+
+func marshal(t testing.TB, tx *ltlv1.Transaction) []byte {
+	t.Helper()
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// bare is a world with nothing but its genesis block.
+func bare(t testing.TB) *world {
+	t.Helper()
+	payload := genesisPayload(t)
+	g, err := GenesisBlock(payload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{t: t, state: memory{}, keys: map[string]ed25519.PrivateKey{}, id: g.Header.NetworkID, tips: map[string]tip{}, now: startMs}
+	for _, o := range []string{"o1", "o2", "o3"} {
+		w.keys[o] = orgKey(o)
+	}
+	w.commit(ledger.SystemChain, g)
+	return w
+}
+
+// newWorld has accounts, a proof chain and its member m1 and m2.
+func newWorld(t testing.TB) *world {
+	t.Helper()
+	w := bare(t)
+	w.must(w.operator(account(rootUID, "o1", ltlv1.AccountType_ACCOUNT_TYPE_ROOT)),
+		w.operator(account(m1UID, "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM)),
+		w.operator(account(m2UID, "o2", ltlv1.AccountType_ACCOUNT_TYPE_RAM)),
+		w.operator(account(freeUID, "o2", ltlv1.AccountType_ACCOUNT_TYPE_RAM)))
+	r := w.must(w.operator(&ltlv1.Transaction_CreateChain{CreateChain: proofChain()}))
+	var err error
+	if w.chain, err = GetChain(w.state, r[0].Output); err != nil || w.chain == nil {
+		t.Fatal("no chain", err)
+	}
+	w.must(w.tx(rootUID, member(m1UID)), w.tx(rootUID, member(m2UID)))
+	return w
+}
+
+func proofChain() *ltlv1.CreateChain {
+	return &ltlv1.CreateChain{Name: "存证链", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: rootUID}
+}
+
+func account(uid, org string, kind ltlv1.AccountType) *ltlv1.Transaction_CreateAccount {
+	return &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: uid, Name: "名字" + uid, Type: kind, Organisation: org}}
+}
+
+func member(uid string) *ltlv1.Transaction_CreateMember {
+	return &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{MemberUid: uid, Name: "某公司", Contact: "张三", Phone: "010-1234"}}
+}
+
+func set(key, value string) *ltlv1.Transaction_SetData {
+	return &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}}
+}
+
+func attach(key, value, businessID string) *ltlv1.Transaction_AttachData {
+	return &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: value, BusinessId: businessID}}
+}
+
+// tx is a transaction on w.chain through a facade; action is a wrapper of the oneof.
+func (w *world) tx(uid string, action any) *ltlv1.Transaction {
+	w.nonce++
+	nonce := sha256.Sum256(fmt.Append(nil, w.nonce))
+	tx := &ltlv1.Transaction{Version: 1, AccountUid: uid, Submitter: "o1/facade/f1", Nonce: nonce[:NonceLen], CreatedMs: w.now}
+	if w.chain != nil {
+		tx.ChainId = w.chain.ID
+	}
+	switch a := action.(type) {
+	case *ltlv1.Transaction_SetData:
+		tx.Action = a
+	case *ltlv1.Transaction_AttachData:
+		tx.Action = a
+	case *ltlv1.Transaction_CreateMember:
+		tx.Action = a
+	case *ltlv1.Transaction_CreateOrganisation:
+		tx.Action = a
+	case *ltlv1.Transaction_CreateAccount:
+		tx.Action = a
+	case *ltlv1.Transaction_CreateChain:
+		tx.Action = a
+	case *ltlv1.Transaction_Genesis:
+		tx.Action = a
+	}
+	return tx
+}
+
+// operator is a transaction on the system chain by an operator of o1.
+func (w *world) operator(action any) *ltlv1.Transaction {
+	tx := w.tx("", action)
+	tx.ChainId, tx.Submitter = ledger.SystemChain, "o1/operator/olga"
+	return tx
+}
+
+// key is a Key with the account's own type code.
+func (w *world) key(uid, id string) string {
+	m, err := GetMember(w.state, w.chain, uid)
+	if err != nil || m == nil {
+		w.t.Fatalf("%s is no member: %v", uid, err)
+	}
+	return KeyVersion + "_" + w.chain.Code + "_" + m.TypeCode + "_" + id
+}
+
+// batch is the payloads with endorsements of the organisations over all of them.
+func (w *world) batch(chainID string, payloads [][]byte, orgs ...string) *ltlv1.Batch {
+	b := &ltlv1.Batch{ChainId: chainID, Transactions: payloads}
+	for _, o := range orgs {
+		b.Endorsements = append(b.Endorsements, w.statement(b, o).Sign(w.keys[o]))
+	}
+	return b
+}
+
+// statement accepts everything, for an hour.
+func (w *world) statement(b *ltlv1.Batch, org string) *ledger.Statement {
+	ids := make([]ledger.Hash, len(b.GetTransactions()))
+	accepted := make([]bool, len(ids))
+	for i, p := range b.GetTransactions() {
+		ids[i], accepted[i] = ledger.TransactionID(p), true
+	}
+	return &ledger.Statement{
+		NetworkID: w.id, ChainID: b.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)), Height: w.tips[b.GetChainId()].height,
+		SystemHeight: w.tips[ledger.SystemChain].height, ExpiryMs: w.now + 3_600_000,
+		KeyID: ledger.KeyID(w.keys[org].Public().(ed25519.PublicKey)), Organisation: org, Accepted: ledger.Bitmap(accepted),
+	}
+}
+
+func (w *world) input(chainID string, batches ...*ltlv1.Batch) Input {
+	t := w.tips[chainID]
+	in := Input{
+		NetworkID: w.id, ChainID: chainID, Height: t.height + 1, Previous: t.hash, PreviousTimeMs: t.timeMs, TimeMs: w.now,
+		SystemHeight: w.tips[ledger.SystemChain].height, Batches: batches,
+	}
+	if chainID == ledger.SystemChain {
+		in.SystemHeight = in.Height
+	}
+	return in
+}
+
+func (w *world) execute(chainID string, batches ...*ltlv1.Batch) *Executed {
+	w.t.Helper()
+	x, err := Execute(w.input(chainID, batches...), w.state, ledger.VerifyEndorsement)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return x
+}
+
+func (w *world) commit(chainID string, x *Executed) {
+	if x.Block == nil {
+		return
+	}
+	w.state.store(chainID, x.Writes)
+	w.tips[chainID] = tip{x.Header.Height, x.Hash, x.Header.TimeMs}
+	for _, id := range x.NewChains {
+		w.commit(id, ChainBlock0(w.id, id, x.Header.TimeMs, x.Header.Height))
+	}
+}
+
+// apply executes and commits one fully endorsed batch, of the chain of its first transaction.
+func (w *world) apply(txs ...*ltlv1.Transaction) []*ltlv1.Result {
+	w.t.Helper()
+	var payloads [][]byte
+	for _, tx := range txs {
+		payloads = append(payloads, marshal(w.t, tx))
+	}
+	chainID := txs[0].GetChainId()
+	x := w.execute(chainID, w.batch(chainID, payloads, "o1", "o2", "o3"))
+	w.commit(chainID, x)
+	return x.Results[0]
+}
+
+// must is apply where everything has to succeed.
+func (w *world) must(txs ...*ltlv1.Transaction) []*ltlv1.Result {
+	w.t.Helper()
+	results := w.apply(txs...)
+	for i, r := range results {
+		if r.GetCode() != OK {
+			w.t.Fatalf("transaction %d: %d %s", i, r.GetCode(), Message(r.GetCode()))
+		}
+	}
+	return results
+}
+
+// code executes one transaction alone, without committing, and checks that Preview agrees.
+func (w *world) code(tx *ltlv1.Transaction) int32 {
+	w.t.Helper()
+	p := marshal(w.t, tx)
+	chainID := tx.GetChainId()
+	if _, ok := w.tips[chainID]; !ok {
+		chainID = ledger.SystemChain
+	}
+	got := w.execute(chainID, w.batch(chainID, [][]byte{p}, "o1", "o2", "o3")).Results[0][0].GetCode()
+	codes, err := Preview(w.input(chainID), [][]byte{p}, w.state)
+	if err != nil || (codes[0] != got && got != NotEndorsed) {
+		w.t.Errorf("Preview says %v (%v), Execute %d", codes, err, got)
+	}
+	if c := Check(tx); c != OK && got == OK {
+		w.t.Errorf("Check says %d, Execute %d", c, got)
+	}
+	return got
+}
+
+func (w *world) want(what string, tx *ltlv1.Transaction, want int32) {
+	w.t.Helper()
+	if got := w.code(tx); got != want {
+		w.t.Errorf("%s: %d, want %d", what, got, want)
+	}
+}
