@@ -1,0 +1,182 @@
+package store
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"hash/crc32"
+	"math/bits"
+
+	"ltl/internal/ledger"
+)
+
+// Buckets. The blocks and the state of a chain have a bucket each, named by a prefix and the chain's id.
+const (
+	bucketMeta        = "meta"
+	bucketSequence    = "sequence"
+	bucketJournal     = "journal"
+	bucketKeys        = "keys"
+	bucketKeyVersions = "keyversions"
+	prefixBlocks      = "blocks/"
+	prefixState       = "state/"
+
+	keyHead     = "head"
+	keyManifest = "manifest"
+)
+
+// Places are mixed into checksums, so that a value is good only where it was put.
+const (
+	placeHead       = 'h'
+	placeManifest   = 'm'
+	placeSequence   = 'q'
+	placeJournal    = 'j'
+	placeBlock      = 'b'
+	placeState      = 's'
+	placeKey        = 'a'
+	placeKeyVersion = 'v'
+)
+
+const crcLen = 4
+
+// castagnoli is CRC-32C, which processors compute in hardware. It is never changed.
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// checksum binds a value to its place, chain and key.
+func checksum(place byte, chainID string, key, value []byte) uint32 {
+	var scratch [64]byte
+	b := append(scratch[:0], place, byte(len(chainID)))
+	b = append(b, chainID...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(key)))
+	sum := crc32.Update(0, castagnoli, b)
+	sum = crc32.Update(sum, castagnoli, key)
+	return crc32.Update(sum, castagnoli, value)
+}
+
+// seal returns the value with its checksum behind it.
+func seal(place byte, chainID string, key, value []byte) []byte {
+	b := make([]byte, 0, len(value)+crcLen)
+	b = append(b, value...)
+	return binary.BigEndian.AppendUint32(b, checksum(place, chainID, key, value))
+}
+
+// unseal checks and removes the checksum. The result aliases sealed.
+func unseal(place byte, chainID string, key, sealed []byte) ([]byte, error) {
+	n := len(sealed) - crcLen
+	if n < 0 || binary.BigEndian.Uint32(sealed[n:]) != checksum(place, chainID, key, sealed[:n]) {
+		return nil, fmt.Errorf("%w: checksum of %c %q %q", ErrCorrupt, place, chainID, key)
+	}
+	return sealed[:n:n], nil
+}
+
+// digest is a sum modulo 2^256 of hashes of what must be stored: order does not matter, a lost or changed part does.
+type digest [4]uint64
+
+// item hashes one key and value; the lengths make the encoding unambiguous.
+func item(chainID string, key, value []byte) digest {
+	var scratch [512]byte
+	b := append(scratch[:0], byte(len(chainID)))
+	b = append(b, chainID...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(key)))
+	b = append(b, key...)
+	b = append(b, value...)
+	return parseDigest(sha256.Sum256(b))
+}
+
+func parseDigest(h [32]byte) digest {
+	var d digest
+	for i := range d {
+		d[i] = binary.BigEndian.Uint64(h[8*i:])
+	}
+	return d
+}
+
+func (d *digest) add(o digest) {
+	var carry uint64
+	for i := 3; i >= 0; i-- {
+		d[i], carry = bits.Add64(d[i], o[i], carry)
+	}
+}
+
+func (d *digest) sub(o digest) {
+	var borrow uint64
+	for i := 3; i >= 0; i-- {
+		d[i], borrow = bits.Sub64(d[i], o[i], borrow)
+	}
+}
+
+// head is the one record that every commit rewrites.
+type head struct {
+	network    ledger.Hash
+	sequence   uint64
+	applied    uint64
+	keyVersion uint64
+	// state covers all ordinary state and all AccessKeys.
+	state digest
+}
+
+const headLen = 4 + 32 + 3*8 + 32
+
+func (h *head) encode() []byte {
+	b := make([]byte, 0, headLen+crcLen)
+	b = binary.BigEndian.AppendUint32(b, formatVersion)
+	b = append(b, h.network[:]...)
+	b = binary.BigEndian.AppendUint64(b, h.sequence)
+	b = binary.BigEndian.AppendUint64(b, h.applied)
+	b = binary.BigEndian.AppendUint64(b, h.keyVersion)
+	for _, w := range h.state {
+		b = binary.BigEndian.AppendUint64(b, w)
+	}
+	return seal(placeHead, "", []byte(keyHead), b)
+}
+
+func parseHead(sealed []byte) (head, error) {
+	b, err := unseal(placeHead, "", []byte(keyHead), sealed)
+	if err != nil {
+		return head{}, err
+	}
+	if len(b) != headLen {
+		return head{}, fmt.Errorf("%w: head record of %d bytes", ErrCorrupt, len(b))
+	}
+	if v := binary.BigEndian.Uint32(b); v != formatVersion {
+		return head{}, fmt.Errorf("store has format %d, this program reads %d", v, formatVersion)
+	}
+	var h head
+	h.network = ledger.Hash(b[4:36])
+	h.sequence = binary.BigEndian.Uint64(b[36:])
+	h.applied = binary.BigEndian.Uint64(b[44:])
+	h.keyVersion = binary.BigEndian.Uint64(b[52:])
+	h.state = parseDigest([32]byte(b[60:92]))
+	return h, nil
+}
+
+func key64(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func partKey(n uint64, part int) []byte {
+	b := make([]byte, 0, partKeyLen)
+	b = binary.BigEndian.AppendUint64(b, n)
+	return binary.BigEndian.AppendUint16(b, uint16(part))
+}
+
+// place is where a sequence number points.
+type place struct {
+	chainID string
+	height  uint64
+}
+
+func (p place) encode(sequence []byte) []byte {
+	b := make([]byte, 0, ledger.ChainIDLen+8)
+	b = append(b, p.chainID...)
+	b = binary.BigEndian.AppendUint64(b, p.height)
+	return seal(placeSequence, "", sequence, b)
+}
+
+func parsePlace(sequence, sealed []byte) (place, error) {
+	b, err := unseal(placeSequence, "", sequence, sealed)
+	if err != nil {
+		return place{}, err
+	}
+	if len(b) != ledger.ChainIDLen+8 || !ledger.ValidChainID(string(b[:ledger.ChainIDLen])) {
+		return place{}, fmt.Errorf("%w: sequence record of %d bytes", ErrCorrupt, len(b))
+	}
+	return place{chainID: string(b[:ledger.ChainIDLen]), height: binary.BigEndian.Uint64(b[ledger.ChainIDLen:])}, nil
+}

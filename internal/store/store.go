@@ -1,0 +1,258 @@
+// Package store keeps a ledger on disk: the blocks of all chains, the state that they made, and the index that finds
+// transactions and records by hash or by Key. Nodes drive it with ordered entries (Apply), endorsers and whoever catches
+// up with blocks from a peer (Append); both execute the same rules and end in the same bytes.
+//
+// One bbolt file holds blocks and state; what is looked up by hash lies in sorted run files beside it (DESIGN.md).
+// A Store fails stop: after the first failed write or sync it serves nothing more.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/bbolt"
+
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Errors that callers tell apart with errors.Is.
+var (
+	// ErrNotFound is returned for a block, transaction or sequence number that does not exist yet.
+	ErrNotFound = errors.New("not found")
+	// ErrCorrupt is returned, wrapped, when stored bytes fail their checksum or are missing where they must exist.
+	ErrCorrupt = errors.New("stored data is corrupt")
+	// ErrBadBlock is returned, wrapped, by Append for a block that execution does not reproduce.
+	ErrBadBlock = errors.New("bad block")
+	// ErrFailed is returned, wrapped, by every call after the disk failed or lied.
+	ErrFailed = errors.New("store has failed")
+	// ErrClosed is returned after Close.
+	ErrClosed = errors.New("store is closed")
+	// ErrOtherNetwork is returned, wrapped, by Init when the store belongs to another network.
+	ErrOtherNetwork = errors.New("store belongs to another network")
+	// ErrNotInitialised is returned by calls that need the genesis block before Init.
+	ErrNotInitialised = errors.New("store has no genesis block")
+)
+
+// Options tune a Store; the zero value is fit for production.
+type Options struct {
+	// Fatal is called once, from any goroutine, when the disk failed or lied. The default logs and exits the process.
+	// It must not call the Store.
+	Fatal func(error)
+	// Logger receives the store's events; the default is slog.Default.
+	Logger *slog.Logger
+	// NoSync skips every fsync. For simulations and benchmarks only.
+	NoSync bool
+	// FlushEntries is the number of index entries that are kept in memory before they become a run file.
+	FlushEntries int
+	// Verify checks an endorsement's signature during execution; nil takes ledger.VerifyEndorsement. A node puts a cache before
+	// it, so that what it verified at admission is not verified again here.
+	Verify rules.Verify
+}
+
+// Store is a ledger on disk. Apply, Append, Init, SetApplied and RestoreAccessKeys are serialised; all reads may run
+// beside them and beside one another.
+type Store struct {
+	db     *bbolt.DB
+	lock   *os.File
+	log    *slog.Logger
+	fatal  func(error)
+	verify rules.Verify
+	index  *index
+
+	failOnce sync.Once
+	failure  atomic.Pointer[error]
+	closed   atomic.Bool
+	// stop is closed when the store failed or closes.
+	stop     chan struct{}
+	stopOnce sync.Once
+
+	// writing serialises everything that changes the head.
+	writing sync.Mutex
+	// unrelieved is the number of blocks' bytes since relieve was called; under writing.
+	unrelieved int
+
+	mu   sync.RWMutex
+	head head
+	tips map[string]Tip
+	// changed is closed and replaced whenever head changes.
+	changed chan struct{}
+}
+
+// Entry is one committed Raft log entry.
+type Entry struct {
+	Index uint64
+	Entry *ltlv1.Entry
+}
+
+// EntryResult is what execution made of one entry.
+type EntryResult struct {
+	// Results stand per batch and transaction; nil for a skipped entry.
+	Results [][]*ltlv1.Result
+	// AccessKeyVersion is the version that an AccessKey entry got; 0 when its id is empty or too long, and it was not stored.
+	AccessKeyVersion uint64
+}
+
+// Tip is the newest block of a chain.
+type Tip struct {
+	ChainID string
+	Header  ledger.Header
+	Hash    ledger.Hash
+}
+
+// Close waits for background work and closes the files. Calls that are under way end with ErrClosed.
+func (s *Store) Close() error {
+	if s.closed.Swap(true) {
+		return nil
+	}
+	s.end()
+	s.index.stop()
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	err := s.db.Close()
+	return errors.Join(err, s.lock.Close())
+}
+
+// end wakes everything that waits.
+func (s *Store) end() { s.stopOnce.Do(func() { close(s.stop) }) }
+
+// fail ends the store: the disk failed or lied, and what the files hold is known only to the next Open.
+func (s *Store) fail(err error) {
+	s.failOnce.Do(func() {
+		s.failure.Store(&err)
+		s.end()
+		s.index.halt()
+		s.log.Error("store failed", "error", err)
+		s.fatal(err)
+	})
+}
+
+// alive returns why the store serves nothing any more; nil while it does.
+func (s *Store) alive() error {
+	if err := s.failure.Load(); err != nil {
+		return fmt.Errorf("%w: %w", ErrFailed, *err)
+	}
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	return nil
+}
+
+// NetworkID is the identity of the network; zero before Init.
+func (s *Store) NetworkID() ledger.Hash { return s.headNow().network }
+
+// AppliedIndex is the index of the newest Raft entry whose effects are stored.
+func (s *Store) AppliedIndex() uint64 { return s.headNow().applied }
+
+// Sequence is the number of blocks executed over all chains.
+func (s *Store) Sequence() uint64 { return s.headNow().sequence }
+
+func (s *Store) headNow() head {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.head
+}
+
+// WaitSequence waits until Sequence is at least n.
+func (s *Store) WaitSequence(ctx context.Context, n uint64) error {
+	return s.wait(ctx, func(h *head) bool { return h.sequence >= n })
+}
+
+// WaitApplied waits until AppliedIndex is at least index.
+func (s *Store) WaitApplied(ctx context.Context, index uint64) error {
+	return s.wait(ctx, func(h *head) bool { return h.applied >= index })
+}
+
+// WaitAccessKeys waits until some AccessKey has a version above after.
+func (s *Store) WaitAccessKeys(ctx context.Context, after uint64) error {
+	return s.wait(ctx, func(h *head) bool { return h.keyVersion > after })
+}
+
+func (s *Store) wait(ctx context.Context, ready func(*head) bool) error {
+	for {
+		if err := s.alive(); err != nil {
+			return err
+		}
+		s.mu.RLock()
+		ok, changed := ready(&s.head), s.changed
+		s.mu.RUnlock()
+		if ok {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-s.stop:
+		case <-changed:
+		}
+	}
+}
+
+// Tip returns the newest block of a chain.
+func (s *Store) Tip(chainID string) (Tip, bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	t, ok := s.tips[chainID]
+	return t, ok
+}
+
+// Tips returns the newest blocks of all chains, ordered by chain id.
+func (s *Store) Tips() []Tip {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	tips := make([]Tip, 0, len(s.tips))
+	for _, t := range s.tips {
+		tips = append(tips, t)
+	}
+	slices.SortFunc(tips, func(a, b Tip) int { return strings.Compare(a.ChainID, b.ChainID) })
+	return tips
+}
+
+// SetApplied records the applied index after a snapshot install.
+func (s *Store) SetApplied(index uint64) error {
+	return s.change(func(w *writer) error {
+		w.head.applied = index
+		return nil
+	})
+}
+
+// update runs fn in one write transaction and commits it. Only ErrBadBlock leaves the store as it was; every other error
+// ends it: bbolt would go on after a failed sync, and the next commit would build on pages that may not be there.
+func (s *Store) update(fn func(*bbolt.Tx) error) error {
+	if err := s.alive(); err != nil {
+		return err
+	}
+	err := guard(func() error {
+		tx, err := s.db.Begin(true)
+		if err != nil {
+			return fmt.Errorf("begin: %w", err)
+		}
+		defer func() {
+			defer func() { _ = recover() }() // a transaction that panicked may panic again while it gives up its lock
+			_ = tx.Rollback()                // does nothing after a commit
+		}()
+		if err := fn(tx); err != nil {
+			return err
+		}
+		if err := s.alive(); err != nil { // another goroutine failed meanwhile
+			return err
+		}
+		if err := tx.Commit(); err != nil {
+			return fmt.Errorf("commit: %w", err)
+		}
+		return nil
+	})
+	if err == nil || errors.Is(err, ErrBadBlock) || errors.Is(err, ErrClosed) || errors.Is(err, ErrFailed) {
+		return err
+	}
+	s.fail(err)
+	return fmt.Errorf("%w: %w", ErrFailed, err)
+}

@@ -1,0 +1,174 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Verify reads everything that is stored and checks it: every block's checksum, link, order, time and roots, that the index
+// finds every transaction, every page of the index, and the digest of the state. What the transactions do it does not
+// check; for that the blocks are executed again. progress, if not nil, is told how many blocks are done. Blocks that are
+// made meanwhile are not looked at.
+func (s *Store) Verify(ctx context.Context, progress func(done, total uint64)) error {
+	v := &verifier{s: s, tips: make(map[string]Tip)}
+	total := s.Sequence()
+	final := s.Tips()
+	for n := range total {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.view(func(tx *bbolt.Tx) error { return v.block(tx, n) }); err != nil {
+			return fmt.Errorf("sequence %d: %w", n, err)
+		}
+		if progress != nil {
+			progress(n+1, total)
+		}
+	}
+	for _, t := range final {
+		if v.tips[t.ChainID].Hash != t.Hash && s.Sequence() == total {
+			return fmt.Errorf("%w: chain %s does not end in its tip", ErrCorrupt, t.ChainID)
+		}
+	}
+	if err := s.verifyIndex(ctx); err != nil {
+		return err
+	}
+	return s.view(func(tx *bbolt.Tx) error { // state is small beside the blocks: one transaction sees it whole
+		h, err := parseHead(tx.Bucket([]byte(bucketMeta)).Get([]byte(keyHead)))
+		if err != nil {
+			return err
+		}
+		return checkState(tx, &h)
+	})
+}
+
+// verifier walks the blocks in the order of execution.
+type verifier struct {
+	s    *Store
+	tips map[string]Tip
+}
+
+// block checks the block with a sequence number against the blocks before it.
+func (v *verifier) block(tx *bbolt.Tx, sequence uint64) error {
+	p, err := readPlace(tx, sequence)
+	if err != nil {
+		return err
+	}
+	below, known := v.tips[p.chainID]
+	if (known && p.height != below.Header.Height+1) || (!known && p.height != 0) {
+		return fmt.Errorf("%w: block %d of chain %s comes after block %d", ErrCorrupt, p.height, p.chainID, below.Header.Height)
+	}
+	b, h, err := readBlock(tx, p)
+	if err != nil {
+		return err
+	}
+	system := v.tips[ledger.SystemChain].Header.Height
+	if p.chainID == ledger.SystemChain {
+		system = p.height
+	}
+	if h.Previous != below.Hash || h.NetworkID != v.s.NetworkID() || h.SystemHeight != system || (known && h.TimeMs < below.Header.TimeMs) {
+		return fmt.Errorf("%w: block %d of chain %s does not extend the block below", ErrCorrupt, p.height, p.chainID)
+	}
+	if err := v.content(&h, b); err != nil {
+		return err
+	}
+	v.tips[p.chainID] = Tip{ChainID: p.chainID, Header: h, Hash: ledger.BlockHash(b.GetHeader())}
+	return nil
+}
+
+// content checks the header's roots against the batches, and that the index finds each transaction here.
+func (v *verifier) content(h *ledger.Header, b *ltlv1.Block) error {
+	outcomes := make([]ledger.Outcome, 0, len(b.GetResults()))
+	hashes := make([]ledger.Hash, 0, len(b.GetBatches()))
+	for _, batch := range b.GetBatches() {
+		ids := make([]ledger.Hash, len(batch.GetTransactions()))
+		for i, payload := range batch.GetTransactions() {
+			ids[i] = ledger.TransactionID(payload)
+		}
+		root := ledger.BatchRoot(ids)
+		hashes = append(hashes, ledger.BatchHash(root, len(ids), batch.GetEndorsements()))
+		for _, id := range ids {
+			code := b.GetResults()[len(outcomes)]
+			if err := v.located(h, id, uint32(len(outcomes)), code); err != nil {
+				return err
+			}
+			outcomes = append(outcomes, ledger.Outcome{ID: id, Code: code, BatchRoot: root})
+		}
+	}
+	if ledger.TransactionsRoot(outcomes) != h.TxRoot || ledger.BatchesHash(hashes) != h.BatchesHash {
+		return fmt.Errorf("%w: block %d of chain %s has a root that is not that of its batches", ErrCorrupt, h.Height, h.ChainID)
+	}
+	return nil
+}
+
+// located checks that the index finds a transaction where it is. What left no trace in the state is not in the index.
+func (v *verifier) located(h *ledger.Header, id ledger.Hash, index uint32, code int32) error {
+	switch code {
+	case rules.Duplicate, rules.Malformed, rules.NotEndorsed, rules.EndorsementExpired:
+		return nil
+	}
+	l, err := rules.Locate(v.s, h.ChainID, rules.TransactionKey(id))
+	if err != nil {
+		return err
+	}
+	if l == nil || l.Height != h.Height || l.Index != index || l.Code() != code {
+		return fmt.Errorf("%w: the index does not find transaction %d of block %d of chain %s", ErrCorrupt, index, h.Height, h.ChainID)
+	}
+	return nil
+}
+
+// verifyIndex reads every page of every run.
+func (s *Store) verifyIndex(ctx context.Context) error {
+	v, err := s.index.acquire()
+	if err != nil {
+		return err
+	}
+	defer v.release()
+	for _, r := range v.runs {
+		if err := guard(func() error { return r.verify(ctx) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verify reads a whole run: its pages are good, its keys ascend, and its filter lets all of them through.
+func (r *run) verify(ctx context.Context) error {
+	for i := range r.foot.filterPages {
+		if _, err := checkPage(r.page(i), r.id, i, pageFilter); err != nil {
+			return err
+		}
+	}
+	c, err := newCursor(r)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = c.file.Close() }() // only read from
+	var last indexKey
+	for n := uint64(0); !c.done(); n++ {
+		if n%(1<<16) == 0 && ctx.Err() != nil {
+			return ctx.Err()
+		}
+		k := indexKey(c.key())
+		if n > 0 && string(k[:]) <= string(last[:]) {
+			return fmt.Errorf("%w: keys of index run %016x are not in order", ErrCorrupt, r.id)
+		}
+		if ok, err := r.mayHold(&k); err != nil || !ok {
+			return errors.Join(err, fmt.Errorf("%w: the filter of index run %016x hides a key", ErrCorrupt, r.id))
+		}
+		last = k
+		if err := c.next(); err != nil {
+			return err
+		}
+	}
+	if last != r.foot.last {
+		return fmt.Errorf("%w: index run %016x does not end in its last key", ErrCorrupt, r.id)
+	}
+	return nil
+}
