@@ -1,0 +1,188 @@
+package identity
+
+import (
+	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	certificateFile = "tls.pem"
+	keyFile         = "tls.key"
+)
+
+// Warnings about certificates that are no longer valid.
+const (
+	// expirySoon is how long before its end a process starts to warn of its own certificate.
+	expirySoon = 30 * 24 * time.Hour
+	// warnAgain is the time between two warnings about one identity: each new connection would give one otherwise.
+	warnAgain = time.Hour
+	// maxWarned bounds how many identities are remembered as warned about.
+	maxWarned = 1024
+)
+
+// Credentials are a process's own certificate and key, and the trust under which it judges others.
+type Credentials struct {
+	dir    string
+	trust  *Trust
+	logger *slog.Logger
+	now    func() time.Time
+	id     Identity
+	own    atomic.Pointer[tls.Certificate]
+
+	mu     sync.Mutex
+	warned map[Identity]time.Time
+}
+
+// Option changes how credentials are loaded.
+type Option func(*Credentials)
+
+// WithLogger sends the warnings about expired certificates to l instead of slog.Default.
+func WithLogger(l *slog.Logger) Option { return func(c *Credentials) { c.logger = l } }
+
+// WithClock replaces the clock that decides about warnings. Nothing else depends on it.
+func WithClock(now func() time.Time) Option { return func(c *Credentials) { c.now = now } }
+
+// LoadCredentials reads tls.pem and tls.key in dir. The certificate must verify under the trust: a process that no other would
+// believe does not start. The one exception is an organisation that joined after the genesis: the ledger tells others of it, and
+// tells its own processes only when they have connected.
+func LoadCredentials(dir string, t *Trust, options ...Option) (*Credentials, error) {
+	c := &Credentials{dir: dir, trust: t, logger: slog.Default(), now: time.Now, warned: make(map[Identity]time.Time)}
+	for _, option := range options {
+		option(c)
+	}
+	own, id, err := c.load()
+	if err != nil {
+		return nil, fmt.Errorf("credentials in %s: %w", dir, err)
+	}
+	c.id = id
+	c.own.Store(own)
+	return c, nil
+}
+
+// Reload reads tls.pem and tls.key again, after a renewal; new connections use them, open ones go on. When they cannot be used,
+// or name somebody else, it returns an error and the old ones stay.
+func (c *Credentials) Reload() error {
+	own, id, err := c.load()
+	if err != nil {
+		return fmt.Errorf("credentials in %s: %w", c.dir, err)
+	}
+	if id != c.id {
+		return fmt.Errorf("credentials in %s: %w: they name %s and this process is %s", c.dir, ErrCertificate, id, c.id)
+	}
+	c.own.Store(own)
+	return nil
+}
+
+func (c *Credentials) load() (*tls.Certificate, Identity, error) {
+	cert, err := loadCertificate(filepath.Join(c.dir, certificateFile))
+	if err != nil {
+		return nil, Identity{}, err
+	}
+	key, err := LoadKey(filepath.Join(c.dir, keyFile))
+	if err != nil {
+		return nil, Identity{}, err
+	}
+	id, _, err := c.trust.verify(cert, x509.ExtKeyUsageClientAuth, c.now())
+	if errors.Is(err, errUnknownOrganisation) {
+		id, err = identityOf(cert)
+		c.logger.Warn("own organisation is not in the genesis; others must know it from the ledger", "identity", id.String())
+	}
+	if err != nil {
+		return nil, Identity{}, err
+	}
+	if !key.Public().(ed25519.PublicKey).Equal(cert.PublicKey) {
+		return nil, Identity{}, fmt.Errorf("%w: %s does not belong to %s", ErrKeyFile, keyFile, certificateFile)
+	}
+	if left := cert.NotAfter.Sub(c.now()); left < expirySoon {
+		c.logger.Warn("own certificate expires; it goes on to be accepted, renew it", "identity", id.String(), "expiry", cert.NotAfter)
+	}
+	return &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, id, nil
+}
+
+// Identity is who the certificate names.
+func (c *Credentials) Identity() Identity { return c.id }
+
+// CertificateExpiry is the end of the certificate's validity, for a metric that warns people in time.
+func (c *Credentials) CertificateExpiry() time.Time { return c.own.Load().Leaf.NotAfter }
+
+// serverTLS asks every caller for a certificate and verifies it. crypto/tls itself verifies nothing here, because it knows one
+// set of roots and one clock; verifyPeer does all of it, in every handshake: there are no session tickets.
+func (c *Credentials) serverTLS() *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		ClientAuth:             tls.RequireAnyClientCert,
+		SessionTicketsDisabled: true,
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.own.Load(), nil },
+		VerifyConnection: func(state tls.ConnectionState) error {
+			_, err := c.verifyPeer(state, x509.ExtKeyUsageClientAuth)
+			return err
+		},
+	}
+}
+
+// clientTLS verifies the server by its role and name; addresses are not in certificates, so that a node can move.
+func (c *Credentials) clientTLS(role Role, name string) *tls.Config {
+	return &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		SessionTicketsDisabled: true,
+		InsecureSkipVerify:     true, // verifyPeer verifies instead
+		GetClientCertificate:   func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.own.Load(), nil },
+		VerifyConnection: func(state tls.ConnectionState) error {
+			id, err := c.verifyPeer(state, x509.ExtKeyUsageServerAuth)
+			if err != nil {
+				return err
+			}
+			if id.Role != role || name != "" && id.Name != name {
+				return fmt.Errorf("%w: the server is %s, wanted role %s and name %q", ErrCertificate, id, role, name)
+			}
+			return nil
+		},
+	}
+}
+
+func (c *Credentials) verifyPeer(state tls.ConnectionState, usage x509.ExtKeyUsage) (Identity, error) {
+	if state.Version < tls.VersionTLS13 {
+		return Identity{}, fmt.Errorf("%w: TLS version %s", ErrCertificate, tls.VersionName(state.Version))
+	}
+	if len(state.PeerCertificates) != 1 {
+		return Identity{}, fmt.Errorf("%w: %d certificates, want the holder's and no other", ErrCertificate, len(state.PeerCertificates))
+	}
+	cert := state.PeerCertificates[0]
+	id, expired, err := c.trust.verify(cert, usage, c.now())
+	if err != nil {
+		return Identity{}, err
+	}
+	if expired {
+		c.warn(id, cert)
+	}
+	return id, nil
+}
+
+// warn logs that a peer's certificate is outside its validity, now and then.
+func (c *Credentials) warn(id Identity, cert *x509.Certificate) {
+	now := c.now()
+	c.mu.Lock()
+	last, known := c.warned[id]
+	again := !known || now.Sub(last) >= warnAgain
+	if again {
+		if len(c.warned) >= maxWarned {
+			clear(c.warned)
+		}
+		c.warned[id] = now
+	}
+	c.mu.Unlock()
+	if again {
+		c.logger.Warn("certificate outside its validity is accepted; renew it", "identity", id.String(), "start", cert.NotBefore, "expiry", cert.NotAfter)
+	}
+}
+
+// errNoPeer is what the interceptors meet when a connection carries no verified certificate. TLS lets none through.
+var errNoPeer = errors.New("no verified certificate on the connection")

@@ -1,0 +1,290 @@
+package identity
+
+import (
+	"crypto/ed25519"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+
+	"google.golang.org/protobuf/proto"
+
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// ErrTrust is returned, wrapped, for a genesis, trust file, organisation or node that cannot be trusted.
+var ErrTrust = errors.New("not to be trusted")
+
+// Trust is what one believes before any message arrives: the genesis of the network, and the organisations and nodes that the
+// ledger added since.
+type Trust struct {
+	payload []byte
+	genesis *ltlv1.Genesis
+	id      ledger.Hash
+
+	mu            sync.RWMutex
+	organisations map[string]*organisation
+	nodes         map[string]*ltlv1.Node
+}
+
+// organisation is a party with its certificate authority ready for use.
+type organisation struct {
+	definition *ltlv1.Organisation
+	ca         *x509.Certificate
+	roots      *x509.CertPool // the organisation's authority and nothing else
+}
+
+// NewTrust makes the trust of a network from the payload of its genesis transaction.
+func NewTrust(genesisPayload []byte) (*Trust, error) {
+	// The ledger's own judgement first, so that no network can be trusted that the ledger would refuse.
+	if _, err := rules.GenesisBlock(genesisPayload); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrTrust, err)
+	}
+	genesis, err := parseGenesis(genesisPayload)
+	if err != nil {
+		return nil, fmt.Errorf("%w: genesis: %w", ErrTrust, err)
+	}
+	t := &Trust{
+		payload:       append([]byte(nil), genesisPayload...),
+		genesis:       genesis,
+		id:            ledger.NetworkID(genesisPayload),
+		organisations: make(map[string]*organisation),
+		nodes:         make(map[string]*ltlv1.Node),
+	}
+	for _, o := range genesis.GetOrganisations() {
+		if _, known := t.organisations[o.GetId()]; known {
+			return nil, fmt.Errorf("%w: genesis names organisation %q twice", ErrTrust, o.GetId())
+		}
+		if err := t.AddOrganisation(o); err != nil {
+			return nil, err
+		}
+	}
+	for _, n := range genesis.GetNodes() {
+		if _, known := t.nodes[n.GetId()]; known {
+			return nil, fmt.Errorf("%w: genesis names node %q twice", ErrTrust, n.GetId())
+		}
+		if err := t.AddNode(n); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+// parseGenesis reads a genesis transaction that the ledger accepts. Beyond that, nobody submitted it, and it has a nonce: two
+// networks of one description are two networks.
+func parseGenesis(payload []byte) (*ltlv1.Genesis, error) {
+	tx, err := rules.Decode(payload)
+	if err != nil {
+		return nil, err
+	}
+	switch g := tx.GetGenesis(); {
+	case tx.GetSubmitter() != "" || tx.GetAccessKeyId() != "" || tx.GetSignatureNonce() != "":
+		return nil, errors.New("it has a submitter or an AccessKey")
+	case len(tx.GetNonce()) != rules.NonceLen:
+		return nil, fmt.Errorf("nonce of %d bytes, want %d", len(tx.GetNonce()), rules.NonceLen)
+	case g.GetCreatedMs() != tx.GetCreatedMs():
+		return nil, fmt.Errorf("created at %d in the genesis and %d in the transaction", g.GetCreatedMs(), tx.GetCreatedMs())
+	default:
+		return g, nil
+	}
+}
+
+// Genesis is the content of the genesis transaction; a copy.
+func (t *Trust) Genesis() *ltlv1.Genesis { return proto.CloneOf(t.genesis) }
+
+// GenesisPayload is the payload of the genesis transaction; a copy.
+func (t *Trust) GenesisPayload() []byte { return append([]byte(nil), t.payload...) }
+
+// NetworkID is the identity of the network.
+func (t *Trust) NetworkID() ledger.Hash { return t.id }
+
+// Organisation returns an organisation of the network, from the genesis or added later; a copy.
+func (t *Trust) Organisation(id string) (*ltlv1.Organisation, bool) {
+	o, ok := t.organisation(id)
+	if !ok {
+		return nil, false
+	}
+	return proto.CloneOf(o.definition), true
+}
+
+func (t *Trust) organisation(id string) (*organisation, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	o, ok := t.organisations[id]
+	return o, ok
+}
+
+// Node returns a node of the network, from the genesis or added later; a copy.
+func (t *Trust) Node(id string) (*ltlv1.Node, bool) {
+	n, ok := t.node(id)
+	if !ok {
+		return nil, false
+	}
+	return proto.CloneOf(n), true
+}
+
+func (t *Trust) node(id string) (*ltlv1.Node, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	n, ok := t.nodes[id]
+	return n, ok
+}
+
+// AddOrganisation makes an organisation known that the system chain added. Adding the same again changes nothing; another
+// definition under a known id is refused with ErrTrust, and so is a certificate authority or key that another organisation has.
+func (t *Trust) AddOrganisation(o *ltlv1.Organisation) error {
+	added, err := newOrganisation(proto.CloneOf(o))
+	if err != nil {
+		return fmt.Errorf("%w: organisation %q: %w", ErrTrust, o.GetId(), err)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if known, ok := t.organisations[o.GetId()]; ok && proto.Equal(known.definition, o) {
+		return nil
+	}
+	if err := t.conflict(added); err != nil {
+		return err
+	}
+	t.organisations[o.GetId()] = added
+	return nil
+}
+
+// CheckOrganisation returns the error with which AddOrganisation would refuse an organisation, if it knew those beside it too.
+func (t *Trust) CheckOrganisation(o *ltlv1.Organisation, beside ...*ltlv1.Organisation) error {
+	added, err := newOrganisation(proto.CloneOf(o))
+	if err != nil {
+		return fmt.Errorf("%w: organisation %q: %w", ErrTrust, o.GetId(), err)
+	}
+	for _, b := range beside {
+		other, err := newOrganisation(proto.CloneOf(b))
+		if err != nil {
+			return fmt.Errorf("%w: organisation %q: %w", ErrTrust, b.GetId(), err)
+		}
+		if err := added.conflict(other); err != nil {
+			return err
+		}
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.conflict(added)
+}
+
+// conflict says why an organisation cannot stand beside those that are known. The caller holds the lock.
+func (t *Trust) conflict(added *organisation) error {
+	for _, other := range t.organisations {
+		if err := added.conflict(other); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// conflict says why two organisations cannot both be trusted.
+func (o *organisation) conflict(other *organisation) error {
+	id, taken := o.definition.GetId(), other.definition.GetId()
+	switch {
+	case id == taken:
+		return fmt.Errorf("%w: organisation %q is known with another definition", ErrTrust, id)
+	case o.ca.PublicKey.(ed25519.PublicKey).Equal(other.ca.PublicKey): // newOrganisation checked it
+		// Two organisations with one authority could vouch for each other.
+		return fmt.Errorf("%w: organisation %q has the certificate authority of %q", ErrTrust, id, taken)
+	case string(o.definition.GetEndorserKey()) == string(other.definition.GetEndorserKey()):
+		return fmt.Errorf("%w: organisation %q has the endorser key of %q", ErrTrust, id, taken)
+	}
+	return nil
+}
+
+// Learn makes everybody known whom the system chain names. It goes on after one that cannot be trusted, and returns all errors.
+func (t *Trust) Learn(v rules.View) error {
+	organisations, err := rules.ListOrganisations(v)
+	if err != nil {
+		return err
+	}
+	for _, o := range organisations {
+		err = errors.Join(err, t.AddOrganisation(&ltlv1.Organisation{
+			Id: o.ID, Name: o.Name, CaCertificate: o.CACertificate, EndorserKey: o.EndorserKey, EndorserAddress: o.EndorserAddress,
+		}))
+	}
+	nodes, listErr := rules.ListNodes(v)
+	if listErr != nil {
+		return errors.Join(err, listErr)
+	}
+	for _, s := range nodes {
+		err = errors.Join(err, t.AddNode(&ltlv1.Node{Id: s.ID, Organisation: s.Organisation, Address: s.Address, Key: s.Key}))
+	}
+	return err
+}
+
+func newOrganisation(o *ltlv1.Organisation) (*organisation, error) {
+	if !ValidOrganisationID(o.GetId()) {
+		return nil, fmt.Errorf("its id must be 1 to %d characters of a-z, 0-9 and -", MaxOrganisationID)
+	}
+	if err := checkAddress(o.GetEndorserAddress()); err != nil {
+		return nil, err
+	}
+	if len(o.GetEndorserKey()) != ed25519.PublicKeySize {
+		return nil, fmt.Errorf("endorser key of %d bytes, want %d", len(o.GetEndorserKey()), ed25519.PublicKeySize)
+	}
+	ca, err := x509.ParseCertificate(o.GetCaCertificate())
+	if err != nil {
+		return nil, fmt.Errorf("certificate authority: %w", err)
+	}
+	if _, ok := ca.PublicKey.(ed25519.PublicKey); !ok {
+		return nil, errors.New("certificate authority: its key is not Ed25519")
+	}
+	if !ca.IsCA || !ca.BasicConstraintsValid || ca.KeyUsage&x509.KeyUsageCertSign == 0 {
+		return nil, errors.New("certificate authority: the certificate may not sign others")
+	}
+	if err := ca.CheckSignatureFrom(ca); err != nil {
+		return nil, fmt.Errorf("certificate authority: it does not sign itself: %w", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(ca)
+	return &organisation{definition: o, ca: ca, roots: roots}, nil
+}
+
+// AddNode makes a node known that the system chain added. Adding the same again changes nothing; another definition under a
+// known id is refused with ErrTrust.
+func (t *Trust) AddNode(n *ltlv1.Node) error {
+	refuse := func(format string, args ...any) error {
+		return fmt.Errorf("%w: node %q: %w", ErrTrust, n.GetId(), fmt.Errorf(format, args...))
+	}
+	if !ValidName(n.GetId()) {
+		return refuse("its id is not a name")
+	}
+	if err := checkAddress(n.GetAddress()); err != nil {
+		return refuse("%w", err)
+	}
+	if len(n.GetKey()) != ed25519.PublicKeySize {
+		return refuse("key of %d bytes, want %d", len(n.GetKey()), ed25519.PublicKeySize)
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if _, ok := t.organisations[n.GetOrganisation()]; !ok {
+		return refuse("unknown organisation %q", n.GetOrganisation())
+	}
+	for id, other := range t.nodes {
+		if id == n.GetId() && proto.Equal(other, n) {
+			return nil
+		}
+		if id == n.GetId() {
+			return refuse("it is known with another definition")
+		}
+		if string(other.GetKey()) == string(n.GetKey()) {
+			return refuse("it has the key of node %q", id)
+		}
+	}
+	t.nodes[n.GetId()] = proto.CloneOf(n)
+	return nil
+}
+
+func checkAddress(address string) error {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil || host == "" || port == "" || len(address) > rules.MaxAddress {
+		return fmt.Errorf("address %q is not host:port", address)
+	}
+	return nil
+}
