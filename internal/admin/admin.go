@@ -1,0 +1,185 @@
+// Package admin serves health, metrics and profiles of a process on a loopback address.
+//
+// Nothing here is authenticated, and a profile shows memory; so the server refuses to listen where other machines could reach it.
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// Bounds on a request. Profiles are streamed for as long as their caller asks, so there is no bound on writing an answer.
+const (
+	readTimeout    = 5 * time.Second
+	idleTimeout    = time.Minute
+	maxHeaderBytes = 8 << 10
+	// closeTimeout is how long Close lets answers under way finish before it cuts them off.
+	closeTimeout = time.Second
+)
+
+// ErrNotLoopback is returned, wrapped, for an address that other machines could reach.
+var ErrNotLoopback = errors.New("admin address must be a loopback address, for example 127.0.0.1:0")
+
+// Server is a running admin server. Close and Addr may be called concurrently.
+type Server struct {
+	listener net.Listener
+	http     *http.Server
+	stop     context.CancelFunc
+	done     chan struct{}
+	once     sync.Once
+	err      error
+}
+
+// Serve listens on addr, which must be a loopback address, until Close is called or ctx ends. ready says why the process is not
+// ready, or nil when it is; it must not block, and a nil function means always ready. The Go and process collectors are added to
+// reg unless they are there already; reg may be nil.
+func Serve(ctx context.Context, addr string, ready func() error, reg *prometheus.Registry) (*Server, error) {
+	if err := checkLoopback(addr); err != nil {
+		return nil, err
+	}
+	if reg == nil {
+		reg = prometheus.NewRegistry()
+	}
+	for _, c := range []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+		if err := reg.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+			return nil, fmt.Errorf("admin: register collector: %w", err)
+		}
+	}
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("admin: listen: %w", err)
+	}
+	if a, ok := listener.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
+		listener.Close() // nobody was served
+		return nil, fmt.Errorf("%w: %q resolves to %s", ErrNotLoopback, addr, listener.Addr())
+	}
+	if ready == nil {
+		ready = func() error { return nil }
+	}
+	ctx, stop := context.WithCancel(ctx)
+	s := &Server{
+		listener: listener,
+		http: &http.Server{
+			Handler:           routes(ready, reg),
+			ReadHeaderTimeout: readTimeout,
+			ReadTimeout:       readTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
+		},
+		stop: stop,
+		done: make(chan struct{}),
+	}
+	go s.run(ctx)
+	return s, nil
+}
+
+// run serves until ctx ends, then waits for the server to be down.
+func (s *Server) run(ctx context.Context) {
+	defer close(s.done)
+	served := make(chan error, 1)
+	go func() { served <- s.http.Serve(s.listener) }()
+	select {
+	case err := <-served: // the listener broke
+		s.err = fmt.Errorf("admin: serve: %w", err)
+		slog.Error("admin server stopped", "error", err)
+		s.http.Close() // nothing is left to lose
+		return
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	if err := s.http.Shutdown(grace); err != nil {
+		err = s.http.Close() // a profile under way; cut it off
+		if err != nil {
+			s.err = fmt.Errorf("admin: close: %w", err)
+		}
+	}
+	<-served
+}
+
+// Addr is the address it listens on.
+func (s *Server) Addr() string { return s.listener.Addr().String() }
+
+// Close stops the server and waits until it is down. Closing again returns the same.
+func (s *Server) Close() error {
+	s.once.Do(s.stop)
+	<-s.done
+	return s.err
+}
+
+func routes(ready func() error, reg *prometheus.Registry) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, "ok") })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := ready(); err != nil {
+			answer(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		answer(w, http.StatusOK, "ready")
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return localOnly(mux)
+}
+
+// localOnly refuses requests made for another host's name: a web page in a browser on this machine could otherwise have its own
+// name resolve to the loopback address and read the answers.
+func localOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = r.Host
+		}
+		if !isLoopback(host) {
+			answer(w, http.StatusForbidden, ErrNotLoopback.Error())
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func answer(w http.ResponseWriter, code int, text string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(code)
+	io.WriteString(w, text+"\n") // the caller went away; there is nobody to tell
+}
+
+func checkLoopback(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("%w: %q: %w", ErrNotLoopback, addr, err)
+	}
+	if !isLoopback(host) {
+		return fmt.Errorf("%w: %q", ErrNotLoopback, addr)
+	}
+	return nil
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
+		host = host[1 : len(host)-1]
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

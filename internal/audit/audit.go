@@ -1,0 +1,250 @@
+// Package audit recomputes a whole ledger and says the first thing that is wrong with it. It trusts the trust file and
+// nothing else: every block is executed again, by the same rules as on the nodes, into a temporary store; links, roots,
+// endorsements, policies, results and changes of state must all come out as the copy under audit has them.
+//
+// A copy that leaves out its newest blocks is a true beginning of the ledger. So it is compared with other nodes, as far as they
+// answer: how many blocks it lacks is told, and another block at the same height is an error.
+// Each audit is independent; any number may run at the same time.
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	"ltl/internal/identity"
+	"ltl/internal/ledger"
+	"ltl/internal/store"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// ErrWrong is returned, wrapped, when the ledger under audit is not what its own transactions and the trust file make of it.
+var ErrWrong = errors.New("the ledger is wrong")
+
+// Bounds on the blocks that are executed together; more saves nothing.
+const (
+	groupBlocks = 256
+	groupBytes  = 4 << 20
+)
+
+// okResult is the result code of an accepted transaction.
+const okResult = 200
+
+// Chain is what an audit found on one chain.
+type Chain struct {
+	ID           string    `json:"chainId"`
+	Height       uint64    `json:"height"`
+	Transactions uint64    `json:"transactions"`
+	Refused      uint64    `json:"refused"`
+	BlockHash    string    `json:"blockHash"`
+	Time         time.Time `json:"time"`
+}
+
+// Report is what an audit that found nothing wrong has checked.
+type Report struct {
+	Source       string  `json:"source"`
+	NetworkID    string  `json:"networkId"`
+	Blocks       uint64  `json:"blocks"`
+	Transactions uint64  `json:"transactions"`
+	Chains       []Chain `json:"chains"`
+	// Compared are the other nodes that were asked how far they are.
+	Compared []Comparison  `json:"compared,omitempty"`
+	Took     time.Duration `json:"tookNs"`
+}
+
+// auditor executes blocks into a temporary store. It is used by one goroutine.
+type auditor struct {
+	dir    string
+	store  *store.Store
+	trust  *identity.Trust
+	began  time.Time
+	counts map[string]*Chain
+
+	seen    uint64 // blocks taken, the genesis block included
+	pending []*ltlv1.Block
+	bytes   int
+}
+
+func newAuditor(trust *identity.Trust) (_ *auditor, err error) {
+	a := &auditor{trust: trust, began: time.Now(), counts: map[string]*Chain{}}
+	if a.dir, err = os.MkdirTemp("", "ltl-audit-"); err != nil {
+		return nil, fmt.Errorf("couldn't make a temporary store: %w", err)
+	}
+	silent := slog.New(slog.NewTextHandler(io.Discard, nil)) // every failure is returned as well
+	a.store, err = store.Open(a.dir, store.Options{NoSync: true, Logger: silent, Fatal: func(error) {}})
+	if err == nil {
+		err = a.store.Init(trust.GenesisPayload())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("couldn't make a temporary store: %w", err), a.close())
+	}
+	return a, nil
+}
+
+func (a *auditor) close() error {
+	var err error
+	if a.store != nil {
+		err = a.store.Close()
+	}
+	return errors.Join(err, os.RemoveAll(a.dir))
+}
+
+// take accepts the next block in order of sequence.
+func (a *auditor) take(b *ltlv1.Block) error {
+	a.seen++
+	if a.seen == 1 {
+		return a.genesis(b)
+	}
+	a.pending = append(a.pending, b)
+	a.bytes += proto.Size(b)
+	if len(a.pending) >= groupBlocks || a.bytes >= groupBytes {
+		return a.flush()
+	}
+	return nil
+}
+
+// genesis compares the first block with the one that the trust file makes.
+func (a *auditor) genesis(b *ltlv1.Block) error {
+	want, err := a.store.BlockAt(0)
+	if err != nil {
+		return fmt.Errorf("couldn't read the genesis block: %w", err)
+	}
+	if !bytes.Equal(b.GetHeader(), want.GetHeader()) || !proto.Equal(b, want) {
+		return fmt.Errorf("%w: its genesis block is not the trust file's; it is another network, or a forged one", ErrWrong)
+	}
+	a.count(b)
+	return nil
+}
+
+// flush executes what was taken.
+func (a *auditor) flush() error {
+	if len(a.pending) == 0 {
+		return nil
+	}
+	if err := a.store.Append(a.pending); err != nil {
+		if errors.Is(err, store.ErrBadBlock) {
+			return fmt.Errorf("%w: %w", ErrWrong, err)
+		}
+		return fmt.Errorf("couldn't execute the blocks again: %w", err)
+	}
+	for _, b := range a.pending {
+		a.count(b)
+	}
+	a.pending, a.bytes = a.pending[:0], 0
+	return nil
+}
+
+func (a *auditor) count(b *ltlv1.Block) {
+	h, err := ledger.ParseHeader(b.GetHeader())
+	if err != nil {
+		return // Append has parsed it already
+	}
+	c := a.counts[h.ChainID]
+	if c == nil {
+		c = &Chain{ID: h.ChainID}
+		a.counts[h.ChainID] = c
+	}
+	for _, code := range b.GetResults() {
+		c.Transactions++
+		if code != okResult {
+			c.Refused++
+		}
+	}
+}
+
+// report sums up; everything taken must have been flushed.
+func (a *auditor) report(source string) *Report {
+	id := a.trust.NetworkID()
+	r := &Report{Source: source, NetworkID: hex.EncodeToString(id[:]), Blocks: a.seen}
+	for _, tip := range a.store.Tips() {
+		c := Chain{ID: tip.ChainID}
+		if counted := a.counts[tip.ChainID]; counted != nil {
+			c = *counted
+		}
+		c.Height, c.BlockHash, c.Time = tip.Header.Height, hex.EncodeToString(tip.Hash[:]), time.UnixMilli(tip.Header.TimeMs).UTC()
+		r.Chains = append(r.Chains, c)
+		r.Transactions += c.Transactions
+	}
+	r.Took = time.Since(a.began)
+	return r
+}
+
+// Peer audits the copy of a running node or endorser, up to its newest block at the time of the call, and compares it with others.
+func Peer(ctx context.Context, peer ltlv1.LedgerClient, trust *identity.Trust, others ...Other) (_ *Report, err error) {
+	a, err := newAuditor(trust)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	status, err := peer.Status(ctx, &ltlv1.StatusRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("couldn't ask for the newest blocks: %w", err)
+	}
+	answers := ask(ctx, others)
+	until := status.GetSequence()
+	var blocks uint64 // tips may be a little newer than the sequence number in the same answer
+	for _, c := range status.GetChains() {
+		blocks += c.GetHeight() + 1
+	}
+	if err := a.follow(ctx, peer, max(until, blocks)); err != nil {
+		return nil, err
+	}
+	if err := a.compareTips(status.GetChains()); err != nil {
+		return nil, err
+	}
+	if fault := status.GetFault(); fault != "" {
+		return nil, fmt.Errorf("%w, or so its own process says: %s", ErrWrong, fault)
+	}
+	compared, err := a.compare(ctx, others, answers)
+	if err != nil {
+		return nil, err
+	}
+	report := a.report(status.GetId())
+	report.Compared = compared
+	return report, nil
+}
+
+// follow takes the peer's blocks until there are n.
+func (a *auditor) follow(ctx context.Context, peer ltlv1.LedgerClient, n uint64) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := peer.Follow(ctx, &ltlv1.FollowRequest{})
+	if err != nil {
+		return fmt.Errorf("couldn't read the blocks: %w", err)
+	}
+	for a.seen < n {
+		res, err := stream.Recv()
+		if err != nil {
+			return errors.Join(a.flush(), fmt.Errorf("couldn't read block %d of %d: %w", a.seen, n, err))
+		}
+		if res.GetSequence() != a.seen {
+			return fmt.Errorf("%w: block %d of the order of execution came as number %d", ErrWrong, a.seen, res.GetSequence())
+		}
+		if err := a.take(res.GetBlock()); err != nil {
+			return err
+		}
+	}
+	return a.flush()
+}
+
+// compareTips holds what the peer says of itself against what its blocks are.
+func (a *auditor) compareTips(chains []*ltlv1.ChainStatus) error {
+	for _, c := range chains {
+		block, err := a.store.Block(c.GetChainId(), c.GetHeight())
+		if err != nil {
+			return fmt.Errorf("%w: it claims height %d of chain %s and did not send that block", ErrWrong, c.GetHeight(), c.GetChainId())
+		}
+		if hash := ledger.BlockHash(block.GetHeader()); !bytes.Equal(hash[:], c.GetBlockHash()) {
+			return fmt.Errorf("%w: it claims block hash %x at height %d of chain %s, and sent a block with hash %x", ErrWrong, c.GetBlockHash(), c.GetHeight(), c.GetChainId(), hash)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,134 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// ErrDiffers is returned, wrapped, when another node has another block where the copy under audit has a sound one: the network has
+// two histories. Which one is right an audit of the other node may tell.
+var ErrDiffers = errors.New("two copies of the ledger differ")
+
+// askTimeout is how long each of the other nodes has to answer a question.
+const askTimeout = 3 * time.Second
+
+// Other is a node to compare the copy under audit with.
+type Other struct {
+	Name   string
+	Ledger ltlv1.LedgerClient
+}
+
+// Lag is how far the copy under audit is behind another node on one chain.
+type Lag struct {
+	ChainID string `json:"chainId"`
+	Height  uint64 `json:"height"` // the other node's
+	Blocks  uint64 `json:"blocks"`
+}
+
+// Comparison is what became of the comparison with another node.
+type Comparison struct {
+	Name string `json:"name"`
+	// Behind is the number of blocks that the node had when the audit began and the copy under audit lacks; Chains says where.
+	Behind uint64 `json:"behind"`
+	Chains []Lag  `json:"chains,omitempty"`
+	// Error says why the node could not be compared with; empty when it could.
+	Error string `json:"error,omitempty"`
+}
+
+// answer is what another node said when the audit began.
+type answer struct {
+	status *ltlv1.StatusResponse
+	err    error
+}
+
+// ask asks the others how far they are, all at once. It is done before the audit: what is written meanwhile leaves nobody behind.
+func ask(ctx context.Context, others []Other) []answer {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	answers := make([]answer, len(others))
+	var group sync.WaitGroup
+	for i, o := range others {
+		group.Go(func() { answers[i].status, answers[i].err = o.Ledger.Status(ctx, &ltlv1.StatusRequest{}) })
+	}
+	group.Wait()
+	return answers
+}
+
+// compare holds what was audited against what the others said.
+func (a *auditor) compare(ctx context.Context, others []Other, answers []answer) ([]Comparison, error) {
+	out := make([]Comparison, len(others))
+	for i, o := range others {
+		out[i].Name = o.Name
+		if err := answers[i].err; err != nil {
+			out[i].Error = err.Error()
+			continue
+		}
+		for _, c := range answers[i].status.GetChains() {
+			err := a.compareChain(ctx, o, c, &out[i])
+			if errors.Is(err, ErrDiffers) {
+				return nil, err
+			}
+			if err != nil {
+				out[i].Error = err.Error()
+			}
+		}
+	}
+	return out, nil
+}
+
+// compareChain compares the newest block that both copies have of a chain: blocks name the one below, so all others are the same then.
+func (a *auditor) compareChain(ctx context.Context, o Other, c *ltlv1.ChainStatus, out *Comparison) error {
+	tip, ok := a.store.Tip(c.GetChainId())
+	if !ok {
+		out.lacks(c, c.GetHeight()+1)
+		return nil
+	}
+	height, own, hash := tip.Header.Height, tip.Hash, c.GetBlockHash()
+	if c.GetHeight() > height {
+		out.lacks(c, c.GetHeight()-height)
+		block, err := blockOf(ctx, o, c.GetChainId(), height)
+		if err != nil {
+			return fmt.Errorf("couldn't read its block %d of chain %s: %w", height, c.GetChainId(), err)
+		}
+		h := ledger.BlockHash(block.GetHeader())
+		hash = h[:]
+	} else if c.GetHeight() < height {
+		height = c.GetHeight()
+		block, err := a.store.Block(c.GetChainId(), height)
+		if err != nil {
+			return fmt.Errorf("couldn't read block %d of chain %s again: %w", height, c.GetChainId(), err)
+		}
+		own = ledger.BlockHash(block.GetHeader())
+	}
+	if !bytes.Equal(own[:], hash) {
+		return fmt.Errorf("%w: at height %d of chain %s %s has the block hash %x, and the copy under audit %x", ErrDiffers, height, c.GetChainId(), o.Name, hash, own)
+	}
+	return nil
+}
+
+func (c *Comparison) lacks(s *ltlv1.ChainStatus, blocks uint64) {
+	c.Behind += blocks
+	c.Chains = append(c.Chains, Lag{ChainID: s.GetChainId(), Height: s.GetHeight(), Blocks: blocks})
+}
+
+// blockOf reads one block of another node.
+func blockOf(ctx context.Context, o Other, chainID string, height uint64) (*ltlv1.Block, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel() // ends the stream
+	stream, err := o.Ledger.Blocks(ctx, &ltlv1.BlocksRequest{ChainId: chainID, FromHeight: height})
+	if err != nil {
+		return nil, err
+	}
+	res, err := stream.Recv()
+	if err != nil {
+		return nil, err
+	}
+	return res.GetBlock(), nil
+}

@@ -1,0 +1,137 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"ltl/internal/identity"
+	"ltl/internal/store"
+)
+
+const (
+	// databaseFile is how a store is recognised, ledgerDir where nodes and endorsers keep it in their data directory.
+	databaseFile = "ledger.db"
+	ledgerDir    = "ledger"
+)
+
+// ErrNoStore is returned, wrapped, when a directory holds no ledger.
+var ErrNoStore = errors.New("there is no ledger in it")
+
+// Stored audits the ledger of a stopped process, or a backup of it: dir is the process' data directory or the ledger's own. The
+// directory is opened as the process would open it, under the same lock, so a running process' directory is refused. The copy is
+// compared with others, which are asked now.
+func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Other) (_ *Report, err error) {
+	path, err := find(dir)
+	if err != nil {
+		return nil, err
+	}
+	silent := slog.New(slog.NewTextHandler(io.Discard, nil))
+	s, err := store.Open(path, store.Options{Logger: silent, Fatal: func(error) {}})
+	if err != nil {
+		return nil, wrong(path, err)
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	answers := ask(ctx, others)
+	if err := s.Verify(ctx, nil); err != nil {
+		return nil, wrong(path, err)
+	}
+	a, err := newAuditor(trust)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, a.close()) }()
+	for sequence := range s.Sequence() {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		block, err := s.BlockAt(sequence)
+		if err != nil {
+			return nil, errors.Join(a.flush(), wrong(path, err))
+		}
+		if err := a.take(block); err != nil {
+			return nil, err
+		}
+	}
+	if err := a.flush(); err != nil {
+		return nil, err
+	}
+	if err := a.compareState(s); err != nil {
+		return nil, err
+	}
+	compared, err := a.compare(ctx, others, answers)
+	if err != nil {
+		return nil, err
+	}
+	report := a.report(path)
+	report.Compared = compared
+	return report, nil
+}
+
+// find returns the store in dir; it never lets a wrong path become a new, empty store.
+func find(dir string) (string, error) {
+	for _, path := range []string{dir, filepath.Join(dir, ledgerDir)} {
+		_, err := os.Stat(filepath.Join(path, databaseFile))
+		if err == nil {
+			return path, nil
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return "", fmt.Errorf("couldn't look for a ledger: %w", err)
+		}
+	}
+	return "", fmt.Errorf("%s: %w", dir, ErrNoStore)
+}
+
+// wrong says that a store could not be read to its end; damage is the ledger's fault, anything else is not.
+func wrong(path string, err error) error {
+	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrBadBlock) || errors.Is(err, store.ErrFailed) {
+		return fmt.Errorf("%w: %w", ErrWrong, err)
+	}
+	return fmt.Errorf("couldn't read the ledger in %s: %w", path, err)
+}
+
+// compareState holds the ordinary state that the copy serves its readers against the state that its blocks make. What is looked
+// up by hash points back into the blocks, and Verify has followed it.
+func (a *auditor) compareState(copied *store.Store) error {
+	for _, tip := range a.store.Tips() {
+		for class := byte('a'); class <= 'z'; class++ {
+			if err := a.compareClass(copied, tip.ChainID, []byte{class}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// compareClass compares the state of one chain whose keys begin with prefix: each value, and that none is missing.
+func (a *auditor) compareClass(copied *store.Store, chainID string, prefix []byte) error {
+	missing := 0
+	err := a.store.Scan(chainID, prefix, func([]byte, []byte) error { missing++; return nil })
+	if err != nil {
+		return fmt.Errorf("couldn't read the state again: %w", err)
+	}
+	err = copied.Scan(chainID, prefix, func(key, value []byte) error {
+		missing--
+		want, err := a.store.Get(chainID, key)
+		if err != nil {
+			return fmt.Errorf("couldn't read the state again: %w", err)
+		}
+		if !bytes.Equal(value, want) {
+			return fmt.Errorf("%w: state %q of chain %s is not what the blocks make of it", ErrWrong, key, chainID)
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if missing != 0 {
+		return fmt.Errorf("%w: the state of chain %s lacks %d entries that the blocks make", ErrWrong, chainID, missing)
+	}
+	return nil
+}

@@ -1,0 +1,260 @@
+package query
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"sort"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	"ltl/internal/store"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// GetRecord implements ltlv1.LedgerServer.
+func (s *server) GetRecord(ctx context.Context, in *ltlv1.GetRecordRequest) (*ltlv1.GetRecordResponse, error) {
+	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
+		return nil, err
+	}
+	chain, code, err := s.readable(in.GetChainCode(), in.GetAccountUid(), in.GetKey())
+	if err != nil || code != rules.OK {
+		return &ltlv1.GetRecordResponse{Code: code}, failure(err)
+	}
+	key := rules.NewestKey(in.GetKey())
+	if in.GetBusinessId() != "" {
+		key = rules.BusinessKey(in.GetKey(), in.GetBusinessId())
+	}
+	at, err := rules.Locate(s.store, chain.ID, key)
+	if err != nil {
+		return nil, failure(err)
+	}
+	if at == nil {
+		return &ltlv1.GetRecordResponse{Code: rules.NotFound}, nil
+	}
+	record, err := s.record(chain, at, at.Version())
+	if err != nil {
+		return nil, failure(err)
+	}
+	return &ltlv1.GetRecordResponse{Code: rules.OK, Record: record}, nil
+}
+
+// ListHistory implements ltlv1.LedgerServer.
+func (s *server) ListHistory(ctx context.Context, in *ltlv1.ListHistoryRequest) (*ltlv1.ListHistoryResponse, error) {
+	page, err := pageOf(in.GetPage(), in.GetSize())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
+		return nil, err
+	}
+	chain, code, err := s.readable(in.GetChainCode(), in.GetAccountUid(), in.GetKey())
+	if err != nil || code != rules.OK {
+		return &ltlv1.ListHistoryResponse{Code: code}, failure(err)
+	}
+	first, last, err := s.window(ctx, chain, in.GetKey(), in.GetStartMs(), in.GetEndMs())
+	if err != nil {
+		return nil, failure(err)
+	}
+	total := uint64(last + 1 - first)
+	if in.GetStartMs() == 0 && in.GetEndMs() == 0 && total > MaxHistory {
+		return &ltlv1.ListHistoryResponse{Code: rules.OutOfRange, Total: total}, nil
+	}
+	out := &ltlv1.ListHistoryResponse{Code: rules.OK, Total: total}
+	for i := page.from; i < min(page.to, total); i++ {
+		version := last - uint32(i)
+		at, err := s.version(chain, in.GetKey(), version)
+		if err != nil {
+			return nil, failure(err)
+		}
+		record, err := s.record(chain, at, version)
+		if err != nil {
+			return nil, failure(err)
+		}
+		out.Records = append(out.Records, record)
+	}
+	return out, nil
+}
+
+// CountHistory implements ltlv1.LedgerServer.
+func (s *server) CountHistory(ctx context.Context, in *ltlv1.CountHistoryRequest) (*ltlv1.CountHistoryResponse, error) {
+	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
+		return nil, err
+	}
+	chain, code, err := s.readable(in.GetChainCode(), in.GetAccountUid(), in.GetKey())
+	if err != nil || code != rules.OK {
+		return &ltlv1.CountHistoryResponse{Code: code}, failure(err)
+	}
+	first, last, err := s.window(ctx, chain, in.GetKey(), in.GetStartMs(), in.GetEndMs())
+	if err != nil {
+		return nil, failure(err)
+	}
+	return &ltlv1.CountHistoryResponse{Code: rules.OK, Count: uint64(last + 1 - first)}, nil
+}
+
+// readable finds the chain and judges whether the account may read the Key there.
+func (s *server) readable(chainCode, uid, key string) (*rules.Chain, int32, error) {
+	chain, err := rules.ChainByCode(s.store, chainCode)
+	if err != nil {
+		return nil, 0, err
+	}
+	if chain == nil {
+		return nil, rules.NotFound, nil
+	}
+	code, err := rules.CanRead(s.store, chain, uid, key)
+	if err != nil || code != rules.BadTypeCode {
+		return chain, code, err
+	}
+	foreign, err := s.foreignTypeCode(chain, key)
+	if foreign {
+		code = rules.ForeignTypeCode
+	}
+	return chain, code, err
+}
+
+// foreignTypeCode reports whether the Key's data type code is unknown on this chain but belongs to another one.
+// Rules see one chain only, so this is asked here.
+func (s *server) foreignTypeCode(chain *rules.Chain, key string) (bool, error) {
+	typeCode, code := rules.CheckKey(chain.Code, key)
+	if code != rules.OK {
+		return false, nil
+	}
+	chains, err := rules.ListChains(s.store)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range chains {
+		owner, err := rules.TypeCodeOwner(s.store, c, typeCode)
+		if err != nil {
+			return false, err
+		}
+		if owner != "" {
+			return c.ID != chain.ID, nil
+		}
+	}
+	return false, nil
+}
+
+// window returns the first and last version of a Key within start and end, both inclusive; last+1 == first when there is
+// none. Versions are in order of time, so it searches by halves.
+func (s *server) window(ctx context.Context, chain *rules.Chain, key string, start, end int64) (first, last uint32, err error) {
+	newest, err := rules.Locate(s.store, chain.ID, rules.NewestKey(key))
+	if err != nil || newest == nil {
+		return 1, 0, err
+	}
+	n := int(newest.Version())
+	if start == 0 && end == 0 {
+		return 1, uint32(n), nil
+	}
+	var failed error
+	below := func(limit int64, inclusive bool) int { // the number of versions with a time below limit, or at it
+		return sort.Search(n, func(i int) bool {
+			if failed != nil || ctx.Err() != nil {
+				return true
+			}
+			at, err := s.version(chain, key, uint32(i)+1)
+			if err != nil {
+				failed = err
+				return true
+			}
+			_, _, _, header, _, err := s.store.Transaction(chain.ID, at.Height, at.Index)
+			if err != nil {
+				failed = err
+			}
+			return header.TimeMs > limit || header.TimeMs == limit && !inclusive
+		})
+	}
+	before, upTo := below(start, false), below(end, true)
+	if failed == nil {
+		failed = ctx.Err()
+	}
+	return uint32(before) + 1, uint32(max(upTo, before)), failed
+}
+
+// version locates a version that must exist.
+func (s *server) version(chain *rules.Chain, key string, version uint32) (*rules.Locator, error) {
+	at, err := rules.LocateVersion(s.store, chain.ID, key, version)
+	if err == nil && at == nil {
+		err = fmt.Errorf("%w: version %d of key %q is missing from the index", store.ErrCorrupt, version, key)
+	}
+	return at, err
+}
+
+// record reads a record from the block that holds it.
+func (s *server) record(chain *rules.Chain, at *rules.Locator, version uint32) (*ltlv1.Record, error) {
+	payload, _, batch, header, hash, err := s.store.Transaction(chain.ID, at.Height, at.Index)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := rules.Decode(payload)
+	if err != nil {
+		return nil, fmt.Errorf("%w: transaction %d of block %d: %w", store.ErrCorrupt, at.Index, at.Height, err)
+	}
+	id := ledger.TransactionID(payload)
+	r := &ltlv1.Record{
+		ChainId: chain.ID, ChainName: chain.Name, BlockHeight: at.Height, TransactionIndex: at.Index, TransactionHash: id[:],
+		BlockHash: hash[:], PreviousHash: header.Previous[:], TimeMs: header.TimeMs, Version: version, AccountUid: tx.GetAccountUid(),
+	}
+	switch a := tx.GetAction().(type) {
+	case *ltlv1.Transaction_SetData:
+		r.Key, r.Value = a.SetData.GetKey(), a.SetData.GetValue()
+	case *ltlv1.Transaction_AttachData:
+		r.Key, r.Value = a.AttachData.GetKey(), a.AttachData.GetValue()
+		r.BusinessId = rules.BusinessID(id, a.AttachData)
+	default:
+		return nil, fmt.Errorf("%w: transaction %d of block %d holds no record", store.ErrCorrupt, at.Index, at.Height)
+	}
+	digest := ledger.DataHash(r.Value)
+	r.DataHash = digest[:]
+	r.DataTypeCode, _ = rules.CheckKey(chain.Code, r.Key)
+	r.EndorsementNames, err = s.endorsers(chain, batch, payload)
+	return r, err
+}
+
+// endorsers names the organisations that signed the transaction, in the order of the chain's organisations. Every
+// endorsement in a block has been verified by execution; here it only matters who accepted this transaction.
+func (s *server) endorsers(chain *rules.Chain, batch *ltlv1.Batch, payload []byte) ([]string, error) {
+	i := 0
+	for i < len(batch.GetTransactions()) && !bytes.Equal(batch.GetTransactions()[i], payload) {
+		i++
+	}
+	signed := map[string]bool{}
+	for _, e := range batch.GetEndorsements() {
+		statement, err := ledger.ParseStatement(e.GetStatement())
+		if err != nil {
+			return nil, fmt.Errorf("%w: endorsement in a stored block: %w", store.ErrCorrupt, err)
+		}
+		if statement.Accepts(i) {
+			signed[statement.Organisation] = true
+		}
+	}
+	var names []string
+	for _, id := range chain.Organisations {
+		if !signed[id] {
+			continue
+		}
+		organisation, err := rules.GetOrganisation(s.store, id)
+		if err != nil {
+			return nil, err
+		}
+		if organisation == nil {
+			return nil, fmt.Errorf("%w: organisation %q of chain %s is missing", store.ErrCorrupt, id, chain.ID)
+		}
+		names = append(names, organisation.Name)
+	}
+	return names, nil
+}
+
+// page is a half-open range of positions in a list.
+type page struct{ from, to uint64 }
+
+func pageOf(number, size uint32) (page, error) {
+	if number == 0 || size == 0 || size > MaxPage {
+		return page{}, status.Errorf(codes.InvalidArgument, "page %d of size %d: pages count from 1, sizes are 1 to %d", number, size, MaxPage)
+	}
+	from := uint64(number-1) * uint64(size)
+	return page{from: from, to: from + uint64(size)}, nil
+}
