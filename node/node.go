@@ -1,0 +1,305 @@
+// Package node is the consensus node: it orders endorsed batches through Raft, executes them in the order in which they were
+// committed, keeps the ledger, and serves blocks, records and proofs.
+//
+// A write crosses order.go (admission, batching, raft.Apply), fsm.go (execution through store.Apply) and comes back with the
+// result that execution gave. A read crosses reads.go. node.go opens and closes everything; replica.go is the part of it that
+// needs no network, so that the simulation runs the very same code. DESIGN.md says why things are as they are.
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"google.golang.org/grpc"
+
+	"ltl/internal/admin"
+	"ltl/internal/identity"
+	"ltl/internal/ledger"
+	"ltl/internal/query"
+	"ltl/internal/store"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+const (
+	dirMode = 0o700
+	// logMmapSize is what the Raft log's file maps at first; growing the map stops all its readers.
+	logMmapSize = 256 << 20
+	// stopTimeout is how long Close lets calls under way finish before it cuts them off.
+	stopTimeout = 2 * time.Second
+)
+
+// Node is a running consensus node. Its methods may be called concurrently.
+type Node struct {
+	cfg      Config
+	id       identity.Identity
+	store    *store.Store
+	log      *raftLog
+	peers    *peers
+	raft     *RaftServer
+	replica  *replica
+	listener net.Listener
+	server   *grpc.Server
+	admin    *admin.Server
+	metrics  *metrics
+
+	wg   sync.WaitGroup
+	ctx  context.Context // ends when Close begins
+	stop context.CancelFunc
+	once sync.Once
+	err  error
+
+	mu    sync.Mutex
+	fault error // the first reason to stop
+}
+
+// Open starts a node on its directory and returns when it takes part in the network. ctx bounds the start only.
+//
+// The order is that of dependence: the ledger first, because it decides what the Raft log must hold; then the log; then the
+// address, so that peers connect instead of being refused; then raft, which calls into all of them; then the services, which
+// answer only what raft can stand for; the admin server last, because it reports on all of it.
+func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
+	cfg = cfg.withDefaults()
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	n := &Node{cfg: cfg, id: cfg.Credentials.Identity(), raft: NewRaftServer(), metrics: newMetrics()}
+	n.ctx, n.stop = context.WithCancel(context.Background())
+	n.peers = &peers{credentials: cfg.Credentials, trust: cfg.Trust, conns: make(map[raft.ServerID]*grpc.ClientConn)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.Close())
+		}
+	}()
+	verify := newVerifier()
+	if err := n.openStores(verify); err != nil {
+		return nil, err
+	}
+	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
+	}
+	if err := n.openReplica(verify); err != nil {
+		return nil, err
+	}
+	n.metrics.watchReplica(n.replica, cfg.Credentials.CertificateExpiry)
+	n.serve()
+	if cfg.AdminListen != "" {
+		// Not ctx: that one ends with the start.
+		if n.admin, err = admin.Serve(context.WithoutCancel(ctx), cfg.AdminListen, n.ready, n.metrics.registry); err != nil {
+			return nil, err
+		}
+	}
+	cfg.Logger.Info("node is up", "id", n.id.String(), "address", n.Addr(), "applied", n.store.AppliedIndex(), "sequence", n.store.Sequence())
+	return n, nil
+}
+
+// openStores opens ledger and Raft log, and compares them.
+func (n *Node) openStores(verify *verifier) error {
+	cfg := n.cfg
+	if err := os.MkdirAll(n.path("snapshots"), dirMode); err != nil {
+		return err
+	}
+	var err error
+	if n.store, err = store.Open(n.path("ledger"), store.Options{Fatal: n.fatal, Logger: cfg.Logger, Verify: verify.verify}); err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	if err := n.store.Init(cfg.Trust.GenesisPayload()); err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	snaps, err := n.snapshots()
+	if err != nil {
+		return err
+	}
+	newest, err := newestSnapshot(snaps)
+	if err != nil {
+		return err
+	}
+	o := logOptions{fatal: n.fatal, logger: cfg.Logger, initialMmapSize: logMmapSize, minLast: n.store.AppliedIndex()}
+	if newest != nil && newest.Index >= o.minLast {
+		o.minLast = 0 // an installed snapshot stands in for the log below it
+	}
+	n.log, err = openLog(n.path("raft.db"), o)
+	return err
+}
+
+func (n *Node) path(name string) string { return filepath.Join(n.cfg.Dir, name) }
+
+func (n *Node) snapshots() (*raft.FileSnapshotStore, error) {
+	s, err := raft.NewFileSnapshotStoreWithLogger(n.path("snapshots"), retainedSnapshots, newHCLog(n.cfg.Logger))
+	if err != nil {
+		return nil, fmt.Errorf("open Raft snapshots: %w", err)
+	}
+	return s, nil
+}
+
+// openReplica starts raft over gRPC and files.
+func (n *Node) openReplica(verify *verifier) error {
+	snaps, err := n.snapshots()
+	if err != nil {
+		return err
+	}
+	id := raft.ServerID(n.id.Name)
+	p := parts{
+		id: id, store: n.store, dir: n.cfg.Dir, logs: n.log, stable: n.log.stable, snaps: snaps,
+		fetch: n.peers.fetch, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm,
+		verify: verify, metrics: n.metrics, logger: n.cfg.Logger, fatal: n.fatal, cfg: n.cfg,
+	}
+	for _, s := range n.cfg.Trust.Genesis().GetNodes() {
+		p.servers = append(p.servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(s.GetId()), Address: raft.ServerAddress(s.GetId())})
+	}
+	slices.SortFunc(p.servers, func(a, b raft.Server) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	p.transport = func(installed func(index, term uint64)) (raft.Transport, error) {
+		t := NewTransport(TransportConfig{
+			ID: id,
+			Dial: func(peer raft.ServerID) (*grpc.ClientConn, error) {
+				return n.peers.dial(peer, transportDialOptions()...)
+			},
+			PeerID: callerID, OnSnapshotInstalled: installed, Logger: n.cfg.Logger,
+		})
+		n.raft.Use(t)
+		return t, nil
+	}
+	n.replica, err = openReplica(p)
+	return err
+}
+
+// serve begins to answer.
+func (n *Node) serve() {
+	options := append(n.cfg.Credentials.ServerOptions(acl()), transportServerOptions()...)
+	n.server = grpc.NewServer(append(options, grpc.ChainStreamInterceptor(n.stoppable))...)
+	ltlv1.RegisterRaftTransportServer(n.server, n.raft)
+	ltlv1.RegisterOrdererServer(n.server, &ordererService{r: n.replica})
+	ltlv1.RegisterOperatorServer(n.server, &operatorService{r: n.replica})
+	ltlv1.RegisterLedgerServer(n.server, query.New(n.store, query.Options{ReadIndex: n.replica.reads.fresh, Status: n.status}))
+	n.wg.Go(func() {
+		if err := n.server.Serve(n.listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			n.fatal(fmt.Errorf("serve %s: %w", n.listener.Addr(), err))
+		}
+	})
+	n.wg.Go(n.learn)
+}
+
+// learn keeps the trust at what the system chain says: organisations and nodes that were added can connect at once.
+func (n *Node) learn() {
+	known := uint64(0)
+	for next := n.store.Sequence(); n.store.WaitSequence(n.ctx, next) == nil; {
+		next = n.store.Sequence() + 1 // before looking: a block that comes meanwhile is looked at next time
+		tip, ok := n.store.Tip(ledger.SystemChain)
+		if !ok || tip.Header.Height == known && known != 0 {
+			continue
+		}
+		if err := n.cfg.Trust.Learn(n.store); err != nil {
+			n.cfg.Logger.Error("cannot learn who belongs to the network", "error", err)
+			continue
+		}
+		known = tip.Header.Height
+	}
+}
+
+// fatal remembers the first reason to stop and tells the process.
+func (n *Node) fatal(err error) {
+	n.mu.Lock()
+	if n.fault == nil {
+		n.fault = err
+	}
+	n.mu.Unlock()
+	n.cfg.Fatal(err)
+}
+
+func (n *Node) faultNow() error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.fault
+}
+
+// status completes the answer of Ledger.Status.
+func (n *Node) status(out *ltlv1.StatusResponse) {
+	s := n.replica.state()
+	out.Id, out.Leader, out.Term = n.id.String(), string(s.leader), s.term
+	out.Role = strings.ToLower(s.state.String())
+	if err := n.faultNow(); err != nil {
+		out.Fault = err.Error()
+	}
+}
+
+// ready says why this node is of no use at present, or nil.
+func (n *Node) ready() error {
+	if err := n.faultNow(); err != nil {
+		return err
+	}
+	if n.replica.fsm.catchUp.busy() {
+		return errors.New("fetching blocks from the other nodes")
+	}
+	if n.replica.state().leader == "" {
+		return errors.New("no leader is known")
+	}
+	return nil
+}
+
+// Addr is the address of the gRPC services.
+func (n *Node) Addr() string { return n.listener.Addr().String() }
+
+// Close stops the node and waits for everything it started. It may be called more than once.
+//
+// The order is that of Open, backwards, except that raft stops before the services: what is being committed is answered first,
+// and afterwards nobody waits for a raft that is gone. The stores close last, when nothing can reach them.
+func (n *Node) Close() error {
+	n.once.Do(func() { n.err = n.close() })
+	return n.err
+}
+
+func (n *Node) close() error {
+	var err error
+	if n.admin != nil {
+		err = errors.Join(err, n.admin.Close())
+	}
+	n.stop()
+	if n.replica != nil {
+		err = errors.Join(err, n.replica.close())
+	}
+	if n.server != nil {
+		stopServer(n.server)
+	} else if n.listener != nil {
+		err = errors.Join(err, n.listener.Close())
+	}
+	n.wg.Wait()
+	err = errors.Join(err, n.peers.close())
+	if n.log != nil {
+		err = errors.Join(err, n.log.Close())
+	}
+	if n.store != nil {
+		err = errors.Join(err, n.store.Close())
+	}
+	return err
+}
+
+// stopServer lets calls under way finish, but not for ever.
+func stopServer(s *grpc.Server) {
+	cut := time.AfterFunc(stopTimeout, s.Stop)
+	defer cut.Stop()
+	s.GracefulStop()
+}
+
+// stoppable ends streams when the node stops: they would otherwise go on for as long as their callers like.
+func (n *Node) stoppable(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	defer context.AfterFunc(n.ctx, cancel)()
+	return handler(server, &stoppableStream{ServerStream: stream, ctx: ctx})
+}
+
+type stoppableStream struct {
+	grpc.ServerStream
+	ctx context.Context
+}
+
+// Context ends with the stream or with the node.
+func (s *stoppableStream) Context() context.Context { return s.ctx }

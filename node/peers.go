@@ -1,0 +1,118 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+
+	"github.com/hashicorp/raft"
+	"google.golang.org/grpc"
+
+	"ltl/internal/identity"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// peers are the connections for everything but Raft's own messages: blocks and questions between nodes. Raft has connections of
+// its own, so that a long catch-up never stands before a heartbeat.
+type peers struct {
+	credentials *identity.Credentials
+	trust       *identity.Trust
+
+	mu     sync.Mutex
+	conns  map[raft.ServerID]*grpc.ClientConn
+	closed bool
+}
+
+// dial makes a connection to a node of the network. It does not wait until the connection stands.
+func (p *peers) dial(id raft.ServerID, options ...grpc.DialOption) (*grpc.ClientConn, error) {
+	n, ok := p.trust.Node(string(id))
+	if !ok {
+		return nil, fmt.Errorf("the network has no node %s", id)
+	}
+	options = append(p.credentials.DialOptions(identity.RoleNode, string(id)), options...)
+	return grpc.NewClient("passthrough:///"+n.GetAddress(), options...)
+}
+
+// conn returns the shared connection to a node.
+func (p *peers) conn(id raft.ServerID) (*grpc.ClientConn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.conns[id]; c != nil {
+		return c, nil
+	}
+	if p.closed {
+		return nil, errStopped
+	}
+	c, err := p.dial(id)
+	if err != nil {
+		return nil, err
+	}
+	p.conns[id] = c
+	return c, nil
+}
+
+// fetch is a fetchFunc.
+func (p *peers) fetch(ctx context.Context, peer raft.ServerID, from uint64, fn func(sequence uint64, block *ltlv1.Block) error) error {
+	conn, err := p.conn(peer)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx) // ends the stream when fn wants no more
+	defer cancel()
+	stream, err := ltlv1.NewLedgerClient(conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: from})
+	if err != nil {
+		return err
+	}
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		if err := fn(m.GetSequence(), m.GetBlock()); err != nil {
+			return err
+		}
+	}
+}
+
+// askIndex asks the leader for its read index.
+func (p *peers) askIndex(ctx context.Context, leader raft.ServerID) (uint64, error) {
+	conn, err := p.conn(leader)
+	if err != nil {
+		return 0, err
+	}
+	m, err := ltlv1.NewOrdererClient(conn).ReadIndex(ctx, &ltlv1.ReadIndexRequest{})
+	return m.GetIndex(), err
+}
+
+// askTerm asks a node for its term.
+func (p *peers) askTerm(ctx context.Context, peer raft.ServerID) (uint64, error) {
+	conn, err := p.conn(peer)
+	if err != nil {
+		return 0, err
+	}
+	m, err := ltlv1.NewOrdererClient(conn).ConfirmTerm(ctx, &ltlv1.ConfirmTermRequest{})
+	return m.GetTerm(), err
+}
+
+// close ends all connections and with them the calls on them.
+func (p *peers) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	var err error
+	for _, c := range p.conns {
+		err = errors.Join(err, c.Close())
+	}
+	p.conns = nil
+	return err
+}
+
+// callerID is the node that calls, from its certificate.
+func callerID(ctx context.Context) (raft.ServerID, error) {
+	id, ok := identity.FromContext(ctx)
+	if !ok || id.Role != identity.RoleNode {
+		return "", errNoCaller
+	}
+	return raft.ServerID(id.Name), nil
+}

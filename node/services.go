@@ -1,0 +1,129 @@
+package node
+
+import (
+	"context"
+	"errors"
+
+	"google.golang.org/grpc/codes"
+
+	"ltl/internal/identity"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// ordererService serves ltlv1.Orderer.
+type ordererService struct {
+	ltlv1.UnimplementedOrdererServer
+	r *replica
+}
+
+// Submit implements ltlv1.OrdererServer.
+func (s *ordererService) Submit(ctx context.Context, in *ltlv1.SubmitRequest) (*ltlv1.SubmitResponse, error) {
+	results, err := s.r.order.submit(ctx, in.GetBatch())
+	if err != nil {
+		return nil, err
+	}
+	return &ltlv1.SubmitResponse{Results: results}, nil
+}
+
+// ReadIndex implements ltlv1.OrdererServer.
+func (s *ordererService) ReadIndex(ctx context.Context, _ *ltlv1.ReadIndexRequest) (*ltlv1.ReadIndexResponse, error) {
+	index, err := s.r.reads.leading.join(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &ltlv1.ReadIndexResponse{Index: index}, nil
+}
+
+// ConfirmTerm implements ltlv1.OrdererServer. Raft knows a term before it votes in it, which is what the caller relies on.
+func (s *ordererService) ConfirmTerm(context.Context, *ltlv1.ConfirmTermRequest) (*ltlv1.ConfirmTermResponse, error) {
+	session, err := s.r.use()
+	if err != nil {
+		return nil, refuse(codes.Unavailable, "%v", err)
+	}
+	defer session.release()
+	return &ltlv1.ConfirmTermResponse{Term: session.raft.CurrentTerm()}, nil
+}
+
+// operatorService serves ltlv1.Operator.
+type operatorService struct {
+	ltlv1.UnimplementedOperatorServer
+	r *replica
+}
+
+// PutAccessKey implements ltlv1.OperatorServer.
+func (s *operatorService) PutAccessKey(ctx context.Context, in *ltlv1.PutAccessKeyRequest) (*ltlv1.PutAccessKeyResponse, error) {
+	if in.GetAccessKey() == nil {
+		return nil, refuse(codes.InvalidArgument, "there is no AccessKey in the request")
+	}
+	version, err := s.r.order.putAccessKey(ctx, in.GetAccessKey())
+	if err != nil {
+		return nil, err
+	}
+	return &ltlv1.PutAccessKeyResponse{Code: 200, Version: version}, nil
+}
+
+// WatchAccessKeys implements ltlv1.OperatorServer. It reads this node's copy: a facade that was told of a change by another node
+// learns of it here as soon as this one has executed it.
+func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, stream ltlv1.Operator_WatchAccessKeysServer) error {
+	after, said := in.GetAfterVersion(), false
+	for {
+		keys, _, err := s.r.store.AccessKeys(after, accessKeyPage)
+		if err != nil {
+			return refuse(codes.Internal, "read AccessKeys: %v", err)
+		}
+		for _, k := range keys {
+			if err := stream.Send(&ltlv1.WatchAccessKeysResponse{AccessKey: k}); err != nil {
+				return err
+			}
+			after = k.GetVersion()
+		}
+		if len(keys) > 0 {
+			continue
+		}
+		if !said {
+			said = true
+			if err := stream.Send(&ltlv1.WatchAccessKeysResponse{}); err != nil {
+				return err
+			}
+		}
+		if err := s.r.store.WaitAccessKeys(stream.Context(), after); err != nil {
+			return refuse(codes.Unavailable, "%v", err)
+		}
+	}
+}
+
+// acl says who may call what. What is not listed is denied.
+func acl() identity.ACL {
+	nodes := []identity.Role{identity.RoleNode}
+	submitters := []identity.Role{identity.RoleFacade, identity.RoleClient, identity.RoleOperator}
+	readers := identity.Roles()
+	return identity.ACL{
+		ltlv1.RaftTransport_AppendPipeline_FullMethodName:  nodes,
+		ltlv1.RaftTransport_AppendEntries_FullMethodName:   nodes,
+		ltlv1.RaftTransport_RequestVote_FullMethodName:     nodes,
+		ltlv1.RaftTransport_RequestPreVote_FullMethodName:  nodes,
+		ltlv1.RaftTransport_TimeoutNow_FullMethodName:      nodes,
+		ltlv1.RaftTransport_InstallSnapshot_FullMethodName: nodes,
+
+		ltlv1.Orderer_Submit_FullMethodName:      submitters,
+		ltlv1.Orderer_ReadIndex_FullMethodName:   nodes,
+		ltlv1.Orderer_ConfirmTerm_FullMethodName: nodes,
+
+		ltlv1.Operator_PutAccessKey_FullMethodName:    {identity.RoleOperator},
+		ltlv1.Operator_WatchAccessKeys_FullMethodName: {identity.RoleFacade, identity.RoleOperator},
+
+		ltlv1.Ledger_Status_FullMethodName:         readers,
+		ltlv1.Ledger_Blocks_FullMethodName:         readers,
+		ltlv1.Ledger_Follow_FullMethodName:         readers,
+		ltlv1.Ledger_GetRecord_FullMethodName:      readers,
+		ltlv1.Ledger_ListHistory_FullMethodName:    readers,
+		ltlv1.Ledger_CountHistory_FullMethodName:   readers,
+		ltlv1.Ledger_ListChains_FullMethodName:     readers,
+		ltlv1.Ledger_GetTransaction_FullMethodName: readers,
+		ltlv1.Ledger_GetNetwork_FullMethodName:     readers,
+		ltlv1.Ledger_GetAccount_FullMethodName:     readers,
+	}
+}
+
+// errNoCaller is returned for an RPC whose context names no node.
+var errNoCaller = errors.New("the caller is not a node")
