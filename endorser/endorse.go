@@ -1,0 +1,230 @@
+package endorser
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"ltl/internal/identity"
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	"ltl/internal/store"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Endorse implements ltlv1.EndorserServer: it runs the rules over the batch and signs the transactions that it accepts.
+func (e *Endorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv1.EndorseResponse, error) {
+	started := time.Now()
+	caller, ok := identity.FromContext(ctx)
+	if !ok {
+		return nil, status.Error(codes.Unauthenticated, "the caller has no identity")
+	}
+	if err := checkSize(in); err != nil {
+		return nil, err
+	}
+	select {
+	case e.queue <- struct{}{}:
+		defer func() { <-e.queue }()
+	default:
+		e.metrics.overloaded.Inc()
+		return nil, status.Error(codes.ResourceExhausted, "too many proposals are waiting; nothing was signed, try again later")
+	}
+	if err := e.waitSequence(ctx, in.GetMinSequence()); err != nil {
+		return nil, err
+	}
+	select {
+	case e.slots <- struct{}{}:
+		defer func() { <-e.slots }()
+	case <-ctx.Done():
+		return nil, status.FromContextError(ctx.Err()).Err()
+	}
+	out, err := e.judge(caller, in)
+	if err != nil {
+		return nil, e.failure(err)
+	}
+	e.metrics.judged(out.GetCodes(), time.Since(started))
+	return out, nil
+}
+
+// checkSize bounds what is looked at.
+func checkSize(in *ltlv1.EndorseRequest) error {
+	n, size := len(in.GetTransactions()), 0
+	for _, t := range in.GetTransactions() {
+		size += len(t)
+	}
+	switch {
+	case !ledger.ValidChainID(in.GetChainId()):
+		return status.Errorf(codes.InvalidArgument, "chain id %q is not 16 digits", in.GetChainId())
+	case n == 0 || n > maxTransactions:
+		return status.Errorf(codes.InvalidArgument, "a batch of %d transactions; 1 to %d are allowed", n, maxTransactions)
+	case size > maxBytes:
+		return status.Errorf(codes.InvalidArgument, "a batch of %d bytes; at most %d are allowed", size, maxBytes)
+	}
+	return nil
+}
+
+// waitSequence waits a while until the copy holds what the proposal asks for.
+func (e *Endorser) waitSequence(ctx context.Context, want uint64) error {
+	if want <= e.store.Sequence() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, sequenceWait)
+	defer cancel()
+	err := e.store.WaitSequence(ctx, want)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		if f := e.faultText(); f != "" {
+			return e.refusal(f)
+		}
+		return status.Errorf(codes.Unavailable, "this copy of the ledger has %d blocks, the proposal asks for %d; it is catching up", e.store.Sequence(), want)
+	}
+	return e.failure(err)
+}
+
+// judge runs the rules over a proposal and signs what passes.
+func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*ltlv1.EndorseResponse, error) {
+	if f := e.faultText(); f != "" {
+		return nil, e.refusal(f)
+	}
+	system, tip, known, err := e.tips(in.GetChainId())
+	if err != nil {
+		return nil, err
+	}
+	n := len(in.GetTransactions())
+	out := &ltlv1.EndorseResponse{Codes: make([]int32, n), Reasons: make([]string, n)}
+	if !known {
+		for i := range out.Codes {
+			out.Codes[i] = rules.NotFound
+		}
+		return out, nil
+	}
+	if err := e.checkOwnRole(in.GetChainId()); err != nil {
+		return nil, err
+	}
+	now := max(time.Now().UnixMilli(), tip.Header.TimeMs)
+	input := rules.Input{
+		NetworkID: e.store.NetworkID(), ChainID: in.GetChainId(), Height: tip.Header.Height + 1, Previous: tip.Hash,
+		PreviousTimeMs: tip.Header.TimeMs, TimeMs: now, SystemHeight: system.Header.Height,
+	}
+	accepted, err := e.verdicts(caller, input, in.GetTransactions(), out)
+	if err != nil || !accepted {
+		return out, err
+	}
+	out.Endorsement = e.sign(in, out.Codes, tip, system, now+validity.Milliseconds())
+	return out, nil
+}
+
+// tips returns the newest blocks of the system chain and of the chain. Without a genesis block nothing can be judged.
+func (e *Endorser) tips(chainID string) (system, tip store.Tip, known bool, err error) {
+	system, ok := e.store.Tip(ledger.SystemChain)
+	if !ok || e.store.NetworkID() != e.cfg.Trust.NetworkID() {
+		return system, tip, false, status.Error(codes.FailedPrecondition, "this copy of the ledger has no genesis block of this network")
+	}
+	tip, known = e.store.Tip(chainID)
+	return system, tip, known, nil
+}
+
+// checkOwnRole refuses to sign where the signature could not count: with a key that the ledger does not hold, or on a chain that
+// the organisation does not endorse on.
+func (e *Endorser) checkOwnRole(chainID string) error {
+	own, err := rules.GetOrganisation(e.store, e.organisation)
+	if err != nil {
+		return err
+	}
+	if own == nil || !e.cfg.SignKey.Public().(ed25519.PublicKey).Equal(ed25519.PublicKey(own.EndorserKey)) {
+		return status.Errorf(codes.FailedPrecondition, "the ledger does not hold this endorser's key for organisation %s", e.organisation)
+	}
+	if chainID == ledger.SystemChain {
+		return nil
+	}
+	chain, err := rules.GetChain(e.store, chainID)
+	if err != nil {
+		return err
+	}
+	if chain != nil {
+		for _, o := range chain.Organisations {
+			if o == e.organisation {
+				return nil
+			}
+		}
+	}
+	return status.Errorf(codes.FailedPrecondition, "organisation %s does not endorse on chain %s", e.organisation, chainID)
+}
+
+// verdicts fills in codes and reasons, and reports whether anything was accepted. Who proposes may do so only in its own name; what
+// it proposes in another's does not take part in the preview.
+func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transactions [][]byte, out *ltlv1.EndorseResponse) (accepted bool, err error) {
+	name := caller.String()
+	own := make([][]byte, 0, len(transactions))
+	decoded := make([]*ltlv1.Transaction, 0, len(transactions))
+	place := make([]int, 0, len(transactions))
+	for i, payload := range transactions {
+		tx, err := rules.Decode(payload)
+		switch {
+		case err != nil:
+			out.Codes[i], out.Reasons[i] = rules.Malformed, err.Error()
+		case tx.GetChainId() != input.ChainID:
+			out.Codes[i], out.Reasons[i] = rules.Malformed, fmt.Sprintf("it is for chain %q", tx.GetChainId())
+		case tx.GetSubmitter() != name:
+			out.Codes[i], out.Reasons[i] = rules.Forbidden, fmt.Sprintf("its submitter is %q, but %s proposes it", tx.GetSubmitter(), name)
+		default:
+			own, decoded, place = append(own, payload), append(decoded, tx), append(place, i)
+		}
+	}
+	if len(own) == 0 {
+		return false, nil
+	}
+	found, err := rules.Preview(input, own, e.store)
+	if err != nil {
+		return false, fmt.Errorf("preview on chain %s: %w", input.ChainID, err)
+	}
+	reasons := make([]string, len(own))
+	e.refuseOrganisations(decoded, found, reasons)
+	if err := e.applyRule(decoded, found, reasons); err != nil {
+		return false, fmt.Errorf("own rule on chain %s: %w", input.ChainID, err)
+	}
+	for j, code := range found {
+		out.Codes[place[j]], out.Reasons[place[j]] = code, reasons[j]
+		accepted = accepted || code == rules.OK
+	}
+	return accepted, nil
+}
+
+// sign makes the one signature over the batch.
+func (e *Endorser) sign(in *ltlv1.EndorseRequest, verdicts []int32, tip, system store.Tip, expiryMs int64) *ltlv1.Endorsement {
+	ids := make([]ledger.Hash, len(verdicts))
+	accepted := make([]bool, len(verdicts))
+	for i, payload := range in.GetTransactions() {
+		ids[i], accepted[i] = ledger.TransactionID(payload), verdicts[i] == rules.OK
+	}
+	s := ledger.Statement{
+		NetworkID: e.store.NetworkID(), ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
+		Height: tip.Header.Height, SystemHeight: system.Header.Height, ExpiryMs: expiryMs,
+		KeyID: e.keyID, Organisation: e.organisation, Accepted: ledger.Bitmap(accepted),
+	}
+	return s.Sign(e.cfg.SignKey)
+}
+
+// refusal is the answer of an endorser that has stopped signing.
+func (e *Endorser) refusal(fault string) error {
+	return status.Errorf(codes.FailedPrecondition, "the endorser of %s has stopped signing: %s", e.organisation, fault)
+}
+
+// failure turns an error into the answer. A copy that turns out to be unsound ends the signing.
+func (e *Endorser) failure(err error) error {
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	if unsound(err) {
+		e.stopSigning(err)
+		return e.refusal(e.faultText())
+	}
+	return status.Errorf(codes.Unavailable, "the endorser of %s cannot judge now: %v", e.organisation, err)
+}

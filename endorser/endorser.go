@@ -1,0 +1,294 @@
+// Package endorser is an organisation's endorsing peer: it keeps its own verified copy of the ledger, checks proposed transactions
+// against it, and signs those that it accepts, once a batch.
+//
+// It follows any node that answers and executes every block itself. A block that it cannot reproduce, or stored bytes that are not
+// what was stored, or a history that is not that of most nodes, end its signing for good: it serves its copy further and says why it
+// stopped, until people have looked at it.
+package endorser
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/grpc"
+
+	"ltl/internal/admin"
+	"ltl/internal/identity"
+	"ltl/internal/ledger"
+	"ltl/internal/query"
+	"ltl/internal/rules"
+	"ltl/internal/store"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// ErrConfig is returned, wrapped, by Open for a configuration that cannot work.
+var ErrConfig = errors.New("endorser configuration")
+
+// Peer is a node that the endorser may follow.
+type Peer struct {
+	// ID is the node's id; its certificate must carry this name.
+	ID string
+	// Address is host:port.
+	Address string
+}
+
+// Config says what an endorser runs with. Zero values of the optional fields mean their defaults.
+type Config struct {
+	// Dir holds the endorser's own copy of the ledger.
+	Dir string
+	// Listen is the host:port of the gRPC services.
+	Listen string
+	// AdminListen is the loopback host:port of health, metrics and pprof; empty serves none.
+	AdminListen string
+	// Credentials are the endorser's TLS identity.
+	Credentials *identity.Credentials
+	// SignKey is the organisation's signing key.
+	SignKey ed25519.PrivateKey
+	// Trust is the network's genesis.
+	Trust *identity.Trust
+	// Nodes are the nodes to follow; by default the trust's.
+	Nodes []Peer
+	// Rule is what the organisation asks of a transaction beyond the ledger's rules: a CEL expression that is true for what it signs.
+	// Empty asks nothing. docs/operating.md lists the variables.
+	Rule string
+	// Logger gets one line an event; by default slog.Default().
+	Logger *slog.Logger
+	// Fatal is called once when the disk failed or lied; by default it logs and exits the process.
+	Fatal func(error)
+}
+
+// Endorser is a running endorsing peer.
+type Endorser struct {
+	ltlv1.UnimplementedEndorserServer
+
+	cfg          Config
+	log          *slog.Logger
+	organisation string
+	keyID        [8]byte
+	rule         *ownRule // nil when the organisation has none
+	store        *store.Store
+	nodes        []*source
+	metrics      *metrics
+
+	listener net.Listener
+	server   *grpc.Server
+	admin    *admin.Server
+
+	ctx    context.Context // ends with Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	once   sync.Once
+	closed error
+
+	queue chan struct{} // proposals that wait or are judged
+	slots chan struct{} // proposals that are judged
+
+	fault     atomic.Pointer[string] // why it signs no more
+	following atomic.Pointer[string] // the node that is followed at this moment
+	target    atomic.Uint64          // the highest sequence that a node told
+	learned   atomic.Uint64          // how many blocks of the system chain the trust has learned from
+}
+
+// accessControl says who may call what.
+func accessControl() identity.ACL {
+	acl := identity.ACL{ltlv1.Endorser_Endorse_FullMethodName: {identity.RoleFacade, identity.RoleClient, identity.RoleOperator}}
+	for _, m := range ltlv1.Ledger_ServiceDesc.Methods {
+		acl["/"+ltlv1.Ledger_ServiceDesc.ServiceName+"/"+m.MethodName] = identity.Roles()
+	}
+	for _, s := range ltlv1.Ledger_ServiceDesc.Streams {
+		acl["/"+ltlv1.Ledger_ServiceDesc.ServiceName+"/"+s.StreamName] = identity.Roles()
+	}
+	return acl
+}
+
+// Open starts the endorser: it serves its copy when Open returns, and catches up with the nodes in the background. ctx bounds the
+// start only.
+func Open(ctx context.Context, cfg Config) (*Endorser, error) {
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	cfg.setDefaults()
+	rule, err := compileRule(cfg.Rule)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the organisation's own rule: %w", ErrConfig, err)
+	}
+	e := &Endorser{
+		cfg: cfg, log: cfg.Logger, organisation: cfg.Credentials.Identity().Organisation, rule: rule,
+		keyID: ledger.KeyID(cfg.SignKey.Public().(ed25519.PublicKey)), // check has seen its length
+		slots: make(chan struct{}, slots()),
+	}
+	e.queue = make(chan struct{}, slots()*(1+queuePerSlot))
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.metrics = newMetrics(e)
+	if err := e.start(ctx); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	e.log.Info("endorser runs", "organisation", e.organisation, "address", e.Addr(), "sequence", e.store.Sequence())
+	return e, nil
+}
+
+func (cfg *Config) setDefaults() {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	if cfg.Fatal == nil {
+		log := cfg.Logger
+		cfg.Fatal = func(err error) {
+			log.Error("endorser stops", "error", err)
+			os.Exit(1)
+		}
+	}
+	if len(cfg.Nodes) == 0 {
+		for _, n := range cfg.Trust.Genesis().GetNodes() {
+			cfg.Nodes = append(cfg.Nodes, Peer{ID: n.GetId(), Address: n.GetAddress()})
+		}
+	}
+}
+
+// check refuses what cannot work, in words.
+func (cfg *Config) check() error {
+	switch {
+	case cfg.Dir == "":
+		return fmt.Errorf("%w: no data directory", ErrConfig)
+	case cfg.Credentials == nil || cfg.Trust == nil:
+		return fmt.Errorf("%w: no credentials or no trust", ErrConfig)
+	case len(cfg.SignKey) != ed25519.PrivateKeySize:
+		return fmt.Errorf("%w: no signing key", ErrConfig)
+	}
+	id := cfg.Credentials.Identity()
+	if id.Role != identity.RoleEndorser {
+		return fmt.Errorf("%w: the certificate is that of %s, not of an endorser", ErrConfig, id)
+	}
+	known, ok := cfg.Trust.Organisation(id.Organisation)
+	if ok && !cfg.SignKey.Public().(ed25519.PublicKey).Equal(ed25519.PublicKey(known.GetEndorserKey())) {
+		return fmt.Errorf("%w: the signing key is not the one that the network knows for %s", ErrConfig, id.Organisation)
+	}
+	return nil
+}
+
+// start opens everything. What it opened, Close closes.
+func (e *Endorser) start(ctx context.Context) (err error) {
+	e.store, err = store.Open(e.cfg.Dir, store.Options{Logger: e.log, Fatal: func(err error) {
+		e.stopSigning(err)
+		e.cfg.Fatal(err)
+	}})
+	if err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	if err := e.store.Init(e.cfg.Trust.GenesisPayload()); err != nil {
+		return fmt.Errorf("open the ledger: %w", err)
+	}
+	e.learn()
+	for _, n := range e.cfg.Nodes {
+		conn, err := grpc.NewClient(n.Address, e.cfg.Credentials.DialOptions(identity.RoleNode, n.ID)...)
+		if err != nil {
+			return fmt.Errorf("node %s: %w", n.ID, err)
+		}
+		e.nodes = append(e.nodes, &source{id: n.ID, conn: conn, ledger: ltlv1.NewLedgerClient(conn)})
+	}
+	e.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", e.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	if e.cfg.AdminListen != "" {
+		if e.admin, err = admin.Serve(e.ctx, e.cfg.AdminListen, e.ready, e.metrics.registry); err != nil {
+			return err
+		}
+	}
+	e.server = grpc.NewServer(append(e.cfg.Credentials.ServerOptions(accessControl()), grpc.WaitForHandlers(true))...)
+	ltlv1.RegisterEndorserServer(e.server, e)
+	ltlv1.RegisterLedgerServer(e.server, query.New(e.store, query.Options{Status: e.status}))
+	e.wg.Go(func() {
+		if err := e.server.Serve(e.listener); err != nil {
+			e.log.Error("the gRPC server stopped", "error", err)
+		}
+	})
+	e.wg.Go(func() { e.follow(e.ctx) })
+	return nil
+}
+
+// Close stops serving and following, and closes the store. It waits for every goroutine. Closing again returns the same.
+func (e *Endorser) Close() error {
+	e.once.Do(func() {
+		e.cancel()
+		var errs []error
+		if e.server != nil {
+			e.server.Stop() // closes the listener, ends and waits for calls
+		} else if e.listener != nil {
+			errs = append(errs, e.listener.Close())
+		}
+		e.wg.Wait()
+		if e.admin != nil {
+			errs = append(errs, e.admin.Close())
+		}
+		for _, n := range e.nodes {
+			errs = append(errs, n.conn.Close())
+		}
+		if e.store != nil {
+			errs = append(errs, e.store.Close())
+		}
+		e.closed = errors.Join(errs...)
+	})
+	return e.closed
+}
+
+// Addr is the address the gRPC services listen on.
+func (e *Endorser) Addr() string { return e.listener.Addr().String() }
+
+// AdminAddr is the address of health and metrics; empty when there is none.
+func (e *Endorser) AdminAddr() string {
+	if e.admin == nil {
+		return ""
+	}
+	return e.admin.Addr()
+}
+
+// stopSigning ends signing until the process is started again. Only the first reason counts.
+func (e *Endorser) stopSigning(why error) {
+	text := why.Error()
+	if e.fault.CompareAndSwap(nil, &text) {
+		e.log.Error("this endorser signs no more until it is started again", "reason", text)
+	}
+}
+
+// faultText is empty while nothing is wrong.
+func (e *Endorser) faultText() string {
+	if f := e.fault.Load(); f != nil {
+		return *f
+	}
+	return ""
+}
+
+// unsound reports whether an error means that the copy cannot be trusted any more.
+func unsound(err error) bool {
+	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrBadBlock) ||
+		errors.Is(err, rules.ErrState) || errors.Is(err, rules.ErrInvariant) || errors.Is(err, errFork)
+}
+
+// status completes the answer of Ledger.Status.
+func (e *Endorser) status(out *ltlv1.StatusResponse) {
+	out.Id = e.cfg.Credentials.Identity().String()
+	out.Role = string(identity.RoleEndorser)
+	out.Fault = e.faultText()
+}
+
+// ready says why the endorser is not ready.
+func (e *Endorser) ready() error {
+	if f := e.faultText(); f != "" {
+		return fmt.Errorf("signing has stopped: %s", f)
+	}
+	if e.following.Load() == nil {
+		return errors.New("no node answers")
+	}
+	if have, want := e.store.Sequence(), e.target.Load(); have+readyLag < want {
+		return fmt.Errorf("catching up: block %d of %d", have, want)
+	}
+	return nil
+}

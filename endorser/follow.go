@@ -1,0 +1,275 @@
+package endorser
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"ltl/internal/store"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Why following one node ends.
+var (
+	errBehind = errors.New("another node has more blocks")
+	errOrder  = errors.New("the node sent something else than the next block")
+)
+
+// source is a node that can be followed.
+type source struct {
+	id     string
+	conn   *grpc.ClientConn
+	ledger ltlv1.LedgerClient
+}
+
+// follow keeps the copy up to date until ctx ends or a block is bad. Connections may break as often as they like.
+func (e *Endorser) follow(ctx context.Context) {
+	pause := firstPause
+	for at := 0; ctx.Err() == nil && e.faultText() == ""; {
+		before := e.store.Sequence()
+		next, err := e.followNode(ctx, e.nodes[at])
+		e.following.Store(nil)
+		switch {
+		case ctx.Err() != nil || errors.Is(err, store.ErrClosed):
+			return
+		case unsound(err):
+			e.stopSigning(fmt.Errorf("following node %s: %w", e.nodes[at].id, err))
+			return
+		}
+		e.log.Warn("following a node breaks off", "node", e.nodes[at].id, "next", e.nodes[next].id, "error", err)
+		at = next
+		if e.store.Sequence() > before || errors.Is(err, errBehind) {
+			pause = firstPause
+			continue
+		}
+		select {
+		case <-time.After(pause/2 + rand.N(pause/2)):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, lastPause)
+	}
+}
+
+// followNode stores one node's blocks for as long as that goes well. It returns which node to try next, and why.
+func (e *Endorser) followNode(ctx context.Context, n *source) (next int, err error) {
+	next = e.after(n)
+	ctx, cancel := context.WithCancelCause(ctx)
+	var group sync.WaitGroup
+	defer group.Wait()
+	defer cancel(nil)
+	e.metrics.switches.Inc()
+	from := e.store.Sequence()
+	stream, err := n.ledger.Follow(ctx, &ltlv1.FollowRequest{FromSequence: from})
+	if err != nil {
+		return next, err
+	}
+	var better int
+	group.Go(func() {
+		other, why := e.watch(ctx, n)
+		if why != nil {
+			better = other
+			cancel(why)
+		}
+	})
+	b := newBuffer()
+	group.Go(func() { b.close(receive(stream, b, from)) })
+	context.AfterFunc(ctx, func() { b.close(context.Cause(ctx)) })
+	e.following.Store(&n.id)
+	err = e.keep(ctx, b)
+	cancel(err)
+	group.Wait()
+	switch cause := context.Cause(ctx); {
+	case unsound(err):
+		return next, err
+	case errors.Is(cause, errBehind):
+		return better, errBehind
+	case unsound(cause):
+		return next, cause
+	}
+	return next, err
+}
+
+// keep appends groups of buffered blocks until the buffer is closed. A block after a pause is stored at once; on a busy network
+// blocks gather, because a commit costs the same however many it holds, and nobody waits for this copy.
+func (e *Endorser) keep(ctx context.Context, b *buffer) error {
+	for last := (time.Time{}); ; last = time.Now() {
+		select {
+		case <-time.After(gatherFor - time.Since(last)):
+		case <-ctx.Done(): // the buffer is closed, what is in it is still stored
+		}
+		group, err := b.take()
+		if err != nil {
+			return err
+		}
+		err = e.store.Append(group)
+		if errors.Is(err, store.ErrBadBlock) {
+			err = e.keepSound(group)
+		}
+		if err != nil {
+			return err
+		}
+		e.learn()
+		e.metrics.appended.Add(float64(len(group)))
+	}
+}
+
+// keepSound appends one by one what could not be appended as a group, so that the blocks below the bad one are kept.
+func (e *Endorser) keepSound(group []*ltlv1.Block) error {
+	for _, block := range group {
+		if err := e.store.Append([]*ltlv1.Block{block}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// receive puts a stream's blocks into the buffer until the stream ends.
+func receive(stream grpc.ServerStreamingClient[ltlv1.FollowResponse], b *buffer, next uint64) error {
+	for ; ; next++ {
+		in, err := stream.Recv()
+		if err != nil {
+			return err
+		}
+		if in.GetSequence() != next || in.GetBlock() == nil {
+			return fmt.Errorf("%w: sequence %d in place of %d", errOrder, in.GetSequence(), next)
+		}
+		if !b.put(in.GetBlock()) {
+			return context.Canceled
+		}
+	}
+}
+
+// after is the place of the node behind n.
+func (e *Endorser) after(n *source) int {
+	for i, one := range e.nodes {
+		if one == n {
+			return (i + 1) % len(e.nodes)
+		}
+	}
+	return 0
+}
+
+// watch asks all nodes from time to time how far they are: for the metrics, to notice that the own copy is another history, and in
+// order to leave a node that has fallen behind, is cut off, or hangs. It returns errFork or errBehind; then better is the place of a
+// node that has more than the own copy, which has not grown for a while.
+func (e *Endorser) watch(ctx context.Context, n *source) (better int, why error) {
+	tick := time.NewTicker(lookAround)
+	defer tick.Stop()
+	var own uint64 // the own copy's sequence when it last grew
+	var last []*ltlv1.StatusResponse
+	stalls := 0
+	for turn := 0; ; turn++ {
+		answers := e.ask(ctx)
+		best := 0
+		for i, a := range answers {
+			e.target.Store(max(e.target.Load(), a.GetSequence()))
+			if e.nodes[i] != n && (a.GetSequence() > answers[best].GetSequence() || e.nodes[best] == n) {
+				best = i
+			}
+		}
+		// What the nodes had an interval ago the own copy has by now, also under load.
+		if err := errors.Join(e.compare(last, turn), e.compare(answers, turn)); err != nil {
+			return 0, err
+		}
+		last = answers
+		now := e.store.Sequence()
+		if now > own || e.nodes[best] == n || answers[best].GetSequence() <= now {
+			own, stalls = now, 0
+		} else if stalls++; stalls >= maxStalls {
+			return best, errBehind
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return 0, nil
+		}
+	}
+}
+
+// ask returns the status of each node, nil for those that do not answer in time.
+func (e *Endorser) ask(ctx context.Context) []*ltlv1.StatusResponse {
+	ctx, cancel := context.WithTimeout(ctx, lookAround)
+	defer cancel()
+	answers := make([]*ltlv1.StatusResponse, len(e.nodes))
+	var group sync.WaitGroup
+	for i, n := range e.nodes {
+		group.Go(func() {
+			if st, err := n.ledger.Status(ctx, &ltlv1.StatusRequest{}); err == nil {
+				answers[i] = st
+			}
+		})
+	}
+	group.Wait()
+	return answers
+}
+
+// buffer holds blocks between the stream and the store, so that what arrives while one group is being stored makes up the next.
+type buffer struct {
+	mu     sync.Mutex
+	change sync.Cond
+	blocks []*ltlv1.Block
+	sizes  []int
+	bytes  int
+	err    error
+}
+
+func newBuffer() *buffer {
+	b := &buffer{}
+	b.change.L = &b.mu
+	return b
+}
+
+// put waits for room. It reports false when the buffer is closed.
+func (b *buffer) put(block *ltlv1.Block) bool {
+	size := proto.Size(block)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.err == nil && b.bytes > maxBuffered {
+		b.change.Wait()
+	}
+	if b.err != nil {
+		return false
+	}
+	b.blocks, b.sizes = append(b.blocks, block), append(b.sizes, size)
+	b.bytes += size
+	b.change.Broadcast()
+	return true
+}
+
+// take waits for a block and returns all that are there, up to a group. Blocks that came before the buffer was closed are still given.
+func (b *buffer) take() ([]*ltlv1.Block, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for b.err == nil && len(b.blocks) == 0 {
+		b.change.Wait()
+	}
+	if len(b.blocks) == 0 {
+		return nil, b.err
+	}
+	n, size := 0, 0
+	for n < len(b.blocks) && n < maxGroup && (n == 0 || size+b.sizes[n] <= maxGroupBytes) {
+		size += b.sizes[n]
+		n++
+	}
+	group := b.blocks[:n:n]
+	b.blocks, b.sizes = b.blocks[n:], b.sizes[n:]
+	b.bytes -= size
+	b.change.Broadcast()
+	return group, nil
+}
+
+// close ends the buffer; only the first reason counts.
+func (b *buffer) close(why error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.err == nil {
+		b.err = why
+	}
+	b.change.Broadcast()
+}

@@ -1,0 +1,175 @@
+package endorser_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"math/big"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"ltl/endorser"
+	"ltl/internal/identity"
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// newcomer is a network of one organisation, org9, which this network can take in, and its directory.
+func newcomer(t *testing.T) (dir string, trust *identity.Trust, o *ltlv1.Organisation) {
+	t.Helper()
+	dir = filepath.Join(t.TempDir(), "newcomer")
+	err := identity.CreateNetwork(dir, identity.NetworkSpec{
+		Network: "other", Facades: []string{"f9"}, Organisations: []identity.OrgSpec{{ID: "org9", Name: "Ninth", EndorserAddress: "127.0.0.1:9"}},
+		Nodes: []identity.NodeSpec{{ID: "n9", Organisation: "org9", Address: "127.0.0.1:99"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if trust, err = identity.LoadTrust(filepath.Join(dir, "trust.json")); err != nil {
+		t.Fatal(err)
+	}
+	return dir, trust, trust.Genesis().GetOrganisations()[0]
+}
+
+func (w *world) create(o *ltlv1.Organisation) []byte {
+	return w.tx(operatorName, "", ledger.SystemChain, &ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: o}})
+}
+
+// TestLaterOrganisationConnects: a facade of an organisation that the ledger takes in later can connect, without a restart and
+// after one.
+func TestLaterOrganisationConnects(t *testing.T) {
+	w := newWorld(t)
+	// Another trust than the nodes' of this test, which stay as they are.
+	own, err := identity.LoadTrust(filepath.Join(w.dir, "trust.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	credentials, err := identity.LoadCredentials(filepath.Join(w.dir, "orgs/org1/endorser"), own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	r := w.start(dir, func(cfg *endorser.Config) { cfg.Trust, cfg.Credentials = own, credentials })
+	r.caughtUp()
+	home, their, organisation := newcomer(t)
+	for _, o := range w.trust.Genesis().GetOrganisations() { // what the newcomer is given to know
+		if err := their.AddOrganisation(o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	facade, err := identity.LoadCredentials(filepath.Join(home, "facades/f9"), their)
+	if err != nil {
+		t.Fatal(err)
+	}
+	call := func(address string) error {
+		conn, err := grpc.NewClient(address, facade.DialOptions(identity.RoleEndorser, "org1")...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		_, err = ltlv1.NewLedgerClient(conn).Status(ctx, &ltlv1.StatusRequest{})
+		return err
+	}
+	if err := call(r.Addr()); err == nil {
+		t.Error("the facade of an unknown organisation is let in")
+	}
+	w.order(w.create(organisation))
+	r.caughtUp()
+	waitFor(t, "the facade of the new organisation is let in", func() bool { return call(r.Addr()) == nil })
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+	fresh, err := identity.LoadTrust(filepath.Join(w.dir, "trust.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if credentials, err = identity.LoadCredentials(filepath.Join(w.dir, "orgs/org1/endorser"), fresh); err != nil {
+		t.Fatal(err)
+	}
+	again := w.start(dir, func(cfg *endorser.Config) {
+		cfg.Trust, cfg.Credentials = fresh, credentials
+		cfg.Nodes = []endorser.Peer{{ID: "n1", Address: "127.0.0.1:1"}} // nobody: what it knows it has from its own copy
+	})
+	if err := call(again.Addr()); err != nil {
+		t.Errorf("after a restart: %v", err)
+	}
+}
+
+// ecdsaAuthority is a sound certificate authority with a key of another kind.
+func ecdsaAuthority(t *testing.T) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return der
+}
+
+// TestRefusesOrganisationsThatNobodyCouldTrust: the ledger's rules would take them, as certificates are bytes to them.
+func TestRefusesOrganisationsThatNobodyCouldTrust(t *testing.T) {
+	w := newWorld(t)
+	r := w.start(t.TempDir(), nil)
+	r.caughtUp()
+	operator := ltlv1.NewEndorserClient(r.dial("operator"))
+	endorse := func(payloads ...[]byte) *ltlv1.EndorseResponse {
+		t.Helper()
+		out, err := operator.Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: ledger.SystemChain, Transactions: payloads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	_, _, good := newcomer(t)
+	with := func(id string, change func(*ltlv1.Organisation)) *ltlv1.Organisation {
+		o := proto.CloneOf(good)
+		o.Id, o.EndorserKey = id, make([]byte, ed25519.PublicKeySize)
+		if _, err := rand.Read(o.EndorserKey); err != nil {
+			t.Fatal(err)
+		}
+		change(o)
+		return o
+	}
+	ours := w.trust.Genesis().GetOrganisations()[1].GetCaCertificate()
+	for name, tc := range map[string]struct {
+		o    *ltlv1.Organisation
+		want string
+	}{
+		"garbage":              {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = []byte("a certificate") }), "certificate authority"},
+		"another kind of key":  {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = ecdsaAuthority(t) }), "not Ed25519"},
+		"org2's authority":     {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = bytes.Clone(ours) }), `the certificate authority of "org2"`},
+		"the batch's, earlier": {with("bad", func(*ltlv1.Organisation) {}), `the certificate authority of "org9"`},
+	} {
+		out := endorse(w.create(good), w.create(tc.o))
+		if out.GetCodes()[0] != rules.OK || out.GetCodes()[1] != rules.Forbidden || !strings.Contains(out.GetReasons()[1], tc.want) {
+			t.Errorf("%s: codes %v, reasons %q", name, out.GetCodes(), out.GetReasons())
+		}
+		s, err := ledger.ParseStatement(out.GetEndorsement().GetStatement())
+		if err != nil || !s.Accepts(0) || s.Accepts(1) {
+			t.Errorf("%s: the statement is %+v, %v", name, s, err)
+		}
+	}
+	w.order(w.create(good))
+	r.caughtUp()
+	if out := endorse(w.create(with("bad", func(*ltlv1.Organisation) {}))); out.GetEndorsement() != nil || !strings.Contains(out.GetReasons()[0], `of "org9"`) {
+		t.Errorf("the authority of an organisation that was added: %v", out)
+	}
+}

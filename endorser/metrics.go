@@ -1,0 +1,91 @@
+package endorser
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"ltl/internal/rules"
+)
+
+// metrics are what an operator watches.
+type metrics struct {
+	registry   *prometheus.Registry
+	endorsed   prometheus.Counter
+	refused    *prometheus.CounterVec
+	overloaded prometheus.Counter
+	seconds    prometheus.Histogram
+	appended   prometheus.Counter
+	switches   prometheus.Counter
+}
+
+func newMetrics(e *Endorser) *metrics {
+	m := &metrics{
+		registry:   prometheus.NewRegistry(),
+		endorsed:   counter("endorsed_transactions_total", "Transactions that were signed."),
+		overloaded: counter("overloaded_proposals_total", "Proposals that were turned away because too many were waiting."),
+		appended:   counter("verified_blocks_total", "Blocks that were executed again and stored since the start."),
+		switches:   counter("follow_attempts_total", "Times that a node was connected to for blocks."),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "ltl", Subsystem: "endorser", Name: "refused_transactions_total", Help: "Transactions that were refused, by result code.",
+		}, []string{"code"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "ltl", Subsystem: "endorser", Name: "endorse_seconds", Help: "Time from a proposal's arrival to its signature.",
+			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 14),
+		}),
+	}
+	m.registry.MustRegister(m.endorsed, m.refused, m.overloaded, m.seconds, m.appended, m.switches,
+		gauge("sequence_blocks", "Blocks in the own copy of the ledger, over all chains.", func() float64 {
+			if e.store == nil {
+				return 0
+			}
+			return float64(e.store.Sequence())
+		}),
+		gauge("lag_blocks", "Blocks that the nodes have and the own copy has not.", e.lag),
+		gauge("fault", "1 when the endorser has stopped signing.", func() float64 {
+			if e.faultText() != "" {
+				return 1
+			}
+			return 0
+		}),
+		gauge("certificate_expiry_seconds", "End of the own certificate's validity, in seconds since 1970.", func() float64 {
+			return float64(e.cfg.Credentials.CertificateExpiry().Unix())
+		}),
+	)
+	return m
+}
+
+func counter(name, help string) prometheus.Counter {
+	return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "ltl", Subsystem: "endorser", Name: name, Help: help})
+}
+
+func gauge(name, help string, read func() float64) prometheus.GaugeFunc {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "ltl", Subsystem: "endorser", Name: name, Help: help}, read)
+}
+
+// lag is how many blocks the own copy is behind what a node told last.
+func (e *Endorser) lag() float64 {
+	if e.store == nil {
+		return 0
+	}
+	have, want := e.store.Sequence(), e.target.Load()
+	if have >= want {
+		return 0
+	}
+	return float64(want - have)
+}
+
+// judged counts the verdicts on one proposal.
+func (m *metrics) judged(codes []int32, took time.Duration) {
+	m.seconds.Observe(took.Seconds())
+	signed := 0
+	for _, code := range codes {
+		if code == rules.OK {
+			signed++
+			continue
+		}
+		m.refused.WithLabelValues(strconv.Itoa(int(code))).Inc()
+	}
+	m.endorsed.Add(float64(signed))
+}

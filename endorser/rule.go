@@ -1,0 +1,161 @@
+package endorser
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/cel-go/cel"
+
+	"ltl/internal/identity"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Bounds on an organisation's own rule.
+const (
+	// maxRule is the longest rule in bytes.
+	maxRule = 4 << 10
+	// ruleCost bounds one evaluation, in CEL's units; a comparison costs about one. It is far above what a rule about one
+	// transaction needs, and some milliseconds of work.
+	ruleCost = 100_000
+	// maxRuleText is how much of a rule, or of what went wrong in it, an answer repeats: it does so for each transaction.
+	maxRuleText = 256
+)
+
+// ownRule is what an organisation asks of a transaction beyond the ledger's rules, as a CEL expression. It may be evaluated
+// concurrently. A nil *ownRule accepts everything.
+//
+// It decides only what this organisation signs. What is recorded depends on the signatures alone, so organisations may have
+// different rules and change them at any time.
+type ownRule struct {
+	text    string // the expression as answers show it
+	program cel.Program
+}
+
+// compileRule checks an expression. An error says at which line and column of it.
+func compileRule(expression string) (*ownRule, error) {
+	if strings.TrimSpace(expression) == "" {
+		return nil, nil
+	}
+	if len(expression) > maxRule {
+		return nil, fmt.Errorf("it has %d bytes; at most %d are allowed", len(expression), maxRule)
+	}
+	var variables []cel.EnvOption
+	for _, name := range []string{"action", "chain", "account", "submitter", "organisation", "key", "value", "business_id"} {
+		variables = append(variables, cel.Variable(name, cel.StringType))
+	}
+	variables = append(variables, cel.Variable("value_bytes", cel.IntType), cel.Variable("created_ms", cel.IntType))
+	env, err := cel.NewEnv(variables...)
+	if err != nil {
+		return nil, err
+	}
+	ast, issues := env.Compile(expression)
+	if err := issues.Err(); err != nil {
+		return nil, err
+	}
+	if !ast.OutputType().IsExactType(cel.BoolType) {
+		return nil, fmt.Errorf("line 1, column 1: the expression is a %s, not a bool", ast.OutputType())
+	}
+	program, err := env.Program(ast, cel.CostLimit(ruleCost))
+	if err != nil {
+		return nil, err
+	}
+	return &ownRule{text: shorten(strings.Join(strings.Fields(expression), " ")), program: program}, nil
+}
+
+// shorten cuts a text to what an answer repeats, between two characters.
+func shorten(s string) string {
+	if len(s) > maxRuleText {
+		s = s[:maxRuleText] + "…"
+	}
+	return strings.ToValidUTF8(s, "")
+}
+
+// errRule is why a rule refuses when it says neither true nor false.
+var errRule = errors.New("the rule has no answer")
+
+// accepts evaluates the rule on a transaction of an account of the organisation. Only true accepts: an evaluation that fails, or that
+// costs too much, refuses and says why.
+func (r *ownRule) accepts(tx *ltlv1.Transaction, organisation string) (bool, error) {
+	key, value, businessID := record(tx)
+	out, _, err := r.program.Eval(map[string]any{
+		"action": action(tx), "chain": tx.GetChainId(), "account": tx.GetAccountUid(), "submitter": tx.GetSubmitter(), "organisation": organisation,
+		"key": key, "value": value, "business_id": businessID, "value_bytes": int64(len(value)), "created_ms": tx.GetCreatedMs(),
+	})
+	if err != nil {
+		return false, err
+	}
+	accepted, ok := out.Value().(bool)
+	if !ok {
+		return false, errRule
+	}
+	return accepted, nil
+}
+
+// action is the name of what a transaction does, as the wire contract has it: "SetData".
+func action(tx *ltlv1.Transaction) string {
+	m := tx.ProtoReflect()
+	field := m.WhichOneof(m.Descriptor().Oneofs().ByName("action"))
+	if field == nil {
+		return ""
+	}
+	return string(field.Message().Name())
+}
+
+// record returns what a transaction writes under which Key, if it does.
+func record(tx *ltlv1.Transaction) (key, value, businessID string) {
+	if d := tx.GetSetData(); d != nil {
+		return d.GetKey(), d.GetValue(), ""
+	}
+	d := tx.GetAttachData()
+	return d.GetKey(), d.GetValue(), d.GetBusinessId()
+}
+
+// applyRule refuses what the organisation's own rule does not accept, of the transactions that the ledger's rules accept.
+//
+// The preview is not repeated without them: a later transaction of the batch may be refused because of one that is refused here.
+// Clients propose such a transaction again, alone.
+func (e *Endorser) applyRule(transactions []*ltlv1.Transaction, verdicts []int32, reasons []string) error {
+	if e.rule == nil {
+		return nil
+	}
+	organisations := map[string]string{} // of the accounts of this batch
+	for i, tx := range transactions {
+		if verdicts[i] != rules.OK {
+			continue
+		}
+		uid := tx.GetAccountUid()
+		organisation, known := organisations[uid]
+		if !known {
+			var err error
+			if organisation, err = e.organisationOf(tx); err != nil {
+				return err
+			}
+			organisations[uid] = organisation // one process proposes the whole batch, so also that of no account is always the same
+		}
+		accepted, err := e.rule.accepts(tx, organisation)
+		if accepted {
+			continue
+		}
+		verdicts[i] = rules.Forbidden
+		reasons[i] = fmt.Sprintf("organisation %s's own rule refuses: %s", e.organisation, e.rule.text)
+		if err != nil {
+			reasons[i] += " (" + shorten(err.Error()) + ")"
+		}
+	}
+	return nil
+}
+
+// organisationOf is the organisation of the account on whose behalf a transaction is, or, of an operator's own act, of its submitter.
+func (e *Endorser) organisationOf(tx *ltlv1.Transaction) (string, error) {
+	if tx.GetAccountUid() == "" {
+		id, err := identity.Parse(tx.GetSubmitter())
+		return id.Organisation, err
+	}
+	account, err := rules.GetAccount(e.store, tx.GetAccountUid())
+	if account == nil || err != nil {
+		return "", err
+	}
+	return account.Organisation, nil
+}
