@@ -1,0 +1,352 @@
+package facade
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// wants checks status and code of a gateway error or business error.
+func wants(t *testing.T, what string, r reply, status int, code string) {
+	t.Helper()
+	if r.status != status || r.code() != code {
+		t.Errorf("%s: %d %s, want %d %s", what, r.status, r.body, status, code)
+	}
+}
+
+func TestRPCAuthentication(t *testing.T) {
+	f := newTestFacade(t)
+	set := data(keyOf("0X58", "1"), chainA, "v")
+	call := func(pairs ...string) reply {
+		return f.act(t, "member", "GetData", append(slices.Clone(set[:4]), pairs...)...)
+	}
+	wants(t, "as it should be", call(), 200, "404")
+	for _, c := range []struct {
+		what   string
+		pairs  []string
+		status int
+		code   string
+	}{
+		{"no AccessKeyId", []string{"AccessKeyId", "-"}, 400, "MissingAccessKeyId"},
+		{"unknown AccessKeyId", []string{"AccessKeyId", "nobody"}, 404, "InvalidAccessKeyId.NotFound"},
+		{"long AccessKeyId", []string{"AccessKeyId", strings.Repeat("a", 129)}, 404, "InvalidAccessKeyId.NotFound"},
+		{"disabled AccessKey", []string{"AccessKeyId", "off"}, 400, "InvalidAccessKeyId.Inactive"},
+		{"no SignatureMethod", []string{"SignatureMethod", "-"}, 400, "MissingSignatureMethod"},
+		{"other SignatureMethod", []string{"SignatureMethod", "HMAC-SHA256"}, 400, "InvalidSignatureMethod"},
+		{"SignatureMethod in other case", []string{"SignatureMethod", "Hmac-Sha1"}, 200, "404"},
+		{"no SignatureVersion", []string{"SignatureVersion", "-"}, 400, "MissingSignatureVersion"},
+		{"other SignatureVersion", []string{"SignatureVersion", "2.0"}, 400, "InvalidSignatureVersion"},
+		{"no SignatureNonce", []string{"SignatureNonce", "-"}, 400, "MissingSignatureNonce"},
+		{"empty SignatureNonce", []string{"SignatureNonce", ""}, 400, "MissingSignatureNonce"},
+		{"longest SignatureNonce", []string{"SignatureNonce", strings.Repeat("n", 256)}, 200, "404"},
+		{"too long SignatureNonce", []string{"SignatureNonce", strings.Repeat("n", 257)}, 400, "InvalidSignatureNonce"},
+		{"no Timestamp", []string{"Timestamp", "-"}, 400, "MissingTimestamp"},
+		{"Timestamp under its other name", []string{"Timestamp", "-", "TimeStamp", testClock}, 200, "404"},
+		{"Timestamp counts before TimeStamp", []string{"TimeStamp", "nonsense"}, 200, "404"},
+		{"Timestamp without Z", []string{"Timestamp", "2026-11-23T07:57:50"}, 400, "InvalidTimeStamp.Format"},
+		{"Timestamp with ms", []string{"Timestamp", "2026-11-23T07:57:50.000Z"}, 400, "InvalidTimeStamp.Format"},
+		{"Timestamp in month 13", []string{"Timestamp", "2026-13-23T07:57:50Z"}, 400, "InvalidTimeStamp.Format"},
+		{"15 minutes behind", []string{"Timestamp", "2026-11-23T07:42:50Z"}, 200, "404"},
+		{"15 minutes and a second behind", []string{"Timestamp", "2026-11-23T07:42:49Z"}, 400, "InvalidTimeStamp.Expired"},
+		{"15 minutes ahead", []string{"Timestamp", "2026-11-23T08:12:50Z"}, 200, "404"},
+		{"15 minutes and a second ahead", []string{"Timestamp", "2026-11-23T08:12:51Z"}, 400, "InvalidTimeStamp.Expired"},
+		{"no Version", []string{"Version", "-"}, 400, "MissingVersion"},
+		{"other Version", []string{"Version", "2014-05-15"}, 400, "InvalidVersion"},
+		{"no Action", []string{"Action", "-"}, 400, "MissingAction"},
+		{"unknown Action", []string{"Action", "getdata"}, 404, "InvalidAction.NotFound"},
+		{"empty parameters are signed", []string{"SignatureType", "", "RegionId", ""}, 200, "404"},
+		{"Format", []string{"Format", "jSON"}, 200, "404"},
+		{"unknown Format", []string{"Format", "yaml"}, 400, "InvalidParameter.Format"},
+	} {
+		wants(t, c.what, call(c.pairs...), c.status, c.code)
+	}
+}
+
+func TestWrongSignatureTellsTheStringToSign(t *testing.T) {
+	f := newTestFacade(t)
+	v := f.params("member", "GetData", "Key", "k&y", "Value", "某 公:司")
+	v.Set("Signature", "AAAA")
+	r := f.do(t, httptest.NewRequest(http.MethodGet, "/?"+v.Encode(), nil))
+	wants(t, "wrong signature", r, 400, "SignatureDoesNotMatch")
+	message := r.json["Message"].(string)
+	parts := strings.Split(message, ":")
+	if len(parts) != 2 || !strings.HasPrefix(parts[1], "GET&%2F&AccessKeyId%3Dmember%26Action%3DGetData") || !strings.Contains(parts[1], "k%2526y") ||
+		!strings.Contains(parts[1], "%25E6%259F%2590%2520%25E5%2585%25AC%253A") {
+		t.Errorf("message: %s", message)
+	}
+	for _, name := range []string{"RequestId", "HostId", "Recommend"} {
+		if s, ok := r.json[name].(string); !ok || s == "" {
+			t.Errorf("%s is %v", name, r.json[name])
+		}
+	}
+	v.Del("Signature")
+	wants(t, "no signature", f.do(t, httptest.NewRequest(http.MethodGet, "/?"+v.Encode(), nil)), 400, "MissingSignature")
+}
+
+func TestNonceCountsOnce(t *testing.T) {
+	f := newTestFacade(t)
+	args := read(keyOf("0X58", "1"), chainA)
+	bad := f.params("member", "GetData", append(args, "SignatureNonce", "once", "Signature", "AAAA")...)
+	wants(t, "wrong signature", f.do(t, httptest.NewRequest(http.MethodGet, "/?"+bad.Encode(), nil)), 400, "SignatureDoesNotMatch")
+	wants(t, "first", f.act(t, "member", "GetData", append(args, "SignatureNonce", "once")...), 200, "404")
+	wants(t, "second", f.act(t, "member", "GetData", append(args, "SignatureNonce", "once")...), 400, "SignatureNonceUsed")
+	wants(t, "second, other time", f.act(t, "member", "GetData", append(args, "SignatureNonce", "once", "Timestamp", "2026-11-23T07:57:51Z")...), 400, "SignatureNonceUsed")
+	wants(t, "another key", f.act(t, "other", "GetData", append(args, "SignatureNonce", "once")...), 200, "403")
+}
+
+func TestNoncesAreRememberedLongEnoughAndBounded(t *testing.T) {
+	n := newNonces()
+	start := time.Unix(1_700_000_000, 0)
+	if !n.use("k", "a", start) || n.use("k", "a", start.Add(nonceLife)) {
+		t.Fatal("a nonce must be refused within its life")
+	}
+	accepted := 0
+	for i := range 40 { // time passes: generations turn, and at last the nonce is forgotten
+		if n.use("k", "a", start.Add(time.Duration(i)*nonceLife/2)) {
+			accepted++
+		}
+	}
+	if accepted == 0 || accepted > 20 {
+		t.Errorf("accepted %d times in 20 lives", accepted)
+	}
+	n.limit = 64
+	most := 2 * nonceShards * n.limit
+	for i := range 5 * most {
+		if !n.use("k", fmt.Sprint(i), start) {
+			t.Fatalf("nonce %d refused", i)
+		}
+	}
+	held := 0
+	for i := range n.shards {
+		held += len(n.shards[i].young) + len(n.shards[i].old)
+	}
+	if held > most || held < most/4 {
+		t.Errorf("%d nonces held, at most %d allowed", held, most)
+	}
+	if n.use("k", fmt.Sprint(5*most-1), start) {
+		t.Error("the newest nonce is forgotten")
+	}
+}
+
+func TestOneOfManyWinsTheNonce(t *testing.T) {
+	n := newNonces()
+	var won atomic.Int64
+	var wg sync.WaitGroup
+	for range 16 {
+		wg.Go(func() {
+			for i := range 100 {
+				if n.use("k", fmt.Sprint(i), time.Unix(1, 0)) {
+					won.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if won.Load() != 100 {
+		t.Errorf("%d uses of 100 nonces", won.Load())
+	}
+}
+
+// signACS3 is a second implementation of the header signature, from the documents.
+func signACS3(r *http.Request, id, secret string, body []byte, signed []string) {
+	slices.Sort(signed)
+	quote := func(s string) string {
+		return strings.NewReplacer("+", "%20", "*", "%2A", "%7E", "~").Replace(url.QueryEscape(s))
+	}
+	var query []string
+	for k, v := range r.URL.Query() {
+		query = append(query, quote(k)+"="+quote(v[0]))
+	}
+	slices.Sort(query)
+	canonical := r.Method + "\n/\n" + strings.Join(query, "&") + "\n"
+	for _, h := range signed {
+		v := r.Header.Get(h)
+		if h == "host" {
+			v = r.Host
+		}
+		canonical += h + ":" + strings.TrimSpace(v) + "\n"
+	}
+	sum := sha256.Sum256(body)
+	canonical += "\n" + strings.Join(signed, ";") + "\n" + hex.EncodeToString(sum[:])
+	digest := sha256.Sum256([]byte(canonical))
+	mac := hmac.New(sha256.New, []byte(secret))
+	mac.Write([]byte("ACS3-HMAC-SHA256\n" + hex.EncodeToString(digest[:])))
+	r.Header.Set("Authorization", "ACS3-HMAC-SHA256 Credential="+id+",SignedHeaders="+strings.Join(signed, ";")+",Signature="+hex.EncodeToString(mac.Sum(nil)))
+}
+
+// acs3 makes a request that signACS3 can sign.
+func (f *testFacade) acs3(method, query, body string) *http.Request {
+	r := httptest.NewRequest(method, "/?"+query, strings.NewReader(body))
+	sum := sha256.Sum256([]byte(body))
+	for k, v := range map[string]string{headerAction: "GetData", headerVersion: version, headerDate: testClock, headerContentHash: hex.EncodeToString(sum[:]),
+		headerNonce: fmt.Sprint("acs", f.nonce.Add(1))} {
+		r.Header.Set(k, v)
+	}
+	if body != "" {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	return r
+}
+
+func TestACS3Authentication(t *testing.T) {
+	f := newTestFacade(t)
+	all := []string{"host", headerAction, headerVersion, headerDate, headerNonce, headerContentHash}
+	query := "ApiVersion=1.0.0&ProductKey=" + chainA
+	body := "Key=" + keyOf("0X58", "1")
+	for _, c := range []struct {
+		what   string
+		change func(*http.Request)
+		signed []string
+		after  func(*http.Request)
+		status int
+		code   string
+	}{
+		{what: "as it should be", status: 200, code: "404"},
+		{what: "host unsigned, as Java does", signed: all[1:], status: 200, code: "404"},
+		{what: "nonce unsigned", signed: slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == headerNonce }), status: 400, code: "IncompleteSignature"},
+		{what: "action unsigned", signed: slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == headerAction }), status: 400, code: "IncompleteSignature"},
+		{what: "no date", change: func(r *http.Request) { r.Header.Del(headerDate) }, status: 400, code: "MissingTimestamp"},
+		{what: "no nonce", change: func(r *http.Request) { r.Header.Del(headerNonce) }, status: 400, code: "MissingSignatureNonce"},
+		{what: "no action", change: func(r *http.Request) { r.Header.Del(headerAction) }, status: 400, code: "MissingAction"},
+		{what: "other version", change: func(r *http.Request) { r.Header.Set(headerVersion, "2014-05-15") }, status: 400, code: "InvalidVersion"},
+		{what: "old date", change: func(r *http.Request) { r.Header.Set(headerDate, "2026-11-23T07:42:49Z") }, status: 400, code: "InvalidTimeStamp.Expired"},
+		{what: "two dates", change: func(r *http.Request) { r.Header.Add(headerDate, testClock) }, status: 400, code: "IncompleteSignature"},
+		{what: "wrong content hash, signed", change: func(r *http.Request) { r.Header.Set(headerContentHash, strings.Repeat("0", 64)) }, status: 400, code: "SignatureDoesNotMatch"},
+		{what: "other algorithm", after: func(r *http.Request) {
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "SHA256", "SM3", 1))
+		}, status: 400, code: "InvalidSignatureMethod"},
+		{what: "no credential", after: func(r *http.Request) {
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "Credential=member,", "", 1))
+		}, status: 400, code: "IncompleteSignature"},
+		{what: "unknown key", after: func(r *http.Request) {
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "member", "nobody", 1))
+		}, status: 404, code: "InvalidAccessKeyId.NotFound"},
+		{what: "fields in another order, with blanks", after: func(r *http.Request) {
+			fields := strings.Split(strings.TrimPrefix(r.Header.Get("Authorization"), "ACS3-HMAC-SHA256 "), ",")
+			r.Header.Set("Authorization", "ACS3-HMAC-SHA256 "+fields[0]+", "+fields[2]+", "+fields[1])
+		}, status: 200, code: "404"},
+		{what: "list in another order", after: func(r *http.Request) {
+			a, _ := parseAuthorization(r.Header.Get("Authorization"))
+			reversed := slices.Clone(a.headers)
+			slices.Reverse(reversed)
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), a.list, strings.Join(reversed, ";"), 1))
+		}, status: 200, code: "404"},
+		{what: "action in the query, too", change: func(r *http.Request) { r.URL.RawQuery += "&Action=GetData" }, status: 200, code: "404"},
+		{what: "another action in the query", change: func(r *http.Request) { r.URL.RawQuery += "&Action=SetData" }, status: 400, code: "InvalidAction"},
+		{what: "XML", change: func(r *http.Request) { r.URL.RawQuery += "&Format=xml" }, status: 200, code: ""},
+	} {
+		r := f.acs3(http.MethodPost, query, body)
+		if c.change != nil {
+			c.change(r)
+		}
+		signed := c.signed
+		if signed == nil {
+			signed = all
+		}
+		signACS3(r, "member", "member-secret", []byte(body), slices.Clone(signed))
+		if c.after != nil {
+			c.after(r)
+		}
+		wants(t, c.what, f.do(t, r), c.status, c.code)
+	}
+	r := f.acs3(http.MethodGet, query+"&"+body, "")
+	signACS3(r, "member", "wrong", nil, slices.Clone(all))
+	got := f.do(t, r)
+	wants(t, "wrong secret", got, 400, "SignatureDoesNotMatch")
+	if m := got.json["Message"].(string); !strings.HasPrefix(m, "Specified signature does not match our calculation. server StringToSign is [ACS3-HMAC-SHA256\n") {
+		t.Error(m)
+	}
+}
+
+// TestBothImplementationsAgree signs random parameters with the second implementation and verifies them with the first.
+func TestBothImplementationsAgree(t *testing.T) {
+	f := newTestFacade(t)
+	rapid.Check(t, func(t *rapid.T) {
+		v := f.params("member", "Unknown")
+		for range rapid.IntRange(0, 6).Draw(t, "more") {
+			v.Set(rapid.StringN(1, 8, -1).Draw(t, "name"), rapid.String().Draw(t, "value"))
+		}
+		v.Set("Format", "JSON")
+		method := rapid.SampledFrom([]string{"GET", "POST"}).Draw(t, "method")
+		v.Set("Signature", signRPC(method, "member-secret", v))
+		r := httptest.NewRequest(method, "/", nil)
+		if method == "GET" || rapid.Bool().Draw(t, "query") {
+			r.URL.RawQuery = v.Encode()
+		} else {
+			r = httptest.NewRequest(method, "/", strings.NewReader(v.Encode()))
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded; charset=utf-8")
+		}
+		w := httptest.NewRecorder()
+		f.ServeHTTP(w, r)
+		if w.Code != 404 || !strings.Contains(w.Body.String(), codeActionNotFound) {
+			t.Fatalf("%s %v: %s", method, v, w.Body)
+		}
+	})
+}
+
+func TestAccessKeysChange(t *testing.T) {
+	var log bytes.Buffer
+	f := newTestFacade(t)
+	f.keys.logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	args := read(keyOf("0X58", "1"), chainA)
+	k := sealed(t, "member", memberUID, "member-secret", 100)
+	k.Disabled = true
+	f.keys.apply(k)
+	wants(t, "disabled", f.act(t, "member", "GetData", args...), 400, "InvalidAccessKeyId.Inactive")
+	f.keys.apply(sealed(t, "member", memberUID, "member-secret", 99))
+	wants(t, "an older version arrives late", f.act(t, "member", "GetData", args...), 400, "InvalidAccessKeyId.Inactive")
+	f.keys.apply(sealed(t, "member", memberUID, "member-secret", 101))
+	wants(t, "enabled", f.act(t, "member", "GetData", args...), 200, "404")
+	f.keys.apply(&ltlv1.AccessKey{AccessKeyId: "member", AccountUid: memberUID, Sealed: []byte("not sealed by us, secret-like"), Version: 102})
+	wants(t, "cannot be unsealed", f.act(t, "member", "GetData", args...), 404, "InvalidAccessKeyId.NotFound")
+	if s := log.String(); strings.Contains(s, "secret") || !strings.Contains(s, "member") {
+		t.Errorf("log: %s", s)
+	}
+}
+
+func TestUnknownKeyIsAwaited(t *testing.T) {
+	f := newTestFacade(t)
+	f.keys.wait = 10 * time.Second
+	done := make(chan *gatewayError)
+	go func() {
+		_, err := f.keys.lookup(context.Background(), "late")
+		done <- err
+	}()
+	for deadline := time.Now().Add(5 * time.Second); f.keys.waiters.Load() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nobody waits")
+		}
+	}
+	f.keys.apply(sealed(t, "unrelated", memberUID, "s", 200))
+	f.keys.apply(sealed(t, "late", memberUID, "s", 201))
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	// The number of those who wait is bounded: the next one is answered at once.
+	f.keys.waiters.Store(maxKeyWaiters)
+	if _, err := f.keys.lookup(context.Background(), "nobody"); err == nil || err.code != codeKeyNotFound {
+		t.Error(err)
+	}
+	empty := newKeyring(sealingKey(), f.logger)
+	empty.wait = time.Millisecond
+	if _, err := empty.lookup(context.Background(), "nobody"); err == nil || err.code != codeServiceUnavailable || empty.ready() == nil {
+		t.Errorf("before any AccessKey has arrived: %v", err)
+	}
+}

@@ -1,0 +1,360 @@
+package facade
+
+import (
+	"encoding/hex"
+	"math"
+	"strconv"
+	"strings"
+
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// setData is the Action SetData.
+func setData(c *call) (value, error) {
+	key, data := c.text("Key"), c.text("Value")
+	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: data}}}
+	return text(""), c.write(tx, key, data, "")
+}
+
+// attachData is the Action AttachData.
+func attachData(c *call) (value, error) {
+	key, data, businessID := c.text("Key"), c.text("Value"), c.text("BusinessId")
+	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_AttachData{
+		AttachData: &ltlv1.AttachData{Key: key, Value: data, BusinessId: businessID},
+	}}
+	return text(""), c.write(tx, key, data, businessID)
+}
+
+// write submits one record and waits until it is committed and executed.
+func (c *call) write(tx *ltlv1.Transaction, key, data, businessID string) error {
+	chainCode := c.text("ProductKey")
+	chainID, typeCode, err := c.locate(chainCode, key)
+	if err != nil {
+		return err
+	}
+	bad := checkValue(data)
+	if bad == nil && businessID != "" && !hexadecimal(businessID, businessIDLen) {
+		bad = refuseBecause(rules.OutOfRange, "BusinessId must be 64 hexadecimal characters.")
+	}
+	if bad != nil || typeCode == "" {
+		// Something else may be wrong that is to be told first: it cannot be left to the ledger, which looks at the form first.
+		if err := c.mayWrite(chainCode, key, typeCode); err != nil {
+			return err
+		}
+		if bad != nil {
+			return bad
+		}
+	}
+	tx.ChainId, tx.AccountUid, tx.AccessKeyId, tx.SignatureNonce = chainID, c.uid, c.key, c.nonce
+	c.f.inflight.begin(key, businessID)
+	defer c.f.inflight.end(key, businessID)
+	result, err := c.f.net.Submit(c.ctx, tx)
+	if err != nil {
+		return err
+	}
+	if result.GetCode() == rules.BadTypeCode {
+		return c.typeCodeError(chainCode, key)
+	}
+	if result.GetReason() != "" {
+		return refuseBecause(rules.Forbidden, result.GetReason())
+	}
+	return ledgerError(result.GetCode())
+}
+
+// checkValue judges the form of a value.
+func checkValue(data string) *businessError {
+	switch {
+	case data == "":
+		return refuse(rules.BadValue)
+	case len(data) > maxValueBytes:
+		return refuse(rules.ValueTooLong)
+	}
+	return nil
+}
+
+// hexadecimal reports whether s is n hexadecimal digits of either case.
+func hexadecimal(s string, n int) bool {
+	if len(s) != n {
+		return false
+	}
+	for i := range len(s) {
+		if unhex(s[i]) > 15 {
+			return false
+		}
+	}
+	return true
+}
+
+// decimal reports whether s is n decimal digits.
+func decimal(s string, n int) bool {
+	if len(s) != n {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
+// locate judges chain code and Key by their form and finds the chain. typeCode is empty when its form is wrong: that is told only
+// after what concerns the chain.
+func (c *call) locate(chainCode, key string) (chainID, typeCode string, err error) {
+	if len(chainCode) != rules.ChainCodeLen {
+		return "", "", refuse(rules.BadChainCode)
+	}
+	typeCode, code := rules.CheckKey(chainCode, key)
+	switch code {
+	case rules.OK, rules.BadTypeCode:
+	case rules.BadChainCode: // of the Key; that of the parameter is long enough, so the two differ
+		return "", "", refuse(rules.ChainCodeDiffers)
+	default:
+		return "", "", refuse(code)
+	}
+	chainID, err = c.f.directory.chainID(c.ctx, chainCode)
+	if err == nil && chainID == "" {
+		err = refuseBecause(rules.NotFound, "No business chain of the proof service has the code given in ProductKey.")
+	}
+	return chainID, typeCode, err
+}
+
+// readCode asks the ledger whether the caller may read a Key: 200 or 404 when it may.
+func (c *call) readCode(chainCode, key string) (int32, error) {
+	r, err := c.f.net.GetRecord(c.ctx, &ltlv1.GetRecordRequest{ChainCode: chainCode, Key: key, AccountUid: c.uid})
+	return r.GetCode(), err
+}
+
+// mayWrite tells what is wrong with chain and type code for a write, without writing.
+func (c *call) mayWrite(chainCode, key, typeCode string) error {
+	code, err := c.readCode(chainCode, key)
+	if err != nil {
+		return err
+	}
+	switch code {
+	case rules.OK, rules.NotFound, rules.Forbidden:
+		// An account writes under its own type code only, while it may read more. Without an entry there is nothing to compare.
+		if m, ok := c.account.chains[chainCode]; ok && m.typeCode != typeCode {
+			return refuse(rules.BadTypeCode)
+		}
+		if code == rules.Forbidden {
+			return refuse(code)
+		}
+		return nil
+	}
+	return ledgerError(code)
+}
+
+// typeCodeError tells a type code of another chain from one that this account may not use or nobody has.
+func (c *call) typeCodeError(chainCode, key string) error {
+	code, err := c.readCode(chainCode, key)
+	if err != nil {
+		return err
+	}
+	if code == rules.ForeignTypeCode {
+		return refuse(rules.ForeignTypeCode)
+	}
+	return refuse(rules.BadTypeCode)
+}
+
+// getData is the Action GetData.
+func getData(c *call) (value, error) {
+	r, err := c.record()
+	if err != nil {
+		return value{}, err
+	}
+	return text(r.GetValue()), nil
+}
+
+// record reads the record that Key and BusinessId name.
+func (c *call) record() (*ltlv1.Record, error) {
+	chainCode, key, businessID := c.text("ProductKey"), c.text("Key"), c.text("BusinessId")
+	if _, _, err := c.locate(chainCode, key); err != nil {
+		return nil, err
+	}
+	pending := c.f.inflight.pending(key, businessID) // before the read: a write that ends meanwhile may be missed by it
+	r, err := c.f.net.GetRecord(c.ctx, &ltlv1.GetRecordRequest{
+		ChainCode: chainCode, Key: key, BusinessId: businessID, AccountUid: c.uid,
+	})
+	if err != nil {
+		return nil, err
+	}
+	switch code := r.GetCode(); {
+	case code == rules.OK || code == rules.NotFound:
+		if businessID != "" && !hexadecimal(businessID, businessIDLen) && !decimal(businessID, assignedIDLen) {
+			return nil, refuseBecause(rules.OutOfRange, "BusinessId must be 64 hexadecimal characters, or 16 digits that the ledger assigned.")
+		}
+		if code == rules.OK {
+			return r.GetRecord(), nil
+		}
+		if pending {
+			return nil, refuse(rules.InFlight)
+		}
+		return nil, refuseBecause(rules.NotFound, "No record has this Key and BusinessId.")
+	default:
+		return nil, ledgerError(code)
+	}
+}
+
+// getBlockChainInfo is the Action GetBlockChainInfo.
+func getBlockChainInfo(c *call) (value, error) {
+	r, err := c.record()
+	if err != nil {
+		return value{}, err
+	}
+	info := object(field{"blockChainInfo", object(
+		textField("chainName", r.GetChainName()),
+		field{"blockHeight", integer(int64(r.GetBlockHeight()))},
+		textField("transactionHash", hex.EncodeToString(r.GetTransactionHash())),
+		textField("iotId", r.GetIotId()),
+		textField("endorsementNames", strings.Join(r.GetEndorsementNames(), ",")),
+		textField("timestamp", strconv.FormatInt(r.GetTimeMs(), 10)),
+		textField("blockHash", hex.EncodeToString(r.GetBlockHash())),
+		textField("previousHash", hex.EncodeToString(r.GetPreviousHash())),
+		textField("dataHash", hex.EncodeToString(r.GetDataHash())),
+	)})
+	return text(string(info.appendJSON(nil))), nil
+}
+
+// window reads StartTime and EndTime; both are 0 when there is no window. limit bounds its length in milliseconds, 0 does not.
+func (c *call) window(limit int64) (start, end int64, err *businessError) {
+	start, hasStart := c.number("StartTime")
+	end, hasEnd := c.number("EndTime")
+	switch {
+	case hasStart != hasEnd:
+		return 0, 0, refuseBecause(rules.OutOfRange, "StartTime and EndTime must be given together, or neither.")
+	case !hasStart:
+		return 0, 0, nil
+	case start < 0 || end < 0 || start > end:
+		return 0, 0, refuseBecause(rules.OutOfRange, "StartTime must not lie after EndTime, and neither before 1970.")
+	case limit > 0 && end-start > limit:
+		return 0, 0, refuseBecause(rules.OutOfRange, "The window from StartTime to EndTime must not exceed 30 days.")
+	}
+	// Two zeros would ask the ledger for everything, and nothing was recorded in 1970. It looks for the first record after end, so
+	// that there must be a number after end.
+	return start, min(max(end, 1), math.MaxInt64-1), nil
+}
+
+// getHistoryDataCount is the Action GetHistoryDataCount.
+func getHistoryDataCount(c *call) (value, error) {
+	chainCode, key := c.text("ProductKey"), c.text("Key")
+	if _, _, err := c.locate(chainCode, key); err != nil {
+		return value{}, err
+	}
+	start, end, bad := c.window(0)
+	if bad != nil {
+		return value{}, c.orNotReadable(chainCode, key, bad)
+	}
+	r, err := c.f.net.CountHistory(c.ctx, &ltlv1.CountHistoryRequest{
+		ChainCode: chainCode, Key: key, AccountUid: c.uid, StartMs: start, EndMs: end,
+	})
+	if err == nil {
+		err = ledgerError(r.GetCode())
+	}
+	return text(strconv.FormatUint(r.GetCount(), 10)), err
+}
+
+// orNotReadable answers bad, unless the Key may not be read at all: that is told first.
+func (c *call) orNotReadable(chainCode, key string, bad *businessError) error {
+	code, err := c.readCode(chainCode, key)
+	switch {
+	case err != nil:
+		return err
+	case code != rules.OK && code != rules.NotFound:
+		return ledgerError(code)
+	}
+	return bad
+}
+
+// paging reads a page's number and size.
+func (c *call) paging(numberName, sizeName string) (number, size int64, err *businessError) {
+	number, _ = c.number(numberName)
+	size, _ = c.number(sizeName)
+	if number < 1 {
+		return 0, 0, refuseBecause(rules.OutOfRange, numberName+" must be 1 or more.")
+	}
+	if size < 1 || size > maxPageSize {
+		return 0, 0, refuseBecause(rules.OutOfRange, sizeName+" must be 1 to 100.")
+	}
+	return number, size, nil
+}
+
+// getHistoryDataList is the Action GetHistoryDataList.
+func getHistoryDataList(c *call) (value, error) {
+	chainCode, key := c.text("ProductKey"), c.text("Key")
+	if _, _, err := c.locate(chainCode, key); err != nil {
+		return value{}, err
+	}
+	page, size, bad := c.paging("CurrentPage", "PageSize")
+	start, end, badWindow := c.window(maxHistoryWindow)
+	if bad == nil {
+		bad = badWindow
+	}
+	if bad != nil {
+		return value{}, c.orNotReadable(chainCode, key, bad)
+	}
+	r, err := c.f.net.ListHistory(c.ctx, &ltlv1.ListHistoryRequest{
+		ChainCode: chainCode, Key: key, AccountUid: c.uid, StartMs: start, EndMs: end, Page: uint32(page), Size: uint32(size),
+	})
+	if err != nil {
+		return value{}, err
+	}
+	if start == 0 && end == 0 && r.GetTotal() > maxUnboundedHistory {
+		return value{}, refuseBecause(rules.OutOfRange, "The Key has more than 500 records; give StartTime and EndTime.")
+	}
+	if err := ledgerError(r.GetCode()); err != nil {
+		return value{}, err
+	}
+	rows := make([]value, 0, len(r.GetRecords()))
+	total := strconv.FormatUint(r.GetTotal(), 10)
+	for i, record := range r.GetRecords() {
+		rows = append(rows, historyRow(record, total, (page-1)*size+int64(i)+1))
+	}
+	return object(field{"Data", table(rows)}), nil
+}
+
+// historyRow is one row of GetHistoryDataList: every member is a string.
+func historyRow(r *ltlv1.Record, total string, seq int64) value {
+	return object(
+		textField("chainName", r.GetChainName()),
+		textField("code", r.GetDataTypeCode()),
+		textField("blockHeight", strconv.FormatUint(r.GetBlockHeight(), 10)),
+		textField("businessId", r.GetBusinessId()),
+		textField("totalCount", total),
+		textField("value", r.GetValue()),
+		textField("transactionHash", hex.EncodeToString(r.GetTransactionHash())),
+		textField("seq", strconv.FormatInt(seq, 10)),
+		textField("timestamp", strconv.FormatInt(r.GetTimeMs(), 10)),
+	)
+}
+
+// listProofChain is the Action ListProofChain.
+func listProofChain(c *call) (value, error) {
+	number, size, bad := c.paging("Num", "Size")
+	if bad != nil {
+		return value{}, bad
+	}
+	r, err := c.f.net.ListChains(c.ctx, &ltlv1.ListChainsRequest{
+		AccountUid: c.uid, Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, Name: c.text("Name"), Page: uint32(number), Size: uint32(size),
+	})
+	if err == nil {
+		err = ledgerError(r.GetCode())
+	}
+	if err != nil {
+		return value{}, err
+	}
+	rows := make([]value, 0, len(r.GetChains()))
+	for _, chain := range r.GetChains() {
+		rows = append(rows, object(
+			textField("RoleType", chain.GetRole()),
+			textField("BizChainId", chain.GetChainId()),
+			textField("DataTypeCode", chain.GetDataTypeCode()),
+			textField("BizChainCode", chain.GetChainCode()),
+			textField("Remark", chain.GetChain().GetRemark()),
+			textField("Name", chain.GetChain().GetName()),
+		))
+	}
+	return object(field{"PageData", array(rows)}, intField("Size", int(size)), intField("Num", int(number)),
+		intField("Total", int(r.GetTotal()))), nil
+}

@@ -1,0 +1,244 @@
+package facade
+
+import (
+	"cmp"
+	"errors"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"unicode/utf8"
+)
+
+// param is one decoded parameter of a request.
+type param struct {
+	name, value string
+	// query tells a parameter of the URL from one of the body.
+	query bool
+}
+
+// request is a parsed call: what every later step works on.
+type request struct {
+	method string
+	host   string
+	header http.Header
+	// params are sorted by name; no name occurs twice.
+	params []param
+	// body is the body as received; it is valid until release.
+	body []byte
+	// reserved is what the body holds of the budget.
+	reserved int64
+}
+
+// get finds a parameter. An empty value is not an absent one.
+func (q *request) get(name string) (string, bool) {
+	i, ok := slices.BinarySearchFunc(q.params, name, func(p param, name string) int { return cmp.Compare(p.name, name) })
+	if !ok {
+		return "", false
+	}
+	return q.params[i].value, true
+}
+
+// parse reads a request's parameters out of query and body. The budget bounds the memory of large bodies over all requests.
+func (q *request) parse(r *http.Request, budget *atomic.Int64) *gatewayError {
+	q.method, q.host, q.header = r.Method, r.Host, r.Header
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		return gateway(codeMethod)
+	}
+	if r.URL.Path != "/" && r.URL.Path != "" {
+		return gateway(codeActionNotFound)
+	}
+	if len(r.URL.RawQuery) > maxQuery {
+		return gateway(codeURLTooLong)
+	}
+	if err := q.parsePairs(r.URL.RawQuery, true); err != nil {
+		return err
+	}
+	if err := q.readBody(r, budget); err != nil {
+		return err
+	}
+	if len(q.body) > 0 && isForm(r.Header["Content-Type"]) {
+		if err := q.parsePairs(string(q.body), false); err != nil {
+			return err
+		}
+	}
+	return q.sort()
+}
+
+// asksXML looks for the format that is asked for in a request that was not parsed to its end: among what was read of it, else in
+// its query as it stands. Its error is answered in that format too.
+func (q *request) asksXML(query string) bool {
+	for i := range q.params {
+		if q.params[i].name == "Format" {
+			return strings.EqualFold(q.params[i].value, "XML")
+		}
+	}
+	for pair := range strings.SplitSeq(query, "&") {
+		if name, v, _ := strings.Cut(pair, "="); name == "Format" {
+			return strings.EqualFold(v, "XML")
+		}
+	}
+	return false
+}
+
+// isForm reports whether a body of this type holds parameters; a body without a type does.
+func isForm(contentType []string) bool {
+	if len(contentType) == 0 || contentType[0] == "" {
+		return true
+	}
+	media, _, _ := strings.Cut(contentType[0], ";")
+	return strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded")
+}
+
+// sort orders the parameters by name and refuses a name that occurs twice.
+func (q *request) sort() *gatewayError {
+	slices.SortFunc(q.params, func(a, b param) int { return cmp.Compare(a.name, b.name) })
+	for i := 1; i < len(q.params); i++ {
+		if q.params[i].name == q.params[i-1].name {
+			return badParameter("Parameter " + q.params[i].name + " is given more than once.")
+		}
+	}
+	return nil
+}
+
+// parsePairs reads name=value pairs joined by &.
+func (q *request) parsePairs(s string, query bool) *gatewayError {
+	for s != "" {
+		var pair string
+		pair, s, _ = strings.Cut(s, "&")
+		if pair == "" {
+			continue
+		}
+		if len(q.params) == maxParams {
+			return badParameter("The request has too many parameters.")
+		}
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, ok := unescape(rawName)
+		if !ok || name == "" {
+			return badParameter("A parameter's name is empty, wrongly percent-encoded, or not UTF-8.")
+		}
+		value, ok := unescape(rawValue)
+		if !ok {
+			return badParameter("The value of parameter " + name + " is wrongly percent-encoded or not UTF-8.")
+		}
+		q.params = append(q.params, param{name: name, value: value, query: query})
+	}
+	return nil
+}
+
+// unescape decodes percent-encoding and + for a space. It refuses bad encoding and what is not UTF-8 afterwards.
+func unescape(s string) (string, bool) {
+	plain := true
+	for i := range len(s) {
+		if c := s[i]; c == '%' || c == '+' || c >= utf8.RuneSelf {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		return s, true
+	}
+	b := make([]byte, 0, len(s))
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; c {
+		case '+':
+			b = append(b, ' ')
+		case '%':
+			if i+2 >= len(s) {
+				return "", false
+			}
+			hi, lo := unhex(s[i+1]), unhex(s[i+2])
+			if hi > 15 || lo > 15 {
+				return "", false
+			}
+			b = append(b, hi<<4|lo)
+			i += 2
+		default:
+			b = append(b, c)
+		}
+	}
+	if !utf8.Valid(b) {
+		return "", false
+	}
+	return string(b), true
+}
+
+// unhex is the value of a hexadecimal digit, or 255.
+func unhex(c byte) byte {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0'
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10
+	}
+	return 255
+}
+
+// readBody reads the whole body into q.body, whatever its framing.
+func (q *request) readBody(r *http.Request, budget *atomic.Int64) *gatewayError {
+	q.body = q.body[:0]
+	if r.Body == nil || r.Body == http.NoBody {
+		return nil
+	}
+	if r.ContentLength > maxBody {
+		return gateway(codeBodyTooLarge)
+	}
+	if want := int(r.ContentLength) + 1; want > cap(q.body) {
+		if err := q.grow(want, budget); err != nil {
+			return err
+		}
+	}
+	for {
+		if len(q.body) == cap(q.body) {
+			if err := q.grow(max(2*cap(q.body), 4096), budget); err != nil {
+				return err
+			}
+		}
+		n, err := r.Body.Read(q.body[len(q.body):cap(q.body)])
+		q.body = q.body[:len(q.body)+n]
+		switch {
+		case len(q.body) > maxBody:
+			return gateway(codeBodyTooLarge)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return badParameter("The request's body could not be read to its end.")
+		}
+	}
+}
+
+// grow gives the body room for n bytes, within the budget.
+func (q *request) grow(n int, budget *atomic.Int64) *gatewayError {
+	n = min(n, maxBody+1)
+	if n > maxSmallBody {
+		more := int64(n) - q.reserved
+		if budget.Add(more) > maxBodyMemory {
+			budget.Add(-more)
+			return gateway(codeThrottling)
+		}
+		q.reserved += more
+	}
+	b := make([]byte, len(q.body), n)
+	copy(b, q.body)
+	q.body = b
+	return nil
+}
+
+// release gives back what the body took of the budget and forgets the request.
+func (q *request) release(budget *atomic.Int64) {
+	if q.reserved > 0 {
+		budget.Add(-q.reserved)
+	}
+	body, params := q.body[:0], q.params
+	if cap(body) > maxSmallBody {
+		body = nil
+	}
+	if cap(params) > 64 {
+		params = nil
+	}
+	clear(params)
+	*q = request{body: body, params: params[:0]}
+}

@@ -1,0 +1,163 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// call is one Submit under way.
+type call struct {
+	payload      []byte
+	id           ledger.Hash
+	organisation string // the submitter's, which the policy asks for
+	deadline     time.Time
+	done         chan answer // gets exactly one answer
+	abandoned    atomic.Bool // the caller is gone: not worth sending if it was not sent yet
+
+	// The rest is touched only by the one goroutine that carries the call.
+	proposals  int  // how often it was proposed
+	unendorsed int  // how often endorsers that were needed did not answer
+	rechecked  bool // proposed to endorsers whose copies were as new as the leader's
+}
+
+type answer struct {
+	result *ltlv1.Result
+	err    error
+}
+
+// lane collects one chain's calls. With nothing under way a call leaves at once. A busy lane gathers what arrives meanwhile, until
+// that is half as much as what is under way: a batch costs every process of the network the same whatever its size, so two small
+// ones at a time would be slower than one large one. No timer is involved: the network's own pace makes the batches.
+type lane struct {
+	chainID  string
+	queue    []*call
+	inFlight int
+	// size and since tell of the batch that left last.
+	size  int
+	since time.Time
+}
+
+// gathers reports whether it is better to wait for the batch under way. One that takes long, because somebody does not answer, holds
+// up nobody who comes after.
+func (l *lane) gathers() bool {
+	return l.inFlight > 0 && len(l.queue) < l.size/2 && time.Since(l.since) < stalledAfter
+}
+
+// reserve counts a call against the bounds; answer gives its share back.
+func (c *Client) reserve(k *call) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return ErrClosed
+	}
+	if c.pending >= c.cfg.MaxPending || c.pendingBytes+len(k.payload) > c.cfg.MaxPendingBytes {
+		return fmt.Errorf("%w: %d transactions of %d bytes", ErrOverloaded, c.pending, c.pendingBytes)
+	}
+	c.pending++
+	c.pendingBytes += len(k.payload)
+	return nil
+}
+
+// answer ends a call. Nobody answers a call twice: it is handed from one owner to the next.
+func (c *Client) answer(k *call, result *ltlv1.Result, err error) {
+	c.mu.Lock()
+	c.pending--
+	c.pendingBytes -= len(k.payload)
+	c.mu.Unlock()
+	k.done <- answer{result: result, err: err}
+}
+
+func (c *Client) answerAll(calls []*call, err error) {
+	for _, k := range calls {
+		c.answer(k, nil, err)
+	}
+}
+
+// enqueue hands a call to its chain's lane.
+func (c *Client) enqueue(chainID string, k *call) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return ErrClosed
+	}
+	l := c.lanes[chainID]
+	if l == nil {
+		l = &lane{chainID: chainID}
+		c.lanes[chainID] = l
+	}
+	l.queue = append(l.queue, k)
+	c.dispatch(l)
+	return nil
+}
+
+// dispatch starts a carrier if the lane has a free place. c.mu is held. One carrier is enough for one call: the next call or the
+// end of a batch starts another.
+func (c *Client) dispatch(l *lane) {
+	if c.closed || len(l.queue) == 0 || l.inFlight >= c.cfg.MaxInFlight || l.gathers() {
+		return
+	}
+	l.inFlight++
+	c.wg.Go(func() { c.carry(l) })
+}
+
+// carry takes one batch through the network.
+func (c *Client) carry(l *lane) {
+	// Callers that are ready to run at this moment get on the same batch; an idle process returns at once.
+	runtime.Gosched()
+	if calls := c.cut(l); len(calls) > 0 {
+		ctx, cancel := context.WithDeadline(c.base, latest(calls))
+		c.write(ctx, l.chainID, calls, 0)
+		cancel()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l.inFlight--
+	if len(l.queue) == 0 && l.inFlight == 0 {
+		delete(c.lanes, l.chainID) // chains come and go; an idle lane costs nothing
+		return
+	}
+	c.dispatch(l)
+}
+
+// cut takes the next batch off the queue. Calls whose callers gave up are dropped: they were never sent.
+func (c *Client) cut(l *lane) []*call {
+	c.mu.Lock()
+	var batch, dropped []*call
+	taken, size := 0, 0
+	for _, k := range l.queue {
+		if k.abandoned.Load() {
+			dropped = append(dropped, k)
+			taken++
+			continue
+		}
+		if len(batch) == c.cfg.MaxBatchTransactions || len(batch) > 0 && size+len(k.payload) > c.cfg.MaxBatchBytes {
+			break
+		}
+		batch = append(batch, k)
+		size += len(k.payload)
+		taken++
+	}
+	l.size, l.since = len(batch), time.Now()
+	clear(l.queue[:taken])
+	l.queue = l.queue[taken:]
+	c.dispatch(l) // what did not fit
+	c.mu.Unlock()
+	c.answerAll(dropped, ErrUnavailable) // nobody listens; the answer gives their share of the bounds back
+	return batch
+}
+
+func latest(calls []*call) time.Time {
+	last := calls[0].deadline
+	for _, k := range calls[1:] {
+		if k.deadline.After(last) {
+			last = k.deadline
+		}
+	}
+	return last
+}

@@ -1,0 +1,184 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"ltl/internal/identity"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// peers holds one connection to each node and endorser that was ever needed.
+type peers struct {
+	credentials *identity.Credentials
+	prefer      string
+
+	mu        sync.Mutex
+	closed    bool
+	order     []string // ids of the nodes, in the order in which they joined the network
+	nodes     map[string]*peer
+	endorsers map[string]*peer // by organisation
+}
+
+// peer is one process of the network.
+type peer struct {
+	name, address string
+	role          identity.Role
+	conn          *grpc.ClientConn
+	breaker       breaker
+}
+
+func newPeers(credentials *identity.Credentials, prefer string) *peers {
+	return &peers{credentials: credentials, prefer: prefer, nodes: map[string]*peer{}, endorsers: map[string]*peer{}}
+}
+
+// learn takes over the network's members as the system chain has them. A member whose address changed gets a new connection.
+func (p *peers) learn(organisations []*ltlv1.Organisation, nodes []*ltlv1.Node) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return ErrClosed
+	}
+	var errs []error
+	for _, n := range nodes {
+		_, known := p.nodes[n.GetId()]
+		err := p.put(p.nodes, identity.RoleNode, n.GetId(), n.GetAddress())
+		if err == nil && !known {
+			p.order = append(p.order, n.GetId())
+		}
+		errs = append(errs, err)
+	}
+	for _, o := range organisations {
+		errs = append(errs, p.put(p.endorsers, identity.RoleEndorser, o.GetId(), o.GetEndorserAddress()))
+	}
+	return errors.Join(errs...)
+}
+
+func (p *peers) put(set map[string]*peer, role identity.Role, name, address string) error {
+	old := set[name]
+	if old != nil && old.address == address {
+		return nil
+	}
+	conn, err := grpc.NewClient(address, p.credentials.DialOptions(role, name)...)
+	if err != nil {
+		return fmt.Errorf("%s %s at %s: %w", role, name, address, err)
+	}
+	set[name] = &peer{name: name, address: address, role: role, conn: conn}
+	if old == nil {
+		return nil
+	}
+	if err := old.conn.Close(); err != nil {
+		return fmt.Errorf("close connection to %s %s: %w", role, name, err)
+	}
+	return nil
+}
+
+// node returns nil when there is no such node.
+func (p *peers) node(id string) *peer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.nodes[id]
+}
+
+// endorser returns nil when the organisation is not known.
+func (p *peers) endorser(organisation string) *peer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.endorsers[organisation]
+}
+
+// all returns every node, the best to read from first: the preferred one, then the rest, and last those that failed lately.
+func (p *peers) all() []*peer {
+	p.mu.Lock()
+	list := make([]*peer, 0, len(p.order))
+	for _, id := range p.order {
+		list = append(list, p.nodes[id])
+	}
+	p.mu.Unlock()
+	rank := func(n *peer) int {
+		switch {
+		case n.breaker.open():
+			return 2
+		case n.name == p.prefer:
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(list, func(a, b *peer) int { return rank(a) - rank(b) })
+	return list
+}
+
+func (p *peers) close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	var errs []error
+	for _, set := range []map[string]*peer{p.nodes, p.endorsers} {
+		for _, one := range set {
+			errs = append(errs, one.conn.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// breaker leaves a peer out for a while after it failed, so that a dead or hanging one costs nothing on every call.
+type breaker struct {
+	mu          sync.Mutex
+	pause       time.Duration
+	until       time.Time
+	outstanding int
+}
+
+// open reports whether the peer failed so lately that it is better left out.
+func (b *breaker) open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return time.Now().Before(b.until)
+}
+
+// usable reports whether to count on the peer: it has not failed lately and does not hang.
+func (b *breaker) usable() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.outstanding < maxOutstanding && !time.Now().Before(b.until)
+}
+
+// begin counts a request; it reports false when too many are unanswered.
+func (b *breaker) begin() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.outstanding >= maxOutstanding {
+		return false
+	}
+	b.outstanding++
+	return true
+}
+
+// end counts a request's end.
+func (b *breaker) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.outstanding--
+}
+
+// record notes whether the peer answered. It reports whether that is news: the first failure, or the first answer after one.
+func (b *breaker) record(answered bool) (changed bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	changed = answered == (b.pause > 0)
+	switch {
+	case answered:
+		b.pause, b.until = 0, time.Time{}
+	case b.pause == 0:
+		b.pause, b.until = firstBreak, time.Now().Add(firstBreak)
+	case !time.Now().Before(b.until): // failures of requests that were already under way count once
+		b.pause = min(2*b.pause, lastBreak)
+		b.until = time.Now().Add(b.pause)
+	}
+	return changed
+}
