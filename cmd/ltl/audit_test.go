@@ -1,0 +1,33 @@
+package main
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"ltl/internal/audit"
+)
+
+// TestAuditCompares: an audit names every other node and how far the copy is behind it; without an identity it asks nobody.
+func TestAuditCompares(t *testing.T) {
+	for from, want := range map[string]string{"node2": "node1 node3", "org3": "node1 node2 node3"} {
+		var names []string
+		for _, c := range jsonOf[audit.Report](t, "audit", "--from", from).Compared {
+			if c.Error != "" || c.Behind > 100 { // others may be writing
+				t.Errorf("audit of %s: %+v", from, c)
+			}
+			names = append(names, c.Name)
+		}
+		if got := strings.Join(names, " "); got != want {
+			t.Errorf("audit of %s compares with %q, want %q", from, got, want)
+		}
+	}
+	if out := mustLTL(t, "audit", "--dir", common.dir); !strings.Contains(out, "COMPARED WITH") || !strings.Contains(out, "blocks") {
+		t.Errorf("the table is\n%s", out)
+	}
+	trust := filepath.Join(common.dir, "pki", "trust.json")
+	said := refusedLTL(t, "audit", "--store", t.TempDir(), "--trust", trust)
+	if !strings.Contains(said, "no ledger") {
+		t.Errorf("it says %q", said)
+	}
+}

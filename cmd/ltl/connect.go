@@ -1,0 +1,113 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"ltl/client"
+	"ltl/internal/identity"
+	"ltl/internal/localnet"
+)
+
+const (
+	flagDir      = "dir"
+	flagTrust    = "trust"
+	flagIdentity = "identity"
+)
+
+// addConnection adds the options that say which network to talk to, and as whom.
+func addConnection(cmd *cobra.Command) {
+	cmd.PersistentFlags().String(flagDir, "", "directory of a network that ltl up started; no other connection option is needed then")
+	cmd.PersistentFlags().String(flagTrust, "", "trust file of the network")
+	cmd.PersistentFlags().String(flagIdentity, "", "directory with the caller's tls.pem and tls.key")
+}
+
+// connection is where a command finds the network, and who it is there.
+type connection struct {
+	// network is nil when the connection was not given by --dir.
+	network  *localnet.Network
+	trust    *identity.Trust
+	identity string
+}
+
+// trustOf reads which network is meant; who the caller is may stay open.
+func trustOf(cmd *cobra.Command) (*connection, error) {
+	dir, _ := cmd.Flags().GetString(flagDir)
+	trustPath, _ := cmd.Flags().GetString(flagTrust)
+	c := &connection{}
+	c.identity, _ = cmd.Flags().GetString(flagIdentity)
+	if dir != "" {
+		network, err := localnet.Load(dir)
+		if err != nil {
+			return nil, err
+		}
+		c.network = network
+		if trustPath == "" {
+			trustPath = localnet.Path(dir, network.Trust)
+		}
+		if c.identity == "" {
+			c.identity = filepath.Dir(localnet.Path(dir, network.Operator))
+		}
+	}
+	if trustPath == "" {
+		return nil, errors.New("which network? give --dir or --trust")
+	}
+	trust, err := identity.LoadTrust(trustPath)
+	if err != nil {
+		return nil, err
+	}
+	c.trust = trust
+	return c, nil
+}
+
+// connectionOf reads the connection options of a command.
+func connectionOf(cmd *cobra.Command) (*connection, error) {
+	c, err := trustOf(cmd)
+	if err == nil && c.identity == "" {
+		err = errors.New("who are you? give --dir, or --identity beside --trust")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func (c *connection) credentials() (*identity.Credentials, error) {
+	return identity.LoadCredentials(c.identity, c.trust)
+}
+
+// open makes a client. The caller closes it.
+func (c *connection) open() (*client.Client, error) {
+	credentials, err := c.credentials()
+	if err != nil {
+		return nil, err
+	}
+	return client.Open(client.Config{Credentials: credentials, Trust: c.trust, Logger: quietLogger()})
+}
+
+// sealingKey reads the key under which AccessKeys are sealed; it lies beside the operator's certificate.
+func (c *connection) sealingKey() ([]byte, error) {
+	path := filepath.Join(c.identity, "sealing.key")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("AccessKeys are made by the operator: %s holds no sealing.key", c.identity)
+	}
+	return identity.LoadSealingKey(path)
+}
+
+// withClient runs f with a client for the network that the options name.
+func withClient(cmd *cobra.Command, f func(c *client.Client, con *connection) error) error {
+	con, err := connectionOf(cmd)
+	if err != nil {
+		return err
+	}
+	c, err := con.open()
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(c, con), c.Close())
+}

@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"ltl/endorser"
+	"ltl/internal/identity"
+)
+
+func newEndorser() *cobra.Command {
+	var r role
+	var rule, ruleFile string
+	cmd := &cobra.Command{
+		Use:   "endorser",
+		Short: "Run an organisation's endorser, until a signal",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			rule, err := readRule(rule, ruleFile)
+			if err != nil {
+				return err
+			}
+			return runEndorser(cmd.Context(), &r, rule)
+		},
+	}
+	r.flags(cmd, "data directory of the endorser (required)")
+	cmd.Flags().StringVar(&rule, "rule", "", "CEL expression that must be true for what this organisation signs; see docs/operating.md")
+	cmd.Flags().StringVar(&ruleFile, "rule-file", "", "file with that expression, in place of --rule")
+	return cmd
+}
+
+// readRule returns the organisation's own rule. A file without one is a mistake, and not the wish to have none.
+func readRule(rule, file string) (string, error) {
+	if file == "" {
+		return rule, nil
+	}
+	if rule != "" {
+		return "", errors.New("give --rule or --rule-file, not both")
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return "", fmt.Errorf("couldn't read the rule: %w", err)
+	}
+	if strings.TrimSpace(string(raw)) == "" {
+		return "", fmt.Errorf("%s holds no rule", file)
+	}
+	return string(raw), nil
+}
+
+func runEndorser(ctx context.Context, r *role, rule string) error {
+	trust, credentials, err := r.load(identity.RoleEndorser)
+	if err != nil {
+		return err
+	}
+	key, err := identity.LoadKey(filepath.Join(r.identity, "sign.key"))
+	if err != nil {
+		return err
+	}
+	e, err := endorser.Open(ctx, endorser.Config{
+		Dir: r.dir, Listen: r.listen, AdminListen: r.admin,
+		Credentials: credentials, SignKey: key, Trust: trust, Rule: rule, Logger: roleLogger(),
+	})
+	if err != nil {
+		return err
+	}
+	<-ctx.Done()
+	return e.Close()
+}

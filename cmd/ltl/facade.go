@@ -1,0 +1,47 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"ltl/client"
+	"ltl/client/facade"
+	"ltl/internal/identity"
+)
+
+func newFacade() *cobra.Command {
+	var r role
+	cmd := &cobra.Command{
+		Use:   "facade",
+		Short: "Run the LTL HTTP API, until a signal",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runFacade(cmd.Context(), &r) },
+	}
+	r.flags(cmd, "")
+	return cmd
+}
+
+func runFacade(ctx context.Context, r *role) error {
+	trust, credentials, err := r.load(identity.RoleFacade)
+	if err != nil {
+		return err
+	}
+	key, err := identity.LoadSealingKey(filepath.Join(r.identity, "sealing.key"))
+	if err != nil {
+		return err
+	}
+	logger := roleLogger()
+	c, err := client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: logger})
+	if err != nil {
+		return err
+	}
+	f, err := facade.Open(ctx, facade.Config{Listen: r.listen, AdminListen: r.admin, Client: c, SealingKey: key, Logger: logger})
+	if err != nil {
+		return errors.Join(err, c.Close())
+	}
+	<-ctx.Done()
+	return errors.Join(f.Close(), c.Close()) // the facade first: calls under way still need the client
+}

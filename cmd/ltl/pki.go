@@ -1,0 +1,109 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"ltl/internal/identity"
+)
+
+func newPKI() *cobra.Command {
+	cmd := &cobra.Command{Use: "pki", Short: "Make a network's keys, certificates and genesis"}
+	cmd.AddCommand(newPKICreate(), newPKIIssue())
+	return cmd
+}
+
+type pkiResult struct {
+	Trust     string `json:"trust"`
+	NetworkID string `json:"networkId"`
+}
+
+func newPKICreate() *cobra.Command {
+	var spec identity.NetworkSpec
+	var dir string
+	var organisations, nodes []string
+	cmd := &cobra.Command{
+		Use:   "create",
+		Short: "Make the keys and the genesis of a new network",
+		Example: `  ltl pki create --dir pki --network example \
+    --org "org1,First Ltd,endorser1.example:7101" --org "org2,Second Ltd,endorser2.example:7101" \
+    --node "node1,org1,node1.example:7000" --node "node2,org2,node2.example:7000" --node "node3,org1,node3.example:7000"`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := parseSpec(&spec, organisations, nodes); err != nil {
+				return err
+			}
+			if err := identity.CreateNetwork(dir, spec); err != nil {
+				return err
+			}
+			path := filepath.Join(dir, "trust.json")
+			trust, err := identity.LoadTrust(path)
+			if err != nil {
+				return err
+			}
+			id := trust.NetworkID()
+			result := pkiResult{Trust: path, NetworkID: fmt.Sprintf("%x", id[:])}
+			return emit(cmd, result, func(w io.Writer) {
+				fmt.Fprintf(w, "trust file\t%s\nnetwork id\t%s\n", result.Trust, result.NetworkID)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&dir, flagDir, "pki", "directory to make; it must not hold a network yet")
+	cmd.Flags().StringVar(&spec.Network, "network", "ltl", "name of the network")
+	cmd.Flags().StringArrayVar(&organisations, "org", nil, `organisation as "ID,NAME,HOST:PORT of its endorser"; once each`)
+	cmd.Flags().StringArrayVar(&nodes, "node", nil, `node as "ID,ORGANISATION,HOST:PORT"; once each`)
+	cmd.Flags().StringSliceVar(&spec.Facades, "facades", []string{"facade1"}, "names of the facades, all of the first organisation")
+	return cmd
+}
+
+func parseSpec(spec *identity.NetworkSpec, organisations, nodes []string) error {
+	for _, o := range organisations {
+		parts := strings.Split(o, ",")
+		if len(parts) != 3 {
+			return fmt.Errorf(`--org %q is not "ID,NAME,HOST:PORT"`, o)
+		}
+		spec.Organisations = append(spec.Organisations, identity.OrgSpec{ID: parts[0], Name: parts[1], EndorserAddress: parts[2]})
+	}
+	for _, n := range nodes {
+		parts := strings.Split(n, ",")
+		if len(parts) != 3 {
+			return fmt.Errorf(`--node %q is not "ID,ORGANISATION,HOST:PORT"`, n)
+		}
+		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: parts[0], Organisation: parts[1], Address: parts[2]})
+	}
+	return nil
+}
+
+func newPKIIssue() *cobra.Command {
+	var authority, out string
+	cmd := &cobra.Command{
+		Use:   "issue ORGANISATION/ROLE/NAME",
+		Short: "Issue a certificate under an organisation's authority",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := identity.Parse(args[0])
+			if err != nil {
+				return err
+			}
+			if err := identity.Issue(authority, out, id, time.Now()); err != nil {
+				return err
+			}
+			return emit(cmd, map[string]string{"identity": id.String(), "directory": out}, func(w io.Writer) {
+				fmt.Fprintf(w, "certificate of %s in %s\n", id, out)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&authority, "ca", "", "directory with the organisation's ca.pem and ca.key (required)")
+	cmd.Flags().StringVar(&out, "out", "", "directory to write tls.pem and tls.key into (required)")
+	for _, name := range []string{"ca", "out"} {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(fmt.Sprintf("BUG: %v", err))
+		}
+	}
+	return cmd
+}

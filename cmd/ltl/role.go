@@ -1,0 +1,48 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"ltl/internal/identity"
+)
+
+// role is what every long-running process is started with.
+type role struct {
+	dir, identity, trust, listen, admin string
+}
+
+// flags adds the options of a role; dataDir is empty for a role that keeps no data.
+func (r *role) flags(cmd *cobra.Command, dataDir string) {
+	cmd.Flags().StringVar(&r.identity, flagIdentity, "", "directory with this process' certificate and keys (required)")
+	cmd.Flags().StringVar(&r.trust, flagTrust, "", "trust file of the network (required)")
+	cmd.Flags().StringVar(&r.listen, "listen", "", "HOST:PORT to serve on (required)")
+	cmd.Flags().StringVar(&r.admin, "admin", "", "loopback HOST:PORT of health, metrics and profiles; empty for none")
+	required := []string{flagIdentity, flagTrust, "listen"}
+	if dataDir != "" {
+		cmd.Flags().StringVar(&r.dir, flagDir, "", dataDir)
+		required = append(required, flagDir)
+	}
+	for _, name := range required {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(fmt.Sprintf("BUG: %v", err))
+		}
+	}
+}
+
+// load reads trust and credentials, and checks that the certificate is one of the wanted role.
+func (r *role) load(want identity.Role) (*identity.Trust, *identity.Credentials, error) {
+	trust, err := identity.LoadTrust(r.trust)
+	if err != nil {
+		return nil, nil, err
+	}
+	credentials, err := identity.LoadCredentials(r.identity, trust, identity.WithLogger(roleLogger()))
+	if err != nil {
+		return nil, nil, err
+	}
+	if id := credentials.Identity(); id.Role != want {
+		return nil, nil, fmt.Errorf("the certificate in %s is that of %s; a %s's is needed", r.identity, id, want)
+	}
+	return trust, credentials, nil
+}

@@ -1,0 +1,231 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"ltl/internal/localnet"
+)
+
+// TestUpContract: what other tools rely on. A network starts, describes itself, goes on after a restart with the same ledger,
+// and leaves no process behind.
+func TestUpContract(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "net")
+	n := start(t, dir)
+	first := n.file(t)
+	checkNetworkFile(t, dir, first)
+	running := pids(first)
+	for name, pid := range running {
+		if !alive(pid) {
+			t.Errorf("%s does not run as %d", name, pid)
+		}
+	}
+	// The printed first call works as it is printed.
+	for line := range strings.Lines(n.said()) {
+		if words := strings.Fields(line); len(words) > 2 && words[1] == "call" {
+			mustLTL(t, words[1:]...)
+		}
+	}
+	if said := refusedLTL(t, "up", "--dir", dir, "--http", "127.0.0.1:0"); !strings.Contains(said, "another") {
+		t.Errorf("a second start on a directory in use says %q", said)
+	}
+	if err := n.stop(); err != nil {
+		t.Fatal(err)
+	}
+	for name, pid := range running {
+		if alive(pid) {
+			t.Errorf("%s (%d) outlived SIGTERM", name, pid)
+		}
+	}
+
+	auditStopped(t, dir, first)
+
+	second := start(t, dir).file(t)
+	if !reflect.DeepEqual(first.Accounts, second.Accounts) || !reflect.DeepEqual(first.Chains, second.Chains) || first.Endpoint != second.Endpoint {
+		t.Errorf("the second start describes another network: %+v, was %+v", second, first)
+	}
+	chain, admin := proofChain(t, second), account(t, second, localnet.RoleAdmin)
+	out := mustLTL(t, "call", "GetData", "--dir", dir, "ProductKey="+chain.BizChainCode, "Key="+keyOf(chain, admin, "1"))
+	if !strings.Contains(out, `"hello"`) {
+		t.Errorf("the record of the first start reads %s", out)
+	}
+}
+
+// auditStopped audits a stopped node and a stopped endorser; a copy with one changed record does not pass.
+func auditStopped(t *testing.T, dir string, f *localnet.Network) {
+	t.Helper()
+	for _, data := range []string{f.Nodes[0].Dir, f.Endorsers[1].Dir} {
+		mustLTL(t, "audit", "--store", data, "--trust", f.Trust)
+		damaged := filepath.Join(t.TempDir(), "copy")
+		copyDir(t, data, damaged)
+		changed := 0
+		for _, path := range []string{filepath.Join(damaged, "ledger.db"), filepath.Join(damaged, "ledger", "ledger.db")} {
+			if raw, err := os.ReadFile(path); err == nil {
+				changed += bytes.Count(raw, []byte("hello"))
+				if err := os.WriteFile(path, bytes.ReplaceAll(raw, []byte("hello"), []byte("hallo")), 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		if changed == 0 {
+			t.Fatal("the record is not in the database")
+		}
+		if said := refusedLTL(t, "audit", "--store", damaged, "--dir", dir); !strings.Contains(said, "the ledger is wrong") {
+			t.Errorf("the audit of a damaged ledger says %q", said)
+		}
+	}
+}
+
+// checkNetworkFile holds network.json against the contract, field by field.
+func checkNetworkFile(t *testing.T, dir string, f *localnet.Network) {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, localnet.NetworkFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var top map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &top); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"endpoint", "console", "region", "chains", "accounts", "nodes", "endorsers", "facades", "trust", "operator"} {
+		if len(top[name]) == 0 {
+			t.Errorf("network.json lacks %s", name)
+		}
+	}
+	var roles []string
+	for _, a := range f.Accounts {
+		roles = append(roles, a.Role)
+		if (a.DataTypeCode != "") != (a.Role != localnet.RoleNone) {
+			t.Errorf("account %s with role %s has the type code %q", a.Name, a.Role, a.DataTypeCode)
+		}
+	}
+	if got := strings.Join(roles, " "); got != "ADMIN MEMBER NONE NONE NONE" {
+		t.Errorf("the accounts are %s", got)
+	}
+	if len(f.Chains) != 2 || f.Chains[0].Service != "proof" || f.Chains[1].Service != "collaboration" {
+		t.Errorf("the chains are %+v", f.Chains)
+	}
+	if len(f.Nodes) != 3 || len(f.Endorsers) != 3 || len(f.Facades) != 1 || f.Region != "cn-shanghai" {
+		t.Errorf("the network is %+v", f)
+	}
+	for _, path := range []string{f.Trust, f.Operator, f.Nodes[0].Dir, f.Endorsers[0].Dir} {
+		if _, err := os.Stat(localnet.Path(dir, path)); err != nil {
+			t.Errorf("network.json names a path that is not there: %v", err)
+		}
+	}
+	info, err := os.Stat(filepath.Join(dir, localnet.NetworkFile))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("network.json holds secrets and has mode %v, %v", info.Mode(), err)
+	}
+}
+
+// TestKilledChildStaysDown: without --restart a killed process stays dead, the others serve on; and when ltl up itself is
+// killed, nothing of it lives on.
+func TestKilledChildStaysDown(t *testing.T) {
+	n := start(t, t.TempDir(), "--nodes", "3", "--orgs", "3")
+	f := n.file(t)
+	chain, admin := proofChain(t, f), account(t, f, localnet.RoleAdmin)
+	write := func(id string) bool {
+		_, _, err := ltlCommand(t, "call", "SetData", "--dir", n.dir, "ProductKey="+chain.BizChainCode, "Key="+keyOf(chain, admin, id), "Value=v")
+		return err == nil
+	}
+	victim := f.Nodes[1].PID
+	if err := syscall.Kill(victim, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(f.Endorsers[2].PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	id := 0
+	await(t, "a write with one node and one endorser down", func() bool { id++; return write(strings.Repeat("x", id)) })
+	if alive(victim) {
+		t.Error("the killed node lives")
+	}
+	if said := refusedLTL(t, "status", "--dir", n.dir); !strings.Contains(said, "well") {
+		t.Errorf("status says %q", said)
+	}
+	await(t, "a line about it", func() bool { return strings.Contains(n.said(), "stays down") })
+	rest := pids(f)
+	if err := n.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the end of all children", func() bool {
+		for pid := range maps.Values(rest) {
+			if alive(pid) {
+				return false
+			}
+		}
+		return true
+	})
+	<-n.ended
+	n.ended <- nil // the cleanup's stop finds nothing to complain about
+}
+
+// TestFirstStartCutOff kills the first start at several moments. The start that is let through finds one set of accounts and
+// chains, however often it had begun.
+func TestFirstStartCutOff(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "net")
+	for _, after := range []time.Duration{150, 700, 1500, 2100, 2500, 2900} {
+		cmd := exec.Command(binary, "up", "--dir", dir, "--http", "127.0.0.1:0")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(after * time.Millisecond)
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Wait(); err == nil {
+			t.Fatal("a killed process ended well")
+		}
+	}
+	start(t, dir)
+	var accounts []accountRow
+	var chains []chainRow
+	for command, rows := range map[string]any{"account": &accounts, "chain": &chains} {
+		if err := json.Unmarshal([]byte(mustLTL(t, command, "list", "--dir", dir, "--output", "json")), rows); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(accounts) != 5 || len(chains) != 2 {
+		t.Errorf("after starts that were cut off there are the accounts %+v and the chains %+v", accounts, chains)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "setup.json")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the plan of the set-up is still there: %v", err)
+	}
+}
+
+// TestUpRefuses: what cannot work is refused with a sentence, and changes nothing.
+func TestUpRefuses(t *testing.T) {
+	for name, args := range map[string][]string{
+		"no port":        {"--http", "127.0.0.1"},
+		"odd port":       {"--http", "127.0.0.1:99999"},
+		"no nodes":       {"--nodes", "-1"},
+		"too many nodes": {"--nodes", "100"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "net")
+			refusedLTL(t, append([]string{"up", "--dir", dir}, args...)...)
+			if made, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(made) > 2 { // the lock, and a place for logs
+				t.Errorf("it left %v behind, %v", made, err)
+			}
+		})
+	}
+	t.Run("another size than it has", func(t *testing.T) {
+		dir := t.TempDir()
+		mustLTL(t, "pki", "create", "--dir", filepath.Join(dir, "pki"), "--org", "o1,One,127.0.0.1:1", "--node", "n1,o1,127.0.0.1:2")
+		if said := refusedLTL(t, "up", "--dir", dir, "--nodes", "3"); !strings.Contains(said, "1 nodes") {
+			t.Errorf("it says %q", said)
+		}
+	})
+}

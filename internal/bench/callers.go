@@ -1,0 +1,168 @@
+package bench
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"ltl/client"
+	"ltl/internal/identity"
+	"ltl/internal/localnet"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// keys makes Keys that nobody used before, and values. It may be used concurrently.
+type keys struct {
+	chain   localnet.Chain
+	account localnet.Account
+	prefix  string
+	next    atomic.Uint64
+	size    int
+}
+
+func newKeys(n *localnet.Network, size int) (*keys, error) {
+	chain, ok := n.Chain(localnet.ServiceProof)
+	account, found := n.Account(localnet.RoleAdmin)
+	if !ok || !found {
+		return nil, errors.New("couldn't find a proof chain and its administrator in the network's description")
+	}
+	var run [8]byte
+	rand.Read(run[:]) // never fails: it ends the process instead
+	return &keys{
+		chain: chain, account: account, size: size,
+		prefix: fmt.Sprintf("0001_%s_%s_%016x", chain.BizChainCode, account.DataTypeCode, binary.BigEndian.Uint64(run[:])),
+	}, nil
+}
+
+// take returns a new Key and a value that differs from all others.
+func (k *keys) take() (key, value string) {
+	n := fmt.Sprintf("%016x", k.next.Add(1))
+	value = n + strings.Repeat("v", max(0, k.size-len(n)))
+	return k.prefix + n, value[:k.size]
+}
+
+// overGRPC measures the client library, in this process, over gRPC.
+func overGRPC(ctx context.Context, o Options, n *localnet.Network, k *keys) (many, lone *Load, err error) {
+	trustPath := localnet.Path(o.Dir, n.Trust)
+	trust, err := identity.LoadTrust(trustPath)
+	if err != nil {
+		return nil, nil, err
+	}
+	credentials, err := identity.LoadCredentials(filepath.Join(filepath.Dir(trustPath), "clients", "bench"), trust)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: slog.New(slog.NewTextHandler(o.Progress, &slog.HandlerOptions{Level: slog.LevelError}))})
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, c.Close()) }()
+	call := func(ctx context.Context) error {
+		key, value := k.take()
+		result, err := c.Submit(ctx, &ltlv1.Transaction{
+			ChainId: k.chain.BizChainID, AccountUid: k.account.UID,
+			Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}},
+		})
+		if err == nil && result.GetCode() != rules.OK {
+			err = fmt.Errorf("refused with %d: %s", result.GetCode(), rules.Message(result.GetCode()))
+		}
+		return err
+	}
+	callers := make([]caller, o.Callers)
+	for i := range callers {
+		callers[i] = call
+	}
+	fmt.Fprintf(o.Progress, "gRPC: %d callers for %s, then one\n", o.Callers, o.Duration)
+	many = closedLoop(ctx, n, callers, o.Duration)
+	lone = closedLoop(ctx, n, callers[:1], loneDuration)
+	return many, lone, nil
+}
+
+// overHTTP measures the facade with signed requests over connections that stay open, one a caller.
+func overHTTP(ctx context.Context, o Options, n *localnet.Network, k *keys) (many, lone *Load, err error) {
+	signer := &localnet.Caller{Endpoint: n.Endpoint, AccessKeyID: k.account.AccessKeyID, Secret: k.account.AccessKeySecret}
+	host := strings.TrimPrefix(n.Endpoint, "http://")
+	callers := make([]caller, o.Callers)
+	for i := range callers {
+		c := &httpCaller{host: host, signer: signer, keys: k}
+		defer c.close()
+		callers[i] = c.call
+	}
+	fmt.Fprintf(o.Progress, "HTTP: %d callers for %s, then one\n", o.Callers, o.Duration)
+	many = closedLoop(ctx, n, callers, o.Duration)
+	lone = closedLoop(ctx, n, callers[:1], loneDuration)
+	return many, lone, nil
+}
+
+// httpCaller is one connection. It writes HTTP/1.1 itself: what net/http's client does for its users would be charged to the
+// network under measurement, as both run on the same cores.
+type httpCaller struct {
+	host   string
+	signer *localnet.Caller
+	keys   *keys
+	conn   net.Conn
+	reader *bufio.Reader
+}
+
+func (c *httpCaller) close() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+func (c *httpCaller) call(ctx context.Context) error {
+	err := c.try(ctx)
+	if err != nil {
+		c.close() // whatever is left in it belongs to a call that failed
+	}
+	return err
+}
+
+func (c *httpCaller) try(ctx context.Context) error {
+	if c.conn == nil {
+		var d net.Dialer
+		conn, err := d.DialContext(ctx, "tcp", c.host)
+		if err != nil {
+			return fmt.Errorf("couldn't connect: %w", err)
+		}
+		c.conn, c.reader = conn, bufio.NewReader(conn)
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := c.conn.SetDeadline(deadline); err != nil {
+			return fmt.Errorf("couldn't set a deadline: %w", err)
+		}
+	}
+	key, value := c.keys.take()
+	form := c.signer.Form("SetData", map[string]string{"ProductKey": c.keys.chain.BizChainCode, "Key": key, "Value": value})
+	request := "POST / HTTP/1.1\r\nHost: " + c.host + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " +
+		strconv.Itoa(len(form)) + "\r\n\r\n" + form
+	if _, err := io.WriteString(c.conn, request); err != nil {
+		return fmt.Errorf("couldn't send: %w", err)
+	}
+	res, err := http.ReadResponse(c.reader, nil)
+	if err != nil {
+		return fmt.Errorf("couldn't read the answer: %w", err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return fmt.Errorf("couldn't read the answer: %w", err)
+	}
+	if res.StatusCode != http.StatusOK || !bytes.Contains(body, []byte(`"Success":true`)) {
+		return fmt.Errorf("refused with HTTP status %d: %s", res.StatusCode, body)
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+package localnet
+
+import (
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"ltl/internal/identity"
+	"ltl/internal/ltltest"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// TestSetupTwice: a set-up that is done again, as after a start that was cut off anywhere, writes nothing twice and comes to the same.
+func TestSetupTwice(t *testing.T) {
+	n := ltltest.Start(t, ltltest.Options{})
+	p, err := loadPlan(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := identity.LoadSealingKey(filepath.Join(n.Dir, "operator", "sealing.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := n.Client(identity.RoleOperator)
+	s := &setup{plan: p, client: c, sealingKey: key, organisations: []string{"org1", "org2", "org3"}}
+	blocks := func() (sequence, accounts int) {
+		t.Helper()
+		status, err := c.Ledger().Status(t.Context(), "n1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := c.Ledger().GetAccount(t.Context(), &ltlv1.GetAccountRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(status.GetSequence()), len(res.GetAccounts())
+	}
+	_, before := blocks()
+	chains, accounts, err := s.run(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sequence, all := blocks()
+	if all != before+len(accounts) || len(accounts) != 2+guests || len(chains) != 2 {
+		t.Errorf("the set-up made accounts %v and chains %v; the ledger has %d accounts, had %d", accounts, chains, all, before)
+	}
+	for range 2 {
+		chainsAgain, accountsAgain, err := s.run(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !reflect.DeepEqual(chains, chainsAgain) || !reflect.DeepEqual(accounts, accountsAgain) {
+			t.Errorf("the set-up came to %v, %v and then to %v, %v", chains, accounts, chainsAgain, accountsAgain)
+		}
+		if now, count := blocks(); now != sequence || count != all {
+			t.Errorf("doing it again made %d blocks and %d accounts more", now-sequence, count-all)
+		}
+	}
+}
