@@ -1,0 +1,79 @@
+package houserules
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// maxFilesOfAWrite is how many files a write may cross on its way from the HTTP request to the disk and back.
+const maxFilesOfAWrite = 12
+
+// TestWayOfAWrite: ARCHITECTURE.md lists the files that a write crosses; each exists, and they stay few.
+func TestWayOfAWrite(t *testing.T) {
+	section := sectionOf(t, "ARCHITECTURE.md", "## The way of a write")
+	files := map[string]bool{}
+	for _, m := range regexp.MustCompile("`([a-z0-9_/]+\\.go)`").FindAllStringSubmatch(section, -1) {
+		files[m[1]] = true
+		if _, err := os.Stat(filepath.Join(root, m[1])); err != nil {
+			t.Errorf("ARCHITECTURE.md sends a write through %s: %v", m[1], err)
+		}
+	}
+	if len(files) == 0 || len(files) > maxFilesOfAWrite {
+		t.Errorf("ARCHITECTURE.md sends a write through %d files, want 1 to %d", len(files), maxFilesOfAWrite)
+	}
+}
+
+// TestEveryPackageIsInTheArchitecture: the table of packages is whole, and names no package that is gone.
+func TestEveryPackageIsInTheArchitecture(t *testing.T) {
+	section := sectionOf(t, "ARCHITECTURE.md", "## Packages")
+	listed := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9_/]+)` \\|").FindAllStringSubmatch(section, -1) {
+		listed[m[1]] = true
+	}
+	for _, p := range load(t) {
+		if !listed[p.path] {
+			t.Errorf("ARCHITECTURE.md does not list the package %s", p.path)
+		}
+		delete(listed, p.path)
+	}
+	for path := range listed {
+		t.Errorf("ARCHITECTURE.md lists the package %s, which is not there", path)
+	}
+}
+
+// TestLinks: every relative link of a document leads to a file.
+func TestLinks(t *testing.T) {
+	for _, document := range []string{"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/operating.md"} {
+		raw, err := os.ReadFile(filepath.Join(root, document))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		for _, m := range regexp.MustCompile(`\]\(([^)#]+)`).FindAllStringSubmatch(string(raw), -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(root, filepath.Dir(document), m[1])); err != nil {
+				t.Errorf("%s links to %s: %v", document, m[1], err)
+			}
+		}
+	}
+}
+
+// sectionOf returns what stands below a heading of level two.
+func sectionOf(t *testing.T, document, heading string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, document))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(raw), "\n"+heading+"\n")
+	if !found {
+		t.Fatalf("%s has no section %q", document, heading)
+	}
+	section, _, _ = strings.Cut(section, "\n## ")
+	return section
+}
