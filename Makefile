@@ -1,0 +1,35 @@
+# What people and CI run. `make test` is the whole proof; `make up` is the product on this machine.
+# The binary carries its commit where git may be asked; a source archive has none.
+vcs := $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
+
+.PHONY: build up test race lint generate bench fuzz clean
+
+build: ## bin/ltl, one static file
+	CGO_ENABLED=0 go build $(vcs) -trimpath -o bin/ltl ./cmd/ltl
+
+up: build ## a whole network on this machine, until Ctrl-C
+	bin/ltl up --dir ltl-data --http 127.0.0.1:8800
+
+test: ## everything: what is missing is installed, then lint, all tests, all tests under the race detector
+	scripts/install-deps.sh
+	scripts/lint.sh
+	go test -timeout 10m ./...
+	$(MAKE) race
+
+race: ## the tests under the race detector, long simulations shortened
+	CGO_ENABLED=1 go test -race -short -timeout 12m ./...
+
+lint: ## form, vet, staticcheck, protos, generated code, module file, loose ends
+	scripts/lint.sh
+
+generate: ## protobuf code from proto/
+	go tool -modfile=tools/go.mod buf generate
+
+bench: build ## speed of a network in a temporary directory, beside the ceiling of the Raft library
+	bin/ltl bench
+
+fuzz: ## every fuzz target for FUZZTIME (default 20s) each
+	scripts/fuzz.sh
+
+clean: ## removes what was built; data directories of networks are yours to remove
+	rm -rf bin
