@@ -1,6 +1,7 @@
 package endorser_test
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -244,7 +245,8 @@ func TestForkedCopyEndsSigning(t *testing.T) {
 			l.lie = func(out *ltlv1.FollowResponse) error {
 				if out.GetSequence() == target {
 					out.Block = proto.CloneOf(out.GetBlock())
-					out.Block.Header[64] ^= 1
+					later := out.Block.Header[57:65] // its time: later by a millisecond, since an earlier one might not execute at all
+					binary.BigEndian.PutUint64(later, binary.BigEndian.Uint64(later)+1)
 				}
 				return nil
 			}
