@@ -62,10 +62,10 @@ func (s *operatorService) PutAccessKey(ctx context.Context, in *ltlv1.PutAccessK
 	return &ltlv1.PutAccessKeyResponse{Code: 200, Version: version}, nil
 }
 
-// WatchAccessKeys implements ltlv1.OperatorServer. It reads this node's copy: a facade that was told of a change by another node
-// learns of it here as soon as this one has executed it.
+// WatchAccessKeys implements ltlv1.OperatorServer. It says that everything has been sent only after it has sent every change that any
+// node answered before the call: an operator who has just disabled an AccessKey must not see it enabled here.
 func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, stream ltlv1.Operator_WatchAccessKeysServer) error {
-	after, said := in.GetAfterVersion(), false
+	after, fresh, said := in.GetAfterVersion(), false, false
 	for {
 		keys, _, err := s.r.store.AccessKeys(after, accessKeyPage)
 		if err != nil {
@@ -78,6 +78,13 @@ func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, stre
 			after = k.GetVersion()
 		}
 		if len(keys) > 0 {
+			continue
+		}
+		if !fresh {
+			if err := s.r.reads.fresh(stream.Context()); err != nil {
+				return err
+			}
+			fresh = true
 			continue
 		}
 		if !said {
