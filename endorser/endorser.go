@@ -98,7 +98,10 @@ type Endorser struct {
 
 // accessControl says who may call what.
 func accessControl() identity.ACL {
-	acl := identity.ACL{ltlv1.Endorser_Endorse_FullMethodName: {identity.RoleFacade, identity.RoleClient, identity.RoleOperator}}
+	acl := identity.ACL{
+		ltlv1.Endorser_Endorse_FullMethodName:      {identity.RoleFacade, identity.RoleClient, identity.RoleOperator},
+		ltlv1.Endorser_PutDeviceKey_FullMethodName: {identity.RoleOperator},
+	}
 	for _, m := range ltlv1.Ledger_ServiceDesc.Methods {
 		acl["/"+ltlv1.Ledger_ServiceDesc.ServiceName+"/"+m.MethodName] = identity.Roles()
 	}

@@ -4,8 +4,8 @@ import "ltl/internal/ledger"
 
 // Bounds on what travels.
 const (
-	// MaxTransaction is the longest transaction payload in bytes.
-	MaxTransaction = 64 << 10
+	// MaxTransaction is the longest transaction payload in bytes: a batch of 50 items of 4,096 each, related data included, fits.
+	MaxTransaction = 960 << 10
 	// MaxBatchTransactions is the largest number of transactions in a batch.
 	MaxBatchTransactions = ledger.MaxBatchTransactions
 	// MaxBatch is the largest sum of the payloads of a batch in bytes.

@@ -2162,6 +2162,2265 @@ func (x *GetAccountResponse) GetAccounts() []*AccountInfo {
 	return nil
 }
 
+type GetChainRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	ChainId string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	// account_uid is who asks; empty for operators and auditors.
+	AccountUid    string      `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	Consistency   Consistency `protobuf:"varint,3,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetChainRequest) Reset() {
+	*x = GetChainRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetChainRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetChainRequest) ProtoMessage() {}
+
+func (x *GetChainRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetChainRequest.ProtoReflect.Descriptor instead.
+func (*GetChainRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *GetChainRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *GetChainRequest) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *GetChainRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type GetChainResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// code is 200, or the LTL code that refuses.
+	Code  int32      `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Chain *ChainInfo `protobuf:"bytes,2,opt,name=chain,proto3" json:"chain,omitempty"`
+	// own_count and own_bytes are what the account that asks has used.
+	OwnCount uint64 `protobuf:"varint,3,opt,name=own_count,json=ownCount,proto3" json:"own_count,omitempty"`
+	OwnBytes uint64 `protobuf:"varint,4,opt,name=own_bytes,json=ownBytes,proto3" json:"own_bytes,omitempty"`
+	// used_members does not count the administrator.
+	UsedMembers     uint64 `protobuf:"varint,5,opt,name=used_members,json=usedMembers,proto3" json:"used_members,omitempty"`
+	UsedPhaseGroups uint64 `protobuf:"varint,6,opt,name=used_phase_groups,json=usedPhaseGroups,proto3" json:"used_phase_groups,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *GetChainResponse) Reset() {
+	*x = GetChainResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetChainResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetChainResponse) ProtoMessage() {}
+
+func (x *GetChainResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetChainResponse.ProtoReflect.Descriptor instead.
+func (*GetChainResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GetChainResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *GetChainResponse) GetChain() *ChainInfo {
+	if x != nil {
+		return x.Chain
+	}
+	return nil
+}
+
+func (x *GetChainResponse) GetOwnCount() uint64 {
+	if x != nil {
+		return x.OwnCount
+	}
+	return 0
+}
+
+func (x *GetChainResponse) GetOwnBytes() uint64 {
+	if x != nil {
+		return x.OwnBytes
+	}
+	return 0
+}
+
+func (x *GetChainResponse) GetUsedMembers() uint64 {
+	if x != nil {
+		return x.UsedMembers
+	}
+	return 0
+}
+
+func (x *GetChainResponse) GetUsedPhaseGroups() uint64 {
+	if x != nil {
+		return x.UsedPhaseGroups
+	}
+	return 0
+}
+
+type ListMembersRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ChainId    string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	AccountUid string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	// member_uid, if given, is the only member wanted.
+	MemberUid string `protobuf:"bytes,3,opt,name=member_uid,json=memberUid,proto3" json:"member_uid,omitempty"`
+	// with_administrator has the administrator's own entry first in the list.
+	WithAdministrator bool        `protobuf:"varint,4,opt,name=with_administrator,json=withAdministrator,proto3" json:"with_administrator,omitempty"`
+	Page              uint32      `protobuf:"varint,5,opt,name=page,proto3" json:"page,omitempty"`
+	Size              uint32      `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
+	Consistency       Consistency `protobuf:"varint,7,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *ListMembersRequest) Reset() {
+	*x = ListMembersRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMembersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMembersRequest) ProtoMessage() {}
+
+func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
+func (*ListMembersRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ListMembersRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *ListMembersRequest) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *ListMembersRequest) GetMemberUid() string {
+	if x != nil {
+		return x.MemberUid
+	}
+	return ""
+}
+
+func (x *ListMembersRequest) GetWithAdministrator() bool {
+	if x != nil {
+		return x.WithAdministrator
+	}
+	return false
+}
+
+func (x *ListMembersRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ListMembersRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ListMembersRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type MemberInfo struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	MemberId string                 `protobuf:"bytes,1,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	Uid      string                 `protobuf:"bytes,2,opt,name=uid,proto3" json:"uid,omitempty"`
+	Name     string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Contact  string                 `protobuf:"bytes,4,opt,name=contact,proto3" json:"contact,omitempty"`
+	Phone    string                 `protobuf:"bytes,5,opt,name=phone,proto3" json:"phone,omitempty"`
+	Remark   string                 `protobuf:"bytes,6,opt,name=remark,proto3" json:"remark,omitempty"`
+	// role is ADMIN or MEMBER, status UNLOCK or LOCK.
+	Role          string `protobuf:"bytes,7,opt,name=role,proto3" json:"role,omitempty"`
+	Status        string `protobuf:"bytes,8,opt,name=status,proto3" json:"status,omitempty"`
+	DataTypeCode  string `protobuf:"bytes,9,opt,name=data_type_code,json=dataTypeCode,proto3" json:"data_type_code,omitempty"`
+	UsedCount     uint64 `protobuf:"varint,10,opt,name=used_count,json=usedCount,proto3" json:"used_count,omitempty"`
+	UsedBytes     uint64 `protobuf:"varint,11,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MemberInfo) Reset() {
+	*x = MemberInfo{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MemberInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MemberInfo) ProtoMessage() {}
+
+func (x *MemberInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MemberInfo.ProtoReflect.Descriptor instead.
+func (*MemberInfo) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *MemberInfo) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *MemberInfo) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *MemberInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *MemberInfo) GetContact() string {
+	if x != nil {
+		return x.Contact
+	}
+	return ""
+}
+
+func (x *MemberInfo) GetPhone() string {
+	if x != nil {
+		return x.Phone
+	}
+	return ""
+}
+
+func (x *MemberInfo) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+func (x *MemberInfo) GetRole() string {
+	if x != nil {
+		return x.Role
+	}
+	return ""
+}
+
+func (x *MemberInfo) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *MemberInfo) GetDataTypeCode() string {
+	if x != nil {
+		return x.DataTypeCode
+	}
+	return ""
+}
+
+func (x *MemberInfo) GetUsedCount() uint64 {
+	if x != nil {
+		return x.UsedCount
+	}
+	return 0
+}
+
+func (x *MemberInfo) GetUsedBytes() uint64 {
+	if x != nil {
+		return x.UsedBytes
+	}
+	return 0
+}
+
+type ListMembersResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Members       []*MemberInfo          `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListMembersResponse) Reset() {
+	*x = ListMembersResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListMembersResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListMembersResponse) ProtoMessage() {}
+
+func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
+func (*ListMembersResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ListMembersResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ListMembersResponse) GetMembers() []*MemberInfo {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *ListMembersResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type ListDeviceGroupsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ChainId       string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	AccountUid    string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	ProductKey    string                 `protobuf:"bytes,3,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	Page          uint32                 `protobuf:"varint,4,opt,name=page,proto3" json:"page,omitempty"`
+	Size          uint32                 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	Consistency   Consistency            `protobuf:"varint,6,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeviceGroupsRequest) Reset() {
+	*x = ListDeviceGroupsRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeviceGroupsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeviceGroupsRequest) ProtoMessage() {}
+
+func (x *ListDeviceGroupsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeviceGroupsRequest.ProtoReflect.Descriptor instead.
+func (*ListDeviceGroupsRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ListDeviceGroupsRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *ListDeviceGroupsRequest) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *ListDeviceGroupsRequest) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *ListDeviceGroupsRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ListDeviceGroupsRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ListDeviceGroupsRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type DeviceGroupInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceGroupId string                 `protobuf:"bytes,1,opt,name=device_group_id,json=deviceGroupId,proto3" json:"device_group_id,omitempty"`
+	ProductKey    string                 `protobuf:"bytes,2,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	AuthorizeType string                 `protobuf:"bytes,4,opt,name=authorize_type,json=authorizeType,proto3" json:"authorize_type,omitempty"`
+	Remark        string                 `protobuf:"bytes,5,opt,name=remark,proto3" json:"remark,omitempty"`
+	OwnerUid      string                 `protobuf:"bytes,6,opt,name=owner_uid,json=ownerUid,proto3" json:"owner_uid,omitempty"`
+	OwnerName     string                 `protobuf:"bytes,7,opt,name=owner_name,json=ownerName,proto3" json:"owner_name,omitempty"`
+	Authorized    bool                   `protobuf:"varint,8,opt,name=authorized,proto3" json:"authorized,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceGroupInfo) Reset() {
+	*x = DeviceGroupInfo{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceGroupInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceGroupInfo) ProtoMessage() {}
+
+func (x *DeviceGroupInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceGroupInfo.ProtoReflect.Descriptor instead.
+func (*DeviceGroupInfo) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *DeviceGroupInfo) GetDeviceGroupId() string {
+	if x != nil {
+		return x.DeviceGroupId
+	}
+	return ""
+}
+
+func (x *DeviceGroupInfo) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *DeviceGroupInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *DeviceGroupInfo) GetAuthorizeType() string {
+	if x != nil {
+		return x.AuthorizeType
+	}
+	return ""
+}
+
+func (x *DeviceGroupInfo) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+func (x *DeviceGroupInfo) GetOwnerUid() string {
+	if x != nil {
+		return x.OwnerUid
+	}
+	return ""
+}
+
+func (x *DeviceGroupInfo) GetOwnerName() string {
+	if x != nil {
+		return x.OwnerName
+	}
+	return ""
+}
+
+func (x *DeviceGroupInfo) GetAuthorized() bool {
+	if x != nil {
+		return x.Authorized
+	}
+	return false
+}
+
+type ListDeviceGroupsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Groups        []*DeviceGroupInfo     `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDeviceGroupsResponse) Reset() {
+	*x = ListDeviceGroupsResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDeviceGroupsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDeviceGroupsResponse) ProtoMessage() {}
+
+func (x *ListDeviceGroupsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDeviceGroupsResponse.ProtoReflect.Descriptor instead.
+func (*ListDeviceGroupsResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *ListDeviceGroupsResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ListDeviceGroupsResponse) GetGroups() []*DeviceGroupInfo {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ListDeviceGroupsResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type ListDevicesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ChainId       string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	AccountUid    string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	DeviceGroupId string                 `protobuf:"bytes,3,opt,name=device_group_id,json=deviceGroupId,proto3" json:"device_group_id,omitempty"`
+	IotId         string                 `protobuf:"bytes,4,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	Page          uint32                 `protobuf:"varint,5,opt,name=page,proto3" json:"page,omitempty"`
+	Size          uint32                 `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
+	Consistency   Consistency            `protobuf:"varint,7,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDevicesRequest) Reset() {
+	*x = ListDevicesRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDevicesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDevicesRequest) ProtoMessage() {}
+
+func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDevicesRequest.ProtoReflect.Descriptor instead.
+func (*ListDevicesRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ListDevicesRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *ListDevicesRequest) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *ListDevicesRequest) GetDeviceGroupId() string {
+	if x != nil {
+		return x.DeviceGroupId
+	}
+	return ""
+}
+
+func (x *ListDevicesRequest) GetIotId() string {
+	if x != nil {
+		return x.IotId
+	}
+	return ""
+}
+
+func (x *ListDevicesRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ListDevicesRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ListDevicesRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type DeviceInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceId      string                 `protobuf:"bytes,1,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	IotId         string                 `protobuf:"bytes,2,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	LastSaveMs    int64                  `protobuf:"varint,3,opt,name=last_save_ms,json=lastSaveMs,proto3" json:"last_save_ms,omitempty"`
+	Authorized    bool                   `protobuf:"varint,4,opt,name=authorized,proto3" json:"authorized,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceInfo) Reset() {
+	*x = DeviceInfo{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceInfo) ProtoMessage() {}
+
+func (x *DeviceInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceInfo.ProtoReflect.Descriptor instead.
+func (*DeviceInfo) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *DeviceInfo) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *DeviceInfo) GetIotId() string {
+	if x != nil {
+		return x.IotId
+	}
+	return ""
+}
+
+func (x *DeviceInfo) GetLastSaveMs() int64 {
+	if x != nil {
+		return x.LastSaveMs
+	}
+	return 0
+}
+
+func (x *DeviceInfo) GetAuthorized() bool {
+	if x != nil {
+		return x.Authorized
+	}
+	return false
+}
+
+type ListDevicesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Devices       []*DeviceInfo          `protobuf:"bytes,2,rep,name=devices,proto3" json:"devices,omitempty"`
+	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDevicesResponse) Reset() {
+	*x = ListDevicesResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDevicesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDevicesResponse) ProtoMessage() {}
+
+func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDevicesResponse.ProtoReflect.Descriptor instead.
+func (*ListDevicesResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *ListDevicesResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ListDevicesResponse) GetDevices() []*DeviceInfo {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *ListDevicesResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type ListEnrolmentsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// product_key and iot_id, if given, are the only ones wanted.
+	ProductKey    string      `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	IotId         string      `protobuf:"bytes,2,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	Page          uint32      `protobuf:"varint,3,opt,name=page,proto3" json:"page,omitempty"`
+	Size          uint32      `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
+	Consistency   Consistency `protobuf:"varint,5,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEnrolmentsRequest) Reset() {
+	*x = ListEnrolmentsRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEnrolmentsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEnrolmentsRequest) ProtoMessage() {}
+
+func (x *ListEnrolmentsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEnrolmentsRequest.ProtoReflect.Descriptor instead.
+func (*ListEnrolmentsRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ListEnrolmentsRequest) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *ListEnrolmentsRequest) GetIotId() string {
+	if x != nil {
+		return x.IotId
+	}
+	return ""
+}
+
+func (x *ListEnrolmentsRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ListEnrolmentsRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ListEnrolmentsRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type EnrolmentInfo struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Device *EnrollDevice          `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	// organisation enrolled the device.
+	Organisation string `protobuf:"bytes,2,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	Revoked      bool   `protobuf:"varint,3,opt,name=revoked,proto3" json:"revoked,omitempty"`
+	// enrolled_height is that of the system chain's block.
+	EnrolledHeight uint64 `protobuf:"varint,4,opt,name=enrolled_height,json=enrolledHeight,proto3" json:"enrolled_height,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *EnrolmentInfo) Reset() {
+	*x = EnrolmentInfo{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnrolmentInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnrolmentInfo) ProtoMessage() {}
+
+func (x *EnrolmentInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnrolmentInfo.ProtoReflect.Descriptor instead.
+func (*EnrolmentInfo) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *EnrolmentInfo) GetDevice() *EnrollDevice {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+func (x *EnrolmentInfo) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *EnrolmentInfo) GetRevoked() bool {
+	if x != nil {
+		return x.Revoked
+	}
+	return false
+}
+
+func (x *EnrolmentInfo) GetEnrolledHeight() uint64 {
+	if x != nil {
+		return x.EnrolledHeight
+	}
+	return 0
+}
+
+type ListEnrolmentsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Devices       []*EnrolmentInfo       `protobuf:"bytes,2,rep,name=devices,proto3" json:"devices,omitempty"`
+	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEnrolmentsResponse) Reset() {
+	*x = ListEnrolmentsResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEnrolmentsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEnrolmentsResponse) ProtoMessage() {}
+
+func (x *ListEnrolmentsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEnrolmentsResponse.ProtoReflect.Descriptor instead.
+func (*ListEnrolmentsResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ListEnrolmentsResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ListEnrolmentsResponse) GetDevices() []*EnrolmentInfo {
+	if x != nil {
+		return x.Devices
+	}
+	return nil
+}
+
+func (x *ListEnrolmentsResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type ListPhaseGroupsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ChainId       string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	AccountUid    string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	Name          string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Page          uint32                 `protobuf:"varint,4,opt,name=page,proto3" json:"page,omitempty"`
+	Size          uint32                 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	Consistency   Consistency            `protobuf:"varint,6,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPhaseGroupsRequest) Reset() {
+	*x = ListPhaseGroupsRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPhaseGroupsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPhaseGroupsRequest) ProtoMessage() {}
+
+func (x *ListPhaseGroupsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPhaseGroupsRequest.ProtoReflect.Descriptor instead.
+func (*ListPhaseGroupsRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ListPhaseGroupsRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *ListPhaseGroupsRequest) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *ListPhaseGroupsRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListPhaseGroupsRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ListPhaseGroupsRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ListPhaseGroupsRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type PhaseGroupInfo struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	PhaseGroupId  string                 `protobuf:"bytes,1,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Remark        string                 `protobuf:"bytes,3,opt,name=remark,proto3" json:"remark,omitempty"`
+	UsedPhases    uint64                 `protobuf:"varint,4,opt,name=used_phases,json=usedPhases,proto3" json:"used_phases,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhaseGroupInfo) Reset() {
+	*x = PhaseGroupInfo{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhaseGroupInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhaseGroupInfo) ProtoMessage() {}
+
+func (x *PhaseGroupInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhaseGroupInfo.ProtoReflect.Descriptor instead.
+func (*PhaseGroupInfo) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *PhaseGroupInfo) GetPhaseGroupId() string {
+	if x != nil {
+		return x.PhaseGroupId
+	}
+	return ""
+}
+
+func (x *PhaseGroupInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PhaseGroupInfo) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+func (x *PhaseGroupInfo) GetUsedPhases() uint64 {
+	if x != nil {
+		return x.UsedPhases
+	}
+	return 0
+}
+
+type ListPhaseGroupsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Groups        []*PhaseGroupInfo      `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPhaseGroupsResponse) Reset() {
+	*x = ListPhaseGroupsResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPhaseGroupsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPhaseGroupsResponse) ProtoMessage() {}
+
+func (x *ListPhaseGroupsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPhaseGroupsResponse.ProtoReflect.Descriptor instead.
+func (*ListPhaseGroupsResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *ListPhaseGroupsResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ListPhaseGroupsResponse) GetGroups() []*PhaseGroupInfo {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *ListPhaseGroupsResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type ListPhasesRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ChainId       string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	AccountUid    string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	PhaseGroupId  string                 `protobuf:"bytes,3,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
+	Name          string                 `protobuf:"bytes,4,opt,name=name,proto3" json:"name,omitempty"`
+	Page          uint32                 `protobuf:"varint,5,opt,name=page,proto3" json:"page,omitempty"`
+	Size          uint32                 `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
+	Consistency   Consistency            `protobuf:"varint,7,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPhasesRequest) Reset() {
+	*x = ListPhasesRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPhasesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPhasesRequest) ProtoMessage() {}
+
+func (x *ListPhasesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPhasesRequest.ProtoReflect.Descriptor instead.
+func (*ListPhasesRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListPhasesRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *ListPhasesRequest) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *ListPhasesRequest) GetPhaseGroupId() string {
+	if x != nil {
+		return x.PhaseGroupId
+	}
+	return ""
+}
+
+func (x *ListPhasesRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ListPhasesRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ListPhasesRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ListPhasesRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type PhaseInfo struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	PhaseId      string                 `protobuf:"bytes,1,opt,name=phase_id,json=phaseId,proto3" json:"phase_id,omitempty"`
+	PhaseGroupId string                 `protobuf:"bytes,2,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
+	Name         string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Remark       string                 `protobuf:"bytes,4,opt,name=remark,proto3" json:"remark,omitempty"`
+	DataTypeCode string                 `protobuf:"bytes,5,opt,name=data_type_code,json=dataTypeCode,proto3" json:"data_type_code,omitempty"`
+	// permission is that of the account that asks: 1 read, 3 read and write.
+	Permission    uint32 `protobuf:"varint,6,opt,name=permission,proto3" json:"permission,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhaseInfo) Reset() {
+	*x = PhaseInfo{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhaseInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhaseInfo) ProtoMessage() {}
+
+func (x *PhaseInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhaseInfo.ProtoReflect.Descriptor instead.
+func (*PhaseInfo) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *PhaseInfo) GetPhaseId() string {
+	if x != nil {
+		return x.PhaseId
+	}
+	return ""
+}
+
+func (x *PhaseInfo) GetPhaseGroupId() string {
+	if x != nil {
+		return x.PhaseGroupId
+	}
+	return ""
+}
+
+func (x *PhaseInfo) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PhaseInfo) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+func (x *PhaseInfo) GetDataTypeCode() string {
+	if x != nil {
+		return x.DataTypeCode
+	}
+	return ""
+}
+
+func (x *PhaseInfo) GetPermission() uint32 {
+	if x != nil {
+		return x.Permission
+	}
+	return 0
+}
+
+type ListPhasesResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Phases        []*PhaseInfo           `protobuf:"bytes,2,rep,name=phases,proto3" json:"phases,omitempty"`
+	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPhasesResponse) Reset() {
+	*x = ListPhasesResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPhasesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPhasesResponse) ProtoMessage() {}
+
+func (x *ListPhasesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPhasesResponse.ProtoReflect.Descriptor instead.
+func (*ListPhasesResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ListPhasesResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ListPhasesResponse) GetPhases() []*PhaseInfo {
+	if x != nil {
+		return x.Phases
+	}
+	return nil
+}
+
+func (x *ListPhasesResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+type GetPhaseAuthorizationRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ChainId       string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	AccountUid    string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	PhaseGroupId  string                 `protobuf:"bytes,3,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
+	MemberId      string                 `protobuf:"bytes,4,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	Consistency   Consistency            `protobuf:"varint,5,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPhaseAuthorizationRequest) Reset() {
+	*x = GetPhaseAuthorizationRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPhaseAuthorizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPhaseAuthorizationRequest) ProtoMessage() {}
+
+func (x *GetPhaseAuthorizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPhaseAuthorizationRequest.ProtoReflect.Descriptor instead.
+func (*GetPhaseAuthorizationRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *GetPhaseAuthorizationRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *GetPhaseAuthorizationRequest) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *GetPhaseAuthorizationRequest) GetPhaseGroupId() string {
+	if x != nil {
+		return x.PhaseGroupId
+	}
+	return ""
+}
+
+func (x *GetPhaseAuthorizationRequest) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *GetPhaseAuthorizationRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type GetPhaseAuthorizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Code  int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	// authorized and unauthorized keep the order in which the phases were made.
+	Authorized    []*PhaseInfo `protobuf:"bytes,2,rep,name=authorized,proto3" json:"authorized,omitempty"`
+	Unauthorized  []*PhaseInfo `protobuf:"bytes,3,rep,name=unauthorized,proto3" json:"unauthorized,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPhaseAuthorizationResponse) Reset() {
+	*x = GetPhaseAuthorizationResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPhaseAuthorizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPhaseAuthorizationResponse) ProtoMessage() {}
+
+func (x *GetPhaseAuthorizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPhaseAuthorizationResponse.ProtoReflect.Descriptor instead.
+func (*GetPhaseAuthorizationResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *GetPhaseAuthorizationResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *GetPhaseAuthorizationResponse) GetAuthorized() []*PhaseInfo {
+	if x != nil {
+		return x.Authorized
+	}
+	return nil
+}
+
+func (x *GetPhaseAuthorizationResponse) GetUnauthorized() []*PhaseInfo {
+	if x != nil {
+		return x.Unauthorized
+	}
+	return nil
+}
+
+type GetPhaseRecordRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	ChainId      string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	AccountUid   string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	PhaseGroupId string                 `protobuf:"bytes,3,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
+	PhaseId      string                 `protobuf:"bytes,4,opt,name=phase_id,json=phaseId,proto3" json:"phase_id,omitempty"`
+	DataKey      string                 `protobuf:"bytes,5,opt,name=data_key,json=dataKey,proto3" json:"data_key,omitempty"`
+	// data_seq empty asks for the newest record of the data key.
+	DataSeq       string      `protobuf:"bytes,6,opt,name=data_seq,json=dataSeq,proto3" json:"data_seq,omitempty"`
+	Consistency   Consistency `protobuf:"varint,7,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPhaseRecordRequest) Reset() {
+	*x = GetPhaseRecordRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPhaseRecordRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPhaseRecordRequest) ProtoMessage() {}
+
+func (x *GetPhaseRecordRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPhaseRecordRequest.ProtoReflect.Descriptor instead.
+func (*GetPhaseRecordRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *GetPhaseRecordRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *GetPhaseRecordRequest) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *GetPhaseRecordRequest) GetPhaseGroupId() string {
+	if x != nil {
+		return x.PhaseGroupId
+	}
+	return ""
+}
+
+func (x *GetPhaseRecordRequest) GetPhaseId() string {
+	if x != nil {
+		return x.PhaseId
+	}
+	return ""
+}
+
+func (x *GetPhaseRecordRequest) GetDataKey() string {
+	if x != nil {
+		return x.DataKey
+	}
+	return ""
+}
+
+func (x *GetPhaseRecordRequest) GetDataSeq() string {
+	if x != nil {
+		return x.DataSeq
+	}
+	return ""
+}
+
+func (x *GetPhaseRecordRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+// RelatedRecord is a record that another one refers to.
+type RelatedRecord struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	PhaseId   string                 `protobuf:"bytes,1,opt,name=phase_id,json=phaseId,proto3" json:"phase_id,omitempty"`
+	PhaseName string                 `protobuf:"bytes,2,opt,name=phase_name,json=phaseName,proto3" json:"phase_name,omitempty"`
+	// data_key is the whole one, 0002_chain code_type code_data key.
+	DataKey string `protobuf:"bytes,3,opt,name=data_key,json=dataKey,proto3" json:"data_key,omitempty"`
+	DataSeq string `protobuf:"bytes,4,opt,name=data_seq,json=dataSeq,proto3" json:"data_seq,omitempty"`
+	// phase_data_hash is the SHA-256 of what the uploader said stands there.
+	PhaseDataHash []byte `protobuf:"bytes,5,opt,name=phase_data_hash,json=phaseDataHash,proto3" json:"phase_data_hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelatedRecord) Reset() {
+	*x = RelatedRecord{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelatedRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelatedRecord) ProtoMessage() {}
+
+func (x *RelatedRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelatedRecord.ProtoReflect.Descriptor instead.
+func (*RelatedRecord) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *RelatedRecord) GetPhaseId() string {
+	if x != nil {
+		return x.PhaseId
+	}
+	return ""
+}
+
+func (x *RelatedRecord) GetPhaseName() string {
+	if x != nil {
+		return x.PhaseName
+	}
+	return ""
+}
+
+func (x *RelatedRecord) GetDataKey() string {
+	if x != nil {
+		return x.DataKey
+	}
+	return ""
+}
+
+func (x *RelatedRecord) GetDataSeq() string {
+	if x != nil {
+		return x.DataSeq
+	}
+	return ""
+}
+
+func (x *RelatedRecord) GetPhaseDataHash() []byte {
+	if x != nil {
+		return x.PhaseDataHash
+	}
+	return nil
+}
+
+// PhaseRecord is one record of a phase with the block it is in.
+type PhaseRecord struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	DataKey          string                 `protobuf:"bytes,1,opt,name=data_key,json=dataKey,proto3" json:"data_key,omitempty"`
+	DataSeq          string                 `protobuf:"bytes,2,opt,name=data_seq,json=dataSeq,proto3" json:"data_seq,omitempty"`
+	DataValue        string                 `protobuf:"bytes,3,opt,name=data_value,json=dataValue,proto3" json:"data_value,omitempty"`
+	Form             DataForm               `protobuf:"varint,4,opt,name=form,proto3,enum=ltl.v1.DataForm" json:"form,omitempty"`
+	PhaseId          string                 `protobuf:"bytes,5,opt,name=phase_id,json=phaseId,proto3" json:"phase_id,omitempty"`
+	BlockHeight      uint64                 `protobuf:"varint,6,opt,name=block_height,json=blockHeight,proto3" json:"block_height,omitempty"`
+	TransactionIndex uint32                 `protobuf:"varint,7,opt,name=transaction_index,json=transactionIndex,proto3" json:"transaction_index,omitempty"`
+	TransactionHash  []byte                 `protobuf:"bytes,8,opt,name=transaction_hash,json=transactionHash,proto3" json:"transaction_hash,omitempty"`
+	BlockHash        []byte                 `protobuf:"bytes,9,opt,name=block_hash,json=blockHash,proto3" json:"block_hash,omitempty"`
+	PreviousHash     []byte                 `protobuf:"bytes,10,opt,name=previous_hash,json=previousHash,proto3" json:"previous_hash,omitempty"`
+	DataHash         []byte                 `protobuf:"bytes,11,opt,name=data_hash,json=dataHash,proto3" json:"data_hash,omitempty"`
+	TimeMs           int64                  `protobuf:"varint,12,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	// iot_id and product_key are empty where no device signed.
+	IotId            string           `protobuf:"bytes,13,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	ProductKey       string           `protobuf:"bytes,14,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	Related          []*RelatedRecord `protobuf:"bytes,15,rep,name=related,proto3" json:"related,omitempty"`
+	AccountUid       string           `protobuf:"bytes,16,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	EndorsementNames []string         `protobuf:"bytes,17,rep,name=endorsement_names,json=endorsementNames,proto3" json:"endorsement_names,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *PhaseRecord) Reset() {
+	*x = PhaseRecord{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhaseRecord) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhaseRecord) ProtoMessage() {}
+
+func (x *PhaseRecord) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhaseRecord.ProtoReflect.Descriptor instead.
+func (*PhaseRecord) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *PhaseRecord) GetDataKey() string {
+	if x != nil {
+		return x.DataKey
+	}
+	return ""
+}
+
+func (x *PhaseRecord) GetDataSeq() string {
+	if x != nil {
+		return x.DataSeq
+	}
+	return ""
+}
+
+func (x *PhaseRecord) GetDataValue() string {
+	if x != nil {
+		return x.DataValue
+	}
+	return ""
+}
+
+func (x *PhaseRecord) GetForm() DataForm {
+	if x != nil {
+		return x.Form
+	}
+	return DataForm_DATA_FORM_UNSPECIFIED
+}
+
+func (x *PhaseRecord) GetPhaseId() string {
+	if x != nil {
+		return x.PhaseId
+	}
+	return ""
+}
+
+func (x *PhaseRecord) GetBlockHeight() uint64 {
+	if x != nil {
+		return x.BlockHeight
+	}
+	return 0
+}
+
+func (x *PhaseRecord) GetTransactionIndex() uint32 {
+	if x != nil {
+		return x.TransactionIndex
+	}
+	return 0
+}
+
+func (x *PhaseRecord) GetTransactionHash() []byte {
+	if x != nil {
+		return x.TransactionHash
+	}
+	return nil
+}
+
+func (x *PhaseRecord) GetBlockHash() []byte {
+	if x != nil {
+		return x.BlockHash
+	}
+	return nil
+}
+
+func (x *PhaseRecord) GetPreviousHash() []byte {
+	if x != nil {
+		return x.PreviousHash
+	}
+	return nil
+}
+
+func (x *PhaseRecord) GetDataHash() []byte {
+	if x != nil {
+		return x.DataHash
+	}
+	return nil
+}
+
+func (x *PhaseRecord) GetTimeMs() int64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
+func (x *PhaseRecord) GetIotId() string {
+	if x != nil {
+		return x.IotId
+	}
+	return ""
+}
+
+func (x *PhaseRecord) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *PhaseRecord) GetRelated() []*RelatedRecord {
+	if x != nil {
+		return x.Related
+	}
+	return nil
+}
+
+func (x *PhaseRecord) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *PhaseRecord) GetEndorsementNames() []string {
+	if x != nil {
+		return x.EndorsementNames
+	}
+	return nil
+}
+
+type GetPhaseRecordResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Record        *PhaseRecord           `protobuf:"bytes,2,opt,name=record,proto3" json:"record,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPhaseRecordResponse) Reset() {
+	*x = GetPhaseRecordResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPhaseRecordResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPhaseRecordResponse) ProtoMessage() {}
+
+func (x *GetPhaseRecordResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPhaseRecordResponse.ProtoReflect.Descriptor instead.
+func (*GetPhaseRecordResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *GetPhaseRecordResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *GetPhaseRecordResponse) GetRecord() *PhaseRecord {
+	if x != nil {
+		return x.Record
+	}
+	return nil
+}
+
+type ListPhaseRecordsRequest struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	ChainId      string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	AccountUid   string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	PhaseGroupId string                 `protobuf:"bytes,3,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
+	PhaseId      string                 `protobuf:"bytes,4,opt,name=phase_id,json=phaseId,proto3" json:"phase_id,omitempty"`
+	DataKey      string                 `protobuf:"bytes,5,opt,name=data_key,json=dataKey,proto3" json:"data_key,omitempty"`
+	// start_ms and end_ms bound the window, both inclusive.
+	StartMs       int64       `protobuf:"varint,6,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
+	EndMs         int64       `protobuf:"varint,7,opt,name=end_ms,json=endMs,proto3" json:"end_ms,omitempty"`
+	Page          uint32      `protobuf:"varint,8,opt,name=page,proto3" json:"page,omitempty"`
+	Size          uint32      `protobuf:"varint,9,opt,name=size,proto3" json:"size,omitempty"`
+	Consistency   Consistency `protobuf:"varint,10,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPhaseRecordsRequest) Reset() {
+	*x = ListPhaseRecordsRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPhaseRecordsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPhaseRecordsRequest) ProtoMessage() {}
+
+func (x *ListPhaseRecordsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPhaseRecordsRequest.ProtoReflect.Descriptor instead.
+func (*ListPhaseRecordsRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *ListPhaseRecordsRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *ListPhaseRecordsRequest) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *ListPhaseRecordsRequest) GetPhaseGroupId() string {
+	if x != nil {
+		return x.PhaseGroupId
+	}
+	return ""
+}
+
+func (x *ListPhaseRecordsRequest) GetPhaseId() string {
+	if x != nil {
+		return x.PhaseId
+	}
+	return ""
+}
+
+func (x *ListPhaseRecordsRequest) GetDataKey() string {
+	if x != nil {
+		return x.DataKey
+	}
+	return ""
+}
+
+func (x *ListPhaseRecordsRequest) GetStartMs() int64 {
+	if x != nil {
+		return x.StartMs
+	}
+	return 0
+}
+
+func (x *ListPhaseRecordsRequest) GetEndMs() int64 {
+	if x != nil {
+		return x.EndMs
+	}
+	return 0
+}
+
+func (x *ListPhaseRecordsRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ListPhaseRecordsRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ListPhaseRecordsRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type ListPhaseRecordsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Records       []*PhaseRecord         `protobuf:"bytes,2,rep,name=records,proto3" json:"records,omitempty"`
+	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPhaseRecordsResponse) Reset() {
+	*x = ListPhaseRecordsResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPhaseRecordsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPhaseRecordsResponse) ProtoMessage() {}
+
+func (x *ListPhaseRecordsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPhaseRecordsResponse.ProtoReflect.Descriptor instead.
+func (*ListPhaseRecordsResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *ListPhaseRecordsResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ListPhaseRecordsResponse) GetRecords() []*PhaseRecord {
+	if x != nil {
+		return x.Records
+	}
+	return nil
+}
+
+func (x *ListPhaseRecordsResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 var File_ltl_v1_ledger_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_ledger_proto_rawDesc = "" +
@@ -2338,10 +4597,228 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\forganisation\x18\x04 \x01(\tR\forganisation\"Y\n" +
 	"\x12GetAccountResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12/\n" +
-	"\baccounts\x18\x02 \x03(\v2\x13.ltl.v1.AccountInfoR\baccounts*A\n" +
+	"\baccounts\x18\x02 \x03(\v2\x13.ltl.v1.AccountInfoR\baccounts\"\x84\x01\n" +
+	"\x0fGetChainRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x125\n" +
+	"\vconsistency\x18\x03 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xd8\x01\n" +
+	"\x10GetChainResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x12'\n" +
+	"\x05chain\x18\x02 \x01(\v2\x11.ltl.v1.ChainInfoR\x05chain\x12\x1b\n" +
+	"\town_count\x18\x03 \x01(\x04R\bownCount\x12\x1b\n" +
+	"\town_bytes\x18\x04 \x01(\x04R\bownBytes\x12!\n" +
+	"\fused_members\x18\x05 \x01(\x04R\vusedMembers\x12*\n" +
+	"\x11used_phase_groups\x18\x06 \x01(\x04R\x0fusedPhaseGroups\"\xfd\x01\n" +
+	"\x12ListMembersRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x12\x1d\n" +
+	"\n" +
+	"member_uid\x18\x03 \x01(\tR\tmemberUid\x12-\n" +
+	"\x12with_administrator\x18\x04 \x01(\bR\x11withAdministrator\x12\x12\n" +
+	"\x04page\x18\x05 \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\x06 \x01(\rR\x04size\x125\n" +
+	"\vconsistency\x18\a \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xa7\x02\n" +
+	"\n" +
+	"MemberInfo\x12\x1b\n" +
+	"\tmember_id\x18\x01 \x01(\tR\bmemberId\x12\x10\n" +
+	"\x03uid\x18\x02 \x01(\tR\x03uid\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
+	"\acontact\x18\x04 \x01(\tR\acontact\x12\x14\n" +
+	"\x05phone\x18\x05 \x01(\tR\x05phone\x12\x16\n" +
+	"\x06remark\x18\x06 \x01(\tR\x06remark\x12\x12\n" +
+	"\x04role\x18\a \x01(\tR\x04role\x12\x16\n" +
+	"\x06status\x18\b \x01(\tR\x06status\x12$\n" +
+	"\x0edata_type_code\x18\t \x01(\tR\fdataTypeCode\x12\x1d\n" +
+	"\n" +
+	"used_count\x18\n" +
+	" \x01(\x04R\tusedCount\x12\x1d\n" +
+	"\n" +
+	"used_bytes\x18\v \x01(\x04R\tusedBytes\"m\n" +
+	"\x13ListMembersResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x12,\n" +
+	"\amembers\x18\x02 \x03(\v2\x12.ltl.v1.MemberInfoR\amembers\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\xd5\x01\n" +
+	"\x17ListDeviceGroupsRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x12\x1f\n" +
+	"\vproduct_key\x18\x03 \x01(\tR\n" +
+	"productKey\x12\x12\n" +
+	"\x04page\x18\x04 \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\rR\x04size\x125\n" +
+	"\vconsistency\x18\x06 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x89\x02\n" +
+	"\x0fDeviceGroupInfo\x12&\n" +
+	"\x0fdevice_group_id\x18\x01 \x01(\tR\rdeviceGroupId\x12\x1f\n" +
+	"\vproduct_key\x18\x02 \x01(\tR\n" +
+	"productKey\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12%\n" +
+	"\x0eauthorize_type\x18\x04 \x01(\tR\rauthorizeType\x12\x16\n" +
+	"\x06remark\x18\x05 \x01(\tR\x06remark\x12\x1b\n" +
+	"\towner_uid\x18\x06 \x01(\tR\bownerUid\x12\x1d\n" +
+	"\n" +
+	"owner_name\x18\a \x01(\tR\townerName\x12\x1e\n" +
+	"\n" +
+	"authorized\x18\b \x01(\bR\n" +
+	"authorized\"u\n" +
+	"\x18ListDeviceGroupsResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x12/\n" +
+	"\x06groups\x18\x02 \x03(\v2\x17.ltl.v1.DeviceGroupInfoR\x06groups\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\xee\x01\n" +
+	"\x12ListDevicesRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x12&\n" +
+	"\x0fdevice_group_id\x18\x03 \x01(\tR\rdeviceGroupId\x12\x15\n" +
+	"\x06iot_id\x18\x04 \x01(\tR\x05iotId\x12\x12\n" +
+	"\x04page\x18\x05 \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\x06 \x01(\rR\x04size\x125\n" +
+	"\vconsistency\x18\a \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x82\x01\n" +
+	"\n" +
+	"DeviceInfo\x12\x1b\n" +
+	"\tdevice_id\x18\x01 \x01(\tR\bdeviceId\x12\x15\n" +
+	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x12 \n" +
+	"\flast_save_ms\x18\x03 \x01(\x03R\n" +
+	"lastSaveMs\x12\x1e\n" +
+	"\n" +
+	"authorized\x18\x04 \x01(\bR\n" +
+	"authorized\"m\n" +
+	"\x13ListDevicesResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x12,\n" +
+	"\adevices\x18\x02 \x03(\v2\x12.ltl.v1.DeviceInfoR\adevices\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\xae\x01\n" +
+	"\x15ListEnrolmentsRequest\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\x15\n" +
+	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x12\x12\n" +
+	"\x04page\x18\x03 \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\rR\x04size\x125\n" +
+	"\vconsistency\x18\x05 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xa4\x01\n" +
+	"\rEnrolmentInfo\x12,\n" +
+	"\x06device\x18\x01 \x01(\v2\x14.ltl.v1.EnrollDeviceR\x06device\x12\"\n" +
+	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x18\n" +
+	"\arevoked\x18\x03 \x01(\bR\arevoked\x12'\n" +
+	"\x0fenrolled_height\x18\x04 \x01(\x04R\x0eenrolledHeight\"s\n" +
+	"\x16ListEnrolmentsResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x12/\n" +
+	"\adevices\x18\x02 \x03(\v2\x15.ltl.v1.EnrolmentInfoR\adevices\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\xc7\x01\n" +
+	"\x16ListPhaseGroupsRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n" +
+	"\x04page\x18\x04 \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\rR\x04size\x125\n" +
+	"\vconsistency\x18\x06 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x83\x01\n" +
+	"\x0ePhaseGroupInfo\x12$\n" +
+	"\x0ephase_group_id\x18\x01 \x01(\tR\fphaseGroupId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06remark\x18\x03 \x01(\tR\x06remark\x12\x1f\n" +
+	"\vused_phases\x18\x04 \x01(\x04R\n" +
+	"usedPhases\"s\n" +
+	"\x17ListPhaseGroupsResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x12.\n" +
+	"\x06groups\x18\x02 \x03(\v2\x16.ltl.v1.PhaseGroupInfoR\x06groups\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\xe8\x01\n" +
+	"\x11ListPhasesRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x12$\n" +
+	"\x0ephase_group_id\x18\x03 \x01(\tR\fphaseGroupId\x12\x12\n" +
+	"\x04name\x18\x04 \x01(\tR\x04name\x12\x12\n" +
+	"\x04page\x18\x05 \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\x06 \x01(\rR\x04size\x125\n" +
+	"\vconsistency\x18\a \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xbe\x01\n" +
+	"\tPhaseInfo\x12\x19\n" +
+	"\bphase_id\x18\x01 \x01(\tR\aphaseId\x12$\n" +
+	"\x0ephase_group_id\x18\x02 \x01(\tR\fphaseGroupId\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x16\n" +
+	"\x06remark\x18\x04 \x01(\tR\x06remark\x12$\n" +
+	"\x0edata_type_code\x18\x05 \x01(\tR\fdataTypeCode\x12\x1e\n" +
+	"\n" +
+	"permission\x18\x06 \x01(\rR\n" +
+	"permission\"i\n" +
+	"\x12ListPhasesResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x12)\n" +
+	"\x06phases\x18\x02 \x03(\v2\x11.ltl.v1.PhaseInfoR\x06phases\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\xd4\x01\n" +
+	"\x1cGetPhaseAuthorizationRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x12$\n" +
+	"\x0ephase_group_id\x18\x03 \x01(\tR\fphaseGroupId\x12\x1b\n" +
+	"\tmember_id\x18\x04 \x01(\tR\bmemberId\x125\n" +
+	"\vconsistency\x18\x05 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x9d\x01\n" +
+	"\x1dGetPhaseAuthorizationResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x121\n" +
+	"\n" +
+	"authorized\x18\x02 \x03(\v2\x11.ltl.v1.PhaseInfoR\n" +
+	"authorized\x125\n" +
+	"\funauthorized\x18\x03 \x03(\v2\x11.ltl.v1.PhaseInfoR\funauthorized\"\x81\x02\n" +
+	"\x15GetPhaseRecordRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x12$\n" +
+	"\x0ephase_group_id\x18\x03 \x01(\tR\fphaseGroupId\x12\x19\n" +
+	"\bphase_id\x18\x04 \x01(\tR\aphaseId\x12\x19\n" +
+	"\bdata_key\x18\x05 \x01(\tR\adataKey\x12\x19\n" +
+	"\bdata_seq\x18\x06 \x01(\tR\adataSeq\x125\n" +
+	"\vconsistency\x18\a \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xa7\x01\n" +
+	"\rRelatedRecord\x12\x19\n" +
+	"\bphase_id\x18\x01 \x01(\tR\aphaseId\x12\x1d\n" +
+	"\n" +
+	"phase_name\x18\x02 \x01(\tR\tphaseName\x12\x19\n" +
+	"\bdata_key\x18\x03 \x01(\tR\adataKey\x12\x19\n" +
+	"\bdata_seq\x18\x04 \x01(\tR\adataSeq\x12&\n" +
+	"\x0fphase_data_hash\x18\x05 \x01(\fR\rphaseDataHash\"\xcf\x04\n" +
+	"\vPhaseRecord\x12\x19\n" +
+	"\bdata_key\x18\x01 \x01(\tR\adataKey\x12\x19\n" +
+	"\bdata_seq\x18\x02 \x01(\tR\adataSeq\x12\x1d\n" +
+	"\n" +
+	"data_value\x18\x03 \x01(\tR\tdataValue\x12$\n" +
+	"\x04form\x18\x04 \x01(\x0e2\x10.ltl.v1.DataFormR\x04form\x12\x19\n" +
+	"\bphase_id\x18\x05 \x01(\tR\aphaseId\x12!\n" +
+	"\fblock_height\x18\x06 \x01(\x04R\vblockHeight\x12+\n" +
+	"\x11transaction_index\x18\a \x01(\rR\x10transactionIndex\x12)\n" +
+	"\x10transaction_hash\x18\b \x01(\fR\x0ftransactionHash\x12\x1d\n" +
+	"\n" +
+	"block_hash\x18\t \x01(\fR\tblockHash\x12#\n" +
+	"\rprevious_hash\x18\n" +
+	" \x01(\fR\fpreviousHash\x12\x1b\n" +
+	"\tdata_hash\x18\v \x01(\fR\bdataHash\x12\x17\n" +
+	"\atime_ms\x18\f \x01(\x03R\x06timeMs\x12\x15\n" +
+	"\x06iot_id\x18\r \x01(\tR\x05iotId\x12\x1f\n" +
+	"\vproduct_key\x18\x0e \x01(\tR\n" +
+	"productKey\x12/\n" +
+	"\arelated\x18\x0f \x03(\v2\x15.ltl.v1.RelatedRecordR\arelated\x12\x1f\n" +
+	"\vaccount_uid\x18\x10 \x01(\tR\n" +
+	"accountUid\x12+\n" +
+	"\x11endorsement_names\x18\x11 \x03(\tR\x10endorsementNames\"Y\n" +
+	"\x16GetPhaseRecordResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x12+\n" +
+	"\x06record\x18\x02 \x01(\v2\x13.ltl.v1.PhaseRecordR\x06record\"\xc2\x02\n" +
+	"\x17ListPhaseRecordsRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x12$\n" +
+	"\x0ephase_group_id\x18\x03 \x01(\tR\fphaseGroupId\x12\x19\n" +
+	"\bphase_id\x18\x04 \x01(\tR\aphaseId\x12\x19\n" +
+	"\bdata_key\x18\x05 \x01(\tR\adataKey\x12\x19\n" +
+	"\bstart_ms\x18\x06 \x01(\x03R\astartMs\x12\x15\n" +
+	"\x06end_ms\x18\a \x01(\x03R\x05endMs\x12\x12\n" +
+	"\x04page\x18\b \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\t \x01(\rR\x04size\x125\n" +
+	"\vconsistency\x18\n" +
+	" \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"s\n" +
+	"\x18ListPhaseRecordsResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x12-\n" +
+	"\arecords\x18\x02 \x03(\v2\x13.ltl.v1.PhaseRecordR\arecords\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total*A\n" +
 	"\vConsistency\x12\x1b\n" +
 	"\x17CONSISTENCY_UNSPECIFIED\x10\x00\x12\x15\n" +
-	"\x11CONSISTENCY_LOCAL\x10\x012\xac\x05\n" +
+	"\x11CONSISTENCY_LOCAL\x10\x012\xca\v\n" +
 	"\x06Ledger\x127\n" +
 	"\x06Status\x12\x15.ltl.v1.StatusRequest\x1a\x16.ltl.v1.StatusResponse\x129\n" +
 	"\x06Blocks\x12\x15.ltl.v1.BlocksRequest\x1a\x16.ltl.v1.BlocksResponse0\x01\x129\n" +
@@ -2355,7 +4832,18 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\n" +
 	"GetNetwork\x12\x19.ltl.v1.GetNetworkRequest\x1a\x1a.ltl.v1.GetNetworkResponse\x12C\n" +
 	"\n" +
-	"GetAccount\x12\x19.ltl.v1.GetAccountRequest\x1a\x1a.ltl.v1.GetAccountResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
+	"GetAccount\x12\x19.ltl.v1.GetAccountRequest\x1a\x1a.ltl.v1.GetAccountResponse\x12=\n" +
+	"\bGetChain\x12\x17.ltl.v1.GetChainRequest\x1a\x18.ltl.v1.GetChainResponse\x12F\n" +
+	"\vListMembers\x12\x1a.ltl.v1.ListMembersRequest\x1a\x1b.ltl.v1.ListMembersResponse\x12U\n" +
+	"\x10ListDeviceGroups\x12\x1f.ltl.v1.ListDeviceGroupsRequest\x1a .ltl.v1.ListDeviceGroupsResponse\x12F\n" +
+	"\vListDevices\x12\x1a.ltl.v1.ListDevicesRequest\x1a\x1b.ltl.v1.ListDevicesResponse\x12O\n" +
+	"\x0eListEnrolments\x12\x1d.ltl.v1.ListEnrolmentsRequest\x1a\x1e.ltl.v1.ListEnrolmentsResponse\x12R\n" +
+	"\x0fListPhaseGroups\x12\x1e.ltl.v1.ListPhaseGroupsRequest\x1a\x1f.ltl.v1.ListPhaseGroupsResponse\x12C\n" +
+	"\n" +
+	"ListPhases\x12\x19.ltl.v1.ListPhasesRequest\x1a\x1a.ltl.v1.ListPhasesResponse\x12d\n" +
+	"\x15GetPhaseAuthorization\x12$.ltl.v1.GetPhaseAuthorizationRequest\x1a%.ltl.v1.GetPhaseAuthorizationResponse\x12O\n" +
+	"\x0eGetPhaseRecord\x12\x1d.ltl.v1.GetPhaseRecordRequest\x1a\x1e.ltl.v1.GetPhaseRecordResponse\x12U\n" +
+	"\x10ListPhaseRecords\x12\x1f.ltl.v1.ListPhaseRecordsRequest\x1a .ltl.v1.ListPhaseRecordsResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
 
 var (
 	file_ltl_v1_ledger_proto_rawDescOnce sync.Once
@@ -2370,44 +4858,74 @@ func file_ltl_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_ltl_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_ltl_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 30)
+var file_ltl_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_ltl_v1_ledger_proto_goTypes = []any{
-	(Consistency)(0),               // 0: ltl.v1.Consistency
-	(*Endorsement)(nil),            // 1: ltl.v1.Endorsement
-	(*Batch)(nil),                  // 2: ltl.v1.Batch
-	(*Block)(nil),                  // 3: ltl.v1.Block
-	(*Entry)(nil),                  // 4: ltl.v1.Entry
-	(*OrderedBatches)(nil),         // 5: ltl.v1.OrderedBatches
-	(*AccessKey)(nil),              // 6: ltl.v1.AccessKey
-	(*StatusRequest)(nil),          // 7: ltl.v1.StatusRequest
-	(*ChainStatus)(nil),            // 8: ltl.v1.ChainStatus
-	(*StatusResponse)(nil),         // 9: ltl.v1.StatusResponse
-	(*BlocksRequest)(nil),          // 10: ltl.v1.BlocksRequest
-	(*BlocksResponse)(nil),         // 11: ltl.v1.BlocksResponse
-	(*FollowRequest)(nil),          // 12: ltl.v1.FollowRequest
-	(*FollowResponse)(nil),         // 13: ltl.v1.FollowResponse
-	(*GetRecordRequest)(nil),       // 14: ltl.v1.GetRecordRequest
-	(*Record)(nil),                 // 15: ltl.v1.Record
-	(*GetRecordResponse)(nil),      // 16: ltl.v1.GetRecordResponse
-	(*ListHistoryRequest)(nil),     // 17: ltl.v1.ListHistoryRequest
-	(*ListHistoryResponse)(nil),    // 18: ltl.v1.ListHistoryResponse
-	(*CountHistoryRequest)(nil),    // 19: ltl.v1.CountHistoryRequest
-	(*CountHistoryResponse)(nil),   // 20: ltl.v1.CountHistoryResponse
-	(*ListChainsRequest)(nil),      // 21: ltl.v1.ListChainsRequest
-	(*ChainInfo)(nil),              // 22: ltl.v1.ChainInfo
-	(*ListChainsResponse)(nil),     // 23: ltl.v1.ListChainsResponse
-	(*GetTransactionRequest)(nil),  // 24: ltl.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil), // 25: ltl.v1.GetTransactionResponse
-	(*GetNetworkRequest)(nil),      // 26: ltl.v1.GetNetworkRequest
-	(*GetNetworkResponse)(nil),     // 27: ltl.v1.GetNetworkResponse
-	(*GetAccountRequest)(nil),      // 28: ltl.v1.GetAccountRequest
-	(*AccountInfo)(nil),            // 29: ltl.v1.AccountInfo
-	(*GetAccountResponse)(nil),     // 30: ltl.v1.GetAccountResponse
-	(ChainService)(0),              // 31: ltl.v1.ChainService
-	(*CreateChain)(nil),            // 32: ltl.v1.CreateChain
-	(*Organisation)(nil),           // 33: ltl.v1.Organisation
-	(*Node)(nil),                   // 34: ltl.v1.Node
-	(AccountType)(0),               // 35: ltl.v1.AccountType
+	(Consistency)(0),                      // 0: ltl.v1.Consistency
+	(*Endorsement)(nil),                   // 1: ltl.v1.Endorsement
+	(*Batch)(nil),                         // 2: ltl.v1.Batch
+	(*Block)(nil),                         // 3: ltl.v1.Block
+	(*Entry)(nil),                         // 4: ltl.v1.Entry
+	(*OrderedBatches)(nil),                // 5: ltl.v1.OrderedBatches
+	(*AccessKey)(nil),                     // 6: ltl.v1.AccessKey
+	(*StatusRequest)(nil),                 // 7: ltl.v1.StatusRequest
+	(*ChainStatus)(nil),                   // 8: ltl.v1.ChainStatus
+	(*StatusResponse)(nil),                // 9: ltl.v1.StatusResponse
+	(*BlocksRequest)(nil),                 // 10: ltl.v1.BlocksRequest
+	(*BlocksResponse)(nil),                // 11: ltl.v1.BlocksResponse
+	(*FollowRequest)(nil),                 // 12: ltl.v1.FollowRequest
+	(*FollowResponse)(nil),                // 13: ltl.v1.FollowResponse
+	(*GetRecordRequest)(nil),              // 14: ltl.v1.GetRecordRequest
+	(*Record)(nil),                        // 15: ltl.v1.Record
+	(*GetRecordResponse)(nil),             // 16: ltl.v1.GetRecordResponse
+	(*ListHistoryRequest)(nil),            // 17: ltl.v1.ListHistoryRequest
+	(*ListHistoryResponse)(nil),           // 18: ltl.v1.ListHistoryResponse
+	(*CountHistoryRequest)(nil),           // 19: ltl.v1.CountHistoryRequest
+	(*CountHistoryResponse)(nil),          // 20: ltl.v1.CountHistoryResponse
+	(*ListChainsRequest)(nil),             // 21: ltl.v1.ListChainsRequest
+	(*ChainInfo)(nil),                     // 22: ltl.v1.ChainInfo
+	(*ListChainsResponse)(nil),            // 23: ltl.v1.ListChainsResponse
+	(*GetTransactionRequest)(nil),         // 24: ltl.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),        // 25: ltl.v1.GetTransactionResponse
+	(*GetNetworkRequest)(nil),             // 26: ltl.v1.GetNetworkRequest
+	(*GetNetworkResponse)(nil),            // 27: ltl.v1.GetNetworkResponse
+	(*GetAccountRequest)(nil),             // 28: ltl.v1.GetAccountRequest
+	(*AccountInfo)(nil),                   // 29: ltl.v1.AccountInfo
+	(*GetAccountResponse)(nil),            // 30: ltl.v1.GetAccountResponse
+	(*GetChainRequest)(nil),               // 31: ltl.v1.GetChainRequest
+	(*GetChainResponse)(nil),              // 32: ltl.v1.GetChainResponse
+	(*ListMembersRequest)(nil),            // 33: ltl.v1.ListMembersRequest
+	(*MemberInfo)(nil),                    // 34: ltl.v1.MemberInfo
+	(*ListMembersResponse)(nil),           // 35: ltl.v1.ListMembersResponse
+	(*ListDeviceGroupsRequest)(nil),       // 36: ltl.v1.ListDeviceGroupsRequest
+	(*DeviceGroupInfo)(nil),               // 37: ltl.v1.DeviceGroupInfo
+	(*ListDeviceGroupsResponse)(nil),      // 38: ltl.v1.ListDeviceGroupsResponse
+	(*ListDevicesRequest)(nil),            // 39: ltl.v1.ListDevicesRequest
+	(*DeviceInfo)(nil),                    // 40: ltl.v1.DeviceInfo
+	(*ListDevicesResponse)(nil),           // 41: ltl.v1.ListDevicesResponse
+	(*ListEnrolmentsRequest)(nil),         // 42: ltl.v1.ListEnrolmentsRequest
+	(*EnrolmentInfo)(nil),                 // 43: ltl.v1.EnrolmentInfo
+	(*ListEnrolmentsResponse)(nil),        // 44: ltl.v1.ListEnrolmentsResponse
+	(*ListPhaseGroupsRequest)(nil),        // 45: ltl.v1.ListPhaseGroupsRequest
+	(*PhaseGroupInfo)(nil),                // 46: ltl.v1.PhaseGroupInfo
+	(*ListPhaseGroupsResponse)(nil),       // 47: ltl.v1.ListPhaseGroupsResponse
+	(*ListPhasesRequest)(nil),             // 48: ltl.v1.ListPhasesRequest
+	(*PhaseInfo)(nil),                     // 49: ltl.v1.PhaseInfo
+	(*ListPhasesResponse)(nil),            // 50: ltl.v1.ListPhasesResponse
+	(*GetPhaseAuthorizationRequest)(nil),  // 51: ltl.v1.GetPhaseAuthorizationRequest
+	(*GetPhaseAuthorizationResponse)(nil), // 52: ltl.v1.GetPhaseAuthorizationResponse
+	(*GetPhaseRecordRequest)(nil),         // 53: ltl.v1.GetPhaseRecordRequest
+	(*RelatedRecord)(nil),                 // 54: ltl.v1.RelatedRecord
+	(*PhaseRecord)(nil),                   // 55: ltl.v1.PhaseRecord
+	(*GetPhaseRecordResponse)(nil),        // 56: ltl.v1.GetPhaseRecordResponse
+	(*ListPhaseRecordsRequest)(nil),       // 57: ltl.v1.ListPhaseRecordsRequest
+	(*ListPhaseRecordsResponse)(nil),      // 58: ltl.v1.ListPhaseRecordsResponse
+	(ChainService)(0),                     // 59: ltl.v1.ChainService
+	(*CreateChain)(nil),                   // 60: ltl.v1.CreateChain
+	(*Organisation)(nil),                  // 61: ltl.v1.Organisation
+	(*Node)(nil),                          // 62: ltl.v1.Node
+	(AccountType)(0),                      // 63: ltl.v1.AccountType
+	(*EnrollDevice)(nil),                  // 64: ltl.v1.EnrollDevice
+	(DataForm)(0),                         // 65: ltl.v1.DataForm
 }
 var file_ltl_v1_ledger_proto_depIdxs = []int32{
 	1,  // 0: ltl.v1.Batch.endorsements:type_name -> ltl.v1.Endorsement
@@ -2423,43 +4941,87 @@ var file_ltl_v1_ledger_proto_depIdxs = []int32{
 	0,  // 10: ltl.v1.ListHistoryRequest.consistency:type_name -> ltl.v1.Consistency
 	15, // 11: ltl.v1.ListHistoryResponse.records:type_name -> ltl.v1.Record
 	0,  // 12: ltl.v1.CountHistoryRequest.consistency:type_name -> ltl.v1.Consistency
-	31, // 13: ltl.v1.ListChainsRequest.service:type_name -> ltl.v1.ChainService
+	59, // 13: ltl.v1.ListChainsRequest.service:type_name -> ltl.v1.ChainService
 	0,  // 14: ltl.v1.ListChainsRequest.consistency:type_name -> ltl.v1.Consistency
-	32, // 15: ltl.v1.ChainInfo.chain:type_name -> ltl.v1.CreateChain
+	60, // 15: ltl.v1.ChainInfo.chain:type_name -> ltl.v1.CreateChain
 	22, // 16: ltl.v1.ListChainsResponse.chains:type_name -> ltl.v1.ChainInfo
 	0,  // 17: ltl.v1.GetTransactionRequest.consistency:type_name -> ltl.v1.Consistency
 	0,  // 18: ltl.v1.GetNetworkRequest.consistency:type_name -> ltl.v1.Consistency
-	33, // 19: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
-	34, // 20: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
+	61, // 19: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
+	62, // 20: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
 	22, // 21: ltl.v1.GetNetworkResponse.chains:type_name -> ltl.v1.ChainInfo
 	0,  // 22: ltl.v1.GetAccountRequest.consistency:type_name -> ltl.v1.Consistency
-	35, // 23: ltl.v1.AccountInfo.type:type_name -> ltl.v1.AccountType
+	63, // 23: ltl.v1.AccountInfo.type:type_name -> ltl.v1.AccountType
 	29, // 24: ltl.v1.GetAccountResponse.accounts:type_name -> ltl.v1.AccountInfo
-	7,  // 25: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
-	10, // 26: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
-	12, // 27: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
-	14, // 28: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
-	17, // 29: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
-	19, // 30: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
-	21, // 31: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
-	24, // 32: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
-	26, // 33: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
-	28, // 34: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
-	9,  // 35: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
-	11, // 36: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
-	13, // 37: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
-	16, // 38: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
-	18, // 39: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
-	20, // 40: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
-	23, // 41: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
-	25, // 42: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
-	27, // 43: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
-	30, // 44: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
-	35, // [35:45] is the sub-list for method output_type
-	25, // [25:35] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	0,  // 25: ltl.v1.GetChainRequest.consistency:type_name -> ltl.v1.Consistency
+	22, // 26: ltl.v1.GetChainResponse.chain:type_name -> ltl.v1.ChainInfo
+	0,  // 27: ltl.v1.ListMembersRequest.consistency:type_name -> ltl.v1.Consistency
+	34, // 28: ltl.v1.ListMembersResponse.members:type_name -> ltl.v1.MemberInfo
+	0,  // 29: ltl.v1.ListDeviceGroupsRequest.consistency:type_name -> ltl.v1.Consistency
+	37, // 30: ltl.v1.ListDeviceGroupsResponse.groups:type_name -> ltl.v1.DeviceGroupInfo
+	0,  // 31: ltl.v1.ListDevicesRequest.consistency:type_name -> ltl.v1.Consistency
+	40, // 32: ltl.v1.ListDevicesResponse.devices:type_name -> ltl.v1.DeviceInfo
+	0,  // 33: ltl.v1.ListEnrolmentsRequest.consistency:type_name -> ltl.v1.Consistency
+	64, // 34: ltl.v1.EnrolmentInfo.device:type_name -> ltl.v1.EnrollDevice
+	43, // 35: ltl.v1.ListEnrolmentsResponse.devices:type_name -> ltl.v1.EnrolmentInfo
+	0,  // 36: ltl.v1.ListPhaseGroupsRequest.consistency:type_name -> ltl.v1.Consistency
+	46, // 37: ltl.v1.ListPhaseGroupsResponse.groups:type_name -> ltl.v1.PhaseGroupInfo
+	0,  // 38: ltl.v1.ListPhasesRequest.consistency:type_name -> ltl.v1.Consistency
+	49, // 39: ltl.v1.ListPhasesResponse.phases:type_name -> ltl.v1.PhaseInfo
+	0,  // 40: ltl.v1.GetPhaseAuthorizationRequest.consistency:type_name -> ltl.v1.Consistency
+	49, // 41: ltl.v1.GetPhaseAuthorizationResponse.authorized:type_name -> ltl.v1.PhaseInfo
+	49, // 42: ltl.v1.GetPhaseAuthorizationResponse.unauthorized:type_name -> ltl.v1.PhaseInfo
+	0,  // 43: ltl.v1.GetPhaseRecordRequest.consistency:type_name -> ltl.v1.Consistency
+	65, // 44: ltl.v1.PhaseRecord.form:type_name -> ltl.v1.DataForm
+	54, // 45: ltl.v1.PhaseRecord.related:type_name -> ltl.v1.RelatedRecord
+	55, // 46: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
+	0,  // 47: ltl.v1.ListPhaseRecordsRequest.consistency:type_name -> ltl.v1.Consistency
+	55, // 48: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
+	7,  // 49: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
+	10, // 50: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
+	12, // 51: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
+	14, // 52: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
+	17, // 53: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
+	19, // 54: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
+	21, // 55: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
+	24, // 56: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
+	26, // 57: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
+	28, // 58: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
+	31, // 59: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
+	33, // 60: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
+	36, // 61: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
+	39, // 62: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
+	42, // 63: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
+	45, // 64: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
+	48, // 65: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
+	51, // 66: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
+	53, // 67: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
+	57, // 68: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
+	9,  // 69: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
+	11, // 70: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
+	13, // 71: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
+	16, // 72: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
+	18, // 73: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
+	20, // 74: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
+	23, // 75: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
+	25, // 76: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
+	27, // 77: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
+	30, // 78: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
+	32, // 79: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
+	35, // 80: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
+	38, // 81: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
+	41, // 82: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
+	44, // 83: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
+	47, // 84: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
+	50, // 85: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
+	52, // 86: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
+	56, // 87: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
+	58, // 88: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
+	69, // [69:89] is the sub-list for method output_type
+	49, // [49:69] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_ledger_proto_init() }
@@ -2478,7 +5040,7 @@ func file_ltl_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_ledger_proto_rawDesc), len(file_ltl_v1_ledger_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   30,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

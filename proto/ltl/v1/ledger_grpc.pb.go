@@ -19,16 +19,26 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Ledger_Status_FullMethodName         = "/ltl.v1.Ledger/Status"
-	Ledger_Blocks_FullMethodName         = "/ltl.v1.Ledger/Blocks"
-	Ledger_Follow_FullMethodName         = "/ltl.v1.Ledger/Follow"
-	Ledger_GetRecord_FullMethodName      = "/ltl.v1.Ledger/GetRecord"
-	Ledger_ListHistory_FullMethodName    = "/ltl.v1.Ledger/ListHistory"
-	Ledger_CountHistory_FullMethodName   = "/ltl.v1.Ledger/CountHistory"
-	Ledger_ListChains_FullMethodName     = "/ltl.v1.Ledger/ListChains"
-	Ledger_GetTransaction_FullMethodName = "/ltl.v1.Ledger/GetTransaction"
-	Ledger_GetNetwork_FullMethodName     = "/ltl.v1.Ledger/GetNetwork"
-	Ledger_GetAccount_FullMethodName     = "/ltl.v1.Ledger/GetAccount"
+	Ledger_Status_FullMethodName                = "/ltl.v1.Ledger/Status"
+	Ledger_Blocks_FullMethodName                = "/ltl.v1.Ledger/Blocks"
+	Ledger_Follow_FullMethodName                = "/ltl.v1.Ledger/Follow"
+	Ledger_GetRecord_FullMethodName             = "/ltl.v1.Ledger/GetRecord"
+	Ledger_ListHistory_FullMethodName           = "/ltl.v1.Ledger/ListHistory"
+	Ledger_CountHistory_FullMethodName          = "/ltl.v1.Ledger/CountHistory"
+	Ledger_ListChains_FullMethodName            = "/ltl.v1.Ledger/ListChains"
+	Ledger_GetTransaction_FullMethodName        = "/ltl.v1.Ledger/GetTransaction"
+	Ledger_GetNetwork_FullMethodName            = "/ltl.v1.Ledger/GetNetwork"
+	Ledger_GetAccount_FullMethodName            = "/ltl.v1.Ledger/GetAccount"
+	Ledger_GetChain_FullMethodName              = "/ltl.v1.Ledger/GetChain"
+	Ledger_ListMembers_FullMethodName           = "/ltl.v1.Ledger/ListMembers"
+	Ledger_ListDeviceGroups_FullMethodName      = "/ltl.v1.Ledger/ListDeviceGroups"
+	Ledger_ListDevices_FullMethodName           = "/ltl.v1.Ledger/ListDevices"
+	Ledger_ListEnrolments_FullMethodName        = "/ltl.v1.Ledger/ListEnrolments"
+	Ledger_ListPhaseGroups_FullMethodName       = "/ltl.v1.Ledger/ListPhaseGroups"
+	Ledger_ListPhases_FullMethodName            = "/ltl.v1.Ledger/ListPhases"
+	Ledger_GetPhaseAuthorization_FullMethodName = "/ltl.v1.Ledger/GetPhaseAuthorization"
+	Ledger_GetPhaseRecord_FullMethodName        = "/ltl.v1.Ledger/GetPhaseRecord"
+	Ledger_ListPhaseRecords_FullMethodName      = "/ltl.v1.Ledger/ListPhaseRecords"
 )
 
 // LedgerClient is the client API for Ledger service.
@@ -57,6 +67,26 @@ type LedgerClient interface {
 	GetNetwork(ctx context.Context, in *GetNetworkRequest, opts ...grpc.CallOption) (*GetNetworkResponse, error)
 	// GetAccount returns an account; operators list all with an empty uid.
 	GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error)
+	// GetChain returns a business chain with its use, as an account sees it.
+	GetChain(ctx context.Context, in *GetChainRequest, opts ...grpc.CallOption) (*GetChainResponse, error)
+	// ListMembers pages through the members of a chain with their type codes and use. For its administrator.
+	ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error)
+	// ListDeviceGroups pages through the device groups of a chain that an account may see.
+	ListDeviceGroups(ctx context.Context, in *ListDeviceGroupsRequest, opts ...grpc.CallOption) (*ListDeviceGroupsResponse, error)
+	// ListDevices pages through the devices of a group that have uploaded data.
+	ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error)
+	// ListEnrolments pages through the devices whose keys the network knows.
+	ListEnrolments(ctx context.Context, in *ListEnrolmentsRequest, opts ...grpc.CallOption) (*ListEnrolmentsResponse, error)
+	// ListPhaseGroups pages through the phase groups of a chain.
+	ListPhaseGroups(ctx context.Context, in *ListPhaseGroupsRequest, opts ...grpc.CallOption) (*ListPhaseGroupsResponse, error)
+	// ListPhases pages through the phases of a group with the permission of an account.
+	ListPhases(ctx context.Context, in *ListPhasesRequest, opts ...grpc.CallOption) (*ListPhasesResponse, error)
+	// GetPhaseAuthorization tells which phases of a group a member may write to. For the administrator.
+	GetPhaseAuthorization(ctx context.Context, in *GetPhaseAuthorizationRequest, opts ...grpc.CallOption) (*GetPhaseAuthorizationResponse, error)
+	// GetPhaseRecord finds one record of a phase.
+	GetPhaseRecord(ctx context.Context, in *GetPhaseRecordRequest, opts ...grpc.CallOption) (*GetPhaseRecordResponse, error)
+	// ListPhaseRecords pages through the records of a phase and data key, oldest first.
+	ListPhaseRecords(ctx context.Context, in *ListPhaseRecordsRequest, opts ...grpc.CallOption) (*ListPhaseRecordsResponse, error)
 }
 
 type ledgerClient struct {
@@ -185,6 +215,106 @@ func (c *ledgerClient) GetAccount(ctx context.Context, in *GetAccountRequest, op
 	return out, nil
 }
 
+func (c *ledgerClient) GetChain(ctx context.Context, in *GetChainRequest, opts ...grpc.CallOption) (*GetChainResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetChainResponse)
+	err := c.cc.Invoke(ctx, Ledger_GetChain_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListMembersResponse)
+	err := c.cc.Invoke(ctx, Ledger_ListMembers_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) ListDeviceGroups(ctx context.Context, in *ListDeviceGroupsRequest, opts ...grpc.CallOption) (*ListDeviceGroupsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDeviceGroupsResponse)
+	err := c.cc.Invoke(ctx, Ledger_ListDeviceGroups_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDevicesResponse)
+	err := c.cc.Invoke(ctx, Ledger_ListDevices_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) ListEnrolments(ctx context.Context, in *ListEnrolmentsRequest, opts ...grpc.CallOption) (*ListEnrolmentsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEnrolmentsResponse)
+	err := c.cc.Invoke(ctx, Ledger_ListEnrolments_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) ListPhaseGroups(ctx context.Context, in *ListPhaseGroupsRequest, opts ...grpc.CallOption) (*ListPhaseGroupsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPhaseGroupsResponse)
+	err := c.cc.Invoke(ctx, Ledger_ListPhaseGroups_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) ListPhases(ctx context.Context, in *ListPhasesRequest, opts ...grpc.CallOption) (*ListPhasesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPhasesResponse)
+	err := c.cc.Invoke(ctx, Ledger_ListPhases_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) GetPhaseAuthorization(ctx context.Context, in *GetPhaseAuthorizationRequest, opts ...grpc.CallOption) (*GetPhaseAuthorizationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPhaseAuthorizationResponse)
+	err := c.cc.Invoke(ctx, Ledger_GetPhaseAuthorization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) GetPhaseRecord(ctx context.Context, in *GetPhaseRecordRequest, opts ...grpc.CallOption) (*GetPhaseRecordResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPhaseRecordResponse)
+	err := c.cc.Invoke(ctx, Ledger_GetPhaseRecord_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) ListPhaseRecords(ctx context.Context, in *ListPhaseRecordsRequest, opts ...grpc.CallOption) (*ListPhaseRecordsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPhaseRecordsResponse)
+	err := c.cc.Invoke(ctx, Ledger_ListPhaseRecords_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LedgerServer is the server API for Ledger service.
 // All implementations must embed UnimplementedLedgerServer
 // for forward compatibility.
@@ -211,6 +341,26 @@ type LedgerServer interface {
 	GetNetwork(context.Context, *GetNetworkRequest) (*GetNetworkResponse, error)
 	// GetAccount returns an account; operators list all with an empty uid.
 	GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error)
+	// GetChain returns a business chain with its use, as an account sees it.
+	GetChain(context.Context, *GetChainRequest) (*GetChainResponse, error)
+	// ListMembers pages through the members of a chain with their type codes and use. For its administrator.
+	ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error)
+	// ListDeviceGroups pages through the device groups of a chain that an account may see.
+	ListDeviceGroups(context.Context, *ListDeviceGroupsRequest) (*ListDeviceGroupsResponse, error)
+	// ListDevices pages through the devices of a group that have uploaded data.
+	ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error)
+	// ListEnrolments pages through the devices whose keys the network knows.
+	ListEnrolments(context.Context, *ListEnrolmentsRequest) (*ListEnrolmentsResponse, error)
+	// ListPhaseGroups pages through the phase groups of a chain.
+	ListPhaseGroups(context.Context, *ListPhaseGroupsRequest) (*ListPhaseGroupsResponse, error)
+	// ListPhases pages through the phases of a group with the permission of an account.
+	ListPhases(context.Context, *ListPhasesRequest) (*ListPhasesResponse, error)
+	// GetPhaseAuthorization tells which phases of a group a member may write to. For the administrator.
+	GetPhaseAuthorization(context.Context, *GetPhaseAuthorizationRequest) (*GetPhaseAuthorizationResponse, error)
+	// GetPhaseRecord finds one record of a phase.
+	GetPhaseRecord(context.Context, *GetPhaseRecordRequest) (*GetPhaseRecordResponse, error)
+	// ListPhaseRecords pages through the records of a phase and data key, oldest first.
+	ListPhaseRecords(context.Context, *ListPhaseRecordsRequest) (*ListPhaseRecordsResponse, error)
 	mustEmbedUnimplementedLedgerServer()
 }
 
@@ -250,6 +400,36 @@ func (UnimplementedLedgerServer) GetNetwork(context.Context, *GetNetworkRequest)
 }
 func (UnimplementedLedgerServer) GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAccount not implemented")
+}
+func (UnimplementedLedgerServer) GetChain(context.Context, *GetChainRequest) (*GetChainResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetChain not implemented")
+}
+func (UnimplementedLedgerServer) ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListMembers not implemented")
+}
+func (UnimplementedLedgerServer) ListDeviceGroups(context.Context, *ListDeviceGroupsRequest) (*ListDeviceGroupsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDeviceGroups not implemented")
+}
+func (UnimplementedLedgerServer) ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDevices not implemented")
+}
+func (UnimplementedLedgerServer) ListEnrolments(context.Context, *ListEnrolmentsRequest) (*ListEnrolmentsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEnrolments not implemented")
+}
+func (UnimplementedLedgerServer) ListPhaseGroups(context.Context, *ListPhaseGroupsRequest) (*ListPhaseGroupsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPhaseGroups not implemented")
+}
+func (UnimplementedLedgerServer) ListPhases(context.Context, *ListPhasesRequest) (*ListPhasesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPhases not implemented")
+}
+func (UnimplementedLedgerServer) GetPhaseAuthorization(context.Context, *GetPhaseAuthorizationRequest) (*GetPhaseAuthorizationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPhaseAuthorization not implemented")
+}
+func (UnimplementedLedgerServer) GetPhaseRecord(context.Context, *GetPhaseRecordRequest) (*GetPhaseRecordResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPhaseRecord not implemented")
+}
+func (UnimplementedLedgerServer) ListPhaseRecords(context.Context, *ListPhaseRecordsRequest) (*ListPhaseRecordsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPhaseRecords not implemented")
 }
 func (UnimplementedLedgerServer) mustEmbedUnimplementedLedgerServer() {}
 func (UnimplementedLedgerServer) testEmbeddedByValue()                {}
@@ -438,6 +618,186 @@ func _Ledger_GetAccount_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Ledger_GetChain_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetChainRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).GetChain(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_GetChain_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).GetChain(ctx, req.(*GetChainRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_ListMembers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListMembersRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).ListMembers(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_ListMembers_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).ListMembers(ctx, req.(*ListMembersRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_ListDeviceGroups_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDeviceGroupsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).ListDeviceGroups(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_ListDeviceGroups_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).ListDeviceGroups(ctx, req.(*ListDeviceGroupsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_ListDevices_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDevicesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).ListDevices(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_ListDevices_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).ListDevices(ctx, req.(*ListDevicesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_ListEnrolments_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEnrolmentsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).ListEnrolments(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_ListEnrolments_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).ListEnrolments(ctx, req.(*ListEnrolmentsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_ListPhaseGroups_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPhaseGroupsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).ListPhaseGroups(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_ListPhaseGroups_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).ListPhaseGroups(ctx, req.(*ListPhaseGroupsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_ListPhases_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPhasesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).ListPhases(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_ListPhases_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).ListPhases(ctx, req.(*ListPhasesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_GetPhaseAuthorization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPhaseAuthorizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).GetPhaseAuthorization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_GetPhaseAuthorization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).GetPhaseAuthorization(ctx, req.(*GetPhaseAuthorizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_GetPhaseRecord_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPhaseRecordRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).GetPhaseRecord(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_GetPhaseRecord_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).GetPhaseRecord(ctx, req.(*GetPhaseRecordRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_ListPhaseRecords_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPhaseRecordsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).ListPhaseRecords(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_ListPhaseRecords_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).ListPhaseRecords(ctx, req.(*ListPhaseRecordsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Ledger_ServiceDesc is the grpc.ServiceDesc for Ledger service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -476,6 +836,46 @@ var Ledger_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetAccount",
 			Handler:    _Ledger_GetAccount_Handler,
+		},
+		{
+			MethodName: "GetChain",
+			Handler:    _Ledger_GetChain_Handler,
+		},
+		{
+			MethodName: "ListMembers",
+			Handler:    _Ledger_ListMembers_Handler,
+		},
+		{
+			MethodName: "ListDeviceGroups",
+			Handler:    _Ledger_ListDeviceGroups_Handler,
+		},
+		{
+			MethodName: "ListDevices",
+			Handler:    _Ledger_ListDevices_Handler,
+		},
+		{
+			MethodName: "ListEnrolments",
+			Handler:    _Ledger_ListEnrolments_Handler,
+		},
+		{
+			MethodName: "ListPhaseGroups",
+			Handler:    _Ledger_ListPhaseGroups_Handler,
+		},
+		{
+			MethodName: "ListPhases",
+			Handler:    _Ledger_ListPhases_Handler,
+		},
+		{
+			MethodName: "GetPhaseAuthorization",
+			Handler:    _Ledger_GetPhaseAuthorization_Handler,
+		},
+		{
+			MethodName: "GetPhaseRecord",
+			Handler:    _Ledger_GetPhaseRecord_Handler,
+		},
+		{
+			MethodName: "ListPhaseRecords",
+			Handler:    _Ledger_ListPhaseRecords_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

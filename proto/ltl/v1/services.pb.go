@@ -419,6 +419,103 @@ func (x *ConfirmTermResponse) GetTerm() uint64 {
 	return 0
 }
 
+type PutDeviceKeyRequest struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	IotId      string                 `protobuf:"bytes,2,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	// key is an AES key of 16, 24 or 32 bytes.
+	Key           []byte `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutDeviceKeyRequest) Reset() {
+	*x = PutDeviceKeyRequest{}
+	mi := &file_ltl_v1_services_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutDeviceKeyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutDeviceKeyRequest) ProtoMessage() {}
+
+func (x *PutDeviceKeyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_services_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutDeviceKeyRequest.ProtoReflect.Descriptor instead.
+func (*PutDeviceKeyRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *PutDeviceKeyRequest) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *PutDeviceKeyRequest) GetIotId() string {
+	if x != nil {
+		return x.IotId
+	}
+	return ""
+}
+
+func (x *PutDeviceKeyRequest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+type PutDeviceKeyResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutDeviceKeyResponse) Reset() {
+	*x = PutDeviceKeyResponse{}
+	mi := &file_ltl_v1_services_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutDeviceKeyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutDeviceKeyResponse) ProtoMessage() {}
+
+func (x *PutDeviceKeyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_services_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutDeviceKeyResponse.ProtoReflect.Descriptor instead.
+func (*PutDeviceKeyResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{9}
+}
+
 type EndorseRequest struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	ChainId      string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
@@ -431,7 +528,7 @@ type EndorseRequest struct {
 
 func (x *EndorseRequest) Reset() {
 	*x = EndorseRequest{}
-	mi := &file_ltl_v1_services_proto_msgTypes[8]
+	mi := &file_ltl_v1_services_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -443,7 +540,7 @@ func (x *EndorseRequest) String() string {
 func (*EndorseRequest) ProtoMessage() {}
 
 func (x *EndorseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_services_proto_msgTypes[8]
+	mi := &file_ltl_v1_services_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -456,7 +553,7 @@ func (x *EndorseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndorseRequest.ProtoReflect.Descriptor instead.
 func (*EndorseRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_services_proto_rawDescGZIP(), []int{8}
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *EndorseRequest) GetChainId() string {
@@ -487,14 +584,17 @@ type EndorseResponse struct {
 	// codes hold the verdict on each transaction, 200 for accepted.
 	Codes []int32 `protobuf:"zigzag32,2,rep,packed,name=codes,proto3" json:"codes,omitempty"`
 	// reasons explain refusals that are not rules of the ledger but of this organisation; empty strings elsewhere.
-	Reasons       []string `protobuf:"bytes,3,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	Reasons []string `protobuf:"bytes,3,rep,name=reasons,proto3" json:"reasons,omitempty"`
+	// required holds, where any transaction has one, the id of the organisation without whose endorsement it cannot be executed: the one
+	// that holds the secret key of the device that signed it. Empty strings elsewhere, and empty as a whole in most answers.
+	Required      []string `protobuf:"bytes,4,rep,name=required,proto3" json:"required,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EndorseResponse) Reset() {
 	*x = EndorseResponse{}
-	mi := &file_ltl_v1_services_proto_msgTypes[9]
+	mi := &file_ltl_v1_services_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -506,7 +606,7 @@ func (x *EndorseResponse) String() string {
 func (*EndorseResponse) ProtoMessage() {}
 
 func (x *EndorseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_services_proto_msgTypes[9]
+	mi := &file_ltl_v1_services_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -519,7 +619,7 @@ func (x *EndorseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EndorseResponse.ProtoReflect.Descriptor instead.
 func (*EndorseResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_services_proto_rawDescGZIP(), []int{9}
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *EndorseResponse) GetEndorsement() *Endorsement {
@@ -543,6 +643,13 @@ func (x *EndorseResponse) GetReasons() []string {
 	return nil
 }
 
+func (x *EndorseResponse) GetRequired() []string {
+	if x != nil {
+		return x.Required
+	}
+	return nil
+}
+
 type PutAccessKeyRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AccessKey     *AccessKey             `protobuf:"bytes,1,opt,name=access_key,json=accessKey,proto3" json:"access_key,omitempty"`
@@ -552,7 +659,7 @@ type PutAccessKeyRequest struct {
 
 func (x *PutAccessKeyRequest) Reset() {
 	*x = PutAccessKeyRequest{}
-	mi := &file_ltl_v1_services_proto_msgTypes[10]
+	mi := &file_ltl_v1_services_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -564,7 +671,7 @@ func (x *PutAccessKeyRequest) String() string {
 func (*PutAccessKeyRequest) ProtoMessage() {}
 
 func (x *PutAccessKeyRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_services_proto_msgTypes[10]
+	mi := &file_ltl_v1_services_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -577,7 +684,7 @@ func (x *PutAccessKeyRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutAccessKeyRequest.ProtoReflect.Descriptor instead.
 func (*PutAccessKeyRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_services_proto_rawDescGZIP(), []int{10}
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *PutAccessKeyRequest) GetAccessKey() *AccessKey {
@@ -597,7 +704,7 @@ type PutAccessKeyResponse struct {
 
 func (x *PutAccessKeyResponse) Reset() {
 	*x = PutAccessKeyResponse{}
-	mi := &file_ltl_v1_services_proto_msgTypes[11]
+	mi := &file_ltl_v1_services_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +716,7 @@ func (x *PutAccessKeyResponse) String() string {
 func (*PutAccessKeyResponse) ProtoMessage() {}
 
 func (x *PutAccessKeyResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_services_proto_msgTypes[11]
+	mi := &file_ltl_v1_services_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +729,7 @@ func (x *PutAccessKeyResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutAccessKeyResponse.ProtoReflect.Descriptor instead.
 func (*PutAccessKeyResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_services_proto_rawDescGZIP(), []int{11}
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PutAccessKeyResponse) GetCode() int32 {
@@ -648,7 +755,7 @@ type WatchAccessKeysRequest struct {
 
 func (x *WatchAccessKeysRequest) Reset() {
 	*x = WatchAccessKeysRequest{}
-	mi := &file_ltl_v1_services_proto_msgTypes[12]
+	mi := &file_ltl_v1_services_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +767,7 @@ func (x *WatchAccessKeysRequest) String() string {
 func (*WatchAccessKeysRequest) ProtoMessage() {}
 
 func (x *WatchAccessKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_services_proto_msgTypes[12]
+	mi := &file_ltl_v1_services_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +780,7 @@ func (x *WatchAccessKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAccessKeysRequest.ProtoReflect.Descriptor instead.
 func (*WatchAccessKeysRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_services_proto_rawDescGZIP(), []int{12}
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchAccessKeysRequest) GetAfterVersion() uint64 {
@@ -693,7 +800,7 @@ type WatchAccessKeysResponse struct {
 
 func (x *WatchAccessKeysResponse) Reset() {
 	*x = WatchAccessKeysResponse{}
-	mi := &file_ltl_v1_services_proto_msgTypes[13]
+	mi := &file_ltl_v1_services_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -705,7 +812,7 @@ func (x *WatchAccessKeysResponse) String() string {
 func (*WatchAccessKeysResponse) ProtoMessage() {}
 
 func (x *WatchAccessKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_services_proto_msgTypes[13]
+	mi := &file_ltl_v1_services_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -718,7 +825,7 @@ func (x *WatchAccessKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAccessKeysResponse.ProtoReflect.Descriptor instead.
 func (*WatchAccessKeysResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_services_proto_rawDescGZIP(), []int{13}
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *WatchAccessKeysResponse) GetAccessKey() *AccessKey {
@@ -754,15 +861,22 @@ const file_ltl_v1_services_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"\x14\n" +
 	"\x12ConfirmTermRequest\")\n" +
 	"\x13ConfirmTermResponse\x12\x12\n" +
-	"\x04term\x18\x01 \x01(\x04R\x04term\"r\n" +
+	"\x04term\x18\x01 \x01(\x04R\x04term\"_\n" +
+	"\x13PutDeviceKeyRequest\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\x15\n" +
+	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\"\x16\n" +
+	"\x14PutDeviceKeyResponse\"r\n" +
 	"\x0eEndorseRequest\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\"\n" +
 	"\ftransactions\x18\x02 \x03(\fR\ftransactions\x12!\n" +
-	"\fmin_sequence\x18\x03 \x01(\x04R\vminSequence\"x\n" +
+	"\fmin_sequence\x18\x03 \x01(\x04R\vminSequence\"\x94\x01\n" +
 	"\x0fEndorseResponse\x125\n" +
 	"\vendorsement\x18\x01 \x01(\v2\x13.ltl.v1.EndorsementR\vendorsement\x12\x14\n" +
 	"\x05codes\x18\x02 \x03(\x11R\x05codes\x12\x18\n" +
-	"\areasons\x18\x03 \x03(\tR\areasons\"G\n" +
+	"\areasons\x18\x03 \x03(\tR\areasons\x12\x1a\n" +
+	"\brequired\x18\x04 \x03(\tR\brequired\"G\n" +
 	"\x13PutAccessKeyRequest\x120\n" +
 	"\n" +
 	"access_key\x18\x01 \x01(\v2\x11.ltl.v1.AccessKeyR\taccessKey\"D\n" +
@@ -777,9 +891,10 @@ const file_ltl_v1_services_proto_rawDesc = "" +
 	"\aOrderer\x127\n" +
 	"\x06Submit\x12\x15.ltl.v1.SubmitRequest\x1a\x16.ltl.v1.SubmitResponse\x12@\n" +
 	"\tReadIndex\x12\x18.ltl.v1.ReadIndexRequest\x1a\x19.ltl.v1.ReadIndexResponse\x12F\n" +
-	"\vConfirmTerm\x12\x1a.ltl.v1.ConfirmTermRequest\x1a\x1b.ltl.v1.ConfirmTermResponse2F\n" +
+	"\vConfirmTerm\x12\x1a.ltl.v1.ConfirmTermRequest\x1a\x1b.ltl.v1.ConfirmTermResponse2\x91\x01\n" +
 	"\bEndorser\x12:\n" +
-	"\aEndorse\x12\x16.ltl.v1.EndorseRequest\x1a\x17.ltl.v1.EndorseResponse2\xab\x01\n" +
+	"\aEndorse\x12\x16.ltl.v1.EndorseRequest\x1a\x17.ltl.v1.EndorseResponse\x12I\n" +
+	"\fPutDeviceKey\x12\x1b.ltl.v1.PutDeviceKeyRequest\x1a\x1c.ltl.v1.PutDeviceKeyResponse2\xab\x01\n" +
 	"\bOperator\x12I\n" +
 	"\fPutAccessKey\x12\x1b.ltl.v1.PutAccessKeyRequest\x1a\x1c.ltl.v1.PutAccessKeyResponse\x12T\n" +
 	"\x0fWatchAccessKeys\x12\x1e.ltl.v1.WatchAccessKeysRequest\x1a\x1f.ltl.v1.WatchAccessKeysResponse0\x01B\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
@@ -796,7 +911,7 @@ func file_ltl_v1_services_proto_rawDescGZIP() []byte {
 	return file_ltl_v1_services_proto_rawDescData
 }
 
-var file_ltl_v1_services_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_ltl_v1_services_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_ltl_v1_services_proto_goTypes = []any{
 	(*SubmitRequest)(nil),           // 0: ltl.v1.SubmitRequest
 	(*SubmitResponse)(nil),          // 1: ltl.v1.SubmitResponse
@@ -806,36 +921,40 @@ var file_ltl_v1_services_proto_goTypes = []any{
 	(*ReadIndexResponse)(nil),       // 5: ltl.v1.ReadIndexResponse
 	(*ConfirmTermRequest)(nil),      // 6: ltl.v1.ConfirmTermRequest
 	(*ConfirmTermResponse)(nil),     // 7: ltl.v1.ConfirmTermResponse
-	(*EndorseRequest)(nil),          // 8: ltl.v1.EndorseRequest
-	(*EndorseResponse)(nil),         // 9: ltl.v1.EndorseResponse
-	(*PutAccessKeyRequest)(nil),     // 10: ltl.v1.PutAccessKeyRequest
-	(*PutAccessKeyResponse)(nil),    // 11: ltl.v1.PutAccessKeyResponse
-	(*WatchAccessKeysRequest)(nil),  // 12: ltl.v1.WatchAccessKeysRequest
-	(*WatchAccessKeysResponse)(nil), // 13: ltl.v1.WatchAccessKeysResponse
-	(*Batch)(nil),                   // 14: ltl.v1.Batch
-	(*Endorsement)(nil),             // 15: ltl.v1.Endorsement
-	(*AccessKey)(nil),               // 16: ltl.v1.AccessKey
+	(*PutDeviceKeyRequest)(nil),     // 8: ltl.v1.PutDeviceKeyRequest
+	(*PutDeviceKeyResponse)(nil),    // 9: ltl.v1.PutDeviceKeyResponse
+	(*EndorseRequest)(nil),          // 10: ltl.v1.EndorseRequest
+	(*EndorseResponse)(nil),         // 11: ltl.v1.EndorseResponse
+	(*PutAccessKeyRequest)(nil),     // 12: ltl.v1.PutAccessKeyRequest
+	(*PutAccessKeyResponse)(nil),    // 13: ltl.v1.PutAccessKeyResponse
+	(*WatchAccessKeysRequest)(nil),  // 14: ltl.v1.WatchAccessKeysRequest
+	(*WatchAccessKeysResponse)(nil), // 15: ltl.v1.WatchAccessKeysResponse
+	(*Batch)(nil),                   // 16: ltl.v1.Batch
+	(*Endorsement)(nil),             // 17: ltl.v1.Endorsement
+	(*AccessKey)(nil),               // 18: ltl.v1.AccessKey
 }
 var file_ltl_v1_services_proto_depIdxs = []int32{
-	14, // 0: ltl.v1.SubmitRequest.batch:type_name -> ltl.v1.Batch
+	16, // 0: ltl.v1.SubmitRequest.batch:type_name -> ltl.v1.Batch
 	2,  // 1: ltl.v1.SubmitResponse.results:type_name -> ltl.v1.Result
-	15, // 2: ltl.v1.EndorseResponse.endorsement:type_name -> ltl.v1.Endorsement
-	16, // 3: ltl.v1.PutAccessKeyRequest.access_key:type_name -> ltl.v1.AccessKey
-	16, // 4: ltl.v1.WatchAccessKeysResponse.access_key:type_name -> ltl.v1.AccessKey
+	17, // 2: ltl.v1.EndorseResponse.endorsement:type_name -> ltl.v1.Endorsement
+	18, // 3: ltl.v1.PutAccessKeyRequest.access_key:type_name -> ltl.v1.AccessKey
+	18, // 4: ltl.v1.WatchAccessKeysResponse.access_key:type_name -> ltl.v1.AccessKey
 	0,  // 5: ltl.v1.Orderer.Submit:input_type -> ltl.v1.SubmitRequest
 	4,  // 6: ltl.v1.Orderer.ReadIndex:input_type -> ltl.v1.ReadIndexRequest
 	6,  // 7: ltl.v1.Orderer.ConfirmTerm:input_type -> ltl.v1.ConfirmTermRequest
-	8,  // 8: ltl.v1.Endorser.Endorse:input_type -> ltl.v1.EndorseRequest
-	10, // 9: ltl.v1.Operator.PutAccessKey:input_type -> ltl.v1.PutAccessKeyRequest
-	12, // 10: ltl.v1.Operator.WatchAccessKeys:input_type -> ltl.v1.WatchAccessKeysRequest
-	1,  // 11: ltl.v1.Orderer.Submit:output_type -> ltl.v1.SubmitResponse
-	5,  // 12: ltl.v1.Orderer.ReadIndex:output_type -> ltl.v1.ReadIndexResponse
-	7,  // 13: ltl.v1.Orderer.ConfirmTerm:output_type -> ltl.v1.ConfirmTermResponse
-	9,  // 14: ltl.v1.Endorser.Endorse:output_type -> ltl.v1.EndorseResponse
-	11, // 15: ltl.v1.Operator.PutAccessKey:output_type -> ltl.v1.PutAccessKeyResponse
-	13, // 16: ltl.v1.Operator.WatchAccessKeys:output_type -> ltl.v1.WatchAccessKeysResponse
-	11, // [11:17] is the sub-list for method output_type
-	5,  // [5:11] is the sub-list for method input_type
+	10, // 8: ltl.v1.Endorser.Endorse:input_type -> ltl.v1.EndorseRequest
+	8,  // 9: ltl.v1.Endorser.PutDeviceKey:input_type -> ltl.v1.PutDeviceKeyRequest
+	12, // 10: ltl.v1.Operator.PutAccessKey:input_type -> ltl.v1.PutAccessKeyRequest
+	14, // 11: ltl.v1.Operator.WatchAccessKeys:input_type -> ltl.v1.WatchAccessKeysRequest
+	1,  // 12: ltl.v1.Orderer.Submit:output_type -> ltl.v1.SubmitResponse
+	5,  // 13: ltl.v1.Orderer.ReadIndex:output_type -> ltl.v1.ReadIndexResponse
+	7,  // 14: ltl.v1.Orderer.ConfirmTerm:output_type -> ltl.v1.ConfirmTermResponse
+	11, // 15: ltl.v1.Endorser.Endorse:output_type -> ltl.v1.EndorseResponse
+	9,  // 16: ltl.v1.Endorser.PutDeviceKey:output_type -> ltl.v1.PutDeviceKeyResponse
+	13, // 17: ltl.v1.Operator.PutAccessKey:output_type -> ltl.v1.PutAccessKeyResponse
+	15, // 18: ltl.v1.Operator.WatchAccessKeys:output_type -> ltl.v1.WatchAccessKeysResponse
+	12, // [12:19] is the sub-list for method output_type
+	5,  // [5:12] is the sub-list for method input_type
 	5,  // [5:5] is the sub-list for extension type_name
 	5,  // [5:5] is the sub-list for extension extendee
 	0,  // [0:5] is the sub-list for field type_name
@@ -853,7 +972,7 @@ func file_ltl_v1_services_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_services_proto_rawDesc), len(file_ltl_v1_services_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -211,7 +211,8 @@ var Orderer_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Endorser_Endorse_FullMethodName = "/ltl.v1.Endorser/Endorse"
+	Endorser_Endorse_FullMethodName      = "/ltl.v1.Endorser/Endorse"
+	Endorser_PutDeviceKey_FullMethodName = "/ltl.v1.Endorser/PutDeviceKey"
 )
 
 // EndorserClient is the client API for Endorser service.
@@ -222,6 +223,8 @@ const (
 type EndorserClient interface {
 	// Endorse runs the rules over the batch and signs the transactions it accepts.
 	Endorse(ctx context.Context, in *EndorseRequest, opts ...grpc.CallOption) (*EndorseResponse, error)
+	// PutDeviceKey hands the endorser the secret key of a device that its organisation enrols. For operators of that organisation.
+	PutDeviceKey(ctx context.Context, in *PutDeviceKeyRequest, opts ...grpc.CallOption) (*PutDeviceKeyResponse, error)
 }
 
 type endorserClient struct {
@@ -242,6 +245,16 @@ func (c *endorserClient) Endorse(ctx context.Context, in *EndorseRequest, opts .
 	return out, nil
 }
 
+func (c *endorserClient) PutDeviceKey(ctx context.Context, in *PutDeviceKeyRequest, opts ...grpc.CallOption) (*PutDeviceKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PutDeviceKeyResponse)
+	err := c.cc.Invoke(ctx, Endorser_PutDeviceKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EndorserServer is the server API for Endorser service.
 // All implementations must embed UnimplementedEndorserServer
 // for forward compatibility.
@@ -250,6 +263,8 @@ func (c *endorserClient) Endorse(ctx context.Context, in *EndorseRequest, opts .
 type EndorserServer interface {
 	// Endorse runs the rules over the batch and signs the transactions it accepts.
 	Endorse(context.Context, *EndorseRequest) (*EndorseResponse, error)
+	// PutDeviceKey hands the endorser the secret key of a device that its organisation enrols. For operators of that organisation.
+	PutDeviceKey(context.Context, *PutDeviceKeyRequest) (*PutDeviceKeyResponse, error)
 	mustEmbedUnimplementedEndorserServer()
 }
 
@@ -262,6 +277,9 @@ type UnimplementedEndorserServer struct{}
 
 func (UnimplementedEndorserServer) Endorse(context.Context, *EndorseRequest) (*EndorseResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Endorse not implemented")
+}
+func (UnimplementedEndorserServer) PutDeviceKey(context.Context, *PutDeviceKeyRequest) (*PutDeviceKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutDeviceKey not implemented")
 }
 func (UnimplementedEndorserServer) mustEmbedUnimplementedEndorserServer() {}
 func (UnimplementedEndorserServer) testEmbeddedByValue()                  {}
@@ -302,6 +320,24 @@ func _Endorser_Endorse_Handler(srv interface{}, ctx context.Context, dec func(in
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Endorser_PutDeviceKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutDeviceKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EndorserServer).PutDeviceKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Endorser_PutDeviceKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EndorserServer).PutDeviceKey(ctx, req.(*PutDeviceKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Endorser_ServiceDesc is the grpc.ServiceDesc for Endorser service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -312,6 +348,10 @@ var Endorser_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Endorse",
 			Handler:    _Endorser_Endorse_Handler,
+		},
+		{
+			MethodName: "PutDeviceKey",
+			Handler:    _Endorser_PutDeviceKey_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

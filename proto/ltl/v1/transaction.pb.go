@@ -24,6 +24,58 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// DataForm says what the data of an upload is.
+type DataForm int32
+
+const (
+	DataForm_DATA_FORM_UNSPECIFIED DataForm = 0
+	// DATA_FORM_TEXT is data in the clear.
+	DataForm_DATA_FORM_TEXT DataForm = 1
+	// DATA_FORM_DIGEST is a digest of 64 characters.
+	DataForm_DATA_FORM_DIGEST DataForm = 2
+)
+
+// Enum value maps for DataForm.
+var (
+	DataForm_name = map[int32]string{
+		0: "DATA_FORM_UNSPECIFIED",
+		1: "DATA_FORM_TEXT",
+		2: "DATA_FORM_DIGEST",
+	}
+	DataForm_value = map[string]int32{
+		"DATA_FORM_UNSPECIFIED": 0,
+		"DATA_FORM_TEXT":        1,
+		"DATA_FORM_DIGEST":      2,
+	}
+)
+
+func (x DataForm) Enum() *DataForm {
+	p := new(DataForm)
+	*p = x
+	return p
+}
+
+func (x DataForm) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DataForm) Descriptor() protoreflect.EnumDescriptor {
+	return file_ltl_v1_transaction_proto_enumTypes[0].Descriptor()
+}
+
+func (DataForm) Type() protoreflect.EnumType {
+	return &file_ltl_v1_transaction_proto_enumTypes[0]
+}
+
+func (x DataForm) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DataForm.Descriptor instead.
+func (DataForm) EnumDescriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{0}
+}
+
 // AccountType tells a main account from a RAM user.
 type AccountType int32
 
@@ -58,11 +110,11 @@ func (x AccountType) String() string {
 }
 
 func (AccountType) Descriptor() protoreflect.EnumDescriptor {
-	return file_ltl_v1_transaction_proto_enumTypes[0].Descriptor()
+	return file_ltl_v1_transaction_proto_enumTypes[1].Descriptor()
 }
 
 func (AccountType) Type() protoreflect.EnumType {
-	return &file_ltl_v1_transaction_proto_enumTypes[0]
+	return &file_ltl_v1_transaction_proto_enumTypes[1]
 }
 
 func (x AccountType) Number() protoreflect.EnumNumber {
@@ -71,7 +123,7 @@ func (x AccountType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AccountType.Descriptor instead.
 func (AccountType) EnumDescriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{0}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{1}
 }
 
 // ChainService is what a business chain is for.
@@ -108,11 +160,11 @@ func (x ChainService) String() string {
 }
 
 func (ChainService) Descriptor() protoreflect.EnumDescriptor {
-	return file_ltl_v1_transaction_proto_enumTypes[1].Descriptor()
+	return file_ltl_v1_transaction_proto_enumTypes[2].Descriptor()
 }
 
 func (ChainService) Type() protoreflect.EnumType {
-	return &file_ltl_v1_transaction_proto_enumTypes[1]
+	return &file_ltl_v1_transaction_proto_enumTypes[2]
 }
 
 func (x ChainService) Number() protoreflect.EnumNumber {
@@ -121,7 +173,7 @@ func (x ChainService) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChainService.Descriptor instead.
 func (ChainService) EnumDescriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{1}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{2}
 }
 
 // Edition is the package of a chain.
@@ -158,11 +210,11 @@ func (x Edition) String() string {
 }
 
 func (Edition) Descriptor() protoreflect.EnumDescriptor {
-	return file_ltl_v1_transaction_proto_enumTypes[2].Descriptor()
+	return file_ltl_v1_transaction_proto_enumTypes[3].Descriptor()
 }
 
 func (Edition) Type() protoreflect.EnumType {
-	return &file_ltl_v1_transaction_proto_enumTypes[2]
+	return &file_ltl_v1_transaction_proto_enumTypes[3]
 }
 
 func (x Edition) Number() protoreflect.EnumNumber {
@@ -171,7 +223,63 @@ func (x Edition) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Edition.Descriptor instead.
 func (Edition) EnumDescriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{2}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{3}
+}
+
+// DeviceKeyType is the kind of key that a device signs with.
+type DeviceKeyType int32
+
+const (
+	DeviceKeyType_DEVICE_KEY_TYPE_UNSPECIFIED DeviceKeyType = 0
+	// DEVICE_KEY_TYPE_ECC_P256 signs with ECDSA over SHA-256, DER.
+	DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256 DeviceKeyType = 1
+	// DEVICE_KEY_TYPE_RSA_2048 signs with PKCS #1 v1.5 over SHA-256.
+	DeviceKeyType_DEVICE_KEY_TYPE_RSA_2048 DeviceKeyType = 2
+	// DEVICE_KEY_TYPE_AES encrypts the SHA-256 with AES-ECB; the key is only with the endorser of the organisation that enrolled the device.
+	DeviceKeyType_DEVICE_KEY_TYPE_AES DeviceKeyType = 3
+)
+
+// Enum value maps for DeviceKeyType.
+var (
+	DeviceKeyType_name = map[int32]string{
+		0: "DEVICE_KEY_TYPE_UNSPECIFIED",
+		1: "DEVICE_KEY_TYPE_ECC_P256",
+		2: "DEVICE_KEY_TYPE_RSA_2048",
+		3: "DEVICE_KEY_TYPE_AES",
+	}
+	DeviceKeyType_value = map[string]int32{
+		"DEVICE_KEY_TYPE_UNSPECIFIED": 0,
+		"DEVICE_KEY_TYPE_ECC_P256":    1,
+		"DEVICE_KEY_TYPE_RSA_2048":    2,
+		"DEVICE_KEY_TYPE_AES":         3,
+	}
+)
+
+func (x DeviceKeyType) Enum() *DeviceKeyType {
+	p := new(DeviceKeyType)
+	*p = x
+	return p
+}
+
+func (x DeviceKeyType) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeviceKeyType) Descriptor() protoreflect.EnumDescriptor {
+	return file_ltl_v1_transaction_proto_enumTypes[4].Descriptor()
+}
+
+func (DeviceKeyType) Type() protoreflect.EnumType {
+	return &file_ltl_v1_transaction_proto_enumTypes[4]
+}
+
+func (x DeviceKeyType) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeviceKeyType.Descriptor instead.
+func (DeviceKeyType) EnumDescriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{4}
 }
 
 // Transaction is the payload whose SHA-256 (with its domain prefix) is the transaction id.
@@ -199,9 +307,23 @@ type Transaction struct {
 	//	*Transaction_SetData
 	//	*Transaction_AttachData
 	//	*Transaction_CreateMember
+	//	*Transaction_ModifyMember
+	//	*Transaction_LockMember
+	//	*Transaction_RegisterDeviceGroup
+	//	*Transaction_AuthorizeDeviceGroup
+	//	*Transaction_AuthorizeDevice
+	//	*Transaction_CreatePhaseGroup
+	//	*Transaction_ModifyPhaseGroup
+	//	*Transaction_CreatePhase
+	//	*Transaction_ModifyPhase
+	//	*Transaction_AuthorizePhases
+	//	*Transaction_UploadPhaseData
 	//	*Transaction_CreateOrganisation
 	//	*Transaction_CreateAccount
 	//	*Transaction_CreateChain
+	//	*Transaction_ModifyChain
+	//	*Transaction_EnrollDevice
+	//	*Transaction_RevokeDevice
 	//	*Transaction_Genesis
 	Action        isTransaction_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
@@ -328,6 +450,105 @@ func (x *Transaction) GetCreateMember() *CreateMember {
 	return nil
 }
 
+func (x *Transaction) GetModifyMember() *ModifyMember {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ModifyMember); ok {
+			return x.ModifyMember
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetLockMember() *LockMember {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_LockMember); ok {
+			return x.LockMember
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetRegisterDeviceGroup() *RegisterDeviceGroup {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_RegisterDeviceGroup); ok {
+			return x.RegisterDeviceGroup
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetAuthorizeDeviceGroup() *AuthorizeDeviceGroup {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_AuthorizeDeviceGroup); ok {
+			return x.AuthorizeDeviceGroup
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetAuthorizeDevice() *AuthorizeDevice {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_AuthorizeDevice); ok {
+			return x.AuthorizeDevice
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetCreatePhaseGroup() *CreatePhaseGroup {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_CreatePhaseGroup); ok {
+			return x.CreatePhaseGroup
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetModifyPhaseGroup() *ModifyPhaseGroup {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ModifyPhaseGroup); ok {
+			return x.ModifyPhaseGroup
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetCreatePhase() *CreatePhase {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_CreatePhase); ok {
+			return x.CreatePhase
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetModifyPhase() *ModifyPhase {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ModifyPhase); ok {
+			return x.ModifyPhase
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetAuthorizePhases() *AuthorizePhases {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_AuthorizePhases); ok {
+			return x.AuthorizePhases
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetUploadPhaseData() *UploadPhaseData {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_UploadPhaseData); ok {
+			return x.UploadPhaseData
+		}
+	}
+	return nil
+}
+
 func (x *Transaction) GetCreateOrganisation() *CreateOrganisation {
 	if x != nil {
 		if x, ok := x.Action.(*Transaction_CreateOrganisation); ok {
@@ -350,6 +571,33 @@ func (x *Transaction) GetCreateChain() *CreateChain {
 	if x != nil {
 		if x, ok := x.Action.(*Transaction_CreateChain); ok {
 			return x.CreateChain
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetModifyChain() *ModifyChain {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ModifyChain); ok {
+			return x.ModifyChain
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetEnrollDevice() *EnrollDevice {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_EnrollDevice); ok {
+			return x.EnrollDevice
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetRevokeDevice() *RevokeDevice {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_RevokeDevice); ok {
+			return x.RevokeDevice
 		}
 	}
 	return nil
@@ -380,6 +628,50 @@ type Transaction_CreateMember struct {
 	CreateMember *CreateMember `protobuf:"bytes,22,opt,name=create_member,json=createMember,proto3,oneof"`
 }
 
+type Transaction_ModifyMember struct {
+	ModifyMember *ModifyMember `protobuf:"bytes,23,opt,name=modify_member,json=modifyMember,proto3,oneof"`
+}
+
+type Transaction_LockMember struct {
+	LockMember *LockMember `protobuf:"bytes,24,opt,name=lock_member,json=lockMember,proto3,oneof"`
+}
+
+type Transaction_RegisterDeviceGroup struct {
+	RegisterDeviceGroup *RegisterDeviceGroup `protobuf:"bytes,25,opt,name=register_device_group,json=registerDeviceGroup,proto3,oneof"`
+}
+
+type Transaction_AuthorizeDeviceGroup struct {
+	AuthorizeDeviceGroup *AuthorizeDeviceGroup `protobuf:"bytes,26,opt,name=authorize_device_group,json=authorizeDeviceGroup,proto3,oneof"`
+}
+
+type Transaction_AuthorizeDevice struct {
+	AuthorizeDevice *AuthorizeDevice `protobuf:"bytes,27,opt,name=authorize_device,json=authorizeDevice,proto3,oneof"`
+}
+
+type Transaction_CreatePhaseGroup struct {
+	CreatePhaseGroup *CreatePhaseGroup `protobuf:"bytes,28,opt,name=create_phase_group,json=createPhaseGroup,proto3,oneof"`
+}
+
+type Transaction_ModifyPhaseGroup struct {
+	ModifyPhaseGroup *ModifyPhaseGroup `protobuf:"bytes,29,opt,name=modify_phase_group,json=modifyPhaseGroup,proto3,oneof"`
+}
+
+type Transaction_CreatePhase struct {
+	CreatePhase *CreatePhase `protobuf:"bytes,30,opt,name=create_phase,json=createPhase,proto3,oneof"`
+}
+
+type Transaction_ModifyPhase struct {
+	ModifyPhase *ModifyPhase `protobuf:"bytes,31,opt,name=modify_phase,json=modifyPhase,proto3,oneof"`
+}
+
+type Transaction_AuthorizePhases struct {
+	AuthorizePhases *AuthorizePhases `protobuf:"bytes,32,opt,name=authorize_phases,json=authorizePhases,proto3,oneof"`
+}
+
+type Transaction_UploadPhaseData struct {
+	UploadPhaseData *UploadPhaseData `protobuf:"bytes,33,opt,name=upload_phase_data,json=uploadPhaseData,proto3,oneof"`
+}
+
 type Transaction_CreateOrganisation struct {
 	CreateOrganisation *CreateOrganisation `protobuf:"bytes,40,opt,name=create_organisation,json=createOrganisation,proto3,oneof"`
 }
@@ -392,6 +684,18 @@ type Transaction_CreateChain struct {
 	CreateChain *CreateChain `protobuf:"bytes,42,opt,name=create_chain,json=createChain,proto3,oneof"`
 }
 
+type Transaction_ModifyChain struct {
+	ModifyChain *ModifyChain `protobuf:"bytes,43,opt,name=modify_chain,json=modifyChain,proto3,oneof"`
+}
+
+type Transaction_EnrollDevice struct {
+	EnrollDevice *EnrollDevice `protobuf:"bytes,44,opt,name=enroll_device,json=enrollDevice,proto3,oneof"`
+}
+
+type Transaction_RevokeDevice struct {
+	RevokeDevice *RevokeDevice `protobuf:"bytes,45,opt,name=revoke_device,json=revokeDevice,proto3,oneof"`
+}
+
 type Transaction_Genesis struct {
 	Genesis *Genesis `protobuf:"bytes,60,opt,name=genesis,proto3,oneof"`
 }
@@ -402,19 +706,49 @@ func (*Transaction_AttachData) isTransaction_Action() {}
 
 func (*Transaction_CreateMember) isTransaction_Action() {}
 
+func (*Transaction_ModifyMember) isTransaction_Action() {}
+
+func (*Transaction_LockMember) isTransaction_Action() {}
+
+func (*Transaction_RegisterDeviceGroup) isTransaction_Action() {}
+
+func (*Transaction_AuthorizeDeviceGroup) isTransaction_Action() {}
+
+func (*Transaction_AuthorizeDevice) isTransaction_Action() {}
+
+func (*Transaction_CreatePhaseGroup) isTransaction_Action() {}
+
+func (*Transaction_ModifyPhaseGroup) isTransaction_Action() {}
+
+func (*Transaction_CreatePhase) isTransaction_Action() {}
+
+func (*Transaction_ModifyPhase) isTransaction_Action() {}
+
+func (*Transaction_AuthorizePhases) isTransaction_Action() {}
+
+func (*Transaction_UploadPhaseData) isTransaction_Action() {}
+
 func (*Transaction_CreateOrganisation) isTransaction_Action() {}
 
 func (*Transaction_CreateAccount) isTransaction_Action() {}
 
 func (*Transaction_CreateChain) isTransaction_Action() {}
 
+func (*Transaction_ModifyChain) isTransaction_Action() {}
+
+func (*Transaction_EnrollDevice) isTransaction_Action() {}
+
+func (*Transaction_RevokeDevice) isTransaction_Action() {}
+
 func (*Transaction_Genesis) isTransaction_Action() {}
 
 // SetData puts one value under a Key, once.
 type SetData struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Key           string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// device is present when a device signed the value.
+	Device        *DeviceProof `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -463,13 +797,22 @@ func (x *SetData) GetValue() string {
 	return ""
 }
 
+func (x *SetData) GetDevice() *DeviceProof {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
 // AttachData adds a value to the history of a Key.
 type AttachData struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	Value string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	// business_id is 64 hexadecimal characters, unique under the Key; empty lets the ledger assign one.
-	BusinessId    string `protobuf:"bytes,3,opt,name=business_id,json=businessId,proto3" json:"business_id,omitempty"`
+	BusinessId string `protobuf:"bytes,3,opt,name=business_id,json=businessId,proto3" json:"business_id,omitempty"`
+	// device is present when a device signed the value.
+	Device        *DeviceProof `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -525,6 +868,104 @@ func (x *AttachData) GetBusinessId() string {
 	return ""
 }
 
+func (x *AttachData) GetDevice() *DeviceProof {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+// DeviceProof is a device's signature over the one payload text of an upload, with all that is needed to verify it.
+type DeviceProof struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// auth_type is "ID2", the API's IotAuthType.
+	AuthType string `protobuf:"bytes,1,opt,name=auth_type,json=authType,proto3" json:"auth_type,omitempty"`
+	// iot_id names the device, 1 to 64 characters.
+	IotId string `protobuf:"bytes,2,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	// product_key is that of the device's group, the API's IotIdServiceProvider.
+	ProductKey string `protobuf:"bytes,3,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	// data_digest is the upper-case hexadecimal SHA-256 of the payload text.
+	DataDigest string `protobuf:"bytes,4,opt,name=data_digest,json=dataDigest,proto3" json:"data_digest,omitempty"`
+	// signature is authType~hashType~random~milliseconds~base64.
+	Signature string `protobuf:"bytes,5,opt,name=signature,proto3" json:"signature,omitempty"`
+	// source is "1", the device authentication open platform, or "2", the IoT platform.
+	Source        string `protobuf:"bytes,6,opt,name=source,proto3" json:"source,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeviceProof) Reset() {
+	*x = DeviceProof{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceProof) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceProof) ProtoMessage() {}
+
+func (x *DeviceProof) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceProof.ProtoReflect.Descriptor instead.
+func (*DeviceProof) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DeviceProof) GetAuthType() string {
+	if x != nil {
+		return x.AuthType
+	}
+	return ""
+}
+
+func (x *DeviceProof) GetIotId() string {
+	if x != nil {
+		return x.IotId
+	}
+	return ""
+}
+
+func (x *DeviceProof) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *DeviceProof) GetDataDigest() string {
+	if x != nil {
+		return x.DataDigest
+	}
+	return ""
+}
+
+func (x *DeviceProof) GetSignature() string {
+	if x != nil {
+		return x.Signature
+	}
+	return ""
+}
+
+func (x *DeviceProof) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
 // CreateMember makes an account a member of the chain and gives it a data type code there.
 type CreateMember struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -539,7 +980,7 @@ type CreateMember struct {
 
 func (x *CreateMember) Reset() {
 	*x = CreateMember{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +992,7 @@ func (x *CreateMember) String() string {
 func (*CreateMember) ProtoMessage() {}
 
 func (x *CreateMember) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +1005,7 @@ func (x *CreateMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateMember.ProtoReflect.Descriptor instead.
 func (*CreateMember) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{3}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *CreateMember) GetMemberUid() string {
@@ -602,6 +1043,865 @@ func (x *CreateMember) GetRemark() string {
 	return ""
 }
 
+// ModifyMember replaces the data of a member.
+type ModifyMember struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	MemberId  string                 `protobuf:"bytes,1,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	MemberUid string                 `protobuf:"bytes,2,opt,name=member_uid,json=memberUid,proto3" json:"member_uid,omitempty"`
+	Name      string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	Contact   string                 `protobuf:"bytes,4,opt,name=contact,proto3" json:"contact,omitempty"`
+	Phone     string                 `protobuf:"bytes,5,opt,name=phone,proto3" json:"phone,omitempty"`
+	// remark absent keeps the one there is; empty clears it.
+	Remark        *string `protobuf:"bytes,6,opt,name=remark,proto3,oneof" json:"remark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModifyMember) Reset() {
+	*x = ModifyMember{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModifyMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModifyMember) ProtoMessage() {}
+
+func (x *ModifyMember) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModifyMember.ProtoReflect.Descriptor instead.
+func (*ModifyMember) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ModifyMember) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *ModifyMember) GetMemberUid() string {
+	if x != nil {
+		return x.MemberUid
+	}
+	return ""
+}
+
+func (x *ModifyMember) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ModifyMember) GetContact() string {
+	if x != nil {
+		return x.Contact
+	}
+	return ""
+}
+
+func (x *ModifyMember) GetPhone() string {
+	if x != nil {
+		return x.Phone
+	}
+	return ""
+}
+
+func (x *ModifyMember) GetRemark() string {
+	if x != nil && x.Remark != nil {
+		return *x.Remark
+	}
+	return ""
+}
+
+// LockMember locks or unlocks a member: a locked one neither writes to the chain nor reads from it.
+type LockMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	MemberId      string                 `protobuf:"bytes,1,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	Locked        bool                   `protobuf:"varint,2,opt,name=locked,proto3" json:"locked,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LockMember) Reset() {
+	*x = LockMember{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LockMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LockMember) ProtoMessage() {}
+
+func (x *LockMember) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LockMember.ProtoReflect.Descriptor instead.
+func (*LockMember) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *LockMember) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *LockMember) GetLocked() bool {
+	if x != nil {
+		return x.Locked
+	}
+	return false
+}
+
+// RegisterDeviceGroup enters a product, whose devices may then sign uploads of the account that registered it.
+type RegisterDeviceGroup struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	Name       string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// authorize_type is "ID2".
+	AuthorizeType string `protobuf:"bytes,3,opt,name=authorize_type,json=authorizeType,proto3" json:"authorize_type,omitempty"`
+	Remark        string `protobuf:"bytes,4,opt,name=remark,proto3" json:"remark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RegisterDeviceGroup) Reset() {
+	*x = RegisterDeviceGroup{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RegisterDeviceGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RegisterDeviceGroup) ProtoMessage() {}
+
+func (x *RegisterDeviceGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RegisterDeviceGroup.ProtoReflect.Descriptor instead.
+func (*RegisterDeviceGroup) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *RegisterDeviceGroup) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *RegisterDeviceGroup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *RegisterDeviceGroup) GetAuthorizeType() string {
+	if x != nil {
+		return x.AuthorizeType
+	}
+	return ""
+}
+
+func (x *RegisterDeviceGroup) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+// AuthorizeDeviceGroup gives or withdraws a device group's right to sign uploads.
+type AuthorizeDeviceGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceGroupId string                 `protobuf:"bytes,1,opt,name=device_group_id,json=deviceGroupId,proto3" json:"device_group_id,omitempty"`
+	Authorized    bool                   `protobuf:"varint,2,opt,name=authorized,proto3" json:"authorized,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizeDeviceGroup) Reset() {
+	*x = AuthorizeDeviceGroup{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizeDeviceGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizeDeviceGroup) ProtoMessage() {}
+
+func (x *AuthorizeDeviceGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizeDeviceGroup.ProtoReflect.Descriptor instead.
+func (*AuthorizeDeviceGroup) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *AuthorizeDeviceGroup) GetDeviceGroupId() string {
+	if x != nil {
+		return x.DeviceGroupId
+	}
+	return ""
+}
+
+func (x *AuthorizeDeviceGroup) GetAuthorized() bool {
+	if x != nil {
+		return x.Authorized
+	}
+	return false
+}
+
+// AuthorizeDevice gives or withdraws one device's right to sign uploads.
+type AuthorizeDevice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceGroupId string                 `protobuf:"bytes,1,opt,name=device_group_id,json=deviceGroupId,proto3" json:"device_group_id,omitempty"`
+	DeviceId      string                 `protobuf:"bytes,2,opt,name=device_id,json=deviceId,proto3" json:"device_id,omitempty"`
+	Authorized    bool                   `protobuf:"varint,3,opt,name=authorized,proto3" json:"authorized,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizeDevice) Reset() {
+	*x = AuthorizeDevice{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizeDevice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizeDevice) ProtoMessage() {}
+
+func (x *AuthorizeDevice) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizeDevice.ProtoReflect.Descriptor instead.
+func (*AuthorizeDevice) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *AuthorizeDevice) GetDeviceGroupId() string {
+	if x != nil {
+		return x.DeviceGroupId
+	}
+	return ""
+}
+
+func (x *AuthorizeDevice) GetDeviceId() string {
+	if x != nil {
+		return x.DeviceId
+	}
+	return ""
+}
+
+func (x *AuthorizeDevice) GetAuthorized() bool {
+	if x != nil {
+		return x.Authorized
+	}
+	return false
+}
+
+// CreatePhaseGroup makes a workflow on a collaboration chain.
+type CreatePhaseGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Remark        string                 `protobuf:"bytes,2,opt,name=remark,proto3" json:"remark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePhaseGroup) Reset() {
+	*x = CreatePhaseGroup{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePhaseGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePhaseGroup) ProtoMessage() {}
+
+func (x *CreatePhaseGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePhaseGroup.ProtoReflect.Descriptor instead.
+func (*CreatePhaseGroup) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *CreatePhaseGroup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreatePhaseGroup) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+// ModifyPhaseGroup renames a phase group.
+type ModifyPhaseGroup struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	PhaseGroupId string                 `protobuf:"bytes,1,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
+	Name         string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// remark absent keeps the one there is; empty clears it.
+	Remark        *string `protobuf:"bytes,3,opt,name=remark,proto3,oneof" json:"remark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModifyPhaseGroup) Reset() {
+	*x = ModifyPhaseGroup{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModifyPhaseGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModifyPhaseGroup) ProtoMessage() {}
+
+func (x *ModifyPhaseGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModifyPhaseGroup.ProtoReflect.Descriptor instead.
+func (*ModifyPhaseGroup) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ModifyPhaseGroup) GetPhaseGroupId() string {
+	if x != nil {
+		return x.PhaseGroupId
+	}
+	return ""
+}
+
+func (x *ModifyPhaseGroup) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ModifyPhaseGroup) GetRemark() string {
+	if x != nil && x.Remark != nil {
+		return *x.Remark
+	}
+	return ""
+}
+
+// CreatePhase adds a phase to a phase group.
+type CreatePhase struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	PhaseGroupId  string                 `protobuf:"bytes,1,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	Remark        string                 `protobuf:"bytes,3,opt,name=remark,proto3" json:"remark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreatePhase) Reset() {
+	*x = CreatePhase{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePhase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePhase) ProtoMessage() {}
+
+func (x *CreatePhase) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePhase.ProtoReflect.Descriptor instead.
+func (*CreatePhase) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *CreatePhase) GetPhaseGroupId() string {
+	if x != nil {
+		return x.PhaseGroupId
+	}
+	return ""
+}
+
+func (x *CreatePhase) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreatePhase) GetRemark() string {
+	if x != nil {
+		return x.Remark
+	}
+	return ""
+}
+
+// ModifyPhase renames a phase.
+type ModifyPhase struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	PhaseId string                 `protobuf:"bytes,1,opt,name=phase_id,json=phaseId,proto3" json:"phase_id,omitempty"`
+	Name    string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// remark absent keeps the one there is; empty clears it.
+	Remark        *string `protobuf:"bytes,3,opt,name=remark,proto3,oneof" json:"remark,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModifyPhase) Reset() {
+	*x = ModifyPhase{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModifyPhase) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModifyPhase) ProtoMessage() {}
+
+func (x *ModifyPhase) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModifyPhase.ProtoReflect.Descriptor instead.
+func (*ModifyPhase) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ModifyPhase) GetPhaseId() string {
+	if x != nil {
+		return x.PhaseId
+	}
+	return ""
+}
+
+func (x *ModifyPhase) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ModifyPhase) GetRemark() string {
+	if x != nil && x.Remark != nil {
+		return *x.Remark
+	}
+	return ""
+}
+
+// AuthorizePhases says which phases of a group a member may write to: the list replaces the former one.
+type AuthorizePhases struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	PhaseGroupId  string                 `protobuf:"bytes,1,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
+	MemberId      string                 `protobuf:"bytes,2,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
+	PhaseIds      []string               `protobuf:"bytes,3,rep,name=phase_ids,json=phaseIds,proto3" json:"phase_ids,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AuthorizePhases) Reset() {
+	*x = AuthorizePhases{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AuthorizePhases) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AuthorizePhases) ProtoMessage() {}
+
+func (x *AuthorizePhases) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AuthorizePhases.ProtoReflect.Descriptor instead.
+func (*AuthorizePhases) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *AuthorizePhases) GetPhaseGroupId() string {
+	if x != nil {
+		return x.PhaseGroupId
+	}
+	return ""
+}
+
+func (x *AuthorizePhases) GetMemberId() string {
+	if x != nil {
+		return x.MemberId
+	}
+	return ""
+}
+
+func (x *AuthorizePhases) GetPhaseIds() []string {
+	if x != nil {
+		return x.PhaseIds
+	}
+	return nil
+}
+
+// UploadPhaseData puts records on a phase: one, or a batch that is accepted or refused as a whole.
+type UploadPhaseData struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	PhaseGroupId string                 `protobuf:"bytes,1,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
+	PhaseId      string                 `protobuf:"bytes,2,opt,name=phase_id,json=phaseId,proto3" json:"phase_id,omitempty"`
+	Form         DataForm               `protobuf:"varint,3,opt,name=form,proto3,enum=ltl.v1.DataForm" json:"form,omitempty"`
+	// batch tells a batch, even of one item, from a single upload: their refusals differ.
+	Batch bool `protobuf:"varint,4,opt,name=batch,proto3" json:"batch,omitempty"`
+	// items are the records. They are empty where list is given.
+	Items []*PhaseItem `protobuf:"bytes,5,rep,name=items,proto3" json:"items,omitempty"`
+	// list is the JSON text of a batch that a device signed, exactly as the device signed it.
+	List          string       `protobuf:"bytes,6,opt,name=list,proto3" json:"list,omitempty"`
+	Device        *DeviceProof `protobuf:"bytes,7,opt,name=device,proto3" json:"device,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UploadPhaseData) Reset() {
+	*x = UploadPhaseData{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UploadPhaseData) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UploadPhaseData) ProtoMessage() {}
+
+func (x *UploadPhaseData) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UploadPhaseData.ProtoReflect.Descriptor instead.
+func (*UploadPhaseData) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *UploadPhaseData) GetPhaseGroupId() string {
+	if x != nil {
+		return x.PhaseGroupId
+	}
+	return ""
+}
+
+func (x *UploadPhaseData) GetPhaseId() string {
+	if x != nil {
+		return x.PhaseId
+	}
+	return ""
+}
+
+func (x *UploadPhaseData) GetForm() DataForm {
+	if x != nil {
+		return x.Form
+	}
+	return DataForm_DATA_FORM_UNSPECIFIED
+}
+
+func (x *UploadPhaseData) GetBatch() bool {
+	if x != nil {
+		return x.Batch
+	}
+	return false
+}
+
+func (x *UploadPhaseData) GetItems() []*PhaseItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *UploadPhaseData) GetList() string {
+	if x != nil {
+		return x.List
+	}
+	return ""
+}
+
+func (x *UploadPhaseData) GetDevice() *DeviceProof {
+	if x != nil {
+		return x.Device
+	}
+	return nil
+}
+
+// PhaseItem is one record of a phase.
+type PhaseItem struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	DataKey   string                 `protobuf:"bytes,1,opt,name=data_key,json=dataKey,proto3" json:"data_key,omitempty"`
+	PhaseData string                 `protobuf:"bytes,2,opt,name=phase_data,json=phaseData,proto3" json:"phase_data,omitempty"`
+	// data_seq tells records of one data key apart; empty lets the ledger assign one.
+	DataSeq       string         `protobuf:"bytes,3,opt,name=data_seq,json=dataSeq,proto3" json:"data_seq,omitempty"`
+	Related       []*RelatedData `protobuf:"bytes,4,rep,name=related,proto3" json:"related,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PhaseItem) Reset() {
+	*x = PhaseItem{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PhaseItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PhaseItem) ProtoMessage() {}
+
+func (x *PhaseItem) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PhaseItem.ProtoReflect.Descriptor instead.
+func (*PhaseItem) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *PhaseItem) GetDataKey() string {
+	if x != nil {
+		return x.DataKey
+	}
+	return ""
+}
+
+func (x *PhaseItem) GetPhaseData() string {
+	if x != nil {
+		return x.PhaseData
+	}
+	return ""
+}
+
+func (x *PhaseItem) GetDataSeq() string {
+	if x != nil {
+		return x.DataSeq
+	}
+	return ""
+}
+
+func (x *PhaseItem) GetRelated() []*RelatedData {
+	if x != nil {
+		return x.Related
+	}
+	return nil
+}
+
+// RelatedData refers to a record of a phase of the same phase group.
+type RelatedData struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	PhaseId string                 `protobuf:"bytes,1,opt,name=phase_id,json=phaseId,proto3" json:"phase_id,omitempty"`
+	DataKey string                 `protobuf:"bytes,2,opt,name=data_key,json=dataKey,proto3" json:"data_key,omitempty"`
+	// phase_data is what the uploader says stands there; a reader is shown its digest.
+	PhaseData string `protobuf:"bytes,3,opt,name=phase_data,json=phaseData,proto3" json:"phase_data,omitempty"`
+	// data_seq empty refers to the newest record of the data key.
+	DataSeq       string `protobuf:"bytes,4,opt,name=data_seq,json=dataSeq,proto3" json:"data_seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RelatedData) Reset() {
+	*x = RelatedData{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RelatedData) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RelatedData) ProtoMessage() {}
+
+func (x *RelatedData) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RelatedData.ProtoReflect.Descriptor instead.
+func (*RelatedData) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RelatedData) GetPhaseId() string {
+	if x != nil {
+		return x.PhaseId
+	}
+	return ""
+}
+
+func (x *RelatedData) GetDataKey() string {
+	if x != nil {
+		return x.DataKey
+	}
+	return ""
+}
+
+func (x *RelatedData) GetPhaseData() string {
+	if x != nil {
+		return x.PhaseData
+	}
+	return ""
+}
+
+func (x *RelatedData) GetDataSeq() string {
+	if x != nil {
+		return x.DataSeq
+	}
+	return ""
+}
+
 // Organisation is a party of the consortium.
 type Organisation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -621,7 +1921,7 @@ type Organisation struct {
 
 func (x *Organisation) Reset() {
 	*x = Organisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -633,7 +1933,7 @@ func (x *Organisation) String() string {
 func (*Organisation) ProtoMessage() {}
 
 func (x *Organisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -646,7 +1946,7 @@ func (x *Organisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Organisation.ProtoReflect.Descriptor instead.
 func (*Organisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{4}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Organisation) GetId() string {
@@ -698,7 +1998,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -710,7 +2010,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -723,7 +2023,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{5}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Node) GetId() string {
@@ -764,7 +2064,7 @@ type CreateOrganisation struct {
 
 func (x *CreateOrganisation) Reset() {
 	*x = CreateOrganisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -776,7 +2076,7 @@ func (x *CreateOrganisation) String() string {
 func (*CreateOrganisation) ProtoMessage() {}
 
 func (x *CreateOrganisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -789,7 +2089,7 @@ func (x *CreateOrganisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganisation.ProtoReflect.Descriptor instead.
 func (*CreateOrganisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{6}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CreateOrganisation) GetOrganisation() *Organisation {
@@ -813,7 +2113,7 @@ type CreateAccount struct {
 
 func (x *CreateAccount) Reset() {
 	*x = CreateAccount{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -825,7 +2125,7 @@ func (x *CreateAccount) String() string {
 func (*CreateAccount) ProtoMessage() {}
 
 func (x *CreateAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -838,7 +2138,7 @@ func (x *CreateAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAccount.ProtoReflect.Descriptor instead.
 func (*CreateAccount) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{7}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateAccount) GetUid() string {
@@ -897,7 +2197,7 @@ type CreateChain struct {
 
 func (x *CreateChain) Reset() {
 	*x = CreateChain{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -909,7 +2209,7 @@ func (x *CreateChain) String() string {
 func (*CreateChain) ProtoMessage() {}
 
 func (x *CreateChain) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -922,7 +2222,7 @@ func (x *CreateChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChain.ProtoReflect.Descriptor instead.
 func (*CreateChain) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{8}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateChain) GetName() string {
@@ -1030,6 +2330,287 @@ func (x *CreateChain) GetAdministratorUid() string {
 	return ""
 }
 
+// ModifyChain changes what an operator may change of a business chain. Fields that are absent stay as they are.
+type ModifyChain struct {
+	state              protoimpl.MessageState `protogen:"open.v1"`
+	ChainId            string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	Name               *string                `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
+	Remark             *string                `protobuf:"bytes,3,opt,name=remark,proto3,oneof" json:"remark,omitempty"`
+	Edition            *Edition               `protobuf:"varint,4,opt,name=edition,proto3,enum=ltl.v1.Edition,oneof" json:"edition,omitempty"`
+	Region             *string                `protobuf:"bytes,5,opt,name=region,proto3,oneof" json:"region,omitempty"`
+	EffectiveMs        *int64                 `protobuf:"varint,6,opt,name=effective_ms,json=effectiveMs,proto3,oneof" json:"effective_ms,omitempty"`
+	ExpiredMs          *int64                 `protobuf:"varint,7,opt,name=expired_ms,json=expiredMs,proto3,oneof" json:"expired_ms,omitempty"`
+	CapacityQuotaBytes *uint64                `protobuf:"varint,8,opt,name=capacity_quota_bytes,json=capacityQuotaBytes,proto3,oneof" json:"capacity_quota_bytes,omitempty"`
+	CountQuota         *uint64                `protobuf:"varint,9,opt,name=count_quota,json=countQuota,proto3,oneof" json:"count_quota,omitempty"`
+	MemberQuota        *uint64                `protobuf:"varint,10,opt,name=member_quota,json=memberQuota,proto3,oneof" json:"member_quota,omitempty"`
+	PhaseGroupQuota    *uint64                `protobuf:"varint,11,opt,name=phase_group_quota,json=phaseGroupQuota,proto3,oneof" json:"phase_group_quota,omitempty"`
+	PhaseQuota         *uint64                `protobuf:"varint,12,opt,name=phase_quota,json=phaseQuota,proto3,oneof" json:"phase_quota,omitempty"`
+	Policy             *string                `protobuf:"bytes,13,opt,name=policy,proto3,oneof" json:"policy,omitempty"`
+	// organisations empty stay as they are.
+	Organisations    []string `protobuf:"bytes,14,rep,name=organisations,proto3" json:"organisations,omitempty"`
+	AdministratorUid *string  `protobuf:"bytes,15,opt,name=administrator_uid,json=administratorUid,proto3,oneof" json:"administrator_uid,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ModifyChain) Reset() {
+	*x = ModifyChain{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModifyChain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModifyChain) ProtoMessage() {}
+
+func (x *ModifyChain) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModifyChain.ProtoReflect.Descriptor instead.
+func (*ModifyChain) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ModifyChain) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *ModifyChain) GetName() string {
+	if x != nil && x.Name != nil {
+		return *x.Name
+	}
+	return ""
+}
+
+func (x *ModifyChain) GetRemark() string {
+	if x != nil && x.Remark != nil {
+		return *x.Remark
+	}
+	return ""
+}
+
+func (x *ModifyChain) GetEdition() Edition {
+	if x != nil && x.Edition != nil {
+		return *x.Edition
+	}
+	return Edition_EDITION_UNSPECIFIED
+}
+
+func (x *ModifyChain) GetRegion() string {
+	if x != nil && x.Region != nil {
+		return *x.Region
+	}
+	return ""
+}
+
+func (x *ModifyChain) GetEffectiveMs() int64 {
+	if x != nil && x.EffectiveMs != nil {
+		return *x.EffectiveMs
+	}
+	return 0
+}
+
+func (x *ModifyChain) GetExpiredMs() int64 {
+	if x != nil && x.ExpiredMs != nil {
+		return *x.ExpiredMs
+	}
+	return 0
+}
+
+func (x *ModifyChain) GetCapacityQuotaBytes() uint64 {
+	if x != nil && x.CapacityQuotaBytes != nil {
+		return *x.CapacityQuotaBytes
+	}
+	return 0
+}
+
+func (x *ModifyChain) GetCountQuota() uint64 {
+	if x != nil && x.CountQuota != nil {
+		return *x.CountQuota
+	}
+	return 0
+}
+
+func (x *ModifyChain) GetMemberQuota() uint64 {
+	if x != nil && x.MemberQuota != nil {
+		return *x.MemberQuota
+	}
+	return 0
+}
+
+func (x *ModifyChain) GetPhaseGroupQuota() uint64 {
+	if x != nil && x.PhaseGroupQuota != nil {
+		return *x.PhaseGroupQuota
+	}
+	return 0
+}
+
+func (x *ModifyChain) GetPhaseQuota() uint64 {
+	if x != nil && x.PhaseQuota != nil {
+		return *x.PhaseQuota
+	}
+	return 0
+}
+
+func (x *ModifyChain) GetPolicy() string {
+	if x != nil && x.Policy != nil {
+		return *x.Policy
+	}
+	return ""
+}
+
+func (x *ModifyChain) GetOrganisations() []string {
+	if x != nil {
+		return x.Organisations
+	}
+	return nil
+}
+
+func (x *ModifyChain) GetAdministratorUid() string {
+	if x != nil && x.AdministratorUid != nil {
+		return *x.AdministratorUid
+	}
+	return ""
+}
+
+// EnrollDevice makes a device's key known to the whole network, in the name of the operator's organisation.
+type EnrollDevice struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	IotId      string                 `protobuf:"bytes,2,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	KeyType    DeviceKeyType          `protobuf:"varint,3,opt,name=key_type,json=keyType,proto3,enum=ltl.v1.DeviceKeyType" json:"key_type,omitempty"`
+	// public_key is the DER of the SubjectPublicKeyInfo; empty for AES.
+	PublicKey     []byte `protobuf:"bytes,4,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnrollDevice) Reset() {
+	*x = EnrollDevice{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnrollDevice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnrollDevice) ProtoMessage() {}
+
+func (x *EnrollDevice) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnrollDevice.ProtoReflect.Descriptor instead.
+func (*EnrollDevice) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *EnrollDevice) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *EnrollDevice) GetIotId() string {
+	if x != nil {
+		return x.IotId
+	}
+	return ""
+}
+
+func (x *EnrollDevice) GetKeyType() DeviceKeyType {
+	if x != nil {
+		return x.KeyType
+	}
+	return DeviceKeyType_DEVICE_KEY_TYPE_UNSPECIFIED
+}
+
+func (x *EnrollDevice) GetPublicKey() []byte {
+	if x != nil {
+		return x.PublicKey
+	}
+	return nil
+}
+
+// RevokeDevice ends a device's enrolment for good; what it signed before stays on the chain.
+type RevokeDevice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	ProductKey    string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	IotId         string                 `protobuf:"bytes,2,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeDevice) Reset() {
+	*x = RevokeDevice{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeDevice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeDevice) ProtoMessage() {}
+
+func (x *RevokeDevice) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeDevice.ProtoReflect.Descriptor instead.
+func (*RevokeDevice) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RevokeDevice) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *RevokeDevice) GetIotId() string {
+	if x != nil {
+		return x.IotId
+	}
+	return ""
+}
+
 // Genesis is the only transaction of block 0 of the system chain; its bytes are the network's identity.
 type Genesis struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1045,7 +2626,7 @@ type Genesis struct {
 
 func (x *Genesis) Reset() {
 	*x = Genesis{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +2638,7 @@ func (x *Genesis) String() string {
 func (*Genesis) ProtoMessage() {}
 
 func (x *Genesis) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +2651,7 @@ func (x *Genesis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Genesis.ProtoReflect.Descriptor instead.
 func (*Genesis) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{9}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Genesis) GetNetwork() string {
@@ -1112,7 +2693,7 @@ var File_ltl_v1_transaction_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\n" +
-	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xa5\x05\n" +
+	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xd1\f\n" +
 	"\vTransaction\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\tR\achainId\x12\x1f\n" +
@@ -1127,28 +2708,125 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\bset_data\x18\x14 \x01(\v2\x0f.ltl.v1.SetDataH\x00R\asetData\x125\n" +
 	"\vattach_data\x18\x15 \x01(\v2\x12.ltl.v1.AttachDataH\x00R\n" +
 	"attachData\x12;\n" +
-	"\rcreate_member\x18\x16 \x01(\v2\x14.ltl.v1.CreateMemberH\x00R\fcreateMember\x12M\n" +
+	"\rcreate_member\x18\x16 \x01(\v2\x14.ltl.v1.CreateMemberH\x00R\fcreateMember\x12;\n" +
+	"\rmodify_member\x18\x17 \x01(\v2\x14.ltl.v1.ModifyMemberH\x00R\fmodifyMember\x125\n" +
+	"\vlock_member\x18\x18 \x01(\v2\x12.ltl.v1.LockMemberH\x00R\n" +
+	"lockMember\x12Q\n" +
+	"\x15register_device_group\x18\x19 \x01(\v2\x1b.ltl.v1.RegisterDeviceGroupH\x00R\x13registerDeviceGroup\x12T\n" +
+	"\x16authorize_device_group\x18\x1a \x01(\v2\x1c.ltl.v1.AuthorizeDeviceGroupH\x00R\x14authorizeDeviceGroup\x12D\n" +
+	"\x10authorize_device\x18\x1b \x01(\v2\x17.ltl.v1.AuthorizeDeviceH\x00R\x0fauthorizeDevice\x12H\n" +
+	"\x12create_phase_group\x18\x1c \x01(\v2\x18.ltl.v1.CreatePhaseGroupH\x00R\x10createPhaseGroup\x12H\n" +
+	"\x12modify_phase_group\x18\x1d \x01(\v2\x18.ltl.v1.ModifyPhaseGroupH\x00R\x10modifyPhaseGroup\x128\n" +
+	"\fcreate_phase\x18\x1e \x01(\v2\x13.ltl.v1.CreatePhaseH\x00R\vcreatePhase\x128\n" +
+	"\fmodify_phase\x18\x1f \x01(\v2\x13.ltl.v1.ModifyPhaseH\x00R\vmodifyPhase\x12D\n" +
+	"\x10authorize_phases\x18  \x01(\v2\x17.ltl.v1.AuthorizePhasesH\x00R\x0fauthorizePhases\x12E\n" +
+	"\x11upload_phase_data\x18! \x01(\v2\x17.ltl.v1.UploadPhaseDataH\x00R\x0fuploadPhaseData\x12M\n" +
 	"\x13create_organisation\x18( \x01(\v2\x1a.ltl.v1.CreateOrganisationH\x00R\x12createOrganisation\x12>\n" +
 	"\x0ecreate_account\x18) \x01(\v2\x15.ltl.v1.CreateAccountH\x00R\rcreateAccount\x128\n" +
-	"\fcreate_chain\x18* \x01(\v2\x13.ltl.v1.CreateChainH\x00R\vcreateChain\x12+\n" +
+	"\fcreate_chain\x18* \x01(\v2\x13.ltl.v1.CreateChainH\x00R\vcreateChain\x128\n" +
+	"\fmodify_chain\x18+ \x01(\v2\x13.ltl.v1.ModifyChainH\x00R\vmodifyChain\x12;\n" +
+	"\renroll_device\x18, \x01(\v2\x14.ltl.v1.EnrollDeviceH\x00R\fenrollDevice\x12;\n" +
+	"\rrevoke_device\x18- \x01(\v2\x14.ltl.v1.RevokeDeviceH\x00R\frevokeDevice\x12+\n" +
 	"\agenesis\x18< \x01(\v2\x0f.ltl.v1.GenesisH\x00R\agenesisB\b\n" +
-	"\x06action\"1\n" +
+	"\x06action\"^\n" +
 	"\aSetData\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\"U\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\x12+\n" +
+	"\x06device\x18\x03 \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\"\x82\x01\n" +
 	"\n" +
 	"AttachData\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1f\n" +
 	"\vbusiness_id\x18\x03 \x01(\tR\n" +
-	"businessId\"\x89\x01\n" +
+	"businessId\x12+\n" +
+	"\x06device\x18\x04 \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\"\xb9\x01\n" +
+	"\vDeviceProof\x12\x1b\n" +
+	"\tauth_type\x18\x01 \x01(\tR\bauthType\x12\x15\n" +
+	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x12\x1f\n" +
+	"\vproduct_key\x18\x03 \x01(\tR\n" +
+	"productKey\x12\x1f\n" +
+	"\vdata_digest\x18\x04 \x01(\tR\n" +
+	"dataDigest\x12\x1c\n" +
+	"\tsignature\x18\x05 \x01(\tR\tsignature\x12\x16\n" +
+	"\x06source\x18\x06 \x01(\tR\x06source\"\x89\x01\n" +
 	"\fCreateMember\x12\x1d\n" +
 	"\n" +
 	"member_uid\x18\x01 \x01(\tR\tmemberUid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x18\n" +
 	"\acontact\x18\x03 \x01(\tR\acontact\x12\x14\n" +
 	"\x05phone\x18\x04 \x01(\tR\x05phone\x12\x16\n" +
-	"\x06remark\x18\x05 \x01(\tR\x06remark\"\xa7\x01\n" +
+	"\x06remark\x18\x05 \x01(\tR\x06remark\"\xb6\x01\n" +
+	"\fModifyMember\x12\x1b\n" +
+	"\tmember_id\x18\x01 \x01(\tR\bmemberId\x12\x1d\n" +
+	"\n" +
+	"member_uid\x18\x02 \x01(\tR\tmemberUid\x12\x12\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12\x18\n" +
+	"\acontact\x18\x04 \x01(\tR\acontact\x12\x14\n" +
+	"\x05phone\x18\x05 \x01(\tR\x05phone\x12\x1b\n" +
+	"\x06remark\x18\x06 \x01(\tH\x00R\x06remark\x88\x01\x01B\t\n" +
+	"\a_remark\"A\n" +
+	"\n" +
+	"LockMember\x12\x1b\n" +
+	"\tmember_id\x18\x01 \x01(\tR\bmemberId\x12\x16\n" +
+	"\x06locked\x18\x02 \x01(\bR\x06locked\"\x89\x01\n" +
+	"\x13RegisterDeviceGroup\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
+	"\x0eauthorize_type\x18\x03 \x01(\tR\rauthorizeType\x12\x16\n" +
+	"\x06remark\x18\x04 \x01(\tR\x06remark\"^\n" +
+	"\x14AuthorizeDeviceGroup\x12&\n" +
+	"\x0fdevice_group_id\x18\x01 \x01(\tR\rdeviceGroupId\x12\x1e\n" +
+	"\n" +
+	"authorized\x18\x02 \x01(\bR\n" +
+	"authorized\"v\n" +
+	"\x0fAuthorizeDevice\x12&\n" +
+	"\x0fdevice_group_id\x18\x01 \x01(\tR\rdeviceGroupId\x12\x1b\n" +
+	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x1e\n" +
+	"\n" +
+	"authorized\x18\x03 \x01(\bR\n" +
+	"authorized\">\n" +
+	"\x10CreatePhaseGroup\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06remark\x18\x02 \x01(\tR\x06remark\"t\n" +
+	"\x10ModifyPhaseGroup\x12$\n" +
+	"\x0ephase_group_id\x18\x01 \x01(\tR\fphaseGroupId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
+	"\x06remark\x18\x03 \x01(\tH\x00R\x06remark\x88\x01\x01B\t\n" +
+	"\a_remark\"_\n" +
+	"\vCreatePhase\x12$\n" +
+	"\x0ephase_group_id\x18\x01 \x01(\tR\fphaseGroupId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x16\n" +
+	"\x06remark\x18\x03 \x01(\tR\x06remark\"d\n" +
+	"\vModifyPhase\x12\x19\n" +
+	"\bphase_id\x18\x01 \x01(\tR\aphaseId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1b\n" +
+	"\x06remark\x18\x03 \x01(\tH\x00R\x06remark\x88\x01\x01B\t\n" +
+	"\a_remark\"q\n" +
+	"\x0fAuthorizePhases\x12$\n" +
+	"\x0ephase_group_id\x18\x01 \x01(\tR\fphaseGroupId\x12\x1b\n" +
+	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x1b\n" +
+	"\tphase_ids\x18\x03 \x03(\tR\bphaseIds\"\xf8\x01\n" +
+	"\x0fUploadPhaseData\x12$\n" +
+	"\x0ephase_group_id\x18\x01 \x01(\tR\fphaseGroupId\x12\x19\n" +
+	"\bphase_id\x18\x02 \x01(\tR\aphaseId\x12$\n" +
+	"\x04form\x18\x03 \x01(\x0e2\x10.ltl.v1.DataFormR\x04form\x12\x14\n" +
+	"\x05batch\x18\x04 \x01(\bR\x05batch\x12'\n" +
+	"\x05items\x18\x05 \x03(\v2\x11.ltl.v1.PhaseItemR\x05items\x12\x12\n" +
+	"\x04list\x18\x06 \x01(\tR\x04list\x12+\n" +
+	"\x06device\x18\a \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\"\x8f\x01\n" +
+	"\tPhaseItem\x12\x19\n" +
+	"\bdata_key\x18\x01 \x01(\tR\adataKey\x12\x1d\n" +
+	"\n" +
+	"phase_data\x18\x02 \x01(\tR\tphaseData\x12\x19\n" +
+	"\bdata_seq\x18\x03 \x01(\tR\adataSeq\x12-\n" +
+	"\arelated\x18\x04 \x03(\v2\x13.ltl.v1.RelatedDataR\arelated\"}\n" +
+	"\vRelatedData\x12\x19\n" +
+	"\bphase_id\x18\x01 \x01(\tR\aphaseId\x12\x19\n" +
+	"\bdata_key\x18\x02 \x01(\tR\adataKey\x12\x1d\n" +
+	"\n" +
+	"phase_data\x18\x03 \x01(\tR\tphaseData\x12\x19\n" +
+	"\bdata_seq\x18\x04 \x01(\tR\adataSeq\"\xa7\x01\n" +
 	"\fOrganisation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
@@ -1186,14 +2864,64 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"phaseQuota\x12\x16\n" +
 	"\x06policy\x18\r \x01(\tR\x06policy\x12$\n" +
 	"\rorganisations\x18\x0e \x03(\tR\rorganisations\x12+\n" +
-	"\x11administrator_uid\x18\x0f \x01(\tR\x10administratorUid\"\xba\x01\n" +
+	"\x11administrator_uid\x18\x0f \x01(\tR\x10administratorUid\"\x94\x06\n" +
+	"\vModifyChain\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x17\n" +
+	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12\x1b\n" +
+	"\x06remark\x18\x03 \x01(\tH\x01R\x06remark\x88\x01\x01\x12.\n" +
+	"\aedition\x18\x04 \x01(\x0e2\x0f.ltl.v1.EditionH\x02R\aedition\x88\x01\x01\x12\x1b\n" +
+	"\x06region\x18\x05 \x01(\tH\x03R\x06region\x88\x01\x01\x12&\n" +
+	"\feffective_ms\x18\x06 \x01(\x03H\x04R\veffectiveMs\x88\x01\x01\x12\"\n" +
+	"\n" +
+	"expired_ms\x18\a \x01(\x03H\x05R\texpiredMs\x88\x01\x01\x125\n" +
+	"\x14capacity_quota_bytes\x18\b \x01(\x04H\x06R\x12capacityQuotaBytes\x88\x01\x01\x12$\n" +
+	"\vcount_quota\x18\t \x01(\x04H\aR\n" +
+	"countQuota\x88\x01\x01\x12&\n" +
+	"\fmember_quota\x18\n" +
+	" \x01(\x04H\bR\vmemberQuota\x88\x01\x01\x12/\n" +
+	"\x11phase_group_quota\x18\v \x01(\x04H\tR\x0fphaseGroupQuota\x88\x01\x01\x12$\n" +
+	"\vphase_quota\x18\f \x01(\x04H\n" +
+	"R\n" +
+	"phaseQuota\x88\x01\x01\x12\x1b\n" +
+	"\x06policy\x18\r \x01(\tH\vR\x06policy\x88\x01\x01\x12$\n" +
+	"\rorganisations\x18\x0e \x03(\tR\rorganisations\x120\n" +
+	"\x11administrator_uid\x18\x0f \x01(\tH\fR\x10administratorUid\x88\x01\x01B\a\n" +
+	"\x05_nameB\t\n" +
+	"\a_remarkB\n" +
+	"\n" +
+	"\b_editionB\t\n" +
+	"\a_regionB\x0f\n" +
+	"\r_effective_msB\r\n" +
+	"\v_expired_msB\x17\n" +
+	"\x15_capacity_quota_bytesB\x0e\n" +
+	"\f_count_quotaB\x0f\n" +
+	"\r_member_quotaB\x14\n" +
+	"\x12_phase_group_quotaB\x0e\n" +
+	"\f_phase_quotaB\t\n" +
+	"\a_policyB\x14\n" +
+	"\x12_administrator_uid\"\x97\x01\n" +
+	"\fEnrollDevice\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\x15\n" +
+	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x120\n" +
+	"\bkey_type\x18\x03 \x01(\x0e2\x15.ltl.v1.DeviceKeyTypeR\akeyType\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x04 \x01(\fR\tpublicKey\"F\n" +
+	"\fRevokeDevice\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\x15\n" +
+	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\"\xba\x01\n" +
 	"\aGenesis\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x1d\n" +
 	"\n" +
 	"created_ms\x18\x02 \x01(\x03R\tcreatedMs\x12:\n" +
 	"\rorganisations\x18\x03 \x03(\v2\x14.ltl.v1.OrganisationR\rorganisations\x12\"\n" +
 	"\x05nodes\x18\x04 \x03(\v2\f.ltl.v1.NodeR\x05nodes\x12\x16\n" +
-	"\x06policy\x18\x05 \x01(\tR\x06policy*X\n" +
+	"\x06policy\x18\x05 \x01(\tR\x06policy*O\n" +
+	"\bDataForm\x12\x19\n" +
+	"\x15DATA_FORM_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eDATA_FORM_TEXT\x10\x01\x12\x14\n" +
+	"\x10DATA_FORM_DIGEST\x10\x02*X\n" +
 	"\vAccountType\x12\x1c\n" +
 	"\x18ACCOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ACCOUNT_TYPE_ROOT\x10\x01\x12\x14\n" +
@@ -1205,7 +2933,12 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\aEdition\x12\x17\n" +
 	"\x13EDITION_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EDITION_STANDARD\x10\x01\x12\x16\n" +
-	"\x12EDITION_ENTERPRISE\x10\x02B\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
+	"\x12EDITION_ENTERPRISE\x10\x02*\x85\x01\n" +
+	"\rDeviceKeyType\x12\x1f\n" +
+	"\x1bDEVICE_KEY_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n" +
+	"\x18DEVICE_KEY_TYPE_ECC_P256\x10\x01\x12\x1c\n" +
+	"\x18DEVICE_KEY_TYPE_RSA_2048\x10\x02\x12\x17\n" +
+	"\x13DEVICE_KEY_TYPE_AES\x10\x03B\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
 
 var (
 	file_ltl_v1_transaction_proto_rawDescOnce sync.Once
@@ -1219,42 +2952,83 @@ func file_ltl_v1_transaction_proto_rawDescGZIP() []byte {
 	return file_ltl_v1_transaction_proto_rawDescData
 }
 
-var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
+var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
 var file_ltl_v1_transaction_proto_goTypes = []any{
-	(AccountType)(0),           // 0: ltl.v1.AccountType
-	(ChainService)(0),          // 1: ltl.v1.ChainService
-	(Edition)(0),               // 2: ltl.v1.Edition
-	(*Transaction)(nil),        // 3: ltl.v1.Transaction
-	(*SetData)(nil),            // 4: ltl.v1.SetData
-	(*AttachData)(nil),         // 5: ltl.v1.AttachData
-	(*CreateMember)(nil),       // 6: ltl.v1.CreateMember
-	(*Organisation)(nil),       // 7: ltl.v1.Organisation
-	(*Node)(nil),               // 8: ltl.v1.Node
-	(*CreateOrganisation)(nil), // 9: ltl.v1.CreateOrganisation
-	(*CreateAccount)(nil),      // 10: ltl.v1.CreateAccount
-	(*CreateChain)(nil),        // 11: ltl.v1.CreateChain
-	(*Genesis)(nil),            // 12: ltl.v1.Genesis
+	(DataForm)(0),                // 0: ltl.v1.DataForm
+	(AccountType)(0),             // 1: ltl.v1.AccountType
+	(ChainService)(0),            // 2: ltl.v1.ChainService
+	(Edition)(0),                 // 3: ltl.v1.Edition
+	(DeviceKeyType)(0),           // 4: ltl.v1.DeviceKeyType
+	(*Transaction)(nil),          // 5: ltl.v1.Transaction
+	(*SetData)(nil),              // 6: ltl.v1.SetData
+	(*AttachData)(nil),           // 7: ltl.v1.AttachData
+	(*DeviceProof)(nil),          // 8: ltl.v1.DeviceProof
+	(*CreateMember)(nil),         // 9: ltl.v1.CreateMember
+	(*ModifyMember)(nil),         // 10: ltl.v1.ModifyMember
+	(*LockMember)(nil),           // 11: ltl.v1.LockMember
+	(*RegisterDeviceGroup)(nil),  // 12: ltl.v1.RegisterDeviceGroup
+	(*AuthorizeDeviceGroup)(nil), // 13: ltl.v1.AuthorizeDeviceGroup
+	(*AuthorizeDevice)(nil),      // 14: ltl.v1.AuthorizeDevice
+	(*CreatePhaseGroup)(nil),     // 15: ltl.v1.CreatePhaseGroup
+	(*ModifyPhaseGroup)(nil),     // 16: ltl.v1.ModifyPhaseGroup
+	(*CreatePhase)(nil),          // 17: ltl.v1.CreatePhase
+	(*ModifyPhase)(nil),          // 18: ltl.v1.ModifyPhase
+	(*AuthorizePhases)(nil),      // 19: ltl.v1.AuthorizePhases
+	(*UploadPhaseData)(nil),      // 20: ltl.v1.UploadPhaseData
+	(*PhaseItem)(nil),            // 21: ltl.v1.PhaseItem
+	(*RelatedData)(nil),          // 22: ltl.v1.RelatedData
+	(*Organisation)(nil),         // 23: ltl.v1.Organisation
+	(*Node)(nil),                 // 24: ltl.v1.Node
+	(*CreateOrganisation)(nil),   // 25: ltl.v1.CreateOrganisation
+	(*CreateAccount)(nil),        // 26: ltl.v1.CreateAccount
+	(*CreateChain)(nil),          // 27: ltl.v1.CreateChain
+	(*ModifyChain)(nil),          // 28: ltl.v1.ModifyChain
+	(*EnrollDevice)(nil),         // 29: ltl.v1.EnrollDevice
+	(*RevokeDevice)(nil),         // 30: ltl.v1.RevokeDevice
+	(*Genesis)(nil),              // 31: ltl.v1.Genesis
 }
 var file_ltl_v1_transaction_proto_depIdxs = []int32{
-	4,  // 0: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
-	5,  // 1: ltl.v1.Transaction.attach_data:type_name -> ltl.v1.AttachData
-	6,  // 2: ltl.v1.Transaction.create_member:type_name -> ltl.v1.CreateMember
-	9,  // 3: ltl.v1.Transaction.create_organisation:type_name -> ltl.v1.CreateOrganisation
-	10, // 4: ltl.v1.Transaction.create_account:type_name -> ltl.v1.CreateAccount
-	11, // 5: ltl.v1.Transaction.create_chain:type_name -> ltl.v1.CreateChain
-	12, // 6: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
-	7,  // 7: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
-	0,  // 8: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
-	1,  // 9: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
-	2,  // 10: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
-	7,  // 11: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
-	8,  // 12: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
-	13, // [13:13] is the sub-list for method output_type
-	13, // [13:13] is the sub-list for method input_type
-	13, // [13:13] is the sub-list for extension type_name
-	13, // [13:13] is the sub-list for extension extendee
-	0,  // [0:13] is the sub-list for field type_name
+	6,  // 0: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
+	7,  // 1: ltl.v1.Transaction.attach_data:type_name -> ltl.v1.AttachData
+	9,  // 2: ltl.v1.Transaction.create_member:type_name -> ltl.v1.CreateMember
+	10, // 3: ltl.v1.Transaction.modify_member:type_name -> ltl.v1.ModifyMember
+	11, // 4: ltl.v1.Transaction.lock_member:type_name -> ltl.v1.LockMember
+	12, // 5: ltl.v1.Transaction.register_device_group:type_name -> ltl.v1.RegisterDeviceGroup
+	13, // 6: ltl.v1.Transaction.authorize_device_group:type_name -> ltl.v1.AuthorizeDeviceGroup
+	14, // 7: ltl.v1.Transaction.authorize_device:type_name -> ltl.v1.AuthorizeDevice
+	15, // 8: ltl.v1.Transaction.create_phase_group:type_name -> ltl.v1.CreatePhaseGroup
+	16, // 9: ltl.v1.Transaction.modify_phase_group:type_name -> ltl.v1.ModifyPhaseGroup
+	17, // 10: ltl.v1.Transaction.create_phase:type_name -> ltl.v1.CreatePhase
+	18, // 11: ltl.v1.Transaction.modify_phase:type_name -> ltl.v1.ModifyPhase
+	19, // 12: ltl.v1.Transaction.authorize_phases:type_name -> ltl.v1.AuthorizePhases
+	20, // 13: ltl.v1.Transaction.upload_phase_data:type_name -> ltl.v1.UploadPhaseData
+	25, // 14: ltl.v1.Transaction.create_organisation:type_name -> ltl.v1.CreateOrganisation
+	26, // 15: ltl.v1.Transaction.create_account:type_name -> ltl.v1.CreateAccount
+	27, // 16: ltl.v1.Transaction.create_chain:type_name -> ltl.v1.CreateChain
+	28, // 17: ltl.v1.Transaction.modify_chain:type_name -> ltl.v1.ModifyChain
+	29, // 18: ltl.v1.Transaction.enroll_device:type_name -> ltl.v1.EnrollDevice
+	30, // 19: ltl.v1.Transaction.revoke_device:type_name -> ltl.v1.RevokeDevice
+	31, // 20: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
+	8,  // 21: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
+	8,  // 22: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
+	0,  // 23: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
+	21, // 24: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
+	8,  // 25: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
+	22, // 26: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
+	23, // 27: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
+	1,  // 28: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
+	2,  // 29: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
+	3,  // 30: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
+	3,  // 31: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
+	4,  // 32: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
+	23, // 33: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
+	24, // 34: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_transaction_proto_init() }
@@ -1266,18 +3040,36 @@ func file_ltl_v1_transaction_proto_init() {
 		(*Transaction_SetData)(nil),
 		(*Transaction_AttachData)(nil),
 		(*Transaction_CreateMember)(nil),
+		(*Transaction_ModifyMember)(nil),
+		(*Transaction_LockMember)(nil),
+		(*Transaction_RegisterDeviceGroup)(nil),
+		(*Transaction_AuthorizeDeviceGroup)(nil),
+		(*Transaction_AuthorizeDevice)(nil),
+		(*Transaction_CreatePhaseGroup)(nil),
+		(*Transaction_ModifyPhaseGroup)(nil),
+		(*Transaction_CreatePhase)(nil),
+		(*Transaction_ModifyPhase)(nil),
+		(*Transaction_AuthorizePhases)(nil),
+		(*Transaction_UploadPhaseData)(nil),
 		(*Transaction_CreateOrganisation)(nil),
 		(*Transaction_CreateAccount)(nil),
 		(*Transaction_CreateChain)(nil),
+		(*Transaction_ModifyChain)(nil),
+		(*Transaction_EnrollDevice)(nil),
+		(*Transaction_RevokeDevice)(nil),
 		(*Transaction_Genesis)(nil),
 	}
+	file_ltl_v1_transaction_proto_msgTypes[5].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[11].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[13].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[23].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_transaction_proto_rawDesc), len(file_ltl_v1_transaction_proto_rawDesc)),
-			NumEnums:      3,
-			NumMessages:   10,
+			NumEnums:      5,
+			NumMessages:   27,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
