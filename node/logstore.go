@@ -151,7 +151,9 @@ type logStore struct {
 	inner raft.LogStore
 	stop  *failStop
 
-	writing sync.Mutex // one write at a time, held without mu
+	writing    sync.Mutex // one write at a time, held without mu
+	unrelieved int        // bytes stored since the mapping's memory was given back; under writing
+	relief     *relief    // nil: there is no file
 
 	mu          sync.RWMutex
 	first, last uint64 // 0, 0: empty
@@ -266,6 +268,13 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	err := s.stop.write("store", func() error { return s.inner.StoreLogs(sealEntries(logs)) })
 	if err != nil {
 		return err
+	}
+	for _, l := range logs {
+		s.unrelieved += len(l.Data)
+	}
+	if s.unrelieved >= relieveEvery {
+		s.unrelieved = 0
+		s.relief.give()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -68,6 +68,8 @@ func openLog(path string, o logOptions) (_ *raftLog, err error) {
 		return nil, fmt.Errorf("node: raft log %s: %w", path, err)
 	}
 	stop.fatal = o.fatal
+	l.relief = newRelief(path, o.initialMmapSize)
+	l.relief.give() // opening has read all pages of the tree
 	return l, nil
 }
 
@@ -107,8 +109,11 @@ func (l *raftLog) check(o logOptions) error {
 	return nil
 }
 
-// Close closes the file.
+// Close closes the file. Raft has ended before, so nobody waits for the lock.
 func (l *raftLog) Close() error {
+	l.writing.Lock() // the mapping goes away: its memory must not be given back any more
+	defer l.writing.Unlock()
+	l.relief = nil
 	if err := l.bolt.Close(); err != nil {
 		return fmt.Errorf("node: close raft log: %w", err)
 	}

@@ -31,8 +31,6 @@ import (
 
 const (
 	dirMode = 0o700
-	// logMmapSize is what the Raft log's file maps at first; growing the map stops all its readers.
-	logMmapSize = 256 << 20
 	// stopTimeout is how long Close lets calls under way finish before it cuts them off.
 	stopTimeout = 2 * time.Second
 )
@@ -122,7 +120,7 @@ func (n *Node) openStores(verify *verifier) error {
 	if err != nil {
 		return err
 	}
-	o := logOptions{fatal: n.fatal, logger: cfg.Logger, initialMmapSize: logMmapSize, minLast: n.store.AppliedIndex()}
+	o := logOptions{fatal: n.fatal, logger: cfg.Logger, minLast: n.store.AppliedIndex()}
 	if newest != nil && newest.Index >= o.minLast {
 		o.minLast = 0 // an installed snapshot stands in for the log below it
 	}

@@ -66,6 +66,7 @@ func open(dir string, o Options, with seams) (_ *Store, err error) {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.lock.Close())
 	}
 	s.log.Info("store opened", "dir", dir, "chains", len(s.tips), "sequence", s.head.sequence, "applied", s.head.applied, "runs", len(s.index.manifest.runs))
+	s.relieve() // the checks above have read everything
 	s.index.start()
 	return s, nil
 }
