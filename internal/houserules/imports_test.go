@@ -22,11 +22,12 @@ func edges() map[string][]string {
 		"node":                           {"internal/query", "internal/store", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", wire},
 		"endorser":                       {"internal/query", "internal/store", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", wire},
 		"client":                         {"internal/identity", "internal/rules", "internal/ledger", wire},
+		"client/device":                  {}, // firmware takes it alone
 		"client/facade":                  {"client", "internal/identity", "internal/rules", "internal/admin", "internal/ledger", wire},
 		"internal/audit":                 {"internal/store", "internal/identity", "internal/ledger", wire},
 		"internal/localnet":              {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"internal/bench":                 {"client", "internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
-		"cmd/ltl":                        {"node", "endorser", "client", "client/facade", "internal/audit", "internal/bench", "internal/localnet", "internal/store", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"cmd/ltl":                        {"node", "endorser", "client", "client/device", "client/facade", "internal/audit", "internal/bench", "internal/localnet", "internal/store", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"internal/houserules":            {},
 		"internal/bytescheck":            {},
 		"internal/ltltest":               {"node", "endorser", "client", "client/facade", "internal/store", "internal/rules", "internal/identity", "internal/ledger", wire},
