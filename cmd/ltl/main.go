@@ -34,7 +34,7 @@ func newRoot() *cobra.Command {
 	root.PersistentPreRunE = checkOutput
 	root.AddCommand(
 		newUp(), newNode(), newEndorser(), newFacade(),
-		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(),
+		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newDevice(),
 		newCall(), newAudit(), newBench(), newVersion(),
 	)
 	refuseUnknown(root.Commands())
