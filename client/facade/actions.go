@@ -2,9 +2,10 @@ package facade
 
 import (
 	"context"
+	"slices"
 	"strconv"
 
-	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // apiVersion and version are the two versions every request names.
@@ -16,17 +17,19 @@ const (
 // parameterType says what a parameter's text must be.
 type parameterType uint8
 
-// The zero parameterType is text. typeInteger is 32 bits, typeLong 64.
+// The zero parameterType is text. typeInteger is 32 bits, typeLong 64. typeList is a list in any of the forms of decodeList; whoever
+// runs the Action finds it with call.list.
 const (
 	typeInteger parameterType = iota + 1
 	typeLong
+	typeList
 )
 
 // parameter is one parameter of an Action.
 type parameter struct {
 	name string
 	kind parameterType
-	// optional parameters may be absent; an optional number may be empty, too.
+	// optional parameters may be absent; an optional number or list may be empty, too.
 	optional bool
 	// absent, if not 0, is the business code of a mandatory parameter's absence, in place of the gateway error.
 	absent int32
@@ -36,8 +39,13 @@ type parameter struct {
 type action struct {
 	name   string
 	params []parameter
-	// chain is the parameter that holds the code of the chain acted on; empty for Actions about the account as a whole.
+	// chain is the parameter that names the chain acted on, by its code or, if it is BizChainId, by its identifier; empty for Actions
+	// about the account as a whole.
 	chain string
+	// service is the service that a chain named by BizChainId must be of; unspecified if any will do.
+	service ltlv1.ChainService
+	// admin is set for Actions of the administrator only.
+	admin bool
 	// data is the form of Data: a failed call has "" where it is a string, and none where it is a structure.
 	data kind
 	run  func(*call) (value, error)
@@ -53,6 +61,10 @@ type call struct {
 	key     string
 	nonce   string
 	account *account
+	// chainID is the chain that BizChainId names, once it is known to exist.
+	chainID string
+	// lists are the list parameters that the request has, decoded.
+	lists []list
 }
 
 // text is a parameter's value; "" when it is absent.
@@ -71,18 +83,27 @@ func (c *call) number(name string) (n int64, present bool) {
 	return n, err == nil
 }
 
-// checkParameters refuses what lacks a mandatory parameter or has one of the wrong type.
-func (a *action) checkParameters(q *request) error {
-	for i := range a.params {
-		p := &a.params[i]
-		v, ok := q.get(p.name)
+// checkParameters refuses a call that lacks a mandatory parameter or has one of the wrong type, and decodes its lists.
+func (c *call) checkParameters() error {
+	for i := range c.action.params {
+		p := &c.action.params[i]
+		v, ok := c.q.get(p.name)
+		if ok && v == "" && p.optional {
+			continue
+		}
+		if p.kind == typeList {
+			l, present, err := c.q.decodeList(p.name)
+			if err != nil {
+				return err
+			}
+			if ok = present; ok {
+				c.lists = append(c.lists, l)
+			}
+		}
 		if !ok {
 			if !p.optional && p.absent == 0 {
 				return missing(p.name)
 			}
-			continue
-		}
-		if v == "" && p.optional {
 			continue
 		}
 		switch p.kind {
@@ -101,21 +122,13 @@ func (a *action) checkParameters(q *request) error {
 
 // actions is the table of Actions.
 func actions() []action {
-	key := parameter{name: "Key"}
-	productKey := parameter{name: "ProductKey"}
-	value := parameter{name: "Value", absent: rules.BadValue}
-	businessID := parameter{name: "BusinessId", optional: true}
-	start := parameter{name: "StartTime", kind: typeLong, optional: true}
-	end := parameter{name: "EndTime", kind: typeLong, optional: true}
-	return []action{
-		{name: "ListProofChain", data: kindObject, run: listProofChain, params: []parameter{
-			{name: "Num", kind: typeInteger}, {name: "Size", kind: typeInteger}, {name: "Name", optional: true}}},
-		{name: "SetData", data: kindString, run: setData, chain: "ProductKey", params: []parameter{key, productKey, value}},
-		{name: "GetData", data: kindString, run: getData, chain: "ProductKey", params: []parameter{businessID, key, productKey}},
-		{name: "GetBlockChainInfo", data: kindString, run: getBlockChainInfo, chain: "ProductKey", params: []parameter{key, productKey, businessID}},
-		{name: "AttachData", data: kindString, run: attachData, chain: "ProductKey", params: []parameter{key, productKey, value, businessID}},
-		{name: "GetHistoryDataCount", data: kindString, run: getHistoryDataCount, chain: "ProductKey", params: []parameter{key, productKey, start, end}},
-		{name: "GetHistoryDataList", data: kindObject, run: getHistoryDataList, chain: "ProductKey", params: []parameter{
-			{name: "CurrentPage", kind: typeInteger}, key, {name: "PageSize", kind: typeInteger}, productKey, start, end}},
-	}
+	return slices.Concat(generalActions(), proofActions(), collaborationActions())
+}
+
+// bizChainID is the parameter that names the chain of all but the proof Actions.
+const bizChainID = "BizChainId"
+
+// pageParams are the parameters of a list that is read page by page.
+func pageParams() []parameter {
+	return []parameter{{name: "Num", kind: typeInteger}, {name: "Size", kind: typeInteger}}
 }

@@ -135,6 +135,30 @@ func refuseBecause(code int32, message string) *businessError {
 	return &businessError{code: code, message: message}
 }
 
+// formError says that a parameter's value is not what it must be. An Action returns it before it asks the ledger: what is wrong with
+// the chain is told first.
+type formError struct{ refusal *businessError }
+
+// Error is the message of the refusal.
+func (e *formError) Error() string { return e.refusal.message }
+
+// malformed is the error of a parameter's value that has a wrong form; the message names the parameter.
+func malformed(message string) *formError {
+	return &formError{refuseBecause(rules.OutOfRange, message)}
+}
+
+// malformedAs is malformed with a code of its own and that code's usual sentence.
+func malformedAs(code int32) *formError { return &formError{refuse(code)} }
+
+// because gives a refusal with that code a sentence of its own; every other error, and none, stays as it is.
+func because(err error, code int32, message string) error {
+	var refusal *businessError
+	if errors.As(err, &refusal) && refusal.code == code && refusal.message == rules.Message(code) {
+		return refuseBecause(code, message)
+	}
+	return err
+}
+
 // ledgerError turns a result code that the ledger gave into the error to answer; nil for success.
 func ledgerError(code int32) error {
 	switch code {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"sort"
 	"strconv"
 	"strings"
@@ -50,6 +51,11 @@ type fakeNetwork struct {
 	keys      chan *ltlv1.AccessKey
 	chainErr  error
 	panics    bool
+	// answers are what reads answer, by type; lastRead is the newest request for one of them. output is what transactions create, and
+	// reason what an organisation says of those that are refused with code; see fakebiz_test.go.
+	answers        map[reflect.Type]any
+	lastRead       any
+	output, reason string
 }
 
 const (
@@ -164,6 +170,9 @@ func (n *fakeNetwork) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1
 		panic("a fault in the client")
 	}
 	n.last = tx
+	if tx.GetSetData() == nil && tx.GetAttachData() == nil {
+		return n.judge(tx), nil
+	}
 	return &ltlv1.Result{Code: n.apply(tx)}, nil
 }
 

@@ -12,6 +12,10 @@ const (
 	maxBody = 1 << 20
 	// maxParams bounds the parameters of one request: a batch of 50 items with several related data each, flattened, fits.
 	maxParams = 4096
+	// maxNodes and maxDepth bound what one structured parameter may hold: a batch of 50 items with tens of related data each fits. The
+	// deepest parameter of the API is a list of objects with a list of objects of texts.
+	maxNodes = 16384
+	maxDepth = 4
 	// maxSmallBody is what a body may take without counting against maxBodyMemory.
 	maxSmallBody = 32 << 10
 	// maxBodyMemory bounds the sum of all larger bodies that are in memory at one time.

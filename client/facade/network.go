@@ -20,6 +20,15 @@ type network interface {
 	ListChains(ctx context.Context, in *ltlv1.ListChainsRequest) (*ltlv1.ListChainsResponse, error)
 	GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*ltlv1.GetNetworkResponse, error)
 	GetAccount(ctx context.Context, in *ltlv1.GetAccountRequest) (*ltlv1.GetAccountResponse, error)
+	GetChain(ctx context.Context, in *ltlv1.GetChainRequest) (*ltlv1.GetChainResponse, error)
+	ListMembers(ctx context.Context, in *ltlv1.ListMembersRequest) (*ltlv1.ListMembersResponse, error)
+	ListDeviceGroups(ctx context.Context, in *ltlv1.ListDeviceGroupsRequest) (*ltlv1.ListDeviceGroupsResponse, error)
+	ListDevices(ctx context.Context, in *ltlv1.ListDevicesRequest) (*ltlv1.ListDevicesResponse, error)
+	ListPhaseGroups(ctx context.Context, in *ltlv1.ListPhaseGroupsRequest) (*ltlv1.ListPhaseGroupsResponse, error)
+	ListPhases(ctx context.Context, in *ltlv1.ListPhasesRequest) (*ltlv1.ListPhasesResponse, error)
+	GetPhaseAuthorization(ctx context.Context, in *ltlv1.GetPhaseAuthorizationRequest) (*ltlv1.GetPhaseAuthorizationResponse, error)
+	GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse, error)
+	ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error)
 	WatchAccessKeys(ctx context.Context, after uint64, fn func(*ltlv1.AccessKey) error) error
 }
 
@@ -75,16 +84,18 @@ func (r *refresher) try(read func() error) error {
 	return nil
 }
 
-// directory knows the proof chains by their codes. A chain's code and id never change, so what is known is used for ever.
+// directory knows the proof chains by their codes, and the service of every chain by its id. A chain's code, id and service never
+// change, so what is known is used for ever.
 type directory struct {
-	net     network
-	refresh *refresher
-	mu      sync.RWMutex
-	ids     map[string]string
+	net      network
+	refresh  *refresher
+	mu       sync.RWMutex
+	ids      map[string]string
+	services map[string]ltlv1.ChainService
 }
 
 func newDirectory(n network) *directory {
-	return &directory{net: n, refresh: newRefresher(), ids: map[string]string{}}
+	return &directory{net: n, refresh: newRefresher(), ids: map[string]string{}, services: map[string]ltlv1.ChainService{}}
 }
 
 func (d *directory) find(code string) (id string, ok bool) {
@@ -94,12 +105,40 @@ func (d *directory) find(code string) (id string, ok bool) {
 	return id, ok
 }
 
+func (d *directory) findService(id string) (service ltlv1.ChainService, ok bool) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	service, ok = d.services[id]
+	return service, ok
+}
+
 // chainID returns the identifier of the proof chain with that code; "" when the network has none.
 func (d *directory) chainID(ctx context.Context, code string) (string, error) {
 	if id, ok := d.find(code); ok {
 		return id, nil
 	}
-	err := d.refresh.do(ctx, func() error {
+	if err := d.load(ctx); err != nil {
+		return "", err
+	}
+	id, _ := d.find(code)
+	return id, nil
+}
+
+// service returns what the business chain with that identifier is for; ok is false when the network has none.
+func (d *directory) service(ctx context.Context, id string) (service ltlv1.ChainService, ok bool, err error) {
+	if service, ok = d.findService(id); ok || !decimal(id, assignedIDLen) {
+		return service, ok, nil
+	}
+	if err = d.load(ctx); err != nil {
+		return 0, false, err
+	}
+	service, ok = d.findService(id)
+	return service, ok, nil
+}
+
+// load reads all chains of the network, or waits for another caller who does.
+func (d *directory) load(ctx context.Context) error {
+	return d.refresh.do(ctx, func() error {
 		n, err := d.net.GetNetwork(ctx, &ltlv1.GetNetworkRequest{})
 		if err != nil {
 			return err
@@ -107,17 +146,17 @@ func (d *directory) chainID(ctx context.Context, code string) (string, error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		for _, c := range n.GetChains() {
-			if c.GetChain().GetService() == ltlv1.ChainService_CHAIN_SERVICE_PROOF {
+			service := c.GetChain().GetService()
+			if service == ltlv1.ChainService_CHAIN_SERVICE_UNSPECIFIED {
+				continue // the system chain is nobody's business chain
+			}
+			d.services[c.GetChainId()] = service
+			if service == ltlv1.ChainService_CHAIN_SERVICE_PROOF {
 				d.ids[c.GetChainCode()] = c.GetChainId()
 			}
 		}
 		return nil
 	})
-	if err != nil {
-		return "", err
-	}
-	id, _ := d.find(code)
-	return id, nil
 }
 
 // membership is an account's entry on one chain.
@@ -126,10 +165,10 @@ type membership struct{ role, typeCode string }
 // account is what is known of an account at a moment.
 type account struct {
 	root bool
-	// total is the number of chains it takes part in; chains holds them by chain code.
-	total  uint64
-	chains map[string]membership
-	at     time.Time
+	// total is the number of chains it takes part in; chains holds them by chain code, and chainsByID by identifier.
+	total              uint64
+	chains, chainsByID map[string]membership
+	at                 time.Time
 }
 
 // accounts remembers accounts for a while. There are no more entries than accounts with an AccessKey.
@@ -196,7 +235,7 @@ func (a *accounts) load(ctx context.Context, uid string, e *accountEntry) error 
 
 // read asks the network about an account and its chains.
 func (a *accounts) read(ctx context.Context, uid string) (*account, error) {
-	out := &account{chains: map[string]membership{}, at: time.Now()}
+	out := &account{chains: map[string]membership{}, chainsByID: map[string]membership{}, at: time.Now()}
 	info, err := a.net.GetAccount(ctx, &ltlv1.GetAccountRequest{Uid: uid})
 	if err != nil {
 		return nil, err
@@ -212,7 +251,8 @@ func (a *accounts) read(ctx context.Context, uid string) (*account, error) {
 		}
 		out.total = list.GetTotal()
 		for _, c := range list.GetChains() {
-			out.chains[c.GetChainCode()] = membership{role: c.GetRole(), typeCode: c.GetDataTypeCode()}
+			m := membership{role: c.GetRole(), typeCode: c.GetDataTypeCode()}
+			out.chains[c.GetChainCode()], out.chainsByID[c.GetChainId()] = m, m
 		}
 		if len(list.GetChains()) < maxPageSize {
 			break
@@ -221,21 +261,26 @@ func (a *accounts) read(ctx context.Context, uid string) (*account, error) {
 	return out, nil
 }
 
-// mayAct says whether the account may act at all, on the chain with that code if one is named.
-func (a *account) mayAct(chainCode string) *businessError {
+// mayAct says whether the account may act at all, on the chain with that code or identifier if one is named. The two cannot be mixed
+// up unless a code consists of digits only; then the code counts.
+func (a *account) mayAct(chain string) *businessError {
 	if a.total == 0 {
 		return refuse(rules.UnknownUID)
 	}
 	if !a.root {
 		return nil
 	}
-	if m, ok := a.chains[chainCode]; ok {
+	m, ok := a.chains[chain]
+	if !ok {
+		m, ok = a.chainsByID[chain]
+	}
+	if ok {
 		if m.role == rules.RoleMember {
 			return refuse(rules.NotRAM)
 		}
 		return nil
 	}
-	if chainCode != "" {
+	if chain != "" {
 		return nil // not on that chain: the ledger says so
 	}
 	for _, m := range a.chains {

@@ -10,6 +10,26 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
+// proofActions is the table of the Actions of the proof service.
+func proofActions() []action {
+	key := parameter{name: "Key"}
+	productKey := parameter{name: "ProductKey"}
+	value := parameter{name: "Value", absent: rules.BadValue}
+	businessID := parameter{name: "BusinessId", optional: true}
+	start := parameter{name: "StartTime", kind: typeLong, optional: true}
+	end := parameter{name: "EndTime", kind: typeLong, optional: true}
+	return []action{
+		{name: "ListProofChain", data: kindObject, run: listProofChain, params: append(pageParams(), parameter{name: "Name", optional: true})},
+		{name: "SetData", data: kindString, run: setData, chain: "ProductKey", params: []parameter{key, productKey, value}},
+		{name: "GetData", data: kindString, run: getData, chain: "ProductKey", params: []parameter{businessID, key, productKey}},
+		{name: "GetBlockChainInfo", data: kindString, run: getBlockChainInfo, chain: "ProductKey", params: []parameter{key, productKey, businessID}},
+		{name: "AttachData", data: kindString, run: attachData, chain: "ProductKey", params: []parameter{key, productKey, value, businessID}},
+		{name: "GetHistoryDataCount", data: kindString, run: getHistoryDataCount, chain: "ProductKey", params: []parameter{key, productKey, start, end}},
+		{name: "GetHistoryDataList", data: kindObject, run: getHistoryDataList, chain: "ProductKey", params: []parameter{
+			{name: "CurrentPage", kind: typeInteger}, key, {name: "PageSize", kind: typeInteger}, productKey, start, end}},
+	}
+}
+
 // setData is the Action SetData.
 func setData(c *call) (value, error) {
 	key, data := c.text("Key"), c.text("Value")

@@ -203,10 +203,20 @@ func (c *call) run() (value, error) {
 	if refusal := account.mayAct(c.text(c.action.chain)); refusal != nil {
 		return value{}, refusal
 	}
-	if err := c.action.checkParameters(c.q); err != nil {
+	if err := c.checkParameters(); err != nil {
 		return value{}, err
 	}
-	return c.action.run(c)
+	if c.action.chain == bizChainID {
+		if err := c.findChain(); err != nil {
+			return value{}, err
+		}
+	}
+	data, err := c.action.run(c)
+	var form *formError
+	if errors.As(err, &form) {
+		return value{}, c.chainFirst(form)
+	}
+	return data, err
 }
 
 // observe counts the call and logs it. Neither values nor anything of the signature is logged.

@@ -1,0 +1,4 @@
+package facade
+
+// collaborationActions is the table of the Actions of the collaboration service.
+func collaborationActions() []action { return nil }

@@ -1,0 +1,99 @@
+package facade
+
+import (
+	"context"
+	"reflect"
+
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// answered is the answer that a test has set for reads of that type with fakeNetwork.answers; the request is kept in lastRead.
+func answered[Out any](n *fakeNetwork, in any) (*Out, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.lastRead = in
+	if n.err != nil {
+		return nil, n.err
+	}
+	out, ok := n.answers[reflect.TypeFor[Out]()].(*Out)
+	if !ok {
+		return new(Out), nil
+	}
+	return out, nil
+}
+
+// answer sets what every read that answers with that type is told.
+func (n *fakeNetwork) answer(out any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.answers == nil {
+		n.answers = map[reflect.Type]any{}
+	}
+	n.answers[reflect.TypeOf(out).Elem()] = out
+}
+
+// GetChain judges the account like the ledger does; a test may set another answer.
+func (n *fakeNetwork) GetChain(_ context.Context, in *ltlv1.GetChainRequest) (*ltlv1.GetChainResponse, error) {
+	out, err := answered[ltlv1.GetChainResponse](n, in)
+	if err != nil || out.GetCode() != 0 {
+		return out, err
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	c := n.chain(func(c *fakeChain) bool { return c.id == in.GetChainId() })
+	if c == nil {
+		return &ltlv1.GetChainResponse{Code: rules.NotFound}, nil
+	}
+	m, code := n.standing(c, in.GetAccountUid())
+	return &ltlv1.GetChainResponse{Code: code, Chain: &ltlv1.ChainInfo{
+		ChainId: c.id, ChainCode: c.code, Role: m.role, Chain: &ltlv1.CreateChain{Name: c.name, Service: c.service},
+	}}, nil
+}
+
+func (n *fakeNetwork) ListMembers(_ context.Context, in *ltlv1.ListMembersRequest) (*ltlv1.ListMembersResponse, error) {
+	return answered[ltlv1.ListMembersResponse](n, in)
+}
+
+func (n *fakeNetwork) ListDeviceGroups(_ context.Context, in *ltlv1.ListDeviceGroupsRequest) (*ltlv1.ListDeviceGroupsResponse, error) {
+	return answered[ltlv1.ListDeviceGroupsResponse](n, in)
+}
+
+func (n *fakeNetwork) ListDevices(_ context.Context, in *ltlv1.ListDevicesRequest) (*ltlv1.ListDevicesResponse, error) {
+	return answered[ltlv1.ListDevicesResponse](n, in)
+}
+
+func (n *fakeNetwork) ListPhaseGroups(_ context.Context, in *ltlv1.ListPhaseGroupsRequest) (*ltlv1.ListPhaseGroupsResponse, error) {
+	return answered[ltlv1.ListPhaseGroupsResponse](n, in)
+}
+
+func (n *fakeNetwork) ListPhases(_ context.Context, in *ltlv1.ListPhasesRequest) (*ltlv1.ListPhasesResponse, error) {
+	return answered[ltlv1.ListPhasesResponse](n, in)
+}
+
+func (n *fakeNetwork) GetPhaseAuthorization(_ context.Context, in *ltlv1.GetPhaseAuthorizationRequest) (*ltlv1.GetPhaseAuthorizationResponse, error) {
+	return answered[ltlv1.GetPhaseAuthorizationResponse](n, in)
+}
+
+func (n *fakeNetwork) GetPhaseRecord(_ context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse, error) {
+	return answered[ltlv1.GetPhaseRecordResponse](n, in)
+}
+
+func (n *fakeNetwork) ListPhaseRecords(_ context.Context, in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error) {
+	return answered[ltlv1.ListPhaseRecordsResponse](n, in)
+}
+
+// judge is what the fake ledger makes of a transaction about anything but proof data: it looks at the account only.
+func (n *fakeNetwork) judge(tx *ltlv1.Transaction) *ltlv1.Result {
+	c := n.chain(func(c *fakeChain) bool { return c.id == tx.GetChainId() })
+	if c == nil {
+		return &ltlv1.Result{Code: rules.Malformed}
+	}
+	if _, code := n.standing(c, tx.GetAccountUid()); code != rules.OK {
+		return &ltlv1.Result{Code: code}
+	}
+	if n.code != 0 {
+		return &ltlv1.Result{Code: n.code, Reason: n.reason}
+	}
+	return &ltlv1.Result{Code: rules.OK, Output: n.output}
+}
