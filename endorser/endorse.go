@@ -181,11 +181,14 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 	if len(own) == 0 {
 		return false, nil
 	}
-	found, err := rules.Preview(input, own, e.store)
+	preview, err := rules.Preview(input, own, e.store)
 	if err != nil {
 		return false, fmt.Errorf("preview on chain %s: %w", input.ChainID, err)
 	}
-	reasons := make([]string, len(own))
+	found, reasons := make([]int32, len(own)), make([]string, len(own))
+	for j, v := range preview {
+		found[j], reasons[j] = v.Code, v.Reason
+	}
 	e.refuseOrganisations(decoded, found, reasons)
 	if err := e.applyRule(decoded, found, reasons); err != nil {
 		return false, fmt.Errorf("own rule on chain %s: %w", input.ChainID, err)

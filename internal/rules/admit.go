@@ -7,11 +7,22 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
+// Verdict is what Preview makes of one transaction.
+type Verdict struct {
+	// Code is OK, or the code that execution would refuse it with.
+	Code int32
+	// Reason is a sentence for the caller where a refusal's code alone does not say what is wrong; empty elsewhere.
+	Reason string
+	// Required is the organisation whose endorsement execution demands whatever the policy says, because it alone can verify the
+	// device's signature; empty elsewhere, and for what is refused.
+	Required string
+}
+
 // Preview is the endorser's dry run over transactions of in.ChainID: the verdicts that execution would come to, without
 // endorsements; later transactions see earlier ones. in.Batches is not looked at. A transaction that is on the chain
-// already is Duplicate.
-func Preview(in Input, transactions [][]byte, view View) ([]int32, error) {
-	codes := make([]int32, len(transactions))
+// already is Duplicate. Signatures by a device's AES key are taken for good: who holds the key has to look at them.
+func Preview(in Input, transactions [][]byte, view View) ([]Verdict, error) {
+	verdicts := make([]Verdict, len(transactions))
 	e := newExec(&in, view, len(transactions))
 	found, err := e.open()
 	if err != nil {
@@ -20,29 +31,36 @@ func Preview(in Input, transactions [][]byte, view View) ([]int32, error) {
 	for i, p := range transactions {
 		switch {
 		case !found:
-			codes[i] = NotFound
+			verdicts[i].Code = NotFound
 		default:
-			if codes[i], err = e.preview(p, uint32(i)); err != nil {
+			if verdicts[i], err = e.preview(p, uint32(i)); err != nil {
 				return nil, err
 			}
 		}
 	}
-	return codes, nil
+	return verdicts, nil
 }
 
-func (e *exec) preview(payload []byte, index uint32) (int32, error) {
+func (e *exec) preview(payload []byte, index uint32) (v Verdict, err error) {
 	tx, form := e.decode(payload)
 	if tx == nil {
-		return Malformed, nil
+		return Verdict{Code: Malformed}, nil
 	}
 	id := ledger.TransactionID(payload)
 	known, err := e.known(payload, id)
 	if known != nil || err != nil {
-		return Duplicate, err
+		return Verdict{Code: Duplicate}, err
 	}
-	code, _, err := e.run(tx, form, id, index)
+	if v.Code, _, err = e.run(tx, form, id, index); err != nil {
+		return v, err
+	}
 	e.txs[id] = &ltlv1.Result{}
-	return code, err
+	if v.Code != OK {
+		v.Reason = e.reason
+		return v, nil
+	}
+	v.Required, err = e.neededOrganisation(tx)
+	return v, err
 }
 
 // Admit is the leader's early check of the one batch in in.Batches: for every transaction OK, or Malformed, NotFound (no
@@ -98,7 +116,11 @@ func (e *exec) admit(payload []byte, id ledger.Hash, i int, j *jury) (int32, err
 	if err != nil {
 		return 0, err
 	}
-	code := j.judge(i, organisation)
+	needed, err := e.neededOrganisation(tx)
+	if err != nil {
+		return 0, err
+	}
+	code := j.judge(i, organisation, needed)
 	if code == OK {
 		return OK, nil
 	}

@@ -53,7 +53,7 @@ func BenchmarkPreview(b *testing.B) {
 	in, state := benchInput(b, false)
 	b.ReportAllocs()
 	for b.Loop() {
-		if codes, err := Preview(in, in.Batches[0].GetTransactions(), state); err != nil || codes[benchBatch-1] != OK {
+		if codes, err := previewCodes(in, in.Batches[0].GetTransactions(), state); err != nil || codes[benchBatch-1] != OK {
 			b.Fatal(codes, err)
 		}
 	}

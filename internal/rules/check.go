@@ -26,24 +26,32 @@ func Check(tx *ltlv1.Transaction) int32 {
 	}
 	switch a := tx.GetAction().(type) {
 	case *ltlv1.Transaction_SetData:
-		return checkRecord(a.SetData.GetKey(), a.SetData.GetValue())
+		return checkUpload(a.SetData.GetKey(), a.SetData.GetValue(), "", a.SetData.GetDevice())
 	case *ltlv1.Transaction_AttachData:
-		if code := checkRecord(a.AttachData.GetKey(), a.AttachData.GetValue()); code != OK {
-			return code
-		}
-		return checkBusinessID(a.AttachData.GetBusinessId())
+		d := a.AttachData
+		return checkUpload(d.GetKey(), d.GetValue(), d.GetBusinessId(), d.GetDevice())
 	case *ltlv1.Transaction_CreateMember:
 		return checkCreateMember(a.CreateMember)
+	case *ltlv1.Transaction_ModifyMember:
+		return checkModifyMember(a.ModifyMember)
+	case *ltlv1.Transaction_RegisterDeviceGroup:
+		return checkRegisterDeviceGroup(a.RegisterDeviceGroup)
+	case *ltlv1.Transaction_LockMember, *ltlv1.Transaction_AuthorizeDeviceGroup, *ltlv1.Transaction_AuthorizeDevice, *ltlv1.Transaction_RevokeDevice:
+		return OK // what they name exists or does not
 	case *ltlv1.Transaction_CreateOrganisation:
 		return checkOrganisation(a.CreateOrganisation.GetOrganisation())
 	case *ltlv1.Transaction_CreateAccount:
 		return checkCreateAccount(a.CreateAccount)
 	case *ltlv1.Transaction_CreateChain:
 		return checkCreateChain(a.CreateChain)
+	case *ltlv1.Transaction_ModifyChain:
+		return checkModifyChain(a.ModifyChain)
+	case *ltlv1.Transaction_EnrollDevice:
+		return checkEnrollDevice(a.EnrollDevice)
 	case *ltlv1.Transaction_Genesis:
 		return checkGenesis(a.Genesis)
 	}
-	return Malformed
+	return checkCollaboration(tx)
 }
 
 // checkEnvelope judges the fields that every transaction has; what it refuses never touches state.
@@ -62,7 +70,8 @@ func checkEnvelope(tx *ltlv1.Transaction) int32 {
 			return Malformed
 		}
 		return OK // the genesis transaction has no submitter and needs no nonce
-	case *ltlv1.Transaction_CreateOrganisation, *ltlv1.Transaction_CreateAccount, *ltlv1.Transaction_CreateChain:
+	case *ltlv1.Transaction_CreateOrganisation, *ltlv1.Transaction_CreateAccount, *ltlv1.Transaction_CreateChain,
+		*ltlv1.Transaction_ModifyChain, *ltlv1.Transaction_EnrollDevice, *ltlv1.Transaction_RevokeDevice:
 		if !system {
 			return Malformed
 		}
@@ -101,6 +110,17 @@ func checkRecord(key, value string) int32 {
 		return code
 	}
 	return checkValue(value)
+}
+
+// checkUpload judges all that a proof upload says by itself.
+func checkUpload(key, value, businessID string, p *ltlv1.DeviceProof) int32 {
+	if code := checkRecord(key, value); code != OK {
+		return code
+	}
+	if code := checkBusinessID(businessID); code != OK || p == nil {
+		return code
+	}
+	return CheckDeviceProof(p, value)
 }
 
 func checkValue(value string) int32 {
@@ -214,11 +234,16 @@ func checkCreateChain(c *ltlv1.CreateChain) int32 {
 			return OutOfRange
 		}
 	}
-	if _, err := ParsePolicy(c.GetPolicy()); err != nil || len(c.GetOrganisations()) > MaxOrganisations {
+	return checkChainPolicy(c.GetPolicy(), c.GetOrganisations())
+}
+
+// checkChainPolicy judges a policy and a list of organisations as far as that goes without the network.
+func checkChainPolicy(policy string, organisations []string) int32 {
+	if _, err := ParsePolicy(policy); err != nil || len(organisations) > MaxOrganisations {
 		return OutOfRange
 	}
-	for i, o := range c.GetOrganisations() {
-		if !validID(o, MaxOrganisationID) || slices.Contains(c.GetOrganisations()[:i], o) {
+	for i, o := range organisations {
+		if !validID(o, MaxOrganisationID) || slices.Contains(organisations[:i], o) {
 			return OutOfRange
 		}
 	}

@@ -18,6 +18,15 @@ func (e *encoder) u32(v uint32) { e.b = binary.BigEndian.AppendUint32(e.b, v) }
 func (e *encoder) u64(v uint64) { e.b = binary.BigEndian.AppendUint64(e.b, v) }
 func (e *encoder) i64(v int64)  { e.u64(uint64(v)) }
 
+// flag writes a truth value as 0 or 1.
+func (e *encoder) flag(v bool) {
+	if v {
+		e.u32(1)
+		return
+	}
+	e.u32(0)
+}
+
 func (e *encoder) strings(list ...string) {
 	for _, s := range list {
 		e.u32(uint32(len(s)))
@@ -65,6 +74,12 @@ func (d *decoder) u64() uint64 {
 }
 
 func (d *decoder) i64() int64 { return int64(d.u64()) }
+
+func (d *decoder) flag() bool {
+	v := d.u32()
+	d.bad = d.bad || v > 1
+	return v == 1
+}
 
 func (d *decoder) strings(list ...*string) {
 	for _, s := range list {
@@ -232,6 +247,17 @@ func parseMember(b []byte) (*Member, error) {
 	m.CreatedHeight = d.u64()
 	m.CreatedIndex = d.u32()
 	return m, d.end("member")
+}
+
+// former is the value of a uid that was a member's and is none any more: state knows no deletes.
+const former = "\x00"
+
+// parseEntry reads what stands under a member's uid: nil for one that is no member any more.
+func parseEntry(b []byte) (*Member, error) {
+	if string(b) == former {
+		return nil, nil
+	}
+	return parseMember(b)
 }
 
 const usageLen = 1 + 3*8

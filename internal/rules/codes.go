@@ -89,7 +89,7 @@ func Message(code int32) string {
 	case ChainCodeDiffers:
 		return "The chain code inside Key differs from the chain written to; ProductKey and the second part of Key must be equal."
 	case BadIoT:
-		return "A device parameter is empty; IotAuthType, IotId, IotIdServiceProvider, IotDataDigest and IotSignature must be given."
+		return "A device parameter is empty or has the wrong form; IotAuthType, IotId, IotIdServiceProvider, IotDataDigest and IotSignature must be given."
 	case BadAuthType:
 		return "IotAuthType is not supported; use ID2."
 	case BadDigestLength:

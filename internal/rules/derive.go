@@ -20,6 +20,9 @@ const (
 	forMember     = "member"
 	forTypeCode   = "type code"
 	forBusinessID = "business id"
+
+	forDeviceGroup = "device group"
+	forDevice      = "device"
 )
 
 const (

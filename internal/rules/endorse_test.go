@@ -277,7 +277,7 @@ func TestKnownTransactions(t *testing.T) {
 	if !equal(x.Block.GetResults(), []int32{NotEndorsed, OK}) || x.Results[0][0].GetCode() != NotEndorsed {
 		t.Errorf("block %v", x.Block.GetResults())
 	}
-	codes, err := Preview(w.input(w.chain.ID), [][]byte{a, c, c, []byte("x")}, w.state)
+	codes, err := previewCodes(w.input(w.chain.ID), [][]byte{a, c, c, []byte("x")}, w.state)
 	if err != nil || !equal(codes, []int32{Duplicate, OK, Duplicate, Malformed}) {
 		t.Errorf("Preview %v, %v", codes, err)
 	}
@@ -326,7 +326,7 @@ func TestUnknownChain(t *testing.T) {
 	if got := w.codes(w.batch(tx.ChainId, [][]byte{p}, "o1", "o2")); !equal(got, []int32{NotFound}) {
 		t.Errorf("%v", got)
 	}
-	if codes, err := Preview(w.input(tx.ChainId), [][]byte{p}, w.state); err != nil || !equal(codes, []int32{NotFound}) {
+	if codes, err := previewCodes(w.input(tx.ChainId), [][]byte{p}, w.state); err != nil || !equal(codes, []int32{NotFound}) {
 		t.Errorf("Preview %v, %v", codes, err)
 	}
 }
@@ -383,7 +383,7 @@ func TestViewErrors(t *testing.T) {
 		in := w.input(b.GetChainId(), b)
 		for what, run := range map[string]func(View) error{
 			"Execute": func(v View) error { _, err := Execute(in, v, ledger.VerifyEndorsement); return err },
-			"Preview": func(v View) error { _, err := Preview(in, b.GetTransactions(), v); return err },
+			"Preview": func(v View) error { _, err := previewCodes(in, b.GetTransactions(), v); return err },
 			"Admit":   func(v View) error { _, err := Admit(in, v, ledger.VerifyEndorsement); return err },
 		} {
 			reads := 0

@@ -19,7 +19,7 @@ type jury struct {
 
 	// The judgement of the last transaction: nearly always that of the next one.
 	lastTimely, lastAny uint64
-	lastOrg             string
+	lastOrg, lastNeeded string
 	lastCode            int32
 }
 
@@ -87,8 +87,9 @@ func (e *exec) policy() (p Policy, organisations []string, err error) {
 	return p, organisations, err
 }
 
-// judge decides whether enough organisations accepted transaction i of the batch.
-func (j *jury) judge(i int, submitterOrg string) int32 {
+// judge decides whether enough organisations accepted transaction i of the batch. The needed one, unless it is empty or not among the
+// chain's, must be one of them, whatever the policy says.
+func (j *jury) judge(i int, submitterOrg, needed string) int32 {
 	if j.spoilt {
 		return NotEndorsed
 	}
@@ -101,24 +102,27 @@ func (j *jury) judge(i int, submitterOrg string) int32 {
 			}
 		}
 	}
-	if j.lastCode != 0 && timely == j.lastTimely && any == j.lastAny && submitterOrg == j.lastOrg {
+	if j.lastCode != 0 && timely == j.lastTimely && any == j.lastAny && submitterOrg == j.lastOrg && needed == j.lastNeeded {
 		return j.lastCode
 	}
 	code := NotEndorsed
 	switch {
-	case j.satisfied(submitterOrg, timely):
+	case j.satisfied(submitterOrg, needed, timely):
 		code = OK
-	case j.satisfied(submitterOrg, any):
+	case j.satisfied(submitterOrg, needed, any):
 		code = EndorsementExpired
 	}
-	j.lastTimely, j.lastAny, j.lastOrg, j.lastCode = timely, any, submitterOrg, code
+	j.lastTimely, j.lastAny, j.lastOrg, j.lastNeeded, j.lastCode = timely, any, submitterOrg, needed, code
 	return code
 }
 
-func (j *jury) satisfied(submitterOrg string, set uint64) bool {
+func (j *jury) satisfied(submitterOrg, needed string, set uint64) bool {
 	signed := make(map[string]bool, len(j.organisations))
 	for i, o := range j.organisations {
 		signed[o] = set&(1<<i) != 0
+	}
+	if known, isIn := signed[needed]; isIn && !known {
+		return false
 	}
 	return j.policy.Satisfied(submitterOrg, j.organisations, signed)
 }
@@ -138,4 +142,18 @@ func (e *exec) submitterOrganisation(tx *ltlv1.Transaction) (string, error) {
 		return "", err
 	}
 	return a.account.Organisation, nil
+}
+
+// neededOrganisation is the one without whose endorsement the transaction cannot be executed: that which holds the secret key of the
+// device that signed it. Empty when there is none.
+func (e *exec) neededOrganisation(tx *ltlv1.Transaction) (string, error) {
+	p := DeviceProofOf(tx)
+	if p == nil {
+		return "", nil
+	}
+	d, err := GetEnrolment(e.view, p.GetProductKey(), p.GetIotId())
+	if d == nil || err != nil || d.Revoked || d.KeyType != ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
+		return "", err
+	}
+	return d.Organisation, nil
 }

@@ -169,7 +169,11 @@ func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, j *j
 	if err != nil {
 		return 0, "", err
 	}
-	if code := j.judge(i, organisation); code != OK {
+	needed, err := x.neededOrganisation(tx)
+	if err != nil {
+		return 0, "", err
+	}
+	if code := j.judge(i, organisation, needed); code != OK {
 		return code, "", nil
 	}
 	return x.run(tx, form, id, index)

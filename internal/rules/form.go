@@ -145,9 +145,11 @@ func validNetworkName(s string) bool {
 
 // validBusinessID: BusinessIDLen hexadecimal characters of either case.
 func validBusinessID(s string) bool {
-	if len(s) != BusinessIDLen {
-		return false
-	}
+	return len(s) == BusinessIDLen && allHex(s)
+}
+
+// allHex: hexadecimal characters of either case.
+func allHex(s string) bool {
 	for i := range len(s) {
 		c := s[i] | 0x20
 		if (c < 'a' || c > 'f') && (s[i] < '0' || s[i] > '9') {

@@ -47,7 +47,7 @@ func FuzzDecode(f *testing.F) {
 				t.Fatalf("Check gives %d", c)
 			}
 		}
-		codes, err := Preview(w.input(w.chain.ID), [][]byte{b}, w.state)
+		codes, err := previewCodes(w.input(w.chain.ID), [][]byte{b}, w.state)
 		if err != nil || (err2 != nil && codes[0] != Malformed) {
 			t.Fatal(codes, err)
 		}

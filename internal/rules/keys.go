@@ -15,6 +15,7 @@ const (
 	classKey         = 'K'
 	classVersion     = 'V'
 	classBusiness    = 'B'
+	classDeviceProof = 'D'
 
 	prefixOrganisation = "o/"
 	prefixNode         = "n/"
@@ -26,6 +27,11 @@ const (
 	prefixTypeCode     = "t/"
 	prefixUsage        = "u/"
 	prefixOutput       = "x/"
+	prefixDeviceGroup  = "d/"
+	prefixProductKey   = "p/"
+	prefixDevice       = "e/"
+	prefixDeviceID     = "f/"
+	prefixEnrolment    = "v/"
 	keyNetwork         = "g"
 )
 
@@ -103,6 +109,15 @@ func appendVersionKey(b []byte, key string, version uint32) []byte {
 	b = append(b, key...)
 	b = append(b, 0)
 	return binary.BigEndian.AppendUint32(b, version)
+}
+
+// DeviceProofKey is the key of what a device signed, by the SHA-256 of the signed text. Not of the signature string: its first
+// part is not signed, and an ECDSA signature has a twin.
+func DeviceProofKey(signed ledger.Hash) []byte { return appendDeviceProofKey(nil, signed) }
+
+func appendDeviceProofKey(b []byte, signed ledger.Hash) []byte {
+	b = append(b, classDeviceProof)
+	return append(b, signed[:]...)
 }
 
 // BusinessKey is the key of the record of a Key with a BusinessId, in whatever case.

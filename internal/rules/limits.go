@@ -62,6 +62,15 @@ const (
 	MaxAddress = 255
 	// MaxRegion bounds a chain's region, in bytes.
 	MaxRegion = 32
+	// AssignedIDLen is the number of digits of the identifiers that the ledger assigns to members, device groups and devices.
+	AssignedIDLen = 16
+	// MaxProductKey and MaxIotID bound the names of device groups' products and of devices, in characters.
+	MaxProductKey = 64
+	MaxIotID      = 64
+	// MaxDeviceSignature bounds a device's signature string, in bytes; an RSA key's has 380.
+	MaxDeviceSignature = 512
+	// MaxDeviceAheadMs is how far a device's clock may be ahead of the block, in milliseconds.
+	MaxDeviceAheadMs = 10 * 60 * 1000
 	// MaxPolicy bounds the text of an endorsement policy, in bytes.
 	MaxPolicy = 4096
 )

@@ -27,15 +27,18 @@ type exec struct {
 	nonces   map[[2]string]struct{}
 	newest   map[string]newest
 	business map[[2]string]struct{}
+	signed   map[ledger.Hash]struct{}
 	plain    map[string]int
 
 	// What this block looked up.
 	actors    map[string]*actor
 	lastActor *actor
-	lastText  string
-	last      identity
-	total     *meter
-	meters    []*meter
+	// reason explains the refusal of the transaction that was run last, where its code alone does not.
+	reason   string
+	lastText string
+	last     identity
+	total    *meter
+	meters   []*meter
 
 	newChains []string
 }

@@ -278,7 +278,7 @@ func TestPreviewAgrees(t *testing.T) {
 			payloads = append(payloads, w.payload(drawRecord(rt, w)))
 		}
 		in := w.input(w.chain.ID, w.batch(w.chain.ID, payloads, "o1", "o2", "o3"))
-		codes, err := Preview(in, payloads, w.state)
+		codes, err := previewCodes(in, payloads, w.state)
 		if err != nil {
 			rt.Fatal(err)
 		}

@@ -15,7 +15,7 @@ import (
 
 // allowedImports are all packages that the product code of this package may import.
 var allowedImports = []string{
-	"cmp", "crypto/ed25519", "crypto/sha256", "encoding/binary", "errors", "fmt", "math", "slices", "strconv", "strings", "time", "unicode/utf8",
+	"bytes", "cmp", "crypto", "crypto/aes", "crypto/ecdsa", "crypto/ed25519", "crypto/elliptic", "crypto/rsa", "crypto/sha256", "crypto/subtle", "encoding/base64", "encoding/binary", "encoding/hex", "errors", "fmt", "math", "math/big", "slices", "strconv", "strings", "time", "unicode/utf8",
 	"google.golang.org/protobuf/encoding/protowire", "google.golang.org/protobuf/proto", "google.golang.org/protobuf/reflect/protoreflect",
 	"ltl/internal/ledger", "ltl/proto/ltl/v1",
 }

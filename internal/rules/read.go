@@ -30,7 +30,9 @@ func list[T any](r Reader, chainID, prefix string, parse func([]byte) (*T, error
 		if err != nil {
 			return fmt.Errorf("chain %s, key %q: %w", chainID, key, err)
 		}
-		all = append(all, value)
+		if value != nil {
+			all = append(all, value)
+		}
 		return nil
 	})
 	return all, err
@@ -79,7 +81,7 @@ func GetMember(v View, chain *Chain, uid string) (*Member, error) {
 	if uid == chain.AdministratorUID {
 		return administrator(chain), nil
 	}
-	return load(v, chain.ID, prefixMember+uid, parseMember)
+	return load(v, chain.ID, prefixMember+uid, parseEntry)
 }
 
 // administrator is the administrator's entry. It stands in the chain's own record, since it is made by a transaction on
@@ -129,7 +131,7 @@ func ListAccounts(r Reader) ([]*Account, error) {
 
 // ListMembers returns the members of a chain, the administrator first, then oldest first.
 func ListMembers(r Reader, chain *Chain) ([]*Member, error) {
-	all, err := list(r, chain.ID, prefixMember, parseMember)
+	all, err := list(r, chain.ID, prefixMember, parseEntry)
 	slices.SortStableFunc(all, func(a, b *Member) int {
 		return cmp.Or(cmp.Compare(a.CreatedHeight, b.CreatedHeight), cmp.Compare(a.CreatedIndex, b.CreatedIndex))
 	})
@@ -210,7 +212,7 @@ func LocateVersion(v View, chainID, key string, version uint32) (*Locator, error
 func CanRead(v View, chain *Chain, uid, key string) (int32, error) {
 	var own string // type code that the reader is confined to
 	if uid != "" {
-		m, code, err := standing(v, chain, uid)
+		m, code, err := Standing(v, chain, uid)
 		if code != OK || err != nil {
 			return code, err
 		}
@@ -232,8 +234,9 @@ func CanRead(v View, chain *Chain, uid, key string) (int32, error) {
 	return OK, nil
 }
 
-// standing reads an account's entry on the chain; a code other than OK says why it has none to speak of.
-func standing(v View, chain *Chain, uid string) (*Member, int32, error) {
+// Standing reads an account's entry on the chain for whoever serves its reads. A code other than OK is the refusal: UnknownUID
+// for no account, NotRAM for a main account as a member, Forbidden for one that is not on the chain or is locked there.
+func Standing(v View, chain *Chain, uid string) (*Member, int32, error) {
 	if !validUID(uid) {
 		return nil, UnknownUID, nil
 	}

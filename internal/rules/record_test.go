@@ -173,7 +173,7 @@ func TestWhoMayWrite(t *testing.T) {
 	// Without an account the policy has no submitter; the endorser's dry run names the account.
 	for _, uid := range []string{ghostUID, "", "12", "100000000000001x"} {
 		p := marshal(t, w.tx(uid, set(w.key(m1UID, "id"), "v")))
-		codes, err := Preview(w.input(w.chain.ID), [][]byte{p}, w.state)
+		codes, err := previewCodes(w.input(w.chain.ID), [][]byte{p}, w.state)
 		if err != nil || codes[0] != UnknownUID {
 			t.Errorf("account %q: %v, %v", uid, codes, err)
 		}

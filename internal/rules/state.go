@@ -85,6 +85,40 @@ type Member struct {
 	CreatedIndex           uint32
 }
 
+// DeviceGroup is a product whose devices may sign uploads of the member that registered it.
+type DeviceGroup struct {
+	ID, ProductKey, Name, AuthorizeType, Remark string
+	// OwnerID is the member id of who registered it: the group stays with the entry when another account takes that over.
+	OwnerID       string
+	Authorized    bool
+	CreatedHeight uint64
+	CreatedIndex  uint32
+}
+
+// Device is a device that has signed an accepted upload.
+type Device struct {
+	ID, GroupID, IotID string
+	Authorized         bool
+	// LastSaveMs is the time of the block of its last accepted upload.
+	LastSaveMs    int64
+	CreatedHeight uint64
+	CreatedIndex  uint32
+}
+
+// Enrolment is what the network knows of a device's key.
+type Enrolment struct {
+	ProductKey, IotID string
+	KeyType           ltlv1.DeviceKeyType
+	// PublicKey is the DER of a SubjectPublicKeyInfo; empty for AES, whose key only the organisation's endorser has.
+	PublicKey []byte
+	// Organisation is that of the operator who enrolled the device.
+	Organisation string
+	Revoked      bool
+	// CreatedHeight and CreatedIndex tell the transaction on the system chain that enrolled it.
+	CreatedHeight uint64
+	CreatedIndex  uint32
+}
+
 // Usage is what a chain, or an account on a chain, has used.
 type Usage struct {
 	Count, Bytes uint64

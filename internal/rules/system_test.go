@@ -97,13 +97,13 @@ func TestOperatorsOnly(t *testing.T) {
 	for _, submitter := range []string{"o9/operator/x", "o1/client/x"} {
 		tx := w.operator(account("", "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM))
 		tx.Submitter = submitter
-		if codes, err := Preview(w.input(ledger.SystemChain), [][]byte{marshal(t, tx)}, w.state); err != nil || codes[0] != Forbidden {
+		if codes, err := previewCodes(w.input(ledger.SystemChain), [][]byte{marshal(t, tx)}, w.state); err != nil || codes[0] != Forbidden {
 			t.Errorf("%s in the dry run: %v, %v", submitter, codes, err)
 		}
 	}
 	tx := w.operator(account("", "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM))
 	tx.AccountUid = rootUID
-	if codes, err := Preview(w.input(ledger.SystemChain), [][]byte{marshal(t, tx)}, w.state); err != nil || codes[0] != Forbidden {
+	if codes, err := previewCodes(w.input(ledger.SystemChain), [][]byte{marshal(t, tx)}, w.state); err != nil || codes[0] != Forbidden {
 		t.Errorf("in an account's name: %v, %v", codes, err)
 	}
 	g := &ltlv1.Transaction{}

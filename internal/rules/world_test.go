@@ -289,7 +289,7 @@ func (w *world) code(tx *ltlv1.Transaction) int32 {
 		chainID = ledger.SystemChain
 	}
 	got := w.execute(chainID, w.batch(chainID, [][]byte{p}, "o1", "o2", "o3")).Results[0][0].GetCode()
-	codes, err := Preview(w.input(chainID), [][]byte{p}, w.state)
+	codes, err := previewCodes(w.input(chainID), [][]byte{p}, w.state)
 	if err != nil || (codes[0] != got && got != NotEndorsed) {
 		w.t.Errorf("Preview says %v (%v), Execute %d", codes, err, got)
 	}
@@ -304,4 +304,14 @@ func (w *world) want(what string, tx *ltlv1.Transaction, want int32) {
 	if got := w.code(tx); got != want {
 		w.t.Errorf("%s: %d, want %d", what, got, want)
 	}
+}
+
+// previewCodes are the codes of Preview's verdicts.
+func previewCodes(in Input, transactions [][]byte, view View) ([]int32, error) {
+	verdicts, err := Preview(in, transactions, view)
+	codes := make([]int32, len(verdicts))
+	for i, v := range verdicts {
+		codes[i] = v.Code
+	}
+	return codes, err
 }

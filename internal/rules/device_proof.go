@@ -1,0 +1,177 @@
+package rules
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Sources of a device's data, as DeviceProof.source has them.
+const (
+	SourceOpenPlatform = "1"
+	SourceIoTPlatform  = "2"
+)
+
+// DeviceProofOf returns the proof that a device signed the transaction's payload; nil when none did.
+func DeviceProofOf(tx *ltlv1.Transaction) *ltlv1.DeviceProof {
+	switch a := tx.GetAction().(type) {
+	case *ltlv1.Transaction_SetData:
+		return a.SetData.GetDevice()
+	case *ltlv1.Transaction_AttachData:
+		return a.AttachData.GetDevice()
+	case *ltlv1.Transaction_UploadPhaseData:
+		return a.UploadPhaseData.GetDevice()
+	}
+	return nil
+}
+
+// CheckDeviceProof judges a proof as far as that goes with nothing but the payload text that the device digested: OK, BadIoT,
+// BadIoTSource, BadAuthType, BadDigestLength or BadDigest, in this order.
+func CheckDeviceProof(p *ltlv1.DeviceProof, payload string) int32 {
+	switch {
+	case p.GetAuthType() == "" || p.GetDataDigest() == "" || p.GetSignature() == "" || p.GetProductKey() == "" || !validIotID(p.GetIotId()):
+		return BadIoT
+	case p.GetSource() != SourceOpenPlatform && p.GetSource() != SourceIoTPlatform:
+		return BadIoTSource
+	case p.GetAuthType() != AuthorizeType:
+		return BadAuthType
+	case len(p.GetDataDigest()) != 2*sha256.Size:
+		return BadDigestLength
+	case p.GetDataDigest() != upperHex(sha256.Sum256([]byte(payload))):
+		return BadDigest
+	}
+	return OK
+}
+
+func upperHex(h [sha256.Size]byte) string {
+	b := make([]byte, 0, 2*sha256.Size)
+	b = hex.AppendEncode(b, h[:])
+	for i, c := range b {
+		if 'a' <= c {
+			b[i] = c - ('a' - 'A')
+		}
+	}
+	return string(b)
+}
+
+// deviceUse is what an upload leaves behind of the device that signed it.
+type deviceUse struct {
+	device *Device
+	first  bool
+	// signed is the SHA-256 of what the device signed.
+	signed ledger.Hash
+}
+
+// admitDevice judges a device's proof in the manual's order: request, device, group, device's right, signature. It writes nothing;
+// when the transaction succeeds, give the result to useDevice. Without a proof the result is nil, OK.
+func (e *exec) admitDevice(a *actor, p *ltlv1.DeviceProof, payload string, id ledger.Hash, here Locator) (*deviceUse, int32, error) {
+	if p == nil {
+		return nil, OK, nil
+	}
+	if code := CheckDeviceProof(p, payload); code != OK {
+		return nil, code, nil
+	}
+	enrolled, err := GetEnrolment(e.view, p.GetProductKey(), p.GetIotId())
+	switch {
+	case err != nil:
+		return nil, 0, err
+	case enrolled == nil:
+		return nil, e.refuse(Forbidden, reasonNotEnrolled), nil
+	case enrolled.Revoked:
+		return nil, e.refuse(Forbidden, reasonRevoked), nil
+	}
+	group, reason, err := e.usableGroup(a, p.GetProductKey())
+	if reason != "" || err != nil {
+		return nil, e.refuse(Forbidden, reason), err
+	}
+	use := &deviceUse{}
+	if use.device, err = GetDevice(e, e.chain.ID, group.ID, p.GetIotId()); err != nil {
+		return nil, 0, err
+	}
+	if use.device != nil && !use.device.Authorized {
+		return nil, e.refuse(Forbidden, reasonUnauthorized), nil
+	}
+	if reason, err := e.judgeSignature(enrolled, p, use); reason != "" || err != nil {
+		return nil, e.refuse(Forbidden, reason), err
+	}
+	if use.device == nil {
+		use.first = true
+		use.device = &Device{GroupID: group.ID, IotID: p.GetIotId(), Authorized: true, CreatedHeight: here.Height, CreatedIndex: here.Index}
+		use.device.ID, err = firstFree(id, forDevice, digits16, func(s string) (bool, error) { return e.exists(prefixDeviceID + s) })
+	}
+	return use, OK, err
+}
+
+// usableGroup finds the device group of a product; the reason says why the account may not use it.
+func (e *exec) usableGroup(a *actor, productKey string) (group *DeviceGroup, reason string, err error) {
+	id, err := e.get(prefixProductKey + productKey)
+	if id == nil || err != nil {
+		return nil, reasonNoGroup, err
+	}
+	group, err = GetDeviceGroup(e, e.chain.ID, string(id))
+	switch {
+	case group == nil || err != nil:
+		return nil, reasonNoGroup, err
+	case group.OwnerID != a.member.ID:
+		return nil, reasonForeignGroup, nil
+	case !group.Authorized:
+		return nil, reasonGroupUnauthorized, nil
+	}
+	return group, "", nil
+}
+
+// judgeSignature says what is wrong with a device's signature: its form, its time, that it came before, or itself. A signature by a
+// secret key is judged by the endorser of the organisation that has the key, whose endorsement is then needed.
+func (e *exec) judgeSignature(enrolled *Enrolment, p *ltlv1.DeviceProof, use *deviceUse) (reason string, err error) {
+	s, ok := parseDeviceSignature(p.GetSignature())
+	if !ok {
+		return reasonSignatureForm, nil
+	}
+	if s.timeMs > e.timeMs+MaxDeviceAheadMs {
+		return reasonSignatureTime, nil
+	}
+	text := s.text(p.GetIotId(), p.GetDataDigest())
+	use.signed = sha256.Sum256([]byte(text))
+	if used, err := e.deviceTextUsed(use.signed); used || err != nil {
+		return reasonSignatureUsed, err
+	}
+	if enrolled.KeyType == ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
+		if !slices.Contains(e.chain.Organisations, enrolled.Organisation) {
+			return reasonKeyHolderMissing, nil
+		}
+		return "", nil
+	}
+	if !verifyDevice(enrolled.KeyType, enrolled.PublicKey, text, s.sign) {
+		return reasonSignatureWrong, nil
+	}
+	return "", nil
+}
+
+func (e *exec) deviceTextUsed(signed ledger.Hash) (bool, error) {
+	if _, ok := e.signed[signed]; ok {
+		return true, nil
+	}
+	_, found, err := e.find(appendDeviceProofKey(e.key[:0], signed))
+	return found, err
+}
+
+// useDevice writes what admitDevice found; nil writes nothing.
+func (e *exec) useDevice(use *deviceUse, here Locator) {
+	if use == nil {
+		return
+	}
+	if e.signed == nil {
+		e.signed = map[ledger.Hash]struct{}{}
+	}
+	e.signed[use.signed] = struct{}{}
+	e.writeLocator(appendDeviceProofKey(e.room(1+len(use.signed)), use.signed), Locator{Height: here.Height, Index: here.Index})
+	use.device.LastSaveMs = e.timeMs
+	key := deviceKey(use.device.GroupID, use.device.IotID)
+	e.put(key, use.device.encode())
+	if use.first {
+		e.put(prefixDeviceID+use.device.ID, []byte(key[len(prefixDevice):]))
+	}
+}

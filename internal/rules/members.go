@@ -1,0 +1,156 @@
+package rules
+
+import (
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+func (e *exec) createMember(a *actor, m *ltlv1.CreateMember, id ledger.Hash, here Locator) (int32, string, error) {
+	if a.member.Role != RoleAdmin {
+		return e.refuse(Forbidden, reasonAdministrator), "", nil
+	}
+	if code := checkCreateMember(m); code != OK {
+		return code, "", nil
+	}
+	who, code, err := e.newcomer(m.GetMemberUid())
+	if code != OK || err != nil {
+		return code, "", err
+	}
+	if err := e.openTotal(); err != nil {
+		return 0, "", err
+	}
+	if e.total.usage.Members+1 > min(e.chain.MemberQuota, maxMembers) {
+		return QuotaExceeded, "", nil
+	}
+	made := &Member{
+		UID: who.uid, Name: m.GetName(), Contact: m.GetContact(), Phone: m.GetPhone(), Remark: m.GetRemark(),
+		Role: RoleMember, Status: StatusUnlock, CreatedMs: e.timeMs, CreatedHeight: here.Height, CreatedIndex: here.Index,
+	}
+	made.ID, err = firstFree(id, forMember, digits16, func(s string) (bool, error) {
+		used, err := e.exists(prefixMemberID + s)
+		return used || s == e.chain.AdministratorMemberID, err
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	made.TypeCode, err = firstFree(id, forTypeCode, spellTypeCode, func(s string) (bool, error) {
+		used, err := e.exists(prefixTypeCode + s)
+		return used || s == e.chain.AdministratorTypeCode, err
+	})
+	if err != nil {
+		return 0, "", err
+	}
+	e.putMember(who, made)
+	e.put(outputKey(id), []byte(made.ID))
+	e.charge(e.total, 0, 0, 1)
+	return OK, made.ID, nil
+}
+
+func spellTypeCode(h [32]byte) string { return letters(h, TypeCodeLen, capitals) }
+
+// newcomer judges whether an account may become a member's.
+func (e *exec) newcomer(uid string) (who *actor, code int32, err error) {
+	if who, err = e.actor(uid); err != nil {
+		return nil, 0, err
+	}
+	switch {
+	case who.account == nil:
+		return nil, NotFound, nil
+	case who.account.Type != ltlv1.AccountType_ACCOUNT_TYPE_RAM:
+		return nil, NotRAM, nil
+	case who.member != nil:
+		return nil, e.refuse(Conflict, reasonOnChain), nil
+	}
+	return who, OK, nil
+}
+
+// putMember writes an entry and what leads to it.
+func (e *exec) putMember(who *actor, m *Member) {
+	e.put(prefixMember+m.UID, m.encode())
+	e.put(prefixMemberID+m.ID, []byte(m.UID))
+	e.put(prefixTypeCode+m.TypeCode, []byte(m.UID))
+	who.member = m
+}
+
+// managed finds the member that the administrator wants to change: not its own entry, which stands on the system chain.
+func (e *exec) managed(a *actor, id string) (who *actor, code int32, err error) {
+	switch {
+	case a.member.Role != RoleAdmin:
+		return nil, e.refuse(Forbidden, reasonAdministrator), nil
+	case id == e.chain.AdministratorMemberID:
+		return nil, e.refuse(Forbidden, reasonOwnEntry), nil
+	case !validAssignedID(id):
+		return nil, NotFound, nil
+	}
+	uid, err := e.get(prefixMemberID + id)
+	if uid == nil || err != nil {
+		return nil, NotFound, err
+	}
+	who, err = e.actor(string(uid))
+	return who, OK, err
+}
+
+// modifyMember replaces a member's data. Another uid takes over the whole entry: its id, its type code, its use, and whatever else
+// belongs to the id; the former one is on the chain no more.
+func (e *exec) modifyMember(a *actor, m *ltlv1.ModifyMember) (int32, error) {
+	who, code, err := e.managed(a, m.GetMemberId())
+	if err != nil || code == Forbidden {
+		return code, err
+	}
+	if form := checkModifyMember(m); form != OK {
+		return form, nil
+	}
+	if code != OK {
+		return code, nil
+	}
+	to := who
+	if m.GetMemberUid() != who.uid {
+		if to, code, err = e.newcomer(m.GetMemberUid()); code != OK || err != nil {
+			return code, err
+		}
+	}
+	changed := *who.member
+	changed.UID, changed.Name, changed.Contact, changed.Phone = m.GetMemberUid(), m.GetName(), m.GetContact(), m.GetPhone()
+	if m.Remark != nil {
+		changed.Remark = m.GetRemark()
+	}
+	if to == who {
+		e.put(prefixMember+changed.UID, changed.encode())
+		who.member = &changed
+		return OK, nil
+	}
+	e.put(prefixMember+who.uid, []byte(former))
+	who.member = nil
+	e.putMember(to, &changed)
+	if u := who.usage.usage; u.Count > 0 || u.Bytes > 0 {
+		e.charge(to.usage, u.Count, u.Bytes, 0)
+		e.charge(who.usage, -u.Count, -u.Bytes, 0)
+	}
+	return OK, nil
+}
+
+// lockMember locks or unlocks; doing it again changes nothing.
+func (e *exec) lockMember(a *actor, m *ltlv1.LockMember) (int32, error) {
+	who, code, err := e.managed(a, m.GetMemberId())
+	if code != OK || err != nil {
+		return code, err
+	}
+	status := StatusUnlock
+	if m.GetLocked() {
+		status = StatusLock
+	}
+	if who.member.Status == status {
+		return OK, nil
+	}
+	changed := *who.member
+	changed.Status = status
+	e.put(prefixMember+changed.UID, changed.encode())
+	who.member = &changed
+	return OK, nil
+}
+
+func checkModifyMember(m *ltlv1.ModifyMember) int32 {
+	return checkCreateMember(&ltlv1.CreateMember{
+		MemberUid: m.GetMemberUid(), Name: m.GetName(), Contact: m.GetContact(), Phone: m.GetPhone(), Remark: m.GetRemark(),
+	})
+}

@@ -1,0 +1,43 @@
+package rules
+
+// Sentences for refusals whose code alone does not tell the caller what to do. They are no part of a result: nodes may word them
+// differently. Only Preview gives them out.
+const (
+	reasonSubmitter     = "This process may not write for the account: a client or operator writes only for accounts of its own organisation."
+	reasonNotMember     = "The account is not a member of this chain; ask the chain's administrator to add it."
+	reasonLocked        = "The member is locked on this chain; ask the chain's administrator to unlock it."
+	reasonExpired       = "The chain's term is over: it can be read, but takes no writes; ask the operator to extend it."
+	reasonNotEffective  = "The chain's term has not begun yet."
+	reasonNotProof      = "This is no proof chain; use the Actions of its own service."
+	reasonAdministrator = "Only the administrator of this chain may do this."
+	reasonOwnEntry      = "The administrator's own entry cannot be changed or locked; ask the operator to name another administrator."
+	reasonOnChain       = "This account is on the chain already."
+	reasonProductKey    = "A device group with this ProductKey is registered on this chain already."
+
+	reasonNotEnrolled       = "The device is not enrolled: check IotId and IotIdServiceProvider, or ask an operator to enrol it."
+	reasonRevoked           = "The device's enrolment was revoked; it cannot be used again."
+	reasonNoGroup           = "No device group with this product key is registered on this chain; call RegisterDeviceGroup first."
+	reasonForeignGroup      = "The device group was registered by another account; only that account may upload its devices' data."
+	reasonGroupUnauthorized = "The device group is not authorised on this chain; ask its administrator to call AuthorizeDeviceGroup."
+	reasonUnauthorized      = "The device is not authorised on this chain; ask its administrator to call AuthorizeDevice."
+	reasonSignatureForm     = "IotSignature has the wrong form: it must be authType~2~random~milliseconds~base64, with authType 3 or 2, " +
+		"16 hexadecimal characters and a time of 13 digits."
+	reasonSignatureTime    = "The time in IotSignature is more than 10 minutes ahead of the chain's; set the device's clock."
+	reasonSignatureUsed    = "What the device signed was uploaded to this chain before; have it sign anew, with another random part and time."
+	reasonSignatureWrong   = "IotSignature is not by the enrolled key of the device over IotId, random part, time and IotDataDigest."
+	reasonKeyHolderMissing = "The organisation that holds the device's secret key does not endorse on this chain; enrol the device with a public key."
+
+	reasonEnrolled      = "The device is enrolled already; a key is never replaced."
+	reasonOtherEnroller = "Only an operator of the organisation that enrolled the device may revoke it."
+)
+
+// memberReason explains why memberCode refuses.
+func memberReason(m *Member) string {
+	switch {
+	case m == nil:
+		return reasonNotMember
+	case m.Status != StatusUnlock:
+		return reasonLocked
+	}
+	return ""
+}
