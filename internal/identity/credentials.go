@@ -107,6 +107,10 @@ func (c *Credentials) load() (*tls.Certificate, Identity, error) {
 	return &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, id, nil
 }
 
+// DeviceKeyPath is where the credentials' directory holds the key under which an endorser seals devices' keys. Directories that were
+// made by older versions hold none.
+func (c *Credentials) DeviceKeyPath() string { return filepath.Join(c.dir, deviceKeyFile) }
+
 // Identity is who the certificate names.
 func (c *Credentials) Identity() Identity { return c.id }
 

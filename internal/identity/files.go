@@ -3,6 +3,7 @@ package identity
 import (
 	"bytes"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -48,7 +49,19 @@ func LoadKey(path string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// LoadSealingKey reads the facades' key: exactly SealingKeyLen bytes.
+// CreateSealingKey makes a new sealing key and writes it durably to a file that must not exist yet.
+func CreateSealingKey(path string) ([]byte, error) {
+	key := make([]byte, SealingKeyLen)
+	if _, err := rand.Read(key); err != nil {
+		return nil, fmt.Errorf("random bytes: %w", err)
+	}
+	if err := writeNew(path, key, modeKey); err != nil {
+		return nil, err
+	}
+	return key, syncDir(filepath.Dir(path))
+}
+
+// LoadSealingKey reads a sealing key: exactly SealingKeyLen bytes.
 func LoadSealingKey(path string) ([]byte, error) {
 	if err := checkSecret(path); err != nil {
 		return nil, err

@@ -15,7 +15,7 @@ const (
 // MaxMessageBytes bounds one gRPC message in both directions. A Raft entry is at most 4 MiB; what carries several stays below this.
 const MaxMessageBytes = 16 << 20
 
-// SealingKeyLen is the length of the facades' key.
+// SealingKeyLen is the length of a sealing key: the facades', and each endorser's for devices' keys.
 const SealingKeyLen = 32
 
 // Validity of the certificates that CreateNetwork and Issue make.

@@ -41,6 +41,7 @@ const (
 	caKey           = "ca.key"
 	signKeyFile     = "sign.key"
 	sealingKeyFile  = "sealing.key"
+	deviceKeyFile   = "devices.key"
 	operatorName    = "operator"
 	benchClientName = "bench"
 )
@@ -163,6 +164,10 @@ func (w *networkWriter) organisation(o OrgSpec) *ltlv1.Organisation {
 	})
 	w.leaf(o.ID, w.path("orgs", o.ID, "endorser"), Identity{o.ID, RoleEndorser, o.ID})
 	key := w.signKey(w.path("orgs", o.ID, "endorser"))
+	w.do(func() error {
+		_, err := CreateSealingKey(w.path("orgs", o.ID, "endorser", deviceKeyFile))
+		return err
+	})
 	return &ltlv1.Organisation{Id: o.ID, Name: o.Name, CaCertificate: der, EndorserKey: key, EndorserAddress: o.EndorserAddress}
 }
 

@@ -76,6 +76,17 @@ func TestCreateNetworkLayout(t *testing.T) {
 	for _, o := range trust.Genesis().GetOrganisations() {
 		checkSignKey(t, filepath.Join(dir, "orgs", o.GetId(), "endorser", "sign.key"), o.GetEndorserKey())
 	}
+	devices := map[string]bool{}
+	for _, o := range trust.Genesis().GetOrganisations() {
+		key, err := LoadSealingKey(filepath.Join(dir, "orgs", o.GetId(), "endorser", "devices.key"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices[string(key)] = true
+	}
+	if len(devices) != len(trust.Genesis().GetOrganisations()) {
+		t.Error("two organisations seal their devices' keys with the same key")
+	}
 	sealing := map[string]bool{}
 	for _, sub := range []string{"facades/f1", "facades/f2", "operator"} {
 		key, err := LoadSealingKey(filepath.Join(dir, sub, "sealing.key"))
@@ -124,7 +135,7 @@ func checkModes(t *testing.T, dir string) {
 		}
 		return nil
 	})
-	if err != nil || keys != 3+3*2+3*2+2*2+2+1 {
+	if err != nil || keys != 3+3*3+3*2+2*2+2+1 {
 		t.Errorf("%d key files, %v", keys, err)
 	}
 }
