@@ -35,7 +35,7 @@ func (s *server) ListChains(ctx context.Context, in *ltlv1.ListChainsRequest) (*
 				continue // a locked member does not see the chain
 			}
 		}
-		if out.Total >= page.from && out.Total < page.to {
+		if page.holds(out.Total) {
 			info, err := s.chainInfo(c, member)
 			if err != nil {
 				return nil, failure(err)

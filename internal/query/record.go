@@ -101,7 +101,7 @@ func (s *server) readable(chainCode, uid, key string) (*rules.Chain, int32, erro
 	if err != nil {
 		return nil, 0, err
 	}
-	if chain == nil {
+	if chain == nil || chain.Service != ltlv1.ChainService_CHAIN_SERVICE_PROOF {
 		return nil, rules.NotFound, nil
 	}
 	code, err := rules.CanRead(s.store, chain, uid, key)
@@ -195,7 +195,7 @@ func (s *server) record(chain *rules.Chain, at *rules.Locator, version uint32) (
 	}
 	id := ledger.TransactionID(payload)
 	r := &ltlv1.Record{
-		ChainId: chain.ID, ChainName: chain.Name, BlockHeight: at.Height, TransactionIndex: at.Index, TransactionHash: id[:],
+		IotId: rules.DeviceProofOf(tx).GetIotId(), ChainId: chain.ID, ChainName: chain.Name, BlockHeight: at.Height, TransactionIndex: at.Index, TransactionHash: id[:],
 		BlockHash: hash[:], PreviousHash: header.Previous[:], TimeMs: header.TimeMs, Version: version, AccountUid: tx.GetAccountUid(),
 	}
 	switch a := tx.GetAction().(type) {
@@ -250,6 +250,9 @@ func (s *server) endorsers(chain *rules.Chain, batch *ltlv1.Batch, payload []byt
 
 // page is a half-open range of positions in a list.
 type page struct{ from, to uint64 }
+
+// holds reports whether the item at a position belongs to the page.
+func (p page) holds(position uint64) bool { return p.from <= position && position < p.to }
 
 func pageOf(number, size uint32) (page, error) {
 	if number == 0 || size == 0 || size > MaxPage {

@@ -101,7 +101,7 @@ func speaksFor(submitter identity, a *Account) int32 {
 func (e *exec) admitRecord(a *actor, key, value string) int32 {
 	switch {
 	case e.chain.Service != ltlv1.ChainService_CHAIN_SERVICE_PROOF:
-		return e.refuse(Forbidden, reasonNotProof)
+		return e.refuse(NotFound, reasonNotProof)
 	case e.timeMs < e.chain.EffectiveMs:
 		return e.refuse(Forbidden, reasonNotEffective)
 	}

@@ -229,7 +229,7 @@ func TestServiceAndQuota(t *testing.T) {
 	c := proofChain()
 	c.Service = ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION
 	w.onChain(w.must(w.operator(&ltlv1.Transaction_CreateChain{CreateChain: c}))[0].Output)
-	w.want("SetData on a collaboration chain", w.tx(rootUID, set(w.key(rootUID, "id"), "v")), Forbidden)
+	w.want("SetData on a collaboration chain", w.tx(rootUID, set(w.key(rootUID, "id"), "v")), NotFound)
 	w.want("a member of a collaboration chain", w.tx(rootUID, member(m1UID)), OK)
 
 	c = proofChain()
