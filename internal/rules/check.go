@@ -156,10 +156,10 @@ func CheckKey(chainCode, key string) (typeCode string, code int32) {
 	switch {
 	case !ok:
 		return "", BadKey
-	case len(pk) != ChainCodeLen:
-		return "", BadChainCode
 	case version != KeyVersion || len(id) > MaxKeyID || !allIDRunes(id):
 		return "", BadKey
+	case len(pk) != ChainCodeLen:
+		return "", BadChainCode
 	case pk != chainCode:
 		return "", ChainCodeDiffers
 	case !validTypeCode(typeCode):
