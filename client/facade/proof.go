@@ -5,6 +5,7 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -18,8 +19,15 @@ func proofActions() []action {
 	businessID := parameter{name: "BusinessId", optional: true}
 	start := parameter{name: "StartTime", kind: typeLong, optional: true}
 	end := parameter{name: "EndTime", kind: typeLong, optional: true}
+	signed := func(params ...parameter) []parameter { return append(iotParams(), params...) }
 	return []action{
 		{name: "ListProofChain", data: kindObject, run: listProofChain, params: append(pageParams(), parameter{name: "Name", optional: true})},
+		{name: "ListPSMemberDataTypeCode", data: kindObject, run: listPSMemberDataTypeCode, chain: bizChainID, admin: true,
+			service: ltlv1.ChainService_CHAIN_SERVICE_PROOF,
+			params:  append(append([]parameter{{name: bizChainID}}, pageParams()...), parameter{name: "MemberUid", optional: true})},
+		{name: "SetDataWithSignature", data: kindString, run: setDataWithSignature, chain: "ProductKey", params: signed(key, productKey, value)},
+		{name: "AttachDataWithSignature", data: kindString, run: attachDataWithSignature, chain: "ProductKey",
+			params: signed(key, productKey, value, businessID)},
 		{name: "SetData", data: kindString, run: setData, chain: "ProductKey", params: []parameter{key, productKey, value}},
 		{name: "GetData", data: kindString, run: getData, chain: "ProductKey", params: []parameter{businessID, key, productKey}},
 		{name: "GetBlockChainInfo", data: kindString, run: getBlockChainInfo, chain: "ProductKey", params: []parameter{key, productKey, businessID}},
@@ -30,20 +38,49 @@ func proofActions() []action {
 	}
 }
 
-// setData is the Action SetData.
-func setData(c *call) (value, error) {
+// setData is the Action SetData; with a proof, SetDataWithSignature.
+func setData(c *call) (value, error) { return text(""), c.setData(nil) }
+
+// setDataWithSignature is the Action SetDataWithSignature.
+func setDataWithSignature(c *call) (value, error) { return text(""), c.setData(c.deviceProof()) }
+
+func (c *call) setData(proof *ltlv1.DeviceProof) error {
 	key, data := c.text("Key"), c.text("Value")
-	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: data}}}
-	return text(""), c.write(tx, key, data, "")
+	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: data, Device: proof}}}
+	return c.write(tx, key, data, "")
 }
 
 // attachData is the Action AttachData.
-func attachData(c *call) (value, error) {
+func attachData(c *call) (value, error) { return text(""), c.attachData(nil) }
+
+// attachDataWithSignature is the Action AttachDataWithSignature.
+func attachDataWithSignature(c *call) (value, error) {
+	return text(""), c.attachData(c.deviceProof())
+}
+
+func (c *call) attachData(proof *ltlv1.DeviceProof) error {
 	key, data, businessID := c.text("Key"), c.text("Value"), c.text("BusinessId")
 	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_AttachData{
-		AttachData: &ltlv1.AttachData{Key: key, Value: data, BusinessId: businessID},
+		AttachData: &ltlv1.AttachData{Key: key, Value: data, BusinessId: businessID, Device: proof},
 	}}
-	return text(""), c.write(tx, key, data, businessID)
+	return c.write(tx, key, data, businessID)
+}
+
+// iotParams are the parameters of a call whose payload a device signed. Each has a code of its own, absent or empty.
+func iotParams() []parameter {
+	return []parameter{
+		{name: "IotAuthType", absent: rules.BadIoT}, {name: "IotDataDigest", absent: rules.BadIoT}, {name: "IotId", absent: rules.BadIoT},
+		{name: "IotIdServiceProvider", absent: rules.BadIoT}, {name: "IotIdSource", absent: rules.BadIoTSource},
+		{name: "IotSignature", absent: rules.BadIoT},
+	}
+}
+
+// deviceProof is what iotParams say. Judge it with rules.CheckDeviceProof against the text that the device signed.
+func (c *call) deviceProof() *ltlv1.DeviceProof {
+	return &ltlv1.DeviceProof{
+		AuthType: c.text("IotAuthType"), IotId: c.text("IotId"), ProductKey: c.text("IotIdServiceProvider"),
+		DataDigest: c.text("IotDataDigest"), Signature: c.text("IotSignature"), Source: c.text("IotIdSource"),
+	}
 }
 
 // write submits one record and waits until it is committed and executed.
@@ -56,6 +93,11 @@ func (c *call) write(tx *ltlv1.Transaction, key, data, businessID string) error 
 	bad := checkValue(data)
 	if bad == nil && businessID != "" && !hexadecimal(businessID, businessIDLen) {
 		bad = refuseBecause(rules.OutOfRange, "BusinessId must be 64 hexadecimal characters.")
+	}
+	if proof := rules.DeviceProofOf(tx); bad == nil && proof != nil {
+		if code := rules.CheckDeviceProof(proof, data); code != rules.OK {
+			bad = refuse(code)
+		}
 	}
 	if bad != nil || typeCode == "" {
 		// Something else may be wrong that is to be told first: it cannot be left to the ledger, which looks at the form first.
@@ -76,10 +118,7 @@ func (c *call) write(tx *ltlv1.Transaction, key, data, businessID string) error 
 	if result.GetCode() == rules.BadTypeCode {
 		return c.typeCodeError(chainCode, key)
 	}
-	if result.GetReason() != "" {
-		return refuseBecause(rules.Forbidden, result.GetReason())
-	}
-	return ledgerError(result.GetCode())
+	return resultError(result)
 }
 
 // checkValue judges the form of a value.
@@ -122,7 +161,7 @@ func decimal(s string, n int) bool {
 // locate judges chain code and Key by their form and finds the chain. typeCode is empty when its form is wrong: that is told only
 // after what concerns the chain.
 func (c *call) locate(chainCode, key string) (chainID, typeCode string, err error) {
-	if len(chainCode) != rules.ChainCodeLen {
+	if utf8.RuneCountInString(chainCode) != rules.ChainCodeLen {
 		return "", "", refuse(rules.BadChainCode)
 	}
 	typeCode, code := rules.CheckKey(chainCode, key)

@@ -1,6 +1,7 @@
 package facade
 
 import (
+	"math"
 	"strconv"
 	"unicode/utf8"
 )
@@ -41,6 +42,11 @@ func array(items []value) value         { return value{kind: kindArray, items: i
 func table(items []value) value         { return value{kind: kindTable, items: items} }
 func textField(name, s string) field    { return field{name, text(s)} }
 func intField(name string, n int) field { return field{name, integer(int64(n))} }
+
+// longField is a member that counts something; the API has signed numbers of 64 bits.
+func longField(name string, n uint64) field {
+	return field{name, integer(int64(min(n, math.MaxInt64)))}
+}
 
 // appendJSON writes v as JSON.
 func (v *value) appendJSON(b []byte) []byte {

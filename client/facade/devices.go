@@ -1,0 +1,115 @@
+package facade
+
+import (
+	"cmp"
+
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+const (
+	authorized   = "AUTHORIZED"
+	unauthorized = "UNAUTHORIZED"
+)
+
+// registerDeviceGroup is the Action RegisterDeviceGroup. Its ProductKey is that of the devices' product, not a chain's code.
+func registerDeviceGroup(c *call) (value, error) {
+	if c.text("AuthorizeType") != rules.AuthorizeType {
+		return value{}, malformed("AuthorizeType must be ID2.")
+	}
+	if err := cmp.Or(c.checkName("DeviceGroupName"), c.checkRemark()); err != nil {
+		return value{}, err
+	}
+	if !rules.ValidProductKey(c.text("ProductKey")) {
+		return value{}, malformed("ProductKey must be 1 to 64 English letters, digits, '-', '.' or '_'.")
+	}
+	id, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_RegisterDeviceGroup{RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{
+		ProductKey: c.text("ProductKey"), Name: c.text("DeviceGroupName"), AuthorizeType: c.text("AuthorizeType"), Remark: c.text("Remark"),
+	}}})
+	return text(id), because(err, rules.Conflict, "A device group with this ProductKey is registered on this chain already.")
+}
+
+// listDeviceGroup is the Action ListDeviceGroup.
+func listDeviceGroup(c *call) (value, error) {
+	p, err := c.page()
+	if err != nil {
+		return value{}, err
+	}
+	r, err := c.f.net.ListDeviceGroups(c.ctx, &ltlv1.ListDeviceGroupsRequest{
+		ChainId: c.chainID, AccountUid: c.uid, ProductKey: c.text("ProductKey"), Page: p.num, Size: p.size,
+	})
+	if err == nil {
+		err = ledgerError(r.GetCode())
+	}
+	if err != nil {
+		return value{}, err
+	}
+	rows := make([]value, 0, len(r.GetGroups()))
+	for _, g := range r.GetGroups() {
+		rows = append(rows, object(
+			textField("Status", either(g.GetAuthorized(), authorized, unauthorized)),
+			textField("AuthorizeType", g.GetAuthorizeType()),
+			textField("OwnerName", g.GetOwnerName()),
+			textField("DeviceGroupId", g.GetDeviceGroupId()),
+			textField("OwnerUid", g.GetOwnerUid()),
+			textField("ProductKey", g.GetProductKey()),
+			textField("Remark", g.GetRemark()),
+		))
+	}
+	return p.answer(rows, r.GetTotal()), nil
+}
+
+// authorizeDeviceGroup is the Action AuthorizeDeviceGroup.
+func authorizeDeviceGroup(c *call) (value, error) { return c.setGroup(true) }
+
+// unauthorizeDeviceGroup is the Action UnAuthorizeDeviceGroup.
+func unauthorizeDeviceGroup(c *call) (value, error) { return c.setGroup(false) }
+
+const noDeviceGroup = "No device group of this chain has the identifier given in DeviceGroupId."
+
+func (c *call) setGroup(on bool) (value, error) {
+	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizeDeviceGroup{
+		AuthorizeDeviceGroup: &ltlv1.AuthorizeDeviceGroup{DeviceGroupId: c.text("DeviceGroupId"), Authorized: on},
+	}})
+	return text(""), because(err, rules.NotFound, noDeviceGroup)
+}
+
+// listDevice is the Action ListDevice.
+func listDevice(c *call) (value, error) {
+	p, err := c.page()
+	if err != nil {
+		return value{}, err
+	}
+	r, err := c.f.net.ListDevices(c.ctx, &ltlv1.ListDevicesRequest{
+		ChainId: c.chainID, AccountUid: c.uid, DeviceGroupId: c.text("DeviceGroupId"), IotId: c.text("IotId"), Page: p.num, Size: p.size,
+	})
+	if err == nil {
+		err = because(ledgerError(r.GetCode()), rules.NotFound, noDeviceGroup)
+	}
+	if err != nil {
+		return value{}, err
+	}
+	rows := make([]value, 0, len(r.GetDevices()))
+	for _, d := range r.GetDevices() {
+		rows = append(rows, object(
+			textField("Status", either(d.GetAuthorized(), authorized, unauthorized)),
+			textField("IotId", d.GetIotId()),
+			field{"LastSaveTime", integer(d.GetLastSaveMs())},
+			textField("DeviceId", d.GetDeviceId()),
+		))
+	}
+	return p.answer(rows, r.GetTotal()), nil
+}
+
+// authorizeDevice is the Action AuthorizeDevice.
+func authorizeDevice(c *call) (value, error) { return c.setDevice(true) }
+
+// unauthorizeDevice is the Action UnAuthorizeDevice.
+func unauthorizeDevice(c *call) (value, error) { return c.setDevice(false) }
+
+func (c *call) setDevice(on bool) (value, error) {
+	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizeDevice{AuthorizeDevice: &ltlv1.AuthorizeDevice{
+		DeviceGroupId: c.text("DeviceGroupId"), DeviceId: c.text("DeviceId"), Authorized: on,
+	}}})
+	return text(""), because(err, rules.NotFound, "No device of the group given in DeviceGroupId has the identifier given in DeviceId.")
+}
