@@ -185,16 +185,23 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 	if err != nil {
 		return false, fmt.Errorf("preview on chain %s: %w", input.ChainID, err)
 	}
-	found, reasons := make([]int32, len(own)), make([]string, len(own))
+	found, reasons, required := make([]int32, len(own)), make([]string, len(own)), make([]string, len(own))
 	for j, v := range preview {
-		found[j], reasons[j] = v.Code, v.Reason
+		found[j], reasons[j], required[j] = v.Code, v.Reason, v.Required
+		if v.Required != "" && out.Required == nil {
+			out.Required = make([]string, len(transactions)) // rarely needed
+		}
 	}
+	e.checkDevices(decoded, required, found, reasons)
 	e.refuseOrganisations(decoded, found, reasons)
 	if err := e.applyRule(decoded, found, reasons); err != nil {
 		return false, fmt.Errorf("own rule on chain %s: %w", input.ChainID, err)
 	}
 	for j, code := range found {
 		out.Codes[place[j]], out.Reasons[place[j]] = code, reasons[j]
+		if required[j] != "" {
+			out.Required[place[j]] = required[j]
+		}
 		accepted = accepted || code == rules.OK
 	}
 	return accepted, nil

@@ -74,6 +74,7 @@ type Endorser struct {
 	keyID        [8]byte
 	rule         *ownRule // nil when the organisation has none
 	store        *store.Store
+	devices      *deviceKeys
 	nodes        []*source
 	metrics      *metrics
 
@@ -189,6 +190,9 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
 	e.learn()
+	if e.devices, err = openDeviceKeys(e.cfg.Dir, e.cfg.Credentials.DeviceKeyPath(), e.organisation); err != nil {
+		return err
+	}
 	for _, n := range e.cfg.Nodes {
 		conn, err := grpc.NewClient(n.Address, e.cfg.Credentials.DialOptions(identity.RoleNode, n.ID)...)
 		if err != nil {

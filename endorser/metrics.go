@@ -49,6 +49,12 @@ func newMetrics(e *Endorser) *metrics {
 			}
 			return 0
 		}),
+		gauge("device_keys", "Devices whose secret keys this endorser holds.", func() float64 {
+			if e.devices == nil {
+				return 0
+			}
+			return float64(e.devices.count())
+		}),
 		gauge("certificate_expiry_seconds", "End of the own certificate's validity, in seconds since 1970.", func() float64 {
 			return float64(e.cfg.Credentials.CertificateExpiry().Unix())
 		}),

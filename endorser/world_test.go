@@ -130,6 +130,12 @@ func (w *world) tx(submitter, uid, chainID string, action any) []byte {
 		tx.Action = a
 	case *ltlv1.Transaction_AttachData:
 		tx.Action = a
+	case *ltlv1.Transaction_RegisterDeviceGroup:
+		tx.Action = a
+	case *ltlv1.Transaction_EnrollDevice:
+		tx.Action = a
+	case *ltlv1.Transaction_RevokeDevice:
+		tx.Action = a
 	default:
 		w.t.Fatalf("action %T", action)
 	}
