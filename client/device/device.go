@@ -18,19 +18,20 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 const (
 	// AuthType is the only IotAuthType there is.
 	AuthType = "ID2"
-	// MaxIDLength bounds an IotId, in characters.
-	MaxIDLength = 64
+	// MaxNameLength bounds an IotId and a product key, in characters.
+	MaxNameLength = 64
 
 	// timestampWithExtra is the auth code's type: a time stamp is signed, and behind it more text (the digest).
 	timestampWithExtra = 3
 	// hashSHA256 is the auth code's hash.
 	hashSHA256 = 2
+	// firstMs and lastMs bound the times that have 13 digits: September 2001 to November 2286.
+	firstMs, lastMs = 1_000_000_000_000, 9_999_999_999_999
 	// randomLen is the size of the random number in bytes; the auth code has it in hexadecimal.
 	randomLen = 8
 )
@@ -53,10 +54,10 @@ type Device struct {
 	sign Signer
 }
 
-// New makes the device whose IotId is id, 1 to 64 characters, as it is enrolled.
+// New makes the device whose IotId is id, as it is enrolled: 1 to 64 letters, digits, "-", ".", "_", ":" and "@".
 func New(id string, sign Signer) (*Device, error) {
-	if id == "" || utf8.RuneCountInString(id) > MaxIDLength || !utf8.ValidString(id) {
-		return nil, fmt.Errorf("the IotId %q %w: it must have 1 to %d characters", id, ErrInput, MaxIDLength)
+	if !validName(id, "-._:@") {
+		return nil, fmt.Errorf("the IotId %q %w: it must be 1 to %d letters, digits, \"-\", \".\", \"_\", \":\" and \"@\"", id, ErrInput, MaxNameLength)
 	}
 	if sign == nil {
 		return nil, fmt.Errorf("data of device %q %w: it has no key", id, ErrInput)
@@ -91,9 +92,9 @@ func (d *Device) Sign(payload, productKey string, at time.Time) (*Parameters, er
 	switch {
 	case payload == "":
 		return nil, fmt.Errorf("an empty payload %w", ErrInput)
-	case productKey == "":
-		return nil, fmt.Errorf("data without a product key %w: give that of the device's group", ErrInput)
-	case at.UnixMilli() <= 0:
+	case !validName(productKey, "-._"):
+		return nil, fmt.Errorf("data for the product key %q %w: it must be 1 to %d letters, digits, \"-\", \".\" and \"_\"", productKey, ErrInput, MaxNameLength)
+	case at.UnixMilli() < firstMs || at.UnixMilli() > lastMs:
 		return nil, fmt.Errorf("data of the time %v %w: set the device's clock", at, ErrInput)
 	}
 	random := make([]byte, randomLen)
@@ -106,6 +107,20 @@ func (d *Device) Sign(payload, productKey string, at time.Time) (*Parameters, er
 		return nil, err
 	}
 	return &Parameters{IotAuthType: AuthType, IotID: d.id, IotIDServiceProvider: productKey, IotDataDigest: digest, IotSignature: code}, nil
+}
+
+// validName reports whether s is 1 to MaxNameLength letters, digits and characters of also.
+func validName(s, also string) bool {
+	if s == "" || len(s) > MaxNameLength {
+		return false
+	}
+	for _, c := range []byte(s) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (c < '0' || c > '9') && strings.IndexByte(also, c) < 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // Digest is the IotDataDigest of a payload: its SHA-256, 64 characters of upper-case hexadecimal.

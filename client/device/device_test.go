@@ -234,7 +234,7 @@ func TestPublic(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	broken := errors.New("the secure element does not answer")
 	sign := func([]byte) ([]byte, error) { return nil, broken }
-	for _, id := range []string{"", strings.Repeat("x", 65), "\xff"} {
+	for _, id := range []string{"", strings.Repeat("x", 65), "\xff", "号", "a b", "a~b", "a/b", "a[b"} {
 		if _, err := device.New(id, sign); !errors.Is(err, device.ErrInput) {
 			t.Errorf("id %q: %v", id, err)
 		}
@@ -242,7 +242,7 @@ func TestRefusals(t *testing.T) {
 	if _, err := device.New("d", nil); !errors.Is(err, device.ErrInput) {
 		t.Errorf("no signer: %v", err)
 	}
-	d, err := device.New(strings.Repeat("号", 64), sign)
+	d, err := device.New(strings.Repeat("Z9:@", 16), sign)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -250,7 +250,7 @@ func TestRefusals(t *testing.T) {
 	for _, tc := range []struct {
 		payload, productKey string
 		at                  time.Time
-	}{{"", "pk", now}, {"data", "", now}, {"data", "pk", time.Time{}}} {
+	}{{"", "pk", now}, {"data", "", now}, {"data", "p:k", now}, {"data", strings.Repeat("p", 65), now}, {"data", "pk", time.Time{}}, {"data", "pk", time.UnixMilli(999999999999)}, {"data", "pk", time.UnixMilli(1e13)}} {
 		if _, err := d.Sign(tc.payload, tc.productKey, tc.at); !errors.Is(err, device.ErrInput) {
 			t.Errorf("%+v: %v", tc, err)
 		}

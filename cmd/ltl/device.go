@@ -23,7 +23,7 @@ type deviceNames struct{ productKey, iotID string }
 // flags adds the options; all commands but the list require both.
 func (n *deviceNames) flags(cmd *cobra.Command, required bool) {
 	cmd.Flags().StringVar(&n.productKey, "product-key", "", "ProductKey of the device's group")
-	cmd.Flags().StringVar(&n.iotID, "iot-id", "", "IotId of the device, 1 to 64 characters")
+	cmd.Flags().StringVar(&n.iotID, "iot-id", "", "IotId of the device")
 	if required {
 		mustRequire(cmd, "product-key", "iot-id")
 	}
