@@ -23,10 +23,15 @@ const (
 
 	forDeviceGroup = "device group"
 	forDevice      = "device"
+	forPhaseGroup  = "phase group"
+	forPhase       = "phase"
+	forPhaseCode   = "phase code"
+	forDataSeq     = "data seq"
 )
 
 const (
 	capitals     = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	hexadecimal  = "0123456789ABCDEF"
 	alphanumeric = capitals + "abcdefghijklmnopqrstuvwxyz"
 
 	ten16 = 10_000_000_000_000_000
@@ -40,6 +45,9 @@ const maxDerive = 1000
 // maxMembers is half of all type codes: beyond it a chain's members are refused, whatever its quota. A search that finds none
 // free is a broken invariant, and stops every node.
 const maxMembers = 36 * 36 * 36 * 36 / 2
+
+// maxPhases is half of all phase codes, for the same reason.
+const maxPhases = 16 * 16 * 16 * 16 / 2
 
 // derive gives 32 bytes that depend on nothing but the transaction, the purpose and the counter.
 func derive(id ledger.Hash, purpose string, counter uint32) [32]byte {

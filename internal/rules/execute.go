@@ -3,6 +3,7 @@ package rules
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -225,6 +226,9 @@ func (e *exec) outputOf(payload []byte, id ledger.Hash) (string, error) {
 		return "", nil
 	case *ltlv1.Transaction_AttachData:
 		return BusinessID(id, a.AttachData), nil
+	case *ltlv1.Transaction_UploadPhaseData:
+		items, _ := PhaseItems(a.UploadPhaseData)
+		return strings.Join(DataSeqs(id, items), ","), nil
 	}
 	b, err := e.view.Get(e.in.ChainID, []byte(outputKey(id)))
 	return string(b), err

@@ -32,6 +32,11 @@ const (
 	prefixDevice       = "e/"
 	prefixDeviceID     = "f/"
 	prefixEnrolment    = "v/"
+	prefixPhaseGroup   = "h/"
+	prefixPhase        = "j/"
+	prefixPhaseCode    = "l/"
+	prefixPermission   = "q/"
+	keyPhaseTotals     = "h"
 	keyNetwork         = "g"
 )
 
@@ -135,4 +140,14 @@ func appendBusinessKey(b []byte, key, businessID string) []byte {
 		b = append(b, c)
 	}
 	return b
+}
+
+// SequenceKey is the key of the record of a phase's Key with a DataSeq, whose case matters.
+func SequenceKey(key, dataSeq string) []byte { return appendSequenceKey(nil, key, dataSeq) }
+
+func appendSequenceKey(b []byte, key, dataSeq string) []byte {
+	b = append(b, classBusiness)
+	b = append(b, key...)
+	b = append(b, 0)
+	return append(b, dataSeq...)
 }

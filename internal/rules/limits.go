@@ -75,6 +75,21 @@ const (
 	MaxPolicy = 4096
 )
 
+// Bounds on phase data, from the LTL manual where it speaks of them.
+const (
+	// MaxPhaseData is the longest phase data in the clear: a character of ASCII counts 1, any other 2.
+	MaxPhaseData = 4096
+	// PhaseDigestLen is the number of hexadecimal characters of phase data that is a digest.
+	PhaseDigestLen = 64
+	// MaxPhaseItems is the largest number of records in one upload.
+	MaxPhaseItems = 50
+	// MaxRelated is the largest number of records that one record may refer to.
+	MaxRelated = 50
+	// MaxDataKey and MaxDataSeq bound the names of phase records, in characters.
+	MaxDataKey = 64
+	MaxDataSeq = 64
+)
+
 // Defaults of a chain whose creator left the field zero.
 const (
 	DefaultCapacityBytes = 800_000_000_000

@@ -1,0 +1,152 @@
+package rules
+
+import (
+	"errors"
+	"strings"
+	"unicode/utf8"
+
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// PhaseItems are the records of an upload: its items, or those of the list that a device signed. A code other than OK refuses a
+// list that cannot be read, or an upload that has both or has a list that no device signed.
+func PhaseItems(u *ltlv1.UploadPhaseData) ([]*ltlv1.PhaseItem, int32) {
+	if u.GetList() == "" {
+		return u.GetItems(), OK
+	}
+	if len(u.GetItems()) != 0 || !u.GetBatch() || u.GetDevice() == nil {
+		return nil, OutOfRange
+	}
+	items, err := ParsePhaseDataList(u.GetList())
+	switch {
+	case errors.Is(err, ErrPhaseListLong):
+		return nil, BatchTooLong
+	case err != nil:
+		return nil, OutOfRange
+	}
+	return items, OK
+}
+
+// CheckPhaseUpload judges an upload as far as that goes with nothing but itself: its form, then its device's proof.
+func CheckPhaseUpload(u *ltlv1.UploadPhaseData) int32 {
+	items, code := PhaseItems(u)
+	if code == OK {
+		code = checkPhaseItems(u, items)
+	}
+	if code != OK || u.GetDevice() == nil {
+		return code
+	}
+	payload, signed := signedPayload(u)
+	if code = CheckDeviceProof(u.GetDevice(), payload); code == OK && !signed {
+		code = BadDigest
+	}
+	return code
+}
+
+// signedPayload is the text that a device's digest must be of: the phase data of a single upload, the list of a batch. A batch
+// whose list was not sent as text has none, and no digest agrees with it.
+func signedPayload(u *ltlv1.UploadPhaseData) (text string, ok bool) {
+	if !u.GetBatch() && len(u.GetItems()) > 0 {
+		return u.GetItems()[0].GetPhaseData(), true
+	}
+	return u.GetList(), u.GetList() != ""
+}
+
+// checkPhaseItems judges the values of an upload, in the order of its items; then whether they name one record twice.
+func checkPhaseItems(u *ltlv1.UploadPhaseData, items []*ltlv1.PhaseItem) int32 {
+	switch {
+	case u.GetForm() != ltlv1.DataForm_DATA_FORM_TEXT && u.GetForm() != ltlv1.DataForm_DATA_FORM_DIGEST:
+		return OutOfRange
+	case len(items) == 0, !u.GetBatch() && len(items) != 1:
+		return OutOfRange
+	case len(items) > MaxPhaseItems:
+		return BatchTooLong
+	}
+	tooLong := ValueTooLong
+	if u.GetBatch() {
+		tooLong = SubValueTooLong
+	}
+	for _, item := range items {
+		if code := checkPhaseItem(item, u.GetForm(), tooLong); code != OK {
+			return code
+		}
+	}
+	for i, item := range items {
+		for _, other := range items[:i] {
+			if item.GetDataSeq() != "" && item.GetDataSeq() == other.GetDataSeq() && item.GetDataKey() == other.GetDataKey() {
+				return BatchRepeatedKey
+			}
+		}
+	}
+	return OK
+}
+
+func checkPhaseItem(item *ltlv1.PhaseItem, form ltlv1.DataForm, tooLong int32) int32 {
+	if !validLettersAndDigits(item.GetDataKey(), MaxDataKey) {
+		return OutOfRange
+	}
+	code := checkPhaseText(item.GetPhaseData(), tooLong)
+	if form == ltlv1.DataForm_DATA_FORM_DIGEST && item.GetPhaseData() != "" {
+		code = checkDigest(item.GetPhaseData())
+	}
+	switch {
+	case code != OK:
+		return code
+	case item.GetDataSeq() != "" && !validLettersAndDigits(item.GetDataSeq(), MaxDataSeq), len(item.GetRelated()) > MaxRelated:
+		return OutOfRange
+	}
+	for _, r := range item.GetRelated() {
+		if code := checkRelated(r, tooLong); code != OK {
+			return code
+		}
+	}
+	return OK
+}
+
+func checkRelated(r *ltlv1.RelatedData, tooLong int32) int32 {
+	dataKey := r.GetDataKey()
+	if version, _, typeCode, rest, ok := splitKey(dataKey); ok && version == PhaseKeyVersion && len(typeCode) == TypeCodeLen {
+		dataKey = rest
+	}
+	if !validLettersAndDigits(dataKey, MaxDataKey) {
+		return OutOfRange
+	}
+	if code := checkPhaseText(r.GetPhaseData(), tooLong); code != OK {
+		return code
+	}
+	if r.GetDataSeq() != "" && !validLettersAndDigits(r.GetDataSeq(), MaxDataSeq) {
+		return OutOfRange
+	}
+	return OK
+}
+
+// checkPhaseText: 1 to MaxPhaseData, where a character of ASCII counts 1 and any other 2.
+func checkPhaseText(s string, tooLong int32) int32 {
+	switch {
+	case s == "":
+		return BadValue
+	case PhaseDataLength(s) > MaxPhaseData:
+		return tooLong
+	}
+	return OK
+}
+
+// PhaseDataLength is the length that MaxPhaseData bounds: a character of ASCII counts 1, any other 2.
+func PhaseDataLength(s string) int {
+	n := 2 * utf8.RuneCountInString(s)
+	for i := range len(s) {
+		if s[i] < utf8.RuneSelf {
+			n--
+		}
+	}
+	return n
+}
+
+func checkDigest(s string) int32 {
+	if len(s) != PhaseDigestLen || strings.ContainsFunc(s, func(r rune) bool {
+		return (r < '0' || r > '9') && (r < 'a' || r > 'f') && (r < 'A' || r > 'F')
+	}) {
+		return OutOfRange
+	}
+	return OK
+}

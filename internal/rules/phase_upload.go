@@ -1,0 +1,165 @@
+package rules
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// uploadPhaseData takes one record or a batch, as a whole or not at all. Everything is judged before anything is written, so what an
+// upload refers to was on the chain before it.
+func (e *exec) uploadPhaseData(a *actor, u *ltlv1.UploadPhaseData, id ledger.Hash, here Locator) (int32, string, error) {
+	phase, code, err := e.writablePhase(a, u.GetPhaseGroupId(), u.GetPhaseId())
+	if code != OK || err != nil {
+		return code, "", err
+	}
+	items, code := PhaseItems(u)
+	if code == OK {
+		code = checkPhaseItems(u, items)
+	}
+	if code != OK {
+		return code, "", nil
+	}
+	for _, item := range items {
+		for _, r := range item.GetRelated() {
+			if code, err := e.findRelated(phase.GroupID, r); code != OK || err != nil {
+				return code, "", err
+			}
+		}
+	}
+	payload, signed := signedPayload(u)
+	if !signed && u.GetDevice() != nil {
+		return CheckPhaseUpload(u), "", nil
+	}
+	device, code, err := e.admitDevice(a, u.GetDevice(), payload, id, here)
+	if code != OK || err != nil {
+		return code, "", err
+	}
+	bytes := 0
+	for _, item := range items {
+		bytes += len(item.GetPhaseData())
+	}
+	if code, err := e.quotaLeftFor(len(items), bytes); code != OK || err != nil {
+		return code, "", err
+	}
+	keys, seqs := make([]string, len(items)), DataSeqs(id, items)
+	for i, item := range items {
+		keys[i] = PhaseKey(e.chain.Code, phase.Code, item.GetDataKey())
+		if used, err := e.sequenceUsed(keys[i], seqs[i]); used || err != nil {
+			return duplicateOf(u), "", err
+		}
+	}
+	for i, key := range keys {
+		if err := e.addPhaseRecord(key, seqs[i], here); err != nil {
+			return 0, "", err
+		}
+	}
+	e.charge(a.usage, uint64(len(items)), uint64(bytes), 0)
+	e.charge(e.total, uint64(len(items)), uint64(bytes), 0)
+	e.useDevice(device, here)
+	return OK, strings.Join(seqs, ","), nil
+}
+
+func duplicateOf(u *ltlv1.UploadPhaseData) int32 {
+	if u.GetBatch() {
+		return BatchDuplicateKey
+	}
+	return DuplicateKey
+}
+
+// writablePhase finds a phase of the group, and judges whether the account may write to it.
+func (e *exec) writablePhase(a *actor, groupID, phaseID string) (*Phase, int32, error) {
+	if e.timeMs < e.chain.EffectiveMs {
+		return nil, e.refuse(Forbidden, reasonNotEffective), nil
+	}
+	phase, err := GetPhase(e, e.chain.ID, phaseID)
+	if phase == nil || phase.GroupID != groupID || err != nil {
+		return nil, NotFound, err
+	}
+	if a.member.Role == RoleAdmin {
+		return phase, OK, nil
+	}
+	right, err := load(e, e.chain.ID, permissionKey(a.member.ID, groupID), parsePermission)
+	if err != nil {
+		return nil, 0, err
+	}
+	if right != nil {
+		for _, allowed := range right.phases {
+			if allowed == phaseID {
+				return phase, OK, nil
+			}
+		}
+	}
+	return nil, e.refuse(Forbidden, reasonNoPermission), nil
+}
+
+// findRelated judges whether what a record refers to is on the chain.
+func (e *exec) findRelated(groupID string, r *ltlv1.RelatedData) (int32, error) {
+	phase, err := GetPhase(e, e.chain.ID, r.GetPhaseId())
+	if phase == nil || phase.GroupID != groupID || err != nil {
+		return NotFound, err
+	}
+	dataKey, code := PlainDataKey(e.chain, phase, r.GetDataKey())
+	if code != OK {
+		return code, nil
+	}
+	key, found := PhaseKey(e.chain.Code, phase.Code, dataKey), false
+	if r.GetDataSeq() == "" {
+		_, found, err = e.newestOf(key)
+	} else {
+		found, err = e.sequenceUsed(key, r.GetDataSeq())
+	}
+	if !found {
+		code = NotFound
+	}
+	return code, err
+}
+
+// quotaLeftFor judges whether so many records more of so many bytes fit.
+func (e *exec) quotaLeftFor(count, bytes int) (int32, error) {
+	if err := e.openTotal(); err != nil {
+		return 0, err
+	}
+	u := &e.total.usage
+	if u.Count+uint64(count) > e.chain.CountQuota || u.Bytes+uint64(bytes) > e.chain.CapacityQuota {
+		return QuotaExceeded, nil
+	}
+	return OK, nil
+}
+
+// addPhaseRecord writes the next version of a Key, as attachData does.
+func (e *exec) addPhaseRecord(key, seq string, here Locator) error {
+	old, _, err := e.newestOf(key)
+	if err != nil {
+		return err
+	}
+	here.Extra = old.locator.Version() + 1
+	e.setNewest(key, here, old.at)
+	e.writeLocator(appendVersionKey(e.room(6+len(key)), key, here.Extra), here)
+	e.business[[2]string{key, seq}] = struct{}{}
+	e.writeLocator(appendSequenceKey(e.room(2+len(key)+len(seq)), key, seq), here)
+	return nil
+}
+
+// sequenceUsed is businessUsed for a DataSeq, whose case matters. The Keys of the two kinds differ in their version part.
+func (e *exec) sequenceUsed(key, seq string) (bool, error) {
+	if _, ok := e.business[[2]string{key, seq}]; ok {
+		return true, nil
+	}
+	_, found, err := e.find(appendSequenceKey(e.key[:0], key, seq))
+	return found, err
+}
+
+// DataSeqs are the DataSeqs of an upload's records: the caller's, or those that the ledger derives from the transaction.
+func DataSeqs(id ledger.Hash, items []*ltlv1.PhaseItem) []string {
+	seqs := make([]string, len(items))
+	for i, item := range items {
+		if seqs[i] = item.GetDataSeq(); seqs[i] == "" {
+			h := derive(id, forDataSeq, uint32(i))
+			seqs[i] = hex.EncodeToString(h[:])
+		}
+	}
+	return seqs
+}
