@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -165,21 +166,8 @@ func (w *world) tx(uid string, action any) *ltlv1.Transaction {
 	if w.chain != nil {
 		tx.ChainId = w.chain.ID
 	}
-	switch a := action.(type) {
-	case *ltlv1.Transaction_SetData:
-		tx.Action = a
-	case *ltlv1.Transaction_AttachData:
-		tx.Action = a
-	case *ltlv1.Transaction_CreateMember:
-		tx.Action = a
-	case *ltlv1.Transaction_CreateOrganisation:
-		tx.Action = a
-	case *ltlv1.Transaction_CreateAccount:
-		tx.Action = a
-	case *ltlv1.Transaction_CreateChain:
-		tx.Action = a
-	case *ltlv1.Transaction_Genesis:
-		tx.Action = a
+	if action != nil { // by reflection: the oneof's interface has no name outside its package
+		reflect.ValueOf(tx).Elem().FieldByName("Action").Set(reflect.ValueOf(action))
 	}
 	return tx
 }
@@ -303,6 +291,16 @@ func (w *world) want(what string, tx *ltlv1.Transaction, want int32) {
 	w.t.Helper()
 	if got := w.code(tx); got != want {
 		w.t.Errorf("%s: %d, want %d", what, got, want)
+	}
+}
+
+// refused is want for a refusal that a sentence explains.
+func (w *world) refused(what string, tx *ltlv1.Transaction, want int32, reason string) {
+	w.t.Helper()
+	w.want(what, tx, want)
+	v, err := Preview(w.input(tx.GetChainId()), [][]byte{marshal(w.t, tx)}, w.state)
+	if err != nil || v[0].Reason != reason || v[0].Required != "" {
+		w.t.Errorf("%s: %+v, %v, want the reason %q", what, v, err, reason)
 	}
 }
 
