@@ -31,6 +31,8 @@ type parameter struct {
 	kind parameterType
 	// optional parameters may be absent; an optional number or list may be empty, too.
 	optional bool
+	// payload texts may have any length: the Action has a code for those that are too long. Other texts are bounded by maxText.
+	payload bool
 	// absent, if not 0, is the business code of a mandatory parameter's absence, in place of the gateway error.
 	absent int32
 }
@@ -107,6 +109,10 @@ func (c *call) checkParameters() error {
 			continue
 		}
 		switch p.kind {
+		case 0:
+			if len(v) > maxText && !p.payload {
+				return invalid(p.name)
+			}
 		case typeInteger:
 			if _, err := strconv.ParseInt(v, 10, 32); err != nil {
 				return invalid(p.name)

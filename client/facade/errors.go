@@ -52,7 +52,7 @@ func gateway(code string) *gatewayError {
 	case codeURLTooLong:
 		e.status, e.message = http.StatusRequestURITooLong, "The URL is too long; send the parameters in a form body."
 	case codeBodyTooLarge:
-		e.status, e.message = http.StatusRequestEntityTooLarge, "The body is too large; at most 1 MiB is allowed."
+		e.status, e.message = http.StatusRequestEntityTooLarge, "The body is too large; at most 2 MiB are allowed."
 	case codeKeyNotFound:
 		e.status, e.message = http.StatusNotFound, "Specified access key is not found."
 	case codeKeyInactive:

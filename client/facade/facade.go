@@ -104,7 +104,9 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 	if err != nil {
 		return nil, fmt.Errorf("facade: listen on %s: %w", cfg.Listen, err)
 	}
-	f.listener = listener
+	entrance := newGate(listener, maxConnections, maxHeaderMemory)
+	entrance.refused = func(code string) { f.metrics.calls.WithLabelValues(unknownAction, code).Inc() }
+	f.listener = entrance
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f.cancel = cancel
 	if cfg.AdminListen != "" {
@@ -114,12 +116,14 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 		}
 	}
 	f.server = &http.Server{
-		Handler: f, MaxHeaderBytes: maxHeaderBytes, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
+		// The gate answers a header that is too long before net/http would.
+		Handler: f, MaxHeaderBytes: 2 * maxHeaderBytes, ConnContext: withConnection, ConnState: connState, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
 		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(f.logger.Handler(), slog.LevelDebug),
 	}
+	entrance.keepAlive = f.server.SetKeepAlivesEnabled
 	f.running.Go(func() { f.keys.follow(run, n) })
 	f.running.Go(func() {
-		if err := f.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := f.server.Serve(entrance); !errors.Is(err, http.ErrServerClosed) {
 			f.logger.Error("the HTTP server ended", "error", err)
 		}
 	})

@@ -4,12 +4,15 @@ import "time"
 
 // Bounds on a request. Whatever is larger is refused with a gateway error before anything is kept of it.
 const (
-	// maxHeaderBytes bounds request line and headers together; net/http answers 431 beyond it.
-	maxHeaderBytes = 64 << 10
-	// maxQuery bounds the query string; it lies under maxHeaderBytes so that callers get an error in their own format.
-	maxQuery = 60 << 10
-	// maxBody bounds the form body.
-	maxBody = 1 << 20
+	// maxQuery bounds the query string. The official clients put a batch of 50 items into it, each of which may have 4,096 characters
+	// that take up to 8 bytes when they are escaped as JSON and percent-encoded.
+	maxQuery = 2 << 20
+	// maxHeaderBytes bounds request line and headers together.
+	maxHeaderBytes = maxQuery + 64<<10
+	// maxBody bounds the form body, which may hold the same batch.
+	maxBody = maxQuery
+	// maxText bounds a parameter that is neither a list nor a payload.
+	maxText = 64 << 10
 	// maxParams bounds the parameters of one request: a batch of 50 items with several related data each, flattened, fits.
 	maxParams = 4096
 	// maxNodes and maxDepth bound what one structured parameter may hold: a batch of 50 items with tens of related data each fits. The
@@ -20,6 +23,11 @@ const (
 	maxSmallBody = 32 << 10
 	// maxBodyMemory bounds the sum of all larger bodies that are in memory at one time.
 	maxBodyMemory = 64 << 20
+	// maxSmallHeader is what request line and headers may take without counting against maxHeaderMemory, which bounds the sum of all
+	// longer ones. Together with maxConnections it bounds the memory that callers without an AccessKey can take.
+	maxSmallHeader  = 16 << 10
+	maxHeaderMemory = 64 << 20
+	maxConnections  = 10240
 	// maxActive bounds the calls under way; beyond it they are refused as throttled.
 	maxActive = 8192
 	// maxKeptBuffer is the largest buffer that is kept for the next request.
@@ -49,6 +57,8 @@ const (
 	writeTimeout      = 60 * time.Second
 	idleTimeout       = 120 * time.Second
 	closeTimeout      = 10 * time.Second
+	// refusedTimeout is how long a caller who sends too much is given to read the answer.
+	refusedTimeout = time.Second
 	// watchRetryMin and watchRetryMax bound the pause before the AccessKeys are asked for again.
 	watchRetryMin = 50 * time.Millisecond
 	watchRetryMax = 2 * time.Second

@@ -15,7 +15,7 @@ import (
 func proofActions() []action {
 	key := parameter{name: "Key"}
 	productKey := parameter{name: "ProductKey"}
-	value := parameter{name: "Value", absent: rules.BadValue}
+	value := parameter{name: "Value", payload: true, absent: rules.BadValue}
 	businessID := parameter{name: "BusinessId", optional: true}
 	start := parameter{name: "StartTime", kind: typeLong, optional: true}
 	end := parameter{name: "EndTime", kind: typeLong, optional: true}

@@ -28,6 +28,7 @@ func contentTypes() (jsonType, xmlType []string) {
 // ServeHTTP answers one API call.
 func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
+	beginRequest(r.Context())
 	s := f.scratch.Get().(*scratch)
 	s.answer = answer{host: r.Host}
 	newRequestID(&s.answer.requestID)
