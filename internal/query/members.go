@@ -27,7 +27,11 @@ func (s *server) GetChain(ctx context.Context, in *ltlv1.GetChainRequest) (*ltlv
 	if err != nil {
 		return nil, failure(err)
 	}
-	out.UsedMembers = total.Members
+	phases, err := rules.GetPhaseTotals(s.store, chain.ID)
+	if err != nil {
+		return nil, failure(err)
+	}
+	out.UsedMembers, out.UsedPhaseGroups = total.Members, phases.Groups
 	if member != nil {
 		own, err := rules.GetUsage(s.store, chain.ID, member.UID)
 		if err != nil {

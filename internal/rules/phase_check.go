@@ -92,7 +92,7 @@ func checkPhaseItem(item *ltlv1.PhaseItem, form ltlv1.DataForm, tooLong int32) i
 	switch {
 	case code != OK:
 		return code
-	case item.GetDataSeq() != "" && !validLettersAndDigits(item.GetDataSeq(), MaxDataSeq), len(item.GetRelated()) > MaxRelated:
+	case item.GetDataSeq() != "" && !ValidDataSeq(item.GetDataSeq()), len(item.GetRelated()) > MaxRelated:
 		return OutOfRange
 	}
 	for _, r := range item.GetRelated() {
@@ -114,7 +114,7 @@ func checkRelated(r *ltlv1.RelatedData, tooLong int32) int32 {
 	if code := checkPhaseText(r.GetPhaseData(), tooLong); code != OK {
 		return code
 	}
-	if r.GetDataSeq() != "" && !validLettersAndDigits(r.GetDataSeq(), MaxDataSeq) {
+	if r.GetDataSeq() != "" && !ValidDataSeq(r.GetDataSeq()) {
 		return OutOfRange
 	}
 	return OK

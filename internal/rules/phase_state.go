@@ -189,6 +189,9 @@ func CollaborationChain(c *Chain) bool {
 	return c.Service == ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION
 }
 
+// ValidDataSeq reports whether s is 1 to MaxDataSeq letters and digits.
+func ValidDataSeq(s string) bool { return validLettersAndDigits(s, MaxDataSeq) }
+
 // validLettersAndDigits reports whether s is 1 to limit letters and digits.
 func validLettersAndDigits(s string, limit int) bool {
 	return s != "" && len(s) <= limit && !containsOther(s, "")
