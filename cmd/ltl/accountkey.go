@@ -17,7 +17,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// maxAccessKeys is what an account may have, disabled ones included only while they are not replaced.
+// maxAccessKeys is how many enabled AccessKeys an account may have.
 const maxAccessKeys = 2
 
 const watchTimeout = 20 * time.Second
@@ -25,6 +25,7 @@ const watchTimeout = 20 * time.Second
 // errDelivered ends a watch once everything up to now has arrived.
 var errDelivered = errors.New("everything has been delivered")
 
+// keyResult is an AccessKey as `ltl account key` prints it; the secret only where it was just made. Its JSON names are stable.
 type keyResult struct {
 	AccessKeyID     string `json:"accessKeyId"`
 	AccessKeySecret string `json:"accessKeySecret,omitempty"`
@@ -32,9 +33,16 @@ type keyResult struct {
 	Disabled        bool   `json:"disabled"`
 }
 
+func (k keyResult) state() string {
+	if k.Disabled {
+		return "disabled"
+	}
+	return "enabled"
+}
+
 func newAccountKey() *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "List, create and disable AccessKeys"}
-	cmd.AddCommand(newKeyList(), newKeyCreate(), newKeyDisable())
+	cmd := &cobra.Command{Use: "key", Short: "List, create, disable and enable AccessKeys"}
+	cmd.AddCommand(newKeyList(), newKeyCreate(), newKeySwitch(true), newKeySwitch(false))
 	return cmd
 }
 
@@ -45,23 +53,22 @@ func newKeyList() *cobra.Command {
 		Args:  cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withClient(cmd, func(c *client.Client, _ *connection) error {
-				keys, err := accessKeys(cmd.Context(), c)
+				uid := ""
+				if len(args) == 1 {
+					account, err := accountOf(cmd, c, args[0])
+					if err != nil {
+						return err
+					}
+					uid = account.UID
+				}
+				rows, err := keysOf(cmd.Context(), c, uid)
 				if err != nil {
 					return err
 				}
-				rows := []keyResult{}
-				for id, k := range keys {
-					if len(args) == 0 || args[0] == k.GetAccountUid() {
-						rows = append(rows, keyResult{AccessKeyID: id, UID: k.GetAccountUid(), Disabled: k.GetDisabled()})
-					}
-				}
-				slices.SortFunc(rows, func(a, b keyResult) int {
-					return cmp.Or(cmp.Compare(a.UID, b.UID), cmp.Compare(a.AccessKeyID, b.AccessKeyID))
-				})
 				return emit(cmd, rows, func(w io.Writer) {
-					fmt.Fprintln(w, "ACCESSKEY ID\tUID\tDISABLED")
+					fmt.Fprintln(w, "ACCESSKEY ID\tUID\tSTATE")
 					for _, r := range rows {
-						fmt.Fprintf(w, "%s\t%s\t%t\n", r.AccessKeyID, r.UID, r.Disabled)
+						fmt.Fprintf(w, "%s\t%s\t%s\n", r.AccessKeyID, r.UID, r.state())
 					}
 				})
 			})
@@ -76,7 +83,7 @@ func newKeyCreate() *cobra.Command {
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withClient(cmd, func(c *client.Client, con *connection) error {
-				result, err := createKey(cmd.Context(), c, con, args[0])
+				result, err := createKey(cmd, c, con, args[0])
 				if err != nil {
 					return err
 				}
@@ -88,28 +95,17 @@ func newKeyCreate() *cobra.Command {
 	}
 }
 
-func createKey(ctx context.Context, c *client.Client, con *connection, uid string) (*keyResult, error) {
+func createKey(cmd *cobra.Command, c *client.Client, con *connection, uid string) (*keyResult, error) {
+	ctx := cmd.Context()
 	sealingKey, err := con.sealingKey()
 	if err != nil {
 		return nil, err
 	}
-	if res, err := c.Ledger().GetAccount(ctx, &ltlv1.GetAccountRequest{Uid: uid}); err != nil {
-		return nil, err
-	} else if len(res.GetAccounts()) == 0 {
-		return nil, fmt.Errorf("there is no account with the UID %q", uid)
-	}
-	keys, err := accessKeys(ctx, c)
-	if err != nil {
+	if _, err := accountOf(cmd, c, uid); err != nil {
 		return nil, err
 	}
-	active := 0
-	for _, k := range keys {
-		if k.GetAccountUid() == uid && !k.GetDisabled() {
-			active++
-		}
-	}
-	if active >= maxAccessKeys {
-		return nil, fmt.Errorf("account %s has %d AccessKeys already, which is the most; disable one first", uid, active)
+	if err := roomForKey(ctx, c, uid); err != nil {
+		return nil, err
 	}
 	id, secret := localnet.NewAccessKey()
 	sealed, err := identity.Seal(sealingKey, id, secret)
@@ -122,31 +118,88 @@ func createKey(ctx context.Context, c *client.Client, con *connection, uid strin
 	return &keyResult{AccessKeyID: id, AccessKeySecret: secret, UID: uid}, nil
 }
 
-func newKeyDisable() *cobra.Command {
+// roomForKey refuses one more enabled AccessKey for an account that has as many as it may have.
+func roomForKey(ctx context.Context, c *client.Client, uid string) error {
+	keys, err := keysOf(ctx, c, uid)
+	if err != nil {
+		return err
+	}
+	enabled := []string{}
+	for _, k := range keys {
+		if !k.Disabled {
+			enabled = append(enabled, k.AccessKeyID)
+		}
+	}
+	if len(enabled) >= maxAccessKeys {
+		return fmt.Errorf("account %s has %d enabled AccessKeys, which is the most; disable one first: `ltl account key disable %s`", uid, len(enabled), enabled[0])
+	}
+	return nil
+}
+
+// newKeySwitch makes `ltl account key disable` or `enable`.
+func newKeySwitch(disabled bool) *cobra.Command {
+	use, short := "enable ACCESS-KEY-ID", "Enable a disabled AccessKey again, at all facades"
+	if disabled {
+		use, short = "disable ACCESS-KEY-ID", "Disable an AccessKey at all facades"
+	}
 	return &cobra.Command{
-		Use:   "disable ACCESS-KEY-ID",
-		Short: "Disable an AccessKey at all facades",
+		Use:   use,
+		Short: short,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withClient(cmd, func(c *client.Client, _ *connection) error {
-				keys, err := accessKeys(cmd.Context(), c)
+				result, err := switchKey(cmd.Context(), c, args[0], disabled)
 				if err != nil {
 					return err
 				}
-				key, ok := keys[args[0]]
-				if !ok {
-					return fmt.Errorf("there is no AccessKey %q", args[0])
-				}
-				key.Disabled = true
-				if _, err := c.PutAccessKey(cmd.Context(), key); err != nil {
-					return err
-				}
-				return emit(cmd, keyResult{AccessKeyID: args[0], UID: key.GetAccountUid(), Disabled: true}, func(w io.Writer) {
-					fmt.Fprintf(w, "AccessKey %s of account %s is disabled\n", args[0], key.GetAccountUid())
+				return emit(cmd, result, func(w io.Writer) {
+					fmt.Fprintf(w, "AccessKey %s of account %s is %s\n", result.AccessKeyID, result.UID, result.state())
 				})
 			})
 		},
 	}
+}
+
+// switchKey disables or enables an AccessKey; doing it again changes nothing.
+func switchKey(ctx context.Context, c *client.Client, id string, disabled bool) (*keyResult, error) {
+	keys, err := accessKeys(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	key, ok := keys[id]
+	if !ok {
+		return nil, fmt.Errorf("there is no AccessKey %q; `ltl account key list` shows those there are", id)
+	}
+	if key.GetDisabled() != disabled {
+		if !disabled {
+			if err := roomForKey(ctx, c, key.GetAccountUid()); err != nil {
+				return nil, err
+			}
+		}
+		key.Disabled = disabled
+		if _, err := c.PutAccessKey(ctx, key); err != nil {
+			return nil, err
+		}
+	}
+	return &keyResult{AccessKeyID: id, UID: key.GetAccountUid(), Disabled: disabled}, nil
+}
+
+// keysOf reads the AccessKeys of an account, or of all with an empty uid, in the order of account and id.
+func keysOf(ctx context.Context, c *client.Client, uid string) ([]keyResult, error) {
+	keys, err := accessKeys(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	rows := []keyResult{}
+	for id, k := range keys {
+		if uid == "" || uid == k.GetAccountUid() {
+			rows = append(rows, keyResult{AccessKeyID: id, UID: k.GetAccountUid(), Disabled: k.GetDisabled()})
+		}
+	}
+	slices.SortFunc(rows, func(a, b keyResult) int {
+		return cmp.Or(cmp.Compare(a.UID, b.UID), cmp.Compare(a.AccessKeyID, b.AccessKeyID))
+	})
+	return rows, nil
 }
 
 // accessKeys reads all AccessKeys, sealed as they are, by their id.

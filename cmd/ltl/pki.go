@@ -14,7 +14,7 @@ import (
 
 func newPKI() *cobra.Command {
 	cmd := &cobra.Command{Use: "pki", Short: "Make a network's keys, certificates and genesis"}
-	cmd.AddCommand(newPKICreate(), newPKIIssue())
+	cmd.AddCommand(newPKICreate(), newPKIOrganisation(), newPKIIssue())
 	return cmd
 }
 
@@ -79,6 +79,36 @@ func parseSpec(spec *identity.NetworkSpec, organisations, nodes []string) error 
 	return nil
 }
 
+func newPKIOrganisation() *cobra.Command {
+	var spec identity.OrgSpec
+	var dir string
+	cmd := &cobra.Command{
+		Use:   "organisation ID",
+		Short: "Make the keys of an organisation that joins a running network",
+		Long: `Makes an organisation's certificate authority and its endorser's keys in DIR/orgs/ID, and describes it in organisation.json there, which holds
+nothing secret: hand that file to an operator of the network, who enters it with ltl org add.`,
+		Example: `  ltl pki organisation org4 --dir pki --name "Fourth Ltd" --endorser endorser4.example:7101`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			spec.ID = args[0]
+			o, err := identity.CreateOrganisation(dir, spec, time.Now())
+			if err != nil {
+				return err
+			}
+			own := filepath.Join(dir, "orgs", o.GetId())
+			result := map[string]string{"directory": own, "file": filepath.Join(own, identity.OrganisationFile), "endorserKey": fmt.Sprintf("%x", o.GetEndorserKey())}
+			return emit(cmd, result, func(w io.Writer) {
+				fmt.Fprintf(w, "keys\t%s\nfor `ltl org add`\t%s\nendorser key\t%s\n", result["directory"], result["file"], result["endorserKey"])
+			})
+		},
+	}
+	cmd.Flags().StringVar(&dir, flagDir, "pki", "directory to make them in")
+	cmd.Flags().StringVar(&spec.Name, "name", "", "what people read, in endorsementNames too (required)")
+	cmd.Flags().StringVar(&spec.EndorserAddress, "endorser", "", "HOST:PORT of its endorser (required)")
+	mustRequire(cmd, "name", "endorser")
+	return cmd
+}
+
 func newPKIIssue() *cobra.Command {
 	var authority, out string
 	cmd := &cobra.Command{
@@ -100,10 +130,6 @@ func newPKIIssue() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&authority, "ca", "", "directory with the organisation's ca.pem and ca.key (required)")
 	cmd.Flags().StringVar(&out, "out", "", "directory to write tls.pem and tls.key into (required)")
-	for _, name := range []string{"ca", "out"} {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(fmt.Sprintf("BUG: %v", err))
-		}
-	}
+	mustRequire(cmd, "ca", "out")
 	return cmd
 }

@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -24,6 +25,9 @@ import (
 
 // ErrExists is returned, wrapped, by CreateNetwork for a directory that already holds a network, or part of one.
 var ErrExists = errors.New("a network exists already")
+
+// ErrAuthority is returned, wrapped, by Issue and Renew for a certificate authority of another organisation than the certificate's.
+var ErrAuthority = errors.New("certificate authority of another organisation")
 
 // systemPolicy is the endorsement policy of the system chain of new networks: it has no submitter's organisation to ask.
 const systemPolicy = "majority"
@@ -244,8 +248,9 @@ func createAuthority(dir string, o OrgSpec, created time.Time) ([]byte, error) {
 }
 
 // Issue makes a key and a certificate for id under the authority in caDir (ca.pem, ca.key) and writes tls.pem and tls.key into
-// outDir, where neither may stand yet. Whether the authority may vouch for id's organisation is judged by everybody who sees
-// the certificate, against its trust file.
+// outDir, where neither may stand yet. An authority that names another organisation gives ErrAuthority, wrapped: nobody would accept
+// such a certificate. Whether it is the very authority of the organisation is judged by everybody who sees the certificate, against
+// its trust file.
 func Issue(caDir, outDir string, id Identity, notBefore time.Time) error {
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -291,6 +296,10 @@ func certify(caDir string, id Identity, public ed25519.PublicKey, notBefore time
 	authority, err := loadCertificate(filepath.Join(caDir, caCertificate))
 	if err != nil {
 		return nil, err
+	}
+	if of := authority.Subject.Organization; len(of) != 1 || of[0] != id.Organisation {
+		return nil, fmt.Errorf("%w: %s is that of %s and cannot vouch for %s, which everybody would refuse; use the authority of %s",
+			ErrAuthority, filepath.Join(caDir, caCertificate), strings.Join(of, ", "), id, id.Organisation)
 	}
 	authorityKey, err := LoadKey(filepath.Join(caDir, caKey))
 	if err != nil {

@@ -417,11 +417,17 @@ func TestRenewAndReload(t *testing.T) {
 	for _, name := range []string{"tls.pem", "tls.key"} {
 		moveFile(t, filepath.Join(dir, name), filepath.Join(dir, "nodes/n1", name))
 	}
-	// The authority of another organisation can renew nothing.
-	if err := Renew(filepath.Join(dir, "orgs/org2"), filepath.Join(dir, "nodes/n1"), time.Now()); err != nil {
+	// The authority of another organisation makes nothing, and one that only has the organisation's name makes nothing that counts.
+	if err := Renew(filepath.Join(dir, "orgs/org2"), filepath.Join(dir, "nodes/n1"), time.Now()); !errors.Is(err, ErrAuthority) {
+		t.Errorf("another organisation's authority renews: %v", err)
+	}
+	impostor, kept := t.TempDir(), c.CertificateExpiry()
+	if _, err := createAuthority(impostor, OrgSpec{ID: "org1"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	kept := c.CertificateExpiry()
+	if err := Renew(impostor, filepath.Join(dir, "nodes/n1"), time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	if err := c.Reload(); err == nil || !c.CertificateExpiry().Equal(kept) {
 		t.Errorf("reloaded a certificate of another authority: %v", err)
 	}

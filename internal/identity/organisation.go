@@ -1,0 +1,82 @@
+package identity
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// OrganisationFile is the name of an organisation's description, which it hands to an operator of the network it wants to join.
+const OrganisationFile = "organisation.json"
+
+// organisationFile is its content; nothing in it is secret.
+type organisationFile struct {
+	ID              string `json:"id"`
+	Name            string `json:"name"`
+	EndorserAddress string `json:"endorserAddress"`
+	EndorserKey     string `json:"endorserKey"`
+	CACertificate   string `json:"caCertificate"`
+}
+
+// CreateOrganisation makes the certificate authority and the endorser's keys of an organisation that joins a network, in
+// dir/orgs/<id>, where nothing may stand yet, and describes it in organisation.json there.
+func CreateOrganisation(dir string, spec OrgSpec, created time.Time) (*ltlv1.Organisation, error) {
+	own := filepath.Join(dir, "orgs", spec.ID)
+	w := &networkWriter{dir: dir, created: created}
+	o := w.organisation(spec)
+	w.do(func() error {
+		_, err := newOrganisation(o)
+		return err
+	})
+	w.do(func() error {
+		text, err := json.MarshalIndent(organisationFile{
+			ID: o.GetId(), Name: o.GetName(), EndorserAddress: o.GetEndorserAddress(),
+			EndorserKey: hex.EncodeToString(o.GetEndorserKey()), CACertificate: base64.StdEncoding.EncodeToString(o.GetCaCertificate()),
+		}, "", "  ")
+		if err != nil {
+			return fmt.Errorf("encode the organisation: %w", err)
+		}
+		return writeNew(filepath.Join(own, OrganisationFile), append(text, '\n'), modePublic)
+	})
+	w.do(func() error { return syncTree(own) })
+	if errors.Is(w.err, fs.ErrExist) {
+		return nil, fmt.Errorf("%s holds keys already, which are never overwritten: %w", own, w.err)
+	}
+	if w.err != nil {
+		return nil, fmt.Errorf("create organisation: %w", w.err)
+	}
+	return o, nil
+}
+
+// LoadOrganisation reads a description that CreateOrganisation wrote, and checks that others could trust such an organisation.
+func LoadOrganisation(path string) (*ltlv1.Organisation, error) {
+	b, err := readBounded(path)
+	if err != nil {
+		return nil, err
+	}
+	var f organisationFile
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&f); err != nil {
+		return nil, fmt.Errorf("%s is no description of an organisation: %w", path, err)
+	}
+	o := &ltlv1.Organisation{Id: f.ID, Name: f.Name, EndorserAddress: f.EndorserAddress}
+	if o.EndorserKey, err = hex.DecodeString(f.EndorserKey); err != nil {
+		return nil, fmt.Errorf("%s: endorserKey is not hexadecimal: %w", path, err)
+	}
+	if o.CaCertificate, err = base64.StdEncoding.Strict().DecodeString(f.CACertificate); err != nil {
+		return nil, fmt.Errorf("%s: caCertificate is not base64: %w", path, err)
+	}
+	if _, err := newOrganisation(o); err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return o, nil
+}
