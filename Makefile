@@ -2,7 +2,7 @@
 # The binary carries its commit where git may be asked; a source archive has none.
 vcs := $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: build up test race lint generate bench fuzz clean
+.PHONY: build up test race lint generate bench fuzz image cluster-up cluster-down cluster-status clean
 
 build: ## bin/ltl, one static file
 	CGO_ENABLED=0 go build $(vcs) -trimpath -o bin/ltl ./cmd/ltl
@@ -30,6 +30,18 @@ bench: build ## speed of a network in a temporary directory, beside the ceiling 
 
 fuzz: ## every fuzz target for FUZZTIME (default 20s) each
 	scripts/fuzz.sh
+
+image: build ## the image ltl:local, without a registry
+	scripts/image.sh
+
+cluster-up: image ## the compose deployment: three nodes, three endorsers, two facades (NODES=4 for four)
+	scripts/cluster.sh up
+
+cluster-down: ## stops it; its ledgers stay
+	scripts/cluster.sh down
+
+cluster-status: ## its containers, heights and leader
+	scripts/cluster.sh status
 
 clean: ## removes what was built; data directories of networks are yours to remove
 	rm -rf bin

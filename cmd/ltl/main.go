@@ -33,7 +33,7 @@ func newRoot() *cobra.Command {
 	root.PersistentFlags().String(flagOutput, outputTable, "how results are printed: json or table")
 	root.PersistentPreRunE = checkOutput
 	root.AddCommand(
-		newUp(), newNode(), newEndorser(), newFacade(),
+		newUp(), newNode(), newEndorser(), newFacade(), newHealth(), newSetup(),
 		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newDevice(),
 		newCall(), newAudit(), newBench(), newVersion(),
 	)

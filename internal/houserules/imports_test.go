@@ -28,6 +28,7 @@ func edges() map[string][]string {
 		"internal/localnet":              {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"internal/bench":                 {"client", "internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"cmd/ltl":                        {"node", "endorser", "client", "client/device", "client/facade", "internal/audit", "internal/bench", "internal/localnet", "internal/store", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"deploy":                         {"internal/localnet"},
 		"internal/houserules":            {},
 		"internal/bytescheck":            {},
 		"internal/ltltest":               {"node", "endorser", "client", "client/facade", "internal/store", "internal/rules", "internal/identity", "internal/ledger", wire},
