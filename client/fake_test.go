@@ -3,12 +3,15 @@ package client_test
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -39,6 +42,7 @@ type fake struct {
 	trust     *identity.Trust
 	orgs      []string
 	policy    string
+	holder    string                // the organisation without which nothing that a device signed is endorsed; empty for none
 	joined    []*ltlv1.Organisation // after the genesis
 	nodes     []*fakeNode
 	endorsers []*fakeEndorser
@@ -177,7 +181,8 @@ func (f *fake) lastBatch() *ltlv1.Batch {
 	return f.batches[len(f.batches)-1]
 }
 
-// commit executes a batch exactly as far as a client can see: unknown transactions that enough organisations signed get a result.
+// commit executes a batch exactly as far as a client can see: unknown transactions that enough organisations signed get a result, and
+// one that lacks a signature takes its company with it.
 func (f *fake) commit(b *ltlv1.Batch) []*ltlv1.Result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -187,18 +192,14 @@ func (f *fake) commit(b *ltlv1.Batch) []*ltlv1.Result {
 	}
 	var results []*ltlv1.Result
 	ordered := false
+	company := f.endorsed(b, policy)
 	for i, payload := range b.GetTransactions() {
 		id := ledger.TransactionID(payload)
 		if first := f.committed[id]; first != nil {
 			results = append(results, first)
 			continue
 		}
-		tx, err := rules.Decode(payload)
-		if err != nil {
-			f.t.Errorf("a transaction does not decode: %v", err)
-			return nil
-		}
-		if !policy.Satisfied(f.submitter(tx), f.orgs, f.signed(b, i)) {
+		if !company {
 			results = append(results, &ltlv1.Result{Code: rules.NotEndorsed})
 			continue
 		}
@@ -212,6 +213,26 @@ func (f *fake) commit(b *ltlv1.Batch) []*ltlv1.Result {
 		f.batches = append(f.batches, b)
 	}
 	return results
+}
+
+// endorsed reports whether every transaction of a batch is known or endorsed. f.mu is held.
+func (f *fake) endorsed(b *ltlv1.Batch, policy rules.Policy) bool {
+	for i, payload := range b.GetTransactions() {
+		tx, err := rules.Decode(payload)
+		if err != nil {
+			f.t.Errorf("a transaction does not decode: %v", err)
+			return false
+		}
+		if f.committed[ledger.TransactionID(payload)] != nil {
+			continue
+		}
+		signed := f.signed(b, i)
+		needed := f.holder == "" || rules.DeviceProofOf(tx) == nil || signed[f.holder]
+		if !needed || !policy.Satisfied(f.submitter(tx), f.orgs, signed) {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *fake) submitter(tx *ltlv1.Transaction) string {
@@ -384,8 +405,11 @@ type fakeEndorser struct {
 
 	mu      sync.Mutex
 	verdict func(in *ltlv1.EndorseRequest, tx *ltlv1.Transaction) int32 // 0 for OK
-	forge   func(s *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Statement)
-	block   func(ctx context.Context) error
+	// required names the organisation that a transaction needs, reason why one is refused.
+	required func(tx *ltlv1.Transaction) string
+	reason   string
+	forge    func(s *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Statement)
+	block    func(ctx context.Context) error
 }
 
 func (e *fakeEndorser) set(change func(e *fakeEndorser)) {
@@ -397,7 +421,7 @@ func (e *fakeEndorser) set(change func(e *fakeEndorser)) {
 func (e *fakeEndorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv1.EndorseResponse, error) {
 	e.calls.Add(1)
 	e.mu.Lock()
-	verdict, forge, block := e.verdict, e.forge, e.block
+	verdict, forge, block, required, reason := e.verdict, e.forge, e.block, e.required, e.reason
 	e.mu.Unlock()
 	if block != nil {
 		if err := block(ctx); err != nil {
@@ -411,15 +435,19 @@ func (e *fakeEndorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*
 	for _, payload := range in.GetTransactions() {
 		ids = append(ids, ledger.TransactionID(payload))
 		code := rules.OK
+		tx, err := rules.Decode(payload)
+		if err != nil {
+			e.f.t.Errorf("a proposal does not decode: %v", err)
+		}
 		if verdict != nil {
-			tx, err := rules.Decode(payload)
-			if err != nil {
-				e.f.t.Errorf("a proposal does not decode: %v", err)
-			}
 			if c := verdict(in, tx); c != 0 {
 				code = c
 			}
 		}
+		if required != nil {
+			out.Required = append(out.Required, required(tx))
+		}
+		out.Reasons = append(out.Reasons, map[bool]string{false: reason}[code == rules.OK])
 		out.Codes = append(out.Codes, code)
 		accepted = append(accepted, code == rules.OK)
 		any = any || code == rules.OK
@@ -445,6 +473,17 @@ func record(id, value string) *ltlv1.Transaction {
 		ChainId: testChain, AccountUid: testUID,
 		Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: "0001_" + testCode + "_AAAA_" + id, Value: value}},
 	}
+}
+
+// upload makes an AttachData that a device signed.
+func upload(id, value string) *ltlv1.Transaction {
+	tx := record(id, value)
+	digest := sha256.Sum256([]byte(value))
+	tx.GetAttachData().Device = &ltlv1.DeviceProof{
+		AuthType: "ID2", IotId: "device", ProductKey: "product", DataDigest: strings.ToUpper(hex.EncodeToString(digest[:])), Source: "1",
+		Signature: "3~2~ABABABABABABABAB~1512022279204~3vxizdS0JVOKSqnsR8VsZd0xUnL7Uo2S4ojSgXnoxI6XnA1nt3r97vPi1Bnh6fF1",
+	}
+	return tx
 }
 
 // transactionID is the id that Submit gave a transaction; it has filled tx in.

@@ -16,6 +16,7 @@ type call struct {
 	payload      []byte
 	id           ledger.Hash
 	organisation string // the submitter's, which the policy asks for
+	device       bool   // a device signed it, so that it may need one organisation's endorsement; see required.go
 	deadline     time.Time
 	done         chan answer // gets exactly one answer
 	abandoned    atomic.Bool // the caller is gone: not worth sending if it was not sent yet
@@ -24,6 +25,8 @@ type call struct {
 	proposals  int  // how often it was proposed
 	unendorsed int  // how often endorsers that were needed did not answer
 	rechecked  bool // proposed to endorsers whose copies were as new as the leader's
+	disputed   bool // handed to the ledger although the endorsers contradict one another on what it needs
+	patient    bool // the ledger did not find it endorsed: all endorsers' answers are waited for
 }
 
 type answer struct {

@@ -32,6 +32,7 @@ type vote struct {
 	accepted     []bool
 	codes        []int32
 	reasons      []string // beside the codes; empty when it gave none
+	required     []string // the organisations that it names; see required.go
 	err          error    // it did not answer, or answered garbage
 }
 
@@ -43,6 +44,7 @@ type tally struct {
 	open orgSet
 	// signed and refused stand per call.
 	signed, refused []orgSet
+	needs           []need     // per call; nil when no device signed any
 	codes           [][]int32  // per organisation; nil if it did not answer
 	reasons         [][]string // per organisation; nil if it gave none
 	endorsements    []*ltlv1.Endorsement
@@ -61,7 +63,7 @@ type question struct {
 func newTally(ch *chain, calls []*call) *tally {
 	n := len(ch.organisations)
 	return &tally{
-		chain: ch, calls: calls, signed: make([]orgSet, len(calls)), refused: make([]orgSet, len(calls)),
+		chain: ch, calls: calls, signed: make([]orgSet, len(calls)), refused: make([]orgSet, len(calls)), needs: newNeeds(calls),
 		codes: make([][]int32, n), reasons: make([][]string, n), errs: make([]error, n), met: map[question]bool{},
 	}
 }
@@ -74,6 +76,7 @@ func (t *tally) add(v vote) {
 		return
 	}
 	t.codes[v.organisation], t.reasons[v.organisation] = v.codes, v.reasons
+	t.hear(v)
 	for i, ok := range v.accepted {
 		if ok {
 			t.signed[i].add(v.organisation)
@@ -107,13 +110,19 @@ func (t *tally) enough(i int, signed orgSet) bool {
 	return met
 }
 
-// decided reports whether no vote that is still open can change any call's fate: each has enough signatures or cannot get them.
+// decided reports whether no vote that is still open can change any call's fate: each has enough signatures or cannot get them. While an
+// organisation that was named is missing, any answer may still contradict that.
 func (t *tally) decided() bool {
 	if t.open == 0 {
 		return true
 	}
-	for i := range t.calls {
-		if !t.enough(i, t.signed[i]) && t.enough(i, t.signed[i]|t.open) {
+	for i, k := range t.calls {
+		reach := t.signed[i] | t.open
+		switch {
+		case k.patient:
+			return false
+		case t.complete(i, t.signed[i]):
+		case t.enough(i, reach) && (t.complete(i, reach) || !k.disputed):
 			return false
 		}
 	}
@@ -130,9 +139,11 @@ func (t *tally) everybody() orgSet {
 }
 
 // refusal is the code to answer call i with, which cannot get enough signatures because of refusals: the submitter's organisation's
-// if it refused, else the most common one, and of those the first organisation's.
+// if it refused, else that of who alone can verify a device's signature, else the most common one, and of those the first
+// organisation's.
 func (t *tally) refusal(i int) int32 {
 	count := map[int32]int{}
+	holder := int32(0)
 	for o, codes := range t.codes {
 		if codes == nil || !t.refused[i].has(o) {
 			continue
@@ -140,7 +151,13 @@ func (t *tally) refusal(i int) int32 {
 		if t.chain.organisations[o] == t.calls[i].organisation {
 			return codes[i]
 		}
+		if t.need(i).named.has(o) {
+			holder = codes[i]
+		}
 		count[codes[i]]++
+	}
+	if holder != 0 {
+		return holder
 	}
 	best := rules.NotEndorsed
 	for o, codes := range t.codes {
@@ -164,6 +181,9 @@ func (t *tally) reason(i int, code int32) string {
 
 // missing says which organisations' signatures call i lacks, and why.
 func (t *tally) missing(i int) error {
+	if t.need(i).named&^(t.signed[i]|t.refused[i]) != 0 {
+		return t.withoutHolder(i)
+	}
 	var lacking []string
 	overloaded := false
 	for o, name := range t.chain.organisations {
@@ -269,7 +289,7 @@ func (c *Client) ask(ch *chain, o int, in *ltlv1.EndorseRequest, root ledger.Has
 	out, err := ltlv1.NewEndorserClient(p.conn).Endorse(ctx, in)
 	if err == nil {
 		v.accepted, err = c.verify(ch, o, in, out, root)
-		v.endorsement, v.codes = out.GetEndorsement(), out.GetCodes()
+		v.endorsement, v.codes, v.required = out.GetEndorsement(), out.GetCodes(), out.GetRequired()
 		if len(out.GetReasons()) == len(v.codes) {
 			v.reasons = out.GetReasons()
 		}

@@ -221,3 +221,46 @@ func FuzzVerify(f *testing.F) {
 		}
 	})
 }
+
+// TestNamesCountForDevicesOnly: whatever the answers name, a transaction that no device signed needs what the policy says and no more;
+// one that a device signed needs at least that, and all who were named unless the answers contradict one another.
+func TestNamesCountForDevicesOnly(t *testing.T) {
+	policy, err := rules.ParsePolicy("2-of")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		ch := &chain{id: "1", policy: policy, organisations: []string{"a", "b", "c", "d"}}
+		calls := []*call{{organisation: "a"}, {organisation: "a", device: true, disputed: rapid.Bool().Draw(rt, "disputed")}}
+		tally := newTally(ch, calls)
+		tally.open = tally.everybody()
+		named, silent := map[string]bool{}, false
+		for o := range ch.organisations {
+			v := vote{organisation: o, accepted: make([]bool, 2), codes: []int32{rules.Forbidden, rules.Forbidden}}
+			for i := range calls {
+				v.accepted[i] = rapid.Bool().Draw(rt, "accepts")
+			}
+			for range rapid.IntRange(0, 3).Draw(rt, "names") {
+				v.required = append(v.required, rapid.SampledFrom([]string{"", "a", "d", "x"}).Draw(rt, "name"))
+			}
+			known := len(v.required) == 2 && (v.required[1] == "a" || v.required[1] == "d")
+			if known {
+				named[v.required[1]] = true
+			}
+			silent = silent || v.accepted[1] && !known
+			tally.add(v)
+		}
+		for mask := range orgSet(1 << len(ch.organisations)) {
+			if tally.complete(0, mask) != tally.enough(0, mask) {
+				rt.Fatalf("a record without a device is judged by what is named: %+v", tally.needs)
+			}
+			want := tally.enough(1, mask) && (!named["a"] || mask.has(0)) && (!named["d"] || mask.has(3))
+			if tally.complete(1, mask) != want {
+				rt.Fatalf("a device's upload with signatures %b is complete: %v, want %v: %+v", mask, !want, want, tally.needs)
+			}
+		}
+		if got, want := tally.disputed(1), !calls[1].disputed && (len(named) > 1 || len(named) == 1 && silent); got != want || tally.disputed(0) {
+			rt.Fatalf("disputed is %v, want %v: %+v", got, want, tally.needs)
+		}
+	})
+}

@@ -45,18 +45,27 @@ type sorted struct {
 	recheck    []*call // refused for a reason that may have been the moment's
 	known      []*call // said to be on the chain already
 	unendorsed []*call // organisations that are needed did not answer
+	disputed   []*call // the endorsers contradict one another on what is needed: each alone before the ledger
 }
 
 // sort answers what is refused for good and tells the rest apart.
 func (c *Client) sort(ctx context.Context, t *tally) sorted {
 	var s sorted
 	for i, k := range t.calls {
-		if t.enough(i, t.signed[i]) {
+		if t.complete(i, t.signed[i]) {
 			s.signed = append(s.signed, k)
 			continue
 		}
-		code := t.refusal(i)
-		possible := t.enough(i, t.everybody()&^t.refused[i]) // nobody's refusal stands in the way
+		if t.enough(i, t.signed[i]) && t.disputed(i) {
+			if len(t.calls) > 1 {
+				s.disputed = append(s.disputed, k)
+				continue
+			}
+			k.disputed = true
+			s.signed = append(s.signed, k)
+			continue
+		}
+		code, possible := t.refusal(i), t.possible(i)
 		if possible {
 			k.unendorsed++
 		}
@@ -113,6 +122,7 @@ func (c *Client) part(ctx context.Context, chainID string, s sorted, minSequence
 	if len(s.recheck) > 0 {
 		c.recheck(ctx, chainID, s.recheck)
 	}
+	eachAlone(s.disputed, func(one []*call) { c.write(ctx, chainID, one, minSequence) })
 }
 
 // recheck proposes refused calls once more, to endorsers whose copies must be as new as the leader's is now.
@@ -168,6 +178,7 @@ func (c *Client) settle(ctx context.Context, t *tally) (again []*call) {
 		code := results[i].GetCode()
 		if (code == rules.NotEndorsed || code == rules.EndorsementExpired || code == rules.Duplicate) && k.proposals < maxProposals {
 			stale = stale || code == rules.NotEndorsed
+			k.patient = k.device && code == rules.NotEndorsed
 			again = append(again, k)
 			continue
 		}
