@@ -20,6 +20,12 @@ func FuzzDecode(f *testing.F) {
 	f.Add(twoActions)
 	f.Add(marshal(f, w.tx(m1UID, set(w.key(m1UID, "k"), "v"))))
 	f.Add(marshal(f, w.tx(rootUID, member(freeUID))))
+	signed := set(w.key(m1UID, "k"), "v")
+	signed.SetData.Device = eccDevice(f, iotID).proof(f, "v")
+	f.Add(marshal(f, w.tx(m1UID, signed)))
+	signedAttach := attach(w.key(m1UID, "k"), "v", "")
+	signedAttach.AttachData.Device = signed.SetData.Device
+	f.Add(marshal(f, w.tx(m1UID, signedAttach)))
 	f.Add(genesisPayload(f))
 	merged := marshal(f, w.tx(m1UID, set("k", "")))
 	f.Add(append(merged, 0xa2, 0x01, 0x03, 0x12, 0x01, 'v')) // a second SetData is merged into the first
@@ -59,7 +65,9 @@ func FuzzDecode(f *testing.F) {
 
 // FuzzState: what a state parser takes, its encoder gives back byte for byte; nothing else is taken.
 func FuzzState(f *testing.F) {
-	w := newWorld(f)
+	d := eccDevice(f, iotID)
+	w, _ := deviceWorld(f, d)
+	w.must(w.signed(m1UID, "a", "v", d.proof(f, "v")), w.tx(rootUID, w.modify(w.member(m1UID).ID, freeUID)))
 	for _, chain := range w.state {
 		for k, v := range chain {
 			if k[0] >= 'a' {
@@ -94,6 +102,17 @@ func FuzzState(f *testing.F) {
 		check("member", m.encode, err)
 		u, err := parseUsage(b)
 		check("usage", func() []byte { return u.append(nil) }, err)
+		if e, err := parseEntry(b); e != nil || err != nil {
+			check("entry", e.encode, err)
+		} else if string(b) != former {
+			t.Fatalf("%x is taken for a former member", b)
+		}
+		g, err := parseDeviceGroup(b)
+		check("device group", g.encode, err)
+		d, err := parseDevice(b)
+		check("device", d.encode, err)
+		en, err := parseEnrolment(b)
+		check("enrolment", en.encode, err)
 		l, err := ParseLocator(b)
 		check("locator", func() []byte { return l.Append(nil) }, err)
 	})

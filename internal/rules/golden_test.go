@@ -138,7 +138,9 @@ func (s *script) command(f []string) {
 	case "system":
 		s.run(ledger.SystemChain)
 	default:
-		s.t.Fatalf("unknown command %q", f[0])
+		if !s.administer(f, uids) {
+			s.t.Fatalf("unknown command %q", f[0])
+		}
 	}
 }
 
@@ -178,6 +180,8 @@ func showKey(k []byte) string {
 	switch k[0] {
 	case classTransaction:
 		return fmt.Sprintf("T %x", k[1:9])
+	case classDeviceProof:
+		return fmt.Sprintf("D %x", k[1:9])
 	case classVersion:
 		return fmt.Sprintf("V %s %x", k[1:len(k)-5], k[len(k)-5:])
 	case prefixOutput[0]:

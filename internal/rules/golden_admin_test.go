@@ -1,0 +1,103 @@
+package rules
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"strconv"
+
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// administer runs one line of a script that changes members, devices or the chain; false when it is another line.
+//
+//	modify ACCOUNT MEMBER UID          MEMBER's entry is UID's from then on
+//	lock|unlock ACCOUNT MEMBER
+//	register ACCOUNT PRODUCT           a device group
+//	group ACCOUNT PRODUCT yes|no       authorises it
+//	device ACCOUNT PRODUCT IOTID yes|no
+//	enroll ecc|aes PRODUCT IOTID       on the system chain
+//	revoke PRODUCT IOTID
+//	upload ACCOUNT ID VALUE PRODUCT IOTID MS
+//	modifychain quota N | administrator UID
+func (s *script) administer(f []string, uids map[string]string) bool {
+	switch f[0] {
+	case "modify":
+		s.add(s.tx(uids[f[1]], s.modify(s.member(uids[f[2]]).ID, uids[f[3]])))
+	case "lock", "unlock":
+		id := s.chain.AdministratorMemberID
+		if m := s.member(uids[f[2]]); m != nil {
+			id = m.ID
+		}
+		s.add(s.tx(uids[f[1]], lock(id, f[0] == "lock")))
+	case "register":
+		s.add(s.tx(uids[f[1]], register(f[2])))
+	case "group":
+		s.add(s.tx(uids[f[1]], authorizeGroup(s.groupID(f[2]), f[3] == "yes")))
+	case "device":
+		group := s.groupID(f[2])
+		d, err := GetDevice(s.state, s.chain.ID, group, f[3])
+		if err != nil || d == nil {
+			s.t.Fatal(d, err)
+		}
+		s.add(s.tx(uids[f[1]], authorizeDevice(group, d.ID, f[4] == "yes")))
+	case "enroll":
+		d := s.fixedDevice(f[1], f[2], f[3])
+		s.add(s.operator(enroll(d.enrolment())))
+	case "revoke":
+		s.add(s.operator(revoke(f[1], f[2])))
+	case "upload":
+		ms, err := strconv.ParseInt(f[6], 10, 64)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		kind := "ecc"
+		if e, err := GetEnrolment(s.state, f[4], f[5]); err != nil || e != nil && e.KeyType == ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
+			kind = "aes"
+		}
+		digest := upperHex(sha256.Sum256([]byte(f[3])))
+		s.add(s.world.signed(uids[f[1]], f[2], f[3], s.fixedDevice(kind, f[4], f[5]).proofAt(s.t, digest, startMs+ms)))
+	case "modifychain":
+		s.add(s.operator(s.modifyChain(func(m *ltlv1.ModifyChain) {
+			if f[1] == "administrator" {
+				uid := uids[f[2]]
+				m.AdministratorUid = &uid
+				return
+			}
+			n, err := strconv.ParseUint(f[2], 10, 64)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			m.CountQuota = &n
+		})))
+	default:
+		return false
+	}
+	return true
+}
+
+func (s *script) groupID(productKey string) string {
+	id, err := s.state.Get(s.chain.ID, []byte(prefixProductKey+productKey))
+	if err != nil || id == nil {
+		s.t.Fatal("no group of product", productKey, err)
+	}
+	return string(id)
+}
+
+// fixedDevice always has the same key, and signs alike every time.
+func (s *script) fixedDevice(kind, productKey, iotID string) *device {
+	d := aesDevice(iotID)
+	d.productKey = productKey
+	if kind == "aes" {
+		return d
+	}
+	seed := sha256.Sum256([]byte("key of " + iotID))
+	k, err := ecdsa.ParseRawPrivateKey(elliptic.P256(), seed[:])
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	d.kind, d.public = ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256, public(s.t, &k.PublicKey)
+	d.sign = func(hash []byte) ([]byte, error) { return k.Sign(nil, hash, crypto.SHA256) }
+	return d
+}
