@@ -18,11 +18,12 @@ const (
 type parameterType uint8
 
 // The zero parameterType is text. typeInteger is 32 bits, typeLong 64. typeList is a list in any of the forms of decodeList; whoever
-// runs the Action finds it with call.list.
+// runs the Action finds it with call.list. typeRecords is a list of records in the same forms, which the Action reads itself.
 const (
 	typeInteger parameterType = iota + 1
 	typeLong
 	typeList
+	typeRecords
 )
 
 // parameter is one parameter of an Action.
@@ -92,6 +93,9 @@ func (c *call) checkParameters() error {
 		v, ok := c.q.get(p.name)
 		if ok && v == "" && p.optional {
 			continue
+		}
+		if p.kind == typeRecords && !ok {
+			ok = len(c.q.under(p.name)) > 0
 		}
 		if p.kind == typeList {
 			l, present, err := c.q.decodeList(p.name)

@@ -1,6 +1,10 @@
 package facade
 
-import "time"
+import (
+	"time"
+
+	"ltl/internal/rules"
+)
 
 // Bounds on a request. Whatever is larger is refused with a gateway error before anything is kept of it.
 const (
@@ -81,6 +85,8 @@ const (
 	// businessIDLen is the length of a BusinessId that a caller chose; assignedIDLen that of one the ledger assigned.
 	businessIDLen = 64
 	assignedIDLen = 16
+	// maxUploadBytes bounds the records of one upload, so that they fit into a transaction with its envelope and its device's proof.
+	maxUploadBytes = rules.MaxTransaction - 8<<10
 	// maxAccountPages bounds the pages of an account's chains that are looked at.
 	maxAccountPages = 20
 )

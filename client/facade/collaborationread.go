@@ -1,0 +1,108 @@
+package facade
+
+import (
+	"encoding/hex"
+
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// checkPhaseNames judges the parameters that name records of a phase.
+func (c *call) checkPhaseNames() error {
+	for _, p := range []struct{ name, sentence string }{{"PhaseGroupId", noPhaseGroup}, {"PhaseId", noPhase}} {
+		if err := c.checkID(p.name, p.sentence); err != nil {
+			return err
+		}
+	}
+	if !dataName(c.text("DataKey")) {
+		return malformed("DataKey must be 1 to 64 letters and digits.")
+	}
+	if seq := c.text("DataSeq"); seq != "" && !dataName(seq) {
+		return malformed("DataSeq must be 1 to 64 letters and digits.")
+	}
+	return nil
+}
+
+// describePhaseRecord is the Action DescribeMPCoSPhaseInfo. Without DataSeq it tells the newest record of the DataKey.
+func describePhaseRecord(c *call) (value, error) {
+	if err := c.checkPhaseNames(); err != nil {
+		return value{}, err
+	}
+	phase, dataKey, dataSeq := c.text("PhaseId"), c.text("DataKey"), c.text("DataSeq")
+	pending := c.f.inflight.pending(c.phaseRecordName(phase, dataKey, dataSeq), "") // before the read: a write that ends meanwhile may be missed by it
+	r, err := c.f.net.GetPhaseRecord(c.ctx, &ltlv1.GetPhaseRecordRequest{
+		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: phase, DataKey: dataKey, DataSeq: dataSeq,
+	})
+	switch {
+	case err != nil:
+		return value{}, err
+	case r.GetCode() == rules.NotFound && pending:
+		return value{}, refuse(rules.InFlight)
+	case r.GetCode() != rules.OK:
+		return value{}, because(ledgerError(r.GetCode()), rules.NotFound, noPhaseRecord)
+	}
+	record := r.GetRecord()
+	related := make([]value, 0, len(record.GetRelated()))
+	for _, d := range record.GetRelated() {
+		related = append(related, object(
+			textField("RelatedPhaseId", d.GetPhaseId()),
+			textField("RelatedDataSeq", d.GetDataSeq()),
+			textField("RelatedDataKey", d.GetDataKey()),
+			textField("RelatedPhaseDataHash", hex.EncodeToString(d.GetPhaseDataHash())),
+			textField("RelatedPhaseName", d.GetPhaseName()),
+		))
+	}
+	return object(
+		textField("IotId", record.GetIotId()),
+		textField("DataValue", record.GetDataValue()),
+		textField("BlockHash", hex.EncodeToString(record.GetBlockHash())),
+		textField("TransactionHash", hex.EncodeToString(record.GetTransactionHash())),
+		textField("PreviousHash", hex.EncodeToString(record.GetPreviousHash())),
+		longField("BlockNumber", record.GetBlockHeight()),
+		field{"Timestamp", integer(record.GetTimeMs())},
+		field{"RelatedDataList", array(related)},
+		textField("ProductKey", record.GetProductKey()),
+		textField("DataHash", hex.EncodeToString(record.GetDataHash())),
+	), nil
+}
+
+// listPhaseHistory is the Action ListMPCoSPhaseHistory: the records of a DataKey in a window, the oldest first.
+func listPhaseHistory(c *call) (value, error) {
+	if err := c.checkPhaseNames(); err != nil {
+		return value{}, err
+	}
+	p, err := c.page()
+	if err != nil {
+		return value{}, err
+	}
+	start, end, bad := c.window(0)
+	if bad != nil {
+		return value{}, &formError{bad}
+	}
+	r, err := c.f.net.ListPhaseRecords(c.ctx, &ltlv1.ListPhaseRecordsRequest{
+		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: c.text("PhaseId"), DataKey: c.text("DataKey"),
+		StartMs: start, EndMs: end, Page: p.num, Size: p.size,
+	})
+	if err == nil {
+		err = because(ledgerError(r.GetCode()), rules.NotFound, "This chain has no such phase; check PhaseGroupId and PhaseId.")
+	}
+	if err != nil {
+		return value{}, err
+	}
+	rows := make([]value, 0, len(r.GetRecords()))
+	for _, record := range r.GetRecords() {
+		rows = append(rows, object(
+			textField("IotId", record.GetIotId()),
+			textField("DataValue", record.GetDataValue()),
+			textField("BlockHash", hex.EncodeToString(record.GetBlockHash())),
+			textField("DataSeq", record.GetDataSeq()),
+			textField("TransactionHash", hex.EncodeToString(record.GetTransactionHash())),
+			textField("PreviousHash", hex.EncodeToString(record.GetPreviousHash())),
+			longField("BlockNumber", record.GetBlockHeight()),
+			field{"Timestamp", integer(record.GetTimeMs())},
+			textField("ProductKey", record.GetProductKey()),
+			textField("DataHash", hex.EncodeToString(record.GetDataHash())),
+		))
+	}
+	return p.answer(rows, r.GetTotal()), nil
+}
