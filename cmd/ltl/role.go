@@ -15,6 +15,7 @@ type role struct {
 
 // flags adds the options of a role; dataDir is empty for a role that keeps no data.
 func (r *role) flags(cmd *cobra.Command, dataDir string) {
+	cmd.Flags().String(flagConfig, "", "YAML file with these settings under the names of the options; docs/deploying.md lists them")
 	cmd.Flags().StringVar(&r.identity, flagIdentity, "", "directory with this process' certificate and keys (required)")
 	cmd.Flags().StringVar(&r.trust, flagTrust, "", "trust file of the network (required)")
 	cmd.Flags().StringVar(&r.listen, "listen", "", "HOST:PORT to serve on (required)")
@@ -24,11 +25,7 @@ func (r *role) flags(cmd *cobra.Command, dataDir string) {
 		cmd.Flags().StringVar(&r.dir, flagDir, "", dataDir)
 		required = append(required, flagDir)
 	}
-	for _, name := range required {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(fmt.Sprintf("BUG: %v", err))
-		}
-	}
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd, required) }
 }
 
 // load reads trust and credentials, and checks that the certificate is one of the wanted role.

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+)
+
+// settings is what a role's configuration file may hold, as YAML. The same settings are options of the command and, with LTL_ before them
+// and in capitals, variables of the environment (LTL_RULE_FILE); an option counts before a variable, a variable before the file. Paths
+// in the file are relative to the file.
+type settings struct {
+	// Trust is the path of the network's trust file.
+	Trust string `yaml:"trust"`
+	// Identity is the directory with the process's certificate and keys. Secrets stay in files there; they are never settings.
+	Identity string `yaml:"identity"`
+	// Dir is the data directory, of nodes and endorsers.
+	Dir string `yaml:"dir"`
+	// Listen is the HOST:PORT that is served: gRPC, or the LTL API for a facade.
+	Listen string `yaml:"listen"`
+	// Admin is the loopback HOST:PORT of health, metrics and profiles; empty for none.
+	Admin string `yaml:"admin"`
+	// Rule is an endorser's own rule, a CEL expression; RuleFile is a file that holds it.
+	Rule     string `yaml:"rule"`
+	RuleFile string `yaml:"rule-file"`
+}
+
+const flagConfig = "config"
+
+// pathSettings are relative to the file that they stand in.
+func (s *settings) pathSettings() []*string {
+	return []*string{&s.Trust, &s.Identity, &s.Dir, &s.RuleFile}
+}
+
+// values are the settings under the names of their options.
+func (s *settings) values() map[string]string {
+	return map[string]string{
+		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin, "rule": s.Rule, "rule-file": s.RuleFile,
+	}
+}
+
+// readSettings reads a configuration file. An unknown name is an error: a setting that is misspelt would otherwise be none.
+func readSettings(path string) (*settings, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't read the configuration: %w", err)
+	}
+	s := &settings{}
+	decoder := yaml.NewDecoder(bytes.NewReader(raw))
+	decoder.KnownFields(true)
+	if err := decoder.Decode(s); err != nil && !errors.Is(err, io.EOF) { // an empty file has no settings
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, p := range s.pathSettings() {
+		if *p != "" && !filepath.IsAbs(*p) {
+			*p = filepath.Join(filepath.Dir(path), *p)
+		}
+	}
+	return s, nil
+}
+
+// configure completes the options of a role's command from the environment and from the file of --config, and then tells everything that
+// is wrong at once.
+func configure(cmd *cobra.Command, required []string) error {
+	fromFile := map[string]string{}
+	var wrong []error
+	if path := cmd.Flags().Lookup(flagConfig).Value.String(); path != "" {
+		s, err := readSettings(path)
+		if err != nil {
+			return err
+		}
+		fromFile = s.values()
+		for name, value := range fromFile {
+			if value != "" && cmd.Flags().Lookup(name) == nil {
+				wrong = append(wrong, fmt.Errorf("%s: %q is no setting of a %s", path, name, cmd.Name()))
+			}
+		}
+	}
+	for name := range new(settings).values() {
+		f := cmd.Flags().Lookup(name)
+		if f == nil || f.Changed {
+			continue
+		}
+		value, ok := os.LookupEnv(variable(name))
+		if !ok {
+			value, ok = fromFile[name], fromFile[name] != ""
+		}
+		if !ok {
+			continue
+		}
+		if err := cmd.Flags().Set(name, value); err != nil {
+			wrong = append(wrong, fmt.Errorf("setting %q: %w", name, err))
+		}
+	}
+	for _, name := range required {
+		if cmd.Flags().Lookup(name).Value.String() == "" {
+			wrong = append(wrong, fmt.Errorf("%q is missing: give --%s, %s, or %q in the file of --config", name, name, variable(name), name))
+		}
+	}
+	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(wrong...)
+}
+
+// variable is the variable of the environment that holds a setting.
+func variable(name string) string {
+	return "LTL_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
+}
