@@ -83,7 +83,7 @@ func Message(code int32) string {
 	case BadKey:
 		return "Key must be VERSION_PK_TYPE_ID: version 0001, chain code, type code, and an ID of 1 to 64 letters, digits, '-' or '.'."
 	case BadValue:
-		return "Value must not be empty."
+		return "The value must not be empty."
 	case NotRAM:
 		return "A member of a chain must be a RAM user, not a main account; use the AccessKey of a RAM user."
 	case ChainCodeDiffers:
@@ -112,19 +112,19 @@ func Message(code int32) string {
 func message2(code int32) string {
 	switch code {
 	case BatchRepeatedKey:
-		return "A batch must not hold the same key twice."
+		return "A batch must not hold the same dataKey and dataSeq twice."
 	case ValueTooLong:
-		return "Value is too long; at most 256 bytes of UTF-8 are allowed."
+		return "The value is too long: a Value may have 256 bytes of UTF-8, a PhaseData 4096, where a character outside of ASCII counts as two."
 	case BatchTooLong:
 		return "A batch must hold 1 to 50 items."
 	case SubValueTooLong:
-		return "An item of the batch is too long."
+		return "An item of the batch is too long: a phaseData may have 4096 bytes, where a character outside of ASCII counts as two."
 	case BadTypeCode:
 		return "The data type code inside Key is not one this account may use; list your chains to see it."
 	case DuplicateKey:
-		return "This Key, or this BusinessId under the Key, is on the chain already."
+		return "This Key, or this BusinessId or DataSeq under it, is on the chain already."
 	case BatchDuplicateKey:
-		return "A key of the batch is on the chain already."
+		return "A dataKey and dataSeq of the batch are on the chain already; nothing of the batch was taken."
 	case InFlight:
 		return "The data is being put on the chain; wait 5 seconds and fetch it again."
 	case UnknownUID:

@@ -7,10 +7,16 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
+// Sentences as in reasons.go.
 const (
 	reasonNotCollaboration = "This is no collaboration chain; use the Actions of its own service."
 	reasonNoPermission     = "The account may read this phase, but not write to it; ask the chain's administrator to call UpdateMPCoSAuthorizedInfo."
 	reasonAllPhases        = "The administrator may write to every phase; its authorisation cannot be changed."
+	reasonNoPhase          = "There is no such phase in this phase group."
+	reasonRelatedPhase     = "Related data must belong to phases of the same phase group; a relatedPhaseId names none of them."
+	reasonRelatedKey       = "A relatedDataKey in its whole form, 0002_chain code_type code_data key, is not of this chain and its relatedPhaseId."
+	reasonRelatedRecord    = "A record that is referred to was not on the chain before this upload; check relatedDataKey and relatedDataSeq."
+	reasonUnknownPhases    = "The list names a phase that this phase group does not have."
 )
 
 // applyCollaboration runs the rules of the actions of collaboration chains.
@@ -177,7 +183,7 @@ func (e *exec) authorizePhases(p *ltlv1.AuthorizePhases) (int32, error) {
 		known[id] = true
 	}
 	if slices.ContainsFunc(p.GetPhaseIds(), func(id string) bool { return !known[id] }) {
-		return NotFound, nil
+		return e.refuse(NotFound, reasonUnknownPhases), nil
 	}
 	right := permission{phases: p.GetPhaseIds()}
 	e.put(permissionKey(m.ID, group.ID), right.encode())

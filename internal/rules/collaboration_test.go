@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -145,5 +146,127 @@ func TestCollaborationMainPath(t *testing.T) {
 	c.must(again)
 	if r := c.apply(again)[0]; r.GetOutput() != "s3" || fmt.Sprint(r.GetCode()) != "200" {
 		t.Errorf("the same transaction again: %v", r)
+	}
+}
+
+// TestCollaborationRules: who may do what to phase groups and phases, and every value at its bound and just past it.
+func TestCollaborationRules(t *testing.T) {
+	c := newCollaboration(t)
+	remark := func(n int) string { return strings.Repeat("备", n) }
+	text := func(s string) *string { return &s }
+	const nowhere = "0000000000000000"
+	for _, v := range []struct {
+		what   string
+		action any
+		want   int32
+	}{
+		{"a group", &ltlv1.CreatePhaseGroup{Name: "ab", Remark: remark(100)}, OK},
+		{"a group of a name that there is", &ltlv1.CreatePhaseGroup{Name: "水稻溯源"}, OK},
+		{"a name of one", &ltlv1.CreatePhaseGroup{Name: "a"}, OutOfRange},
+		{"a name of 30", &ltlv1.CreatePhaseGroup{Name: strings.Repeat("组", 30)}, OK},
+		{"a name of 31", &ltlv1.CreatePhaseGroup{Name: strings.Repeat("a", 31)}, OutOfRange},
+		{"a name with a blank", &ltlv1.CreatePhaseGroup{Name: "a b"}, OutOfRange},
+		{"a remark of 101", &ltlv1.CreatePhaseGroup{Name: "ab", Remark: remark(101)}, OutOfRange},
+		{"group renamed", &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.group, Name: "ab", Remark: text(remark(100))}, OK},
+		{"group with a bad name", &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.group, Name: "a"}, OutOfRange},
+		{"group with a bad remark", &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.group, Name: "ab", Remark: text(remark(101))}, OutOfRange},
+		{"no group renamed", &ltlv1.ModifyPhaseGroup{PhaseGroupId: nowhere, Name: "ab"}, NotFound},
+		{"a phase as a group", &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.first, Name: "ab"}, NotFound},
+		{"a phase", &ltlv1.CreatePhase{PhaseGroupId: c.group, Name: "ab", Remark: remark(100)}, OK},
+		{"a phase with a bad name", &ltlv1.CreatePhase{PhaseGroupId: c.group, Name: "a"}, OutOfRange},
+		{"a phase with a bad remark", &ltlv1.CreatePhase{PhaseGroupId: c.group, Name: "ab", Remark: remark(101)}, OutOfRange},
+		{"a phase of no group", &ltlv1.CreatePhase{PhaseGroupId: nowhere, Name: "ab"}, NotFound},
+		{"a phase of a bad group", &ltlv1.CreatePhase{PhaseGroupId: "", Name: "ab"}, NotFound},
+		{"phase renamed", &ltlv1.ModifyPhase{PhaseId: c.first, Name: "ab"}, OK},
+		{"phase with a bad name", &ltlv1.ModifyPhase{PhaseId: c.first, Name: "a"}, OutOfRange},
+		{"phase with a bad remark", &ltlv1.ModifyPhase{PhaseId: c.first, Name: "ab", Remark: text(remark(101))}, OutOfRange},
+		{"no phase renamed", &ltlv1.ModifyPhase{PhaseId: c.group, Name: "ab"}, NotFound},
+		{"all phases", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.second, c.first}}, OK},
+		{"none", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1}, OK},
+		{"one twice", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.second, c.second}}, OutOfRange},
+		{"an unknown one", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.second, nowhere}}, NotFound},
+		{"one of another group", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.else_}}, NotFound},
+		{"in no group", &ltlv1.AuthorizePhases{PhaseGroupId: nowhere, MemberId: c.m1}, NotFound},
+		{"no member", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: nowhere}, NotFound},
+		{"a uid", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: m1UID}, NotFound},
+		{"the administrator", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.chain.AdministratorMemberID}, Forbidden},
+	} {
+		c.want(v.what, c.act(rootUID, v.action), v.want)
+		c.want(v.what+", by a member", c.act(m1UID, v.action), Forbidden)
+	}
+}
+
+// TestModifyPhases: a remark that is absent stays, an empty one is cleared; nothing else changes.
+func TestModifyPhases(t *testing.T) {
+	c := newCollaboration(t)
+	text := func(s string) *string { return &s }
+	group := func() *PhaseGroup {
+		g, err := GetPhaseGroup(c.state, c.chain.ID, c.group)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	phase := func() *Phase {
+		p, err := GetPhase(c.state, c.chain.ID, c.second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	g, p := group(), phase()
+	for i, step := range []struct {
+		remark *string
+		want   string
+	}{{nil, ""}, {text("one"), "one"}, {nil, "one"}, {text(""), ""}} {
+		g.Name, g.Remark = fmt.Sprint("group", i), step.want
+		p.Name, p.Remark = fmt.Sprint("phase", i), step.want
+		c.must(c.act(rootUID, &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.group, Name: g.Name, Remark: step.remark}),
+			c.act(rootUID, &ltlv1.ModifyPhase{PhaseId: c.second, Name: p.Name, Remark: step.remark}))
+		if !reflect.DeepEqual(group(), g) || !reflect.DeepEqual(phase(), p) {
+			t.Errorf("step %d: %+v %+v, want %+v %+v", i, group(), phase(), g, p)
+		}
+	}
+}
+
+// TestAuthorizePhases: the list replaces the former one in its group and touches no other.
+func TestAuthorizePhases(t *testing.T) {
+	c := newCollaboration(t)
+	member, err := MemberByID(c.state, c.chain, c.m1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writable := func(id string) []string {
+		g, err := GetPhaseGroup(c.state, c.chain.ID, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := WritablePhases(c.state, c.chain.ID, member, g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return list
+	}
+	c.must(c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.other, MemberId: c.m1, PhaseIds: []string{c.else_}}))
+	for _, list := range [][]string{{c.second}, {c.first, c.second}, nil, {c.first}} {
+		c.must(c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: list}))
+		if got := writable(c.group); !slices.Equal(got, list) {
+			t.Errorf("%v, want %v", got, list)
+		}
+		if got := writable(c.other); !slices.Equal(got, []string{c.else_}) {
+			t.Errorf("the other group: %v", got)
+		}
+	}
+	if all, err := WritablePhases(c.state, c.chain.ID, administrator(c.chain), &PhaseGroup{ID: c.group, Phases: []string{"a"}}); err != nil || !slices.Equal(all, []string{"a"}) {
+		t.Errorf("the administrator: %v, %v", all, err)
+	}
+}
+
+// TestPhaseCodesRunOut: the phases of a chain end before its phase codes do, whatever the quotas.
+func TestPhaseCodesRunOut(t *testing.T) {
+	c := newCollaboration(t)
+	for totals, want := range map[PhaseTotals]int32{{Groups: 2, Phases: maxPhases - 1}: OK, {Groups: 2, Phases: maxPhases}: QuotaExceeded} {
+		c.state[c.chain.ID][keyPhaseTotals] = totals.encode()
+		c.want(fmt.Sprintf("%+v", totals), c.act(rootUID, &ltlv1.CreatePhase{PhaseGroupId: c.group, Name: "phase"}), want)
 	}
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"ltl/internal/ledger"
@@ -76,7 +77,7 @@ func (e *exec) writablePhase(a *actor, groupID, phaseID string) (*Phase, int32, 
 	}
 	phase, err := GetPhase(e, e.chain.ID, phaseID)
 	if phase == nil || phase.GroupID != groupID || err != nil {
-		return nil, NotFound, err
+		return nil, e.refuse(NotFound, reasonNoPhase), err
 	}
 	if a.member.Role == RoleAdmin {
 		return phase, OK, nil
@@ -85,12 +86,8 @@ func (e *exec) writablePhase(a *actor, groupID, phaseID string) (*Phase, int32, 
 	if err != nil {
 		return nil, 0, err
 	}
-	if right != nil {
-		for _, allowed := range right.phases {
-			if allowed == phaseID {
-				return phase, OK, nil
-			}
-		}
+	if right != nil && slices.Contains(right.phases, phaseID) {
+		return phase, OK, nil
 	}
 	return nil, e.refuse(Forbidden, reasonNoPermission), nil
 }
@@ -99,11 +96,11 @@ func (e *exec) writablePhase(a *actor, groupID, phaseID string) (*Phase, int32, 
 func (e *exec) findRelated(groupID string, r *ltlv1.RelatedData) (int32, error) {
 	phase, err := GetPhase(e, e.chain.ID, r.GetPhaseId())
 	if phase == nil || phase.GroupID != groupID || err != nil {
-		return NotFound, err
+		return e.refuse(NotFound, reasonRelatedPhase), err
 	}
 	dataKey, code := PlainDataKey(e.chain, phase, r.GetDataKey())
 	if code != OK {
-		return code, nil
+		return e.refuse(code, reasonRelatedKey), nil
 	}
 	key, found := PhaseKey(e.chain.Code, phase.Code, dataKey), false
 	if r.GetDataSeq() == "" {
@@ -112,9 +109,9 @@ func (e *exec) findRelated(groupID string, r *ltlv1.RelatedData) (int32, error) 
 		found, err = e.sequenceUsed(key, r.GetDataSeq())
 	}
 	if !found {
-		code = NotFound
+		return e.refuse(NotFound, reasonRelatedRecord), err
 	}
-	return code, err
+	return OK, err
 }
 
 // quotaLeftFor judges whether so many records more of so many bytes fit.
