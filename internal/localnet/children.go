@@ -1,7 +1,6 @@
 package localnet
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,7 +16,8 @@ import (
 
 // How children are stopped and started again.
 const (
-	stopGrace       = 20 * time.Second       // from SIGTERM to SIGKILL
+	stopGrace       = 20 * time.Second       // from the first SIGTERM to SIGKILL, for all together
+	orderGrace      = 5 * time.Second        // how long, of that, children are stopped one after the other
 	restartDelayMin = 100 * time.Millisecond // doubles with every quick end
 	restartDelayMax = 5 * time.Second
 	steadyAfter     = 10 * time.Second // a child that lived this long starts again without a longer delay
@@ -29,6 +29,8 @@ var errStopping = errors.New("the network is being stopped")
 type program struct {
 	// name is unique among the children; its log is <name>.log.
 	name string
+	// role is the subcommand that it runs: of each role, more than half must start.
+	role string
 	args []string
 	// admin is the address of its health and metrics.
 	admin string
@@ -58,8 +60,8 @@ type children struct {
 	spawn chan func()
 	// stopping is closed, with mu held, when no process may be started any more.
 	stopping chan struct{}
-	// ended carries the names of children whose process ended for good although nobody asked.
-	ended chan string
+	// grace and order are stopGrace and orderGrace but in tests.
+	grace, order time.Duration
 
 	mu  sync.Mutex
 	all []*child
@@ -68,7 +70,7 @@ type children struct {
 func newChildren(binary, logDir string, restart bool, share int, logger *slog.Logger, changed func()) *children {
 	c := &children{
 		binary: binary, logDir: logDir, restart: restart, share: share, logger: logger, changed: changed,
-		spawn: make(chan func()), stopping: make(chan struct{}), ended: make(chan string, 1),
+		spawn: make(chan func()), stopping: make(chan struct{}), grace: stopGrace, order: orderGrace,
 	}
 	go c.startThread()
 	return c
@@ -85,17 +87,17 @@ func (c *children) startThread() {
 }
 
 // run starts a program and watches it.
-func (c *children) run(p program) error {
+func (c *children) run(p program) (*child, error) {
 	ch := &child{program: p, done: make(chan struct{})}
 	cmd, err := c.start(ch)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.mu.Lock()
 	c.all = append(c.all, ch)
 	c.mu.Unlock()
 	go c.watch(ch, cmd)
-	return nil
+	return ch, nil
 }
 
 // start starts the process of ch and stores its pid.
@@ -162,10 +164,6 @@ func (c *children) watch(ch *child, cmd *exec.Cmd) {
 		}
 		if !c.restart {
 			c.logger.Warn("a process ended and stays down", "process", ch.name, "pid", cmd.Process.Pid, "state", exitState(err), "log", c.logPath(ch.name))
-			select {
-			case c.ended <- ch.name:
-			default: // one is enough for whoever waits for readiness
-			}
 			return
 		}
 		if time.Since(began) > steadyAfter {
@@ -201,37 +199,63 @@ func (c *children) startAgain(ch *child, delay *time.Duration) *exec.Cmd {
 	}
 }
 
-// stop ends all children: the last started first, as each uses those before it. It is called once.
+// stop ends all children: the last started first, as each uses those before it. One that does not end holds the others up for
+// a few seconds and no longer, and all that have not ended within stopGrace are killed. It is called once.
 func (c *children) stop() {
 	c.mu.Lock()
 	close(c.stopping)
 	all := append([]*child(nil), c.all...)
 	c.mu.Unlock()
+	grace, order := time.NewTimer(c.grace), time.NewTimer(c.order)
+	defer grace.Stop()
+	defer order.Stop()
+	inOrder := true
 	for i := len(all) - 1; i >= 0; i-- {
-		c.stopOne(all[i])
+		c.signal(all[i], syscall.SIGTERM)
+		c.signal(all[i], syscall.SIGCONT) // one that somebody stopped could not even end
+		if !inOrder {
+			continue
+		}
+		select {
+		case <-all[i].done:
+		case <-order.C:
+			inOrder = false
+		}
+	}
+	expired := false
+	for _, ch := range all {
+		if !expired {
+			select {
+			case <-ch.done:
+				continue
+			case <-grace.C:
+				expired = true
+			}
+		}
+		c.kill(ch)
+	}
+	for _, ch := range all {
+		<-ch.done
 	}
 	close(c.spawn)
 }
 
-func (c *children) stopOne(ch *child) {
-	c.mu.Lock()
-	process := ch.process
-	c.mu.Unlock()
-	c.signal(ch.name, process, syscall.SIGTERM)
-	grace := time.NewTimer(stopGrace)
-	defer grace.Stop()
+// kill ends a child that did not stop in time.
+func (c *children) kill(ch *child) {
 	select {
 	case <-ch.done:
-	case <-grace.C:
+	default:
 		c.logger.Warn("a process did not stop in time and is killed", "process", ch.name, "log", c.logPath(ch.name))
-		c.signal(ch.name, process, syscall.SIGKILL)
-		<-ch.done
+		c.signal(ch, syscall.SIGKILL)
 	}
 }
 
-func (c *children) signal(name string, process *os.Process, sig syscall.Signal) {
+func (c *children) signal(ch *child, sig syscall.Signal) {
+	c.mu.Lock()
+	process := ch.process
+	c.mu.Unlock()
 	if err := process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		c.logger.Error("couldn't signal a process", "process", name, "signal", sig, "error", err)
+		c.logger.Error("couldn't signal a process", "process", ch.name, "signal", sig, "error", err)
 	}
 }
 
@@ -245,25 +269,6 @@ func (c *children) pid(name string) int {
 		}
 	}
 	return 0
-}
-
-// waitReady waits until a child answers that it is ready. It fails when any child ends for good meanwhile.
-func (c *children) waitReady(ctx context.Context, p program, ready func(ctx context.Context, admin string) error) error {
-	ticker := time.NewTicker(readyPoll)
-	defer ticker.Stop()
-	for {
-		last := ready(ctx, p.admin)
-		if last == nil {
-			return nil
-		}
-		select {
-		case <-ticker.C:
-		case name := <-c.ended:
-			return fmt.Errorf("%s ended while the network was starting; the last lines of %s say why:\n%s", name, c.logPath(name), tail(c.logPath(name)))
-		case <-ctx.Done():
-			return fmt.Errorf("%s was not ready in time (%w); its log is %s: %w", p.name, last, c.logPath(p.name), ctx.Err())
-		}
-	}
 }
 
 func (c *children) logPath(name string) string { return filepath.Join(c.logDir, name+".log") }

@@ -1,8 +1,6 @@
 package localnet
 
 import (
-	"context"
-	"errors"
 	"io"
 	"log/slog"
 	"os"
@@ -47,7 +45,7 @@ func TestStopEndsAllInReverseOrder(t *testing.T) {
 	order := filepath.Join(t.TempDir(), "order")
 	for _, name := range []string{"first", "second", "third"} {
 		script := "trap 'echo " + name + " >>" + order + "; exit 0' TERM; echo up; while :; do sleep 0.01; done"
-		if err := c.run(shell(name, script)); err != nil {
+		if _, err := c.run(shell(name, script)); err != nil {
 			t.Fatal(err)
 		}
 		await(t, name+" traps the signal", func() bool { return strings.Contains(tail(c.logPath(name)), "up") })
@@ -69,16 +67,15 @@ func TestKilledChildStaysDown(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	c, changes := newTestChildren(t, false)
 	defer c.stop()
-	if err := c.run(shell("one", "exec sleep 100")); err != nil {
+	one, err := c.run(shell("one", "exec sleep 100"))
+	if err != nil {
 		t.Fatal(err)
 	}
 	pid := c.pid("one")
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if name := <-c.ended; name != "one" {
-		t.Errorf("%q ended, want one", name)
-	}
+	<-one.done
 	if alive(pid) || c.pid("one") != pid || changes.Load() != 0 {
 		t.Errorf("after the kill: alive %v, pid %d (was %d), %d changes", alive(pid), c.pid("one"), pid, changes.Load())
 	}
@@ -87,7 +84,7 @@ func TestKilledChildStaysDown(t *testing.T) {
 func TestKilledChildIsStartedAgain(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	c, changes := newTestChildren(t, true)
-	if err := c.run(shell("one", "exec sleep 100")); err != nil {
+	if _, err := c.run(shell("one", "exec sleep 100")); err != nil {
 		t.Fatal(err)
 	}
 	for i := range int32(3) {
@@ -112,7 +109,7 @@ func TestStopDuringRestarts(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	c, changes := newTestChildren(t, true)
 	for _, name := range []string{"a", "b", "c"} {
-		if err := c.run(shell(name, "exit 1")); err != nil {
+		if _, err := c.run(shell(name, "exit 1")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -125,17 +122,38 @@ func TestStopDuringRestarts(t *testing.T) {
 	}
 }
 
-func TestWaitReadyTellsWhyAChildEnded(t *testing.T) {
+// TestStopOfFrozenChildren: a frozen child is thawed and stops in order; those that do not heed the signal cost the bound once, all
+// together, and the others are told to stop long before.
+func TestStopOfFrozenChildren(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	c, _ := newTestChildren(t, false)
-	defer c.stop()
-	p := shell("one", "echo the disk is on fire >&2; exit 3")
-	if err := c.run(p); err != nil {
+	c.order, c.grace = 50*time.Millisecond, 500*time.Millisecond
+	told := filepath.Join(t.TempDir(), "told")
+	for name, script := range map[string]string{
+		"deaf-1": "trap '' TERM; echo up; while :; do sleep 0.01; done", "deaf-2": "trap '' TERM; echo up; while :; do sleep 0.01; done",
+		"deaf-3": "trap '' TERM; echo up; while :; do sleep 0.01; done",
+		"frozen": "trap 'echo thawed >>" + told + "; exit 0' TERM; echo up; while :; do sleep 0.01; done",
+	} {
+		if _, err := c.run(shell(name, script)); err != nil {
+			t.Fatal(err)
+		}
+		await(t, name+" traps the signal", func() bool { return strings.Contains(tail(c.logPath(name)), "up") })
+	}
+	if err := syscall.Kill(c.pid("frozen"), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	err := c.waitReady(t.Context(), p, func(context.Context, string) error { return errors.New("not yet") })
-	if err == nil || !strings.Contains(err.Error(), "the disk is on fire") {
-		t.Errorf("waiting for a child that ended gives %v", err)
+	began := time.Now()
+	c.stop()
+	if took := time.Since(began); took > 2*c.grace {
+		t.Errorf("stopping took %v, the bound for all is %v", took, c.grace)
+	}
+	for _, name := range []string{"deaf-1", "deaf-2", "deaf-3", "frozen"} {
+		if alive(c.pid(name)) {
+			t.Errorf("%s runs after stop", name)
+		}
+	}
+	if raw, err := os.ReadFile(told); err != nil || string(raw) != "thawed\n" {
+		t.Errorf("the frozen child did not stop by itself: %q, %v", raw, err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 const tailBytes = 2000
@@ -22,7 +23,7 @@ func (n *network) programs() []program {
 	add := func(role, name, identity string, args ...string) {
 		admin := n.ports.Admin[name]
 		args = append([]string{role, "--trust", n.trustPath(), "--identity", filepath.Join(pki, identity), "--admin", admin}, args...)
-		programs = append(programs, program{name: name, admin: admin, args: args})
+		programs = append(programs, program{role: role, name: name, admin: admin, args: args})
 	}
 	for _, node := range g.GetNodes() {
 		id := node.GetId()
@@ -111,6 +112,12 @@ func served(ctx context.Context, caller *Caller) error {
 		return fmt.Errorf("the facade answers with %d: %s", status, body)
 	}
 	return nil
+}
+
+// lastLine returns the last line of a log, where a process that cannot go on says why.
+func lastLine(path string) string {
+	text := tail(path)
+	return text[strings.LastIndexByte(text, '\n')+1:]
 }
 
 // tail returns the end of a log.

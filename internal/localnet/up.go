@@ -284,17 +284,10 @@ func endorserName(organisation string) string { return "endorser-" + organisatio
 
 func (n *network) trustPath() string { return filepath.Join(n.Dir, pkiDir, "trust.json") }
 
-// start starts all processes, waits until they serve, sets a new network up, and waits until a caller would be served.
+// start starts all processes, waits until enough of them serve, sets a new network up, and waits until a caller would be served.
 func (n *network) start(ctx context.Context) (*Network, bool, error) {
-	for _, p := range n.programs() {
-		if err := n.children.run(p); err != nil {
-			return nil, false, err
-		}
-	}
-	for _, p := range n.programs() {
-		if err := n.children.waitReady(ctx, p, isReady); err != nil {
-			return nil, false, err
-		}
+	if err := n.startAll(ctx); err != nil {
+		return nil, false, err
 	}
 	description, err := Load(n.Dir)
 	first := errors.Is(err, ErrNoNetwork)
