@@ -165,7 +165,8 @@ type membership struct{ role, typeCode string }
 // account is what is known of an account at a moment.
 type account struct {
 	root bool
-	// total is the number of chains it takes part in; chains holds them by chain code, and chainsByID by identifier.
+	// total is the number of chains it takes part in, those where it is locked included; chains holds the others by chain code, and
+	// chainsByID by identifier.
 	total              uint64
 	chains, chainsByID map[string]membership
 	at                 time.Time
@@ -249,7 +250,7 @@ func (a *accounts) read(ctx context.Context, uid string) (*account, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.total = list.GetTotal()
+		out.total = list.GetTotal() + list.GetLocked()
 		for _, c := range list.GetChains() {
 			m := membership{role: c.GetRole(), typeCode: c.GetDataTypeCode()}
 			out.chains[c.GetChainCode()], out.chainsByID[c.GetChainId()] = m, m

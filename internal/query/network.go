@@ -31,8 +31,12 @@ func (s *server) ListChains(ctx context.Context, in *ltlv1.ListChainsRequest) (*
 			if member, err = rules.GetMember(s.store, c, in.GetAccountUid()); err != nil {
 				return nil, failure(err)
 			}
-			if member == nil || member.Status == rules.StatusLock {
-				continue // a locked member does not see the chain
+			if member == nil {
+				continue
+			}
+			if member.Status == rules.StatusLock {
+				out.Locked++ // a locked member does not see the chain
+				continue
 			}
 		}
 		if page.holds(out.Total) {

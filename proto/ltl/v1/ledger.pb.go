@@ -1659,10 +1659,12 @@ func (x *ChainInfo) GetUsedBytes() uint64 {
 }
 
 type ListChainsResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
-	Chains        []*ChainInfo           `protobuf:"bytes,2,rep,name=chains,proto3" json:"chains,omitempty"`
-	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Code   int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Chains []*ChainInfo           `protobuf:"bytes,2,rep,name=chains,proto3" json:"chains,omitempty"`
+	Total  uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	// locked counts the chains that are left out because the account is locked there.
+	Locked        uint64 `protobuf:"varint,4,opt,name=locked,proto3" json:"locked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1714,6 +1716,13 @@ func (x *ListChainsResponse) GetChains() []*ChainInfo {
 func (x *ListChainsResponse) GetTotal() uint64 {
 	if x != nil {
 		return x.Total
+	}
+	return 0
+}
+
+func (x *ListChainsResponse) GetLocked() uint64 {
+	if x != nil {
+		return x.Locked
 	}
 	return 0
 }
@@ -4560,11 +4569,12 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\n" +
 	"used_count\x18\a \x01(\x04R\tusedCount\x12\x1d\n" +
 	"\n" +
-	"used_bytes\x18\b \x01(\x04R\tusedBytes\"i\n" +
+	"used_bytes\x18\b \x01(\x04R\tusedBytes\"\x81\x01\n" +
 	"\x12ListChainsResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12)\n" +
 	"\x06chains\x18\x02 \x03(\v2\x11.ltl.v1.ChainInfoR\x06chains\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x04R\x05total\"y\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\x12\x16\n" +
+	"\x06locked\x18\x04 \x01(\x04R\x06locked\"y\n" +
 	"\x15GetTransactionRequest\x12)\n" +
 	"\x10transaction_hash\x18\x01 \x01(\fR\x0ftransactionHash\x125\n" +
 	"\vconsistency\x18\x02 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x89\x02\n" +
