@@ -31,6 +31,7 @@ func edges() map[string][]string {
 		"deploy":                         {"internal/localnet"},
 		"internal/houserules":            {},
 		"internal/bytescheck":            {},
+		"internal/conformance":           {},
 		"internal/ltltest":               {"node", "endorser", "client", "client/facade", "internal/store", "internal/rules", "internal/identity", "internal/ledger", wire},
 		"internal/identity/identitytest": {"internal/identity", "internal/ledger", wire},
 	}

@@ -1,0 +1,240 @@
+package conformance
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha1"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// params are an Action's parameters by name.
+type params map[string]string
+
+// with is a copy with other values.
+func (p params) with(pairs ...string) params {
+	out := maps.Clone(p)
+	for i := 0; i < len(pairs); i += 2 {
+		out[pairs[i]] = pairs[i+1]
+	}
+	return out
+}
+
+// without is a copy that lacks some.
+func (p params) without(names ...string) params {
+	out := maps.Clone(p)
+	for _, n := range names {
+		delete(out, n)
+	}
+	return out
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	body   []byte
+	// code is Code as text: a number for the ledger's answers, a name for gateway errors.
+	code, message string
+	success       bool
+	root          *node
+}
+
+// data is Data, nil if there is none.
+func (a *answer) data() *node { return a.root.get("Data") }
+
+// text is Data, which must be a string.
+func (a *answer) text() string { return a.data().text }
+
+// rows are the rows of a list.
+func (a *answer) rows() []*node { return a.data().get("PageData").items }
+
+// String shortens the answer for a test's log.
+func (a *answer) String() string {
+	b := a.body
+	if len(b) > 600 {
+		b = b[:600]
+	}
+	return fmt.Sprintf("HTTP %d %s", a.status, b)
+}
+
+// node is a JSON value with the order of its members.
+type node struct {
+	kind  byte // one of {["#bn
+	text  string
+	names []string
+	items []*node
+}
+
+// get finds a member of an object.
+func (n *node) get(name string) *node {
+	if n == nil {
+		return nil
+	}
+	for i := range n.names {
+		if n.names[i] == name {
+			return n.items[i]
+		}
+	}
+	return nil
+}
+
+// str is a member's text; "" when it is not there.
+func (n *node) str(name string) string {
+	if m := n.get(name); m != nil {
+		return m.text
+	}
+	return ""
+}
+
+// parseJSON reads a JSON text whole.
+func parseJSON(b []byte) (*node, error) {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber()
+	n, err := readNode(d)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("something follows: %w", err)
+	}
+	return n, nil
+}
+
+func readNode(d *json.Decoder) (*node, error) {
+	token, err := d.Token()
+	if err != nil {
+		return nil, err
+	}
+	switch v := token.(type) {
+	case string:
+		return &node{kind: '"', text: v}, nil
+	case json.Number:
+		return &node{kind: '#', text: v.String()}, nil
+	case bool:
+		return &node{kind: 'b', text: strconv.FormatBool(v)}, nil
+	case json.Delim:
+		n := &node{kind: byte(v)}
+		for d.More() {
+			if v == '{' {
+				name, err := d.Token()
+				if err != nil {
+					return nil, err
+				}
+				n.names = append(n.names, fmt.Sprint(name))
+			}
+			item, err := readNode(d)
+			if err != nil {
+				return nil, err
+			}
+			n.items = append(n.items, item)
+		}
+		_, err := d.Token()
+		return n, err
+	}
+	return &node{kind: 'n'}, nil
+}
+
+// percent encodes as RFC 3986 does.
+func percent(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
+
+// signed makes a request's parameters, with the signature of the manual: HMAC-SHA1 over the sorted parameters.
+func signed(u *user, method string, more params) url.Values {
+	all := params{
+		"AccessKeyId": u.key, "Version": "2019-05-10", "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0",
+		"Timestamp": time.Now().UTC().Format("2006-01-02T15:04:05Z"), "SignatureNonce": rand.Text(), "ApiVersion": "1.0.0",
+	}
+	maps.Copy(all, more)
+	var canonical []string
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		canonical = append(canonical, percent(name)+"="+percent(all[name]))
+	}
+	mac := hmac.New(sha1.New, []byte(u.secret+"&"))
+	mac.Write([]byte(method + "&%2F&" + percent(strings.Join(canonical, "&"))))
+	values := url.Values{"Signature": {base64.StdEncoding.EncodeToString(mac.Sum(nil))}}
+	for name, v := range all {
+		values.Set(name, v)
+	}
+	return values
+}
+
+// send posts a signed form and returns status and body.
+func (w *world) send(t testing.TB, u *user, p params) (int, []byte) {
+	t.Helper()
+	res, err := w.http.PostForm("http://"+w.facade.Addr()+"/", signed(u, http.MethodPost, p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	if err := errors.Join(err, res.Body.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, body
+}
+
+// raw calls an Action with exactly these parameters, beside the common ones.
+func (w *world) raw(t testing.TB, u *user, action string, p params) *answer {
+	t.Helper()
+	out := &answer{}
+	out.status, out.body = w.send(t, u, p.with("Action", action))
+	var err error
+	if out.root, err = parseJSON(out.body); err != nil {
+		t.Fatalf("%s: %v in %s", action, err, out.body)
+	}
+	out.code, out.message, out.success = out.root.str("Code"), out.root.str("Message"), out.root.str("Success") == "true"
+	w.check(t, action, out)
+	return out
+}
+
+// check holds for every answer whatsoever of a healthy network: no 5xx, the one form of each of the two families, a request's name,
+// and on failure a sentence.
+func (w *world) check(t testing.TB, action string, a *answer) {
+	t.Helper()
+	order := strings.Join(a.root.names, " ")
+	switch {
+	case a.status >= 500:
+		t.Errorf("%s: %s", action, a)
+	case a.status == http.StatusOK:
+		complete := order == "Message RequestId Data Code Success" || !a.success && order == "Message RequestId Code Success"
+		if !complete || a.root.get("Code").kind != '#' || a.root.get("Success").kind != 'b' || a.success != (a.code == "200") || a.success != (a.message == "") {
+			t.Errorf("%s: the envelope is wrong: %s", action, a)
+		}
+	case a.root.get("Code") == nil || a.root.get("Code").kind != '"' || a.message == "" || a.root.str("HostId") == "" || a.root.str("Recommend") == "":
+		t.Errorf("%s: a gateway error in another form: %s", action, a)
+	}
+	if id := a.root.str("RequestId"); len(id) != 36 || strings.ToUpper(id) != id {
+		t.Errorf("%s: RequestId %q", action, id)
+	}
+	w.noteCode(action, a.code)
+}
+
+// must calls an Action that must succeed.
+func (w *world) must(t testing.TB, u *user, action string, p params) *answer {
+	t.Helper()
+	a := w.raw(t, u, action, p)
+	if a.code != "200" {
+		t.Fatalf("%s by %s: %s\nwith %v", action, u.name, a, p)
+	}
+	return a
+}
+
+// wants calls an Action that must answer with that code.
+func (w *world) wants(t testing.TB, u *user, action, what string, p params, code string) *answer {
+	t.Helper()
+	a := w.raw(t, u, action, p)
+	if a.code != code {
+		t.Errorf("%s by %s, %s: %s, want %s", action, u.name, what, a, code)
+	}
+	return a
+}
