@@ -111,7 +111,8 @@ func (t *tally) enough(i int, signed orgSet) bool {
 }
 
 // decided reports whether no vote that is still open can change any call's fate: each has enough signatures or cannot get them. While an
-// organisation that was named is missing, any answer may still contradict that.
+// organisation that was named is missing, any answer may still contradict that. And where some refused and others do not answer, whoever
+// is still open is waited for: with its refusal too the caller is told why, and not that the network is unavailable.
 func (t *tally) decided() bool {
 	if t.open == 0 {
 		return true
@@ -123,6 +124,8 @@ func (t *tally) decided() bool {
 			return false
 		case t.complete(i, t.signed[i]):
 		case t.enough(i, reach) && (t.complete(i, reach) || !k.disputed):
+			return false
+		case t.refused[i] != 0 && t.possible(i) && !t.enough(i, t.everybody()&^(t.refused[i]|t.open)):
 			return false
 		}
 	}

@@ -55,18 +55,30 @@ func TestTallyDecides(t *testing.T) {
 	})
 }
 
-// mayChange tries every way in which the open votes may fall, on each call.
+// mayChange tries every way in which the open votes may fall, on each call: it is endorsed, refused for good (also if all that failed
+// to answer had accepted), or neither. That it may be refused for good counts once somebody has refused it.
 func mayChange(t *tally) bool {
 	for i, k := range t.calls {
-		fates := map[bool]bool{}
+		fates := map[string]bool{}
 		for mask := range orgSet(1 << len(t.chain.organisations)) {
-			signed := map[string]bool{}
+			signed, willing := map[string]bool{}, map[string]bool{}
 			for o, name := range t.chain.organisations {
 				if t.signed[i].has(o) || t.open.has(o) && mask.has(o) {
 					signed[name] = true
 				}
+				if !t.refused[i].has(o) && (!t.open.has(o) || mask.has(o)) {
+					willing[name] = true
+				}
 			}
-			fates[t.chain.policy.Satisfied(k.organisation, t.chain.organisations, signed)] = true
+			satisfied := func(by map[string]bool) bool { return t.chain.policy.Satisfied(k.organisation, t.chain.organisations, by) }
+			switch {
+			case satisfied(signed):
+				fates["endorsed"] = true
+			case t.refused[i] != 0 && !satisfied(willing):
+				fates["refused"] = true
+			default:
+				fates["neither"] = true
+			}
 		}
 		if len(fates) > 1 {
 			return true
