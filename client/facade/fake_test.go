@@ -56,6 +56,8 @@ type fakeNetwork struct {
 	answers        map[reflect.Type]any
 	lastRead       any
 	output, reason string
+	// pages, if set, are the answers to one ListMembers after the other.
+	pages []*ltlv1.ListMembersResponse
 }
 
 const (

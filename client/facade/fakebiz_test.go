@@ -52,7 +52,13 @@ func (n *fakeNetwork) GetChain(_ context.Context, in *ltlv1.GetChainRequest) (*l
 }
 
 func (n *fakeNetwork) ListMembers(_ context.Context, in *ltlv1.ListMembersRequest) (*ltlv1.ListMembersResponse, error) {
-	return answered[ltlv1.ListMembersResponse](n, in)
+	out, err := answered[ltlv1.ListMembersResponse](n, in)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if err == nil && len(n.pages) > 0 {
+		out, n.pages = n.pages[0], n.pages[1:]
+	}
+	return out, err
 }
 
 func (n *fakeNetwork) ListDeviceGroups(_ context.Context, in *ltlv1.ListDeviceGroupsRequest) (*ltlv1.ListDeviceGroupsResponse, error) {
