@@ -41,7 +41,7 @@ func mustRequire(cmd *cobra.Command, names ...string) {
 func newDevice() *cobra.Command {
 	cmd := &cobra.Command{Use: "device", Short: "Make devices' keys, enrol devices, and sign as one"}
 	addConnection(cmd)
-	cmd.AddCommand(newDeviceKeygen(), newDeviceSign())
+	cmd.AddCommand(newDeviceKeygen(), newDeviceEnroll(), newDeviceList(), newDeviceRevoke(), newDeviceSign())
 	return cmd
 }
 
