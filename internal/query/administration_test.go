@@ -118,6 +118,7 @@ func TestAdministration(t *testing.T) {
 	t.Run("devices", f.devices)
 	t.Run("enrolments", f.enrolments)
 	t.Run("record", f.deviceRecord)
+	t.Run("organisations", f.organisations)
 	t.Run("new holder", f.newHolder) // last: it changes who is who
 }
 
@@ -312,6 +313,28 @@ func (f *office) deviceRecord(t *testing.T) {
 	if err != nil || out.GetRecord().GetIotId() != deviceID || out.GetRecord().GetValue() != "value" {
 		t.Errorf("%v, %v", out, err)
 	}
+}
+
+// organisations: who signed a record is told also when an operator has taken it off the chain's list since.
+func (f *office) organisations(t *testing.T) {
+	names := func() []string {
+		t.Helper()
+		out, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: f.n.ChainCode, Key: f.record})
+		if err != nil || len(out.GetRecord().GetEndorsementNames()) < 2 {
+			t.Fatal(out, err)
+		}
+		return out.GetRecord().GetEndorsementNames()
+	}
+	before := names()
+	f.operate(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyChain{ModifyChain: &ltlv1.ModifyChain{
+		ChainId: f.n.ChainID, Organisations: []string{f.n.Admin.Organisation},
+	}}})
+	if after := names(); !slices.Equal(slices.Sorted(slices.Values(after)), slices.Sorted(slices.Values(before))) {
+		t.Errorf("signed by %v, then told as %v", before, after)
+	}
+	f.operate(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyChain{ModifyChain: &ltlv1.ModifyChain{
+		ChainId: f.n.ChainID, Organisations: []string{f.n.Admin.Organisation, f.n.Member.Organisation},
+	}}})
 }
 
 // newHolder: an entry that another account takes over takes what it may see with it, and the former account sees nothing.

@@ -214,8 +214,9 @@ func (s *server) record(chain *rules.Chain, at *rules.Locator, version uint32) (
 	return r, err
 }
 
-// endorsers names the organisations that signed the transaction, in the order of the chain's organisations. Every
-// endorsement in a block has been verified by execution; here it only matters who accepted this transaction.
+// endorsers names the organisations that signed the transaction, in the order of the chain's organisations, then those that
+// are the chain's no more, in the order in which they joined the network. Every endorsement in a block has been verified by
+// execution; here it only matters who accepted this transaction.
 func (s *server) endorsers(chain *rules.Chain, batch *ltlv1.Batch, payload []byte) ([]string, error) {
 	i := 0
 	for i < len(batch.GetTransactions()) && !bytes.Equal(batch.GetTransactions()[i], payload) {
@@ -231,8 +232,22 @@ func (s *server) endorsers(chain *rules.Chain, batch *ltlv1.Batch, payload []byt
 			signed[statement.Organisation] = true
 		}
 	}
+	names, err := s.namesOf(chain.Organisations, signed)
+	if err != nil || len(signed) == 0 {
+		return names, err
+	}
+	network, err := rules.GetNetwork(s.store)
+	if err != nil || network == nil {
+		return names, err
+	}
+	former, err := s.namesOf(network.Organisations, signed)
+	return append(names, former...), err
+}
+
+// namesOf returns the display names of those organisations that signed, in the order of ids, and takes them out of signed.
+func (s *server) namesOf(ids []string, signed map[string]bool) ([]string, error) {
 	var names []string
-	for _, id := range chain.Organisations {
+	for _, id := range ids {
 		if !signed[id] {
 			continue
 		}
@@ -241,9 +256,10 @@ func (s *server) endorsers(chain *rules.Chain, batch *ltlv1.Batch, payload []byt
 			return nil, err
 		}
 		if organisation == nil {
-			return nil, fmt.Errorf("%w: organisation %q of chain %s is missing", store.ErrCorrupt, id, chain.ID)
+			return nil, fmt.Errorf("%w: organisation %q, which signed, is missing", store.ErrCorrupt, id)
 		}
 		names = append(names, organisation.Name)
+		delete(signed, id)
 	}
 	return names, nil
 }
