@@ -223,6 +223,12 @@ func TestAdministrationModel(t *testing.T) {
 			id := ledger.TransactionID(p)
 			payloads, want[id] = append(payloads, p), s.want(id)
 		}
+		codes, err := previewCodes(base.input(base.chain.ID), payloads, base.state)
+		for i, p := range payloads {
+			if err != nil || codes[i] != want[ledger.TransactionID(p)] {
+				rt.Fatalf("Preview of transaction %d: %v, %v, want %d", i, codes, err, want[ledger.TransactionID(p)])
+			}
+		}
 		runCut(rt, w.world, payloads, want, "cut")
 		runCut(rt, other, payloads, want, "other cut")
 		m.compare(rt, w.world)
