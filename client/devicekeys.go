@@ -23,10 +23,17 @@ func (c *Client) PutDeviceKey(ctx context.Context, productKey, iotID string, key
 	if p == nil {
 		return fmt.Errorf("the network does not know an endorser of organisation %s", organisation)
 	}
+	// An endorser that is a little behind must not take the device for one that is not enrolled yet.
+	st, err := c.statuses.do(ctx)
+	if err != nil {
+		return c.writeError(err)
+	}
 	ctx, cancel := context.WithTimeout(ctx, endorseTimeout)
 	defer cancel()
 	defer context.AfterFunc(c.base, cancel)()
-	_, err := ltlv1.NewEndorserClient(p.conn).PutDeviceKey(ctx, &ltlv1.PutDeviceKeyRequest{ProductKey: productKey, IotId: iotID, Key: key})
+	_, err = ltlv1.NewEndorserClient(p.conn).PutDeviceKey(ctx, &ltlv1.PutDeviceKeyRequest{
+		ProductKey: productKey, IotId: iotID, Key: key, MinSequence: st.sequence,
+	})
 	switch status.Code(err) {
 	case codes.OK:
 		return nil

@@ -70,7 +70,9 @@ func mayChange(t *tally) bool {
 					willing[name] = true
 				}
 			}
-			satisfied := func(by map[string]bool) bool { return t.chain.policy.Satisfied(k.organisation, t.chain.organisations, by) }
+			satisfied := func(by map[string]bool) bool {
+				return t.chain.policy.Satisfied(k.organisation, t.chain.organisations, by)
+			}
 			switch {
 			case satisfied(signed):
 				fates["endorsed"] = true

@@ -9,7 +9,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"ltl/internal/identity"
-	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -27,7 +26,10 @@ func (e *Endorser) PutDeviceKey(ctx context.Context, in *ltlv1.PutDeviceKeyReque
 	if caller.Organisation != e.organisation {
 		return nil, status.Errorf(codes.PermissionDenied, "%s is not of organisation %s: hand the key to the endorser of your own organisation", caller, e.organisation)
 	}
-	if err := checkDeviceKey(caller, in); err != nil {
+	if err := checkDeviceKey(in); err != nil {
+		return nil, err
+	}
+	if err := e.waitSequence(ctx, in.GetMinSequence()); err != nil {
 		return nil, err
 	}
 	enrolled, err := rules.GetEnrolment(e.store, in.GetProductKey(), in.GetIotId())
@@ -58,18 +60,14 @@ func (e *Endorser) PutDeviceKey(ctx context.Context, in *ltlv1.PutDeviceKeyReque
 }
 
 // checkDeviceKey refuses what could never be enrolled.
-func checkDeviceKey(caller identity.Identity, in *ltlv1.PutDeviceKeyRequest) error {
-	if n := len(in.GetKey()); n != 16 && n != 24 && n != 32 {
+func checkDeviceKey(in *ltlv1.PutDeviceKeyRequest) error {
+	switch n := len(in.GetKey()); {
+	case n != 16 && n != 24 && n != 32:
 		return status.Errorf(codes.InvalidArgument, "a key of %d bytes; an AES key has 16, 24 or 32", n)
-	}
-	enrolment := &ltlv1.Transaction{
-		Version: 1, ChainId: ledger.SystemChain, Submitter: caller.String(), Nonce: make([]byte, rules.NonceLen),
-		Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
-			ProductKey: in.GetProductKey(), IotId: in.GetIotId(), KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES,
-		}},
-	}
-	if code := rules.Check(enrolment); code != rules.OK {
-		return status.Error(codes.InvalidArgument, `product key or device id has the wrong form: 1 to 64 letters, digits, "-", "." and "_" (in device ids also ":" and "@")`)
+	case !rules.ValidProductKey(in.GetProductKey()):
+		return status.Errorf(codes.InvalidArgument, `the product key must be 1 to %d letters, digits, "-", "." and "_"`, rules.MaxProductKey)
+	case !rules.ValidIotID(in.GetIotId()):
+		return status.Errorf(codes.InvalidArgument, `the device id must be 1 to %d letters, digits, "-", ".", "_", ":" and "@"`, rules.MaxIotID)
 	}
 	return nil
 }

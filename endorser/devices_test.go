@@ -179,6 +179,14 @@ func TestPutDeviceKeyRefuses(t *testing.T) {
 	}
 	d.enrol("org1")
 	other.enrol("org2")
+	_, err := ltlv1.NewEndorserClient(r.dial("operator")).PutDeviceKey(t.Context(), &ltlv1.PutDeviceKeyRequest{
+		ProductKey: product, IotId: d.id, Key: other.key.Secret(), MinSequence: w.store.Sequence(),
+	})
+	wantCode(t, "another key just after the enrolment", err, codes.AlreadyExists)
+	_, err = ltlv1.NewEndorserClient(r.dial("operator")).PutDeviceKey(t.Context(), &ltlv1.PutDeviceKeyRequest{
+		ProductKey: product, IotId: d.id, Key: key, MinSequence: w.store.Sequence() + 1,
+	})
+	wantCode(t, "a copy that is behind", err, codes.Unavailable)
 	r.caughtUp()
 	wantCode(t, "another key after the enrolment", r.put("operator", d, other.key.Secret()), codes.AlreadyExists)
 	wantCode(t, "the same key again", r.put("operator", d, key), codes.OK)

@@ -132,7 +132,17 @@ func TestDevices(t *testing.T) {
 func TestSecretKeyHolderIsAway(t *testing.T) {
 	n := startWithDevices(t)
 	d := enrol(t, n, device.AES)
+	other, err := device.Generate(device.AES)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Client(identity.RoleOperator).PutDeviceKey(t.Context(), product, d.id, other.Secret()); err == nil || !strings.Contains(err.Error(), "another key") {
+		t.Errorf("another key just after the enrolment: %v", err)
+	}
 	n.StopEndorser(0)
+	if err := n.Client(identity.RoleOperator).PutDeviceKey(t.Context(), product, "new", other.Secret()); !errors.Is(err, client.ErrUnavailable) {
+		t.Errorf("a key for an endorser that is down: %v", err)
+	}
 	n.Submit(identity.RoleFacade, n.AttachData(n.Member, "plain", "1"))
 	tx := d.upload(t, n, d.key, "a", "21.5")
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
@@ -142,9 +152,5 @@ func TestSecretKeyHolderIsAway(t *testing.T) {
 	}
 	n.RestartEndorser(0)
 	n.Submit(identity.RoleFacade, tx)
-	other, err := device.Generate(device.AES)
-	if err != nil {
-		t.Fatal(err)
-	}
 	refused(t, n, "another key's signature", d.upload(t, n, other, "a", "21.5"), "not by the enrolled key")
 }

@@ -17,3 +17,6 @@ func ValidPhone(s string) bool { return validPhone(s) }
 
 // ValidProductKey reports whether s may be the product key of a device group: 1 to MaxProductKey letters, digits, "-", "." and "_".
 func ValidProductKey(s string) bool { return validProductKey(s) }
+
+// ValidIotID reports whether s may be the IotId of a device: 1 to MaxIotID letters, digits, "-", ".", "_", ":" and "@".
+func ValidIotID(s string) bool { return validIotID(s) }

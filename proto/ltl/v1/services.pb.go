@@ -121,7 +121,7 @@ type Result struct {
 	BlockHash        []byte                 `protobuf:"bytes,6,opt,name=block_hash,json=blockHash,proto3" json:"block_hash,omitempty"`
 	// output is what the transaction created, for example an identifier.
 	Output string `protobuf:"bytes,7,opt,name=output,proto3" json:"output,omitempty"`
-	// reason explains a refusal by an organisation of its own, beyond the ledger's rules; nothing was written then. Only clients set it.
+	// reason explains an endorser's refusal, where its code alone does not; nothing was written then. Only clients set it.
 	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -424,7 +424,10 @@ type PutDeviceKeyRequest struct {
 	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
 	IotId      string                 `protobuf:"bytes,2,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
 	// key is an AES key of 16, 24 or 32 bytes.
-	Key           []byte `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Key []byte `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	// min_sequence is the number of executed blocks that the endorser's copy must have reached before it judges whether the device may
+	// still get another key.
+	MinSequence   uint64 `protobuf:"varint,4,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -478,6 +481,13 @@ func (x *PutDeviceKeyRequest) GetKey() []byte {
 		return x.Key
 	}
 	return nil
+}
+
+func (x *PutDeviceKeyRequest) GetMinSequence() uint64 {
+	if x != nil {
+		return x.MinSequence
+	}
+	return 0
 }
 
 type PutDeviceKeyResponse struct {
@@ -583,7 +593,7 @@ type EndorseResponse struct {
 	Endorsement *Endorsement `protobuf:"bytes,1,opt,name=endorsement,proto3" json:"endorsement,omitempty"`
 	// codes hold the verdict on each transaction, 200 for accepted.
 	Codes []int32 `protobuf:"zigzag32,2,rep,packed,name=codes,proto3" json:"codes,omitempty"`
-	// reasons explain refusals that are not rules of the ledger but of this organisation; empty strings elsewhere.
+	// reasons explain refusals whose code alone does not tell what is wrong, for example by a rule of this organisation; empty strings elsewhere.
 	Reasons []string `protobuf:"bytes,3,rep,name=reasons,proto3" json:"reasons,omitempty"`
 	// required holds, where any transaction has one, the id of the organisation without whose endorsement it cannot be executed: the one
 	// that holds the secret key of the device that signed it. Empty strings elsewhere, and empty as a whole in most answers.
@@ -861,12 +871,13 @@ const file_ltl_v1_services_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\"\x14\n" +
 	"\x12ConfirmTermRequest\")\n" +
 	"\x13ConfirmTermResponse\x12\x12\n" +
-	"\x04term\x18\x01 \x01(\x04R\x04term\"_\n" +
+	"\x04term\x18\x01 \x01(\x04R\x04term\"\x82\x01\n" +
 	"\x13PutDeviceKeyRequest\x12\x1f\n" +
 	"\vproduct_key\x18\x01 \x01(\tR\n" +
 	"productKey\x12\x15\n" +
 	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x12\x10\n" +
-	"\x03key\x18\x03 \x01(\fR\x03key\"\x16\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\x12!\n" +
+	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\x16\n" +
 	"\x14PutDeviceKeyResponse\"r\n" +
 	"\x0eEndorseRequest\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\"\n" +
