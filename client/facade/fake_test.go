@@ -175,7 +175,7 @@ func (n *fakeNetwork) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1
 	if tx.GetSetData() == nil && tx.GetAttachData() == nil {
 		return n.judge(tx), nil
 	}
-	return &ltlv1.Result{Code: n.apply(tx)}, nil
+	return &ltlv1.Result{Code: n.apply(tx), Reason: n.reason}, nil
 }
 
 func (n *fakeNetwork) apply(tx *ltlv1.Transaction) int32 {
