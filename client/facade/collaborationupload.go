@@ -24,7 +24,7 @@ func (u phaseUpload) params() []parameter {
 	if u.batch {
 		all = append(all, parameter{name: "PhaseDataList", kind: typeRecords})
 	} else {
-		all = append(all, parameter{name: "DataKey"}, parameter{name: "PhaseData"}, parameter{name: "DataSeq", optional: true},
+		all = append(all, parameter{name: "DataKey"}, parameter{name: "PhaseData", payload: true}, parameter{name: "DataSeq", optional: true},
 			parameter{name: "RelatedDataList", kind: typeRecords, optional: true})
 	}
 	if u.device {

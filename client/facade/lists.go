@@ -38,16 +38,6 @@ func (l *list) strings() (all []string, ok bool) {
 	return all, true
 }
 
-// structs are the elements of a list of objects; ok is false when one is something else.
-func (l *list) structs() (all []node, ok bool) {
-	for i := range l.items {
-		if l.items[i].form != nodeObject {
-			return nil, false
-		}
-	}
-	return l.items, true
-}
-
 // decodeList reads a list parameter. The official clients send it as the JSON text of an array, as the JSON text of an object with
 // the numbers from 0 or 1 as names, or flattened: Name.1, Name.2, or Name.1.member. present is false when there is none in any form.
 func (q *request) decodeList(name string) (l list, present bool, err *gatewayError) {
