@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -110,7 +109,6 @@ func start(t *testing.T) *world {
 		}
 	})
 	w.furnish()
-	w.table = slices.DeleteFunc(w.table, func(a *action) bool { return !w.ready(a.Name) })
 	return w
 }
 
@@ -225,9 +223,6 @@ func (w *world) furnish() {
 // phases makes the phase groups and authorises the member.
 func (w *world) phases() {
 	w.t.Helper()
-	if !w.ready("CreateMPCoSPhaseGroup") {
-		return
-	}
 	on := params{"BizChainId": w.collaboration.id}
 	w.groupName, w.phaseName = "协同模型", "大米加工"
 	w.group = w.must(w.t, w.admin, "CreateMPCoSPhaseGroup", on.with("Name", w.groupName, "Remark", "备注")).text()
@@ -294,9 +289,6 @@ func (w *world) furnishUser(u *user) {
 			u.as.businessID = w.freshHex()
 		}
 	}
-	if !w.ready("UploadMPCoSPhaseTextInfoByDevice") {
-		return
-	}
 	u.as.phaseGroup = w.registers(u, w.collaboration, u.as.product)
 	a := w.action("UploadMPCoSPhaseTextInfoByDevice")
 	w.must(w.t, u, a.Name, w.call(a, u, params{"DataKey": u.as.dataKey, "DataSeq": u.as.dataSeq, "PhaseData": "某公司某业务数据。"}))
@@ -328,11 +320,6 @@ func (w *world) action(name string) *action {
 	}
 	w.t.Fatalf("the table has no Action %s", name)
 	return nil
-}
-
-// ready reports whether the facade knows an Action.
-func (w *world) ready(action string) bool {
-	return w.raw(w.t, w.admin, action, params{}).code != "InvalidAction.NotFound"
 }
 
 // freshKey is a Key that was not used before.
