@@ -245,7 +245,7 @@ func TestPhaseQuotas(t *testing.T) {
 	for i := range full {
 		full[i] = &ltlv1.PhaseGroupInfo{PhaseGroupId: groupID}
 	}
-	f.Facade.net = &groupPages{f.net, [][]*ltlv1.PhaseGroupInfo{full, full, full[:1]}}
+	f.Facade.net = &groupPages{fakeNetwork: f.net, groups: [][]*ltlv1.PhaseGroupInfo{full, full, full[:1]}}
 	var answer struct {
 		Data struct{ PhaseQuotaInfoList []any }
 	}
@@ -255,14 +255,19 @@ func TestPhaseQuotas(t *testing.T) {
 	}
 }
 
-// groupPages is a fake network whose phase groups fill several pages.
+// groupPages is a fake network whose phase groups, and phases, fill several pages.
 type groupPages struct {
 	*fakeNetwork
-	pages [][]*ltlv1.PhaseGroupInfo
+	groups [][]*ltlv1.PhaseGroupInfo
+	phases [][]*ltlv1.PhaseInfo
 }
 
 func (n *groupPages) ListPhaseGroups(_ context.Context, in *ltlv1.ListPhaseGroupsRequest) (*ltlv1.ListPhaseGroupsResponse, error) {
-	return &ltlv1.ListPhaseGroupsResponse{Code: rules.OK, Groups: n.pages[in.GetPage()-1]}, nil
+	return &ltlv1.ListPhaseGroupsResponse{Code: rules.OK, Groups: n.groups[in.GetPage()-1]}, nil
+}
+
+func (n *groupPages) ListPhases(_ context.Context, in *ltlv1.ListPhasesRequest) (*ltlv1.ListPhasesResponse, error) {
+	return &ltlv1.ListPhasesResponse{Code: rules.OK, Phases: n.phases[in.GetPage()-1]}, nil
 }
 
 // post sends a call's parameters in the body, for those that a URL is too short for.

@@ -244,6 +244,24 @@ func TestUploadOrder(t *testing.T) {
 	}
 }
 
+// TestUploadManyPhases: a phase is found on whatever page of the ledger's answer it stands.
+func TestUploadManyPhases(t *testing.T) {
+	f := newCollaboration(t)
+	full := make([]*ltlv1.PhaseInfo, maxPageSize)
+	for i := range full {
+		full[i] = &ltlv1.PhaseInfo{PhaseId: groupID}
+	}
+	f.Facade.net = &groupPages{fakeNetwork: f.net, phases: [][]*ltlv1.PhaseInfo{full, full, {{PhaseId: phaseID, Permission: 1}, {PhaseId: phaseTwo, Permission: 3}}}}
+	at := func(phase string) []string {
+		return on("PhaseGroupId", groupID, "PhaseId", phase, "DataKey", "", "PhaseData", "d")
+	}
+	runUploads(t, f, []step{
+		{"permission", "member", "UploadMPCoSPhaseTextInfo", at(phaseID), "403"},
+		{"data", "member", "UploadMPCoSPhaseTextInfo", at(phaseTwo), "400"},
+		{"no phase", "member", "UploadMPCoSPhaseTextInfo", at(memberID), "404"},
+	})
+}
+
 // TestUploadRefusals: what the ledger refuses with a code is told with a sentence that helps.
 func TestUploadRefusals(t *testing.T) {
 	f := newCollaboration(t)
