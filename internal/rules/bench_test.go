@@ -49,6 +49,29 @@ func BenchmarkExecute(b *testing.B) {
 	}
 }
 
+// BenchmarkExecuteDevice measures a block of one batch whose every record a device signed.
+func BenchmarkExecuteDevice(b *testing.B) {
+	for _, d := range []*device{eccDevice(b, iotID), rsaDevice(b, iotID, 2048), aesDevice(iotID)} {
+		b.Run(d.kind.String()[len("DEVICE_KEY_TYPE_"):], func(b *testing.B) {
+			w, _ := deviceWorld(b, d)
+			value := strings.Repeat("v", MaxValue)
+			var payloads [][]byte
+			for i := range benchBatch {
+				payloads = append(payloads, marshal(b, w.signed(m1UID, fmt.Sprintf("%032d", i), value, d.proof(b, value))))
+			}
+			in := w.input(w.chain.ID, w.batch(w.chain.ID, payloads, "o1", "o2", "o3"))
+			b.ReportAllocs()
+			for b.Loop() {
+				x, err := Execute(in, w.state, ledger.VerifyEndorsement)
+				if err != nil || x.Block.Results[benchBatch-1] != OK {
+					b.Fatal(err, x.Block.Results[benchBatch-1])
+				}
+			}
+			perTransaction(b)
+		})
+	}
+}
+
 func BenchmarkPreview(b *testing.B) {
 	in, state := benchInput(b, false)
 	b.ReportAllocs()
