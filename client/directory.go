@@ -26,6 +26,8 @@ type directory struct {
 	mu            sync.Mutex
 	fetched       time.Time
 	chains        map[string]*chain
+	more          bool             // the network has chains that it does not tell of unless it is asked
+	others        map[string]other // those of them that were asked for
 	organisations map[string]ed25519.PublicKey
 	accounts      map[string]string // uid → organisation; an account never moves
 }
@@ -39,7 +41,7 @@ type chain struct {
 }
 
 func newDirectory(c *Client, trust *identity.Trust) (*directory, error) {
-	d := &directory{client: c, trust: trust, network: trust.NetworkID(), accounts: map[string]string{}}
+	d := &directory{client: c, trust: trust, network: trust.NetworkID(), accounts: map[string]string{}, others: map[string]other{}}
 	d.fetch.spawn, d.fetch.run = c.spawn, d.refresh
 	genesis := trust.Genesis()
 	system := &ltlv1.ChainInfo{ChainId: ledger.SystemChain, Chain: &ltlv1.CreateChain{Policy: genesis.GetPolicy()}}
@@ -62,16 +64,9 @@ func (d *directory) learn(in *ltlv1.GetNetworkResponse) error {
 	}
 	chains := map[string]*chain{}
 	for _, info := range in.GetChains() {
-		policy, err := rules.ParsePolicy(info.GetChain().GetPolicy())
+		one, err := newChain(info, organisations)
 		if err != nil {
-			return fmt.Errorf("policy of chain %s: %w", info.GetChainId(), err)
-		}
-		one := &chain{id: info.GetChainId(), policy: policy, organisations: info.GetChain().GetOrganisations()}
-		if len(one.organisations) > rules.MaxOrganisations {
-			return fmt.Errorf("chain %s has %d organisations", one.id, len(one.organisations))
-		}
-		for _, id := range one.organisations {
-			one.keys = append(one.keys, organisations[id])
+			return err
 		}
 		chains[one.id] = one
 	}
@@ -81,7 +76,24 @@ func (d *directory) learn(in *ltlv1.GetNetworkResponse) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.chains, d.organisations = chains, organisations
+	d.more = in.GetTotalChains() >= uint64(len(in.GetChains())) // of which one is the system chain
 	return nil
+}
+
+// newChain takes over what a node said of a chain; organisations holds the keys of those of the network.
+func newChain(info *ltlv1.ChainInfo, organisations map[string]ed25519.PublicKey) (*chain, error) {
+	policy, err := rules.ParsePolicy(info.GetChain().GetPolicy())
+	if err != nil {
+		return nil, fmt.Errorf("policy of chain %s: %w", info.GetChainId(), err)
+	}
+	one := &chain{id: info.GetChainId(), policy: policy, organisations: info.GetChain().GetOrganisations()}
+	if len(one.organisations) > rules.MaxOrganisations {
+		return nil, fmt.Errorf("chain %s has %d organisations", one.id, len(one.organisations))
+	}
+	for _, id := range one.organisations {
+		one.keys = append(one.keys, organisations[id])
+	}
+	return one, nil
 }
 
 // meet makes the network's members known, so that they can be connected to. Only a node could invent one, and it would gain nothing:
@@ -132,11 +144,7 @@ func (d *directory) refresh() (struct{}, error) {
 func (d *directory) chain(ctx context.Context, id string) (*chain, error) {
 	one, stale := d.known(id)
 	if one == nil {
-		if err := d.wait(ctx); err != nil {
-			return nil, err
-		}
-		one, _ = d.known(id)
-		return one, nil
+		return d.find(ctx, id, stale)
 	}
 	if stale {
 		d.fetch.join() // in the background; Close waits for it

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -44,6 +43,8 @@ type fake struct {
 	policy    string
 	holder    string                // the organisation without which nothing that a device signed is endorsed; empty for none
 	joined    []*ltlv1.Organisation // after the genesis
+	untold    atomic.Bool           // GetNetwork leaves the chain out, as one of too many
+	asked     atomic.Int32          // how often GetChain was called
 	nodes     []*fakeNode
 	endorsers []*fakeEndorser
 
@@ -336,21 +337,6 @@ func (n *fakeNode) readable() error {
 		return *err
 	}
 	return nil
-}
-
-func (n *fakeNode) GetNetwork(context.Context, *ltlv1.GetNetworkRequest) (*ltlv1.GetNetworkResponse, error) {
-	if err := n.readable(); err != nil {
-		return nil, err
-	}
-	g := n.f.trust.Genesis()
-	id := n.f.trust.NetworkID()
-	return &ltlv1.GetNetworkResponse{
-		NetworkId: id[:], Network: "fake", Organisations: slices.Concat(g.GetOrganisations(), n.f.joined), Nodes: g.GetNodes(),
-		Chains: []*ltlv1.ChainInfo{
-			{ChainId: ledger.SystemChain, Chain: &ltlv1.CreateChain{Organisations: n.f.orgs}},
-			{ChainId: testChain, ChainCode: testCode, Chain: &ltlv1.CreateChain{Policy: n.f.policy, Organisations: n.f.orgs}},
-		},
-	}, nil
 }
 
 func (n *fakeNode) GetAccount(_ context.Context, in *ltlv1.GetAccountRequest) (*ltlv1.GetAccountResponse, error) {

@@ -67,5 +67,8 @@ const maxReason = 1 << 10
 // maxAccounts bounds the accounts whose organisation is remembered.
 const maxAccounts = 1 << 16
 
+// maxOtherChains bounds the chains that are remembered beside those that the network tells of together.
+const maxOtherChains = 1 << 14
+
 // nonceLen is the length of a transaction's nonce.
 const nonceLen = 16

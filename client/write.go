@@ -185,6 +185,7 @@ func (c *Client) settle(ctx context.Context, t *tally) (again []*call) {
 		c.answer(k, results[i], nil)
 	}
 	if stale { // the policy or a key changed since the client looked
+		c.directory.forget(t.chain.id)
 		if err := c.directory.wait(ctx); err != nil {
 			c.log.Warn("endorsements were refused, and the policy cannot be read again", "chain", t.chain.id, "error", err)
 		}

@@ -118,7 +118,8 @@ func (s *server) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*
 		system.Height = tip.Header.Height
 	}
 	out.Chains = append(out.Chains, system)
-	for _, c := range chains {
+	out.TotalChains = uint64(len(chains))
+	for _, c := range chains[:min(len(chains), MaxNetworkChains)] {
 		info, err := s.chainInfo(c, nil)
 		if err != nil {
 			return nil, failure(err)

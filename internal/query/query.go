@@ -22,6 +22,8 @@ import (
 const (
 	// MaxPage is the largest page of any list.
 	MaxPage = 100
+	// MaxNetworkChains is the number of business chains that GetNetwork tells of: with the longest policies they fit into one message.
+	MaxNetworkChains = 500
 	// MaxHistory is the number of records that are listed without a window of time; LTL manual, GetHistoryDataList.
 	MaxHistory = 500
 )

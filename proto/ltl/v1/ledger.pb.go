@@ -1929,7 +1929,10 @@ type GetNetworkResponse struct {
 	Network       string                 `protobuf:"bytes,2,opt,name=network,proto3" json:"network,omitempty"`
 	Organisations []*Organisation        `protobuf:"bytes,3,rep,name=organisations,proto3" json:"organisations,omitempty"`
 	Nodes         []*Node                `protobuf:"bytes,4,rep,name=nodes,proto3" json:"nodes,omitempty"`
-	Chains        []*ChainInfo           `protobuf:"bytes,5,rep,name=chains,proto3" json:"chains,omitempty"`
+	// chains are the system chain and the oldest business chains, 500 at most; ListChains and GetChain find the others.
+	Chains []*ChainInfo `protobuf:"bytes,5,rep,name=chains,proto3" json:"chains,omitempty"`
+	// total_chains is the number of all business chains.
+	TotalChains   uint64 `protobuf:"varint,6,opt,name=total_chains,json=totalChains,proto3" json:"total_chains,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1997,6 +2000,13 @@ func (x *GetNetworkResponse) GetChains() []*ChainInfo {
 		return x.Chains
 	}
 	return nil
+}
+
+func (x *GetNetworkResponse) GetTotalChains() uint64 {
+	if x != nil {
+		return x.TotalChains
+	}
+	return 0
 }
 
 type GetAccountRequest struct {
@@ -4589,14 +4599,15 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"block_hash\x18\a \x01(\fR\tblockHash\x12\x17\n" +
 	"\atime_ms\x18\b \x01(\x03R\x06timeMs\"J\n" +
 	"\x11GetNetworkRequest\x125\n" +
-	"\vconsistency\x18\x01 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xd8\x01\n" +
+	"\vconsistency\x18\x01 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xfb\x01\n" +
 	"\x12GetNetworkResponse\x12\x1d\n" +
 	"\n" +
 	"network_id\x18\x01 \x01(\fR\tnetworkId\x12\x18\n" +
 	"\anetwork\x18\x02 \x01(\tR\anetwork\x12:\n" +
 	"\rorganisations\x18\x03 \x03(\v2\x14.ltl.v1.OrganisationR\rorganisations\x12\"\n" +
 	"\x05nodes\x18\x04 \x03(\v2\f.ltl.v1.NodeR\x05nodes\x12)\n" +
-	"\x06chains\x18\x05 \x03(\v2\x11.ltl.v1.ChainInfoR\x06chains\"\\\n" +
+	"\x06chains\x18\x05 \x03(\v2\x11.ltl.v1.ChainInfoR\x06chains\x12!\n" +
+	"\ftotal_chains\x18\x06 \x01(\x04R\vtotalChains\"\\\n" +
 	"\x11GetAccountRequest\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x125\n" +
 	"\vconsistency\x18\x02 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x80\x01\n" +

@@ -1,0 +1,83 @@
+package client_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+func (n *fakeNode) GetNetwork(context.Context, *ltlv1.GetNetworkRequest) (*ltlv1.GetNetworkResponse, error) {
+	if err := n.readable(); err != nil {
+		return nil, err
+	}
+	g := n.f.trust.Genesis()
+	id := n.f.trust.NetworkID()
+	out := &ltlv1.GetNetworkResponse{
+		NetworkId: id[:], Network: "fake", Organisations: slices.Concat(g.GetOrganisations(), n.f.joined), Nodes: g.GetNodes(), TotalChains: 1,
+		Chains: []*ltlv1.ChainInfo{{ChainId: ledger.SystemChain, Chain: &ltlv1.CreateChain{Organisations: n.f.orgs}}},
+	}
+	if !n.f.untold.Load() {
+		out.Chains = append(out.Chains, n.f.chain())
+	}
+	return out, nil
+}
+
+// chain is the business chain of the fake network.
+func (f *fake) chain() *ltlv1.ChainInfo {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &ltlv1.ChainInfo{ChainId: testChain, ChainCode: testCode, Chain: &ltlv1.CreateChain{Policy: f.policy, Organisations: f.orgs}}
+}
+
+func (n *fakeNode) GetChain(_ context.Context, in *ltlv1.GetChainRequest) (*ltlv1.GetChainResponse, error) {
+	if err := n.readable(); err != nil {
+		return nil, err
+	}
+	n.f.asked.Add(1)
+	if in.GetChainId() != testChain {
+		return &ltlv1.GetChainResponse{Code: rules.NotFound}, nil
+	}
+	return &ltlv1.GetChainResponse{Code: rules.OK, Chain: n.f.chain()}, nil
+}
+
+// TestChainsBeyondTheFirst: a chain that the network does not tell of together with the others is asked for by itself, once, and again
+// when its policy turns out to have changed; one that does not exist is not there.
+func TestChainsBeyondTheFirst(t *testing.T) {
+	f := startFake(t, 3, "submitter & majority")
+	c := f.client(nil)
+	missing := record("a", "v")
+	missing.ChainId = "1000000000000002"
+	if r, err := c.Submit(t.Context(), missing); err != nil || r.GetCode() != rules.NotFound || f.asked.Load() != 0 {
+		t.Errorf("a chain that is not there: %v, %v after %d questions; a network that tells of all its chains is not asked", r, err, f.asked.Load())
+	}
+	f.untold.Store(true)
+	c = f.client(nil)
+	for range 20 {
+		r, err := c.Submit(t.Context(), record("a", "v"))
+		wantOK(t, r, err)
+	}
+	if n := f.asked.Load(); n != 1 {
+		t.Errorf("the chain was asked for %d times, want once", n)
+	}
+	f.mu.Lock()
+	f.policy = "all" // the client still believes in the former one
+	f.mu.Unlock()
+	f.endorsers[1].set(func(e *fakeEndorser) {
+		e.block = func(context.Context) error { time.Sleep(100 * time.Millisecond); return nil }
+	})
+	r, err := c.Submit(t.Context(), record("a", "v"))
+	wantOK(t, r, err)
+	if n := f.asked.Load(); n != 2 {
+		t.Errorf("after endorsements that the ledger found too few it was asked for %d times, want twice", n)
+	}
+	missing = record("a", "v")
+	missing.ChainId = "1000000000000002"
+	if r, err := c.Submit(t.Context(), missing); err != nil || r.GetCode() != rules.NotFound {
+		t.Errorf("a chain that is not there: %v, %v", r, err)
+	}
+}
