@@ -18,7 +18,6 @@ type network interface {
 	ListHistory(ctx context.Context, in *ltlv1.ListHistoryRequest) (*ltlv1.ListHistoryResponse, error)
 	CountHistory(ctx context.Context, in *ltlv1.CountHistoryRequest) (*ltlv1.CountHistoryResponse, error)
 	ListChains(ctx context.Context, in *ltlv1.ListChainsRequest) (*ltlv1.ListChainsResponse, error)
-	GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*ltlv1.GetNetworkResponse, error)
 	GetAccount(ctx context.Context, in *ltlv1.GetAccountRequest) (*ltlv1.GetAccountResponse, error)
 	GetChain(ctx context.Context, in *ltlv1.GetChainRequest) (*ltlv1.GetChainResponse, error)
 	ListMembers(ctx context.Context, in *ltlv1.ListMembersRequest) (*ltlv1.ListMembersResponse, error)
@@ -84,6 +83,9 @@ func (r *refresher) try(read func() error) error {
 	return nil
 }
 
+// chainPage is how many chains are asked for at a time.
+const chainPage = 100
+
 // directory knows the proof chains by their codes, and the service of every chain by its id. A chain's code, id and service never
 // change, so what is known is used for ever.
 type directory struct {
@@ -136,27 +138,40 @@ func (d *directory) service(ctx context.Context, id string) (service ltlv1.Chain
 	return service, ok, nil
 }
 
-// load reads all chains of the network, or waits for another caller who does.
+// load reads the chains that are not known yet, page by page, or waits for another caller who does. The list is in the order of
+// creation and nothing leaves it, so that what is known is where it begins.
 func (d *directory) load(ctx context.Context) error {
 	return d.refresh.do(ctx, func() error {
-		n, err := d.net.GetNetwork(ctx, &ltlv1.GetNetworkRequest{})
-		if err != nil {
-			return err
-		}
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		for _, c := range n.GetChains() {
-			service := c.GetChain().GetService()
-			if service == ltlv1.ChainService_CHAIN_SERVICE_UNSPECIFIED {
-				continue // the system chain is nobody's business chain
+		for {
+			known := d.known()
+			out, err := d.net.ListChains(ctx, &ltlv1.ListChainsRequest{Page: uint32(known/chainPage) + 1, Size: chainPage})
+			if err != nil {
+				return err
 			}
-			d.services[c.GetChainId()] = service
-			if service == ltlv1.ChainService_CHAIN_SERVICE_PROOF {
-				d.ids[c.GetChainCode()] = c.GetChainId()
+			d.learn(out.GetChains())
+			if len(out.GetChains()) < chainPage || d.known() == known {
+				return nil
 			}
 		}
-		return nil
 	})
+}
+
+func (d *directory) known() int {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return len(d.services)
+}
+
+func (d *directory) learn(chains []*ltlv1.ChainInfo) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range chains {
+		service := c.GetChain().GetService()
+		d.services[c.GetChainId()] = service
+		if service == ltlv1.ChainService_CHAIN_SERVICE_PROOF {
+			d.ids[c.GetChainCode()] = c.GetChainId()
+		}
+	}
 }
 
 // membership is an account's entry on one chain.
