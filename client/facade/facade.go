@@ -1,8 +1,9 @@
 // Package facade serves the LTL HTTP API: it authenticates a call by its AccessKey, turns its Action into a transaction or a
 // read of the network, and writes the answer in the form that existing LTL clients expect. It keeps no ledger of its own.
 //
-// A call passes request.go (parameters), sign.go or acs3.go (signature), keys.go (AccessKeys), nonces.go (replays), actions.go
-// (the table of Actions), proof.go (the Actions), errors.go (the table of errors) and envelope.go (the answer), in this order.
+// A call passes connections.go (bounds on who has no key yet), request.go (parameters), sign.go or acs3.go (signature), keys.go
+// (AccessKeys), nonces.go (replays), actions.go (the table of Actions, with lists.go for their lists), bizchain.go (the chain it names),
+// an Action of general.go, proof.go or collaboration.go, errors.go (the table of errors) and envelope.go (the answer), in this order.
 package facade
 
 import (

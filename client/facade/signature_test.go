@@ -1,8 +1,10 @@
 package facade
 
 import (
+	"net/http"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/proto"
 
@@ -126,5 +128,41 @@ func TestOrderOfKeyAndChainCode(t *testing.T) {
 		{"wrong version and wrong chain code", "member", "GetData", read("0009_short_0X58_1", chainA), "-102"},
 		{"wrong ID and other chain code", "member", "GetHistoryDataCount", read("0001_"+chainB+"_0X58_", chainA), "-102"},
 		{"wrong chain code only", "member", "GetBlockChainInfo", read("0001_short_0X58_1", chainA), "-105"},
+	})
+}
+
+// FuzzActions: no parameters of any Action break the facade, however they are mixed; every answer is an answer.
+func FuzzActions(f *testing.F) {
+	all := actions()
+	for i := range all {
+		f.Add(uint8(i), "BizChainId", proofID, "Num", "1", "Size", "100")
+		f.Add(uint8(i), "Key", keyOf("0X58", "1"), "ProductKey", chainA, "Value", "v")
+		f.Add(uint8(i), "BizChainId", coID, "PhaseDataList.1.relatedDataList.1.relatedPhaseId", "1", "RelatedDataList", `{"1":{}}`)
+	}
+	f.Fuzz(func(t *testing.T, which uint8, n1, v1, n2, v2, n3, v3 string) {
+		tf := newTestFacade(t)
+		a := &all[int(which)%len(all)]
+		v := tf.params("admin", a.name)
+		for _, p := range a.params {
+			switch p.kind {
+			case typeInteger, typeLong:
+				v.Set(p.name, "1")
+			default:
+				v.Set(p.name, "[]")
+			}
+		}
+		v.Set("BizChainId", proofID)
+		if a.service == ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION {
+			v.Set("BizChainId", coID)
+		}
+		for _, p := range [][2]string{{n1, v1}, {n2, v2}, {n3, v3}} {
+			if _, common := tf.params("admin", a.name)[p[0]]; !common && p[0] != "" && p[0] != "Format" && utf8.ValidString(p[0]+p[1]) {
+				v.Set(p[0], p[1])
+			}
+		}
+		r := tf.get(t, v)
+		if r.status == http.StatusInternalServerError || r.code() == "" || r.code() == "SignatureDoesNotMatch" {
+			t.Fatalf("%s %v: %d %s", a.name, v, r.status, r.body)
+		}
 	})
 }
