@@ -322,6 +322,19 @@ func TestDeviceKeyHolder(t *testing.T) {
 			t.Errorf("beside it, endorsed by %v: %d, want what needs no key to be judged by the policy alone", c.orgs, got)
 		}
 	}
+	late := w.batch(w.chain.ID, [][]byte{p[0], plain}, "o1", "o2")
+	s := w.statement(late, "o3")
+	s.ExpiryMs = w.now - 1
+	late.Endorsements = append(late.Endorsements, s.Sign(w.keys["o3"]))
+	if got := w.execute(w.chain.ID, late).Block.GetResults(); !equal(got, []int32{EndorsementExpired, OK}) {
+		t.Errorf("the key holder's endorsement came too late: %v", got)
+	}
+	without := w.statement(late, "o3")
+	without.Accepted = ledger.Bitmap([]bool{false, true})
+	late.Endorsements[2] = without.Sign(w.keys["o3"])
+	if got := w.execute(w.chain.ID, late).Block.GetResults(); !equal(got, []int32{NotEndorsed, OK}) {
+		t.Errorf("the key holder does not accept the signature: %v", got)
+	}
 	v, err := Preview(w.input(w.chain.ID), append(p, plain), w.state)
 	if err != nil || v[0] != (Verdict{Code: OK, Required: "o3"}) || v[1] != (Verdict{Code: OK}) {
 		t.Errorf("Preview %+v, %v", v, err)
