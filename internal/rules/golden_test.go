@@ -138,7 +138,7 @@ func (s *script) command(f []string) {
 	case "system":
 		s.run(ledger.SystemChain)
 	default:
-		if !s.administer(f, uids) {
+		if !s.administer(f, uids) && !s.collaborate(f, uids) {
 			s.t.Fatalf("unknown command %q", f[0])
 		}
 	}
@@ -201,7 +201,7 @@ func showValue(w ledger.Write) string {
 		}
 		return fmt.Sprintf("%d/%d extra %x", l.Height, l.Index, l.Extra)
 	}
-	if u, err := parseUsage(w.Value); err == nil {
+	if u, err := parseUsage(w.Value); err == nil && w.Key[0] == prefixUsage[0] {
 		return fmt.Sprintf("%+v", u)
 	}
 	if len(w.Value) > 32 {
