@@ -202,6 +202,34 @@ func TestAuthorizedPhaseListForms(t *testing.T) {
 	}
 }
 
+// TestRecordedLists: lists that real clients sent are read, whatever form the client gave them.
+func TestRecordedLists(t *testing.T) {
+	ids, references := 0, 0
+	for _, v := range recordedRequests(t) {
+		s := new(scratch)
+		f := newTestFacade(t)
+		if err := s.request.parse(v.request(), &f.bodies); err != nil {
+			t.Fatal(v.name, err)
+		}
+		if l, present, err := s.request.decodeList("AuthorizedPhaseList"); present {
+			if all, ok := l.strings(); err != nil || !ok || all[0] != "196487512811" {
+				t.Errorf("%s: %v %v", v.name, l, err)
+			}
+			ids++
+		}
+		if len(s.request.under("RelatedDataList")) > 0 {
+			items, _, err := phaseUpload{}.read(&call{q: &s.request})
+			if d := items[0].GetRelated(); err != nil || len(d) != 1 || d[0].GetDataKey() != "be" || d[0].GetPhaseData() != "某" || d[0].GetPhaseId() != "98" {
+				t.Errorf("%s: %v %v", v.name, items, err)
+			}
+			references++
+		}
+	}
+	if ids != 5 || references != 1 {
+		t.Errorf("%d and %d lists", ids, references)
+	}
+}
+
 // TestBadLists: a list in two forms, with gaps or with parts that clash is refused, and nothing is submitted.
 func TestBadLists(t *testing.T) {
 	for name, pairs := range map[string][]string{

@@ -2,6 +2,7 @@ package facade
 
 import (
 	"encoding/hex"
+	"strings"
 
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -14,13 +15,19 @@ func (c *call) checkPhaseNames() error {
 			return err
 		}
 	}
-	if !dataName(c.text("DataKey")) {
-		return malformed("DataKey must be 1 to 64 letters and digits.")
+	if key := c.text("DataKey"); !dataName(key) && !fullDataKey(key) {
+		return malformed("DataKey must be 1 to 64 letters and digits, or a key in the form of RelatedDataKey.")
 	}
 	if seq := c.text("DataSeq"); seq != "" && !dataName(seq) {
 		return malformed("DataSeq must be 1 to 64 letters and digits.")
 	}
 	return nil
+}
+
+// foreignKey is ledgerError for reads by a DataKey. The ledger finds its form wrong, after it was found right here, only if it is in the
+// form of RelatedDataKey and belongs to another phase or chain.
+func foreignKey(code int32) error {
+	return because(ledgerError(code), rules.OutOfRange, "DataKey holds the code of another phase or chain than PhaseId and BizChainId name.")
 }
 
 // describePhaseRecord is the Action DescribeMPCoSPhaseInfo. Without DataSeq it tells the newest record of the DataKey.
@@ -29,7 +36,8 @@ func describePhaseRecord(c *call) (value, error) {
 		return value{}, err
 	}
 	phase, dataKey, dataSeq := c.text("PhaseId"), c.text("DataKey"), c.text("DataSeq")
-	pending := c.f.inflight.pending(c.phaseRecordName(phase, dataKey, dataSeq), "") // before the read: a write that ends meanwhile may be missed by it
+	plain := dataKey[strings.LastIndexByte(dataKey, '_')+1:]
+	pending := c.f.inflight.pending(c.phaseRecordName(phase, plain, dataSeq), "") // before the read: a write that ends meanwhile may be missed by it
 	r, err := c.f.net.GetPhaseRecord(c.ctx, &ltlv1.GetPhaseRecordRequest{
 		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: phase, DataKey: dataKey, DataSeq: dataSeq,
 	})
@@ -39,7 +47,7 @@ func describePhaseRecord(c *call) (value, error) {
 	case r.GetCode() == rules.NotFound && pending:
 		return value{}, refuse(rules.InFlight)
 	case r.GetCode() != rules.OK:
-		return value{}, because(ledgerError(r.GetCode()), rules.NotFound, noPhaseRecord)
+		return value{}, because(foreignKey(r.GetCode()), rules.NotFound, noPhaseRecord)
 	}
 	record := r.GetRecord()
 	related := make([]value, 0, len(record.GetRelated()))
@@ -84,7 +92,7 @@ func listPhaseHistory(c *call) (value, error) {
 		StartMs: start, EndMs: end, Page: p.num, Size: p.size,
 	})
 	if err == nil {
-		err = because(ledgerError(r.GetCode()), rules.NotFound, "This chain has no such phase; check PhaseGroupId and PhaseId.")
+		err = because(foreignKey(r.GetCode()), rules.NotFound, "This chain has no such phase; check PhaseGroupId and PhaseId.")
 	}
 	if err != nil {
 		return value{}, err

@@ -123,6 +123,9 @@ func TestPhaseReadBounds(t *testing.T) {
 			steps = append(steps, []step{
 				{action + " longest key", "member", action, with("DataKey", k64), "200"}, {action + " long key", "member", action, with("DataKey", k64+"a"), "400"},
 				{action + " empty key", "member", action, with("DataKey", ""), "400"}, {action + " no key", "member", action, with("DataKey", "-"), "MissingDataKey"},
+				{action + " whole key", "member", action, with("DataKey", "0002_"+chainCo+"_5E9A_"+k64), "200"},
+				{action + " whole key, long", "member", action, with("DataKey", "0002_"+chainCo+"_5E9A_"+k64+"a"), "400"},
+				{action + " key of a proof", "member", action, with("DataKey", "0001_"+chainCo+"_5E9A_a"), "400"},
 				{action + " phase's form", "member", action, with("PhaseId", "1"), "404"}, {action + " no phase", "member", action, with("PhaseId", "-"), "MissingPhaseId"},
 				{action + " group's form", "member", action, with("PhaseGroupId", "1"), "404"},
 				{action + " chain first", "other", action, with("DataKey", ""), "403"},
@@ -148,7 +151,7 @@ func TestPhaseReadBounds(t *testing.T) {
 	if in := f.net.lastRead.(*ltlv1.ListPhaseRecordsRequest); in.GetStartMs() != 0 || in.GetEndMs() != 1<<63-2 {
 		t.Errorf("all time is asked for as %v", in)
 	}
-	for code, want := range map[int32]string{rules.NotFound: "404", rules.Forbidden: "403", rules.UnknownUID: "-339"} {
+	for code, want := range map[int32]string{rules.NotFound: "404", rules.Forbidden: "403", rules.UnknownUID: "-339", rules.OutOfRange: "400"} {
 		for _, answer := range []proto.Message{&ltlv1.ListPhaseGroupsResponse{Code: code}, &ltlv1.ListPhasesResponse{Code: code},
 			&ltlv1.ListPhaseRecordsResponse{Code: code}, &ltlv1.GetPhaseRecordResponse{Code: code}} {
 			f.net.answer(answer)
@@ -192,7 +195,7 @@ func TestPhaseRecordInFlight(t *testing.T) {
 			pairs []string
 			want  string
 		}{
-			{[]string{"DataKey", "k", "DataSeq", "s1"}, "-320"}, {[]string{"DataKey", "k", "DataSeq", "S1"}, "404"}, {[]string{"DataKey", "k", "DataSeq", "s2"}, "404"},
+			{[]string{"DataKey", "k", "DataSeq", "s1"}, "-320"}, {[]string{"DataKey", "0002_" + chainCo + "_5E9A_k"}, "-320"}, {[]string{"DataKey", "k", "DataSeq", "S1"}, "404"}, {[]string{"DataKey", "k", "DataSeq", "s2"}, "404"},
 			{[]string{"DataKey", "K"}, "404"}, {[]string{"DataKey", "ks1"}, "404"}, {[]string{"DataKey", "k", "PhaseId", phaseTwo}, "404"},
 		} {
 			if got := read(s.pairs...); got != s.want {

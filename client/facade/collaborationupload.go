@@ -88,6 +88,7 @@ func (c *call) upload(in *ltlv1.UploadPhaseData, items []*ltlv1.PhaseItem) error
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_UploadPhaseData{UploadPhaseData: in}})
 	err = because(err, rules.DuplicateKey, "A record with this DataKey and DataSeq is on the chain already.")
 	err = because(err, rules.BatchDuplicateKey, "A record with the dataKey and dataSeq of an item is on the chain already.")
+	err = because(err, rules.OutOfRange, "A relatedDataKey in the form that reading returns holds the code of another phase or chain than its relatedPhaseId.")
 	var refusal *businessError
 	if !errors.As(err, &refusal) || refusal.code != rules.NotFound && refusal.code != rules.Forbidden || refusal.message != rules.Message(refusal.code) {
 		return err

@@ -278,6 +278,7 @@ func TestUploadRefusals(t *testing.T) {
 		{single, phaseID, rules.DuplicateKey, "", "-317", "A record with this DataKey and DataSeq"},
 		{list, phaseID, rules.BatchDuplicateKey, "", "-318", "A record with the dataKey and dataSeq"},
 		{single, phaseID, rules.NotFound, "", "404", "Related data must be records"},
+		{single, phaseID, rules.OutOfRange, "", "400", "A relatedDataKey in the form"},
 		{single, phaseTwo, rules.Forbidden, "", "403", "This account may not write to this phase"},
 		{single, groupID, rules.NotFound, "", "404", noPhase},
 		{single, phaseID, rules.Forbidden, "", "403", rules.Message(rules.Forbidden)},
