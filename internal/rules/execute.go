@@ -147,6 +147,9 @@ func (x *block) one(payload []byte, id ledger.Hash, i int, j *jury, oversize boo
 	x.fresh = append(x.fresh, made)
 	if usesUp(code) {
 		x.txs[id] = made
+		if code != OK { // only then the rules ran
+			made.Reason = x.reason
+		}
 	}
 	return code, nil
 }

@@ -121,7 +121,8 @@ type Result struct {
 	BlockHash        []byte                 `protobuf:"bytes,6,opt,name=block_hash,json=blockHash,proto3" json:"block_hash,omitempty"`
 	// output is what the transaction created, for example an identifier.
 	Output string `protobuf:"bytes,7,opt,name=output,proto3" json:"output,omitempty"`
-	// reason explains an endorser's refusal, where its code alone does not; nothing was written then. Only clients set it.
+	// reason explains a refusal whose code alone does not tell what is wrong, by an endorser or by the node that executed it. It is no
+	// part of the ledger: the first result of a transaction that comes again lacks it.
 	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
