@@ -2,6 +2,8 @@ package facade
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
@@ -369,6 +371,34 @@ func TestVerdictsOfTheLedger(t *testing.T) {
 	for _, a := range []string{"CreateMember", "ListMember", "ListDevice", "ListDeviceGroup", "DescribeResourceInfo", "DescribeCapacityInfo"} {
 		if r := f.act(t, "admin", a, valid(a)...); r.status != 500 {
 			t.Error(r.body)
+		}
+	}
+}
+
+// TestTextsAreBounded: no text that is far too long travels to the network; payloads have a code of their own for it.
+func TestTextsAreBounded(t *testing.T) {
+	f := newTestFacade(t)
+	f.net.answer(&ltlv1.ListPhasesResponse{Code: rules.OK, Total: 1, Phases: []*ltlv1.PhaseInfo{{PhaseId: "1000000000000002", Permission: 3}}})
+	long := strings.Repeat("1", maxText+1)
+	post := func(action string, pairs ...string) reply {
+		v := f.params("admin", action, pairs...)
+		v.Set("Signature", signRPC(http.MethodPost, "admin-secret", v))
+		return f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(v.Encode())))
+	}
+	for name, c := range map[string]struct {
+		r    reply
+		want string
+	}{
+		"identifier": {post("LockMember", chainOf(proofID, "MemberId", long)...), "InvalidMemberId"},
+		"filter":     {post("ListProofChain", "Num", "1", "Size", "1", "Name", long), "InvalidName"},
+		"Key":        {post("GetData", read(long, chainA)...), "InvalidKey"},
+		"longest":    {post("GetData", read(long[1:], chainA)...), "-102"},
+		"Value":      {post("SetData", data(keyOf("AD01", "1"), chainA, long)...), "-220"},
+		"phase data": {post("UploadMPCoSPhaseTextInfo", chainOf(coID, "PhaseGroupId", "1000000000000001", "PhaseId", "1000000000000002",
+			"DataKey", "k", "PhaseData", long)...), "-220"},
+	} {
+		if c.r.code() != c.want {
+			t.Errorf("%s: %.300s, want %s", name, c.r.body, c.want)
 		}
 	}
 }
