@@ -2,10 +2,13 @@
 # The binary carries its commit where git may be asked; a source archive has none.
 vcs := $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: build up test race lint generate bench fuzz image cluster-up cluster-down cluster-status clean
+.PHONY: build sdk up test race lint generate bench fuzz image cluster-up cluster-down cluster-status clean
 
 build: ## bin/ltl, one static file
 	CGO_ENABLED=0 go build $(vcs) -trimpath -o bin/ltl ./cmd/ltl
+
+sdk: ## the device SDK in C, below client/device/c/build
+	$(MAKE) -C client/device/c all
 
 up: build ## a whole network on this machine, until Ctrl-C
 	bin/ltl up --dir ltl-data --http 127.0.0.1:8800
@@ -44,4 +47,4 @@ cluster-status: ## its containers, heights and leader
 	scripts/cluster.sh status
 
 clean: ## removes what was built; data directories of networks are yours to remove
-	rm -rf bin
+	rm -rf bin client/device/c/build

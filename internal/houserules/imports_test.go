@@ -23,6 +23,7 @@ func edges() map[string][]string {
 		"endorser":                       {"internal/query", "internal/store", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", wire},
 		"client":                         {"internal/identity", "internal/rules", "internal/ledger", wire},
 		"client/device":                  {}, // firmware takes it alone
+		"client/device/c":                {},
 		"client/facade":                  {"client", "internal/identity", "internal/rules", "internal/admin", "internal/ledger", wire},
 		"internal/audit":                 {"internal/store", "internal/identity", "internal/ledger", wire},
 		"internal/localnet":              {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
