@@ -31,7 +31,7 @@ func (s *server) GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordReq
 	if err != nil || at == nil {
 		return &ltlv1.GetPhaseRecordResponse{Code: rules.NotFound}, failure(err)
 	}
-	record, err := s.phaseRecord(shelf, at)
+	record, err := s.phaseRecord(ctx, shelf, at)
 	if err != nil {
 		return nil, failure(err)
 	}
@@ -57,14 +57,11 @@ func (s *server) ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecord
 	}
 	out := &ltlv1.ListPhaseRecordsResponse{Code: rules.OK, Total: uint64(last + 1 - first)}
 	for i := page.from; i < min(page.to, out.Total); i++ {
-		if err := ctx.Err(); err != nil {
-			return nil, failure(err)
-		}
 		at, err := s.version(shelf.chain, shelf.key, first+uint32(i))
 		if err != nil {
 			return nil, failure(err)
 		}
-		record, err := s.phaseRecord(shelf, at)
+		record, err := s.phaseRecord(ctx, shelf, at)
 		if err != nil {
 			return nil, failure(err)
 		}
@@ -81,8 +78,14 @@ type shelf struct {
 	dataKey, key string
 	// upload is the one that was read last: the records of a batch follow one another.
 	upload *upload
-	// phases are those that were looked up for related data.
+	// phases are those that were looked up for related data, seqs the DataSeqs of records that were, by Key and version.
 	phases map[string]*rules.Phase
+	seqs   map[keyVersion]string
+}
+
+type keyVersion struct {
+	key     string
+	version uint32
 }
 
 // upload is a transaction that holds phase records, with its block.
@@ -113,12 +116,15 @@ func (s *server) shelf(chainID, uid, groupID, phaseID, dataKey string) (*shelf, 
 	}
 	return &shelf{
 		chain: chain, phase: phase, dataKey: plain, key: rules.PhaseKey(chain.Code, phase.Code, plain),
-		phases: map[string]*rules.Phase{phase.ID: phase},
+		phases: map[string]*rules.Phase{phase.ID: phase}, seqs: map[keyVersion]string{},
 	}, rules.OK, nil
 }
 
 // phaseRecord reads a record from the block that holds it.
-func (s *server) phaseRecord(sh *shelf, at *rules.Locator) (*ltlv1.PhaseRecord, error) {
+func (s *server) phaseRecord(ctx context.Context, sh *shelf, at *rules.Locator) (*ltlv1.PhaseRecord, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
 	u := sh.upload
 	if u == nil || u.at.Height != at.Height || u.at.Index != at.Index {
 		var err error
@@ -140,7 +146,7 @@ func (s *server) phaseRecord(sh *shelf, at *rules.Locator) (*ltlv1.PhaseRecord, 
 		AccountUid: u.tx.GetAccountUid(), EndorsementNames: u.names,
 	}
 	for _, d := range item.GetRelated() {
-		related, err := s.related(sh, d, at)
+		related, err := s.related(ctx, sh, d, at)
 		if err != nil {
 			return nil, err
 		}
@@ -195,7 +201,7 @@ func (s *server) itemOf(chain *rules.Chain, key, dataKey string, u *upload, vers
 }
 
 // related tells what a record refers to, by the names that phases have today.
-func (s *server) related(sh *shelf, d *ltlv1.RelatedData, at *rules.Locator) (*ltlv1.RelatedRecord, error) {
+func (s *server) related(ctx context.Context, sh *shelf, d *ltlv1.RelatedData, at *rules.Locator) (*ltlv1.RelatedRecord, error) {
 	phase, ok := sh.phases[d.GetPhaseId()]
 	if !ok {
 		var err error
@@ -219,54 +225,63 @@ func (s *server) related(sh *shelf, d *ltlv1.RelatedData, at *rules.Locator) (*l
 	if r.DataSeq != "" {
 		return r, nil
 	}
-	var err error
-	r.DataSeq, err = s.newestBefore(sh.chain, r.DataKey, dataKey, at)
-	return r, err
+	newest, err := s.newestBefore(sh.chain, r.DataKey, at)
+	if err != nil {
+		return nil, err
+	}
+	place := keyVersion{r.DataKey, newest.Version()}
+	if seq, ok := sh.seqs[place]; ok {
+		r.DataSeq = seq
+		return r, nil
+	}
+	if err := ctx.Err(); err != nil { // each of many related data may lie in an upload of its own
+		return nil, err
+	}
+	u, err := s.readUpload(sh.chain, newest)
+	if err != nil {
+		return nil, err
+	}
+	i, err := s.itemOf(sh.chain, r.DataKey, dataKey, u, newest.Version())
+	if err != nil {
+		return nil, err
+	}
+	r.DataSeq = u.seqs[i]
+	sh.seqs[place] = r.DataSeq
+	return r, nil
 }
 
-// newestBefore returns the DataSeq of what was the newest record of a Key when the transaction at a place was executed: the last
-// version in front of it. Versions are in order of their places, so it searches by halves.
-func (s *server) newestBefore(chain *rules.Chain, key, dataKey string, place *rules.Locator) (string, error) {
+// newestBefore returns what was the newest record of a Key when the transaction at a place was executed: the last version in
+// front of it. Versions are in order of their places, so it searches by halves.
+func (s *server) newestBefore(chain *rules.Chain, key string, place *rules.Locator) (*rules.Locator, error) {
 	newest, err := rules.Locate(s.store, chain.ID, rules.NewestKey(key))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	missing := fmt.Errorf("%w: key %q has no record before transaction %d of block %d", store.ErrCorrupt, key, place.Index, place.Height)
 	if newest == nil {
-		return "", missing
+		return nil, missing
 	}
 	before := func(l *rules.Locator) bool {
 		return l.Height < place.Height || l.Height == place.Height && l.Index < place.Index
 	}
-	found := newest
-	if !before(newest) {
-		found = nil
-		var failed error
-		sort.Search(int(newest.Version()), func(i int) bool {
-			l, err := s.version(chain, key, uint32(i)+1)
-			if err != nil {
-				failed = err
-				return true
-			}
-			if before(l) {
-				found = l
-			}
-			return !before(l)
-		})
+	if before(newest) {
+		return newest, nil
+	}
+	var found *rules.Locator
+	var failed error
+	sort.Search(int(newest.Version()), func(i int) bool {
 		if failed != nil {
-			return "", failed
+			return true
 		}
+		var l *rules.Locator
+		if l, failed = s.version(chain, key, uint32(i)+1); failed != nil || !before(l) {
+			return true
+		}
+		found = l
+		return false
+	})
+	if failed == nil && found == nil {
+		failed = missing
 	}
-	if found == nil {
-		return "", missing
-	}
-	u, err := s.readUpload(chain, found)
-	if err != nil {
-		return "", err
-	}
-	i, err := s.itemOf(chain, key, dataKey, u, found.Version())
-	if err != nil {
-		return "", err
-	}
-	return u.seqs[i], nil
+	return found, failed
 }
