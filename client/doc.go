@@ -27,6 +27,8 @@
 //	                              leader's failure is outlasted until the caller's deadline, 10 s unless its context has one
 //	endorsements                  the client counts an endorsement only when its signature, network, chain, transactions and
 //	                              organisation are right; nodes check the same again
+//	devices                       what a device signed with a secret key needs the endorsement of the organisation that holds the key,
+//	                              whatever the policy says; while its endorser is away, ErrHolderUnavailable says so
 //	memory                        Config bounds what waits and is under way; beyond that Submit answers ErrOverloaded at once
 //	reads                         Ledger asks the preferred node, then the others; answers are linearizable unless the request says
 //	                              CONSISTENCY_LOCAL

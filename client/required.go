@@ -95,7 +95,7 @@ func (t *tally) possible(i int) bool {
 // withoutHolder says which organisation that was named for call i has neither signed nor refused it.
 func (t *tally) withoutHolder(i int) error {
 	var lacking []string
-	kind := ErrUnavailable
+	kind := ErrHolderUnavailable
 	for o, name := range t.chain.organisations {
 		if t.need(i).named.has(o) && !t.signed[i].has(o) && !t.refused[i].has(o) {
 			why := errors.New("it was not asked")

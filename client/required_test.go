@@ -81,7 +81,7 @@ func TestHolderIsDown(t *testing.T) {
 		})
 	}
 	r, err := c.Submit(t.Context(), tx)
-	if !errors.Is(err, client.ErrUnavailable) || !strings.Contains(err.Error(), "only the endorser of org1 ") || !strings.Contains(err.Error(), "down") {
+	if !errors.Is(err, client.ErrUnavailable) || !errors.Is(err, client.ErrHolderUnavailable) || !strings.Contains(err.Error(), "only the endorser of org1 ") || !strings.Contains(err.Error(), "down") {
 		t.Errorf("result %v, error %v; want ErrUnavailable that names org1", r, err)
 	}
 	wg.Wait()

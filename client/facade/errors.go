@@ -184,6 +184,10 @@ func gatewayOf(err error) *gatewayError {
 		return g
 	case errors.Is(err, client.ErrOverloaded):
 		return gateway(codeThrottling)
+	case errors.Is(err, client.ErrHolderUnavailable):
+		g = gateway(codeServiceUnavailable)
+		g.message += " The endorser of the organisation that enrolled the device does not answer, and nobody else can verify its signature; nothing was written."
+		return g
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrClosed),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return gateway(codeServiceUnavailable)
