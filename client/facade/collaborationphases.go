@@ -143,6 +143,7 @@ func describeAuthorization(c *call) (value, error) {
 	})
 	if err == nil {
 		err = because(ledgerError(r.GetCode()), rules.NotFound, "This chain has no such phase group or no such member; check PhaseGroupId and MemberId.")
+		err = because(err, rules.Forbidden, notAdministrator().message)
 	}
 	if err != nil {
 		return value{}, err

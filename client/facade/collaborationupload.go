@@ -88,18 +88,7 @@ func (c *call) upload(in *ltlv1.UploadPhaseData, items []*ltlv1.PhaseItem) error
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_UploadPhaseData{UploadPhaseData: in}})
 	err = because(err, rules.DuplicateKey, "A record with this DataKey and DataSeq is on the chain already.")
 	err = because(err, rules.BatchDuplicateKey, "A record with the dataKey and dataSeq of an item is on the chain already.")
-	err = because(err, rules.OutOfRange, "A relatedDataKey in the form that reading returns holds the code of another phase or chain than its relatedPhaseId.")
-	var refusal *businessError
-	if !errors.As(err, &refusal) || refusal.code != rules.NotFound && refusal.code != rules.Forbidden || refusal.message != rules.Message(refusal.code) {
-		return err
-	}
-	// The ledger gives a code only; what it found missing or forbidden can be read.
-	var known *businessError
-	if errors.As(c.mayUpload(), &known) && known.code == refusal.code {
-		return known
-	}
-	return because(err, rules.NotFound,
-		"Related data must be records of phases of this phase group; check relatedPhaseId, relatedDataKey and relatedDataSeq.")
+	return because(err, rules.NotFound, "The phase, or a record that related data refers to, is not on this chain.")
 }
 
 // phaseRecordNames are the names under which a record is in flight: that of its data key, and its own if it has a DataSeq.

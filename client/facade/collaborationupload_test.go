@@ -266,28 +266,24 @@ func TestUploadManyPhases(t *testing.T) {
 func TestUploadRefusals(t *testing.T) {
 	f := newCollaboration(t)
 	single, list := "UploadMPCoSPhaseTextInfo", "BatchUploadMPCoSPhaseTextInfo"
-	of := func(phase string) []string {
-		return on("PhaseGroupId", groupID, "PhaseId", phase, "DataKey", "a", "PhaseData", "d", "PhaseDataList", batch(1, "d"))
-	}
+	pairs := in("DataKey", "a", "PhaseData", "d", "PhaseDataList", batch(1, "d"))
 	for _, s := range []struct {
-		action, phase  string
+		action         string
 		code           int32
 		reason         string
 		answer, prefix string
 	}{
-		{single, phaseID, rules.DuplicateKey, "", "-317", "A record with this DataKey and DataSeq"},
-		{list, phaseID, rules.BatchDuplicateKey, "", "-318", "A record with the dataKey and dataSeq"},
-		{single, phaseID, rules.NotFound, "", "404", "Related data must be records"},
-		{single, phaseID, rules.OutOfRange, "", "400", "A relatedDataKey in the form"},
-		{single, phaseTwo, rules.Forbidden, "", "403", "This account may not write to this phase"},
-		{single, groupID, rules.NotFound, "", "404", noPhase},
-		{single, phaseID, rules.Forbidden, "", "403", rules.Message(rules.Forbidden)},
-		{single, phaseID, rules.Forbidden, "The device is not enrolled.", "403", "The device is not enrolled."},
-		{list, phaseID, rules.QuotaExceeded, "", "429", rules.Message(rules.QuotaExceeded)},
-		{list, phaseID, rules.NonceUsed, "", "SignatureNonceUsed", ""},
+		{single, rules.DuplicateKey, "", "-317", "A record with this DataKey and DataSeq"},
+		{list, rules.BatchDuplicateKey, "", "-318", "A record with the dataKey and dataSeq"},
+		{single, rules.NotFound, "", "404", "The phase, or a record"},
+		{single, rules.NotFound, "There is no such phase in this phase group.", "404", "There is no such phase in this phase group."},
+		{single, rules.Forbidden, "", "403", rules.Message(rules.Forbidden)},
+		{single, rules.Forbidden, "The device is not enrolled.", "403", "The device is not enrolled."},
+		{list, rules.QuotaExceeded, "", "429", rules.Message(rules.QuotaExceeded)},
+		{list, rules.NonceUsed, "", "SignatureNonceUsed", ""},
 	} {
 		f.net.set(func(n *fakeNetwork) { n.code, n.reason = s.code, s.reason })
-		r := f.act(t, "member", s.action, of(s.phase)...)
+		r := f.act(t, "member", s.action, pairs...)
 		if message, _ := r.json["Message"].(string); r.code() != s.answer || !strings.HasPrefix(message, s.prefix) {
 			t.Errorf("%s, %d: %s", s.action, s.code, r.body)
 		}
