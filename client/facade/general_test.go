@@ -402,3 +402,19 @@ func TestTextsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestRoleOfThisMoment: a main account that has just become the administrator is not refused for having been a member.
+func TestRoleOfThisMoment(t *testing.T) {
+	f := newTestFacade(t)
+	if r := f.act(t, "root", "LockMember", valid("LockMember")...); r.code() != "-104" {
+		t.Fatal(r.body)
+	}
+	f.net.set(func(n *fakeNetwork) { n.chains[0].members[rootUID] = membership{"ADMIN", "RT01"} })
+	if r := f.act(t, "root", "LockMember", valid("LockMember")...); r.code() != "200" {
+		t.Error(r.body)
+	}
+	f.net.set(func(n *fakeNetwork) { n.chains[0].members[rootUID] = membership{"MEMBER", "RT01"} })
+	if r := f.act(t, "root", "LockMember", valid("LockMember")...); r.code() != "-104" {
+		t.Error(r.body)
+	}
+}

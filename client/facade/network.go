@@ -222,10 +222,7 @@ func (a *accounts) get(ctx context.Context, uid string) (*account, error) {
 	e := a.entry(uid)
 	known := e.known.Load()
 	if known == nil || known.total == 0 {
-		if err := e.refresh.do(ctx, func() error { return a.load(ctx, uid, e) }); err != nil {
-			return nil, err
-		}
-		return e.known.Load(), nil
+		return a.fresh(ctx, uid)
 	}
 	if time.Since(known.at) < accountAge {
 		return known, nil
@@ -236,6 +233,15 @@ func (a *accounts) get(ctx context.Context, uid string) (*account, error) {
 	defer cancel()
 	if err := e.refresh.try(func() error { return a.load(short, uid, e) }); err != nil {
 		return known, nil
+	}
+	return e.known.Load(), nil
+}
+
+// fresh reads the account now, or shares the read of another caller that begins after this call.
+func (a *accounts) fresh(ctx context.Context, uid string) (*account, error) {
+	e := a.entry(uid)
+	if err := e.refresh.do(ctx, func() error { return a.load(ctx, uid, e) }); err != nil {
+		return nil, err
 	}
 	return e.known.Load(), nil
 }

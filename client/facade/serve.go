@@ -201,7 +201,14 @@ func (c *call) run() (value, error) {
 		return value{}, err
 	}
 	c.account = account
-	if refusal := account.mayAct(c.text(c.action.chain)); refusal != nil {
+	refusal := account.mayAct(c.text(c.action.chain))
+	if refusal != nil && refusal.code == rules.NotRAM { // it may have been so a moment ago; that it is on no chain was read just now
+		if c.account, err = c.f.accounts.fresh(c.ctx, c.uid); err != nil {
+			return value{}, err
+		}
+		refusal = c.account.mayAct(c.text(c.action.chain))
+	}
+	if refusal != nil {
 		return value{}, refusal
 	}
 	if err := c.checkParameters(); err != nil {
