@@ -5,8 +5,11 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"ltl/client"
@@ -81,6 +84,8 @@ func TestPhases(t *testing.T) {
 	t.Run("record", f.record)
 	t.Run("history", f.history)
 	t.Run("related", f.related)
+	t.Run("newest then", f.newestThen)
+	t.Run("refusals", f.refusals)
 	t.Run("access", f.access)
 }
 
@@ -295,5 +300,114 @@ func (f *workflow) access(t *testing.T) {
 	groups, err := f.ledger.ListPhaseGroups(t.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: f.chainID, AccountUid: n.Member.UID, Page: 1, Size: 1})
 	if err != nil || groups.GetCode() != rules.Forbidden || groups.GetGroups() != nil {
 		t.Errorf("a locked member: %v %v", groups, err)
+	}
+}
+
+// newestThen has many writers refer to the newest record of a data key that others write at the same time. What each of them is told
+// later is what stood in front of it, as a walk over the blocks finds.
+func (f *workflow) newestThen(t *testing.T) {
+	related := []*ltlv1.RelatedData{{PhaseId: f.phases[0], DataKey: "busy", PhaseData: "?"}}
+	f.upload(0, &ltlv1.PhaseItem{DataKey: "busy", PhaseData: "first"})
+	c := f.n.Client(identity.RoleFacade)
+	var group sync.WaitGroup
+	for i := range 60 {
+		items := []*ltlv1.PhaseItem{{DataKey: "busy", PhaseData: "a"}, {DataKey: "other", PhaseData: "b"}, {DataKey: "busy", PhaseData: "c"}}[i%2:]
+		items[0].Related = related
+		group.Go(func() {
+			r, err := c.Submit(t.Context(), &ltlv1.Transaction{ChainId: f.chainID, AccountUid: f.n.Member.UID, Action: &ltlv1.Transaction_UploadPhaseData{
+				UploadPhaseData: &ltlv1.UploadPhaseData{
+					PhaseGroupId: f.group, PhaseId: f.phases[0], Form: ltlv1.DataForm_DATA_FORM_TEXT, Batch: true, Items: items,
+				},
+			}})
+			if err != nil || r.GetCode() != rules.OK {
+				t.Errorf("upload %d: %v %v", i, r, err)
+			}
+		})
+	}
+	group.Wait()
+	newest, checked := "", 0
+	for _, block := range f.n.Blocks(f.chainID) {
+		at := 0
+		for _, b := range block.GetBatches() {
+			for _, payload := range b.GetTransactions() {
+				tx, err := rules.Decode(payload)
+				if err != nil {
+					t.Fatal(err)
+				}
+				items := tx.GetUploadPhaseData().GetItems()
+				if block.GetResults()[at] != rules.OK {
+					items = nil
+				}
+				at++
+				seqs := rules.DataSeqs(ledger.TransactionID(payload), items)
+				before := newest
+				for i, item := range items {
+					if len(item.GetRelated()) == 1 && item.GetRelated()[0].GetDataKey() == "busy" {
+						checked++
+						if got := f.get(t, 0, item.GetDataKey(), seqs[i]).GetRelated()[0].GetDataSeq(); got != before {
+							t.Errorf("in block %d: refers to %s, want %s", at, got, before)
+						}
+					}
+					if item.GetDataKey() == "busy" {
+						newest = seqs[i]
+					}
+				}
+			}
+		}
+	}
+	if checked != 60 {
+		t.Errorf("%d references were found in the blocks, want 60", checked)
+	}
+}
+
+// refusals: what does not exist, and pages that are none.
+func (f *workflow) refusals(t *testing.T) {
+	const nothing = "0000000000000000"
+	uid := f.n.Admin.UID
+	for what, ask := range map[string]func() (interface{ GetCode() int32 }, error){
+		"groups of no chain": func() (interface{ GetCode() int32 }, error) {
+			return f.ledger.ListPhaseGroups(t.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: nothing, AccountUid: uid, Page: 1, Size: 1})
+		},
+		"groups of a proof chain": func() (interface{ GetCode() int32 }, error) {
+			return f.ledger.ListPhaseGroups(t.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: f.n.ChainID, AccountUid: uid, Page: 1, Size: 1})
+		},
+		"phases of no group": func() (interface{ GetCode() int32 }, error) {
+			return f.ledger.ListPhases(t.Context(), &ltlv1.ListPhasesRequest{ChainId: f.chainID, AccountUid: uid, PhaseGroupId: nothing, Page: 1, Size: 1})
+		},
+		"authorisation in no group": func() (interface{ GetCode() int32 }, error) {
+			return f.ledger.GetPhaseAuthorization(t.Context(), &ltlv1.GetPhaseAuthorizationRequest{
+				ChainId: f.chainID, AccountUid: uid, PhaseGroupId: nothing, MemberId: f.memberID,
+			})
+		},
+		"authorisation of no member": func() (interface{ GetCode() int32 }, error) {
+			return f.ledger.GetPhaseAuthorization(t.Context(), &ltlv1.GetPhaseAuthorizationRequest{
+				ChainId: f.chainID, AccountUid: uid, PhaseGroupId: f.group, MemberId: nothing,
+			})
+		},
+		"records of no phase": func() (interface{ GetCode() int32 }, error) {
+			return f.ledger.ListPhaseRecords(t.Context(), &ltlv1.ListPhaseRecordsRequest{
+				ChainId: f.chainID, AccountUid: uid, PhaseGroupId: f.group, PhaseId: nothing, DataKey: "a", Page: 1, Size: 1,
+			})
+		},
+	} {
+		if out, err := ask(); err != nil || out.GetCode() != rules.NotFound {
+			t.Errorf("%s: %v %v, want %d", what, out, err, rules.NotFound)
+		}
+	}
+	none, err := f.ledger.ListPhaseRecords(t.Context(), &ltlv1.ListPhaseRecordsRequest{
+		ChainId: f.chainID, AccountUid: uid, PhaseGroupId: f.group, PhaseId: f.phases[2], DataKey: "none", EndMs: 1 << 50, Page: 1, Size: 1,
+	})
+	if err != nil || none.GetCode() != rules.OK || none.GetTotal() != 0 {
+		t.Errorf("a data key without records: %v %v, want an empty list", none, err)
+	}
+	for _, p := range []struct{ page, size uint32 }{{0, 1}, {1, 0}, {1, 101}} {
+		_, err1 := f.ledger.ListPhaseGroups(t.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: f.chainID, Page: p.page, Size: p.size})
+		_, err2 := f.ledger.ListPhases(t.Context(), &ltlv1.ListPhasesRequest{ChainId: f.chainID, PhaseGroupId: f.group, Page: p.page, Size: p.size})
+		_, err3 := f.ledger.ListPhaseRecords(t.Context(), &ltlv1.ListPhaseRecordsRequest{ChainId: f.chainID, Page: p.page, Size: p.size})
+		for _, err := range []error{err1, err2, err3} {
+			if status.Code(err) != codes.InvalidArgument {
+				t.Errorf("page %d of size %d: %v, want InvalidArgument", p.page, p.size, err)
+			}
+		}
 	}
 }
