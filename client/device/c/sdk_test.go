@@ -31,7 +31,8 @@ const (
 	value      = "某公司某业务数据。"
 )
 
-// TestSDK builds the SDK outside of the source, which may be read-only, and tests the library and both kinds of linking.
+// TestSDK builds the SDK and tests the library and both kinds of linking. It takes a copy of the source: what a test reads itself
+// `go test` knows, and runs it again when that has changed.
 func TestSDK(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("the SDK's tests need Linux, valgrind and mbedTLS")
@@ -41,11 +42,11 @@ func TestSDK(t *testing.T) {
 			t.Fatalf("%v; scripts/install-deps.sh installs it", err)
 		}
 	}
-	build := t.TempDir()
+	source, build := copySource(t), t.TempDir()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
 	mk := exec.CommandContext(ctx, "make", "--no-print-directory", "-j2", "BUILD="+build, "test")
-	mk.Env = cleanEnviron()
+	mk.Dir, mk.Env = source, cleanEnviron()
 	if out, err := mk.CombinedOutput(); err != nil {
 		t.Fatalf("make test: %v; where a header is missing, scripts/install-deps.sh installs it\n%s", err, out)
 	}
@@ -55,6 +56,25 @@ func TestSDK(t *testing.T) {
 		t.Run(program+"/AES", d.testAES)
 		t.Run(program+"/refused", d.testRefused)
 	}
+}
+
+// copySource copies what the library is built of.
+func copySource(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, part := range []string{"inc", "lib", "demo", "test"} {
+		if err := os.CopyFS(filepath.Join(dir, part), os.DirFS(part)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "Makefile"), makefile, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // cleanEnviron is the environment without what an outer make, or a user's shell, says to make.
