@@ -153,6 +153,7 @@ func (f *workflow) record(t *testing.T) {
 	seqs := f.upload(0, &ltlv1.PhaseItem{DataKey: "a", PhaseData: "first"}, &ltlv1.PhaseItem{DataKey: "b", PhaseData: "other"},
 		&ltlv1.PhaseItem{DataKey: "a", PhaseData: value, DataSeq: "S"})
 	got := f.get(t, 0, "a", "")
+	f.n.CheckLedgers(t) // blocks are read from any node, also from one that is a little behind
 	block := f.n.Blocks(f.chainID)[got.GetBlockHeight()]
 	header, err := ledger.ParseHeader(block.GetHeader())
 	if err != nil {
@@ -325,6 +326,7 @@ func (f *workflow) newestThen(t *testing.T) {
 		})
 	}
 	group.Wait()
+	f.n.CheckLedgers(t) // blocks are read from any node, also from one that is a little behind
 	newest, checked := "", 0
 	for _, block := range f.n.Blocks(f.chainID) {
 		at := 0
