@@ -85,13 +85,15 @@ func (c *Client) sort(ctx context.Context, t *tally) sorted {
 	return s
 }
 
-// mayPass reports whether a refusal may be the moment's. A copy of the ledger that is a little behind lacks what was just created;
-// and a transaction may clash with an earlier one of its own batch, which is not on the chain yet and may never be.
+// mayPass reports whether a refusal may be the moment's. A copy of the ledger that is a little behind lacks what was just created,
+// knows a quota that was just raised, and misses a lock that is to be told before a duplicate; and a transaction may clash with an
+// earlier one of its own batch, which is not on the chain yet and may never be.
 func mayPass(code int32, size int) bool {
 	switch code {
-	case rules.NotFound, rules.UnknownUID, rules.BadTypeCode, rules.ForeignTypeCode, rules.Forbidden:
+	case rules.NotFound, rules.UnknownUID, rules.BadTypeCode, rules.ForeignTypeCode, rules.Forbidden,
+		rules.DuplicateKey, rules.BatchDuplicateKey, rules.Conflict, rules.QuotaExceeded:
 		return true
-	case rules.DuplicateKey, rules.BatchDuplicateKey, rules.Conflict, rules.NonceUsed, rules.QuotaExceeded:
+	case rules.NonceUsed:
 		return size > 1
 	}
 	return false
