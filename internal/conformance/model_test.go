@@ -1,0 +1,202 @@
+package conformance
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"testing"
+
+	"ltl/client/device"
+)
+
+// model is what one worker of testModel believes of its two chains. It is as simple as can be: slices, searched from the front.
+type model struct {
+	w     *world
+	t     *testing.T
+	r     *rand.Rand
+	calls int
+	last  string // the last call, for the message of a failure
+
+	admin *user
+	users []*user // the administrator and accounts that may become members
+	proof *place
+	colla *place
+	keys  []*proofKey
+	// phaseGroups are those of the collaboration chain.
+	phaseGroups []*phaseGroup
+}
+
+// place is a chain as the model knows it.
+type place struct {
+	chain
+	members []*entry
+	groups  []*deviceGroup
+	// product is the devices' product of this chain, devices are enrolled for it.
+	product string
+	devices []*device.Device
+	ids     []string
+
+	memberQuota, countQuota, capacityQuota int
+	count, bytes                           int
+}
+
+// entry is an account on a chain; the administrator's is the first.
+type entry struct {
+	user                             *user
+	id, name, contact, phone, remark string
+	typeCode                         string
+	locked                           bool
+	count, bytes                     int
+}
+
+// deviceGroup is a registered product.
+type deviceGroup struct {
+	id, remark string
+	owner      *user
+	off        bool
+	devices    []*deviceEntry
+}
+
+// deviceEntry is a device that has uploaded.
+type deviceEntry struct {
+	id, iotID string
+	off       bool
+}
+
+// proofKey is a Key with its records, the oldest first.
+type proofKey struct {
+	key     string
+	owner   *entry
+	single  bool
+	records []datum
+}
+
+// datum is a record: its BusinessId or DataSeq, and its data. related is the data it refers to, "" for none.
+type datum struct{ name, data, related, iotID string }
+
+// phaseGroup and phase are those of the collaboration chain.
+type phaseGroup struct {
+	id, name, remark string
+	phases           []*phase
+}
+
+type phase struct {
+	id, name, remark string
+	writers          map[string]bool // by MemberId
+	keys             map[string][]datum
+}
+
+// entry is the entry of a user on a chain, nil if there is none.
+func (p *place) entry(u *user) *entry {
+	for _, e := range p.members {
+		if e.user == u {
+			return e
+		}
+	}
+	return nil
+}
+
+// standing is what is wrong with a caller on a chain, before anything else is looked at; "" for nothing.
+func (m *model) standing(p *place, u *user, adminOnly bool) string {
+	e := p.entry(u)
+	switch {
+	case m.proof.entry(u) == nil && m.colla.entry(u) == nil:
+		return "-339"
+	case e == nil, e.locked, adminOnly && u != m.admin:
+		return "403"
+	}
+	return ""
+}
+
+// charge is what is wrong with some more records; "" for nothing. Nothing is charged yet.
+func (p *place) charge(data ...string) string {
+	if p.count+len(data) > p.countQuota || p.bytes+len(strings.Join(data, "")) > p.capacityQuota {
+		return "429"
+	}
+	return ""
+}
+
+// charged counts records of an account.
+func (p *place) charged(u *user, data ...string) {
+	e := p.entry(u)
+	n := len(strings.Join(data, ""))
+	p.count, p.bytes, e.count, e.bytes = p.count+len(data), p.bytes+n, e.count+len(data), e.bytes+n
+}
+
+// first is the first code that is one; "200" if none is.
+func first(codes ...string) string {
+	for _, c := range codes {
+		if c != "" {
+			return c
+		}
+	}
+	return "200"
+}
+
+// when is the code if the condition holds.
+func when(condition bool, code string) string {
+	if condition {
+		return code
+	}
+	return ""
+}
+
+// call makes a call and holds its code against the model's.
+func (m *model) call(u *user, action string, p params, want string) *answer {
+	m.t.Helper()
+	m.calls++
+	m.last = fmt.Sprintf("call %d: %s by %s with %v", m.calls, action, u.name, p)
+	a := m.w.raw(m.t, u, action, p)
+	if a.code != want {
+		m.t.Fatalf("%s: %s, want %s", m.last, a, want)
+	}
+	return a
+}
+
+// same holds something read against the model.
+func (m *model) same(what string, got, want any) {
+	m.t.Helper()
+	if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
+		m.t.Fatalf("%s: %s is %q, the model says %q", m.last, what, got, want)
+	}
+}
+
+// list reads one page of a list, of any size, and holds its rows against all that the model knows.
+func (m *model) list(u *user, action string, p params, code string, all [][]string, columns ...string) *answer {
+	m.t.Helper()
+	size, num := 1+m.r.IntN(4), 1+m.r.IntN(3)
+	if m.r.IntN(3) == 0 {
+		size, num = 100, 1
+	}
+	a := m.call(u, action, p.with("Num", strconv.Itoa(num), "Size", strconv.Itoa(size)), code)
+	if code != "200" {
+		return a
+	}
+	from := min((num-1)*size, len(all))
+	var got [][]string
+	for _, row := range a.rows() {
+		var cells []string
+		for _, c := range columns {
+			cells = append(cells, row.str(c))
+		}
+		got = append(got, cells)
+	}
+	m.same("the page", got, append([][]string(nil), all[from:min(from+size, len(all))]...))
+	m.same("the rest", []string{a.data().str("Num"), a.data().str("Size"), a.data().str("Total")}, []string{strconv.Itoa(num), strconv.Itoa(size), strconv.Itoa(len(all))})
+	return a
+}
+
+// one is any element.
+func one[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
+
+// anyUser prefers accounts that may do something.
+func (m *model) anyUser() *user {
+	if m.r.IntN(3) == 0 {
+		return m.admin
+	}
+	return one(m.r, m.users...)
+}
+
+// anyPlace is one of the two chains.
+func (m *model) anyPlace() *place { return one(m.r, m.proof, m.colla) }
