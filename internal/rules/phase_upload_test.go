@@ -323,3 +323,78 @@ func TestPhaseDevices(t *testing.T) {
 	again := batch(list)
 	c.want("the same list signed anew", c.act(m1UID, again), BatchDuplicateKey)
 }
+
+// TestPhaseDeviceTrace: an upload that a device signed leaves the device's record, a refused one leaves none; a signature counts once;
+// and a secret key's holder has to endorse phase data as it has to endorse proofs.
+func TestPhaseDeviceTrace(t *testing.T) {
+	d, secret := eccDevice(t, iotID), aesDevice("secret")
+	c := newCollaboration(t)
+	enrolment := c.operator(enroll(secret.enrolment()))
+	enrolment.Submitter = "o3/operator/otto"
+	c.must(c.operator(enroll(d.enrolment())), enrolment)
+	group := c.must(c.tx(m1UID, register(productKey)))[0].GetOutput()
+	device := func() *Device {
+		v, err := GetDevice(c.state, c.chain.ID, group, iotID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	proof := d.proof(t, "data")
+	single := func(seq string) *ltlv1.UploadPhaseData {
+		u := c.upload("k", "data", seq)
+		u.Device = proof
+		return u
+	}
+	c.must(c.act(m1UID, c.upload("k", "x", "taken")))
+	if r := c.apply(c.act(m1UID, single("taken")))[0]; r.GetCode() != DuplicateKey || device() != nil {
+		t.Errorf("refused: %v, and the device %+v", r, device())
+	}
+	c.now += 5000
+	r := c.must(c.act(m1UID, single("free")))[0]
+	if v := device(); v == nil || v.LastSaveMs != c.now || v.CreatedHeight != r.GetBlockHeight() {
+		t.Errorf("device %+v", v)
+	}
+	c.want("the same signature over another DataSeq", c.act(m1UID, single("other")), Forbidden)
+
+	const list = `[{"dataKey":"k","phaseData":"a"}]`
+	u := c.batchOf()
+	u.List, u.Device = list, secret.proof(t, list)
+	p := [][]byte{marshal(t, c.act(m1UID, u))}
+	v, err := Preview(c.input(c.chain.ID), p, c.state)
+	if err != nil || v[0] != (Verdict{Code: OK, Required: "o3"}) {
+		t.Errorf("Preview %+v, %v", v, err)
+	}
+	for orgs, want := range map[string]int32{"o1 o2": NotEndorsed, "o1 o3": OK} {
+		if x := c.execute(c.chain.ID, c.batch(c.chain.ID, p, strings.Fields(orgs)...)); x.Results[0][0].GetCode() != want {
+			t.Errorf("endorsed by %s: %d, want %d", orgs, x.Results[0][0].GetCode(), want)
+		}
+	}
+}
+
+// TestPhaseReasons: refusals whose code says too little come with a sentence of their own.
+func TestPhaseReasons(t *testing.T) {
+	c := newCollaboration(t)
+	related := func(phase, key string) *ltlv1.UploadPhaseData {
+		return c.upload("k", "x", "", &ltlv1.RelatedData{PhaseId: phase, DataKey: key, PhaseData: "x"})
+	}
+	none := c.upload("k", "x", "")
+	none.PhaseId = c.else_
+	whole := PhaseKey(c.chain.Code, "0000", "k")
+	for _, v := range []struct {
+		uid    string
+		action any
+		want   string
+	}{
+		{m1UID, none, reasonNoPhase}, {m2UID, c.upload("k", "x", ""), reasonNoPermission}, {m1UID, related(c.else_, "k"), reasonRelatedPhase},
+		{m1UID, related(c.first, "k"), reasonRelatedRecord}, {m1UID, related(c.first, whole), reasonRelatedKey},
+		{m1UID, &ltlv1.CreatePhaseGroup{Name: "ab"}, reasonAdministrator},
+		{rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.chain.AdministratorMemberID}, reasonAllPhases},
+		{rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.else_}}, reasonUnknownPhases},
+	} {
+		got, err := Preview(c.input(c.chain.ID), [][]byte{marshal(t, c.act(v.uid, v.action))}, c.state)
+		if err != nil || got[0].Reason != v.want {
+			t.Errorf("%T: %+v, %v, want %q", v.action, got, err, v.want)
+		}
+	}
+}
