@@ -85,6 +85,7 @@ func TestPhases(t *testing.T) {
 	t.Run("history", f.history)
 	t.Run("related", f.related)
 	t.Run("newest then", f.newestThen)
+	t.Run("largest", f.largest)
 	t.Run("refusals", f.refusals)
 	t.Run("access", f.access)
 }
@@ -410,6 +411,40 @@ func (f *workflow) refusals(t *testing.T) {
 			if status.Code(err) != codes.InvalidArgument {
 				t.Errorf("page %d of size %d: %v, want InvalidArgument", p.page, p.size, err)
 			}
+		}
+	}
+}
+
+// largest puts the largest uploads there are through the network, and reads the largest page there is.
+func (f *workflow) largest(t *testing.T) {
+	const longest = rules.MaxPhaseData / 2
+	f.upload(0, &ltlv1.PhaseItem{DataKey: "referred", PhaseData: "x"})
+	var items []*ltlv1.PhaseItem
+	for i := range rules.MaxPhaseItems {
+		items = append(items, &ltlv1.PhaseItem{
+			DataKey: "large", PhaseData: strings.Repeat(string(rune(0x20000+i)), longest), Related: []*ltlv1.RelatedData{
+				{PhaseId: f.phases[0], DataKey: "referred", PhaseData: strings.Repeat("𠀀", longest)},
+			},
+		})
+	}
+	f.upload(0, items...)
+	few := []*ltlv1.RelatedData{}
+	for range rules.MaxRelated {
+		few = append(few, &ltlv1.RelatedData{PhaseId: f.phases[0], DataKey: "referred", PhaseData: "x"})
+	}
+	for _, item := range items {
+		item.Related = few
+	}
+	f.upload(0, items...)
+	out, err := f.ledger.ListPhaseRecords(t.Context(), &ltlv1.ListPhaseRecordsRequest{
+		ChainId: f.chainID, AccountUid: f.n.Member.UID, PhaseGroupId: f.group, PhaseId: f.phases[0], DataKey: "large", Page: 1, Size: 100,
+	})
+	if err != nil || len(out.GetRecords()) != 100 {
+		t.Fatalf("%d records, %v, want 100", len(out.GetRecords()), err)
+	}
+	for i, r := range out.GetRecords() {
+		if r.GetDataValue() != items[i%len(items)].GetPhaseData() || len(r.GetRelated()) != []int{1, rules.MaxRelated}[i/len(items)] {
+			t.Fatalf("record %d: %d bytes, %d related", i, len(r.GetDataValue()), len(r.GetRelated()))
 		}
 	}
 }
