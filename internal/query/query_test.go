@@ -79,6 +79,7 @@ func (f *fixture) record(t *testing.T) {
 		t.Fatal(out, err)
 	}
 	got := out.GetRecord()
+	n.CheckLedgers(t) // blocks are read from any node, also from one that is a little behind
 	block := n.Blocks(n.ChainID)[r.GetBlockHeight()]
 	header, err := ledger.ParseHeader(block.GetHeader())
 	if err != nil {
