@@ -39,6 +39,17 @@ static int noRandom(void *context, unsigned char *out, size_t len)
     return -1;
 }
 
+#ifndef LTL_TEST_CHECKED
+/* Whether the bytes lie anywhere in memory. */
+static int holds(const unsigned char *from, const unsigned char *to, const unsigned char *bytes, size_t len)
+{
+    for (; (size_t)(to - from) >= len; from++)
+        if (memcmp(from, bytes, len) == 0)
+            return 1;
+    return 0;
+}
+#endif
+
 static int parse(const void *text, size_t len)
 {
     unsigned char *copy = (unsigned char *)exact(text, len);
@@ -80,7 +91,8 @@ static void publishedVectors(void)
 /* RFC 6979 gives one signature for a key and a digest; with its k, anybody's. */
 static void deterministicEcdsa(void)
 {
-    static const char *const forms[] = {SEC1, PKCS8, CURVE SEC1, "# a note before it\n" PKCS8};
+    static const char *const forms[] = {SEC1, PKCS8, CURVE SEC1, "# a note before it\n" PKCS8,
+                                        "-----BEGIN PRIVATE KEY-----\nMEECAQAwEwYHKoZIzj0CAQYIKoZIzj0DAQcEJzAlAgEBBCDJr6nYRbp1FmtcIVdnsdaTTlDD2zbomxJ7imIrEg9nIQ==\n-----END PRIVATE KEY-----\n"};
     static const unsigned char rs[64] = {
         0xEF, 0xD4, 0x8B, 0x2A, 0xAC, 0xB6, 0xA8, 0xFD, 0x11, 0x40, 0xDD, 0x9C, 0xD4, 0x5E, 0x81, 0xD6, 0x9D, 0x2C, 0x87, 0x7B, 0x56, 0xAA,
         0xF9, 0x91, 0xC3, 0x4D, 0x0E, 0xA8, 0x4E, 0xAF, 0x37, 0x16, 0xF7, 0xCB, 0x1C, 0x94, 0x2D, 0x65, 0x7C, 0x41, 0xD4, 0x36, 0xC7, 0xA1,
@@ -155,6 +167,18 @@ static void unusableKeys(void)
         "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n",
         "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMFkw\n-----END ENCRYPTED PRIVATE KEY-----\n",
         "-----BEGIN ",
+        /* no curve */
+        "-----BEGIN EC PRIVATE KEY-----\nMCUCAQEEIMmvqdhFunUWa1whV2ex1pNOUMPbNuibEnuKYisSD2ch\n-----END EC PRIVATE KEY-----\n",
+        /* version 2 */
+        "-----BEGIN EC PRIVATE KEY-----\nMDECAQIEIMmvqdhFunUWa1whV2ex1pNOUMPbNuibEnuKYisSD2choAoGCCqGSM49AwEH\n-----END EC PRIVATE KEY-----\n",
+        /* 31 bytes */
+        "-----BEGIN EC PRIVATE KEY-----\nMDACAQEEH6+p2EW6dRZrXCFXZ7HWk05Qw9s26JsSe4piKxIPZyGgCgYIKoZIzj0DAQc=\n-----END EC PRIVATE KEY-----\n",
+        /* the curve secp256k1 */
+        "-----BEGIN EC PRIVATE KEY-----\nMC4CAQEEIMmvqdhFunUWa1whV2ex1pNOUMPbNuibEnuKYisSD2choAcGBSuBBAAK\n-----END EC PRIVATE KEY-----\n",
+        /* version 1 of PKCS #8 */
+        "-----BEGIN PRIVATE KEY-----\nMEECAQEwEwYHKoZIzj0CAQYIKoZIzj0DAQcEJzAlAgEBBCDJr6nYRbp1FmtcIVdnsdaTTlDD2zbomxJ7imIrEg9nIQ==\n-----END PRIVATE KEY-----\n",
+        /* another algorithm */
+        "-----BEGIN PRIVATE KEY-----\nMD0CAQAwDwYDK2VuBggqhkjOPQMBBwQnMCUCAQEEIMmvqdhFunUWa1whV2ex1pNOUMPbNuibEnuKYisSD2ch\n-----END PRIVATE KEY-----\n",
         /* the scalars 0 and n */
         "-----BEGIN EC PRIVATE KEY-----\nMDECAQEEIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAoAoGCCqGSM49AwEH\n-----END EC PRIVATE KEY-----\n",
         "-----BEGIN EC PRIVATE KEY-----\nMDECAQEEIP////8AAAAA//////////+85vqtpxeehPO5ysL8YyVRoAoGCCqGSM49AwEH\n-----END EC PRIVATE KEY-----\n",
@@ -172,6 +196,38 @@ static void unusableKeys(void)
     CHECK(parse(PKCS8, strlen(PKCS8) - 2) == LTL_OK);
     ltlCryptoRelease();
     CHECK(ltlHeapInUse() == 0);
+}
+
+/* After ltlRelease, and after an ltlInit that failed, the library's variables hold no key. Little-endian machines only; the sanitizers
+   would not let one look. */
+static void wiped(void)
+{
+#ifndef LTL_TEST_CHECKED
+    extern const unsigned char __bss_start[], _end[];
+    static const unsigned char scalar[] = {0x21, 0x67, 0x0F, 0x12, 0x2B, 0x62, 0x8A, 0x7B, 0x12, 0x9B, 0xE8, 0x36, 0xDB, 0xC3, 0x50, 0x4E,
+                                           0x93, 0xD6, 0xB1, 0x67, 0x57, 0x21, 0x5C, 0x6B, 0x16, 0x75, 0xBA, 0x45, 0xD8, 0xA9, 0xAF, 0xC9};
+    static const unsigned char secret[] = {0x21, 0x22, 0x23, 0x24, 0x25, 0x26, 0x27, 0x28, 0x29, 0x2a, 0x2b, 0x2c, 0x2d, 0x2e, 0x2f, 0x30};
+    static const struct {
+        const char *text;
+        const unsigned char *key;
+        size_t len;
+    } keys[] = {{SEC1, scalar, sizeof scalar}, {VECTOR_KEY, secret, sizeof secret}};
+    char data[] = "data", provider[] = "p", timestamp[] = VECTOR_TIMESTAMP;
+    LtlInfo info;
+    size_t i;
+    for (i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        CHECK(initWith(keyPath, keys[i].text, strlen(keys[i].text), NULL) == LTL_OK);
+        describe(&info, data, provider, timestamp);
+        CHECK(ltlGetSignature(&info) == LTL_OK);
+        CHECK(holds(__bss_start, _end, keys[i].key, keys[i].len)); /* it would be found */
+        CHECK(ltlRelease() == LTL_OK);
+        CHECK(!holds(__bss_start, _end, keys[i].key, keys[i].len));
+    }
+    CHECK(parse(SEC1, strlen(SEC1)) == LTL_OK);
+    CHECK(holds(__bss_start, _end, scalar, sizeof scalar));
+    CHECK(initWith(keyPath, "no key", 6, NULL) == LTL_E_KEY);
+    CHECK(!holds(__bss_start, _end, scalar, sizeof scalar));
+#endif
 }
 
 static void largeKeyFile(void)
@@ -302,6 +358,7 @@ int main(int argc, char **argv)
     formsOfAesKeys();
     unusableKeys();
     largeKeyFile();
+    wiped();
     heapOfSignatures();
     heap();
     fullHeap();
