@@ -218,6 +218,7 @@ static void answer(LtlInfo *info, const LtlInfo *out)
     info->iotSignatureLen = out->iotSignatureLen;
 }
 
+/* Fills the OUT members, or leaves them alone when that fails. */
 static int sign(LtlInfo *info)
 {
     LtlInfo out;
@@ -227,10 +228,16 @@ static int sign(LtlInfo *info)
         code = check(info);
     if (code == LTL_OK)
         code = fill(info, &out);
-    if (code != LTL_OK)
-        memset(&out, 0, sizeof out);
-    answer(info, &out);
+    if (code == LTL_OK)
+        answer(info, &out);
     return code;
+}
+
+static void answerNothing(LtlInfo *info)
+{
+    LtlInfo nothing;
+    memset(&nothing, 0, sizeof nothing);
+    answer(info, &nothing);
 }
 
 int ltlConfigure(const LtlConfig *c)
@@ -259,13 +266,15 @@ int ltlGetSignature(LtlInfo *ltlInfo)
     if (ltlInfo == NULL)
         return LTL_E_ARGUMENT;
     if (ltlPortLock() != 0) {
-        LtlInfo nothing;
-        memset(&nothing, 0, sizeof nothing);
-        answer(ltlInfo, &nothing);
+        answerNothing(ltlInfo);
         return LTL_E_LOCK;
     }
     code = sign(ltlInfo);
-    return ltlPortUnlock() == 0 ? code : LTL_E_LOCK;
+    if (ltlPortUnlock() != 0)
+        code = LTL_E_LOCK;
+    if (code != LTL_OK)
+        answerNothing(ltlInfo);
+    return code;
 }
 
 int ltlRelease(void)
