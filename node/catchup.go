@@ -34,11 +34,12 @@ const (
 // errFetched ends a stream that has brought all that was asked for.
 var errFetched = errors.New("fetched")
 
-// fetchFunc streams the blocks of a peer in order of sequence, from the given one, until fn returns an error, which it returns.
-type fetchFunc func(ctx context.Context, peer raft.ServerID, from uint64, fn func(sequence uint64, block *ltlv1.Block) error) error
+// fetchFunc streams the blocks of a peer, or their headers only, in order of sequence, from the given one, until fn returns an error, which
+// it returns.
+type fetchFunc func(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error
 
-// catchUp brings a ledger to the point that a snapshot names: it fetches the missing blocks from any peer, executes and compares
-// each of them, and only then lets further entries be executed.
+// catchUp brings a ledger to the point that a snapshot names: it fetches the headers of the missing blocks, which have to lead to that
+// point, then the blocks from any peer, executes and compares each of them, and only then lets further entries be executed.
 //
 // The target is durable from before the first block until the applied index is stored. In between the ledger holds blocks whose
 // entries raft might hand over once more, and executing a refused transaction again would make a block that others do not have.
@@ -185,33 +186,8 @@ func (c *catchUp) reach(p *pointer) error {
 		return p.check(c.store)
 	}
 	c.logger.Info("fetching blocks", "have", c.store.Sequence(), "want", p.sequence, "applied", p.applied)
-	pause := fetchRetryMin
-	for turn := 0; c.store.Sequence() < p.sequence; turn++ {
-		if len(c.peers) == 0 {
-			return errors.New("there is no peer to fetch blocks from")
-		}
-		before := c.store.Sequence()
-		peer := c.peers[turn%len(c.peers)]
-		err := c.fetchFrom(peer, p.sequence)
-		if c.ctx.Err() != nil {
-			return c.ctx.Err()
-		}
-		if errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrCorrupt) {
-			return err
-		}
-		if err != nil {
-			c.logger.Warn("peer did not give all missing blocks", "peer", peer, "from", before, "to", c.store.Sequence(), "error", err)
-		}
-		if c.store.Sequence() > before {
-			pause = fetchRetryMin
-			continue
-		}
-		select {
-		case <-time.After(pause):
-		case <-c.ctx.Done():
-			return c.ctx.Err()
-		}
-		pause = min(2*pause, fetchRetryMax)
+	if err := c.fetchAll(p); err != nil {
+		return err
 	}
 	if err := p.check(c.store); err != nil {
 		return err
@@ -226,17 +202,74 @@ func (c *catchUp) reach(p *pointer) error {
 	return nil
 }
 
-// fetchFrom stores what one peer gives, up to the sequence. What a peer sends is judged by store.Append: it executes each block
-// and compares every byte. A peer that lies can still give another history of the same endorsed batches; reach finds that when it
-// compares the tips, and this node stops.
-func (c *catchUp) fetchFrom(peer raft.ServerID, until uint64) error {
-	ctx, cancel := context.WithCancel(c.ctx)
-	defer cancel()
-	idle := time.AfterFunc(fetchIdle, cancel)
-	defer idle.Stop()
+// fetchAll asks one peer after the other until the ledger has every block up to p. A peer whose blocks are not those that lead to p is
+// left out while there is another.
+func (c *catchUp) fetchAll(p *pointer) error {
+	var known *route
+	defer func() { known.close() }()
+	liars := map[raft.ServerID]bool{}
+	pause := fetchRetryMin
+	for turn := 0; c.store.Sequence() < p.sequence; turn++ {
+		if len(c.peers) == 0 {
+			return errors.New("there is no peer to fetch blocks from")
+		}
+		if len(liars) == len(c.peers) {
+			clear(liars) // it cannot go on without any
+		}
+		peer, before := c.peers[turn%len(c.peers)], c.store.Sequence()
+		if liars[peer] {
+			continue
+		}
+		err := c.fetchFrom(peer, p, &known)
+		if c.ctx.Err() != nil {
+			return c.ctx.Err()
+		}
+		if errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errApart) || errors.Is(err, errRouteFile) {
+			return err
+		}
+		if errors.Is(err, errLie) || errors.Is(err, store.ErrBadBlock) {
+			liars[peer] = true
+			c.logger.Error("a peer gives blocks that are not those of the leader's snapshot; audit it", "peer", peer, "error", err)
+		} else if err != nil {
+			c.logger.Warn("peer did not give all missing blocks", "peer", peer, "from", before, "to", c.store.Sequence(), "error", err)
+		}
+		if c.store.Sequence() > before {
+			pause = fetchRetryMin
+			continue
+		}
+		select {
+		case <-time.After(pause):
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
+		pause = min(2*pause, fetchRetryMax)
+	}
+	return nil
+}
+
+// fetchFrom finds out which blocks lead to p unless that is known, and stores what the peer gives of them.
+func (c *catchUp) fetchFrom(peer raft.ServerID, p *pointer, known **route) error {
+	if *known == nil {
+		r, err := c.findRoute(peer, p)
+		if err != nil {
+			return err
+		}
+		*known = r
+	}
+	err := c.fetchAlong(peer, *known)
+	if errors.Is(err, errLie) {
+		// Headers do not tell in which order blocks of different chains were made, so it may be the way that is wrong: ask for it again.
+		(*known).close()
+		*known = nil
+	}
+	return err
+}
+
+// fetchAlong stores the peer's blocks along the route. Their headers are known before anything is executed; that the rest belongs to them
+// is judged by store.Append, which executes each block and compares every byte.
+func (c *catchUp) fetchAlong(peer raft.ServerID, along *route) error {
 	var held []*ltlv1.Block
 	size := 0
-	next := c.store.Sequence()
 	flush := func() error {
 		blocks := held
 		held, size = nil, 0
@@ -245,17 +278,33 @@ func (c *catchUp) fetchFrom(peer raft.ServerID, until uint64) error {
 		}
 		return c.store.Append(blocks)
 	}
-	err := c.fetch(ctx, peer, next, func(sequence uint64, block *ltlv1.Block) error {
+	err := c.stream(peer, c.store.Sequence(), along.until, false, func(sequence uint64, block *ltlv1.Block) error {
+		if err := along.check(sequence, block.GetHeader()); err != nil {
+			return err
+		}
+		held = append(held, block)
+		if size += proto.Size(block); sequence+1 < along.until && len(held) < fetchBlocks && size < fetchBytes {
+			return nil
+		}
+		return flush()
+	})
+	return errors.Join(err, flush())
+}
+
+// stream calls fn with what a peer has from one sequence up to another, in order and without gaps. A peer that falls silent is given up.
+func (c *catchUp) stream(peer raft.ServerID, from, until uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error {
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	idle := time.AfterFunc(fetchIdle, cancel)
+	defer idle.Stop()
+	next := from
+	err := c.fetch(ctx, peer, from, headersOnly, func(sequence uint64, block *ltlv1.Block) error {
 		idle.Reset(fetchIdle)
 		if sequence != next || block == nil {
 			return fmt.Errorf("it sent sequence %d where %d was due", sequence, next)
 		}
 		next++
-		held = append(held, block)
-		if size += proto.Size(block); next < until && len(held) < fetchBlocks && size < fetchBytes {
-			return nil
-		}
-		if err := flush(); err != nil {
+		if err := fn(sequence, block); err != nil {
 			return err
 		}
 		if next >= until {
@@ -266,7 +315,7 @@ func (c *catchUp) fetchFrom(peer raft.ServerID, until uint64) error {
 	if errors.Is(err, errFetched) {
 		return nil
 	}
-	return errors.Join(err, flush())
+	return err
 }
 
 // close waits for the goroutine; the context has ended before.

@@ -53,14 +53,14 @@ func (p *peers) conn(id raft.ServerID) (*grpc.ClientConn, error) {
 }
 
 // fetch is a fetchFunc.
-func (p *peers) fetch(ctx context.Context, peer raft.ServerID, from uint64, fn func(sequence uint64, block *ltlv1.Block) error) error {
+func (p *peers) fetch(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error {
 	conn, err := p.conn(peer)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx) // ends the stream when fn wants no more
 	defer cancel()
-	stream, err := ltlv1.NewLedgerClient(conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: from})
+	stream, err := ltlv1.NewLedgerClient(conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: from, HeadersOnly: headersOnly})
 	if err != nil {
 		return err
 	}

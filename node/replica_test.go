@@ -355,7 +355,7 @@ func TestCatchUpFromHostilePeers(t *testing.T) {
 		}
 		asked := make(map[raft.ServerID]int)
 		var mu sync.Mutex
-		fetch := func(ctx context.Context, peer raft.ServerID, from uint64, fn func(uint64, *ltlv1.Block) error) error {
+		fetch := func(ctx context.Context, peer raft.ServerID, from uint64, _ bool, fn func(uint64, *ltlv1.Block) error) error {
 			mu.Lock()
 			asked[peer]++
 			mu.Unlock()

@@ -118,7 +118,7 @@ func (n *simNet) askIndex(from raft.ServerID) func(context.Context, raft.ServerI
 }
 
 func (n *simNet) fetch(from raft.ServerID) fetchFunc {
-	return func(ctx context.Context, to raft.ServerID, sequence uint64, fn func(uint64, *ltlv1.Block) error) error {
+	return func(ctx context.Context, to raft.ServerID, sequence uint64, headersOnly bool, fn func(uint64, *ltlv1.Block) error) error {
 		for ; ; sequence++ {
 			n.mu.Lock()
 			starved := n.starved == from
@@ -137,6 +137,9 @@ func (n *simNet) fetch(from raft.ServerID) fetchFunc {
 			b, err := h.store.BlockAt(sequence)
 			if err := errors.Join(err, n.answered(from, to)); err != nil {
 				return err
+			}
+			if headersOnly {
+				b = &ltlv1.Block{Header: b.GetHeader()}
 			}
 			if err := fn(sequence, b); err != nil {
 				return err

@@ -95,6 +95,9 @@ func (s *server) Follow(in *ltlv1.FollowRequest, stream ltlv1.Ledger_FollowServe
 		if err != nil {
 			return failure(err)
 		}
+		if in.GetHeadersOnly() {
+			block = &ltlv1.Block{Header: block.GetHeader()}
+		}
 		if err := stream.Send(&ltlv1.FollowResponse{Sequence: n, Block: block}); err != nil {
 			return err
 		}

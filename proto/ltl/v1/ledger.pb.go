@@ -773,7 +773,9 @@ func (x *BlocksResponse) GetBlock() *Block {
 type FollowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// from_sequence is the first wanted position; 0 is the genesis block.
-	FromSequence  uint64 `protobuf:"varint,1,opt,name=from_sequence,json=fromSequence,proto3" json:"from_sequence,omitempty"`
+	FromSequence uint64 `protobuf:"varint,1,opt,name=from_sequence,json=fromSequence,proto3" json:"from_sequence,omitempty"`
+	// headers_only leaves everything but the header out of each block.
+	HeadersOnly   bool `protobuf:"varint,2,opt,name=headers_only,json=headersOnly,proto3" json:"headers_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -813,6 +815,13 @@ func (x *FollowRequest) GetFromSequence() uint64 {
 		return x.FromSequence
 	}
 	return 0
+}
+
+func (x *FollowRequest) GetHeadersOnly() bool {
+	if x != nil {
+		return x.HeadersOnly
+	}
+	return false
 }
 
 type FollowResponse struct {
@@ -4492,9 +4501,10 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\vfrom_height\x18\x02 \x01(\x04R\n" +
 	"fromHeight\"5\n" +
 	"\x0eBlocksResponse\x12#\n" +
-	"\x05block\x18\x01 \x01(\v2\r.ltl.v1.BlockR\x05block\"4\n" +
+	"\x05block\x18\x01 \x01(\v2\r.ltl.v1.BlockR\x05block\"W\n" +
 	"\rFollowRequest\x12#\n" +
-	"\rfrom_sequence\x18\x01 \x01(\x04R\ffromSequence\"Q\n" +
+	"\rfrom_sequence\x18\x01 \x01(\x04R\ffromSequence\x12!\n" +
+	"\fheaders_only\x18\x02 \x01(\bR\vheadersOnly\"Q\n" +
 	"\x0eFollowResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12#\n" +
 	"\x05block\x18\x02 \x01(\v2\r.ltl.v1.BlockR\x05block\"\xbc\x01\n" +
