@@ -203,23 +203,21 @@ func (i item) json(related string) string {
 
 // anyRecord is a record of a phase group to refer to, as a list; "" for none. The code is that of one that does not exist.
 func (m *model) anyRecord(g *phaseGroup) (list, data, code string) {
-	if g == nil || m.r.IntN(3) > 0 {
+	if g == nil || len(g.phases) == 0 || m.r.IntN(3) > 0 {
 		return "", "", ""
 	}
-	for _, p := range g.phases {
-		for _, key := range []string{"K0", "K1", "K2"} {
-			if records := p.keys[key]; len(records) > 0 {
-				d := one(m.r, records...)
-				list = fmt.Sprintf(`[{"relatedPhaseId":%q,"relatedDataKey":%q,"relatedPhaseData":%s`, p.id, key, rawJSON(d.data))
-				if d.name != "" {
-					list += fmt.Sprintf(`,"relatedDataSeq":%q`, d.name)
-				}
-				return list + "}]", d.data, ""
+	p := one(m.r, g.phases...)
+	for _, key := range []string{"K0", "K1", "K2"} {
+		if records := p.keys[key]; len(records) > 0 {
+			d := one(m.r, records...)
+			list = fmt.Sprintf(`[{"relatedPhaseId":%q,"relatedDataKey":%q,"relatedPhaseData":%s`, p.id, key, rawJSON(d.data))
+			if d.name != "" {
+				list += fmt.Sprintf(`,"relatedDataSeq":%q`, d.name)
 			}
+			return list + "}]", d.data, ""
 		}
-		return fmt.Sprintf(`[{"relatedPhaseId":%q,"relatedDataKey":"none","relatedPhaseData":"x"}]`, p.id), "x", "404"
 	}
-	return "", "", ""
+	return fmt.Sprintf(`[{"relatedPhaseId":%q,"relatedDataKey":"none","relatedPhaseData":"x"}]`, p.id), "x", "404"
 }
 
 // upload is one of the eight Actions that put records on a phase.

@@ -53,16 +53,6 @@ func loadTable(t testing.TB) []*action {
 	return table.Actions
 }
 
-// parameter is the parameter of that name, nil if the Action has none.
-func (a *action) parameter(name string) *parameter {
-	for i := range a.Parameters {
-		if a.Parameters[i].Name == name {
-			return &a.Parameters[i]
-		}
-	}
-	return nil
-}
-
 // rule is the first parameter with that rule, nil if the Action has none.
 func (a *action) rule(rules ...string) *parameter {
 	for i := range a.Parameters {

@@ -63,7 +63,6 @@ type world struct {
 	// The spare ones are there to be changed: members of both chains with their account, a device group with a device, a phase group
 	// with a phase.
 	spareUID, spareProof, spareCollaboration, spareGroup, spareDevice, sparePhaseGroup, sparePhase string
-	sparePhases                                                                                    *user
 
 	serial atomic.Int64
 	mu     sync.Mutex
