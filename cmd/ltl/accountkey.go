@@ -112,7 +112,7 @@ func createKey(cmd *cobra.Command, c *client.Client, con *connection, uid string
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.PutAccessKey(ctx, &ltlv1.AccessKey{AccessKeyId: id, AccountUid: uid, Sealed: sealed}); err != nil {
+	if err := enableKey(ctx, c, &ltlv1.AccessKey{AccessKeyId: id, AccountUid: uid, Sealed: sealed}); err != nil {
 		return nil, err
 	}
 	return &keyResult{AccessKeyID: id, AccessKeySecret: secret, UID: uid}, nil
@@ -134,6 +134,32 @@ func roomForKey(ctx context.Context, c *client.Client, uid string) error {
 		return fmt.Errorf("account %s has %d enabled AccessKeys, which is the most; disable one first: `ltl account key disable %s`", uid, len(enabled), enabled[0])
 	}
 	return nil
+}
+
+// enableKey stores an enabled AccessKey. Others may have done so for the same account since there was room: then it is taken back, since
+// whoever comes last finds too many.
+func enableKey(ctx context.Context, c *client.Client, key *ltlv1.AccessKey) error {
+	if _, err := c.PutAccessKey(ctx, key); err != nil {
+		return err
+	}
+	keys, err := keysOf(ctx, c, key.GetAccountUid())
+	if err != nil {
+		return err
+	}
+	enabled := 0
+	for _, k := range keys {
+		if !k.Disabled {
+			enabled++
+		}
+	}
+	if enabled <= maxAccessKeys {
+		return nil
+	}
+	key.Disabled = true
+	if _, err := c.PutAccessKey(ctx, key); err != nil {
+		return fmt.Errorf("account %s has %d enabled AccessKeys, and the last one couldn't be disabled: %w", key.GetAccountUid(), enabled, err)
+	}
+	return fmt.Errorf("somebody else gave account %s an AccessKey at the same moment; `ltl account key list %s` shows what it has now", key.GetAccountUid(), key.GetAccountUid())
 }
 
 // newKeySwitch makes `ltl account key disable` or `enable`.
@@ -176,8 +202,12 @@ func switchKey(ctx context.Context, c *client.Client, id string, disabled bool) 
 				return nil, err
 			}
 		}
-		key.Disabled = disabled
-		if _, err := c.PutAccessKey(ctx, key); err != nil {
+		if key.Disabled = disabled; disabled {
+			_, err = c.PutAccessKey(ctx, key)
+		} else {
+			err = enableKey(ctx, c, key)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -2,12 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"net"
 	"os/exec"
 	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -105,6 +107,62 @@ func TestMembersOfOperators(t *testing.T) {
 	another := jsonOf[map[string]string](t, "account", "create", "outsider", "--organisation", "org3")["uid"]
 	if _, warned, err := ltlCommand(t, "member", "add", chain, another, "--dir", common.dir); err != nil || !strings.Contains(warned, "can read and not write") {
 		t.Errorf("adding a member that cannot write says %q, %v", warned, err)
+	}
+}
+
+// TestAccessKeysOfManyOperators: however many operators give an account AccessKeys at once, it has two enabled ones at most.
+func TestAccessKeysOfManyOperators(t *testing.T) {
+	uid := jsonOf[map[string]string](t, "account", "create", "in-demand")["uid"]
+	var group sync.WaitGroup
+	for range 5 {
+		group.Go(func() {
+			_, said, err := ltlCommand(t, "account", "key", "create", uid, "--dir", common.dir)
+			if err != nil && !strings.Contains(said, "at the same moment") && !strings.Contains(said, "disable one") {
+				t.Errorf("%v: %s", err, said)
+			}
+		})
+	}
+	group.Wait()
+	enabled := 0
+	for _, k := range jsonOf[[]keyResult](t, "account", "key", "list", uid) {
+		if !k.Disabled {
+			enabled++
+		}
+	}
+	if enabled > maxAccessKeys {
+		t.Errorf("the account has %d enabled AccessKeys", enabled)
+	}
+}
+
+// TestTypeCodesOfPhases: on a collaboration chain phases have type codes too.
+func TestTypeCodesOfPhases(t *testing.T) {
+	f := common.file(t)
+	chain, ok := f.Chain(localnet.ServiceCollaboration)
+	if !ok {
+		t.Fatal("there is no collaboration chain")
+	}
+	made := func(action string, args ...string) string {
+		var answer struct{ Data string }
+		out := mustLTL(t, append([]string{"call", action, "--dir", common.dir, "BizChainId=" + chain.BizChainID}, args...)...)
+		if err := json.Unmarshal([]byte(out), &answer); err != nil {
+			t.Fatal(err)
+		}
+		return answer.Data
+	}
+	group := made("CreateMPCoSPhaseGroup", "Name=codes")
+	phase := made("CreateMPCoSPhase", "Name=sowing", "PhaseGroupId="+group)
+	codes, found := map[string]bool{}, 0
+	for _, r := range jsonOf[[]typeCodeRow](t, "chain", "type-codes", chain.BizChainID) {
+		if codes[r.DataTypeCode] || len(r.DataTypeCode) != 4 {
+			t.Errorf("the type code %q stands twice, or is none", r.DataTypeCode)
+		}
+		codes[r.DataTypeCode] = true
+		if r.PhaseID == phase && r.PhaseGroupID == group && r.Of == "phase" && r.Name == "sowing" {
+			found++
+		}
+	}
+	if found != 1 || len(codes) < 3 {
+		t.Errorf("the phase is listed %d times, among %d type codes", found, len(codes))
 	}
 }
 
