@@ -46,16 +46,9 @@ func newAccountList() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withClient(cmd, func(c *client.Client, _ *connection) error {
-				res, err := c.Ledger().GetAccount(cmd.Context(), &ltlv1.GetAccountRequest{})
+				rows, err := accounts(cmd, c)
 				if err != nil {
 					return err
-				}
-				if err := refused(res.GetCode()); err != nil {
-					return err
-				}
-				rows := make([]accountRow, 0, len(res.GetAccounts()))
-				for _, a := range res.GetAccounts() {
-					rows = append(rows, accountRowOf(a))
 				}
 				return emit(cmd, rows, func(w io.Writer) {
 					fmt.Fprintln(w, "UID\tNAME\tTYPE\tORGANISATION")
@@ -65,6 +58,26 @@ func newAccountList() *cobra.Command {
 				})
 			})
 		},
+	}
+}
+
+// accounts reads all accounts, page by page.
+func accounts(cmd *cobra.Command, c *client.Client) ([]accountRow, error) {
+	rows := []accountRow{}
+	for page := uint32(1); ; page++ {
+		res, err := c.Ledger().GetAccount(cmd.Context(), &ltlv1.GetAccountRequest{Page: page, Size: pageSize})
+		if err != nil {
+			return nil, err
+		}
+		if err := refused(res.GetCode()); err != nil {
+			return nil, err
+		}
+		for _, a := range res.GetAccounts() {
+			rows = append(rows, accountRowOf(a))
+		}
+		if len(res.GetAccounts()) == 0 || uint64(len(rows)) >= res.GetTotal() {
+			return rows, nil
+		}
 	}
 }
 

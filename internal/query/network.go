@@ -131,6 +131,13 @@ func (s *server) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*
 
 // GetAccount implements ltlv1.LedgerServer.
 func (s *server) GetAccount(ctx context.Context, in *ltlv1.GetAccountRequest) (*ltlv1.GetAccountResponse, error) {
+	page := page{to: MaxAccounts}
+	if in.GetPage() != 0 || in.GetSize() != 0 {
+		var err error
+		if page, err = pageOf(in.GetPage(), in.GetSize()); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
@@ -151,8 +158,11 @@ func (s *server) GetAccount(ctx context.Context, in *ltlv1.GetAccountRequest) (*
 		}
 		accounts = []*rules.Account{a}
 	}
-	out := &ltlv1.GetAccountResponse{Code: rules.OK}
-	for _, a := range accounts {
+	out := &ltlv1.GetAccountResponse{Code: rules.OK, Total: uint64(len(accounts))}
+	for i, a := range accounts {
+		if in.GetUid() == "" && !page.holds(uint64(i)) {
+			continue
+		}
 		out.Accounts = append(out.Accounts, &ltlv1.AccountInfo{Uid: a.UID, Name: a.Name, Type: a.Type, Organisation: a.Organisation})
 	}
 	return out, nil

@@ -64,3 +64,52 @@ func TestNetworkOfManyChains(t *testing.T) {
 		t.Errorf("a member of the newest chain: %v, %v", r, err)
 	}
 }
+
+// TestManyAccounts: without a page the oldest accounts come, up to a bound; pages hold all of them, each once and in the same order.
+func TestManyAccounts(t *testing.T) {
+	n := ltltest.Start(t, ltltest.Options{})
+	c := n.Client(identity.RoleOperator)
+	var group sync.WaitGroup
+	for i := range query.MaxAccounts + 10 {
+		group.Go(func() {
+			r, err := c.Submit(t.Context(), &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
+				Name: fmt.Sprint("account-", i), Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: n.Admin.Organisation,
+			}}})
+			if err != nil || r.GetCode() != rules.OK {
+				t.Errorf("account %d: %v %v", i, r, err)
+			}
+		})
+	}
+	group.Wait()
+	seen, total := []string{}, uint64(0)
+	for page := uint32(1); ; page++ {
+		out, err := c.Ledger().GetAccount(t.Context(), &ltlv1.GetAccountRequest{Page: page, Size: query.MaxPage})
+		if err != nil {
+			t.Fatal(err)
+		}
+		total = out.GetTotal()
+		for _, a := range out.GetAccounts() {
+			seen = append(seen, a.GetUid())
+		}
+		if len(out.GetAccounts()) < query.MaxPage {
+			break
+		}
+	}
+	out, err := c.Ledger().GetAccount(t.Context(), &ltlv1.GetAccountRequest{})
+	if err != nil || len(out.GetAccounts()) != query.MaxAccounts || out.GetTotal() != total || uint64(len(seen)) != total || total < query.MaxAccounts+10 {
+		t.Fatalf("%d accounts without a page, %d on pages, in all %d and %d; %v", len(out.GetAccounts()), len(seen), out.GetTotal(), total, err)
+	}
+	known := map[string]bool{}
+	for i, uid := range seen {
+		if known[uid] || i < query.MaxAccounts && out.GetAccounts()[i].GetUid() != uid {
+			t.Fatalf("place %d: %s stands twice, or elsewhere", i, uid)
+		}
+		known[uid] = true
+	}
+	if _, err := c.Ledger().GetAccount(t.Context(), &ltlv1.GetAccountRequest{Page: 1}); err == nil {
+		t.Error("a page of size 0 is answered")
+	}
+	if one, err := c.Ledger().GetAccount(t.Context(), &ltlv1.GetAccountRequest{Uid: n.Admin.UID}); err != nil || len(one.GetAccounts()) != 1 || one.GetTotal() != 1 {
+		t.Errorf("one account: %v, %v", one, err)
+	}
+}

@@ -24,6 +24,8 @@ const (
 	MaxPage = 100
 	// MaxNetworkChains is the number of business chains that GetNetwork tells of: with the longest policies they fit into one message.
 	MaxNetworkChains = 500
+	// MaxAccounts is the number of accounts that GetAccount lists when no page is asked for.
+	MaxAccounts = 1000
 	// MaxHistory is the number of records that are listed without a window of time; LTL manual, GetHistoryDataList.
 	MaxHistory = 500
 )

@@ -2019,9 +2019,13 @@ func (x *GetNetworkResponse) GetTotalChains() uint64 {
 }
 
 type GetAccountRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Uid           string                 `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
-	Consistency   Consistency            `protobuf:"varint,2,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// uid empty lists all accounts, oldest first.
+	Uid         string      `protobuf:"bytes,1,opt,name=uid,proto3" json:"uid,omitempty"`
+	Consistency Consistency `protobuf:"varint,2,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	// page and size choose a part of the list; both 0 ask for its first thousand.
+	Page          uint32 `protobuf:"varint,3,opt,name=page,proto3" json:"page,omitempty"`
+	Size          uint32 `protobuf:"varint,4,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2068,6 +2072,20 @@ func (x *GetAccountRequest) GetConsistency() Consistency {
 		return x.Consistency
 	}
 	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+func (x *GetAccountRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *GetAccountRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
 }
 
 type AccountInfo struct {
@@ -2139,9 +2157,11 @@ func (x *AccountInfo) GetOrganisation() string {
 }
 
 type GetAccountResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
-	Accounts      []*AccountInfo         `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Code     int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Accounts []*AccountInfo         `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
+	// total is the number of all accounts that were asked for.
+	Total         uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2188,6 +2208,13 @@ func (x *GetAccountResponse) GetAccounts() []*AccountInfo {
 		return x.Accounts
 	}
 	return nil
+}
+
+func (x *GetAccountResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
 }
 
 type GetChainRequest struct {
@@ -4617,18 +4644,21 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\rorganisations\x18\x03 \x03(\v2\x14.ltl.v1.OrganisationR\rorganisations\x12\"\n" +
 	"\x05nodes\x18\x04 \x03(\v2\f.ltl.v1.NodeR\x05nodes\x12)\n" +
 	"\x06chains\x18\x05 \x03(\v2\x11.ltl.v1.ChainInfoR\x06chains\x12!\n" +
-	"\ftotal_chains\x18\x06 \x01(\x04R\vtotalChains\"\\\n" +
+	"\ftotal_chains\x18\x06 \x01(\x04R\vtotalChains\"\x84\x01\n" +
 	"\x11GetAccountRequest\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x125\n" +
-	"\vconsistency\x18\x02 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x80\x01\n" +
+	"\vconsistency\x18\x02 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\x12\x12\n" +
+	"\x04page\x18\x03 \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\x04 \x01(\rR\x04size\"\x80\x01\n" +
 	"\vAccountInfo\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12'\n" +
 	"\x04type\x18\x03 \x01(\x0e2\x13.ltl.v1.AccountTypeR\x04type\x12\"\n" +
-	"\forganisation\x18\x04 \x01(\tR\forganisation\"Y\n" +
+	"\forganisation\x18\x04 \x01(\tR\forganisation\"o\n" +
 	"\x12GetAccountResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12/\n" +
-	"\baccounts\x18\x02 \x03(\v2\x13.ltl.v1.AccountInfoR\baccounts\"\x84\x01\n" +
+	"\baccounts\x18\x02 \x03(\v2\x13.ltl.v1.AccountInfoR\baccounts\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\x84\x01\n" +
 	"\x0fGetChainRequest\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
 	"\vaccount_uid\x18\x02 \x01(\tR\n" +
