@@ -86,8 +86,14 @@ func (e *exec) managed(a *actor, id string) (who *actor, code int32, err error) 
 	if uid == nil || err != nil {
 		return nil, NotFound, err
 	}
-	who, err = e.actor(string(uid))
-	return who, OK, err
+	if who, err = e.actor(string(uid)); err != nil {
+		return nil, 0, err
+	}
+	if who.member == nil {
+		// Not in a block: the copy that an endorser previews over got the block meanwhile in which another account took the entry over.
+		return nil, NotFound, nil
+	}
+	return who, OK, nil
 }
 
 // modifyMember replaces a member's data. Another uid takes over the whole entry: its id, its type code, its use, and whatever else
