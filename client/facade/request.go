@@ -186,7 +186,8 @@ func (q *request) readBody(r *http.Request, budget *atomic.Int64) *gatewayError 
 	if r.ContentLength > maxBody {
 		return gateway(codeBodyTooLarge)
 	}
-	if want := int(r.ContentLength) + 1; want > cap(q.body) {
+	// Beyond a small body, room is taken as bytes arrive: a length that is only announced must not keep other callers out.
+	if want := min(int(r.ContentLength)+1, maxSmallBody); want > cap(q.body) {
 		if err := q.grow(want, budget); err != nil {
 			return err
 		}

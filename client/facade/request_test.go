@@ -91,6 +91,41 @@ func TestBodyFraming(t *testing.T) {
 	}
 }
 
+// TestAnnouncedBodies: what a caller only announces takes nothing from the memory that all long bodies share. Else a few connections
+// that send no byte would keep everybody's batches out.
+func TestAnnouncedBodies(t *testing.T) {
+	f := newTestFacade(t)
+	var q request
+	sent := 0
+	r := httptest.NewRequest(http.MethodPost, "/", readerFunc(func(b []byte) (int, error) {
+		if held := f.bodies.Load(); held > int64(2*sent) {
+			t.Fatalf("%d bytes are held after %d came", held, sent)
+		}
+		if sent >= maxBody {
+			return 0, io.EOF
+		}
+		n := min(len(b), 1000, maxBody-sent)
+		for i := range n {
+			b[i] = 'a'
+		}
+		sent += n
+		return n, nil
+	}))
+	r.ContentLength = maxBody
+	if err := q.parse(r, &f.bodies); err != nil || len(q.body) != maxBody {
+		t.Errorf("%d bytes, %v", len(q.body), err)
+	}
+	q.release(&f.bodies)
+	if n := f.bodies.Load(); n != 0 {
+		t.Errorf("%d bytes of bodies are still accounted for", n)
+	}
+}
+
+// readerFunc is a reader that is a function.
+type readerFunc func([]byte) (int, error)
+
+func (f readerFunc) Read(b []byte) (int, error) { return f(b) }
+
 func TestBounds(t *testing.T) {
 	f := newTestFacade(t)
 	signed := func(pairs ...string) url.Values {
