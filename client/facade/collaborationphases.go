@@ -2,7 +2,6 @@ package facade
 
 import (
 	"cmp"
-	"slices"
 
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -168,13 +167,15 @@ func updateAuthorization(c *call) (value, error) {
 	if !ok {
 		return value{}, invalid(l.name)
 	}
-	for i, id := range ids {
+	seen := make(map[string]struct{}, len(ids)) // anybody may send a list as long as maxNodes allows
+	for _, id := range ids {
 		if !identifies(id) {
 			return value{}, &formError{refuseBecause(rules.NotFound, "AuthorizedPhaseList holds what is no identifier of a phase.")}
 		}
-		if slices.Contains(ids[:i], id) {
+		if _, twice := seen[id]; twice {
 			return value{}, malformed("AuthorizedPhaseList must not hold a phase twice.")
 		}
+		seen[id] = struct{}{}
 	}
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizePhases{AuthorizePhases: &ltlv1.AuthorizePhases{
 		PhaseGroupId: c.text("PhaseGroupId"), MemberId: c.text("MemberId"), PhaseIds: ids,
