@@ -37,7 +37,7 @@ func (c *Client) PutAccessKey(ctx context.Context, key *ltlv1.AccessKey) (uint64
 
 // WatchAccessKeys calls fn with every AccessKey whose version is above after, in the order of their versions, and goes on as they
 // change, until ctx ends, the client is closed or fn returns an error, which it returns. fn gets nil each time everything up to that
-// moment has been delivered. Broken connections are resumed at another node; nothing is delivered twice by that.
+// moment has been delivered, at least every 15 seconds while a node is reached that reaches the others. Broken connections are resumed at another node; nothing is delivered twice by that.
 func (c *Client) WatchAccessKeys(ctx context.Context, after uint64, fn func(*ltlv1.AccessKey) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -62,6 +62,9 @@ type Client struct {
 	pendingBytes int
 }
 
+// CertificateExpiry is the end of the validity of the client's own certificate, for a metric that warns people in time.
+func (c *Client) CertificateExpiry() time.Time { return c.cfg.Credentials.CertificateExpiry() }
+
 // Open makes a client. It connects lazily: an unreachable network is reported by the calls.
 func Open(cfg Config) (*Client, error) {
 	if cfg.Credentials == nil || cfg.Trust == nil {

@@ -186,6 +186,7 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
+	e.metrics.registry.MustRegister(e.store.Collector())
 	if err := e.store.Init(e.cfg.Trust.GenesisPayload()); err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}

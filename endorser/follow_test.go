@@ -46,7 +46,7 @@ func TestFollowsAndRestarts(t *testing.T) {
 	}
 	r.caughtUp()
 	waitFor(t, "ready", func() bool { code, _ := r.admin(t, "/readyz"); return code == 200 })
-	if _, body := r.admin(t, "/metrics"); !strings.Contains(body, fmt.Sprintf("ltl_endorser_sequence_blocks %d", w.store.Sequence())) {
+	if _, body := r.admin(t, "/metrics"); !strings.Contains(body, fmt.Sprintf("ltl_ledger_blocks %d", w.store.Sequence())) {
 		t.Error("the metrics do not show the sequence")
 	}
 	if err := r.Close(); err != nil {

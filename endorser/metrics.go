@@ -6,6 +6,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ltl/internal/admin"
 	"ltl/internal/rules"
 )
 
@@ -16,6 +17,7 @@ type metrics struct {
 	refused    *prometheus.CounterVec
 	overloaded prometheus.Counter
 	seconds    prometheus.Histogram
+	batches    prometheus.Histogram
 	appended   prometheus.Counter
 	switches   prometheus.Counter
 }
@@ -35,13 +37,10 @@ func newMetrics(e *Endorser) *metrics {
 			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 14),
 		}),
 	}
-	m.registry.MustRegister(m.endorsed, m.refused, m.overloaded, m.seconds, m.appended, m.switches,
-		gauge("sequence_blocks", "Blocks in the own copy of the ledger, over all chains.", func() float64 {
-			if e.store == nil {
-				return 0
-			}
-			return float64(e.store.Sequence())
-		}),
+	m.batches = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Namespace: "ltl", Subsystem: "endorser", Name: "proposal_transactions", Help: "Transactions in a proposal.", Buckets: prometheus.ExponentialBuckets(1, 4, 7),
+	})
+	m.registry.MustRegister(m.batches, m.endorsed, m.refused, m.overloaded, m.seconds, m.appended, m.switches,
 		gauge("lag_blocks", "Blocks that the nodes have and the own copy has not.", e.lag),
 		gauge("fault", "1 when the endorser has stopped signing.", func() float64 {
 			if e.faultText() != "" {
@@ -55,9 +54,14 @@ func newMetrics(e *Endorser) *metrics {
 			}
 			return float64(e.devices.count())
 		}),
-		gauge("certificate_expiry_seconds", "End of the own certificate's validity, in seconds since 1970.", func() float64 {
-			return float64(e.cfg.Credentials.CertificateExpiry().Unix())
+		gauge("queue_proposals", "Proposals that wait or are judged.", func() float64 { return float64(len(e.queue)) }),
+		gauge("following", "1 while a node's blocks are followed.", func() float64 {
+			if e.following.Load() == nil {
+				return 0
+			}
+			return 1
 		}),
+		admin.CertificateExpiry(e.cfg.Credentials.CertificateExpiry),
 	)
 	return m
 }
@@ -85,6 +89,7 @@ func (e *Endorser) lag() float64 {
 // judged counts the verdicts on one proposal.
 func (m *metrics) judged(codes []int32, took time.Duration) {
 	m.seconds.Observe(took.Seconds())
+	m.batches.Observe(float64(len(codes)))
 	signed := 0
 	for _, code := range codes {
 		if code == rules.OK {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 
@@ -27,7 +28,7 @@ type fsm struct {
 	logger  *slog.Logger
 	fatal   func(error)
 	catchUp *catchUp
-	observe func(entries int)
+	observe func(entries int, took time.Duration)
 
 	mu     sync.Mutex
 	halted error
@@ -68,6 +69,7 @@ func (f *fsm) apply(logs []*raft.Log, responses []any) error {
 	if len(entries) == 0 {
 		return nil
 	}
+	began := time.Now()
 	results, err := f.store.Apply(entries)
 	if err != nil {
 		return f.halt(fmt.Errorf("execute Raft entries %d to %d: %w", entries[0].Index, entries[len(entries)-1].Index, err))
@@ -78,7 +80,7 @@ func (f *fsm) apply(logs []*raft.Log, responses []any) error {
 	for i, at := range positions {
 		responses[at] = &results[i]
 	}
-	f.observe(len(entries))
+	f.observe(len(entries), time.Since(began))
 	return nil
 }
 

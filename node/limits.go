@@ -11,6 +11,8 @@ const (
 	defaultLeaderLeaseTimeout = 1200 * time.Millisecond
 	// commitTimeout is how long an idle leader waits before it tells followers the newest commit index.
 	commitTimeout = 20 * time.Millisecond
+	// watchPulse is how often a watch of AccessKeys without changes is told that there are none.
+	watchPulse = 15 * time.Second
 	// maxAppendEntries bounds one append message: entries are at most rules.MaxEntry, but a busy leader's are rarely near it.
 	maxAppendEntries = 16
 )

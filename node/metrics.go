@@ -1,11 +1,15 @@
 package node
 
 import (
+	"math"
+	"os"
 	"strconv"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ltl/internal/admin"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -21,6 +25,9 @@ type metrics struct {
 	refusals  *prometheus.CounterVec
 	outcomes  *prometheus.CounterVec
 	groupSize prometheus.Histogram
+	queued    prometheus.Histogram
+	executing prometheus.Histogram
+	leaders   prometheus.Counter
 }
 
 func newMetrics() *metrics {
@@ -32,6 +39,11 @@ func newMetrics() *metrics {
 			Buckets: prometheus.ExponentialBuckets(1, 2, 11)}),
 		bytes: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ltl_entry_bytes", Help: "Size of a proposed entry.",
 			Buckets: prometheus.ExponentialBuckets(256, 4, 8)}),
+		queued: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ltl_queue_seconds", Help: "The part of ltl_commit_seconds from the queue to the proposal of an entry.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
+		executing: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ltl_execute_seconds", Help: "Time to execute committed entries and make them durable, one database transaction.",
+			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 14)}),
+		leaders: prometheus.NewCounter(prometheus.CounterOpts{Name: "ltl_raft_leader_changes_total", Help: "Times that this node learned of a leader after an election."}),
 		groupSize: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "ltl_apply_entries", Help: "Entries executed in one database transaction.",
 			Buckets: prometheus.ExponentialBuckets(1, 2, 6)}),
 		entries:  prometheus.NewCounter(prometheus.CounterOpts{Name: "ltl_entries_total", Help: "Entries executed."}),
@@ -39,7 +51,7 @@ func newMetrics() *metrics {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ltl_refused_total", Help: "Transactions refused before they were ordered, by code."}, []string{"code"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ltl_results_total", Help: "Transactions answered by this leader, by result code."}, []string{"code"}),
 	}
-	m.registry.MustRegister(m.latency, m.batches, m.bytes, m.groupSize, m.entries, m.full, m.refusals, m.outcomes)
+	m.registry.MustRegister(m.latency, m.batches, m.bytes, m.groupSize, m.entries, m.full, m.refusals, m.outcomes, m.queued, m.executing, m.leaders)
 	return m
 }
 
@@ -49,8 +61,12 @@ func (m *metrics) proposed(batches, bytes int) {
 	m.bytes.Observe(float64(bytes))
 }
 
-// applied counts a group of executed entries.
-func (m *metrics) applied(entries int) {
+// taken counts a batch that waited this long until it was proposed.
+func (m *metrics) taken(waited time.Duration) { m.queued.Observe(waited.Seconds()) }
+
+// applied counts a group of entries, executed in one go.
+func (m *metrics) applied(entries int, took time.Duration) {
+	m.executing.Observe(took.Seconds())
 	m.groupSize.Observe(float64(entries))
 	m.entries.Add(float64(entries))
 }
@@ -75,43 +91,54 @@ func (m *metrics) refused(code int32) { m.refusals.WithLabelValues(strconv.Itoa(
 // overloaded counts a batch that found the queue full.
 func (m *metrics) overloaded() { m.full.Inc() }
 
-// watchReplica adds the gauges that are read from a running node.
-func (m *metrics) watchReplica(r *replica, certificateExpiry func() time.Time) {
+// watchLeaders counts the leaders that raft tells of. The filter does all of it: nothing is sent anywhere.
+func (m *metrics) watchLeaders(r *raft.Raft) {
+	r.RegisterObserver(raft.NewObserver(nil, false, func(o *raft.Observation) bool {
+		if l, ok := o.Data.(raft.LeaderObservation); ok && l.LeaderID != "" {
+			m.leaders.Inc()
+		}
+		return false
+	}))
+}
+
+// watchNode adds what is read from a running node when somebody asks.
+func (m *metrics) watchNode(n *Node) {
+	r := n.replica
 	gauge := func(name, help string, value func() float64) {
 		m.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, value))
 	}
-	gauge("ltl_raft_state", "0 follower, 1 candidate, 2 leader, 3 shut down.", func() float64 { return float64(r.state().state) })
-	gauge("ltl_raft_term", "Raft's term.", func() float64 { return float64(r.state().term) })
-	gauge("ltl_raft_commit_index", "Newest committed Raft entry.", func() float64 { return float64(r.state().commit) })
-	gauge("ltl_raft_last_index", "Newest stored Raft entry.", func() float64 { return float64(r.state().newest) })
-	gauge("ltl_applied_index", "Newest Raft entry that the ledger holds.", func() float64 { return float64(r.store.AppliedIndex()) })
-	gauge("ltl_sequence", "Blocks executed over all chains.", func() float64 { return float64(r.store.Sequence()) })
-	gauge("ltl_catching_up", "1 while blocks are fetched from peers.", func() float64 {
-		if r.fsm.catchUp.busy() {
-			return 1
-		}
-		return 0
-	})
-	gauge("ltl_queue_batches", "Batches that wait to be ordered.", func() float64 { n, _ := r.order.depth(); return float64(n) })
-	gauge("ltl_queue_bytes", "Bytes that wait to be ordered.", func() float64 { _, n := r.order.depth(); return float64(n) })
-	gauge("ltl_endorsements_remembered", "Endorsements that were found verified already.", func() float64 { hits, _ := r.verify.counts(); return float64(hits) })
-	gauge("ltl_endorsements_verified", "Endorsement signatures that were computed.", func() float64 { _, n := r.verify.counts(); return float64(n) })
-	gauge("ltl_certificate_expiry_seconds", "End of this node's certificate, in seconds since 1970.", func() float64 { return float64(certificateExpiry().Unix()) })
-	m.registry.MustRegister(&heights{r: r, height: prometheus.NewDesc("ltl_chain_height", "Height of a chain.", []string{"chain"}, nil)})
-}
-
-// heights tells the height of each chain; chains come and go by transactions, so they are listed at each reading.
-type heights struct {
-	r      *replica
-	height *prometheus.Desc
-}
-
-// Describe implements prometheus.Collector.
-func (h *heights) Describe(c chan<- *prometheus.Desc) { c <- h.height }
-
-// Collect implements prometheus.Collector.
-func (h *heights) Collect(c chan<- prometheus.Metric) {
-	for _, t := range h.r.store.Tips() {
-		c <- prometheus.MustNewConstMetric(h.height, prometheus.GaugeValue, float64(t.Header.Height), t.ChainID)
+	counter := func(name, help string, value func() uint64) {
+		m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(value()) }))
 	}
+	gauge("ltl_raft_state", "0 follower, 1 candidate, 2 leader, 3 shut down.", func() float64 { return float64(r.state().state) })
+	gauge("ltl_raft_leader_known", "1 while this node knows who leads.", func() float64 { return one(r.state().leader != "") })
+	gauge("ltl_raft_term", "Raft's term.", func() float64 { return float64(r.state().term) })
+	gauge("ltl_raft_commit_index", "Newest Raft entry that this node knows to be committed.", func() float64 { return float64(r.state().commit) })
+	gauge("ltl_raft_last_index", "Newest stored Raft entry.", func() float64 { return float64(r.state().newest) })
+	gauge("ltl_raft_applied_index", "Newest Raft entry that the ledger holds.", func() float64 { return float64(r.store.AppliedIndex()) })
+	gauge("ltl_catching_up", "1 while blocks are fetched from peers.", func() float64 { return one(r.fsm.catchUp.busy()) })
+	gauge("ltl_queue_batches", "Batches that wait to be ordered.", func() float64 { n, _, _ := r.order.depth(); return float64(n) })
+	gauge("ltl_queue_bytes", "Bytes that wait to be ordered.", func() float64 { _, n, _ := r.order.depth(); return float64(n) })
+	gauge("ltl_entries_in_flight", "Entries that were proposed and are not answered yet.", func() float64 { _, _, n := r.order.depth(); return float64(n) })
+	gauge("ltl_raft_log_bytes", "Size of the Raft log's file.", func() float64 {
+		if info, err := os.Stat(n.path(raftLogName)); err == nil {
+			return float64(info.Size())
+		}
+		return math.NaN() // it is gone, and the next write ends the process
+	})
+	gauge("ltl_raft_log_free_pages", "Pages of the Raft log's file that hold nothing and are used again before the file grows (bbolt's freelist).", func() float64 {
+		stats := n.log.bolt.Stats()
+		return float64(stats.FreePageN + stats.PendingPageN)
+	})
+	counter("ltl_endorsements_remembered_total", "Endorsements that were found verified already.", func() uint64 { hits, _ := r.verify.counts(); return hits })
+	counter("ltl_endorsements_verified_total", "Endorsement signatures that were computed.", func() uint64 { _, misses := r.verify.counts(); return misses })
+	m.registry.MustRegister(admin.CertificateExpiry(n.cfg.Credentials.CertificateExpiry), n.store.Collector())
+}
+
+// one is 1 for true.
+func one(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }

@@ -31,6 +31,8 @@ import (
 
 const (
 	dirMode = 0o700
+	// raftLogName is the file of the Raft log in a node's directory.
+	raftLogName = "raft.db"
 	// stopTimeout is how long Close lets calls under way finish before it cuts them off.
 	stopTimeout = 2 * time.Second
 )
@@ -87,7 +89,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openReplica(verify); err != nil {
 		return nil, err
 	}
-	n.metrics.watchReplica(n.replica, cfg.Credentials.CertificateExpiry)
+	n.metrics.watchNode(n)
 	n.serve()
 	if cfg.AdminListen != "" {
 		// Not ctx: that one ends with the start.
@@ -124,7 +126,7 @@ func (n *Node) openStores(verify *verifier) error {
 	if newest != nil && newest.Index >= o.minLast {
 		o.minLast = 0 // an installed snapshot stands in for the log below it
 	}
-	n.log, err = openLog(n.path("raft.db"), o)
+	n.log, err = openLog(n.path(raftLogName), o)
 	return err
 }
 
@@ -175,7 +177,7 @@ func (n *Node) serve() {
 	n.server = grpc.NewServer(append(options, grpc.ChainStreamInterceptor(n.stoppable))...)
 	ltlv1.RegisterRaftTransportServer(n.server, n.raft)
 	ltlv1.RegisterOrdererServer(n.server, &ordererService{r: n.replica})
-	ltlv1.RegisterOperatorServer(n.server, &operatorService{r: n.replica})
+	ltlv1.RegisterOperatorServer(n.server, &operatorService{r: n.replica, pulse: watchPulse})
 	ltlv1.RegisterLedgerServer(n.server, query.New(n.store, query.Options{ReadIndex: n.replica.reads.fresh, Status: n.status}))
 	n.wg.Go(func() {
 		if err := n.server.Serve(n.listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {

@@ -314,6 +314,9 @@ func (o *orderer) propose(group []*proposal) {
 		return
 	}
 	o.r.metrics.proposed(len(group), len(data))
+	for _, p := range group {
+		o.r.metrics.taken(time.Since(p.queued))
+	}
 	future := s.raft.Apply(data, enqueueTimeout)
 	o.wg.Add(1)
 	go func() {
@@ -378,11 +381,11 @@ func (o *orderer) finish(group []*proposal, result *store.EntryResult, err error
 	o.mu.Unlock()
 }
 
-// depth is the number of waiting proposals and of their bytes.
-func (o *orderer) depth() (items, bytes int) {
+// depth is the number of waiting proposals, of their bytes, and of the entries on their way.
+func (o *orderer) depth() (items, bytes, inFlight int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(o.queue), o.bytes
+	return len(o.queue), o.bytes, o.inFlight
 }
 
 // close refuses what waits and returns when nothing is in flight. Raft must still run.

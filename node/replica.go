@@ -140,6 +140,7 @@ func (r *replica) startRaft() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("start raft: %w", err), closeTransport(s.transport))
 	}
+	r.metrics.watchLeaders(s.raft)
 	r.mu.Lock()
 	r.current = s
 	r.mu.Unlock()

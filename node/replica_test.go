@@ -259,7 +259,7 @@ func TestQueueIsBounded(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if n, _ := l.order.depth(); n > maxQueueItems {
+		if n, _, _ := l.order.depth(); n > maxQueueItems {
 			t.Errorf("%d wait, at most %d wanted", n, maxQueueItems)
 		}
 		mu.Lock()

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/grpc/codes"
 
@@ -48,6 +49,8 @@ func (s *ordererService) ConfirmTerm(context.Context, *ltlv1.ConfirmTermRequest)
 type operatorService struct {
 	ltlv1.UnimplementedOperatorServer
 	r *replica
+	// pulse is how often a watch without changes is told that there are none.
+	pulse time.Duration
 }
 
 // PutAccessKey implements ltlv1.OperatorServer.
@@ -63,7 +66,8 @@ func (s *operatorService) PutAccessKey(ctx context.Context, in *ltlv1.PutAccessK
 }
 
 // WatchAccessKeys implements ltlv1.OperatorServer. It says that everything has been sent only after it has sent every change that any
-// node answered before the call: an operator who has just disabled an AccessKey must not see it enabled here.
+// node answered before the call: an operator who has just disabled an AccessKey must not see it enabled here. It says so again after
+// each pulse without changes, so that a facade notices a node that is cut off from the others.
 func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, stream ltlv1.Operator_WatchAccessKeysServer) error {
 	after, fresh, said := in.GetAfterVersion(), false, false
 	for {
@@ -93,7 +97,14 @@ func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, stre
 				return err
 			}
 		}
-		if err := s.r.store.WaitAccessKeys(stream.Context(), after); err != nil {
+		quiet, cancel := context.WithTimeout(stream.Context(), s.pulse)
+		err = s.r.store.WaitAccessKeys(quiet, after)
+		overdue := quiet.Err() != nil && stream.Context().Err() == nil
+		cancel()
+		switch {
+		case overdue: // nothing has changed as far as this node knows; it asks whether that is still so, and says it again
+			fresh, said = false, false
+		case err != nil:
 			return refuse(codes.Unavailable, "%v", err)
 		}
 	}

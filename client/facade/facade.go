@@ -95,6 +95,10 @@ func newFacade(cfg Config, n network) *Facade {
 		names = append(names, all[i].name)
 	}
 	f.metrics = newMetrics(names, func() float64 { return float64(f.active.Load()) })
+	f.metrics.watchKeys(f.keys)
+	if cfg.Client != nil {
+		f.metrics.registry.MustRegister(admin.CertificateExpiry(cfg.Client.CertificateExpiry))
+	}
 	return f
 }
 

@@ -54,12 +54,14 @@ type keyring struct {
 	version uint64
 	// current is set once everything that existed when the watch began has arrived.
 	current bool
+	// heard is when the network last told anything, at first when the ring was made.
+	heard time.Time
 	// changed is closed and replaced with every change.
 	changed chan struct{}
 }
 
 func newKeyring(sealingKey []byte, logger *slog.Logger) *keyring {
-	return &keyring{sealingKey: sealingKey, logger: logger, wait: keyWait, keys: map[string]*accessKey{}, changed: make(chan struct{})}
+	return &keyring{sealingKey: sealingKey, logger: logger, wait: keyWait, keys: map[string]*accessKey{}, heard: time.Now(), changed: make(chan struct{})}
 }
 
 // follow keeps the ring current until ctx ends.
@@ -103,6 +105,7 @@ func (r *keyring) apply(in *ltlv1.AccessKey) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.heard = time.Now()
 	switch {
 	case in == nil:
 		r.current = true
@@ -117,6 +120,13 @@ func (r *keyring) apply(in *ltlv1.AccessKey) {
 	}
 	close(r.changed)
 	r.changed = make(chan struct{})
+}
+
+// standing is how many AccessKeys are known, and for how long the network has told nothing of them.
+func (r *keyring) standing() (known int, age time.Duration) {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return len(r.keys), time.Since(r.heard)
 }
 
 // find returns a key as it is known now.

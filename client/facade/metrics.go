@@ -65,3 +65,14 @@ func metricCode(a *answer) string {
 	}
 	return codeParameter
 }
+
+// watchKeys adds what is told of the AccessKeys.
+func (m *metrics) watchKeys(r *keyring) {
+	m.registry.MustRegister(
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_facade_access_keys", Help: "AccessKeys that are known, disabled ones too."},
+			func() float64 { known, _ := r.standing(); return float64(known) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "ltl_facade_access_key_watch_age_seconds", Help: "Time since the network last told of AccessKeys, be it that none has changed.",
+		}, func() float64 { _, age := r.standing(); return age.Seconds() }),
+	)
+}

@@ -43,8 +43,8 @@ type Server struct {
 }
 
 // Serve listens on addr, which must be a loopback address, until Close is called or ctx ends. ready says why the process is not
-// ready, or nil when it is; it must not block, and a nil function means always ready. The Go and process collectors are added to
-// reg unless they are there already; reg may be nil.
+// ready, or nil when it is; it must not block, and a nil function means always ready. What every process tells of itself is added to
+// reg unless it is there already; reg may be nil.
 func Serve(ctx context.Context, addr string, ready func() error, reg *prometheus.Registry) (*Server, error) {
 	if err := checkLoopback(addr); err != nil {
 		return nil, err
@@ -52,7 +52,10 @@ func Serve(ctx context.Context, addr string, ready func() error, reg *prometheus
 	if reg == nil {
 		reg = prometheus.NewRegistry()
 	}
-	for _, c := range []prometheus.Collector{collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{})} {
+	if ready == nil {
+		ready = func() error { return nil }
+	}
+	for _, c := range standard(ready) {
 		if err := reg.Register(c); err != nil && !errors.As(err, new(prometheus.AlreadyRegisteredError)) {
 			return nil, fmt.Errorf("admin: register collector: %w", err)
 		}
@@ -64,9 +67,6 @@ func Serve(ctx context.Context, addr string, ready func() error, reg *prometheus
 	if a, ok := listener.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
 		listener.Close() // nobody was served
 		return nil, fmt.Errorf("%w: %q resolves to %s", ErrNotLoopback, addr, listener.Addr())
-	}
-	if ready == nil {
-		ready = func() error { return nil }
 	}
 	ctx, stop := context.WithCancel(ctx)
 	s := &Server{
@@ -84,6 +84,27 @@ func Serve(ctx context.Context, addr string, ready func() error, reg *prometheus
 	}
 	go s.run(ctx)
 	return s, nil
+}
+
+// standard is what every process tells: memory, goroutines and file descriptors, what it was built from, and whether it is ready.
+func standard(ready func() error) []prometheus.Collector {
+	return []prometheus.Collector{
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_ready", Help: "1 while /readyz says that the process serves."}, func() float64 {
+			if ready() != nil {
+				return 0
+			}
+			return 1
+		}),
+	}
+}
+
+// CertificateExpiry is the metric by which people are warned in time of the end of a process's own certificate; it has the same name in
+// every process.
+func CertificateExpiry(expiry func() time.Time) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "ltl_certificate_expiry_timestamp_seconds", Help: "End of the own certificate's validity, in seconds since 1970.",
+	}, func() float64 { return float64(expiry().Unix()) })
 }
 
 // run serves until ctx ends, then waits for the server to be down.

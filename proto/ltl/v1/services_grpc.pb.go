@@ -372,6 +372,7 @@ type OperatorClient interface {
 	// PutAccessKey creates or changes an AccessKey. Only the leader takes it.
 	PutAccessKey(ctx context.Context, in *PutAccessKeyRequest, opts ...grpc.CallOption) (*PutAccessKeyResponse, error)
 	// WatchAccessKeys streams sealed AccessKeys whose version is above the given one, and goes on as they change. For facades.
+	// While nothing changes it repeats every 15 seconds that everything has been sent.
 	WatchAccessKeys(ctx context.Context, in *WatchAccessKeysRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchAccessKeysResponse], error)
 }
 
@@ -421,6 +422,7 @@ type OperatorServer interface {
 	// PutAccessKey creates or changes an AccessKey. Only the leader takes it.
 	PutAccessKey(context.Context, *PutAccessKeyRequest) (*PutAccessKeyResponse, error)
 	// WatchAccessKeys streams sealed AccessKeys whose version is above the given one, and goes on as they change. For facades.
+	// While nothing changes it repeats every 15 seconds that everything has been sent.
 	WatchAccessKeys(*WatchAccessKeysRequest, grpc.ServerStreamingServer[WatchAccessKeysResponse]) error
 	mustEmbedUnimplementedOperatorServer()
 }
