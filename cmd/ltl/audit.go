@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc"
 
 	"ltl/internal/audit"
+	"ltl/internal/backup"
 	"ltl/internal/identity"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -21,12 +22,15 @@ func newAudit() *cobra.Command {
 		Use:   "audit",
 		Short: "Recompute a whole ledger and name the first thing that is wrong",
 		Long: `Executes every block again from the trust file on: links, roots, endorsements, policies, results and state must come out the
-same. Reads from a running node or endorser, or with --store from a stopped process' data directory. Compares the newest blocks
+same. Reads from a running node or endorser, or with --store from a stopped process' data directory or a backup. Compares the newest blocks
 with those of the other nodes and says how far the copy is behind. Exits non-zero when anything is wrong, or when another node
 has another block at the same height. With --store and no --identity nobody is asked.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := runAudit(cmd, from, stored)
+			if err == nil && stored != "" {
+				err = checkBackup(stored)
+			}
 			if err != nil {
 				return err
 			}
@@ -40,9 +44,17 @@ has another block at the same height. With --store and no --identity nobody is a
 	}
 	addConnection(cmd)
 	cmd.Flags().StringVar(&from, "from", "", "whose copy: a node's id, an organisation's id, or the address of either (default the first node)")
-	cmd.Flags().StringVar(&stored, "store", "", "data directory of a stopped process, in place of --from")
+	cmd.Flags().StringVar(&stored, "store", "", "data directory of a stopped process, or a backup, in place of --from")
 	cmd.Flags().StringVar(&chain, "chain", "", "report on this chain only; all are checked, as they depend on one another")
 	return cmd
+}
+
+// checkBackup holds the ledger that was audited against the manifest beside it, if it is a backup's.
+func checkBackup(dir string) error {
+	if _, err := backup.Check(dir); err != nil && !errors.Is(err, backup.ErrNoBackup) {
+		return err
+	}
+	return nil
 }
 
 func runAudit(cmd *cobra.Command, from, stored string) (*audit.Report, error) {
@@ -83,7 +95,7 @@ func runAudit(cmd *cobra.Command, from, stored string) (*audit.Report, error) {
 }
 
 // withOthers runs f with connections to all nodes but the one at an address.
-func withOthers(trust *identity.Trust, credentials *identity.Credentials, but string, f func([]audit.Other) (*audit.Report, error)) (_ *audit.Report, err error) {
+func withOthers[T any](trust *identity.Trust, credentials *identity.Credentials, but string, f func([]audit.Other) (*T, error)) (_ *T, err error) {
 	var others []audit.Other
 	for _, n := range trust.Genesis().GetNodes() {
 		if n.GetAddress() == but {

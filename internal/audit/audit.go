@@ -188,7 +188,7 @@ func Peer(ctx context.Context, peer ltlv1.LedgerClient, trust *identity.Trust, o
 	if err != nil {
 		return nil, fmt.Errorf("couldn't ask for the newest blocks: %w", err)
 	}
-	answers := ask(ctx, others)
+	answers := Ask(ctx, others)
 	until := status.GetSequence()
 	var blocks uint64 // tips may be a little newer than the sequence number in the same answer
 	for _, c := range status.GetChains() {
@@ -203,7 +203,7 @@ func Peer(ctx context.Context, peer ltlv1.LedgerClient, trust *identity.Trust, o
 	if fault := status.GetFault(); fault != "" {
 		return nil, fmt.Errorf("%w, or so its own process says: %s", ErrWrong, fault)
 	}
-	compared, err := a.compare(ctx, others, answers)
+	compared, err := Compare(ctx, a.store, answers)
 	if err != nil {
 		return nil, err
 	}

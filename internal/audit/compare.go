@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ltl/internal/ledger"
+	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -42,36 +43,41 @@ type Comparison struct {
 	Error string `json:"error,omitempty"`
 }
 
-// answer is what another node said when the audit began.
-type answer struct {
-	status *ltlv1.StatusResponse
-	err    error
+// Answer is how far another node said it was.
+type Answer struct {
+	Other
+	// Status is nil when it did not answer; Err says why.
+	Status *ltlv1.StatusResponse
+	Err    error
 }
 
-// ask asks the others how far they are, all at once. It is done before the audit: what is written meanwhile leaves nobody behind.
-func ask(ctx context.Context, others []Other) []answer {
+// Ask asks the others how far they are, all at once, and waits three seconds at most. It is done before an audit or a copy: what is
+// written meanwhile leaves nobody behind.
+func Ask(ctx context.Context, others []Other) []Answer {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	answers := make([]answer, len(others))
+	answers := make([]Answer, len(others))
 	var group sync.WaitGroup
 	for i, o := range others {
-		group.Go(func() { answers[i].status, answers[i].err = o.Ledger.Status(ctx, &ltlv1.StatusRequest{}) })
+		answers[i].Other = o
+		group.Go(func() { answers[i].Status, answers[i].Err = o.Ledger.Status(ctx, &ltlv1.StatusRequest{}) })
 	}
 	group.Wait()
 	return answers
 }
 
-// compare holds what was audited against what the others said.
-func (a *auditor) compare(ctx context.Context, others []Other, answers []answer) ([]Comparison, error) {
-	out := make([]Comparison, len(others))
-	for i, o := range others {
+// Compare holds a sound copy against what others said of theirs: ErrDiffers (wrapped) when one has another block where the copy has
+// one. Nodes that do not answer are named in the result.
+func Compare(ctx context.Context, s *store.Store, answers []Answer) ([]Comparison, error) {
+	out := make([]Comparison, len(answers))
+	for i, o := range answers {
 		out[i].Name = o.Name
-		if err := answers[i].err; err != nil {
+		if err := o.Err; err != nil {
 			out[i].Error = err.Error()
 			continue
 		}
-		for _, c := range answers[i].status.GetChains() {
-			err := a.compareChain(ctx, o, c, &out[i])
+		for _, c := range o.Status.GetChains() {
+			err := compareChain(ctx, s, o.Other, c, &out[i])
 			if errors.Is(err, ErrDiffers) {
 				return nil, err
 			}
@@ -84,8 +90,8 @@ func (a *auditor) compare(ctx context.Context, others []Other, answers []answer)
 }
 
 // compareChain compares the newest block that both copies have of a chain: blocks name the one below, so all others are the same then.
-func (a *auditor) compareChain(ctx context.Context, o Other, c *ltlv1.ChainStatus, out *Comparison) error {
-	tip, ok := a.store.Tip(c.GetChainId())
+func compareChain(ctx context.Context, s *store.Store, o Other, c *ltlv1.ChainStatus, out *Comparison) error {
+	tip, ok := s.Tip(c.GetChainId())
 	if !ok {
 		out.lacks(c, c.GetHeight()+1)
 		return nil
@@ -101,14 +107,14 @@ func (a *auditor) compareChain(ctx context.Context, o Other, c *ltlv1.ChainStatu
 		hash = h[:]
 	} else if c.GetHeight() < height {
 		height = c.GetHeight()
-		block, err := a.store.Block(c.GetChainId(), height)
+		block, err := s.Block(c.GetChainId(), height)
 		if err != nil {
 			return fmt.Errorf("couldn't read block %d of chain %s again: %w", height, c.GetChainId(), err)
 		}
 		own = ledger.BlockHash(block.GetHeader())
 	}
 	if !bytes.Equal(own[:], hash) {
-		return fmt.Errorf("%w: at height %d of chain %s %s has the block hash %x, and the copy under audit %x", ErrDiffers, height, c.GetChainId(), o.Name, hash, own)
+		return fmt.Errorf("%w: at height %d of chain %s %s has the block hash %x, and this copy %x", ErrDiffers, height, c.GetChainId(), o.Name, hash, own)
 	}
 	return nil
 }

@@ -38,7 +38,7 @@ func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Ot
 		return nil, wrong(path, err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	answers := ask(ctx, others)
+	answers := Ask(ctx, others)
 	if err := s.Verify(ctx, nil); err != nil {
 		return nil, wrong(path, err)
 	}
@@ -65,7 +65,7 @@ func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Ot
 	if err := a.compareState(s); err != nil {
 		return nil, err
 	}
-	compared, err := a.compare(ctx, others, answers)
+	compared, err := Compare(ctx, a.store, answers)
 	if err != nil {
 		return nil, err
 	}
