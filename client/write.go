@@ -43,6 +43,7 @@ func (c *Client) write(ctx context.Context, chainID string, calls []*call, minSe
 type sorted struct {
 	signed     []*call // enough organisations accepted it
 	recheck    []*call // refused for a reason that may have been the moment's
+	clashed    []*call // refused again, maybe only for the company that it was proposed in
 	known      []*call // said to be on the chain already
 	unendorsed []*call // organisations that are needed did not answer
 	disputed   []*call // the endorsers contradict one another on what is needed: each alone before the ledger
@@ -72,6 +73,8 @@ func (c *Client) sort(ctx context.Context, t *tally) sorted {
 		switch {
 		case t.refused[i] != 0 && !k.rechecked && mayPass(code, len(t.calls)):
 			s.recheck = append(s.recheck, k)
+		case !possible && clash(code) && k.proposals < maxProposals:
+			s.clashed = append(s.clashed, k)
 		case !possible && code == rules.Duplicate:
 			s.known = append(s.known, k)
 		case !possible:
@@ -82,7 +85,24 @@ func (c *Client) sort(ctx context.Context, t *tally) sorted {
 			c.answer(k, nil, c.writeError(t.missing(i)))
 		}
 	}
+	if len(s.clashed) == len(t.calls) { // there was no other company
+		for i, k := range t.calls {
+			code := t.refusal(i)
+			c.answer(k, &ltlv1.Result{Code: code, ChainId: t.chain.id, Reason: t.reason(i, code)}, nil)
+		}
+		s.clashed = nil
+	}
 	return s
+}
+
+// clash reports whether a refusal may come from an earlier transaction of the batch that some endorsers accept and others refuse: it is
+// never written, and nobody may be told that his own is on the chain because of it.
+func clash(code int32) bool {
+	switch code {
+	case rules.DuplicateKey, rules.BatchDuplicateKey, rules.Conflict, rules.QuotaExceeded, rules.NonceUsed:
+		return true
+	}
+	return false
 }
 
 // mayPass reports whether a refusal may be the moment's. A copy of the ledger that is a little behind lacks what was just created,
@@ -123,6 +143,9 @@ func (c *Client) part(ctx context.Context, chainID string, s sorted, minSequence
 	}
 	if len(s.recheck) > 0 {
 		c.recheck(ctx, chainID, s.recheck)
+	}
+	if len(s.clashed) > 0 {
+		c.recheck(ctx, chainID, s.clashed)
 	}
 	eachAlone(s.disputed, func(one []*call) { c.write(ctx, chainID, one, minSequence) })
 }
