@@ -60,6 +60,7 @@ type Client struct {
 	lanes        map[string]*lane
 	pending      int
 	pendingBytes int
+	ordered      time.Time // when the leader last answered for a batch
 }
 
 // CertificateExpiry is the end of the validity of the client's own certificate, for a metric that warns people in time.
@@ -173,6 +174,7 @@ func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Resu
 	if err := c.reserve(k); err != nil {
 		return nil, err
 	}
+	k.queued = time.Now()
 	if err := c.admit(ctx, k, tx); err != nil {
 		c.answer(k, nil, err)
 	}
@@ -180,8 +182,7 @@ func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Resu
 	case a := <-k.done:
 		return a.result, a.err
 	case <-ctx.Done():
-		k.abandoned.Store(true)
-		return nil, fmt.Errorf("%w: outcome of transaction %x is unknown: %w", ErrUnavailable, k.id, ctx.Err())
+		return nil, c.leave(k, ctx.Err())
 	}
 }
 

@@ -18,8 +18,10 @@ type call struct {
 	organisation string // the submitter's, which the policy asks for
 	device       bool   // a device signed it, so that it may need one organisation's endorsement; see required.go
 	deadline     time.Time
+	queued       time.Time
 	done         chan answer // gets exactly one answer
 	abandoned    atomic.Bool // the caller is gone: not worth sending if it was not sent yet
+	sent         bool        // it left its lane's queue; under Client.mu
 
 	// The rest is touched only by the one goroutine that carries the call.
 	proposals  int  // how often it was proposed
@@ -82,6 +84,28 @@ func (c *Client) answerAll(calls []*call, err error) {
 	}
 }
 
+// leave ends a call whose caller has no more time, and says what that means for it. One that never left its queue was not written: if
+// others were written meanwhile, there are too many of them, else the network is at fault.
+func (c *Client) leave(k *call, why error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	k.abandoned.Store(true)
+	switch {
+	case k.sent:
+		return fmt.Errorf("%w: outcome of transaction %x is unknown: %w", ErrUnavailable, k.id, why)
+	case c.ordered.After(k.queued):
+		return fmt.Errorf("%w: its turn did not come in time, and nothing was written: %w", ErrOverloaded, why)
+	}
+	return fmt.Errorf("%w: its turn did not come in time, and nothing was written: %w", ErrUnavailable, why)
+}
+
+// noteOrdered remembers that the network writes.
+func (c *Client) noteOrdered() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ordered = time.Now()
+}
+
 // enqueue hands a call to its chain's lane.
 func (c *Client) enqueue(chainID string, k *call) error {
 	c.mu.Lock()
@@ -142,6 +166,7 @@ func (c *Client) cut(l *lane) []*call {
 		if len(batch) == c.cfg.MaxBatchTransactions || len(batch) > 0 && size+len(k.payload) > c.cfg.MaxBatchBytes {
 			break
 		}
+		k.sent = true
 		batch = append(batch, k)
 		size += len(k.payload)
 		taken++

@@ -198,6 +198,7 @@ func (c *Client) settle(ctx context.Context, t *tally) (again []*call) {
 		c.answerAll(t.calls, c.writeError(err))
 		return nil
 	}
+	c.noteOrdered()
 	stale := false
 	for i, k := range t.calls {
 		code := results[i].GetCode()
