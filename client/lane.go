@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"ltl/internal/ledger"
+	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -152,28 +153,31 @@ func (c *Client) carry(l *lane) {
 	c.dispatch(l)
 }
 
-// cut takes the next batch off the queue. Calls whose callers gave up are dropped: they were never sent.
+// cut takes the next batch off the queue. Calls whose callers gave up are dropped: they were never sent. The oldest call is always
+// taken, and what does not fit beside it waits without holding up what does: large uploads must not keep small ones from going along.
 func (c *Client) cut(l *lane) []*call {
 	c.mu.Lock()
 	var batch, dropped []*call
-	taken, size := 0, 0
+	rest := l.queue[:0]
+	size, limit := 0, c.cfg.MaxBatchBytes
 	for _, k := range l.queue {
-		if k.abandoned.Load() {
+		switch {
+		case k.abandoned.Load():
 			dropped = append(dropped, k)
-			taken++
-			continue
+		case len(batch) == c.cfg.MaxBatchTransactions, len(batch) > 0 && size+len(k.payload) > limit:
+			rest = append(rest, k)
+		default:
+			if len(k.payload) > limit { // the first one
+				limit = min(len(k.payload)+limit/8, rules.MaxBatch)
+			}
+			k.sent = true
+			batch = append(batch, k)
+			size += len(k.payload)
 		}
-		if len(batch) == c.cfg.MaxBatchTransactions || len(batch) > 0 && size+len(k.payload) > c.cfg.MaxBatchBytes {
-			break
-		}
-		k.sent = true
-		batch = append(batch, k)
-		size += len(k.payload)
-		taken++
 	}
 	l.size, l.since = len(batch), time.Now()
-	clear(l.queue[:taken])
-	l.queue = l.queue[taken:]
+	clear(l.queue[len(rest):])
+	l.queue = rest
 	c.dispatch(l) // what did not fit
 	c.mu.Unlock()
 	c.answerAll(dropped, ErrUnavailable) // nobody listens; the answer gives their share of the bounds back
