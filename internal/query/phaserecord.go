@@ -76,8 +76,9 @@ type shelf struct {
 	phase *rules.Phase
 	// dataKey is the plain one, key the whole.
 	dataKey, key string
-	// upload is the one that was read last: the records of a batch follow one another.
-	upload *upload
+	// upload is the one that was read last: the records of a batch follow one another. other is the one that related data was read from
+	// last: a record often refers to several of one batch.
+	upload, other *upload
 	// phases are those that were looked up for related data, seqs the DataSeqs of records that were, by Key and version.
 	phases map[string]*rules.Phase
 	seqs   map[keyVersion]string
@@ -125,13 +126,9 @@ func (s *server) phaseRecord(ctx context.Context, sh *shelf, at *rules.Locator) 
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	u := sh.upload
-	if u == nil || u.at.Height != at.Height || u.at.Index != at.Index {
-		var err error
-		if u, err = s.readUpload(sh.chain, at); err != nil {
-			return nil, err
-		}
-		sh.upload = u
+	u, err := s.uploadAt(&sh.upload, sh.chain, at)
+	if err != nil {
+		return nil, err
 	}
 	i, err := s.itemOf(sh.chain, sh.key, sh.dataKey, u, at.Version())
 	if err != nil {
@@ -153,6 +150,18 @@ func (s *server) phaseRecord(ctx context.Context, sh *shelf, at *rules.Locator) 
 		r.Related = append(r.Related, related)
 	}
 	return r, nil
+}
+
+// uploadAt is the upload that a locator names: the last one if it is that, else the one that is read, which is the last from then on.
+func (s *server) uploadAt(last **upload, chain *rules.Chain, at *rules.Locator) (*upload, error) {
+	if u := *last; u != nil && u.at.Height == at.Height && u.at.Index == at.Index {
+		return u, nil
+	}
+	u, err := s.readUpload(chain, at)
+	if err == nil {
+		*last = u
+	}
+	return u, err
 }
 
 // readUpload reads the upload that a locator names.
@@ -237,7 +246,7 @@ func (s *server) related(ctx context.Context, sh *shelf, d *ltlv1.RelatedData, a
 	if err := ctx.Err(); err != nil { // each of many related data may lie in an upload of its own
 		return nil, err
 	}
-	u, err := s.readUpload(sh.chain, newest)
+	u, err := s.uploadAt(&sh.other, sh.chain, newest)
 	if err != nil {
 		return nil, err
 	}
