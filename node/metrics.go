@@ -51,6 +51,7 @@ func newMetrics() *metrics {
 		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ltl_refused_total", Help: "Transactions refused before they were ordered, by code."}, []string{"code"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "ltl_results_total", Help: "Transactions answered by this leader, by result code."}, []string{"code"}),
 	}
+	m.refusals.WithLabelValues(strconv.Itoa(int(rules.NotEndorsed))) // there from the start, so that its first increase is seen
 	m.registry.MustRegister(m.latency, m.batches, m.bytes, m.groupSize, m.entries, m.full, m.refusals, m.outcomes, m.queued, m.executing, m.leaders)
 	return m
 }

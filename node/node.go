@@ -247,6 +247,14 @@ func (n *Node) ready() error {
 // Addr is the address of the gRPC services.
 func (n *Node) Addr() string { return n.listener.Addr().String() }
 
+// AdminAddr is the address of health and metrics; empty when there is none.
+func (n *Node) AdminAddr() string {
+	if n.admin == nil {
+		return ""
+	}
+	return n.admin.Addr()
+}
+
 // Close stops the node and waits for everything it started. It may be called more than once.
 //
 // The order is that of Open, backwards, except that raft stops before the services: what is being committed is answered first,

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine with Go lacks for `make test`: git for the checks on the source, a C compiler, which the race
-# detector links with and the device SDK in C is built with, and for that SDK mbedTLS and valgrind. Everything else comes as a Go
-# module. Does nothing where all is there.
+# detector links with and the device SDK in C is built with, and for that SDK mbedTLS and valgrind; and promtool, which tests the alert
+# rules. Everything else comes as a Go module. Does nothing where all is there.
 set -euo pipefail
 
 missing=()
@@ -10,12 +10,23 @@ command -v gcc >/dev/null || missing+=(gcc)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 [ -e /usr/include/mbedtls/version.h ] || missing+=(libmbedtls-dev)
 command -v valgrind >/dev/null || missing+=(valgrind)
-[ ${#missing[@]} -gt 0 ] || exit 0
+promtool=
+command -v promtool >/dev/null || promtool=promtool
+[ ${#missing[@]} -gt 0 ] || [ -n "$promtool" ] || exit 0
 
-echo "installing: ${missing[*]}"
+echo "installing: ${missing[*]} $promtool"
 sudo=()
 if [ "$(id -u)" -ne 0 ]; then
 	sudo=(sudo)
 fi
 "${sudo[@]}" apt-get update -q
-DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}"
+if [ ${#missing[@]} -gt 0 ]; then
+	DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}"
+fi
+if [ -n "$promtool" ]; then
+	# The package prometheus would bring a server and start it. Of its files this one alone is wanted.
+	unpacked=$(mktemp -d)
+	trap 'rm -rf "$unpacked"' EXIT
+	(cd "$unpacked" && apt-get download -q prometheus && dpkg-deb --extract prometheus_*.deb .)
+	"${sudo[@]}" install -m 755 "$unpacked/usr/bin/promtool" /usr/local/bin/promtool
+fi

@@ -31,6 +31,7 @@ func edges() map[string][]string {
 		"internal/bench":                 {"client", "internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"cmd/ltl":                        {"node", "endorser", "client", "client/device", "client/facade", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/store", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"deploy":                         {"internal/localnet"},
+		"deploy/monitoring":              {},
 		"internal/houserules":            {},
 		"internal/bytescheck":            {},
 		"internal/conformance":           {},

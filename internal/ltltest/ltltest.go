@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -215,6 +216,17 @@ func (n *Network) RestartEndorser(i int) {
 
 func (n *Network) fatal(who string) func(error) {
 	return func(err error) { n.t.Errorf("%s stops: %v", who, err) }
+}
+
+// AdminAddresses are the addresses of health and metrics of the running nodes and endorsers; empty strings of those that Options gave none.
+func (n *Network) AdminAddresses() []string {
+	var addresses []string
+	for _, one := range slices.Concat(n.nodes, n.endorsers) {
+		if one, ok := one.(interface{ AdminAddr() string }); ok {
+			addresses = append(addresses, one.AdminAddr())
+		}
+	}
+	return addresses
 }
 
 // StopNode stops node i as a clean shutdown does.
