@@ -9,7 +9,7 @@ func TestAPI(t *testing.T) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"Valid", w.testValid}, {"Shapes", w.testShapes}, {"Presence", w.testPresence}, {"Bounds", w.testBounds}, {"Roles", w.testRoles}, {"Codes", w.testCodes}, {"Lists", w.testLists}, {"Unicode", w.testUnicode}, {"SDK", w.testSDK}, {"ScenarioA", w.testScenarioA}, {"ScenarioB", w.testScenarioB}, {"Model", w.testModel},
+		{"Valid", w.testValid}, {"Shapes", w.testShapes}, {"Presence", w.testPresence}, {"Bounds", w.testBounds}, {"Roles", w.testRoles}, {"Codes", w.testCodes}, {"Lists", w.testLists}, {"Unicode", w.testUnicode}, {"SDK", w.testSDK}, {"ScenarioA", w.testScenarioA}, {"ScenarioB", w.testScenarioB}, {"Model", w.testModel}, {"Example", w.testExample},
 	} {
 		t.Run(part.name, part.run)
 	}

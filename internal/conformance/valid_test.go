@@ -60,11 +60,11 @@ func (w *world) value(a *action, p *parameter, u *user) string {
 	case "chainCode":
 		return w.proof.code
 	case "name":
-		return "某公司-1_a.(x)"
+		return "某公司"
 	case "phone":
 		return "1381111-0000"
 	case "remark":
-		return "某应用，某业务 & <more>"
+		return "某应用，某业务"
 	case "authorizeType":
 		return device.AuthType
 	case "productKey":
