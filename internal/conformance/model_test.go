@@ -13,7 +13,7 @@ import (
 // model is what one worker of testModel believes of its two chains. It is as simple as can be: slices, searched from the front.
 type model struct {
 	w     *world
-	t     *testing.T
+	t     testing.TB
 	r     *rand.Rand
 	calls int
 	last  string // the last call, for the message of a failure

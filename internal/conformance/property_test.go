@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -37,24 +39,40 @@ func (w *world) testModel(t *testing.T) {
 		calls = shortCalls
 	}
 	var made atomic.Int64
-	t.Run("sequences", func(t *testing.T) {
-		for i := range workers {
-			t.Run(strconv.Itoa(i), func(t *testing.T) {
-				t.Parallel()
-				m := w.newModel(t, rand.New(rand.NewPCG(seed, uint64(i))))
-				m.run(calls / workers)
-				made.Add(int64(m.calls))
-			})
-		}
-	})
+	var all sync.WaitGroup
+	for i := range workers {
+		all.Go(func() {
+			m := w.newModel(sequence{t}, rand.New(rand.NewPCG(seed, uint64(i))))
+			m.run(calls / workers)
+			made.Add(int64(m.calls))
+		})
+	}
+	all.Wait()
 	if n := made.Load(); n < int64(calls) && !t.Failed() {
 		t.Errorf("only %d calls were made, want %d", n, calls)
 	}
 	t.Logf("%d calls", made.Load())
 }
 
+// sequence is a goroutine of a test: what is fatal ends it alone.
+type sequence struct{ testing.TB }
+
+// Fatal fails the test and ends the goroutine.
+func (s sequence) Fatal(args ...any) {
+	s.Helper()
+	s.Error(args...)
+	runtime.Goexit()
+}
+
+// Fatalf is Fatal with a format.
+func (s sequence) Fatalf(format string, args ...any) {
+	s.Helper()
+	s.Errorf(format, args...)
+	runtime.Goexit()
+}
+
 // newModel makes chains and accounts of one sequence.
-func (w *world) newModel(t *testing.T, r *rand.Rand) *model {
+func (w *world) newModel(t testing.TB, r *rand.Rand) *model {
 	t.Helper()
 	m := &model{w: w, t: t, r: r, admin: w.user("the administrator")}
 	m.users = []*user{m.admin}

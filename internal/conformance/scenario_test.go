@@ -14,6 +14,7 @@ import (
 
 	"ltl/client/device"
 	"ltl/internal/ledger"
+	"ltl/internal/ltltest"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -205,16 +206,18 @@ func (w *world) recordsOfB(t *testing.T, made chain, steps []*crop, records []*n
 		}
 		return n
 	}
-	w.CheckLedgers(t)
 	hashes := map[int]string{} // by height, from the blocks themselves
-	for _, b := range w.Blocks(made.id) {
-		header, err := ledger.ParseHeader(b.GetHeader())
-		if err != nil {
-			t.Fatal(err)
+	ltltest.WaitFor(t, 10*time.Second, "the node that is asked has the blocks", func() bool {
+		for _, b := range w.Blocks(made.id) {
+			header, err := ledger.ParseHeader(b.GetHeader())
+			if err != nil {
+				t.Fatal(err)
+			}
+			h := ledger.BlockHash(b.GetHeader())
+			hashes[int(header.Height)] = hex.EncodeToString(h[:])
 		}
-		h := ledger.BlockHash(b.GetHeader())
-		hashes[int(header.Height)] = hex.EncodeToString(h[:])
-	}
+		return hashes[number(2)] != ""
+	})
 	for i, r := range records {
 		if r.str("DataValue") != steps[i].data || r.str("DataHash") != hashOf(steps[i].data) || r.str("IotId") != "" || r.str("ProductKey") != "" {
 			t.Errorf("record %d: %v", i, r.items)

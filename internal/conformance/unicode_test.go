@@ -86,12 +86,12 @@ func (w *world) testUnicode(t *testing.T) {
 			t.Errorf("%s: the batch gives %q, want %q", what, got.str("DataValue"), s)
 		}
 	}
+	group := w.must(t, w.admin, "CreateMPCoSPhaseGroup", params{"BizChainId": w.collaboration.id, "Name": "unicode"}).text()
 	for what, remark := range map[string]string{"every plane": planes(), "control characters": control(), "markup": `<&>'"]]>`} {
-		w.must(t, w.admin, "ModifyMPCoSPhaseGroup", w.call(w.action("ModifyMPCoSPhaseGroup"), w.admin, params{"Remark": remark}))
-		for _, row := range w.must(t, w.admin, "ListMPCoSPhaseGroup", params{"BizChainId": w.collaboration.id, "Num": "1", "Size": "100"}).rows() {
-			if row.str("PhaseGroupId") == w.sparePhaseGroup && row.str("Remark") != remark {
-				t.Errorf("%s: the remark is %q, want %q", what, row.str("Remark"), remark)
-			}
+		w.must(t, w.admin, "ModifyMPCoSPhaseGroup", params{"BizChainId": w.collaboration.id, "PhaseGroupId": group, "Name": "unicode", "Remark": remark})
+		rows := w.must(t, w.admin, "ListMPCoSPhaseGroup", params{"BizChainId": w.collaboration.id, "Name": "unicode", "Num": "1", "Size": "1"}).rows()
+		if len(rows) != 1 || rows[0].str("PhaseGroupId") != group || rows[0].str("Remark") != remark {
+			t.Errorf("%s: the remark is %q, want %q", what, rows[0].str("Remark"), remark)
 		}
 	}
 	for _, bad := range []string{"\xff", "\xed\xa0\x80", "a\xc0\x80"} {

@@ -118,6 +118,9 @@ func (w *world) identifier(a *action, p *parameter, u *user) string {
 		}
 		return w.account(ltlv1.AccountType_ACCOUNT_TYPE_RAM)
 	case "memberId":
+		if a.Name == "DescribeMPCoSAuthorizedInfo" {
+			return w.memberCollaboration
+		}
 		if a.Service == "collaboration" {
 			return w.spareCollaboration
 		}

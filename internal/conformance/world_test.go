@@ -58,7 +58,10 @@ type world struct {
 
 	admin, member, locked, outsider, unknown *user
 	proof, collaboration                     chain
-	// group has the phases phase and phase2, which the member may write to. first is a record of phase2 that others refer to.
+	// memberCollaboration is the member's MemberId on the collaboration chain.
+	memberCollaboration string
+	// group has the phase phase, which the member may write to, and phase2, which it may not. first is a record of phase2 that others
+	// refer to.
 	group, groupName, phase, phaseName, phase2, first string
 	// The spare ones are there to be changed: members of both chains with their account, a device group with a device, a phase group
 	// with a phase.
@@ -230,7 +233,8 @@ func (w *world) phases() {
 	w.phase = w.must(w.t, w.admin, "CreateMPCoSPhase", on.with("Name", w.phaseName, "PhaseGroupId", w.group)).text()
 	w.sparePhase = w.must(w.t, w.admin, "CreateMPCoSPhase", on.with("Name", "spare", "PhaseGroupId", w.sparePhaseGroup)).text()
 	id := w.must(w.t, w.admin, "ListMember", on.with("Num", "1", "Size", "1", "MemberUid", w.member.uid)).rows()[0].str("MemberId")
-	w.must(w.t, w.admin, "UpdateMPCoSAuthorizedInfo", on.with("MemberId", id, "PhaseGroupId", w.group, "AuthorizedPhaseList", `["`+w.phase+`","`+w.phase2+`"]`))
+	w.must(w.t, w.admin, "UpdateMPCoSAuthorizedInfo", on.with("MemberId", id, "PhaseGroupId", w.group, "AuthorizedPhaseList", `["`+w.phase+`"]`))
+	w.memberCollaboration = id
 	w.first = w.fresh("First")
 	w.must(w.t, w.admin, "UploadMPCoSPhaseTextInfo", on.with("PhaseGroupId", w.group, "PhaseId", w.phase2, "DataKey", w.first, "DataSeq", "1", "PhaseData", "first"))
 }
