@@ -23,8 +23,9 @@ const (
 const (
 	// endorseTimeout bounds one endorser's answer; it leaves the endorser's own wait for a sequence number (2 s) room.
 	endorseTimeout = 3 * time.Second
-	// maxOutstanding bounds the requests that one endorser has not answered yet. A hanging endorser is left out beyond it.
-	maxOutstanding = 8
+	// maxOutstanding bounds the requests that one endorser has not answered yet. A hanging endorser is left out beyond it; a sound one
+	// has as many as there are batches under way, some for each busy chain.
+	maxOutstanding = 64
 	// leaderPatience is how long a submitted batch may go unanswered before the client asks the others who leads.
 	leaderPatience = time.Second
 	// statusTimeout bounds a question after somebody's status.
