@@ -23,8 +23,11 @@ const (
 const (
 	// endorseTimeout bounds one endorser's answer; it leaves the endorser's own wait for a sequence number (2 s) room.
 	endorseTimeout = 3 * time.Second
-	// maxOutstanding bounds the requests that one endorser has not answered yet. A hanging endorser is left out beyond it; a sound one
-	// has as many as there are batches under way, some for each busy chain.
+	// busyOutstanding is how many requests an endorser may leave unanswered before it is asked only if the policy needs it: it hangs, or
+	// many chains are busy.
+	busyOutstanding = 8
+	// maxOutstanding bounds the requests that one endorser has not answered yet. A sound one has as many as there are batches under
+	// way, two for each busy chain.
 	maxOutstanding = 64
 	// leaderPatience is how long a submitted batch may go unanswered before the client asks the others who leads.
 	leaderPatience = time.Second

@@ -141,11 +141,11 @@ func (b *breaker) open() bool {
 	return time.Now().Before(b.until)
 }
 
-// usable reports whether to count on the peer: it has not failed lately and does not hang.
+// usable reports whether to count on the peer: it has not failed lately, and neither hangs nor has much to do.
 func (b *breaker) usable() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.outstanding < maxOutstanding && !time.Now().Before(b.until)
+	return b.outstanding < busyOutstanding && !time.Now().Before(b.until)
 }
 
 // begin counts a request; it reports false when too many are unanswered.
