@@ -295,6 +295,40 @@ func TestHangingEndorser(t *testing.T) {
 	}
 }
 
+// TestBusyEndorsers: those that have many batches at a time, all of which the policy needs, are asked for each.
+func TestBusyEndorsers(t *testing.T) {
+	const calls = 12
+	f := startFake(t, 3, "all")
+	c := f.client(func(cfg *client.Config) { cfg.MaxInFlight, cfg.MaxBatchTransactions = calls, 1 })
+	for _, e := range f.endorsers {
+		var waiting atomic.Int32
+		all := make(chan struct{})
+		e.set(func(e *fakeEndorser) {
+			e.block = func(ctx context.Context) error {
+				if waiting.Add(1) == calls {
+					close(all)
+				}
+				select {
+				case <-all:
+					return nil
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
+		})
+	}
+	var group sync.WaitGroup
+	for i := range calls {
+		group.Go(func() {
+			r, err := c.Submit(t.Context(), record("a", fmt.Sprint(i)))
+			if err != nil || r.GetCode() != rules.OK {
+				t.Errorf("%v, %v", r, err)
+			}
+		})
+	}
+	group.Wait()
+}
+
 // TestRefusals: one bad transaction neither spoils the others of its batch nor is it ordered.
 func TestRefusals(t *testing.T) {
 	f := startFake(t, 3, "submitter & majority")
