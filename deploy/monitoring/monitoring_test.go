@@ -248,7 +248,7 @@ func scrape(t *testing.T) map[string]string {
 	get(t, "http://"+f.Addr()+"/?Action=Nothing")
 	// A transaction that endorsers refuse, and one that the node does.
 	refused := network.SetData(network.Admin, strings.Repeat("0", 32), "value")
-	refused.AccountUid = network.Member.UID // whose type code is not that of the Key
+	refused.AccountUid = network.Member.UID                    // whose type code is not that of the Key
 	ltltest.WaitFor(t, time.Minute, "a refusal", func() bool { // of a busy machine's network, the first answers may be that it is not there yet
 		r, err := network.Client(identity.RoleFacade).Submit(t.Context(), refused)
 		if err == nil && r.GetCode() == 200 {
