@@ -69,6 +69,6 @@ func runEndorser(ctx context.Context, r *role, rule string) error {
 	if err != nil {
 		return err
 	}
-	<-ctx.Done()
+	serveUntil(ctx.Done())
 	return e.Close()
 }

@@ -38,7 +38,7 @@ func runNode(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
-	<-ctx.Done()
+	serveUntil(ctx.Done())
 	return n.Close()
 }
 
