@@ -114,6 +114,11 @@ func (r *replica) bootstrap() error {
 		return fmt.Errorf("the ledger holds Raft entry %d, but the Raft log is gone: this node may have promised what it no longer knows; "+
 			"it must come back under a new id", applied)
 	}
+	// Blocks without a Raft entry come from a backup or an endorser: beside other nodes, they would be executed a second time.
+	if blocks := r.store.Sequence(); blocks > 1 {
+		return fmt.Errorf("the ledger holds %d blocks that this node did not execute from a Raft log, a backup's or an endorser's: "+
+			"a new node starts on an empty directory and fetches them from its peers", blocks)
+	}
 	// raft needs a transport here only to write the configuration as its second protocol did.
 	if err := raft.BootstrapCluster(r.raftConfig(), r.logs, r.stable, r.snaps, nil, raft.Configuration{Servers: r.servers}); err != nil {
 		return fmt.Errorf("write the first Raft configuration: %w", err)
