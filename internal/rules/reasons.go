@@ -7,7 +7,7 @@ const (
 	reasonNotMember     = "The account is not a member of this chain; ask the chain's administrator to add it."
 	reasonLocked        = "The member is locked on this chain; ask the chain's administrator to unlock it."
 	reasonExpired       = "The chain's term is over: it can be read, but takes no writes; ask the operator to extend it."
-	reasonNotEffective  = "The chain's term has not begun yet."
+	reasonNotEffective  = "The chain's term has not begun yet; wait for it, or ask the operator to let it begin earlier (ltl chain modify --effective)."
 	reasonNotProof      = "This is no proof chain; use the Actions of its own service."
 	reasonAdministrator = "Only the administrator of this chain may do this."
 	reasonOwnEntry      = "The administrator's own entry cannot be changed or locked; ask the operator to name another administrator."
