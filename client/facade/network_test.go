@@ -130,7 +130,7 @@ func TestLiveNetwork(t *testing.T) {
 		{"administrator's type code", "member", "SetData", data(key(admin, "4"), n.ChainCode, "v"), "-305"},
 		{"member's type code", "admin", "SetData", data(key(own, "4"), n.ChainCode, "v"), "-305"},
 		{"chain of others", "member", "SetData", data(second(n.foreign), n.secondChain, "v"), "403"},
-		{"no such chain", "member", "SetData", data("0001_XXXXaaaa0000bbbb_0X58_3", "XXXXaaaa0000bbbb", "v"), "404"},
+		{"no such chain", "member", "SetData", data("0001_Nowhere000000000_0X58_3", "Nowhere000000000", "v"), "404"},
 		{"on no chain", "none", "SetData", data(key(own, "4"), n.ChainCode, "v"), "-339"},
 		{"main account as administrator", "root", "SetData", data(second(n.foreign), n.secondChain, "v"), "200"},
 		{"read own", "member", "GetData", read(key(own, "1"), n.ChainCode), "200"},

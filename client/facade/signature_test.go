@@ -96,7 +96,7 @@ func TestDeviceCodesOfProofs(t *testing.T) {
 			step{a + " long value before device", "member", a, with(with(good, "Value", strings.Repeat("v", 257)), "IotId", ""), "-220"},
 			step{a + " absent value before device", "member", a, with(with(good, "Value", "-"), "IotId", "-"), "-103"},
 			step{a + " missing Key before device", "member", a, with(with(good, "Key", "-"), "IotId", "-"), "MissingKey"},
-			step{a + " unknown chain before device", "member", a, signedData("0001_XXXXaaaa0000bbbb_0X58_3", "XXXXaaaa0000bbbb", "v", "IotId", ""), "404"},
+			step{a + " unknown chain before device", "member", a, signedData("0001_Nowhere000000000_0X58_3", "Nowhere000000000", "v", "IotId", ""), "404"},
 		)
 		runSteps(t, f, steps)
 	}
