@@ -56,29 +56,14 @@ const (
 
 // listCollaborationChains is the Action ListMultiPartyCollaborationChain.
 func listCollaborationChains(c *call) (value, error) {
-	p, err := c.page()
-	if err != nil {
-		return value{}, err
-	}
-	r, err := c.f.net.ListChains(c.ctx, &ltlv1.ListChainsRequest{
-		AccountUid: c.uid, Service: ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION, Name: c.text("Name"), Page: p.num, Size: p.size,
-	})
-	if err == nil {
-		err = ledgerError(r.GetCode())
-	}
-	if err != nil {
-		return value{}, err
-	}
-	rows := make([]value, 0, len(r.GetChains()))
-	for _, chain := range r.GetChains() {
-		rows = append(rows, object(
+	return c.listChains(ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION, func(chain *ltlv1.ChainInfo) value {
+		return object(
 			textField("BizChainId", chain.GetChainId()),
 			textField("RoleType", chain.GetRole()),
 			textField("Remark", chain.GetChain().GetRemark()),
 			textField("Name", chain.GetChain().GetName()),
-		))
-	}
-	return p.answer(rows, r.GetTotal()), nil
+		)
+	})
 }
 
 // describePhaseQuotas is the Action DescribeMPCoSResourceInfo. It has no pages, so that all of the ledger's are read.

@@ -390,12 +390,26 @@ func historyRow(r *ltlv1.Record, total string, seq int64) value {
 
 // listProofChain is the Action ListProofChain.
 func listProofChain(c *call) (value, error) {
-	number, size, bad := c.paging("Num", "Size")
-	if bad != nil {
-		return value{}, bad
+	return c.listChains(ltlv1.ChainService_CHAIN_SERVICE_PROOF, func(chain *ltlv1.ChainInfo) value {
+		return object(
+			textField("RoleType", chain.GetRole()),
+			textField("BizChainId", chain.GetChainId()),
+			textField("DataTypeCode", chain.GetDataTypeCode()),
+			textField("BizChainCode", chain.GetChainCode()),
+			textField("Remark", chain.GetChain().GetRemark()),
+			textField("Name", chain.GetChain().GetName()),
+		)
+	})
+}
+
+// listChains answers a page of the account's chains of one service.
+func (c *call) listChains(service ltlv1.ChainService, row func(*ltlv1.ChainInfo) value) (value, error) {
+	p, err := c.page()
+	if err != nil {
+		return value{}, err
 	}
 	r, err := c.f.net.ListChains(c.ctx, &ltlv1.ListChainsRequest{
-		AccountUid: c.uid, Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, Name: c.text("Name"), Page: uint32(number), Size: uint32(size),
+		AccountUid: c.uid, Service: service, Name: c.text("Name"), Page: p.num, Size: p.size,
 	})
 	if err == nil {
 		err = ledgerError(r.GetCode())
@@ -405,15 +419,7 @@ func listProofChain(c *call) (value, error) {
 	}
 	rows := make([]value, 0, len(r.GetChains()))
 	for _, chain := range r.GetChains() {
-		rows = append(rows, object(
-			textField("RoleType", chain.GetRole()),
-			textField("BizChainId", chain.GetChainId()),
-			textField("DataTypeCode", chain.GetDataTypeCode()),
-			textField("BizChainCode", chain.GetChainCode()),
-			textField("Remark", chain.GetChain().GetRemark()),
-			textField("Name", chain.GetChain().GetName()),
-		))
+		rows = append(rows, row(chain))
 	}
-	return object(field{"PageData", array(rows)}, intField("Size", int(size)), intField("Num", int(number)),
-		intField("Total", int(r.GetTotal()))), nil
+	return p.answer(rows, r.GetTotal()), nil
 }
