@@ -21,6 +21,244 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Verdict is what a node says of a peer that introduces itself.
+type Verdict int32
+
+const (
+	Verdict_VERDICT_UNSPECIFIED Verdict = 0
+	Verdict_VERDICT_WELCOME     Verdict = 1
+	// VERDICT_OTHER_DISK: the peer was known on another disk.
+	Verdict_VERDICT_OTHER_DISK Verdict = 2
+	// VERDICT_ROLLED_BACK: the peer has told of a term or an entry that its disk no longer has.
+	Verdict_VERDICT_ROLLED_BACK Verdict = 3
+	// VERDICT_OTHER_LINEAGE: the peer's ledger goes on from another backup, or from none.
+	Verdict_VERDICT_OTHER_LINEAGE Verdict = 4
+	// VERDICT_REMOVED: the peer is no node of the network any more.
+	Verdict_VERDICT_REMOVED Verdict = 5
+)
+
+// Enum value maps for Verdict.
+var (
+	Verdict_name = map[int32]string{
+		0: "VERDICT_UNSPECIFIED",
+		1: "VERDICT_WELCOME",
+		2: "VERDICT_OTHER_DISK",
+		3: "VERDICT_ROLLED_BACK",
+		4: "VERDICT_OTHER_LINEAGE",
+		5: "VERDICT_REMOVED",
+	}
+	Verdict_value = map[string]int32{
+		"VERDICT_UNSPECIFIED":   0,
+		"VERDICT_WELCOME":       1,
+		"VERDICT_OTHER_DISK":    2,
+		"VERDICT_ROLLED_BACK":   3,
+		"VERDICT_OTHER_LINEAGE": 4,
+		"VERDICT_REMOVED":       5,
+	}
+)
+
+func (x Verdict) Enum() *Verdict {
+	p := new(Verdict)
+	*p = x
+	return p
+}
+
+func (x Verdict) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Verdict) Descriptor() protoreflect.EnumDescriptor {
+	return file_ltl_v1_raft_proto_enumTypes[0].Descriptor()
+}
+
+func (Verdict) Type() protoreflect.EnumType {
+	return &file_ltl_v1_raft_proto_enumTypes[0]
+}
+
+func (x Verdict) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Verdict.Descriptor instead.
+func (Verdict) EnumDescriptor() ([]byte, []int) {
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{0}
+}
+
+type IntroduceRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// incarnation is the 16 random bytes that the node's directory was made with.
+	Incarnation []byte `protobuf:"bytes,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	// lineage is empty in a network that was never restored, else the 16 bytes that ltl restore drew.
+	Lineage []byte `protobuf:"bytes,2,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	// admitted is false on a disk that has not taken part in consensus yet.
+	Admitted bool `protobuf:"varint,3,opt,name=admitted,proto3" json:"admitted,omitempty"`
+	// term and commit are a term and an index that this node has on its disk and will never go back behind; last is where its log ends.
+	Term   uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
+	Commit uint64 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
+	Last   uint64 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
+	// first is true until this process has been answered once: only then its position is judged.
+	First         bool `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntroduceRequest) Reset() {
+	*x = IntroduceRequest{}
+	mi := &file_ltl_v1_raft_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntroduceRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntroduceRequest) ProtoMessage() {}
+
+func (x *IntroduceRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_raft_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntroduceRequest.ProtoReflect.Descriptor instead.
+func (*IntroduceRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{0}
+}
+
+func (x *IntroduceRequest) GetIncarnation() []byte {
+	if x != nil {
+		return x.Incarnation
+	}
+	return nil
+}
+
+func (x *IntroduceRequest) GetLineage() []byte {
+	if x != nil {
+		return x.Lineage
+	}
+	return nil
+}
+
+func (x *IntroduceRequest) GetAdmitted() bool {
+	if x != nil {
+		return x.Admitted
+	}
+	return false
+}
+
+func (x *IntroduceRequest) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *IntroduceRequest) GetCommit() uint64 {
+	if x != nil {
+		return x.Commit
+	}
+	return 0
+}
+
+func (x *IntroduceRequest) GetLast() uint64 {
+	if x != nil {
+		return x.Last
+	}
+	return 0
+}
+
+func (x *IntroduceRequest) GetFirst() bool {
+	if x != nil {
+		return x.First
+	}
+	return false
+}
+
+type IntroduceResponse struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Verdict Verdict                `protobuf:"varint,1,opt,name=verdict,proto3,enum=ltl.v1.Verdict" json:"verdict,omitempty"`
+	// incarnation and lineage are those of the node that answers.
+	Incarnation []byte `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Lineage     []byte `protobuf:"bytes,3,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	// term and commit are the highest that the caller has told of, as far as this node remembers.
+	Term          uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
+	Commit        uint64 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IntroduceResponse) Reset() {
+	*x = IntroduceResponse{}
+	mi := &file_ltl_v1_raft_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IntroduceResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IntroduceResponse) ProtoMessage() {}
+
+func (x *IntroduceResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_raft_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IntroduceResponse.ProtoReflect.Descriptor instead.
+func (*IntroduceResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *IntroduceResponse) GetVerdict() Verdict {
+	if x != nil {
+		return x.Verdict
+	}
+	return Verdict_VERDICT_UNSPECIFIED
+}
+
+func (x *IntroduceResponse) GetIncarnation() []byte {
+	if x != nil {
+		return x.Incarnation
+	}
+	return nil
+}
+
+func (x *IntroduceResponse) GetLineage() []byte {
+	if x != nil {
+		return x.Lineage
+	}
+	return nil
+}
+
+func (x *IntroduceResponse) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *IntroduceResponse) GetCommit() uint64 {
+	if x != nil {
+		return x.Commit
+	}
+	return 0
+}
+
 type RaftHeader struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	ProtocolVersion int64                  `protobuf:"varint,1,opt,name=protocol_version,json=protocolVersion,proto3" json:"protocol_version,omitempty"`
@@ -32,7 +270,7 @@ type RaftHeader struct {
 
 func (x *RaftHeader) Reset() {
 	*x = RaftHeader{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[0]
+	mi := &file_ltl_v1_raft_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -44,7 +282,7 @@ func (x *RaftHeader) String() string {
 func (*RaftHeader) ProtoMessage() {}
 
 func (x *RaftHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[0]
+	mi := &file_ltl_v1_raft_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -57,7 +295,7 @@ func (x *RaftHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftHeader.ProtoReflect.Descriptor instead.
 func (*RaftHeader) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{0}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *RaftHeader) GetProtocolVersion() int64 {
@@ -95,7 +333,7 @@ type RaftLog struct {
 
 func (x *RaftLog) Reset() {
 	*x = RaftLog{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[1]
+	mi := &file_ltl_v1_raft_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -107,7 +345,7 @@ func (x *RaftLog) String() string {
 func (*RaftLog) ProtoMessage() {}
 
 func (x *RaftLog) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[1]
+	mi := &file_ltl_v1_raft_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -120,7 +358,7 @@ func (x *RaftLog) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RaftLog.ProtoReflect.Descriptor instead.
 func (*RaftLog) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{1}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RaftLog) GetIndex() uint64 {
@@ -174,7 +412,7 @@ type AppendPipelineRequest struct {
 
 func (x *AppendPipelineRequest) Reset() {
 	*x = AppendPipelineRequest{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[2]
+	mi := &file_ltl_v1_raft_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -186,7 +424,7 @@ func (x *AppendPipelineRequest) String() string {
 func (*AppendPipelineRequest) ProtoMessage() {}
 
 func (x *AppendPipelineRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[2]
+	mi := &file_ltl_v1_raft_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -199,7 +437,7 @@ func (x *AppendPipelineRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendPipelineRequest.ProtoReflect.Descriptor instead.
 func (*AppendPipelineRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{2}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *AppendPipelineRequest) GetAppend() *AppendEntriesRequest {
@@ -220,7 +458,7 @@ type AppendPipelineResponse struct {
 
 func (x *AppendPipelineResponse) Reset() {
 	*x = AppendPipelineResponse{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[3]
+	mi := &file_ltl_v1_raft_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -232,7 +470,7 @@ func (x *AppendPipelineResponse) String() string {
 func (*AppendPipelineResponse) ProtoMessage() {}
 
 func (x *AppendPipelineResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[3]
+	mi := &file_ltl_v1_raft_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -245,7 +483,7 @@ func (x *AppendPipelineResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendPipelineResponse.ProtoReflect.Descriptor instead.
 func (*AppendPipelineResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{3}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AppendPipelineResponse) GetAppend() *AppendEntriesResponse {
@@ -277,7 +515,7 @@ type AppendEntriesRequest struct {
 
 func (x *AppendEntriesRequest) Reset() {
 	*x = AppendEntriesRequest{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[4]
+	mi := &file_ltl_v1_raft_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -289,7 +527,7 @@ func (x *AppendEntriesRequest) String() string {
 func (*AppendEntriesRequest) ProtoMessage() {}
 
 func (x *AppendEntriesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[4]
+	mi := &file_ltl_v1_raft_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -302,7 +540,7 @@ func (x *AppendEntriesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEntriesRequest.ProtoReflect.Descriptor instead.
 func (*AppendEntriesRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{4}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *AppendEntriesRequest) GetHeader() *RaftHeader {
@@ -367,7 +605,7 @@ type AppendEntriesResponse struct {
 
 func (x *AppendEntriesResponse) Reset() {
 	*x = AppendEntriesResponse{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[5]
+	mi := &file_ltl_v1_raft_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -379,7 +617,7 @@ func (x *AppendEntriesResponse) String() string {
 func (*AppendEntriesResponse) ProtoMessage() {}
 
 func (x *AppendEntriesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[5]
+	mi := &file_ltl_v1_raft_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -392,7 +630,7 @@ func (x *AppendEntriesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppendEntriesResponse.ProtoReflect.Descriptor instead.
 func (*AppendEntriesResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{5}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *AppendEntriesResponse) GetHeader() *RaftHeader {
@@ -444,7 +682,7 @@ type RequestVoteRequest struct {
 
 func (x *RequestVoteRequest) Reset() {
 	*x = RequestVoteRequest{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[6]
+	mi := &file_ltl_v1_raft_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -456,7 +694,7 @@ func (x *RequestVoteRequest) String() string {
 func (*RequestVoteRequest) ProtoMessage() {}
 
 func (x *RequestVoteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[6]
+	mi := &file_ltl_v1_raft_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -469,7 +707,7 @@ func (x *RequestVoteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestVoteRequest.ProtoReflect.Descriptor instead.
 func (*RequestVoteRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{6}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RequestVoteRequest) GetHeader() *RaftHeader {
@@ -526,7 +764,7 @@ type RequestVoteResponse struct {
 
 func (x *RequestVoteResponse) Reset() {
 	*x = RequestVoteResponse{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[7]
+	mi := &file_ltl_v1_raft_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -538,7 +776,7 @@ func (x *RequestVoteResponse) String() string {
 func (*RequestVoteResponse) ProtoMessage() {}
 
 func (x *RequestVoteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[7]
+	mi := &file_ltl_v1_raft_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -551,7 +789,7 @@ func (x *RequestVoteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestVoteResponse.ProtoReflect.Descriptor instead.
 func (*RequestVoteResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{7}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *RequestVoteResponse) GetHeader() *RaftHeader {
@@ -594,7 +832,7 @@ type RequestPreVoteRequest struct {
 
 func (x *RequestPreVoteRequest) Reset() {
 	*x = RequestPreVoteRequest{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[8]
+	mi := &file_ltl_v1_raft_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -606,7 +844,7 @@ func (x *RequestPreVoteRequest) String() string {
 func (*RequestPreVoteRequest) ProtoMessage() {}
 
 func (x *RequestPreVoteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[8]
+	mi := &file_ltl_v1_raft_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -619,7 +857,7 @@ func (x *RequestPreVoteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestPreVoteRequest.ProtoReflect.Descriptor instead.
 func (*RequestPreVoteRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{8}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RequestPreVoteRequest) GetHeader() *RaftHeader {
@@ -661,7 +899,7 @@ type RequestPreVoteResponse struct {
 
 func (x *RequestPreVoteResponse) Reset() {
 	*x = RequestPreVoteResponse{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[9]
+	mi := &file_ltl_v1_raft_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -673,7 +911,7 @@ func (x *RequestPreVoteResponse) String() string {
 func (*RequestPreVoteResponse) ProtoMessage() {}
 
 func (x *RequestPreVoteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[9]
+	mi := &file_ltl_v1_raft_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -686,7 +924,7 @@ func (x *RequestPreVoteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RequestPreVoteResponse.ProtoReflect.Descriptor instead.
 func (*RequestPreVoteResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{9}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RequestPreVoteResponse) GetHeader() *RaftHeader {
@@ -719,7 +957,7 @@ type TimeoutNowRequest struct {
 
 func (x *TimeoutNowRequest) Reset() {
 	*x = TimeoutNowRequest{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[10]
+	mi := &file_ltl_v1_raft_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -731,7 +969,7 @@ func (x *TimeoutNowRequest) String() string {
 func (*TimeoutNowRequest) ProtoMessage() {}
 
 func (x *TimeoutNowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[10]
+	mi := &file_ltl_v1_raft_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -744,7 +982,7 @@ func (x *TimeoutNowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeoutNowRequest.ProtoReflect.Descriptor instead.
 func (*TimeoutNowRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{10}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TimeoutNowRequest) GetHeader() *RaftHeader {
@@ -763,7 +1001,7 @@ type TimeoutNowResponse struct {
 
 func (x *TimeoutNowResponse) Reset() {
 	*x = TimeoutNowResponse{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[11]
+	mi := &file_ltl_v1_raft_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -775,7 +1013,7 @@ func (x *TimeoutNowResponse) String() string {
 func (*TimeoutNowResponse) ProtoMessage() {}
 
 func (x *TimeoutNowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[11]
+	mi := &file_ltl_v1_raft_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -788,7 +1026,7 @@ func (x *TimeoutNowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TimeoutNowResponse.ProtoReflect.Descriptor instead.
 func (*TimeoutNowResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{11}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *TimeoutNowResponse) GetHeader() *RaftHeader {
@@ -808,7 +1046,7 @@ type InstallSnapshotRequest struct {
 
 func (x *InstallSnapshotRequest) Reset() {
 	*x = InstallSnapshotRequest{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[12]
+	mi := &file_ltl_v1_raft_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -820,7 +1058,7 @@ func (x *InstallSnapshotRequest) String() string {
 func (*InstallSnapshotRequest) ProtoMessage() {}
 
 func (x *InstallSnapshotRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[12]
+	mi := &file_ltl_v1_raft_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -833,7 +1071,7 @@ func (x *InstallSnapshotRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallSnapshotRequest.ProtoReflect.Descriptor instead.
 func (*InstallSnapshotRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{12}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *InstallSnapshotRequest) GetHeader() *InstallSnapshotHeader {
@@ -868,7 +1106,7 @@ type InstallSnapshotHeader struct {
 
 func (x *InstallSnapshotHeader) Reset() {
 	*x = InstallSnapshotHeader{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[13]
+	mi := &file_ltl_v1_raft_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -880,7 +1118,7 @@ func (x *InstallSnapshotHeader) String() string {
 func (*InstallSnapshotHeader) ProtoMessage() {}
 
 func (x *InstallSnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[13]
+	mi := &file_ltl_v1_raft_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -893,7 +1131,7 @@ func (x *InstallSnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallSnapshotHeader.ProtoReflect.Descriptor instead.
 func (*InstallSnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{13}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *InstallSnapshotHeader) GetHeader() *RaftHeader {
@@ -977,7 +1215,7 @@ type InstallSnapshotResponse struct {
 
 func (x *InstallSnapshotResponse) Reset() {
 	*x = InstallSnapshotResponse{}
-	mi := &file_ltl_v1_raft_proto_msgTypes[14]
+	mi := &file_ltl_v1_raft_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -989,7 +1227,7 @@ func (x *InstallSnapshotResponse) String() string {
 func (*InstallSnapshotResponse) ProtoMessage() {}
 
 func (x *InstallSnapshotResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_raft_proto_msgTypes[14]
+	mi := &file_ltl_v1_raft_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1002,7 +1240,7 @@ func (x *InstallSnapshotResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InstallSnapshotResponse.ProtoReflect.Descriptor instead.
 func (*InstallSnapshotResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{14}
+	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *InstallSnapshotResponse) GetHeader() *RaftHeader {
@@ -1030,7 +1268,21 @@ var File_ltl_v1_raft_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\n" +
-	"\x11ltl/v1/raft.proto\x12\x06ltl.v1\"a\n" +
+	"\x11ltl/v1/raft.proto\x12\x06ltl.v1\"\xc0\x01\n" +
+	"\x10IntroduceRequest\x12 \n" +
+	"\vincarnation\x18\x01 \x01(\fR\vincarnation\x12\x18\n" +
+	"\alineage\x18\x02 \x01(\fR\alineage\x12\x1a\n" +
+	"\badmitted\x18\x03 \x01(\bR\badmitted\x12\x12\n" +
+	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x16\n" +
+	"\x06commit\x18\x05 \x01(\x04R\x06commit\x12\x12\n" +
+	"\x04last\x18\x06 \x01(\x04R\x04last\x12\x14\n" +
+	"\x05first\x18\a \x01(\bR\x05first\"\xa6\x01\n" +
+	"\x11IntroduceResponse\x12)\n" +
+	"\averdict\x18\x01 \x01(\x0e2\x0f.ltl.v1.VerdictR\averdict\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\fR\vincarnation\x12\x18\n" +
+	"\alineage\x18\x03 \x01(\fR\alineage\x12\x12\n" +
+	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x16\n" +
+	"\x06commit\x18\x05 \x01(\x04R\x06commit\"a\n" +
 	"\n" +
 	"RaftHeader\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\x03R\x0fprotocolVersion\x12\x0e\n" +
@@ -1107,7 +1359,14 @@ const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\x17InstallSnapshotResponse\x12*\n" +
 	"\x06header\x18\x01 \x01(\v2\x12.ltl.v1.RaftHeaderR\x06header\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x18\n" +
-	"\asuccess\x18\x03 \x01(\bR\asuccess2\xe6\x03\n" +
+	"\asuccess\x18\x03 \x01(\bR\asuccess*\x98\x01\n" +
+	"\aVerdict\x12\x17\n" +
+	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x13\n" +
+	"\x0fVERDICT_WELCOME\x10\x01\x12\x16\n" +
+	"\x12VERDICT_OTHER_DISK\x10\x02\x12\x17\n" +
+	"\x13VERDICT_ROLLED_BACK\x10\x03\x12\x19\n" +
+	"\x15VERDICT_OTHER_LINEAGE\x10\x04\x12\x13\n" +
+	"\x0fVERDICT_REMOVED\x10\x052\xa8\x04\n" +
 	"\rRaftTransport\x12S\n" +
 	"\x0eAppendPipeline\x12\x1d.ltl.v1.AppendPipelineRequest\x1a\x1e.ltl.v1.AppendPipelineResponse(\x010\x01\x12L\n" +
 	"\rAppendEntries\x12\x1c.ltl.v1.AppendEntriesRequest\x1a\x1d.ltl.v1.AppendEntriesResponse\x12F\n" +
@@ -1115,7 +1374,8 @@ const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\x0eRequestPreVote\x12\x1d.ltl.v1.RequestPreVoteRequest\x1a\x1e.ltl.v1.RequestPreVoteResponse\x12C\n" +
 	"\n" +
 	"TimeoutNow\x12\x19.ltl.v1.TimeoutNowRequest\x1a\x1a.ltl.v1.TimeoutNowResponse\x12T\n" +
-	"\x0fInstallSnapshot\x12\x1e.ltl.v1.InstallSnapshotRequest\x1a\x1f.ltl.v1.InstallSnapshotResponse(\x01B\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
+	"\x0fInstallSnapshot\x12\x1e.ltl.v1.InstallSnapshotRequest\x1a\x1f.ltl.v1.InstallSnapshotResponse(\x01\x12@\n" +
+	"\tIntroduce\x12\x18.ltl.v1.IntroduceRequest\x1a\x19.ltl.v1.IntroduceResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
 
 var (
 	file_ltl_v1_raft_proto_rawDescOnce sync.Once
@@ -1129,56 +1389,63 @@ func file_ltl_v1_raft_proto_rawDescGZIP() []byte {
 	return file_ltl_v1_raft_proto_rawDescData
 }
 
-var file_ltl_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_ltl_v1_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_ltl_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_ltl_v1_raft_proto_goTypes = []any{
-	(*RaftHeader)(nil),              // 0: ltl.v1.RaftHeader
-	(*RaftLog)(nil),                 // 1: ltl.v1.RaftLog
-	(*AppendPipelineRequest)(nil),   // 2: ltl.v1.AppendPipelineRequest
-	(*AppendPipelineResponse)(nil),  // 3: ltl.v1.AppendPipelineResponse
-	(*AppendEntriesRequest)(nil),    // 4: ltl.v1.AppendEntriesRequest
-	(*AppendEntriesResponse)(nil),   // 5: ltl.v1.AppendEntriesResponse
-	(*RequestVoteRequest)(nil),      // 6: ltl.v1.RequestVoteRequest
-	(*RequestVoteResponse)(nil),     // 7: ltl.v1.RequestVoteResponse
-	(*RequestPreVoteRequest)(nil),   // 8: ltl.v1.RequestPreVoteRequest
-	(*RequestPreVoteResponse)(nil),  // 9: ltl.v1.RequestPreVoteResponse
-	(*TimeoutNowRequest)(nil),       // 10: ltl.v1.TimeoutNowRequest
-	(*TimeoutNowResponse)(nil),      // 11: ltl.v1.TimeoutNowResponse
-	(*InstallSnapshotRequest)(nil),  // 12: ltl.v1.InstallSnapshotRequest
-	(*InstallSnapshotHeader)(nil),   // 13: ltl.v1.InstallSnapshotHeader
-	(*InstallSnapshotResponse)(nil), // 14: ltl.v1.InstallSnapshotResponse
+	(Verdict)(0),                    // 0: ltl.v1.Verdict
+	(*IntroduceRequest)(nil),        // 1: ltl.v1.IntroduceRequest
+	(*IntroduceResponse)(nil),       // 2: ltl.v1.IntroduceResponse
+	(*RaftHeader)(nil),              // 3: ltl.v1.RaftHeader
+	(*RaftLog)(nil),                 // 4: ltl.v1.RaftLog
+	(*AppendPipelineRequest)(nil),   // 5: ltl.v1.AppendPipelineRequest
+	(*AppendPipelineResponse)(nil),  // 6: ltl.v1.AppendPipelineResponse
+	(*AppendEntriesRequest)(nil),    // 7: ltl.v1.AppendEntriesRequest
+	(*AppendEntriesResponse)(nil),   // 8: ltl.v1.AppendEntriesResponse
+	(*RequestVoteRequest)(nil),      // 9: ltl.v1.RequestVoteRequest
+	(*RequestVoteResponse)(nil),     // 10: ltl.v1.RequestVoteResponse
+	(*RequestPreVoteRequest)(nil),   // 11: ltl.v1.RequestPreVoteRequest
+	(*RequestPreVoteResponse)(nil),  // 12: ltl.v1.RequestPreVoteResponse
+	(*TimeoutNowRequest)(nil),       // 13: ltl.v1.TimeoutNowRequest
+	(*TimeoutNowResponse)(nil),      // 14: ltl.v1.TimeoutNowResponse
+	(*InstallSnapshotRequest)(nil),  // 15: ltl.v1.InstallSnapshotRequest
+	(*InstallSnapshotHeader)(nil),   // 16: ltl.v1.InstallSnapshotHeader
+	(*InstallSnapshotResponse)(nil), // 17: ltl.v1.InstallSnapshotResponse
 }
 var file_ltl_v1_raft_proto_depIdxs = []int32{
-	4,  // 0: ltl.v1.AppendPipelineRequest.append:type_name -> ltl.v1.AppendEntriesRequest
-	5,  // 1: ltl.v1.AppendPipelineResponse.append:type_name -> ltl.v1.AppendEntriesResponse
-	0,  // 2: ltl.v1.AppendEntriesRequest.header:type_name -> ltl.v1.RaftHeader
-	1,  // 3: ltl.v1.AppendEntriesRequest.entries:type_name -> ltl.v1.RaftLog
-	0,  // 4: ltl.v1.AppendEntriesResponse.header:type_name -> ltl.v1.RaftHeader
-	0,  // 5: ltl.v1.RequestVoteRequest.header:type_name -> ltl.v1.RaftHeader
-	0,  // 6: ltl.v1.RequestVoteResponse.header:type_name -> ltl.v1.RaftHeader
-	0,  // 7: ltl.v1.RequestPreVoteRequest.header:type_name -> ltl.v1.RaftHeader
-	0,  // 8: ltl.v1.RequestPreVoteResponse.header:type_name -> ltl.v1.RaftHeader
-	0,  // 9: ltl.v1.TimeoutNowRequest.header:type_name -> ltl.v1.RaftHeader
-	0,  // 10: ltl.v1.TimeoutNowResponse.header:type_name -> ltl.v1.RaftHeader
-	13, // 11: ltl.v1.InstallSnapshotRequest.header:type_name -> ltl.v1.InstallSnapshotHeader
-	0,  // 12: ltl.v1.InstallSnapshotHeader.header:type_name -> ltl.v1.RaftHeader
-	0,  // 13: ltl.v1.InstallSnapshotResponse.header:type_name -> ltl.v1.RaftHeader
-	2,  // 14: ltl.v1.RaftTransport.AppendPipeline:input_type -> ltl.v1.AppendPipelineRequest
-	4,  // 15: ltl.v1.RaftTransport.AppendEntries:input_type -> ltl.v1.AppendEntriesRequest
-	6,  // 16: ltl.v1.RaftTransport.RequestVote:input_type -> ltl.v1.RequestVoteRequest
-	8,  // 17: ltl.v1.RaftTransport.RequestPreVote:input_type -> ltl.v1.RequestPreVoteRequest
-	10, // 18: ltl.v1.RaftTransport.TimeoutNow:input_type -> ltl.v1.TimeoutNowRequest
-	12, // 19: ltl.v1.RaftTransport.InstallSnapshot:input_type -> ltl.v1.InstallSnapshotRequest
-	3,  // 20: ltl.v1.RaftTransport.AppendPipeline:output_type -> ltl.v1.AppendPipelineResponse
-	5,  // 21: ltl.v1.RaftTransport.AppendEntries:output_type -> ltl.v1.AppendEntriesResponse
-	7,  // 22: ltl.v1.RaftTransport.RequestVote:output_type -> ltl.v1.RequestVoteResponse
-	9,  // 23: ltl.v1.RaftTransport.RequestPreVote:output_type -> ltl.v1.RequestPreVoteResponse
-	11, // 24: ltl.v1.RaftTransport.TimeoutNow:output_type -> ltl.v1.TimeoutNowResponse
-	14, // 25: ltl.v1.RaftTransport.InstallSnapshot:output_type -> ltl.v1.InstallSnapshotResponse
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	0,  // 0: ltl.v1.IntroduceResponse.verdict:type_name -> ltl.v1.Verdict
+	7,  // 1: ltl.v1.AppendPipelineRequest.append:type_name -> ltl.v1.AppendEntriesRequest
+	8,  // 2: ltl.v1.AppendPipelineResponse.append:type_name -> ltl.v1.AppendEntriesResponse
+	3,  // 3: ltl.v1.AppendEntriesRequest.header:type_name -> ltl.v1.RaftHeader
+	4,  // 4: ltl.v1.AppendEntriesRequest.entries:type_name -> ltl.v1.RaftLog
+	3,  // 5: ltl.v1.AppendEntriesResponse.header:type_name -> ltl.v1.RaftHeader
+	3,  // 6: ltl.v1.RequestVoteRequest.header:type_name -> ltl.v1.RaftHeader
+	3,  // 7: ltl.v1.RequestVoteResponse.header:type_name -> ltl.v1.RaftHeader
+	3,  // 8: ltl.v1.RequestPreVoteRequest.header:type_name -> ltl.v1.RaftHeader
+	3,  // 9: ltl.v1.RequestPreVoteResponse.header:type_name -> ltl.v1.RaftHeader
+	3,  // 10: ltl.v1.TimeoutNowRequest.header:type_name -> ltl.v1.RaftHeader
+	3,  // 11: ltl.v1.TimeoutNowResponse.header:type_name -> ltl.v1.RaftHeader
+	16, // 12: ltl.v1.InstallSnapshotRequest.header:type_name -> ltl.v1.InstallSnapshotHeader
+	3,  // 13: ltl.v1.InstallSnapshotHeader.header:type_name -> ltl.v1.RaftHeader
+	3,  // 14: ltl.v1.InstallSnapshotResponse.header:type_name -> ltl.v1.RaftHeader
+	5,  // 15: ltl.v1.RaftTransport.AppendPipeline:input_type -> ltl.v1.AppendPipelineRequest
+	7,  // 16: ltl.v1.RaftTransport.AppendEntries:input_type -> ltl.v1.AppendEntriesRequest
+	9,  // 17: ltl.v1.RaftTransport.RequestVote:input_type -> ltl.v1.RequestVoteRequest
+	11, // 18: ltl.v1.RaftTransport.RequestPreVote:input_type -> ltl.v1.RequestPreVoteRequest
+	13, // 19: ltl.v1.RaftTransport.TimeoutNow:input_type -> ltl.v1.TimeoutNowRequest
+	15, // 20: ltl.v1.RaftTransport.InstallSnapshot:input_type -> ltl.v1.InstallSnapshotRequest
+	1,  // 21: ltl.v1.RaftTransport.Introduce:input_type -> ltl.v1.IntroduceRequest
+	6,  // 22: ltl.v1.RaftTransport.AppendPipeline:output_type -> ltl.v1.AppendPipelineResponse
+	8,  // 23: ltl.v1.RaftTransport.AppendEntries:output_type -> ltl.v1.AppendEntriesResponse
+	10, // 24: ltl.v1.RaftTransport.RequestVote:output_type -> ltl.v1.RequestVoteResponse
+	12, // 25: ltl.v1.RaftTransport.RequestPreVote:output_type -> ltl.v1.RequestPreVoteResponse
+	14, // 26: ltl.v1.RaftTransport.TimeoutNow:output_type -> ltl.v1.TimeoutNowResponse
+	17, // 27: ltl.v1.RaftTransport.InstallSnapshot:output_type -> ltl.v1.InstallSnapshotResponse
+	2,  // 28: ltl.v1.RaftTransport.Introduce:output_type -> ltl.v1.IntroduceResponse
+	22, // [22:29] is the sub-list for method output_type
+	15, // [15:22] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_raft_proto_init() }
@@ -1191,13 +1458,14 @@ func file_ltl_v1_raft_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_raft_proto_rawDesc), len(file_ltl_v1_raft_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   15,
+			NumEnums:      1,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_ltl_v1_raft_proto_goTypes,
 		DependencyIndexes: file_ltl_v1_raft_proto_depIdxs,
+		EnumInfos:         file_ltl_v1_raft_proto_enumTypes,
 		MessageInfos:      file_ltl_v1_raft_proto_msgTypes,
 	}.Build()
 	File_ltl_v1_raft_proto = out.File

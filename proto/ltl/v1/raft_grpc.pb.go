@@ -25,6 +25,7 @@ const (
 	RaftTransport_RequestPreVote_FullMethodName  = "/ltl.v1.RaftTransport/RequestPreVote"
 	RaftTransport_TimeoutNow_FullMethodName      = "/ltl.v1.RaftTransport/TimeoutNow"
 	RaftTransport_InstallSnapshot_FullMethodName = "/ltl.v1.RaftTransport/InstallSnapshot"
+	RaftTransport_Introduce_FullMethodName       = "/ltl.v1.RaftTransport/Introduce"
 )
 
 // RaftTransportClient is the client API for RaftTransport service.
@@ -41,6 +42,9 @@ type RaftTransportClient interface {
 	TimeoutNow(ctx context.Context, in *TimeoutNowRequest, opts ...grpc.CallOption) (*TimeoutNowResponse, error)
 	// InstallSnapshot sends the header first, then the snapshot in pieces.
 	InstallSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[InstallSnapshotRequest, InstallSnapshotResponse], error)
+	// Introduce tells a peer which disk this node runs on and how far its log goes, and asks what the peer remembers of it. Nodes
+	// exchange no other message of this service before, and repeat it about once a second.
+	Introduce(ctx context.Context, in *IntroduceRequest, opts ...grpc.CallOption) (*IntroduceResponse, error)
 }
 
 type raftTransportClient struct {
@@ -117,6 +121,16 @@ func (c *raftTransportClient) InstallSnapshot(ctx context.Context, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type RaftTransport_InstallSnapshotClient = grpc.ClientStreamingClient[InstallSnapshotRequest, InstallSnapshotResponse]
 
+func (c *raftTransportClient) Introduce(ctx context.Context, in *IntroduceRequest, opts ...grpc.CallOption) (*IntroduceResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(IntroduceResponse)
+	err := c.cc.Invoke(ctx, RaftTransport_Introduce_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // RaftTransportServer is the server API for RaftTransport service.
 // All implementations must embed UnimplementedRaftTransportServer
 // for forward compatibility.
@@ -131,6 +145,9 @@ type RaftTransportServer interface {
 	TimeoutNow(context.Context, *TimeoutNowRequest) (*TimeoutNowResponse, error)
 	// InstallSnapshot sends the header first, then the snapshot in pieces.
 	InstallSnapshot(grpc.ClientStreamingServer[InstallSnapshotRequest, InstallSnapshotResponse]) error
+	// Introduce tells a peer which disk this node runs on and how far its log goes, and asks what the peer remembers of it. Nodes
+	// exchange no other message of this service before, and repeat it about once a second.
+	Introduce(context.Context, *IntroduceRequest) (*IntroduceResponse, error)
 	mustEmbedUnimplementedRaftTransportServer()
 }
 
@@ -158,6 +175,9 @@ func (UnimplementedRaftTransportServer) TimeoutNow(context.Context, *TimeoutNowR
 }
 func (UnimplementedRaftTransportServer) InstallSnapshot(grpc.ClientStreamingServer[InstallSnapshotRequest, InstallSnapshotResponse]) error {
 	return status.Error(codes.Unimplemented, "method InstallSnapshot not implemented")
+}
+func (UnimplementedRaftTransportServer) Introduce(context.Context, *IntroduceRequest) (*IntroduceResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Introduce not implemented")
 }
 func (UnimplementedRaftTransportServer) mustEmbedUnimplementedRaftTransportServer() {}
 func (UnimplementedRaftTransportServer) testEmbeddedByValue()                       {}
@@ -266,6 +286,24 @@ func _RaftTransport_InstallSnapshot_Handler(srv interface{}, stream grpc.ServerS
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type RaftTransport_InstallSnapshotServer = grpc.ClientStreamingServer[InstallSnapshotRequest, InstallSnapshotResponse]
 
+func _RaftTransport_Introduce_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(IntroduceRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(RaftTransportServer).Introduce(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: RaftTransport_Introduce_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(RaftTransportServer).Introduce(ctx, req.(*IntroduceRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // RaftTransport_ServiceDesc is the grpc.ServiceDesc for RaftTransport service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -288,6 +326,10 @@ var RaftTransport_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "TimeoutNow",
 			Handler:    _RaftTransport_TimeoutNow_Handler,
+		},
+		{
+			MethodName: "Introduce",
+			Handler:    _RaftTransport_Introduce_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

@@ -76,6 +76,62 @@ func (DataForm) EnumDescriptor() ([]byte, []int) {
 	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{0}
 }
 
+// NodeStanding is what the network wants a node to be. The leader changes Raft's configuration accordingly, one step at a time.
+type NodeStanding int32
+
+const (
+	NodeStanding_NODE_STANDING_UNSPECIFIED NodeStanding = 0
+	// NODE_STANDING_VOTER takes part in elections and quorums. Nodes of the genesis begin as voters.
+	NodeStanding_NODE_STANDING_VOTER NodeStanding = 1
+	// NODE_STANDING_LEARNER holds the whole ledger and serves reads, and does not count in a quorum.
+	NodeStanding_NODE_STANDING_LEARNER NodeStanding = 2
+	// NODE_STANDING_REMOVED is no node of the network any more. Its id never comes back.
+	NodeStanding_NODE_STANDING_REMOVED NodeStanding = 3
+)
+
+// Enum value maps for NodeStanding.
+var (
+	NodeStanding_name = map[int32]string{
+		0: "NODE_STANDING_UNSPECIFIED",
+		1: "NODE_STANDING_VOTER",
+		2: "NODE_STANDING_LEARNER",
+		3: "NODE_STANDING_REMOVED",
+	}
+	NodeStanding_value = map[string]int32{
+		"NODE_STANDING_UNSPECIFIED": 0,
+		"NODE_STANDING_VOTER":       1,
+		"NODE_STANDING_LEARNER":     2,
+		"NODE_STANDING_REMOVED":     3,
+	}
+)
+
+func (x NodeStanding) Enum() *NodeStanding {
+	p := new(NodeStanding)
+	*p = x
+	return p
+}
+
+func (x NodeStanding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (NodeStanding) Descriptor() protoreflect.EnumDescriptor {
+	return file_ltl_v1_transaction_proto_enumTypes[1].Descriptor()
+}
+
+func (NodeStanding) Type() protoreflect.EnumType {
+	return &file_ltl_v1_transaction_proto_enumTypes[1]
+}
+
+func (x NodeStanding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use NodeStanding.Descriptor instead.
+func (NodeStanding) EnumDescriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{1}
+}
+
 // AccountType tells a main account from a RAM user.
 type AccountType int32
 
@@ -110,11 +166,11 @@ func (x AccountType) String() string {
 }
 
 func (AccountType) Descriptor() protoreflect.EnumDescriptor {
-	return file_ltl_v1_transaction_proto_enumTypes[1].Descriptor()
+	return file_ltl_v1_transaction_proto_enumTypes[2].Descriptor()
 }
 
 func (AccountType) Type() protoreflect.EnumType {
-	return &file_ltl_v1_transaction_proto_enumTypes[1]
+	return &file_ltl_v1_transaction_proto_enumTypes[2]
 }
 
 func (x AccountType) Number() protoreflect.EnumNumber {
@@ -123,7 +179,7 @@ func (x AccountType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use AccountType.Descriptor instead.
 func (AccountType) EnumDescriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{1}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{2}
 }
 
 // ChainService is what a business chain is for.
@@ -160,11 +216,11 @@ func (x ChainService) String() string {
 }
 
 func (ChainService) Descriptor() protoreflect.EnumDescriptor {
-	return file_ltl_v1_transaction_proto_enumTypes[2].Descriptor()
+	return file_ltl_v1_transaction_proto_enumTypes[3].Descriptor()
 }
 
 func (ChainService) Type() protoreflect.EnumType {
-	return &file_ltl_v1_transaction_proto_enumTypes[2]
+	return &file_ltl_v1_transaction_proto_enumTypes[3]
 }
 
 func (x ChainService) Number() protoreflect.EnumNumber {
@@ -173,7 +229,7 @@ func (x ChainService) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ChainService.Descriptor instead.
 func (ChainService) EnumDescriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{2}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{3}
 }
 
 // Edition is the package of a chain.
@@ -210,11 +266,11 @@ func (x Edition) String() string {
 }
 
 func (Edition) Descriptor() protoreflect.EnumDescriptor {
-	return file_ltl_v1_transaction_proto_enumTypes[3].Descriptor()
+	return file_ltl_v1_transaction_proto_enumTypes[4].Descriptor()
 }
 
 func (Edition) Type() protoreflect.EnumType {
-	return &file_ltl_v1_transaction_proto_enumTypes[3]
+	return &file_ltl_v1_transaction_proto_enumTypes[4]
 }
 
 func (x Edition) Number() protoreflect.EnumNumber {
@@ -223,7 +279,7 @@ func (x Edition) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Edition.Descriptor instead.
 func (Edition) EnumDescriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{3}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{4}
 }
 
 // DeviceKeyType is the kind of key that a device signs with.
@@ -266,11 +322,11 @@ func (x DeviceKeyType) String() string {
 }
 
 func (DeviceKeyType) Descriptor() protoreflect.EnumDescriptor {
-	return file_ltl_v1_transaction_proto_enumTypes[4].Descriptor()
+	return file_ltl_v1_transaction_proto_enumTypes[5].Descriptor()
 }
 
 func (DeviceKeyType) Type() protoreflect.EnumType {
-	return &file_ltl_v1_transaction_proto_enumTypes[4]
+	return &file_ltl_v1_transaction_proto_enumTypes[5]
 }
 
 func (x DeviceKeyType) Number() protoreflect.EnumNumber {
@@ -279,7 +335,7 @@ func (x DeviceKeyType) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use DeviceKeyType.Descriptor instead.
 func (DeviceKeyType) EnumDescriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{4}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{5}
 }
 
 // Transaction is the payload whose SHA-256 (with its domain prefix) is the transaction id.
@@ -324,6 +380,8 @@ type Transaction struct {
 	//	*Transaction_ModifyChain
 	//	*Transaction_EnrollDevice
 	//	*Transaction_RevokeDevice
+	//	*Transaction_AddNode
+	//	*Transaction_ChangeNode
 	//	*Transaction_Genesis
 	Action        isTransaction_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
@@ -603,6 +661,24 @@ func (x *Transaction) GetRevokeDevice() *RevokeDevice {
 	return nil
 }
 
+func (x *Transaction) GetAddNode() *AddNode {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_AddNode); ok {
+			return x.AddNode
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetChangeNode() *ChangeNode {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ChangeNode); ok {
+			return x.ChangeNode
+		}
+	}
+	return nil
+}
+
 func (x *Transaction) GetGenesis() *Genesis {
 	if x != nil {
 		if x, ok := x.Action.(*Transaction_Genesis); ok {
@@ -696,6 +772,14 @@ type Transaction_RevokeDevice struct {
 	RevokeDevice *RevokeDevice `protobuf:"bytes,45,opt,name=revoke_device,json=revokeDevice,proto3,oneof"`
 }
 
+type Transaction_AddNode struct {
+	AddNode *AddNode `protobuf:"bytes,50,opt,name=add_node,json=addNode,proto3,oneof"`
+}
+
+type Transaction_ChangeNode struct {
+	ChangeNode *ChangeNode `protobuf:"bytes,51,opt,name=change_node,json=changeNode,proto3,oneof"`
+}
+
 type Transaction_Genesis struct {
 	Genesis *Genesis `protobuf:"bytes,60,opt,name=genesis,proto3,oneof"`
 }
@@ -739,6 +823,10 @@ func (*Transaction_ModifyChain) isTransaction_Action() {}
 func (*Transaction_EnrollDevice) isTransaction_Action() {}
 
 func (*Transaction_RevokeDevice) isTransaction_Action() {}
+
+func (*Transaction_AddNode) isTransaction_Action() {}
+
+func (*Transaction_ChangeNode) isTransaction_Action() {}
 
 func (*Transaction_Genesis) isTransaction_Action() {}
 
@@ -1991,7 +2079,10 @@ type Node struct {
 	Organisation string                 `protobuf:"bytes,2,opt,name=organisation,proto3" json:"organisation,omitempty"`
 	Address      string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
 	// key is the Ed25519 public key that signs the node's checkpoints.
-	Key           []byte `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	Key []byte `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	// incarnation is the 16 random bytes that the node's directory was made with, so that a node whose disk was lost is told from the one
+	// that was added. Empty in a genesis: such nodes tell one another when they first meet.
+	Incarnation   []byte `protobuf:"bytes,5,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2054,6 +2145,129 @@ func (x *Node) GetKey() []byte {
 	return nil
 }
 
+func (x *Node) GetIncarnation() []byte {
+	if x != nil {
+		return x.Incarnation
+	}
+	return nil
+}
+
+// AddNode adds a consensus node.
+type AddNode struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Node  *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// standing is LEARNER, or VOTER for one that becomes a voter as soon as it has caught up.
+	Standing NodeStanding `protobuf:"varint,2,opt,name=standing,proto3,enum=ltl.v1.NodeStanding" json:"standing,omitempty"`
+	// replaces is the id of a node that is removed once the new one has taken its place; empty for none.
+	Replaces      string `protobuf:"bytes,3,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddNode) Reset() {
+	*x = AddNode{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddNode) ProtoMessage() {}
+
+func (x *AddNode) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddNode.ProtoReflect.Descriptor instead.
+func (*AddNode) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AddNode) GetNode() *Node {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *AddNode) GetStanding() NodeStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return NodeStanding_NODE_STANDING_UNSPECIFIED
+}
+
+func (x *AddNode) GetReplaces() string {
+	if x != nil {
+		return x.Replaces
+	}
+	return ""
+}
+
+// ChangeNode promotes, demotes or removes a node.
+type ChangeNode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Standing      NodeStanding           `protobuf:"varint,2,opt,name=standing,proto3,enum=ltl.v1.NodeStanding" json:"standing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChangeNode) Reset() {
+	*x = ChangeNode{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChangeNode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChangeNode) ProtoMessage() {}
+
+func (x *ChangeNode) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChangeNode.ProtoReflect.Descriptor instead.
+func (*ChangeNode) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ChangeNode) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ChangeNode) GetStanding() NodeStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return NodeStanding_NODE_STANDING_UNSPECIFIED
+}
+
 // CreateOrganisation adds an organisation to the network.
 type CreateOrganisation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2064,7 +2278,7 @@ type CreateOrganisation struct {
 
 func (x *CreateOrganisation) Reset() {
 	*x = CreateOrganisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2076,7 +2290,7 @@ func (x *CreateOrganisation) String() string {
 func (*CreateOrganisation) ProtoMessage() {}
 
 func (x *CreateOrganisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2089,7 +2303,7 @@ func (x *CreateOrganisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganisation.ProtoReflect.Descriptor instead.
 func (*CreateOrganisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{20}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *CreateOrganisation) GetOrganisation() *Organisation {
@@ -2113,7 +2327,7 @@ type CreateAccount struct {
 
 func (x *CreateAccount) Reset() {
 	*x = CreateAccount{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2125,7 +2339,7 @@ func (x *CreateAccount) String() string {
 func (*CreateAccount) ProtoMessage() {}
 
 func (x *CreateAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2138,7 +2352,7 @@ func (x *CreateAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAccount.ProtoReflect.Descriptor instead.
 func (*CreateAccount) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{21}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *CreateAccount) GetUid() string {
@@ -2197,7 +2411,7 @@ type CreateChain struct {
 
 func (x *CreateChain) Reset() {
 	*x = CreateChain{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2209,7 +2423,7 @@ func (x *CreateChain) String() string {
 func (*CreateChain) ProtoMessage() {}
 
 func (x *CreateChain) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2222,7 +2436,7 @@ func (x *CreateChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChain.ProtoReflect.Descriptor instead.
 func (*CreateChain) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{22}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CreateChain) GetName() string {
@@ -2355,7 +2569,7 @@ type ModifyChain struct {
 
 func (x *ModifyChain) Reset() {
 	*x = ModifyChain{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2367,7 +2581,7 @@ func (x *ModifyChain) String() string {
 func (*ModifyChain) ProtoMessage() {}
 
 func (x *ModifyChain) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2380,7 +2594,7 @@ func (x *ModifyChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyChain.ProtoReflect.Descriptor instead.
 func (*ModifyChain) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{23}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ModifyChain) GetChainId() string {
@@ -2502,7 +2716,7 @@ type EnrollDevice struct {
 
 func (x *EnrollDevice) Reset() {
 	*x = EnrollDevice{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2514,7 +2728,7 @@ func (x *EnrollDevice) String() string {
 func (*EnrollDevice) ProtoMessage() {}
 
 func (x *EnrollDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2527,7 +2741,7 @@ func (x *EnrollDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollDevice.ProtoReflect.Descriptor instead.
 func (*EnrollDevice) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{24}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *EnrollDevice) GetProductKey() string {
@@ -2569,7 +2783,7 @@ type RevokeDevice struct {
 
 func (x *RevokeDevice) Reset() {
 	*x = RevokeDevice{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2581,7 +2795,7 @@ func (x *RevokeDevice) String() string {
 func (*RevokeDevice) ProtoMessage() {}
 
 func (x *RevokeDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2594,7 +2808,7 @@ func (x *RevokeDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDevice.ProtoReflect.Descriptor instead.
 func (*RevokeDevice) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{25}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *RevokeDevice) GetProductKey() string {
@@ -2626,7 +2840,7 @@ type Genesis struct {
 
 func (x *Genesis) Reset() {
 	*x = Genesis{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2638,7 +2852,7 @@ func (x *Genesis) String() string {
 func (*Genesis) ProtoMessage() {}
 
 func (x *Genesis) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2651,7 +2865,7 @@ func (x *Genesis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Genesis.ProtoReflect.Descriptor instead.
 func (*Genesis) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{26}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Genesis) GetNetwork() string {
@@ -2693,7 +2907,7 @@ var File_ltl_v1_transaction_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\n" +
-	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xd1\f\n" +
+	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xb6\r\n" +
 	"\vTransaction\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\tR\achainId\x12\x1f\n" +
@@ -2726,7 +2940,10 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\fcreate_chain\x18* \x01(\v2\x13.ltl.v1.CreateChainH\x00R\vcreateChain\x128\n" +
 	"\fmodify_chain\x18+ \x01(\v2\x13.ltl.v1.ModifyChainH\x00R\vmodifyChain\x12;\n" +
 	"\renroll_device\x18, \x01(\v2\x14.ltl.v1.EnrollDeviceH\x00R\fenrollDevice\x12;\n" +
-	"\rrevoke_device\x18- \x01(\v2\x14.ltl.v1.RevokeDeviceH\x00R\frevokeDevice\x12+\n" +
+	"\rrevoke_device\x18- \x01(\v2\x14.ltl.v1.RevokeDeviceH\x00R\frevokeDevice\x12,\n" +
+	"\badd_node\x182 \x01(\v2\x0f.ltl.v1.AddNodeH\x00R\aaddNode\x125\n" +
+	"\vchange_node\x183 \x01(\v2\x12.ltl.v1.ChangeNodeH\x00R\n" +
+	"changeNode\x12+\n" +
 	"\agenesis\x18< \x01(\v2\x0f.ltl.v1.GenesisH\x00R\agenesisB\b\n" +
 	"\x06action\"^\n" +
 	"\aSetData\x12\x10\n" +
@@ -2832,12 +3049,21 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
 	"\x0eca_certificate\x18\x03 \x01(\fR\rcaCertificate\x12!\n" +
 	"\fendorser_key\x18\x04 \x01(\fR\vendorserKey\x12)\n" +
-	"\x10endorser_address\x18\x05 \x01(\tR\x0fendorserAddress\"f\n" +
+	"\x10endorser_address\x18\x05 \x01(\tR\x0fendorserAddress\"\x88\x01\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\"\n" +
 	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x10\n" +
-	"\x03key\x18\x04 \x01(\fR\x03key\"N\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\x12 \n" +
+	"\vincarnation\x18\x05 \x01(\fR\vincarnation\"y\n" +
+	"\aAddNode\x12 \n" +
+	"\x04node\x18\x01 \x01(\v2\f.ltl.v1.NodeR\x04node\x120\n" +
+	"\bstanding\x18\x02 \x01(\x0e2\x14.ltl.v1.NodeStandingR\bstanding\x12\x1a\n" +
+	"\breplaces\x18\x03 \x01(\tR\breplaces\"N\n" +
+	"\n" +
+	"ChangeNode\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x120\n" +
+	"\bstanding\x18\x02 \x01(\x0e2\x14.ltl.v1.NodeStandingR\bstanding\"N\n" +
 	"\x12CreateOrganisation\x128\n" +
 	"\forganisation\x18\x01 \x01(\v2\x14.ltl.v1.OrganisationR\forganisation\"\x82\x01\n" +
 	"\rCreateAccount\x12\x10\n" +
@@ -2921,7 +3147,12 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\bDataForm\x12\x19\n" +
 	"\x15DATA_FORM_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDATA_FORM_TEXT\x10\x01\x12\x14\n" +
-	"\x10DATA_FORM_DIGEST\x10\x02*X\n" +
+	"\x10DATA_FORM_DIGEST\x10\x02*|\n" +
+	"\fNodeStanding\x12\x1d\n" +
+	"\x19NODE_STANDING_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13NODE_STANDING_VOTER\x10\x01\x12\x19\n" +
+	"\x15NODE_STANDING_LEARNER\x10\x02\x12\x19\n" +
+	"\x15NODE_STANDING_REMOVED\x10\x03*X\n" +
 	"\vAccountType\x12\x1c\n" +
 	"\x18ACCOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ACCOUNT_TYPE_ROOT\x10\x01\x12\x14\n" +
@@ -2952,83 +3183,91 @@ func file_ltl_v1_transaction_proto_rawDescGZIP() []byte {
 	return file_ltl_v1_transaction_proto_rawDescData
 }
 
-var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
+var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_ltl_v1_transaction_proto_goTypes = []any{
 	(DataForm)(0),                // 0: ltl.v1.DataForm
-	(AccountType)(0),             // 1: ltl.v1.AccountType
-	(ChainService)(0),            // 2: ltl.v1.ChainService
-	(Edition)(0),                 // 3: ltl.v1.Edition
-	(DeviceKeyType)(0),           // 4: ltl.v1.DeviceKeyType
-	(*Transaction)(nil),          // 5: ltl.v1.Transaction
-	(*SetData)(nil),              // 6: ltl.v1.SetData
-	(*AttachData)(nil),           // 7: ltl.v1.AttachData
-	(*DeviceProof)(nil),          // 8: ltl.v1.DeviceProof
-	(*CreateMember)(nil),         // 9: ltl.v1.CreateMember
-	(*ModifyMember)(nil),         // 10: ltl.v1.ModifyMember
-	(*LockMember)(nil),           // 11: ltl.v1.LockMember
-	(*RegisterDeviceGroup)(nil),  // 12: ltl.v1.RegisterDeviceGroup
-	(*AuthorizeDeviceGroup)(nil), // 13: ltl.v1.AuthorizeDeviceGroup
-	(*AuthorizeDevice)(nil),      // 14: ltl.v1.AuthorizeDevice
-	(*CreatePhaseGroup)(nil),     // 15: ltl.v1.CreatePhaseGroup
-	(*ModifyPhaseGroup)(nil),     // 16: ltl.v1.ModifyPhaseGroup
-	(*CreatePhase)(nil),          // 17: ltl.v1.CreatePhase
-	(*ModifyPhase)(nil),          // 18: ltl.v1.ModifyPhase
-	(*AuthorizePhases)(nil),      // 19: ltl.v1.AuthorizePhases
-	(*UploadPhaseData)(nil),      // 20: ltl.v1.UploadPhaseData
-	(*PhaseItem)(nil),            // 21: ltl.v1.PhaseItem
-	(*RelatedData)(nil),          // 22: ltl.v1.RelatedData
-	(*Organisation)(nil),         // 23: ltl.v1.Organisation
-	(*Node)(nil),                 // 24: ltl.v1.Node
-	(*CreateOrganisation)(nil),   // 25: ltl.v1.CreateOrganisation
-	(*CreateAccount)(nil),        // 26: ltl.v1.CreateAccount
-	(*CreateChain)(nil),          // 27: ltl.v1.CreateChain
-	(*ModifyChain)(nil),          // 28: ltl.v1.ModifyChain
-	(*EnrollDevice)(nil),         // 29: ltl.v1.EnrollDevice
-	(*RevokeDevice)(nil),         // 30: ltl.v1.RevokeDevice
-	(*Genesis)(nil),              // 31: ltl.v1.Genesis
+	(NodeStanding)(0),            // 1: ltl.v1.NodeStanding
+	(AccountType)(0),             // 2: ltl.v1.AccountType
+	(ChainService)(0),            // 3: ltl.v1.ChainService
+	(Edition)(0),                 // 4: ltl.v1.Edition
+	(DeviceKeyType)(0),           // 5: ltl.v1.DeviceKeyType
+	(*Transaction)(nil),          // 6: ltl.v1.Transaction
+	(*SetData)(nil),              // 7: ltl.v1.SetData
+	(*AttachData)(nil),           // 8: ltl.v1.AttachData
+	(*DeviceProof)(nil),          // 9: ltl.v1.DeviceProof
+	(*CreateMember)(nil),         // 10: ltl.v1.CreateMember
+	(*ModifyMember)(nil),         // 11: ltl.v1.ModifyMember
+	(*LockMember)(nil),           // 12: ltl.v1.LockMember
+	(*RegisterDeviceGroup)(nil),  // 13: ltl.v1.RegisterDeviceGroup
+	(*AuthorizeDeviceGroup)(nil), // 14: ltl.v1.AuthorizeDeviceGroup
+	(*AuthorizeDevice)(nil),      // 15: ltl.v1.AuthorizeDevice
+	(*CreatePhaseGroup)(nil),     // 16: ltl.v1.CreatePhaseGroup
+	(*ModifyPhaseGroup)(nil),     // 17: ltl.v1.ModifyPhaseGroup
+	(*CreatePhase)(nil),          // 18: ltl.v1.CreatePhase
+	(*ModifyPhase)(nil),          // 19: ltl.v1.ModifyPhase
+	(*AuthorizePhases)(nil),      // 20: ltl.v1.AuthorizePhases
+	(*UploadPhaseData)(nil),      // 21: ltl.v1.UploadPhaseData
+	(*PhaseItem)(nil),            // 22: ltl.v1.PhaseItem
+	(*RelatedData)(nil),          // 23: ltl.v1.RelatedData
+	(*Organisation)(nil),         // 24: ltl.v1.Organisation
+	(*Node)(nil),                 // 25: ltl.v1.Node
+	(*AddNode)(nil),              // 26: ltl.v1.AddNode
+	(*ChangeNode)(nil),           // 27: ltl.v1.ChangeNode
+	(*CreateOrganisation)(nil),   // 28: ltl.v1.CreateOrganisation
+	(*CreateAccount)(nil),        // 29: ltl.v1.CreateAccount
+	(*CreateChain)(nil),          // 30: ltl.v1.CreateChain
+	(*ModifyChain)(nil),          // 31: ltl.v1.ModifyChain
+	(*EnrollDevice)(nil),         // 32: ltl.v1.EnrollDevice
+	(*RevokeDevice)(nil),         // 33: ltl.v1.RevokeDevice
+	(*Genesis)(nil),              // 34: ltl.v1.Genesis
 }
 var file_ltl_v1_transaction_proto_depIdxs = []int32{
-	6,  // 0: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
-	7,  // 1: ltl.v1.Transaction.attach_data:type_name -> ltl.v1.AttachData
-	9,  // 2: ltl.v1.Transaction.create_member:type_name -> ltl.v1.CreateMember
-	10, // 3: ltl.v1.Transaction.modify_member:type_name -> ltl.v1.ModifyMember
-	11, // 4: ltl.v1.Transaction.lock_member:type_name -> ltl.v1.LockMember
-	12, // 5: ltl.v1.Transaction.register_device_group:type_name -> ltl.v1.RegisterDeviceGroup
-	13, // 6: ltl.v1.Transaction.authorize_device_group:type_name -> ltl.v1.AuthorizeDeviceGroup
-	14, // 7: ltl.v1.Transaction.authorize_device:type_name -> ltl.v1.AuthorizeDevice
-	15, // 8: ltl.v1.Transaction.create_phase_group:type_name -> ltl.v1.CreatePhaseGroup
-	16, // 9: ltl.v1.Transaction.modify_phase_group:type_name -> ltl.v1.ModifyPhaseGroup
-	17, // 10: ltl.v1.Transaction.create_phase:type_name -> ltl.v1.CreatePhase
-	18, // 11: ltl.v1.Transaction.modify_phase:type_name -> ltl.v1.ModifyPhase
-	19, // 12: ltl.v1.Transaction.authorize_phases:type_name -> ltl.v1.AuthorizePhases
-	20, // 13: ltl.v1.Transaction.upload_phase_data:type_name -> ltl.v1.UploadPhaseData
-	25, // 14: ltl.v1.Transaction.create_organisation:type_name -> ltl.v1.CreateOrganisation
-	26, // 15: ltl.v1.Transaction.create_account:type_name -> ltl.v1.CreateAccount
-	27, // 16: ltl.v1.Transaction.create_chain:type_name -> ltl.v1.CreateChain
-	28, // 17: ltl.v1.Transaction.modify_chain:type_name -> ltl.v1.ModifyChain
-	29, // 18: ltl.v1.Transaction.enroll_device:type_name -> ltl.v1.EnrollDevice
-	30, // 19: ltl.v1.Transaction.revoke_device:type_name -> ltl.v1.RevokeDevice
-	31, // 20: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
-	8,  // 21: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
-	8,  // 22: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
-	0,  // 23: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
-	21, // 24: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
-	8,  // 25: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
-	22, // 26: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
-	23, // 27: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
-	1,  // 28: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
-	2,  // 29: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
-	3,  // 30: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
-	3,  // 31: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
-	4,  // 32: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
-	23, // 33: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
-	24, // 34: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	7,  // 0: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
+	8,  // 1: ltl.v1.Transaction.attach_data:type_name -> ltl.v1.AttachData
+	10, // 2: ltl.v1.Transaction.create_member:type_name -> ltl.v1.CreateMember
+	11, // 3: ltl.v1.Transaction.modify_member:type_name -> ltl.v1.ModifyMember
+	12, // 4: ltl.v1.Transaction.lock_member:type_name -> ltl.v1.LockMember
+	13, // 5: ltl.v1.Transaction.register_device_group:type_name -> ltl.v1.RegisterDeviceGroup
+	14, // 6: ltl.v1.Transaction.authorize_device_group:type_name -> ltl.v1.AuthorizeDeviceGroup
+	15, // 7: ltl.v1.Transaction.authorize_device:type_name -> ltl.v1.AuthorizeDevice
+	16, // 8: ltl.v1.Transaction.create_phase_group:type_name -> ltl.v1.CreatePhaseGroup
+	17, // 9: ltl.v1.Transaction.modify_phase_group:type_name -> ltl.v1.ModifyPhaseGroup
+	18, // 10: ltl.v1.Transaction.create_phase:type_name -> ltl.v1.CreatePhase
+	19, // 11: ltl.v1.Transaction.modify_phase:type_name -> ltl.v1.ModifyPhase
+	20, // 12: ltl.v1.Transaction.authorize_phases:type_name -> ltl.v1.AuthorizePhases
+	21, // 13: ltl.v1.Transaction.upload_phase_data:type_name -> ltl.v1.UploadPhaseData
+	28, // 14: ltl.v1.Transaction.create_organisation:type_name -> ltl.v1.CreateOrganisation
+	29, // 15: ltl.v1.Transaction.create_account:type_name -> ltl.v1.CreateAccount
+	30, // 16: ltl.v1.Transaction.create_chain:type_name -> ltl.v1.CreateChain
+	31, // 17: ltl.v1.Transaction.modify_chain:type_name -> ltl.v1.ModifyChain
+	32, // 18: ltl.v1.Transaction.enroll_device:type_name -> ltl.v1.EnrollDevice
+	33, // 19: ltl.v1.Transaction.revoke_device:type_name -> ltl.v1.RevokeDevice
+	26, // 20: ltl.v1.Transaction.add_node:type_name -> ltl.v1.AddNode
+	27, // 21: ltl.v1.Transaction.change_node:type_name -> ltl.v1.ChangeNode
+	34, // 22: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
+	9,  // 23: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
+	9,  // 24: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
+	0,  // 25: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
+	22, // 26: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
+	9,  // 27: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
+	23, // 28: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
+	25, // 29: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
+	1,  // 30: ltl.v1.AddNode.standing:type_name -> ltl.v1.NodeStanding
+	1,  // 31: ltl.v1.ChangeNode.standing:type_name -> ltl.v1.NodeStanding
+	24, // 32: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
+	2,  // 33: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
+	3,  // 34: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
+	4,  // 35: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
+	4,  // 36: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
+	5,  // 37: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
+	24, // 38: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
+	25, // 39: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
+	40, // [40:40] is the sub-list for method output_type
+	40, // [40:40] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_transaction_proto_init() }
@@ -3057,19 +3296,21 @@ func file_ltl_v1_transaction_proto_init() {
 		(*Transaction_ModifyChain)(nil),
 		(*Transaction_EnrollDevice)(nil),
 		(*Transaction_RevokeDevice)(nil),
+		(*Transaction_AddNode)(nil),
+		(*Transaction_ChangeNode)(nil),
 		(*Transaction_Genesis)(nil),
 	}
 	file_ltl_v1_transaction_proto_msgTypes[5].OneofWrappers = []any{}
 	file_ltl_v1_transaction_proto_msgTypes[11].OneofWrappers = []any{}
 	file_ltl_v1_transaction_proto_msgTypes[13].OneofWrappers = []any{}
-	file_ltl_v1_transaction_proto_msgTypes[23].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[25].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_transaction_proto_rawDesc), len(file_ltl_v1_transaction_proto_rawDesc)),
-			NumEnums:      5,
-			NumMessages:   27,
+			NumEnums:      6,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
