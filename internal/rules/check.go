@@ -48,6 +48,10 @@ func Check(tx *ltlv1.Transaction) int32 {
 		return checkModifyChain(a.ModifyChain)
 	case *ltlv1.Transaction_EnrollDevice:
 		return checkEnrollDevice(a.EnrollDevice)
+	case *ltlv1.Transaction_AddNode:
+		return checkAddNode(a.AddNode)
+	case *ltlv1.Transaction_ChangeNode:
+		return checkChangeNode(a.ChangeNode)
 	case *ltlv1.Transaction_Genesis:
 		return checkGenesis(a.Genesis)
 	}
@@ -71,7 +75,8 @@ func checkEnvelope(tx *ltlv1.Transaction) int32 {
 		}
 		return OK // the genesis transaction has no submitter and needs no nonce
 	case *ltlv1.Transaction_CreateOrganisation, *ltlv1.Transaction_CreateAccount, *ltlv1.Transaction_CreateChain,
-		*ltlv1.Transaction_ModifyChain, *ltlv1.Transaction_EnrollDevice, *ltlv1.Transaction_RevokeDevice:
+		*ltlv1.Transaction_ModifyChain, *ltlv1.Transaction_EnrollDevice, *ltlv1.Transaction_RevokeDevice,
+		*ltlv1.Transaction_AddNode, *ltlv1.Transaction_ChangeNode:
 		if !system {
 			return Malformed
 		}
@@ -273,6 +278,9 @@ func checkGenesis(g *ltlv1.Genesis) int32 {
 	for i, n := range nodes {
 		if code := checkNode(n); code != OK {
 			return code
+		}
+		if len(n.GetIncarnation()) != 0 {
+			return OutOfRange // no disk is made before the genesis is
 		}
 		same := func(p *ltlv1.Node) bool { return p.GetId() == n.GetId() || string(p.GetKey()) == string(n.GetKey()) }
 		if slices.ContainsFunc(nodes[:i], same) {

@@ -36,6 +36,7 @@ const (
 	prefixPhase        = "j/"
 	prefixPhaseCode    = "l/"
 	prefixPermission   = "q/"
+	prefixNodeFacts    = "w/"
 	keyPhaseTotals     = "h"
 	keyNetwork         = "g"
 )

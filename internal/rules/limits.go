@@ -16,8 +16,10 @@ const (
 	MaxEndorsements = 64
 	// MaxOrganisations is the largest number of organisations in a network.
 	MaxOrganisations = MaxEndorsements
-	// MaxNodes is the largest number of nodes in a genesis.
+	// MaxNodes is the largest number of nodes in a genesis, and of nodes that are in a network at a time.
 	MaxNodes = 64
+	// MaxNodesEver is the largest number of nodes that a network ever has: their ids stay taken.
+	MaxNodesEver = 1024
 )
 
 // Bounds on fields, from the LTL manual where it speaks of them.
@@ -52,6 +54,8 @@ const (
 	// MaxOrganisationID and MaxNodeID bound the ids of organisations and nodes, in bytes.
 	MaxOrganisationID = ledger.MaxOrganisationID
 	MaxNodeID         = 32
+	// IncarnationLen is the length of what tells one disk of a node from another, in bytes.
+	IncarnationLen = 16
 	// MaxOrganisationName bounds an organisation's name, in characters.
 	MaxOrganisationName = 60
 	// MaxNetworkName bounds a network's name, in bytes.

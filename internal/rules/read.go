@@ -48,9 +48,20 @@ func GetOrganisation(v View, id string) (*Organisation, error) {
 	return load(v, ledger.SystemChain, prefixOrganisation+id, parseOrganisation)
 }
 
-// GetNode returns nil when there is none.
+// GetNode returns nil when there was never one of this id.
 func GetNode(v View, id string) (*Node, error) {
-	return load(v, ledger.SystemChain, prefixNode+id, parseNode)
+	n, err := load(v, ledger.SystemChain, prefixNode+id, parseNode)
+	if n == nil || err != nil {
+		return nil, err
+	}
+	facts, err := load(v, ledger.SystemChain, prefixNodeFacts+id, parseNodeFacts)
+	if err != nil {
+		return nil, err
+	}
+	if n.Standing = ltlv1.NodeStanding_NODE_STANDING_VOTER; facts != nil {
+		n.Standing, n.Incarnation, n.Replaces, n.ReplacedBy, n.ChangedHeight = facts.Standing, facts.Incarnation, facts.Replaces, facts.ReplacedBy, facts.ChangedHeight
+	}
+	return n, nil
 }
 
 // GetAccount returns nil when there is none.
@@ -143,7 +154,7 @@ func ListOrganisations(v View) ([]*Organisation, error) {
 	return listNamed(v, func(n *Network) []string { return n.Organisations }, GetOrganisation)
 }
 
-// ListNodes returns all nodes in the order in which they joined.
+// ListNodes returns all nodes in the order in which they joined, those that were removed included.
 func ListNodes(v View) ([]*Node, error) {
 	return listNamed(v, func(n *Network) []string { return n.Nodes }, GetNode)
 }

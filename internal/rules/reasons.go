@@ -29,6 +29,9 @@ const (
 
 	reasonEnrolled      = "The device is enrolled already; a key is never replaced."
 	reasonOtherEnroller = "Only an operator of the organisation that enrolled the device may revoke it."
+
+	reasonNodeKnown = "A node with this id, key or data directory is or was in the network; prepare a new directory and keys under a new id."
+	reasonLastVoter = "It is the only voter of the network; promote another node first."
 )
 
 // memberReason explains why memberCode refuses.

@@ -38,10 +38,18 @@ type Organisation struct {
 	EndorserAddress string
 }
 
-// Node is a consensus node.
+// Node is a consensus node. Who has been removed is still told, with that standing.
 type Node struct {
 	ID, Organisation, Address string
 	Key                       []byte
+	// Standing is what the network wants it to be.
+	Standing ltlv1.NodeStanding
+	// Incarnation tells the disk that it was added with; empty for a node of the genesis.
+	Incarnation []byte
+	// Replaces is the node whose place it takes, ReplacedBy the one that takes its place; empty for none.
+	Replaces, ReplacedBy string
+	// ChangedHeight is the system block that changed it last; 0 for none since the genesis.
+	ChangedHeight uint64
 }
 
 // Account is an account without its secrets.

@@ -30,6 +30,10 @@ func (e *exec) applySystem(tx *ltlv1.Transaction, id ledger.Hash, here Locator) 
 		code, err = e.enrollDevice(act.EnrollDevice, submitter.organisation, here)
 	case *ltlv1.Transaction_RevokeDevice:
 		code, err = e.revokeDevice(act.RevokeDevice, submitter.organisation)
+	case *ltlv1.Transaction_AddNode:
+		code, output, err = e.addNode(act.AddNode, here)
+	case *ltlv1.Transaction_ChangeNode:
+		code, err = e.changeNode(act.ChangeNode, here)
 	default:
 		code = Forbidden // a second genesis
 	}
