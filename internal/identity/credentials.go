@@ -51,8 +51,8 @@ func WithLogger(l *slog.Logger) Option { return func(c *Credentials) { c.logger 
 func WithClock(now func() time.Time) Option { return func(c *Credentials) { c.now = now } }
 
 // LoadCredentials reads tls.pem and tls.key in dir. The certificate must verify under the trust: a process that no other would
-// believe does not start. The one exception is an organisation that joined after the genesis: the ledger tells others of it, and
-// tells its own processes only when they have connected.
+// believe does not start. The one exception are organisations and nodes that joined after the genesis: the ledger tells others of them, and
+// tells their own processes only when they have connected.
 func LoadCredentials(dir string, t *Trust, options ...Option) (*Credentials, error) {
 	c := &Credentials{dir: dir, trust: t, logger: slog.Default(), now: time.Now, warned: make(map[Identity]time.Time)}
 	for _, option := range options {
@@ -91,9 +91,9 @@ func (c *Credentials) load() (*tls.Certificate, Identity, error) {
 		return nil, Identity{}, err
 	}
 	id, _, err := c.trust.verify(cert, x509.ExtKeyUsageClientAuth, c.now())
-	if errors.Is(err, errUnknownOrganisation) {
+	if errors.Is(err, errUnknownOrganisation) || errors.Is(err, errUnknownNode) {
+		c.logger.Warn("the genesis does not name this process or its organisation; others must know it from the ledger", "reason", err)
 		id, err = identityOf(cert)
-		c.logger.Warn("own organisation is not in the genesis; others must know it from the ledger", "identity", id.String())
 	}
 	if err != nil {
 		return nil, Identity{}, err

@@ -195,13 +195,9 @@ func (w *networkWriter) leaf(organisation, dir string, id Identity) {
 
 func (w *networkWriter) signKey(dir string) []byte {
 	var public ed25519.PublicKey
-	w.do(func() error {
-		var key ed25519.PrivateKey
-		var err error
-		if public, key, err = ed25519.GenerateKey(rand.Reader); err != nil {
-			return fmt.Errorf("generate key: %w", err)
-		}
-		return writeKey(filepath.Join(dir, signKeyFile), key)
+	w.do(func() (err error) {
+		public, err = CreateSignKey(dir)
+		return err
 	})
 	return public
 }

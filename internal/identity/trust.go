@@ -5,7 +5,9 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 
 	"google.golang.org/protobuf/proto"
@@ -197,8 +199,9 @@ func (o *organisation) conflict(other *organisation) error {
 	return nil
 }
 
-// Learn makes everybody known whom the system chain names. It goes on after one that cannot be trusted, and returns all errors.
-func (t *Trust) Learn(v rules.View) error {
+// Learn makes everybody known whom the system chain names, and forgets the nodes that it removed, but for those that stays, which may
+// be nil, keeps: consensus may need one for a moment longer. It goes on after one that cannot be trusted, and returns all errors.
+func (t *Trust) Learn(v rules.View, stays func(node string) bool) error {
 	organisations, err := rules.ListOrganisations(v)
 	if err != nil {
 		return err
@@ -208,14 +211,38 @@ func (t *Trust) Learn(v rules.View) error {
 			Id: o.ID, Name: o.Name, CaCertificate: o.CACertificate, EndorserKey: o.EndorserKey, EndorserAddress: o.EndorserAddress,
 		}))
 	}
-	nodes, listErr := rules.ListNodes(v)
-	if listErr != nil {
-		return errors.Join(err, listErr)
-	}
+	return errors.Join(err, t.learnNodes(v, stays))
+}
+
+// learnNodes makes nodes known, and forgets those that were removed.
+func (t *Trust) learnNodes(v rules.View, stays func(node string) bool) error {
+	nodes, err := rules.ListNodes(v)
 	for _, s := range nodes {
-		err = errors.Join(err, t.AddNode(&ltlv1.Node{Id: s.ID, Organisation: s.Organisation, Address: s.Address, Key: s.Key}))
+		if s.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+			if stays == nil || !stays(s.ID) {
+				t.RemoveNode(s.ID)
+			}
+			continue
+		}
+		err = errors.Join(err, t.AddNode(&ltlv1.Node{
+			Id: s.ID, Organisation: s.Organisation, Address: s.Address, Key: s.Key, Incarnation: s.Incarnation,
+		}))
 	}
 	return err
+}
+
+// RemoveNode forgets a node that the system chain removed: its certificates count no more. Open connections are not closed.
+func (t *Trust) RemoveNode(id string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.nodes, id)
+}
+
+// NodeIDs are the ids of the nodes that are known, in alphabetical order.
+func (t *Trust) NodeIDs() []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return slices.Sorted(maps.Keys(t.nodes))
 }
 
 func newOrganisation(o *ltlv1.Organisation) (*organisation, error) {

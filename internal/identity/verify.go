@@ -15,6 +15,9 @@ var ErrCertificate = errors.New("certificate refused")
 // errUnknownOrganisation is why the certificate of an organisation is refused that the trust does not know, or not yet.
 var errUnknownOrganisation = errors.New("its organisation is not of this network")
 
+// errUnknownNode is why the certificate of a node is refused that the trust does not know, or not yet, or no more.
+var errUnknownNode = errors.New("the organisation has no such node")
+
 // verify returns the identity that the certificate proves and whether now lies outside its validity.
 //
 // An expired certificate still counts. Whether a key is valid is decided by what stands on the ledger, that is by height, and not
@@ -51,7 +54,7 @@ func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.
 		// Nodes are addressed by their id alone, so an organisation must not name a node that belongs to another.
 		n, ok := t.node(id.Name)
 		if !ok || n.GetOrganisation() != id.Organisation {
-			return refuse("the organisation has no such node")
+			return refuse("%w", errUnknownNode)
 		}
 	}
 	return id, !at.Equal(now), nil

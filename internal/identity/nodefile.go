@@ -1,0 +1,84 @@
+package identity
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// NodeFile is the name of a node's description in its data directory: what an operator needs to add the node to a network.
+const NodeFile = "node.json"
+
+// nodeFile is its content; nothing in it is secret.
+type nodeFile struct {
+	ID           string `json:"id"`
+	Organisation string `json:"organisation"`
+	Address      string `json:"address"`
+	Key          string `json:"key"`
+	Incarnation  string `json:"incarnation"`
+}
+
+// CreateSignKey makes the key with which a node or an endorser signs, in the directory of its certificate, where none may stand yet.
+func CreateSignKey(dir string) (ed25519.PublicKey, error) {
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("generate key: %w", err)
+	}
+	return public, writeKey(filepath.Join(dir, signKeyFile), key)
+}
+
+// DescribeNode writes node.json into dataDir, from the certificate and the signing key in keyDir, and returns what it says.
+func DescribeNode(keyDir, dataDir, address string, incarnation []byte) (*ltlv1.Node, error) {
+	cert, err := loadCertificate(filepath.Join(keyDir, certificateFile))
+	if err != nil {
+		return nil, err
+	}
+	id, err := identityOf(cert)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrCertificate, filepath.Join(keyDir, certificateFile), err)
+	}
+	if id.Role != RoleNode {
+		return nil, fmt.Errorf("%w: the certificate in %s is that of %s, not of a node", ErrCertificate, keyDir, id)
+	}
+	key, err := LoadKey(filepath.Join(keyDir, signKeyFile))
+	if err != nil {
+		return nil, err
+	}
+	n := &ltlv1.Node{Id: id.Name, Organisation: id.Organisation, Address: address, Key: key.Public().(ed25519.PublicKey), Incarnation: incarnation}
+	if err := checkAddress(address); err != nil {
+		return nil, err
+	}
+	text, err := json.MarshalIndent(nodeFile{
+		ID: n.GetId(), Organisation: n.GetOrganisation(), Address: address, Key: hex.EncodeToString(n.GetKey()), Incarnation: hex.EncodeToString(incarnation),
+	}, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode the node: %w", err)
+	}
+	return n, writeNew(filepath.Join(dataDir, NodeFile), append(text, '\n'), modePublic)
+}
+
+// LoadNode reads a description that DescribeNode wrote.
+func LoadNode(path string) (*ltlv1.Node, error) {
+	b, err := readBounded(path)
+	if err != nil {
+		return nil, err
+	}
+	var f nodeFile
+	if err := json.Unmarshal(b, &f); err != nil {
+		return nil, fmt.Errorf("%s is no description of a node: %w", path, err)
+	}
+	n := &ltlv1.Node{Id: f.ID, Organisation: f.Organisation, Address: f.Address}
+	if n.Key, err = hex.DecodeString(f.Key); err != nil || len(n.Key) != ed25519.PublicKeySize {
+		return nil, fmt.Errorf("%s: key is not %d bytes in hexadecimal digits", path, ed25519.PublicKeySize)
+	}
+	if n.Incarnation, err = hex.DecodeString(f.Incarnation); err != nil || len(n.Incarnation) != rules.IncarnationLen {
+		return nil, fmt.Errorf("%s: incarnation is not %d bytes in hexadecimal digits; `ltl node prepare` writes this file", path, rules.IncarnationLen)
+	}
+	return n, nil
+}
