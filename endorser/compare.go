@@ -29,8 +29,8 @@ func (e *Endorser) compare(answers []*ltlv1.StatusResponse, turn int) error {
 				return err
 			}
 			if known && string(own[:]) != string(c.GetBlockHash()) {
-				differ[c.GetChainId()] = append(differ[c.GetChainId()], e.nodes[i].id)
-				e.log.Warn("a node has another block than this copy", "node", e.nodes[i].id, "chain", c.GetChainId(), "height", c.GetHeight(),
+				differ[c.GetChainId()] = append(differ[c.GetChainId()], e.nodes[i].ID)
+				e.log.Warn("a node has another block than this copy", "node", e.nodes[i].ID, "chain", c.GetChainId(), "height", c.GetHeight(),
 					"own", fmt.Sprintf("%x", own), "node_has", fmt.Sprintf("%x", c.GetBlockHash()))
 			}
 		}

@@ -53,7 +53,7 @@ type Config struct {
 	SignKey ed25519.PrivateKey
 	// Trust is the network's genesis.
 	Trust *identity.Trust
-	// Nodes are the nodes to follow; by default the trust's.
+	// Nodes are the nodes to follow; by default those that the own copy of the ledger names.
 	Nodes []Peer
 	// Rule is what the organisation asks of a transaction beyond the ledger's rules: a CEL expression that is true for what it signs.
 	// Empty asks nothing. docs/operating.md lists the variables.
@@ -95,6 +95,8 @@ type Endorser struct {
 	following atomic.Pointer[string] // the node that is followed at this moment
 	target    atomic.Uint64          // the highest sequence that a node told
 	learned   atomic.Uint64          // how many blocks of the system chain the trust has learned from
+	sources   atomic.Pointer[[]Peer] // the nodes that are followed
+	newNodes  atomic.Bool            // the ledger names others
 }
 
 // accessControl says who may call what.
@@ -149,11 +151,6 @@ func (cfg *Config) setDefaults() {
 			os.Exit(1)
 		}
 	}
-	if len(cfg.Nodes) == 0 {
-		for _, n := range cfg.Trust.Genesis().GetNodes() {
-			cfg.Nodes = append(cfg.Nodes, Peer{ID: n.GetId(), Address: n.GetAddress()})
-		}
-	}
 }
 
 // check refuses what cannot work, in words.
@@ -190,16 +187,12 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	if err := e.store.Init(e.cfg.Trust.GenesisPayload()); err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
+	if err := e.renewSources(); err != nil {
+		return err
+	}
 	e.learn()
 	if e.devices, err = openDeviceKeys(e.cfg.Dir, e.cfg.Credentials.DeviceKeyPath(), e.organisation); err != nil {
 		return err
-	}
-	for _, n := range e.cfg.Nodes {
-		conn, err := grpc.NewClient(n.Address, e.cfg.Credentials.DialOptions(identity.RoleNode, n.ID)...)
-		if err != nil {
-			return fmt.Errorf("node %s: %w", n.ID, err)
-		}
-		e.nodes = append(e.nodes, &source{id: n.ID, conn: conn, ledger: ltlv1.NewLedgerClient(conn)})
 	}
 	e.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", e.cfg.Listen)
 	if err != nil {

@@ -19,19 +19,17 @@ import (
 var (
 	errBehind = errors.New("another node has more blocks")
 	errOrder  = errors.New("the node sent something else than the next block")
+	errNodes  = errors.New("the network has other nodes now")
 )
-
-// source is a node that can be followed.
-type source struct {
-	id     string
-	conn   *grpc.ClientConn
-	ledger ltlv1.LedgerClient
-}
 
 // follow keeps the copy up to date until ctx ends or a block is bad. Connections may break as often as they like.
 func (e *Endorser) follow(ctx context.Context) {
 	pause := firstPause
 	for at := 0; ctx.Err() == nil && e.faultText() == ""; {
+		if err := e.renewSources(); err != nil {
+			e.log.Error("cannot connect to the network's nodes", "error", err)
+		}
+		at %= len(e.nodes) // renewSources leaves at least one
 		before := e.store.Sequence()
 		next, err := e.followNode(ctx, e.nodes[at])
 		e.following.Store(nil)
@@ -39,12 +37,12 @@ func (e *Endorser) follow(ctx context.Context) {
 		case ctx.Err() != nil || errors.Is(err, store.ErrClosed):
 			return
 		case unsound(err):
-			e.stopSigning(fmt.Errorf("following node %s: %w", e.nodes[at].id, err))
+			e.stopSigning(fmt.Errorf("following node %s: %w", e.nodes[at].ID, err))
 			return
 		}
-		e.log.Warn("following a node breaks off", "node", e.nodes[at].id, "next", e.nodes[next].id, "error", err)
+		e.log.Warn("following a node breaks off", "node", e.nodes[at].ID, "next", e.nodes[next].ID, "error", err)
 		at = next
-		if e.store.Sequence() > before || errors.Is(err, errBehind) {
+		if e.store.Sequence() > before || errors.Is(err, errBehind) || errors.Is(err, errNodes) {
 			pause = firstPause
 			continue
 		}
@@ -80,15 +78,15 @@ func (e *Endorser) followNode(ctx context.Context, n *source) (next int, err err
 	b := newBuffer()
 	group.Go(func() { b.close(receive(stream, b, from)) })
 	context.AfterFunc(ctx, func() { b.close(context.Cause(ctx)) })
-	e.following.Store(&n.id)
+	e.following.Store(&n.ID)
 	err = e.keep(ctx, b)
 	cancel(err)
 	group.Wait()
 	switch cause := context.Cause(ctx); {
 	case unsound(err):
 		return next, err
-	case errors.Is(cause, errBehind):
-		return better, errBehind
+	case errors.Is(cause, errBehind), errors.Is(cause, errNodes):
+		return better, cause
 	case unsound(cause):
 		return next, cause
 	}
@@ -156,8 +154,8 @@ func (e *Endorser) after(n *source) int {
 }
 
 // watch asks all nodes from time to time how far they are: for the metrics, to notice that the own copy is another history, and in
-// order to leave a node that has fallen behind, is cut off, or hangs. It returns errFork or errBehind; then better is the place of a
-// node that has more than the own copy, which has not grown for a while.
+// order to leave a node that has fallen behind, is cut off, or hangs. It returns errFork, errNodes or errBehind; then better is the
+// place of a node that has more than the own copy, which has not grown for a while.
 func (e *Endorser) watch(ctx context.Context, n *source) (better int, why error) {
 	tick := time.NewTicker(lookAround)
 	defer tick.Stop()
@@ -165,6 +163,9 @@ func (e *Endorser) watch(ctx context.Context, n *source) (better int, why error)
 	var last []*ltlv1.StatusResponse
 	stalls := 0
 	for turn := 0; ; turn++ {
+		if e.newNodes.Load() {
+			return 0, errNodes
+		}
 		answers := e.ask(ctx)
 		best := 0
 		for i, a := range answers {

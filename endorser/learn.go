@@ -1,6 +1,8 @@
 package endorser
 
 import (
+	"slices"
+
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -13,10 +15,13 @@ func (e *Endorser) learn() {
 	if !ok || e.learned.Load() > tip.Header.Height {
 		return
 	}
-	if err := e.cfg.Trust.Learn(e.store); err != nil {
+	if err := e.cfg.Trust.Learn(e.store, nil); err != nil {
 		e.log.Error("cannot learn who belongs to the network", "error", err)
 	}
 	e.learned.Store(tip.Header.Height + 1)
+	if wanted, err := e.wanted(); err != nil || !slices.Equal(wanted, *e.sources.Load()) {
+		e.newNodes.Store(true)
+	}
 }
 
 // refuseOrganisations refuses organisations that nobody could trust: a certificate authority that cannot be read or is none with an
