@@ -70,7 +70,7 @@ func (d *directory) learn(in *ltlv1.GetNetworkResponse) error {
 		}
 		chains[one.id] = one
 	}
-	if err := d.meet(in.GetOrganisations(), in.GetNodes()); err != nil {
+	if err := d.meet(in.GetOrganisations(), in.GetNodes(), in.GetRemovedNodes()); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -98,7 +98,7 @@ func newChain(info *ltlv1.ChainInfo, organisations map[string]ed25519.PublicKey)
 
 // meet makes the network's members known, so that they can be connected to. Only a node could invent one, and it would gain nothing:
 // the ledger counts the endorsements of its own organisations.
-func (d *directory) meet(organisations []*ltlv1.Organisation, nodes []*ltlv1.Node) error {
+func (d *directory) meet(organisations []*ltlv1.Organisation, nodes []*ltlv1.Node, removed []string) error {
 	for _, o := range organisations {
 		if err := d.trust.AddOrganisation(o); err != nil {
 			d.client.log.Warn("a node tells of an organisation that cannot be trusted", "organisation", o.GetId(), "error", err)
@@ -109,7 +109,10 @@ func (d *directory) meet(organisations []*ltlv1.Organisation, nodes []*ltlv1.Nod
 			d.client.log.Warn("a node tells of a node that cannot be trusted", "node", n.GetId(), "error", err)
 		}
 	}
-	err := d.client.peers.learn(organisations, nodes)
+	for _, id := range removed {
+		d.trust.RemoveNode(id)
+	}
+	err := d.client.peers.learn(organisations, nodes, removed)
 	if errors.Is(err, ErrClosed) {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -56,14 +55,14 @@ func (l *Ledger) GetAccount(ctx context.Context, in *ltlv1.GetAccountRequest) (*
 	return read(ctx, l.c, ltlv1.LedgerClient.GetAccount, in)
 }
 
-// endorserPrefix makes the name of an organisation's endorser, for Status.
-const endorserPrefix = "endorser/"
-
 // Status asks one node (by its id) or one organisation's endorser (by "endorser/<organisation>") how it is; there is no fail-over.
 func (l *Ledger) Status(ctx context.Context, peer string) (*ltlv1.StatusResponse, error) {
-	p := l.c.peers.node(peer)
-	if organisation, ok := strings.CutPrefix(peer, endorserPrefix); ok {
-		p = l.c.peers.endorser(organisation)
+	p := l.c.peers.find(peer)
+	if p == nil { // it may have joined since
+		if err := l.c.directory.wait(ctx); err != nil {
+			return nil, err
+		}
+		p = l.c.peers.find(peer)
 	}
 	if p == nil {
 		return nil, fmt.Errorf("the network has no node or endorser %q", peer)

@@ -45,6 +45,7 @@ func (c *Client) askStanding() (*standing, error) {
 		}
 		heard++
 		newest = max(newest, a.GetTerm())
+		c.meetLeader(a.GetLeader())
 		switch {
 		case a.GetRole() == roleLeader && (s.leader == "" || a.GetTerm() > term):
 			s.leader, term, s.sequence = nodeName(a.GetId()), a.GetTerm(), a.GetSequence()
@@ -62,6 +63,13 @@ func (c *Client) askStanding() (*standing, error) {
 		s.leader = "" // deposed, and does not know it yet
 	}
 	return &s, nil
+}
+
+// meetLeader asks who belongs to the network when a node tells of a leader that is not known: it has joined since.
+func (c *Client) meetLeader(id string) {
+	if id != "" && c.peers.node(id) == nil {
+		c.directory.fetch.join() // in the background; Close waits for it
+	}
 }
 
 // statusOf returns nil when the node does not answer.
@@ -120,6 +128,7 @@ func (c *Client) onLeader(ctx context.Context, call func(context.Context, *peer)
 			switch {
 			case next != nil: // it did nothing
 				if id := next.GetLeader(); id != "" && id != n.name {
+					c.meetLeader(id)
 					c.leader.Store(&id)
 					if hops++; hops <= maxHops {
 						continue

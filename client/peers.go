@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,7 +39,8 @@ func newPeers(credentials *identity.Credentials, prefer string) *peers {
 }
 
 // learn takes over the network's members as the system chain has them. A member whose address changed gets a new connection.
-func (p *peers) learn(organisations []*ltlv1.Organisation, nodes []*ltlv1.Node) error {
+// Nodes that were removed are forgotten, unless no other would be left.
+func (p *peers) learn(organisations []*ltlv1.Organisation, nodes []*ltlv1.Node, removed []string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
@@ -55,6 +57,13 @@ func (p *peers) learn(organisations []*ltlv1.Organisation, nodes []*ltlv1.Node) 
 	}
 	for _, o := range organisations {
 		errs = append(errs, p.put(p.endorsers, identity.RoleEndorser, o.GetId(), o.GetEndorserAddress()))
+	}
+	for _, id := range removed {
+		if old := p.nodes[id]; old != nil && len(p.nodes) > 1 {
+			delete(p.nodes, id)
+			p.order = slices.DeleteFunc(p.order, func(other string) bool { return other == id })
+			errs = append(errs, old.conn.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
@@ -76,6 +85,17 @@ func (p *peers) put(set map[string]*peer, role identity.Role, name, address stri
 		return fmt.Errorf("close connection to %s %s: %w", role, name, err)
 	}
 	return nil
+}
+
+// endorserPrefix makes the name of an organisation's endorser.
+const endorserPrefix = "endorser/"
+
+// find returns a node by its id, or an endorser by its organisation behind endorserPrefix; nil when there is none.
+func (p *peers) find(name string) *peer {
+	if organisation, ok := strings.CutPrefix(name, endorserPrefix); ok {
+		return p.endorser(organisation)
+	}
+	return p.node(name)
 }
 
 // node returns nil when there is no such node.
