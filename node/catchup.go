@@ -47,7 +47,7 @@ type catchUp struct {
 	ctx    context.Context
 	store  *store.Store
 	dir    string
-	peers  []raft.ServerID
+	peers  func() []raft.ServerID
 	fetch  fetchFunc
 	logger *slog.Logger
 	halt   func(error) error
@@ -59,14 +59,23 @@ type catchUp struct {
 }
 
 func newCatchUp(ctx context.Context, p *parts, halt func(error) error) *catchUp {
-	c := &catchUp{ctx: ctx, store: p.store, dir: p.dir, fetch: p.fetch, logger: p.logger, halt: halt, done: make(chan struct{})}
+	c := &catchUp{ctx: ctx, store: p.store, dir: p.dir, peers: p.peers, fetch: p.fetch, logger: p.logger, halt: halt, done: make(chan struct{})}
 	close(c.done)
-	for _, s := range p.servers {
-		if s.ID != p.id {
-			c.peers = append(c.peers, s.ID)
-		}
+	if c.peers == nil {
+		c.peers = func() []raft.ServerID { return others(p.servers, p.id) }
 	}
 	return c
+}
+
+// others are the ids of all servers but one.
+func others(servers []raft.Server, self raft.ServerID) []raft.ServerID {
+	var ids []raft.ServerID
+	for _, s := range servers {
+		if s.ID != self {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
 }
 
 // busy reports whether blocks are being fetched.
@@ -210,13 +219,14 @@ func (c *catchUp) fetchAll(p *pointer) error {
 	liars := map[raft.ServerID]bool{}
 	pause := fetchRetryMin
 	for turn := 0; c.store.Sequence() < p.sequence; turn++ {
-		if len(c.peers) == 0 {
+		peers := c.peers()
+		if len(peers) == 0 {
 			return errors.New("there is no peer to fetch blocks from")
 		}
-		if len(liars) == len(c.peers) {
+		if len(liars) >= len(peers) {
 			clear(liars) // it cannot go on without any
 		}
-		peer, before := c.peers[turn%len(c.peers)], c.store.Sequence()
+		peer, before := peers[turn%len(peers)], c.store.Sequence()
 		if liars[peer] {
 			continue
 		}

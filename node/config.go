@@ -79,8 +79,8 @@ func (c Config) check() error {
 	if id.Role != identity.RoleNode {
 		return fmt.Errorf("%w: the certificate is that of %s, not of a node", ErrConfig, id)
 	}
-	known, ok := c.Trust.Node(id.Name)
-	if !ok || known.GetOrganisation() != id.Organisation {
+	// A node that was added is not in the genesis: the others know it from the ledger, and it learns of itself from them.
+	if known, ok := c.Trust.Node(id.Name); ok && known.GetOrganisation() != id.Organisation {
 		return fmt.Errorf("%w: the network has no node %s of organisation %s", ErrConfig, id.Name, id.Organisation)
 	}
 	return nil

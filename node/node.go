@@ -25,16 +25,21 @@ import (
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/query"
+	"ltl/internal/rules"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
 const (
 	dirMode = 0o700
+	// RemovedFile is the mark that a node leaves in its directory when it was removed from the network.
+	RemovedFile = "removed"
 	// raftLogName is the file of the Raft log in a node's directory.
 	raftLogName = "raft.db"
 	// stopTimeout is how long Close lets calls under way finish before it cuts them off.
 	stopTimeout = 2 * time.Second
+	// learnInterval is how often Raft's configuration is looked at when no block comes.
+	learnInterval = 2 * time.Second
 )
 
 // Node is a running consensus node. Its methods may be called concurrently.
@@ -46,6 +51,7 @@ type Node struct {
 	peers    *peers
 	raft     *RaftServer
 	replica  *replica
+	intro    *introducer
 	listener net.Listener
 	server   *grpc.Server
 	admin    *admin.Server
@@ -104,6 +110,9 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 // openStores opens ledger and Raft log, and compares them.
 func (n *Node) openStores(verify *verifier) error {
 	cfg := n.cfg
+	if text, err := os.ReadFile(n.path(RemovedFile)); err == nil {
+		return fmt.Errorf("%w: %s says: %s", errRemoved, n.path(RemovedFile), strings.TrimSpace(string(text)))
+	}
 	if err := os.MkdirAll(n.path("snapshots"), dirMode); err != nil {
 		return err
 	}
@@ -127,7 +136,64 @@ func (n *Node) openStores(verify *verifier) error {
 		o.minLast = 0 // an installed snapshot stands in for the log below it
 	}
 	n.log, err = openLog(n.path(raftLogName), o)
-	return err
+	if err != nil {
+		return err
+	}
+	return n.openIntroducer(snaps)
+}
+
+// openIntroducer finds out which disk this is.
+func (n *Node) openIntroducer(snaps raft.SnapshotStore) error {
+	used, err := raft.HasExistingState(n.log, n.log.stable, snaps)
+	if err != nil {
+		return fmt.Errorf("look at the Raft log: %w", err)
+	}
+	d, err := openDisk(n.log.stable, used)
+	if err != nil {
+		return fmt.Errorf("open the node's identity: %w", err)
+	}
+	founders := d.founders
+	if len(founders) == 0 {
+		for _, s := range n.cfg.Trust.Genesis().GetNodes() {
+			founders = append(founders, raft.ServerID(s.GetId()))
+		}
+		slices.Sort(founders)
+	}
+	n.intro = &introducer{
+		self: raft.ServerID(n.id.Name), disk: d, peers: n.others, founders: founders, incarnation: n.incarnation, removed: n.removed,
+		position: n.position, call: n.peers.introduce, logger: n.cfg.Logger, fatal: n.fatal,
+		met: map[raft.ServerID]bool{}, welcome: map[raft.ServerID]bool{}, running: map[raft.ServerID]context.CancelFunc{},
+	}
+	n.peers.intro = n.intro
+	n.raft.Answer = n.intro.answer
+	return nil
+}
+
+// incarnation is the disk that the ledger names for a node that was added.
+func (n *Node) incarnation(id raft.ServerID) ([]byte, error) {
+	known, err := rules.GetNode(n.store, string(id))
+	if known == nil || err != nil {
+		return nil, err
+	}
+	return known.Incarnation, nil
+}
+
+// removed reports whether a node is neither the ledger's nor Raft's any more.
+func (n *Node) removed(id raft.ServerID) bool {
+	known, err := rules.GetNode(n.store, string(id))
+	return err == nil && known != nil && known.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED && !n.replica.member(string(id))
+}
+
+// position is how far this node is.
+func (n *Node) position() (position, error) {
+	s, err := n.replica.use()
+	if err != nil {
+		return position{}, err
+	}
+	defer s.release()
+	at := position{term: s.raft.CurrentTerm(), commit: s.raft.CommitIndex()}
+	at.last = s.raft.LastIndex() // afterwards: it is never below what was committed
+	return at, nil
 }
 
 func (n *Node) path(name string) string { return filepath.Join(n.cfg.Dir, name) }
@@ -149,18 +215,17 @@ func (n *Node) openReplica(verify *verifier) error {
 	id := raft.ServerID(n.id.Name)
 	p := parts{
 		id: id, store: n.store, dir: n.cfg.Dir, logs: n.log, stable: n.log.stable, snaps: snaps,
-		fetch: n.peers.fetch, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm,
+		fetch: n.peers.fetch, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm, askApplied: n.peers.askApplied, peers: n.others,
 		verify: verify, metrics: n.metrics, logger: n.cfg.Logger, fatal: n.fatal, cfg: n.cfg,
 	}
-	for _, s := range n.cfg.Trust.Genesis().GetNodes() {
-		p.servers = append(p.servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(s.GetId()), Address: raft.ServerAddress(s.GetId())})
+	for _, s := range n.intro.founders {
+		p.servers = append(p.servers, raft.Server{Suffrage: raft.Voter, ID: s, Address: raft.ServerAddress(s)})
 	}
-	slices.SortFunc(p.servers, func(a, b raft.Server) int { return strings.Compare(string(a.ID), string(b.ID)) })
 	p.transport = func(installed func(index, term uint64)) (raft.Transport, error) {
 		t := NewTransport(TransportConfig{
 			ID: id,
 			Dial: func(peer raft.ServerID) (*grpc.ClientConn, error) {
-				return n.peers.dial(peer, transportDialOptions()...)
+				return n.peers.dial(peer, transportDialOptions()...) // with the introducer's, as every connection between nodes
 			},
 			PeerID: callerID, OnSnapshotInstalled: installed, Logger: n.cfg.Logger,
 		})
@@ -174,7 +239,7 @@ func (n *Node) openReplica(verify *verifier) error {
 // serve begins to answer.
 func (n *Node) serve() {
 	options := append(n.cfg.Credentials.ServerOptions(acl()), transportServerOptions()...)
-	n.server = grpc.NewServer(append(options, grpc.ChainStreamInterceptor(n.stoppable))...)
+	n.server = grpc.NewServer(append(options, grpc.ChainUnaryInterceptor(n.intro.unary), grpc.ChainStreamInterceptor(n.intro.stream, n.stoppable))...)
 	ltlv1.RegisterRaftTransportServer(n.server, n.raft)
 	ltlv1.RegisterOrdererServer(n.server, &ordererService{r: n.replica})
 	ltlv1.RegisterOperatorServer(n.server, &operatorService{r: n.replica, pulse: watchPulse})
@@ -185,23 +250,50 @@ func (n *Node) serve() {
 		}
 	})
 	n.wg.Go(n.learn)
+	n.wg.Go(func() { n.intro.run(n.ctx) })
 }
 
-// learn keeps the trust at what the system chain says: organisations and nodes that were added can connect at once.
+// others are the nodes of the network but for this one, as far as this node knows.
+func (n *Node) others() []raft.ServerID {
+	var ids []raft.ServerID
+	for _, id := range n.cfg.Trust.NodeIDs() {
+		if id != n.id.Name {
+			ids = append(ids, raft.ServerID(id))
+		}
+	}
+	return ids
+}
+
+// learn keeps the trust at what the system chain says: organisations and nodes that were added can connect at once, and a node that was
+// removed as long as Raft still has it.
 func (n *Node) learn() {
 	known := uint64(0)
-	for next := n.store.Sequence(); n.store.WaitSequence(n.ctx, next) == nil; {
+	var members []raft.Server
+	for next := n.store.Sequence(); n.waitSequence(next) == nil; {
 		next = n.store.Sequence() + 1 // before looking: a block that comes meanwhile is looked at next time
 		tip, ok := n.store.Tip(ledger.SystemChain)
-		if !ok || tip.Header.Height == known && known != 0 {
+		now := n.replica.configuration()
+		if !ok || tip.Header.Height == known && known != 0 && slices.Equal(now, members) {
 			continue
 		}
-		if err := n.cfg.Trust.Learn(n.store); err != nil {
+		members = now
+		if err := n.cfg.Trust.Learn(n.store, n.replica.member); err != nil {
 			n.cfg.Logger.Error("cannot learn who belongs to the network", "error", err)
 			continue
 		}
 		known = tip.Header.Height
 	}
+}
+
+// waitSequence waits for another block, or for a while: Raft's configuration changes without one.
+func (n *Node) waitSequence(next uint64) error {
+	ctx, cancel := context.WithTimeout(n.ctx, learnInterval)
+	defer cancel()
+	err := n.store.WaitSequence(ctx, next)
+	if n.ctx.Err() == nil && ctx.Err() != nil {
+		return nil
+	}
+	return err
 }
 
 // fatal remembers the first reason to stop and tells the process.
@@ -211,6 +303,11 @@ func (n *Node) fatal(err error) {
 		n.fault = err
 	}
 	n.mu.Unlock()
+	if errors.Is(err, errRemoved) {
+		if markErr := writeDurably(n.path(RemovedFile), []byte(err.Error()+"\n")); markErr != nil {
+			n.cfg.Logger.Error("cannot mark the directory of a removed node", "error", markErr)
+		}
+	}
 	n.cfg.Fatal(err)
 }
 
@@ -225,6 +322,9 @@ func (n *Node) status(out *ltlv1.StatusResponse) {
 	s := n.replica.state()
 	out.Id, out.Leader, out.Term = n.id.String(), string(s.leader), s.term
 	out.Role = strings.ToLower(s.state.String())
+	for _, m := range n.replica.configuration() {
+		out.Members = append(out.Members, &ltlv1.ConsensusMember{Id: string(m.ID), Voter: m.Suffrage == raft.Voter})
+	}
 	if err := n.faultNow(); err != nil {
 		out.Fault = err.Error()
 	}
@@ -234,6 +334,9 @@ func (n *Node) status(out *ltlv1.StatusResponse) {
 func (n *Node) ready() error {
 	if err := n.faultNow(); err != nil {
 		return err
+	}
+	if !n.intro.isOpen() {
+		return errors.New("too few other nodes have welcomed this one yet; see its log")
 	}
 	if n.replica.fsm.catchUp.busy() {
 		return errors.New("fetching blocks from the other nodes")

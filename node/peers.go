@@ -18,6 +18,7 @@ import (
 type peers struct {
 	credentials *identity.Credentials
 	trust       *identity.Trust
+	intro       *introducer
 
 	mu     sync.Mutex
 	conns  map[raft.ServerID]*grpc.ClientConn
@@ -30,7 +31,7 @@ func (p *peers) dial(id raft.ServerID, options ...grpc.DialOption) (*grpc.Client
 	if !ok {
 		return nil, fmt.Errorf("the network has no node %s", id)
 	}
-	options = append(p.credentials.DialOptions(identity.RoleNode, string(id)), options...)
+	options = append(append(p.credentials.DialOptions(identity.RoleNode, string(id)), p.intro.dialOptions(id)...), options...)
 	return grpc.NewClient("passthrough:///"+n.GetAddress(), options...)
 }
 
@@ -93,6 +94,28 @@ func (p *peers) askTerm(ctx context.Context, peer raft.ServerID) (uint64, error)
 	}
 	m, err := ltlv1.NewOrdererClient(conn).ConfirmTerm(ctx, &ltlv1.ConfirmTermRequest{})
 	return m.GetTerm(), err
+}
+
+// askApplied asks a node how far it has executed.
+func (p *peers) askApplied(ctx context.Context, peer raft.ServerID) (uint64, error) {
+	conn, err := p.conn(peer)
+	if err != nil {
+		return 0, err
+	}
+	m, err := ltlv1.NewLedgerClient(conn).Status(ctx, &ltlv1.StatusRequest{})
+	if m.GetFault() != "" {
+		return 0, errors.New(m.GetFault())
+	}
+	return m.GetAppliedIndex(), err
+}
+
+// introduce sends an introduction.
+func (p *peers) introduce(ctx context.Context, peer raft.ServerID, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
+	conn, err := p.conn(peer)
+	if err != nil {
+		return nil, err
+	}
+	return ltlv1.NewRaftTransportClient(conn).Introduce(ctx, in)
 }
 
 // close ends all connections and with them the calls on them.

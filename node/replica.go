@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +17,7 @@ import (
 // parts are what a replica stands on. The node brings gRPC and files, the simulation memory and faults.
 type parts struct {
 	id      raft.ServerID
-	servers []raft.Server // the first configuration; every node starts from the same
+	servers []raft.Server // the first configuration; every node of the genesis starts from the same
 	store   *store.Store
 	dir     string // for the note of an unfinished catch-up
 	logs    raft.LogStore
@@ -28,11 +29,15 @@ type parts struct {
 	// askIndex asks a leader for its read index, askTerm a node for the newest term that it knows.
 	askIndex func(ctx context.Context, leader raft.ServerID) (uint64, error)
 	askTerm  func(ctx context.Context, peer raft.ServerID) (uint64, error)
-	verify   *verifier
-	metrics  *metrics
-	logger   *slog.Logger
-	fatal    func(error)
-	cfg      Config // timers and bounds
+	// askApplied asks a node how far it has executed; nil takes every learner for one that has caught up.
+	askApplied func(ctx context.Context, peer raft.ServerID) (uint64, error)
+	// peers are the nodes that blocks may be fetched from; nil means those of servers.
+	peers   func() []raft.ServerID
+	verify  *verifier
+	metrics *metrics
+	logger  *slog.Logger
+	fatal   func(error)
+	cfg     Config // timers and bounds
 }
 
 // replica is raft, the state machine and the ordering on top: a node without network and identity.
@@ -81,9 +86,10 @@ func openReplica(p parts) (*replica, error) {
 		return nil, err
 	}
 	r.order = newOrderer(r)
-	r.wg.Add(2)
+	r.wg.Add(3)
 	go r.supervise()
 	go r.watch()
+	go r.follow()
 	return r, nil
 }
 
@@ -101,7 +107,8 @@ func (r *replica) start() error {
 	return r.startRaft()
 }
 
-// bootstrap gives a new node its first configuration. Every node writes the same one, so no node has to be first.
+// bootstrap gives a new node of the genesis its first configuration. Every one writes the same, so no node has to be first. A node that
+// was added later has none until the leader tells it.
 func (r *replica) bootstrap() error {
 	existing, err := raft.HasExistingState(r.logs, r.stable, r.snaps)
 	if err != nil {
@@ -118,6 +125,9 @@ func (r *replica) bootstrap() error {
 	if blocks := r.store.Sequence(); blocks > 1 {
 		return fmt.Errorf("the ledger holds %d blocks that this node did not execute from a Raft log, a backup's or an endorser's: "+
 			"a new node starts on an empty directory and fetches them from its peers", blocks)
+	}
+	if !slices.ContainsFunc(r.servers, func(s raft.Server) bool { return s.ID == r.id }) {
+		return nil
 	}
 	// raft needs a transport here only to write the configuration as its second protocol did.
 	if err := raft.BootstrapCluster(r.raftConfig(), r.logs, r.stable, r.snaps, nil, raft.Configuration{Servers: r.servers}); err != nil {
@@ -165,6 +175,7 @@ func (r *replica) raftConfig() *raft.Config {
 	// wait for ever; and the few entries that this node keeps in flight are grouped by the leader loop without it.
 	c.BatchApplyCh = false
 	c.NoLegacyTelemetry = true
+	c.ShutdownOnRemove = false // a removed node says so and stops as a whole (membership.go)
 	c.Logger = newHCLog(r.logger)
 	return c
 }

@@ -122,6 +122,7 @@ func acl() identity.ACL {
 		ltlv1.RaftTransport_RequestPreVote_FullMethodName:  nodes,
 		ltlv1.RaftTransport_TimeoutNow_FullMethodName:      nodes,
 		ltlv1.RaftTransport_InstallSnapshot_FullMethodName: nodes,
+		ltlv1.RaftTransport_Introduce_FullMethodName:       nodes,
 
 		ltlv1.Orderer_Submit_FullMethodName:      submitters,
 		ltlv1.Orderer_ReadIndex_FullMethodName:   nodes,

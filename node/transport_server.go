@@ -23,6 +23,24 @@ const maxPipelineQueue = 2
 type RaftServer struct {
 	ltlv1.UnimplementedRaftTransportServer
 	current atomic.Pointer[Transport]
+	// Answer judges a node that introduces itself; nil answers Unimplemented. Set before serving.
+	Answer func(peer raft.ServerID, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error)
+}
+
+// Introduce implements ltlv1.RaftTransportServer.
+func (s *RaftServer) Introduce(ctx context.Context, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
+	if s.Answer == nil {
+		return s.UnimplementedRaftTransportServer.Introduce(ctx, in)
+	}
+	peer, err := callerID(ctx)
+	if err != nil {
+		return nil, status.Error(codes.PermissionDenied, err.Error())
+	}
+	out, err := s.Answer(peer, in)
+	if err != nil {
+		return nil, status.Error(codes.Internal, err.Error())
+	}
+	return out, nil
 }
 
 // NewRaftServer returns a server that answers Unavailable until Use was called.

@@ -1,0 +1,212 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+const (
+	// membershipInterval is how often the leader compares Raft's configuration with the ledger.
+	membershipInterval = 500 * time.Millisecond
+	// membershipTimeout bounds one change of Raft's configuration.
+	membershipTimeout = 10 * time.Second
+	// maxBehind is how many Raft entries a learner may be behind when it becomes a voter.
+	maxBehind = 256
+	// removalPatience is how long a removed node waits to hear from Raft that it is out, before it stops all the same.
+	removalPatience = 10 * time.Second
+)
+
+// The network's nodes stand on the system chain, where operators change them with endorsed transactions. Raft has a configuration of its
+// own. The leader makes it follow the ledger, one change of one node at a time, so that any two configurations after one another share a
+// majority; whoever leads next goes on. DESIGN.md, Membership.
+
+// step is one change of Raft's configuration; an empty id is none.
+type step struct {
+	id   raft.ServerID
+	kind raft.ConfigurationChangeCommand
+}
+
+// nextStep is what to change next so that the configuration becomes what the ledger says. ready tells whether a learner has caught up.
+// It is pure but for ready.
+func nextStep(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID) bool) step {
+	suffrage := map[raft.ServerID]raft.ServerSuffrage{}
+	voters := 0
+	for _, s := range now {
+		suffrage[s.ID] = s.Suffrage
+		if s.Suffrage == raft.Voter {
+			voters++
+		}
+	}
+	isVoter := func(id string) bool {
+		s, in := suffrage[raft.ServerID(id)]
+		return in && s == raft.Voter
+	}
+	// Additions first: whoever goes is only missed when nobody has come.
+	for _, n := range nodes {
+		id := raft.ServerID(n.ID)
+		_, in := suffrage[id]
+		switch {
+		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED:
+		case !in:
+			return step{id, raft.AddNonvoter}
+		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER && !isVoter(n.ID) && ready(id):
+			return step{id, raft.AddVoter}
+		}
+	}
+	for _, n := range nodes {
+		id := raft.ServerID(n.ID)
+		if _, in := suffrage[id]; !in || isVoter(n.ID) && voters == 1 {
+			continue // Raft cannot be left without a voter
+		}
+		switch {
+		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_LEARNER && isVoter(n.ID):
+			return step{id, raft.DemoteVoter}
+		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED && replaced(nodes, n, isVoter):
+			return step{id, raft.RemoveServer}
+		}
+	}
+	return step{}
+}
+
+// replaced reports whether nobody has to take the place of a removed node any more.
+func replaced(nodes []*rules.Node, n *rules.Node, isVoter func(string) bool) bool {
+	for n.ReplacedBy != "" { // each was added after the one it replaces, so this ends
+		at := slices.IndexFunc(nodes, func(m *rules.Node) bool { return m.ID == n.ReplacedBy })
+		if at < 0 {
+			return true
+		}
+		if n = nodes[at]; n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+			return n.Standing != ltlv1.NodeStanding_NODE_STANDING_VOTER || isVoter(n.ID)
+		}
+	}
+	return true
+}
+
+// follow makes Raft's configuration follow the ledger while this node leads, and ends this node when it was removed.
+func (r *replica) follow() {
+	defer r.wg.Done()
+	ticker := time.NewTicker(membershipInterval)
+	defer ticker.Stop()
+	var removed time.Time
+	told := ""
+	for {
+		select {
+		case <-r.ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if r.isRemoved(&removed) {
+			r.fatal(fmt.Errorf("%w; its directory holds the ledger up to then and may be kept or deleted", errRemoved))
+			return
+		}
+		if r.state().state != raft.Leader {
+			continue
+		}
+		if err := r.takeStep(); err != nil && r.ctx.Err() == nil && err.Error() != told {
+			told = err.Error()
+			r.logger.Warn("cannot change Raft's configuration now", "error", err)
+		}
+	}
+}
+
+// isRemoved reports whether this node is out: removed by the ledger, and no more in Raft's configuration, or long enough.
+func (r *replica) isRemoved(since *time.Time) bool {
+	n, err := rules.GetNode(r.store, string(r.id))
+	if err != nil || n == nil || n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+		*since = time.Time{}
+		return false
+	}
+	if !r.member(string(r.id)) {
+		return true
+	}
+	if r.state().state == raft.Leader || n.ReplacedBy != "" && !r.replacementVotes(n.ReplacedBy) {
+		*since = time.Time{} // it is still needed
+		return false
+	}
+	if since.IsZero() {
+		*since = time.Now()
+	}
+	return time.Since(*since) > removalPatience
+}
+
+func (r *replica) replacementVotes(id string) bool {
+	return slices.ContainsFunc(r.configuration(), func(s raft.Server) bool { return s.ID == raft.ServerID(id) && s.Suffrage == raft.Voter })
+}
+
+// configuration is Raft's newest, committed or not; empty while raft is being restarted, and before a new node was told of one.
+func (r *replica) configuration() []raft.Server {
+	s, err := r.use()
+	if err != nil {
+		return nil
+	}
+	defer s.release()
+	return s.raft.GetConfiguration().Configuration().Servers
+}
+
+// member reports whether a node is in Raft's configuration, as far as it is known.
+func (r *replica) member(id string) bool {
+	servers := r.configuration()
+	return len(servers) == 0 || slices.ContainsFunc(servers, func(s raft.Server) bool { return s.ID == raft.ServerID(id) })
+}
+
+// takeStep makes one change if there is one to make.
+func (r *replica) takeStep() error {
+	ctx, cancel := context.WithTimeout(r.ctx, membershipTimeout)
+	defer cancel()
+	// Only a ledger with everything that was answered may tell: an older one could bring back who was removed.
+	if _, err := r.reads.lead(ctx); err != nil {
+		return nil // another leads, or this one does not lead yet
+	}
+	nodes, err := rules.ListNodes(r.store)
+	if err != nil {
+		return err
+	}
+	s, err := r.use()
+	if err != nil {
+		return nil
+	}
+	defer s.release()
+	next := nextStep(nodes, s.raft.GetConfiguration().Configuration().Servers, func(id raft.ServerID) bool { return r.caughtUp(ctx, id) })
+	if next.id == "" {
+		return nil
+	}
+	r.logger.Info("changing Raft's configuration", "node", string(next.id), "change", next.kind.String())
+	var change raft.IndexFuture
+	switch next.kind { // only this goroutine changes the configuration, so it need not be compared (an index of 0)
+	case raft.AddNonvoter:
+		change = s.raft.AddNonvoter(next.id, raft.ServerAddress(next.id), 0, membershipTimeout)
+	case raft.AddVoter:
+		change = s.raft.AddVoter(next.id, raft.ServerAddress(next.id), 0, membershipTimeout)
+	case raft.DemoteVoter:
+		change = s.raft.DemoteVoter(next.id, 0, membershipTimeout)
+	default:
+		change = s.raft.RemoveServer(next.id, 0, membershipTimeout)
+	}
+	err = change.Error()
+	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipLost) {
+		return nil // who leads next goes on
+	}
+	if err != nil {
+		return fmt.Errorf("%s of node %s: %w", next.kind, next.id, err)
+	}
+	return nil
+}
+
+// caughtUp asks a learner whether it has executed nearly everything.
+func (r *replica) caughtUp(ctx context.Context, id raft.ServerID) bool {
+	if r.askApplied == nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	applied, err := r.askApplied(ctx, id)
+	return err == nil && applied+maxBehind >= r.store.AppliedIndex()
+}
