@@ -75,12 +75,16 @@ func runAudit(cmd *cobra.Command, from, stored string) (*audit.Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	m, err := con.ask(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
 	if stored != "" {
-		return withOthers(con.trust, credentials, "", func(others []audit.Other) (*audit.Report, error) {
+		return withOthers(m, credentials, "", func(others []audit.Other) (*audit.Report, error) {
 			return audit.Stored(cmd.Context(), stored, con.trust, others...)
 		})
 	}
-	address, role, name, err := findPeer(con.trust, from)
+	address, role, name, err := m.find(from)
 	if err != nil {
 		return nil, err
 	}
@@ -88,16 +92,16 @@ func runAudit(cmd *cobra.Command, from, stored string) (*audit.Report, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't connect to %s: %w", address, err)
 	}
-	report, err := withOthers(con.trust, credentials, address, func(others []audit.Other) (*audit.Report, error) {
+	report, err := withOthers(m, credentials, address, func(others []audit.Other) (*audit.Report, error) {
 		return audit.Peer(cmd.Context(), ltlv1.NewLedgerClient(conn), con.trust, others...)
 	})
 	return report, errors.Join(err, conn.Close())
 }
 
 // withOthers runs f with connections to all nodes but the one at an address.
-func withOthers[T any](trust *identity.Trust, credentials *identity.Credentials, but string, f func([]audit.Other) (*T, error)) (_ *T, err error) {
+func withOthers[T any](m company, credentials *identity.Credentials, but string, f func([]audit.Other) (*T, error)) (_ *T, err error) {
 	var others []audit.Other
-	for _, n := range trust.Genesis().GetNodes() {
+	for _, n := range m.nodes {
 		if n.GetAddress() == but {
 			continue
 		}
@@ -111,20 +115,19 @@ func withOthers[T any](trust *identity.Trust, credentials *identity.Credentials,
 	return f(others)
 }
 
-// findPeer finds the node or endorser that people mean by a node's id, an organisation's id, or an address.
-func findPeer(trust *identity.Trust, from string) (address string, role identity.Role, name string, err error) {
-	g := trust.Genesis()
-	for i, n := range g.GetNodes() {
+// find finds the node or endorser that people mean by a node's id, an organisation's id, or an address.
+func (m company) find(from string) (address string, role identity.Role, name string, err error) {
+	for i, n := range m.nodes {
 		if from == n.GetId() || from == n.GetAddress() || from == "" && i == 0 {
 			return n.GetAddress(), identity.RoleNode, n.GetId(), nil
 		}
 	}
-	for _, o := range g.GetOrganisations() {
+	for _, o := range m.organisations {
 		if from == o.GetId() || from == "endorser/"+o.GetId() || from == o.GetEndorserAddress() {
 			return o.GetEndorserAddress(), identity.RoleEndorser, o.GetId(), nil
 		}
 	}
-	return "", "", "", fmt.Errorf("%q is no node, organisation or address of the trust file", from)
+	return "", "", "", fmt.Errorf("%q is no node, organisation or address of the network", from)
 }
 
 // only leaves one chain in the report.

@@ -35,7 +35,7 @@ ltl audit --store DIRECTORY verifies a backup without the network.`,
 				if !noKeys {
 					cfg.AccessKeys = c.WatchAccessKeys
 				}
-				report, err := runBackup(cmd, con, cfg, from)
+				report, err := runBackup(cmd, con, con.company(cmd.Context(), c), cfg, from)
 				if err != nil {
 					return err
 				}
@@ -50,7 +50,7 @@ ltl audit --store DIRECTORY verifies a backup without the network.`,
 	return cmd
 }
 
-func runBackup(cmd *cobra.Command, con *connection, cfg backup.Config, from string) (*backup.Report, error) {
+func runBackup(cmd *cobra.Command, con *connection, m company, cfg backup.Config, from string) (*backup.Report, error) {
 	credentials, err := con.credentials()
 	if err != nil {
 		return nil, err
@@ -60,9 +60,9 @@ func runBackup(cmd *cobra.Command, con *connection, cfg backup.Config, from stri
 		return backup.Run(cmd.Context(), cfg)
 	}
 	if from == "" {
-		return withOthers(con.trust, credentials, "", run)
+		return withOthers(m, credentials, "", run)
 	}
-	address, role, name, err := findPeer(con.trust, from)
+	address, role, name, err := m.find(from)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func runBackup(cmd *cobra.Command, con *connection, cfg backup.Config, from stri
 		return nil, fmt.Errorf("couldn't connect to %s: %w", address, err)
 	}
 	cfg.Source = audit.Other{Name: name, Ledger: ltlv1.NewLedgerClient(conn)}
-	report, err := withOthers(con.trust, credentials, address, run)
+	report, err := withOthers(m, credentials, address, run)
 	return report, errors.Join(err, conn.Close())
 }
 

@@ -1,17 +1,20 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ltl/client"
 	"ltl/internal/identity"
 	"ltl/internal/localnet"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 const (
@@ -110,4 +113,43 @@ func withClient(cmd *cobra.Command, f func(c *client.Client, con *connection) er
 		return err
 	}
 	return errors.Join(f(c, con), c.Close())
+}
+
+// company is who belongs to a network.
+type company struct {
+	nodes         []*ltlv1.Node
+	organisations []*ltlv1.Organisation
+}
+
+// membersTimeout bounds the question who belongs to the network; without an answer those of the genesis are taken.
+const membersTimeout = 2 * time.Second
+
+// company asks any node who belongs to the network by now, and makes the trust know them. When none answers, it is those of the genesis.
+func (c *connection) company(ctx context.Context, cl *client.Client) company {
+	ctx, cancel := context.WithTimeout(ctx, membersTimeout)
+	defer cancel()
+	g := c.trust.Genesis()
+	m := company{nodes: g.GetNodes(), organisations: g.GetOrganisations()}
+	now, err := cl.Ledger().GetNetwork(ctx, &ltlv1.GetNetworkRequest{Consistency: ltlv1.Consistency_CONSISTENCY_LOCAL})
+	if err != nil || len(now.GetNodes()) == 0 {
+		return m
+	}
+	m = company{nodes: now.GetNodes(), organisations: now.GetOrganisations()}
+	// Who cannot be trusted cannot be connected to either, and is told as one that does not answer.
+	for _, o := range m.organisations {
+		_ = c.trust.AddOrganisation(o)
+	}
+	for _, n := range m.nodes {
+		_ = c.trust.AddNode(n)
+	}
+	return m
+}
+
+// ask is company for a command that has no client.
+func (c *connection) ask(ctx context.Context) (m company, err error) {
+	cl, err := c.open()
+	if err != nil {
+		return m, err
+	}
+	return c.company(ctx, cl), cl.Close()
 }

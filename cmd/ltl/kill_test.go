@@ -86,7 +86,7 @@ func TestKillEverything(t *testing.T) {
 	callers.Wait()
 	t.Logf("%d records acknowledged, %d with an unknown outcome; the longest time without an acknowledgement was %s",
 		len(j.acknowledged), len(j.unknown), j.longestGap.Round(time.Millisecond))
-	checkCopies(t, con, operator, j)
+	checkCopies(t, con, operator, j, []string{"node1", "node2", "node3", "org1", "org2", "org3"})
 	for _, from := range []string{"node1", "node2", "node3", "org1", "org2", "org3"} {
 		mustLTL(t, "audit", "--dir", n.dir, "--from", from)
 	}
@@ -142,12 +142,17 @@ func leaderOf(t *testing.T, c *client.Client, f *localnet.Network) string {
 
 // startHTTPCallers write through the official SDK. A call that fails is not repeated: its outcome stays unknown.
 func startHTTPCallers(t *testing.T, ctx context.Context, wg *sync.WaitGroup, f *localnet.Network, j *journal) {
+	startHTTPCallersNamed(t, ctx, wg, f, j, "")
+}
+
+// startHTTPCallersNamed begins the ids of the Keys with a name.
+func startHTTPCallersNamed(t *testing.T, ctx context.Context, wg *sync.WaitGroup, f *localnet.Network, j *journal, name string) {
 	chain, member := proofChain(t, f), account(t, f, localnet.RoleMember)
 	for i := range httpCallers {
 		c := sdkClient(t, f, member)
 		wg.Go(func() {
 			for k := 0; ctx.Err() == nil; k++ {
-				key, value := keyOf(chain, member, fmt.Sprintf("h%dn%d", i, k)), fmt.Sprintf("http %d %d", i, k)
+				key, value := keyOf(chain, member, fmt.Sprintf("%sh%dn%d", name, i, k)), fmt.Sprintf("http %d %d", i, k)
 				req := ltl.CreateSetDataRequest()
 				req.ApiVersion, req.ProductKey, req.Key, req.Value = "1.0.0", chain.BizChainCode, key, value
 				res, err := c.SetData(req)
@@ -223,16 +228,16 @@ func openClient(t *testing.T, con *connection) *client.Client {
 	return c
 }
 
-// checkCopies reads every block of every node and endorser and holds what it finds against the journal.
-func checkCopies(t *testing.T, con *connection, operator *client.Client, j *journal) {
+// checkCopies reads every block of nodes and endorsers and holds what it finds against the journal.
+func checkCopies(t *testing.T, con *connection, operator *client.Client, j *journal, copies []string) {
 	t.Helper()
 	sequence := settled(t, con, operator)
 	credentials, err := con.credentials()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, from := range []string{"node1", "node2", "node3", "org1", "org2", "org3"} {
-		address, role, name, err := findPeer(con.trust, from)
+	for _, from := range copies {
+		address, role, name, err := con.company(t.Context(), operator).find(from)
 		if err != nil {
 			t.Fatal(err)
 		}

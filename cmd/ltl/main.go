@@ -35,7 +35,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newUp(), newNode(), newEndorser(), newFacade(), newHealth(), newSetup(),
 		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newDevice(),
-		newCall(), newAudit(), newBackup(), newBench(), newVersion(),
+		newCall(), newAudit(), newBackup(), newRestore(), newBench(), newVersion(),
 	)
 	refuseUnknown(root.Commands())
 	return root

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -22,7 +23,11 @@ func newNode() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return runNode(cmd.Context(), &r) },
 	}
 	r.flags(cmd, "data directory of the node (required)")
-	cmd.AddCommand(newNodeList())
+	cmd.AddCommand(newNodeList(), newNodePrepare(), newNodeAdd(), newNodeReplace(),
+		newNodeStanding("promote", "Make a learner a voter, once it has caught up", "Makes a learner a voter: it takes part in elections and quorums once it has caught up.", ltlv1.NodeStanding_NODE_STANDING_VOTER),
+		newNodeStanding("demote", "Make a voter a learner", "Makes a voter a learner: it keeps the ledger and serves reads, and counts in no quorum.", ltlv1.NodeStanding_NODE_STANDING_LEARNER),
+		newNodeStanding("remove", "Remove a node for good", `Removes a node for good: its id and keys never come back. Its process stops by itself. To put another one in its place, use ltl node replace,
+which keeps the number of voters.`, ltlv1.NodeStanding_NODE_STANDING_REMOVED))
 	return cmd
 }
 
@@ -46,27 +51,35 @@ type nodeRow struct {
 	ID           string `json:"id"`
 	Organisation string `json:"organisation"`
 	Address      string `json:"address"`
+	// Standing is what the ledger wants it to be, Raft what the leader's Raft has it as: voter, learner, or empty for none.
+	Standing string `json:"standing"`
+	Raft     string `json:"raft"`
 }
 
 func newNodeList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the nodes that the system chain knows",
+		Short: "List the nodes that the system chain knows, and what Raft has them as",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd, func(c *client.Client, _ *connection) error {
+			return withClient(cmd, func(c *client.Client, con *connection) error {
 				res, err := c.Ledger().GetNetwork(cmd.Context(), &ltlv1.GetNetworkRequest{})
 				if err != nil {
 					return err
 				}
 				rows := make([]nodeRow, 0, len(res.GetNodes()))
-				for _, n := range res.GetNodes() {
-					rows = append(rows, nodeRow{ID: n.GetId(), Organisation: n.GetOrganisation(), Address: n.GetAddress()})
+				members := membersOf(askAll(cmd.Context(), c, con))
+				for i, n := range res.GetNodes() {
+					row := nodeRow{ID: n.GetId(), Organisation: n.GetOrganisation(), Address: n.GetAddress(), Raft: members[n.GetId()]}
+					if i < len(res.GetStandings()) {
+						row.Standing = standingName(res.GetStandings()[i])
+					}
+					rows = append(rows, row)
 				}
 				return emit(cmd, rows, func(w io.Writer) {
-					fmt.Fprintln(w, "NODE\tORGANISATION\tADDRESS")
+					fmt.Fprintln(w, "NODE\tORGANISATION\tADDRESS\tSTANDING\tRAFT")
 					for _, r := range rows {
-						fmt.Fprintf(w, "%s\t%s\t%s\n", r.ID, r.Organisation, r.Address)
+						fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Organisation, r.Address, r.Standing, r.Raft)
 					}
 				})
 			})
@@ -74,4 +87,20 @@ func newNodeList() *cobra.Command {
 	}
 	addConnection(cmd)
 	return cmd
+}
+
+// membersOf is what the leader's Raft has each node as.
+func membersOf(rows []statusRow) map[string]string {
+	members := map[string]string{}
+	for _, r := range rows {
+		if r.Role != roleLeader {
+			continue
+		}
+		for _, m := range r.Members {
+			if id, kind, ok := strings.Cut(m, " "); ok {
+				members[id] = kind
+			}
+		}
+	}
+	return members
 }

@@ -113,7 +113,7 @@ func newPKIIssue() *cobra.Command {
 	var authority, out string
 	cmd := &cobra.Command{
 		Use:   "issue ORGANISATION/ROLE/NAME",
-		Short: "Issue a certificate under an organisation's authority",
+		Short: "Issue a certificate under an organisation's authority; for a node also its signing key",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := identity.Parse(args[0])
@@ -122,6 +122,11 @@ func newPKIIssue() *cobra.Command {
 			}
 			if err := identity.Issue(authority, out, id, time.Now()); err != nil {
 				return err
+			}
+			if id.Role == identity.RoleNode {
+				if _, err := identity.CreateSignKey(out); err != nil {
+					return err
+				}
 			}
 			return emit(cmd, map[string]string{"identity": id.String(), "directory": out}, func(w io.Writer) {
 				fmt.Fprintf(w, "certificate of %s in %s\n", id, out)

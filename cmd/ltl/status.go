@@ -9,6 +9,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,6 +60,8 @@ type statusRow struct {
 	AppliedIndex uint64     `json:"appliedIndex,omitempty"`
 	Sequence     uint64     `json:"sequence"`
 	Chains       []chainTip `json:"chains,omitempty"`
+	// Members are the nodes in this node's Raft configuration, each as "id voter" or "id learner".
+	Members []string `json:"members,omitempty"`
 	// Fault says what is wrong; empty when nothing is.
 	Fault string `json:"fault,omitempty"`
 }
@@ -82,23 +85,34 @@ func newStatus() *cobra.Command {
 	return cmd
 }
 
-// askAll asks every node and endorser of the trust file.
+// askAll asks every node and endorser of the network at the same time.
 func askAll(ctx context.Context, c *client.Client, con *connection) []statusRow {
+	peers := processes(ctx, c, con)
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	rows := make([]statusRow, len(peers))
+	var asked sync.WaitGroup
+	for i, peer := range peers {
+		asked.Go(func() {
+			res, err := c.Ledger().Status(ctx, peer)
+			rows[i] = rowOf(peer, res, err)
+		})
+	}
+	asked.Wait()
+	return rows
+}
+
+// processes are the nodes and endorsers as any node tells them; those of the genesis when none does.
+func processes(ctx context.Context, c *client.Client, con *connection) []string {
+	m := con.company(ctx, c)
 	var peers []string
-	for _, n := range con.trust.Genesis().GetNodes() {
+	for _, n := range m.nodes {
 		peers = append(peers, n.GetId())
 	}
-	for _, o := range con.trust.Genesis().GetOrganisations() {
+	for _, o := range m.organisations {
 		peers = append(peers, "endorser/"+o.GetId())
 	}
-	rows := make([]statusRow, len(peers))
-	for i, peer := range peers {
-		ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-		res, err := c.Ledger().Status(ctx, peer)
-		cancel()
-		rows[i] = rowOf(peer, res, err)
-	}
-	return rows
+	return peers
 }
 
 func rowOf(peer string, res *ltlv1.StatusResponse, err error) statusRow {
@@ -108,6 +122,13 @@ func rowOf(peer string, res *ltlv1.StatusResponse, err error) statusRow {
 	row := statusRow{
 		Peer: peer, Role: res.GetRole(), Leader: res.GetLeader(), Term: res.GetTerm(),
 		AppliedIndex: res.GetAppliedIndex(), Sequence: res.GetSequence(), Fault: res.GetFault(),
+	}
+	for _, m := range res.GetMembers() {
+		kind := kindLearner
+		if m.GetVoter() {
+			kind = kindVoter
+		}
+		row.Members = append(row.Members, m.GetId()+" "+kind)
 	}
 	for _, c := range res.GetChains() {
 		row.Chains = append(row.Chains, chainTip{

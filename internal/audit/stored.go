@@ -28,7 +28,7 @@ var ErrNoStore = errors.New("there is no ledger in it")
 // directory is opened as the process would open it, under the same lock, so a running process' directory is refused. The copy is
 // compared with others, which are asked now.
 func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Other) (_ *Report, err error) {
-	path, err := find(dir)
+	path, err := FindStore(dir)
 	if err != nil {
 		return nil, err
 	}
@@ -74,8 +74,8 @@ func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Ot
 	return report, nil
 }
 
-// find returns the store in dir; it never lets a wrong path become a new, empty store.
-func find(dir string) (string, error) {
+// FindStore returns the directory of the ledger in dir, which is that of a process, of a backup, or the ledger's own. It never lets a wrong path become a new, empty store.
+func FindStore(dir string) (string, error) {
 	for _, path := range []string{dir, filepath.Join(dir, ledgerDir)} {
 		_, err := os.Stat(filepath.Join(path, databaseFile))
 		if err == nil {

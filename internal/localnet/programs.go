@@ -11,21 +11,27 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"ltl/internal/identity"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 const tailBytes = 2000
+
+// removedFile is the mark that a removed node leaves in its directory.
+const removedFile = "removed"
 
 // programs are the children, in the order in which they are started: each uses those before it.
 func (n *network) programs() []program {
 	g := n.trust.Genesis()
 	pki := filepath.Join(n.Dir, pkiDir)
 	var programs []program
-	add := func(role, name, identity string, args ...string) {
+	add := func(role, name, keys string, args ...string) {
 		admin := n.ports.Admin[name]
-		args = append([]string{role, "--trust", n.trustPath(), "--identity", filepath.Join(pki, identity), "--admin", admin}, args...)
+		args = append([]string{role, "--trust", n.trustPath(), "--identity", filepath.Join(pki, keys), "--admin", admin}, args...)
 		programs = append(programs, program{role: role, name: name, admin: admin, args: args})
 	}
-	for _, node := range g.GetNodes() {
+	for _, node := range n.nodes() {
 		id := node.GetId()
 		add("node", id, filepath.Join("nodes", id), "--dir", n.nodeDir(id), "--listen", node.GetAddress())
 	}
@@ -35,6 +41,29 @@ func (n *network) programs() []program {
 	}
 	add("facade", facade, filepath.Join("facades", facade), "--listen", n.ports.HTTP)
 	return programs
+}
+
+// nodes are those of the genesis and those whose directory was prepared below DIR/nodes, without those that were removed.
+func (n *network) nodes() []*ltlv1.Node {
+	var nodes []*ltlv1.Node
+	seen := map[string]bool{}
+	add := func(node *ltlv1.Node) {
+		seen[node.GetId()] = true
+		if _, err := os.Stat(filepath.Join(n.nodeDir(node.GetId()), removedFile)); err != nil {
+			nodes = append(nodes, node)
+		}
+	}
+	for _, node := range n.trust.Genesis().GetNodes() {
+		add(node)
+	}
+	prepared, _ := filepath.Glob(filepath.Join(n.nodeDir("*"), identity.NodeFile)) // the pattern is well formed
+	for _, path := range prepared {
+		// A file that cannot be read is somebody's business who is just making it.
+		if node, err := identity.LoadNode(path); err == nil && !seen[node.GetId()] && n.nodeDir(node.GetId()) == filepath.Dir(path) {
+			add(node)
+		}
+	}
+	return nodes
 }
 
 func (n *network) nodeDir(id string) string { return filepath.Join(n.Dir, "nodes", id) }
@@ -49,7 +78,7 @@ func (n *network) fill(d *Network) {
 	d.Region = Region
 	d.Trust, d.Operator = n.trustPath(), filepath.Join(n.operatorDir(), "tls.key")
 	d.Nodes, d.Endorsers, d.Facades = nil, nil, []Facade{{HTTP: d.Endpoint}}
-	for _, node := range g.GetNodes() {
+	for _, node := range n.nodes() {
 		d.Nodes = append(d.Nodes, Node{ID: node.GetId(), GRPC: node.GetAddress(), Dir: n.nodeDir(node.GetId())})
 	}
 	for _, o := range g.GetOrganisations() {

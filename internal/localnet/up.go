@@ -271,7 +271,7 @@ func (n *network) loadPorts() error {
 // names are those of the children, in the order in which they are started.
 func (n *network) names() []string {
 	var names []string
-	for _, node := range n.trust.Genesis().GetNodes() {
+	for _, node := range n.nodes() {
 		names = append(names, node.GetId())
 	}
 	for _, o := range n.trust.Genesis().GetOrganisations() {
