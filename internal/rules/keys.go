@@ -36,7 +36,7 @@ const (
 	prefixPhase        = "j/"
 	prefixPhaseCode    = "l/"
 	prefixPermission   = "q/"
-	prefixNodeFacts    = "w/"
+	prefixNodeFacts    = "y/"
 	keyPhaseTotals     = "h"
 	keyNetwork         = "g"
 )
