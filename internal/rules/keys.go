@@ -36,6 +36,10 @@ const (
 	prefixPhase        = "j/"
 	prefixPhaseCode    = "l/"
 	prefixPermission   = "q/"
+	prefixAffairs      = "r/"
+	prefixFormerKey    = "s/"
+	prefixRevocation   = "w/"
+	prefixRevoked      = "b/"
 	keyPhaseTotals     = "h"
 	keyNetwork         = "g"
 )
