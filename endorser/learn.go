@@ -13,7 +13,7 @@ func (e *Endorser) learn() {
 	if !ok || e.learned.Load() > tip.Header.Height {
 		return
 	}
-	if err := e.cfg.Trust.Learn(e.store); err != nil {
+	if err := e.cfg.Trust.Learn(e.store, tip.Header.Height); err != nil {
 		e.log.Error("cannot learn who belongs to the network", "error", err)
 	}
 	e.learned.Store(tip.Header.Height + 1)

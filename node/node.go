@@ -196,7 +196,7 @@ func (n *Node) learn() {
 		if !ok || tip.Header.Height == known && known != 0 {
 			continue
 		}
-		if err := n.cfg.Trust.Learn(n.store); err != nil {
+		if err := n.cfg.Trust.Learn(n.store, tip.Header.Height); err != nil {
 			n.cfg.Logger.Error("cannot learn who belongs to the network", "error", err)
 			continue
 		}

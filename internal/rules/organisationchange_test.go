@@ -51,7 +51,9 @@ func TestModifyOrganisation(t *testing.T) {
 		{"long authority", func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = make([]byte, MaxCertificate+1) }, OutOfRange},
 		{"short hash", func(m *ltlv1.ModifyOrganisation) { m.RetireAuthority = make([]byte, 31) }, OutOfRange},
 		{"the last authority", func(m *ltlv1.ModifyOrganisation) { m.RetireAuthority = sha256Of("ca of o1") }, Conflict},
-		{"authority in one step", func(m *ltlv1.ModifyOrganisation) { m.AddAuthority, m.RetireAuthority = []byte("x"), sha256Of("ca of o1") }, OK},
+		{"authority in one step", func(m *ltlv1.ModifyOrganisation) {
+			m.AddAuthority, m.RetireAuthority = []byte("x"), sha256Of("ca of o1")
+		}, OK},
 		{"another organisation", func(m *ltlv1.ModifyOrganisation) { m.Id, m.Name = "o2", proto.String("x") }, Forbidden},
 		{"no organisation", func(m *ltlv1.ModifyOrganisation) { m.Id, m.Name = "", proto.String("x") }, OutOfRange},
 	} {
