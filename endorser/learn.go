@@ -1,6 +1,8 @@
 package endorser
 
 import (
+	"fmt"
+
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -29,8 +31,15 @@ func (e *Endorser) learn() {
 func (e *Endorser) refuseOrganisations(transactions []*ltlv1.Transaction, verdicts []int32, reasons []string) {
 	var beside []*ltlv1.Organisation // earlier ones of this batch
 	for i, tx := range transactions {
+		if verdicts[i] != rules.OK {
+			continue
+		}
+		if m := tx.GetModifyOrganisation(); m != nil {
+			verdicts[i], reasons[i] = e.judgeChange(m)
+			continue
+		}
 		o := tx.GetCreateOrganisation().GetOrganisation()
-		if verdicts[i] != rules.OK || o == nil {
+		if o == nil {
 			continue
 		}
 		e.learn()
@@ -40,4 +49,19 @@ func (e *Endorser) refuseOrganisations(transactions []*ltlv1.Transaction, verdic
 		}
 		beside = append(beside, o)
 	}
+}
+
+// judgeChange refuses a certificate authority that nobody could trust, and for its own organisation a key that this endorser does not
+// hold: with an operator's certificate alone nobody takes over an organisation's signature.
+func (e *Endorser) judgeChange(m *ltlv1.ModifyOrganisation) (int32, string) {
+	e.learn()
+	if der := m.GetAddAuthority(); len(der) > 0 {
+		if err := e.cfg.Trust.CheckAuthority(m.GetId(), der); err != nil {
+			return rules.Forbidden, shorten(err.Error())
+		}
+	}
+	if key := m.GetEndorserKey(); len(key) > 0 && m.GetId() == e.organisation && e.keys.of(key) == nil {
+		return rules.Forbidden, fmt.Sprintf("The endorser of organisation %s does not hold the new key; put it beside sign.key first, as `ltl org rotate-endorser-key` does.", e.organisation)
+	}
+	return rules.OK, ""
 }

@@ -196,12 +196,8 @@ func (n *Network) RestartEndorser(i int) {
 	trust := n.Trust()
 	g := n.genesis.GetOrganisations()[i]
 	dir := filepath.Join("orgs", g.GetId(), "endorser")
-	key, err := identity.LoadKey(filepath.Join(n.Dir, dir, "sign.key"))
-	if err != nil {
-		n.t.Fatalf("endorser's key: %v", err)
-	}
 	cfg := endorser.Config{
-		Dir: n.EndorserDir(i), Listen: g.GetEndorserAddress(), Trust: trust, SignKey: key, Credentials: n.Credentials(dir, trust),
+		Dir: n.EndorserDir(i), Listen: g.GetEndorserAddress(), Trust: trust, Credentials: n.Credentials(dir, trust),
 		Logger: n.logger.With("process", "endorser "+g.GetId()), Fatal: n.fatal("endorser " + g.GetId()),
 	}
 	if n.options.Endorser != nil {
