@@ -25,6 +25,7 @@ type directory struct {
 
 	mu            sync.Mutex
 	fetched       time.Time
+	doubted       time.Time // when a peer last was not known
 	chains        map[string]*chain
 	more          bool             // the network has chains that it does not tell of unless it is asked
 	others        map[string]other // those of them that were asked for
@@ -44,6 +45,7 @@ type chain struct {
 func newDirectory(c *Client, trust *identity.Trust) (*directory, error) {
 	d := &directory{client: c, trust: trust, network: trust.NetworkID(), accounts: map[string]string{}, others: map[string]other{}, former: map[string]ed25519.PublicKey{}}
 	d.fetch.spawn, d.fetch.run = c.spawn, d.refresh
+	trust.OnDoubt(d.doubt)
 	genesis := trust.Genesis()
 	system := &ltlv1.ChainInfo{ChainId: ledger.SystemChain, Chain: &ltlv1.CreateChain{Policy: genesis.GetPolicy()}}
 	for _, o := range genesis.GetOrganisations() {
@@ -177,6 +179,32 @@ func (d *directory) chain(ctx context.Context, id string) (*chain, error) {
 		d.fetch.join() // in the background; Close waits for it
 	}
 	return one, nil
+}
+
+// touch refreshes the directory in the background when it is old: whom the ledger does not trust any more, a client must not trust either.
+func (d *directory) touch() {
+	d.mu.Lock()
+	stale := time.Since(d.fetched) > refreshAge
+	if stale {
+		d.fetched = time.Now() // one refresh is enough
+	}
+	d.mu.Unlock()
+	if stale {
+		d.fetch.join() // Close waits for it
+	}
+}
+
+// doubt refreshes the directory in the background because a peer is not known, not too often: the peer may be a liar.
+func (d *directory) doubt() {
+	d.mu.Lock()
+	due := time.Since(d.doubted) > doubtPause
+	if due {
+		d.doubted = time.Now()
+	}
+	d.mu.Unlock()
+	if due {
+		d.fetch.join()
+	}
 }
 
 // wait refreshes the directory and waits for it.

@@ -72,7 +72,7 @@ func LoadCredentials(dir string, t *Trust, options ...Option) (*Credentials, err
 	for _, option := range options {
 		option(c)
 	}
-	own, id, err := c.load()
+	own, id, err := c.load(true)
 	if err != nil {
 		return nil, fmt.Errorf("credentials in %s: %w", dir, err)
 	}
@@ -114,9 +114,10 @@ func (c *Credentials) current() *tls.Certificate {
 }
 
 // Reload reads tls.pem and tls.key again, after a renewal; new connections use them, open ones go on. When they cannot be used,
-// or name somebody else, it returns an error and the old ones stay.
+// or name somebody else, it returns an error and the old ones stay. A certificate under an authority that this process does not know is
+// taken: others may have read of it on the ledger already.
 func (c *Credentials) Reload() error {
-	own, id, err := c.load()
+	own, id, err := c.load(false)
 	if err != nil {
 		return fmt.Errorf("credentials in %s: %w", c.dir, err)
 	}
@@ -127,7 +128,7 @@ func (c *Credentials) Reload() error {
 	return nil
 }
 
-func (c *Credentials) load() (*tls.Certificate, Identity, error) {
+func (c *Credentials) load(strict bool) (*tls.Certificate, Identity, error) {
 	cert, err := loadCertificate(filepath.Join(c.dir, certificateFile))
 	if err != nil {
 		return nil, Identity{}, err
@@ -141,7 +142,11 @@ func (c *Credentials) load() (*tls.Certificate, Identity, error) {
 		id, err = identityOf(cert)
 		c.logger.Warn("own organisation is not in the genesis; others must know it from the ledger", "identity", id.String())
 	}
-	if errors.Is(err, errAuthority) {
+	switch {
+	case errors.Is(err, errAuthority) && !strict:
+		id, err = identityOf(cert)
+		c.logger.Warn("own certificate is under an authority that this process does not know yet", "identity", id.String())
+	case errors.Is(err, errAuthority):
 		err = fmt.Errorf("%w; if its organisation has a new authority, bring the trust file up to date with `ltl trust update`", err)
 	}
 	if err != nil {
@@ -211,6 +216,7 @@ func (c *Credentials) verifyPeer(state tls.ConnectionState, usage x509.ExtKeyUsa
 	cert := state.PeerCertificates[0]
 	id, expired, err := c.trust.verify(cert, usage, c.now())
 	if err != nil {
+		c.trust.doubted(err)
 		return Identity{}, err
 	}
 	if expired {

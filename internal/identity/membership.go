@@ -191,6 +191,26 @@ func (t *Trust) CheckAuthority(id string, der []byte) error {
 	return nil
 }
 
+// OnDoubt has fn called, on any goroutine, each time a peer is refused that may be known to the ledger and not yet to this trust: its
+// organisation or its authority is new. A process without a copy of the ledger asks then. fn must not block.
+func (t *Trust) OnDoubt(fn func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.doubt = fn
+}
+
+func (t *Trust) doubted(err error) {
+	if !errors.Is(err, errAuthority) && !errors.Is(err, errUnknownOrganisation) {
+		return
+	}
+	t.mu.RLock()
+	fn := t.doubt
+	t.mu.RUnlock()
+	if fn != nil {
+		fn()
+	}
+}
+
 // Height is the height of the system chain that the trust has learned of; 0 for no more than the genesis.
 func (t *Trust) Height() uint64 {
 	t.mu.RLock()

@@ -34,6 +34,8 @@ type Trust struct {
 	revoked    revocations
 	// connections are the open ones whose peers were verified under this trust.
 	connections map[*peerConn]struct{}
+	// doubt is called when a peer is refused that the ledger may know; nil for nobody.
+	doubt func()
 }
 
 // organisation is a party with its certificate authorities ready for use.
