@@ -22,6 +22,7 @@ type directory struct {
 	trust   *identity.Trust
 	network ledger.Hash
 	fetch   flight[struct{}]
+	made    time.Time
 
 	mu            sync.Mutex
 	fetched       time.Time
@@ -43,7 +44,7 @@ type chain struct {
 }
 
 func newDirectory(c *Client, trust *identity.Trust) (*directory, error) {
-	d := &directory{client: c, trust: trust, network: trust.NetworkID(), accounts: map[string]string{}, others: map[string]other{}, former: map[string]ed25519.PublicKey{}}
+	d := &directory{client: c, trust: trust, made: time.Now(), network: trust.NetworkID(), accounts: map[string]string{}, others: map[string]other{}, former: map[string]ed25519.PublicKey{}}
 	d.fetch.spawn, d.fetch.run = c.spawn, d.refresh
 	trust.OnDoubt(d.doubt)
 	genesis := trust.Genesis()
@@ -184,7 +185,7 @@ func (d *directory) chain(ctx context.Context, id string) (*chain, error) {
 // touch refreshes the directory in the background when it is old: whom the ledger does not trust any more, a client must not trust either.
 func (d *directory) touch() {
 	d.mu.Lock()
-	stale := time.Since(d.fetched) > refreshAge
+	stale := time.Since(d.fetched) > refreshAge && time.Since(d.made) > refreshAge
 	if stale {
 		d.fetched = time.Now() // one refresh is enough
 	}

@@ -197,6 +197,7 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	if e.devices, err = openDeviceKeys(e.cfg.Dir, e.cfg.Credentials.DeviceKeyPath(), e.organisation); err != nil {
 		return err
 	}
+	e.adoptDeviceSealing()
 	for _, n := range e.cfg.Nodes {
 		conn, err := grpc.NewClient(n.Address, e.cfg.Credentials.DialOptions(identity.RoleNode, n.ID)...)
 		if err != nil {

@@ -165,6 +165,7 @@ func (e *Endorser) watch(ctx context.Context, n *source) (better int, why error)
 	var last []*ltlv1.StatusResponse
 	stalls := 0
 	for turn := 0; ; turn++ {
+		e.adoptDeviceSealing()
 		answers := e.ask(ctx)
 		best := 0
 		for i, a := range answers {

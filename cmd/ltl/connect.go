@@ -30,9 +30,10 @@ func addConnection(cmd *cobra.Command) {
 // connection is where a command finds the network, and who it is there.
 type connection struct {
 	// network is nil when the connection was not given by --dir.
-	network  *localnet.Network
-	trust    *identity.Trust
-	identity string
+	network *localnet.Network
+	trust   *identity.Trust
+	// trustPath is the trust file, identity the directory with the caller's certificate.
+	trustPath, identity string
 }
 
 // trustOf reads which network is meant; who the caller is may stay open.
@@ -61,7 +62,7 @@ func trustOf(cmd *cobra.Command) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.trust = trust
+	c.trust, c.trustPath = trust, trustPath
 	return c, nil
 }
 

@@ -14,7 +14,7 @@ import (
 
 func newPKI() *cobra.Command {
 	cmd := &cobra.Command{Use: "pki", Short: "Make a network's keys, certificates and genesis"}
-	cmd.AddCommand(newPKICreate(), newPKIOrganisation(), newPKIIssue())
+	cmd.AddCommand(newPKICreate(), newPKIOrganisation(), newPKIIssue(), newPKIRenew(), newPKIDeviceKey())
 	return cmd
 }
 
