@@ -38,7 +38,7 @@ const (
 	readDeadline = 8 * time.Second
 	// refreshTimeout bounds the fetching of the network's chains and organisations; refreshAge is when it is done again.
 	refreshTimeout = 5 * time.Second
-	refreshAge     = 10 * time.Second
+	refreshAge     = 5 * time.Second
 	// doubtPause is how often at most a peer that is not known makes the client look again.
 	doubtPause = time.Second
 )

@@ -72,7 +72,7 @@ func LoadCredentials(dir string, t *Trust, options ...Option) (*Credentials, err
 	for _, option := range options {
 		option(c)
 	}
-	own, id, err := c.load(true)
+	own, id, err := c.load()
 	if err != nil {
 		return nil, fmt.Errorf("credentials in %s: %w", dir, err)
 	}
@@ -106,6 +106,12 @@ func (c *Credentials) current() *tls.Certificate {
 	if due {
 		if err := c.Reload(); err != nil {
 			c.logger.Warn("the renewed certificate cannot be used, the former one goes on", "error", err)
+			c.trust.doubted(err)
+			if errors.Is(err, errAuthority) { // the ledger may know it: looked at again
+				c.mu.Lock()
+				c.files = [2]fileState{}
+				c.mu.Unlock()
+			}
 		} else {
 			c.logger.Info("a renewed certificate is in use", "identity", c.id.String(), "expiry", c.own.Load().Leaf.NotAfter)
 		}
@@ -114,10 +120,10 @@ func (c *Credentials) current() *tls.Certificate {
 }
 
 // Reload reads tls.pem and tls.key again, after a renewal; new connections use them, open ones go on. When they cannot be used,
-// or name somebody else, it returns an error and the old ones stay. A certificate under an authority that this process does not know is
-// taken: others may have read of it on the ledger already.
+// or name somebody else, it returns an error and the old ones stay. A certificate under an authority that this process does not know yet is
+// such a one.
 func (c *Credentials) Reload() error {
-	own, id, err := c.load(false)
+	own, id, err := c.load()
 	if err != nil {
 		return fmt.Errorf("credentials in %s: %w", c.dir, err)
 	}
@@ -128,7 +134,7 @@ func (c *Credentials) Reload() error {
 	return nil
 }
 
-func (c *Credentials) load(strict bool) (*tls.Certificate, Identity, error) {
+func (c *Credentials) load() (*tls.Certificate, Identity, error) {
 	cert, err := loadCertificate(filepath.Join(c.dir, certificateFile))
 	if err != nil {
 		return nil, Identity{}, err
@@ -142,11 +148,7 @@ func (c *Credentials) load(strict bool) (*tls.Certificate, Identity, error) {
 		id, err = identityOf(cert)
 		c.logger.Warn("own organisation is not in the genesis; others must know it from the ledger", "identity", id.String())
 	}
-	switch {
-	case errors.Is(err, errAuthority) && !strict:
-		id, err = identityOf(cert)
-		c.logger.Warn("own certificate is under an authority that this process does not know yet", "identity", id.String())
-	case errors.Is(err, errAuthority):
+	if errors.Is(err, errAuthority) {
 		err = fmt.Errorf("%w; if its organisation has a new authority, bring the trust file up to date with `ltl trust update`", err)
 	}
 	if err != nil {

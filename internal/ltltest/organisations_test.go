@@ -205,7 +205,8 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 		}
 		l.progress(dir + " renewed")
 	}
-	time.Sleep(1100 * time.Millisecond) // processes look at their files once a second
+	time.Sleep(6 * time.Second) // a client hears of the new authority within five seconds; operators leave minutes
+	l.progress("everybody has heard of it")
 	former, err := identity.LoadAuthority(old)
 	if err != nil {
 		t.Fatal(err)
