@@ -167,7 +167,7 @@ func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Resu
 		ctx, cancel = context.WithTimeout(ctx, c.cfg.SubmitTimeout)
 		defer cancel()
 	}
-	k := &call{payload: payload, id: ledger.TransactionID(payload), done: make(chan answer, 1), device: rules.DeviceProofOf(tx) != nil}
+	k := &call{payload: payload, id: ledger.TransactionID(payload), done: make(chan answer, 1), device: rules.NeedsOne(tx)}
 	k.deadline, _ = ctx.Deadline()
 	// The network's part ends a little earlier than the caller's patience, so that the caller hears what went wrong.
 	k.deadline = k.deadline.Add(-time.Until(k.deadline) / graceShare)

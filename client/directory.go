@@ -22,14 +22,17 @@ type directory struct {
 	trust   *identity.Trust
 	network ledger.Hash
 	fetch   flight[struct{}]
+	made    time.Time
 
 	mu            sync.Mutex
 	fetched       time.Time
+	doubted       time.Time // when a peer last was not known
 	chains        map[string]*chain
 	more          bool             // the network has chains that it does not tell of unless it is asked
 	others        map[string]other // those of them that were asked for
 	organisations map[string]ed25519.PublicKey
-	accounts      map[string]string // uid → organisation; an account never moves
+	former        map[string]ed25519.PublicKey // the key that an organisation had before, as far as this client saw it change
+	accounts      map[string]string            // uid → organisation; an account never moves
 }
 
 // chain is what the client knows of a chain. It is not changed once made.
@@ -41,8 +44,9 @@ type chain struct {
 }
 
 func newDirectory(c *Client, trust *identity.Trust) (*directory, error) {
-	d := &directory{client: c, trust: trust, network: trust.NetworkID(), accounts: map[string]string{}, others: map[string]other{}}
+	d := &directory{client: c, trust: trust, made: time.Now(), network: trust.NetworkID(), accounts: map[string]string{}, others: map[string]other{}, former: map[string]ed25519.PublicKey{}}
 	d.fetch.spawn, d.fetch.run = c.spawn, d.refresh
+	trust.OnDoubt(d.doubt)
 	genesis := trust.Genesis()
 	system := &ltlv1.ChainInfo{ChainId: ledger.SystemChain, Chain: &ltlv1.CreateChain{Policy: genesis.GetPolicy()}}
 	for _, o := range genesis.GetOrganisations() {
@@ -70,14 +74,41 @@ func (d *directory) learn(in *ltlv1.GetNetworkResponse) error {
 		}
 		chains[one.id] = one
 	}
-	if err := d.meet(in.GetOrganisations(), in.GetNodes(), in.GetRemovedNodes()); err != nil {
+	if err := d.meet(in); err != nil {
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	for id, key := range d.organisations {
+		if now, ok := organisations[id]; ok && !key.Equal(now) {
+			d.former[id] = key
+			clear(d.others) // they carry keys
+		}
+	}
 	d.chains, d.organisations = chains, organisations
 	d.more = in.GetTotalChains() >= uint64(len(in.GetChains())) // of which one is the system chain
 	return nil
+}
+
+// key returns the key of an organisation that has the id: the one that it has now or had before. One that is not known may be new: then
+// a node is asked, once. nil when there is none.
+func (d *directory) key(ctx context.Context, organisation string, id [8]byte) (ed25519.PublicKey, error) {
+	for asked := false; ; asked = true {
+		d.mu.Lock()
+		candidates := []ed25519.PublicKey{d.organisations[organisation], d.former[organisation]}
+		d.mu.Unlock()
+		for _, k := range candidates {
+			if ledger.KeyID(k) == id {
+				return k, nil
+			}
+		}
+		if asked {
+			return nil, fmt.Errorf("%w: organisation %s has no key %x", errGarbage, organisation, id)
+		}
+		if err := d.wait(ctx); err != nil {
+			return nil, err
+		}
+	}
 }
 
 // newChain takes over what a node said of a chain; organisations holds the keys of those of the network.
@@ -98,12 +129,11 @@ func newChain(info *ltlv1.ChainInfo, organisations map[string]ed25519.PublicKey)
 
 // meet makes the network's members known, so that they can be connected to. Only a node could invent one, and it would gain nothing:
 // the ledger counts the endorsements of its own organisations.
-func (d *directory) meet(organisations []*ltlv1.Organisation, nodes []*ltlv1.Node, removed []string) error {
-	for _, o := range organisations {
-		if err := d.trust.AddOrganisation(o); err != nil {
-			d.client.log.Warn("a node tells of an organisation that cannot be trusted", "organisation", o.GetId(), "error", err)
-		}
+func (d *directory) meet(in *ltlv1.GetNetworkResponse) error {
+	if err := d.trust.Update(identity.MembershipOf(in)); err != nil {
+		d.client.log.Warn("a node tells of an organisation that cannot be trusted", "error", err)
 	}
+	organisations, nodes, removed := in.GetOrganisations(), in.GetNodes(), in.GetRemovedNodes()
 	for _, n := range nodes {
 		if err := d.trust.AddNode(n); err != nil {
 			d.client.log.Warn("a node tells of a node that cannot be trusted", "node", n.GetId(), "error", err)
@@ -153,6 +183,32 @@ func (d *directory) chain(ctx context.Context, id string) (*chain, error) {
 		d.fetch.join() // in the background; Close waits for it
 	}
 	return one, nil
+}
+
+// touch refreshes the directory in the background when it is old: whom the ledger does not trust any more, a client must not trust either.
+func (d *directory) touch() {
+	d.mu.Lock()
+	stale := time.Since(d.fetched) > refreshAge && time.Since(d.made) > refreshAge
+	if stale {
+		d.fetched = time.Now() // one refresh is enough
+	}
+	d.mu.Unlock()
+	if stale {
+		d.fetch.join() // Close waits for it
+	}
+}
+
+// doubt refreshes the directory in the background because a peer is not known, not too often: the peer may be a liar.
+func (d *directory) doubt() {
+	d.mu.Lock()
+	due := time.Since(d.doubted) > doubtPause
+	if due {
+		d.doubted = time.Now()
+	}
+	d.mu.Unlock()
+	if due {
+		d.fetch.join()
+	}
 }
 
 // wait refreshes the directory and waits for it.

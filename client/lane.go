@@ -17,7 +17,7 @@ type call struct {
 	payload      []byte
 	id           ledger.Hash
 	organisation string // the submitter's, which the policy asks for
-	device       bool   // a device signed it, so that it may need one organisation's endorsement; see required.go
+	device       bool   // it may need one organisation's endorsement, as what a device signed does; see required.go
 	deadline     time.Time
 	queued       time.Time
 	done         chan answer // gets exactly one answer

@@ -129,6 +129,7 @@ func read[In, Out any](ctx context.Context, c *Client, call method[In, Out], in 
 		ctx, cancel = context.WithTimeout(ctx, readDeadline)
 		defer cancel()
 	}
+	c.directory.touch()
 	var pause backoff
 	for {
 		out, err := readOnce(ctx, c, call, in)

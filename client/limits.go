@@ -38,7 +38,9 @@ const (
 	readDeadline = 8 * time.Second
 	// refreshTimeout bounds the fetching of the network's chains and organisations; refreshAge is when it is done again.
 	refreshTimeout = 5 * time.Second
-	refreshAge     = 30 * time.Second
+	refreshAge     = 5 * time.Second
+	// doubtPause is how often at most a peer that is not known makes the client look again.
+	doubtPause = time.Second
 )
 
 // graceShare is the part of a caller's time that is kept for telling what went wrong: one in so many.

@@ -291,7 +291,7 @@ func (c *Client) ask(ch *chain, o int, in *ltlv1.EndorseRequest, root ledger.Has
 	defer cancel()
 	out, err := ltlv1.NewEndorserClient(p.conn).Endorse(ctx, in)
 	if err == nil {
-		v.accepted, err = c.verify(ch, o, in, out, root)
+		v.accepted, err = c.verify(ctx, ch, o, in, out, root)
 		v.endorsement, v.codes, v.required = out.GetEndorsement(), out.GetCodes(), out.GetRequired()
 		if len(out.GetReasons()) == len(v.codes) {
 			v.reasons = out.GetReasons()
@@ -312,7 +312,7 @@ func (c *Client) ask(ch *chain, o int, in *ltlv1.EndorseRequest, root ledger.Has
 
 // verify checks that an answer holds the organisation's signature over exactly what was proposed, and returns what it accepts. What
 // the answer says beside its signed statement counts only as the reason of a refusal.
-func (c *Client) verify(ch *chain, o int, in *ltlv1.EndorseRequest, out *ltlv1.EndorseResponse, root ledger.Hash) ([]bool, error) {
+func (c *Client) verify(ctx context.Context, ch *chain, o int, in *ltlv1.EndorseRequest, out *ltlv1.EndorseResponse, root ledger.Hash) ([]bool, error) {
 	n := len(in.GetTransactions())
 	if len(out.GetCodes()) != n {
 		return nil, fmt.Errorf("%w: %d verdicts on %d transactions", errGarbage, len(out.GetCodes()), n)
@@ -327,6 +327,11 @@ func (c *Client) verify(ch *chain, o int, in *ltlv1.EndorseRequest, out *ltlv1.E
 		return nil, fmt.Errorf("%w: %w", errGarbage, err)
 	}
 	key := ch.keys[o]
+	if s.KeyID != ledger.KeyID(key) { // it was replaced lately
+		if key, err = c.directory.key(ctx, ch.organisations[o], s.KeyID); err != nil {
+			return nil, err
+		}
+	}
 	want := ledger.Statement{
 		NetworkID: c.directory.network, ChainID: ch.id, Root: root, Count: uint32(n), Organisation: ch.organisations[o],
 		KeyID: ledger.KeyID(key), Height: s.Height, SystemHeight: s.SystemHeight, ExpiryMs: s.ExpiryMs, Accepted: s.Accepted,

@@ -225,7 +225,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(sound.GetStatement(), []byte(nil), int32(0), int32(0), int32(0))
 	f.Fuzz(func(t *testing.T, statement, signature []byte, a, b, d int32) {
 		out := &ltlv1.EndorseResponse{Endorsement: &ltlv1.Endorsement{Statement: statement, Signature: signature}, Codes: []int32{a, b, d}}
-		accepted, err := c.verify(ch, 0, in, out, root)
+		accepted, err := c.verify(t.Context(), ch, 0, in, out, root)
 		signed := bytes.Equal(statement, sound.GetStatement()) && bytes.Equal(signature, sound.GetSignature())
 		if (err == nil) != (signed && b != rules.OK) {
 			t.Fatalf("signed is %v, error %v", signed, err)

@@ -74,7 +74,7 @@ func openDeviceKeys(dir, sealingPath, organisation string) (*deviceKeys, error) 
 	if d.sealing, err = identity.LoadSealingKey(sealingPath); err != nil {
 		return nil, fmt.Errorf("%w: %s: its sealing key: %w", errDeviceKeys, d.path, err)
 	}
-	if err := d.open(sealed); err != nil {
+	if err := d.open(sealed); err != nil && !d.openNext(sealed) {
 		return nil, fmt.Errorf("%s: %w; restore it from a backup, or move it away and enrol its devices' keys again", d.path, err)
 	}
 	return d, nil

@@ -79,10 +79,10 @@ func checkDeviceKey(in *ltlv1.PutDeviceKeyRequest) error {
 // As with the organisation's own rule the preview is not repeated; clients propose again what was refused because of its neighbour.
 func (e *Endorser) checkDevices(transactions []*ltlv1.Transaction, required []string, verdicts []int32, reasons []string) {
 	for i, tx := range transactions {
-		if verdicts[i] != rules.OK || required[i] != e.organisation {
+		proof := rules.DeviceProofOf(tx)
+		if verdicts[i] != rules.OK || required[i] != e.organisation || proof == nil {
 			continue
 		}
-		proof := rules.DeviceProofOf(tx)
 		key := e.devices.get(deviceName{proof.GetProductKey(), proof.GetIotId()})
 		switch {
 		case key == nil:

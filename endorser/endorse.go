@@ -105,7 +105,8 @@ func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*l
 		}
 		return out, nil
 	}
-	if err := e.checkOwnRole(in.GetChainId()); err != nil {
+	key, err := e.checkOwnRole(in.GetChainId())
+	if err != nil {
 		return nil, err
 	}
 	now := max(time.Now().UnixMilli(), tip.Header.TimeMs)
@@ -117,7 +118,7 @@ func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*l
 	if err != nil || !accepted {
 		return out, err
 	}
-	out.Endorsement = e.sign(in, out.Codes, tip, system, now+validity.Milliseconds())
+	out.Endorsement = e.sign(key, in, out.Codes, tip, system, now+validity.Milliseconds())
 	return out, nil
 }
 
@@ -131,31 +132,35 @@ func (e *Endorser) tips(chainID string) (system, tip store.Tip, known bool, err 
 	return system, tip, known, nil
 }
 
-// checkOwnRole refuses to sign where the signature could not count: with a key that the ledger does not hold, or on a chain that
-// the organisation does not endorse on.
-func (e *Endorser) checkOwnRole(chainID string) error {
+// checkOwnRole returns the key to sign with, which is the one that the ledger names. It refuses to sign where the signature could not
+// count: without that key, or on a chain that the organisation does not endorse on.
+func (e *Endorser) checkOwnRole(chainID string) (ed25519.PrivateKey, error) {
 	own, err := rules.GetOrganisation(e.store, e.organisation)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if own == nil || !e.cfg.SignKey.Public().(ed25519.PublicKey).Equal(ed25519.PublicKey(own.EndorserKey)) {
-		return status.Errorf(codes.FailedPrecondition, "the ledger does not hold this endorser's key for organisation %s", e.organisation)
+	if gone, err := rules.Removed(e.store, e.organisation); gone || err != nil || own == nil {
+		return nil, errors.Join(err, status.Errorf(codes.FailedPrecondition, "organisation %s is not of this network", e.organisation))
+	}
+	key := e.keys.of(own.EndorserKey)
+	if key == nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "the ledger names another key for organisation %s than this endorser has", e.organisation)
 	}
 	if chainID == ledger.SystemChain {
-		return nil
+		return key, nil
 	}
 	chain, err := rules.GetChain(e.store, chainID)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if chain != nil {
 		for _, o := range chain.Organisations {
 			if o == e.organisation {
-				return nil
+				return key, nil
 			}
 		}
 	}
-	return status.Errorf(codes.FailedPrecondition, "organisation %s does not endorse on chain %s", e.organisation, chainID)
+	return nil, status.Errorf(codes.FailedPrecondition, "organisation %s does not endorse on chain %s", e.organisation, chainID)
 }
 
 // verdicts fills in codes and reasons, and reports whether anything was accepted. Who proposes may do so only in its own name; what
@@ -208,7 +213,7 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 }
 
 // sign makes the one signature over the batch.
-func (e *Endorser) sign(in *ltlv1.EndorseRequest, verdicts []int32, tip, system store.Tip, expiryMs int64) *ltlv1.Endorsement {
+func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdicts []int32, tip, system store.Tip, expiryMs int64) *ltlv1.Endorsement {
 	ids := make([]ledger.Hash, len(verdicts))
 	accepted := make([]bool, len(verdicts))
 	for i, payload := range in.GetTransactions() {
@@ -217,9 +222,9 @@ func (e *Endorser) sign(in *ltlv1.EndorseRequest, verdicts []int32, tip, system 
 	s := ledger.Statement{
 		NetworkID: e.store.NetworkID(), ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
 		Height: tip.Header.Height, SystemHeight: system.Header.Height, ExpiryMs: expiryMs,
-		KeyID: e.keyID, Organisation: e.organisation, Accepted: ledger.Bitmap(accepted),
+		KeyID: ledger.KeyID(key.Public().(ed25519.PublicKey)), Organisation: e.organisation, Accepted: ledger.Bitmap(accepted),
 	}
-	return s.Sign(e.cfg.SignKey)
+	return s.Sign(key)
 }
 
 // refusal is the answer of an endorser that has stopped signing.

@@ -21,7 +21,6 @@ import (
 
 	"ltl/internal/admin"
 	"ltl/internal/identity"
-	"ltl/internal/ledger"
 	"ltl/internal/query"
 	"ltl/internal/rules"
 	"ltl/internal/store"
@@ -49,7 +48,7 @@ type Config struct {
 	AdminListen string
 	// Credentials are the endorser's TLS identity.
 	Credentials *identity.Credentials
-	// SignKey is the organisation's signing key.
+	// SignKey is the organisation's signing key. By default those that lie beside the certificate: Credentials.SignKeys.
 	SignKey ed25519.PrivateKey
 	// Trust is the network's genesis.
 	Trust *identity.Trust
@@ -71,7 +70,7 @@ type Endorser struct {
 	cfg          Config
 	log          *slog.Logger
 	organisation string
-	keyID        [8]byte
+	keys         *signKeys
 	rule         *ownRule // nil when the organisation has none
 	store        *store.Store
 	devices      *deviceKeys
@@ -127,8 +126,10 @@ func Open(ctx context.Context, cfg Config) (*Endorser, error) {
 	}
 	e := &Endorser{
 		cfg: cfg, log: cfg.Logger, organisation: cfg.Credentials.Identity().Organisation, rule: rule,
-		keyID: ledger.KeyID(cfg.SignKey.Public().(ed25519.PublicKey)), // check has seen its length
 		slots: make(chan struct{}, slots()),
+	}
+	if e.keys, err = newSignKeys(cfg.Credentials, cfg.SignKey, cfg.Logger); err != nil {
+		return nil, err
 	}
 	e.queue = make(chan struct{}, slots()*(1+queuePerSlot))
 	e.ctx, e.cancel = context.WithCancel(context.Background())
@@ -160,16 +161,12 @@ func (cfg *Config) check() error {
 		return fmt.Errorf("%w: no data directory", ErrConfig)
 	case cfg.Credentials == nil || cfg.Trust == nil:
 		return fmt.Errorf("%w: no credentials or no trust", ErrConfig)
-	case len(cfg.SignKey) != ed25519.PrivateKeySize:
-		return fmt.Errorf("%w: no signing key", ErrConfig)
+	case len(cfg.SignKey) != 0 && len(cfg.SignKey) != ed25519.PrivateKeySize:
+		return fmt.Errorf("%w: a signing key of %d bytes", ErrConfig, len(cfg.SignKey))
 	}
 	id := cfg.Credentials.Identity()
 	if id.Role != identity.RoleEndorser {
 		return fmt.Errorf("%w: the certificate is that of %s, not of an endorser", ErrConfig, id)
-	}
-	known, ok := cfg.Trust.Organisation(id.Organisation)
-	if ok && !cfg.SignKey.Public().(ed25519.PublicKey).Equal(ed25519.PublicKey(known.GetEndorserKey())) {
-		return fmt.Errorf("%w: the signing key is not the one that the network knows for %s", ErrConfig, id.Organisation)
 	}
 	return nil
 }
@@ -191,9 +188,16 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 		return err
 	}
 	e.learn()
+	if known, ok := e.cfg.Trust.Organisation(e.organisation); ok && e.keys.of(known.GetEndorserKey()) == nil {
+		if !e.keys.rotated() {
+			return fmt.Errorf("%w: the signing key is not the one that the network knows for %s", ErrConfig, e.organisation)
+		}
+		e.log.Warn("none of the signing keys is the one that the ledger names; nothing is signed until it names one of them")
+	}
 	if e.devices, err = openDeviceKeys(e.cfg.Dir, e.cfg.Credentials.DeviceKeyPath(), e.organisation); err != nil {
 		return err
 	}
+	e.adoptDeviceSealing()
 	e.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", e.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)

@@ -166,6 +166,7 @@ func (e *Endorser) watch(ctx context.Context, n *source) (better int, why error)
 		if e.newNodes.Load() {
 			return 0, errNodes
 		}
+		e.adoptDeviceSealing()
 		answers := e.ask(ctx)
 		best := 0
 		for i, a := range answers {

@@ -274,7 +274,7 @@ func TestOpenRefusesWrongKeys(t *testing.T) {
 	w := newWorld(t)
 	for name, change := range map[string]func(*endorser.Config){
 		"other organisation's key": func(cfg *endorser.Config) { cfg.SignKey = w.keys["org2"] },
-		"no key":                   func(cfg *endorser.Config) { cfg.SignKey = nil },
+		"a cut key":                func(cfg *endorser.Config) { cfg.SignKey = cfg.SignKey[1:] },
 		"no directory":             func(cfg *endorser.Config) { cfg.Dir = "" },
 		"no trust":                 func(cfg *endorser.Config) { cfg.Trust = nil },
 	} {

@@ -1,6 +1,7 @@
 package endorser
 
 import (
+	"fmt"
 	"slices"
 
 	"ltl/internal/ledger"
@@ -15,7 +16,7 @@ func (e *Endorser) learn() {
 	if !ok || e.learned.Load() > tip.Header.Height {
 		return
 	}
-	if err := e.cfg.Trust.Learn(e.store, nil); err != nil {
+	if err := e.cfg.Trust.Learn(e.store, tip.Header.Height, nil); err != nil {
 		e.log.Error("cannot learn who belongs to the network", "error", err)
 	}
 	e.learned.Store(tip.Header.Height + 1)
@@ -34,8 +35,15 @@ func (e *Endorser) learn() {
 func (e *Endorser) refuseOrganisations(transactions []*ltlv1.Transaction, verdicts []int32, reasons []string) {
 	var beside []*ltlv1.Organisation // earlier ones of this batch
 	for i, tx := range transactions {
+		if verdicts[i] != rules.OK {
+			continue
+		}
+		if m := tx.GetModifyOrganisation(); m != nil {
+			verdicts[i], reasons[i] = e.judgeChange(m)
+			continue
+		}
 		o := tx.GetCreateOrganisation().GetOrganisation()
-		if verdicts[i] != rules.OK || o == nil {
+		if o == nil {
 			continue
 		}
 		e.learn()
@@ -45,4 +53,19 @@ func (e *Endorser) refuseOrganisations(transactions []*ltlv1.Transaction, verdic
 		}
 		beside = append(beside, o)
 	}
+}
+
+// judgeChange refuses a certificate authority that nobody could trust, and for its own organisation a key that this endorser does not
+// hold: with an operator's certificate alone nobody takes over an organisation's signature.
+func (e *Endorser) judgeChange(m *ltlv1.ModifyOrganisation) (int32, string) {
+	e.learn()
+	if der := m.GetAddAuthority(); len(der) > 0 {
+		if err := e.cfg.Trust.CheckAuthority(m.GetId(), der); err != nil {
+			return rules.Forbidden, shorten(err.Error())
+		}
+	}
+	if key := m.GetEndorserKey(); len(key) > 0 && m.GetId() == e.organisation && e.keys.of(key) == nil {
+		return rules.Forbidden, fmt.Sprintf("The endorser of organisation %s does not hold the new key; put it beside sign.key first, as `ltl org rotate-endorser-key` does.", e.organisation)
+	}
+	return rules.OK, ""
 }

@@ -277,7 +277,7 @@ func (n *Node) learn() {
 			continue
 		}
 		members = now
-		if err := n.cfg.Trust.Learn(n.store, n.replica.member); err != nil {
+		if err := n.cfg.Trust.Learn(n.store, tip.Header.Height, n.replica.member); err != nil {
 			n.cfg.Logger.Error("cannot learn who belongs to the network", "error", err)
 			continue
 		}

@@ -20,6 +20,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"ltl/internal/identity"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -349,4 +350,26 @@ func TestUnknownKeyIsAwaited(t *testing.T) {
 	if _, err := empty.lookup(context.Background(), "nobody"); err == nil || err.code != codeServiceUnavailable || empty.ready() == nil {
 		t.Errorf("before any AccessKey has arrived: %v", err)
 	}
+}
+
+// TestSealingKeyIsReplaced: an AccessKey that was sealed under a key that the facade does not have yet works as soon as it has it, without
+// a restart and without another change of the AccessKey.
+func TestSealingKeyIsReplaced(t *testing.T) {
+	f := newTestFacade(t)
+	next := []byte("fedcba9876543210fedcba9876543210")
+	keys := [][]byte{sealingKey()}
+	f.keys.more = func() ([][]byte, error) { return keys, nil }
+	b, err := identity.Seal(next, "member", "member-secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := read(keyOf("0X58", "1"), chainA)
+	f.keys.apply(&ltlv1.AccessKey{AccessKeyId: "member", AccountUid: memberUID, Sealed: b, Version: 101})
+	wants(t, "without the key", f.act(t, "member", "GetData", args...), 404, "InvalidAccessKeyId.NotFound")
+	f.keys.apply(nil)
+	wants(t, "still without it", f.act(t, "member", "GetData", args...), 404, "InvalidAccessKeyId.NotFound")
+	keys = append(keys, next)
+	f.keys.apply(nil)
+	wants(t, "with the key", f.act(t, "member", "GetData", args...), 200, "404")
+	wants(t, "one under the former key", f.act(t, "other", "GetData", args...), 200, "403") // authenticated: it may not read this
 }

@@ -31,6 +31,9 @@ type Config struct {
 	Client *client.Client
 	// SealingKey opens the AccessKeys' secrets; all facades of a network share it.
 	SealingKey []byte
+	// SealingKeys reads all keys that may open them, while the sealing key is being replaced; nil for SealingKey alone. It is called when
+	// an AccessKey does not open.
+	SealingKeys func() ([][]byte, error)
 	// Clock is the time that request timestamps are held against; by default time.Now.
 	Clock func() time.Time
 	// Logger gets one line an event; by default slog.Default().
@@ -86,6 +89,7 @@ func newFacade(cfg Config, n network) *Facade {
 		f.logger = slog.Default()
 	}
 	f.keys = newKeyring(cfg.SealingKey, f.logger)
+	f.keys.more = cfg.SealingKeys
 	f.jsonType, f.xmlType = contentTypes()
 	f.scratch.New = func() any { return new(scratch) }
 	all := actions()

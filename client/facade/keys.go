@@ -7,6 +7,8 @@ import (
 	"errors"
 	"hash"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,11 +44,16 @@ func (k *accessKey) putSHA1(h hash.Hash) {
 
 // keyring holds every AccessKey of the network, unsealed, and follows its changes. Secrets are in memory only.
 type keyring struct {
-	sealingKey []byte
-	logger     *slog.Logger
+	logger *slog.Logger
+	// more reads the sealing keys again; nil when there is one for ever.
+	more func() ([][]byte, error)
 	// wait is how long a call with an unknown key waits for it.
 	wait    time.Duration
 	waiters atomic.Int64
+
+	// sealingKeys and closed, the AccessKeys that none of them opened, belong to the goroutine that follows.
+	sealingKeys [][]byte
+	closed      map[string]*ltlv1.AccessKey
 
 	// mu guards what follows.
 	mu      sync.RWMutex
@@ -61,7 +68,7 @@ type keyring struct {
 }
 
 func newKeyring(sealingKey []byte, logger *slog.Logger) *keyring {
-	return &keyring{sealingKey: sealingKey, logger: logger, wait: keyWait, keys: map[string]*accessKey{}, heard: time.Now(), changed: make(chan struct{})}
+	return &keyring{sealingKeys: [][]byte{sealingKey}, logger: logger, wait: keyWait, keys: map[string]*accessKey{}, closed: map[string]*ltlv1.AccessKey{}, heard: time.Now(), changed: make(chan struct{})}
 }
 
 // follow keeps the ring current until ctx ends.
@@ -91,16 +98,40 @@ func (r *keyring) follow(ctx context.Context, n network) {
 	}
 }
 
-// apply takes one change; nil says that everything up to now has been delivered.
+// open unseals an AccessKey; nil when no sealing key that the facade has opens it.
+func (r *keyring) open(in *ltlv1.AccessKey) *accessKey {
+	secret, _, err := identity.UnsealAny(r.sealingKeys, in.GetAccessKeyId(), in.GetSealed())
+	if err != nil && r.more != nil {
+		keys, readErr := r.more()
+		if readErr != nil {
+			r.logger.Error("cannot read the sealing keys", "error", readErr)
+			return nil
+		}
+		r.sealingKeys = keys
+		secret, _, err = identity.UnsealAny(keys, in.GetAccessKeyId(), in.GetSealed())
+	}
+	if err != nil {
+		return nil
+	}
+	return newAccessKey(in.GetAccessKeyId(), in.GetAccountUid(), secret, in.GetDisabled(), in.GetVersion())
+}
+
+// apply takes one change; nil says that everything up to now has been delivered, and what did not open is tried again.
 func (r *keyring) apply(in *ltlv1.AccessKey) {
+	if in == nil {
+		for _, one := range slices.Collect(maps.Values(r.closed)) {
+			if r.open(one) != nil {
+				r.apply(one)
+			}
+		}
+	}
 	var k *accessKey
 	if in != nil {
-		secret, err := identity.Unseal(r.sealingKey, in.GetAccessKeyId(), in.GetSealed())
-		if err != nil {
+		delete(r.closed, in.GetAccessKeyId())
+		if k = r.open(in); k == nil {
 			// The record is for another sealing key, or damaged. Its owner cannot be authenticated here.
+			r.closed[in.GetAccessKeyId()] = in
 			r.logger.Error("an AccessKey cannot be unsealed", "accessKeyId", in.GetAccessKeyId(), "version", in.GetVersion())
-		} else {
-			k = newAccessKey(in.GetAccessKeyId(), in.GetAccountUid(), secret, in.GetDisabled(), in.GetVersion())
 		}
 	}
 	r.mu.Lock()

@@ -42,7 +42,7 @@ func (k keyResult) state() string {
 
 func newAccountKey() *cobra.Command {
 	cmd := &cobra.Command{Use: "key", Short: "List, create, disable and enable AccessKeys"}
-	cmd.AddCommand(newKeyList(), newKeyCreate(), newKeySwitch(true), newKeySwitch(false))
+	cmd.AddCommand(newKeyList(), newKeyCreate(), newKeySwitch(true), newKeySwitch(false), newKeyReseal())
 	return cmd
 }
 

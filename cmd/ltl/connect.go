@@ -33,9 +33,10 @@ func addConnection(cmd *cobra.Command) {
 // connection is where a command finds the network, and who it is there.
 type connection struct {
 	// network is nil when the connection was not given by --dir.
-	network  *localnet.Network
-	trust    *identity.Trust
-	identity string
+	network *localnet.Network
+	trust   *identity.Trust
+	// trustPath is the trust file, identity the directory with the caller's certificate.
+	trustPath, identity string
 }
 
 // trustOf reads which network is meant; who the caller is may stay open.
@@ -64,7 +65,7 @@ func trustOf(cmd *cobra.Command) (*connection, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.trust = trust
+	c.trust, c.trustPath = trust, trustPath
 	return c, nil
 }
 
@@ -136,9 +137,7 @@ func (c *connection) company(ctx context.Context, cl *client.Client) company {
 	}
 	m = company{nodes: now.GetNodes(), organisations: now.GetOrganisations()}
 	// Who cannot be trusted cannot be connected to either, and is told as one that does not answer.
-	for _, o := range m.organisations {
-		_ = c.trust.AddOrganisation(o)
-	}
+	_ = c.trust.Update(identity.MembershipOf(now))
 	for _, n := range m.nodes {
 		_ = c.trust.AddNode(n)
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -58,13 +57,9 @@ func runEndorser(ctx context.Context, r *role, rule string) error {
 	if err != nil {
 		return err
 	}
-	key, err := identity.LoadKey(filepath.Join(r.identity, "sign.key"))
-	if err != nil {
-		return err
-	}
 	e, err := endorser.Open(ctx, endorser.Config{
 		Dir: r.dir, Listen: r.listen, AdminListen: r.admin,
-		Credentials: credentials, SignKey: key, Trust: trust, Rule: rule, Logger: roleLogger(),
+		Credentials: credentials, Trust: trust, Rule: rule, Logger: roleLogger(),
 	})
 	if err != nil {
 		return err

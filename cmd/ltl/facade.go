@@ -38,7 +38,8 @@ func runFacade(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
-	f, err := facade.Open(ctx, facade.Config{Listen: r.listen, AdminListen: r.admin, Client: c, SealingKey: key, Logger: logger})
+	f, err := facade.Open(ctx, facade.Config{Listen: r.listen, AdminListen: r.admin, Client: c, SealingKey: key, Logger: logger,
+		SealingKeys: func() ([][]byte, error) { return identity.LoadSealingKeys(r.identity) }})
 	if err != nil {
 		return errors.Join(err, c.Close())
 	}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"io"
@@ -24,14 +23,16 @@ type orgRow struct {
 	EndorserKey string `json:"endorserKey"`
 	// CAFingerprint is the SHA-256 of the certificate authority's certificate, in hexadecimal digits.
 	CAFingerprint string `json:"caFingerprint"`
+	// Authorities are the SHA-256 of the certificates of all its authorities, oldest first.
+	Authorities []string `json:"authorities"`
 	// Nodes are the ids of the organisation's nodes.
 	Nodes []string `json:"nodes"`
 }
 
 func newOrg() *cobra.Command {
-	cmd := &cobra.Command{Use: "org", Short: "List, show and add organisations"}
+	cmd := &cobra.Command{Use: "org", Short: "List, show, add, change and remove organisations"}
 	addConnection(cmd)
-	cmd.AddCommand(newOrgList(), newOrgShow(), newOrgAdd())
+	cmd.AddCommand(newOrgList(), newOrgShow(), newOrgAdd(), newOrgModify(), newOrgRemove(), newOrgRotateKey(), newOrgRotateCA(), newOrgRetireCA())
 	return cmd
 }
 
@@ -41,8 +42,8 @@ func newOrgList() *cobra.Command {
 		Short: "List the organisations that the system chain knows",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd, func(c *client.Client, _ *connection) error {
-				rows, err := organisations(cmd, c)
+			return withClient(cmd, func(c *client.Client, con *connection) error {
+				rows, err := organisations(cmd, c, con)
 				if err != nil {
 					return err
 				}
@@ -63,8 +64,8 @@ func newOrgShow() *cobra.Command {
 		Short: "Show one organisation, by its id",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClient(cmd, func(c *client.Client, _ *connection) error {
-				rows, err := organisations(cmd, c)
+			return withClient(cmd, func(c *client.Client, con *connection) error {
+				rows, err := organisations(cmd, c, con)
 				if err != nil {
 					return err
 				}
@@ -80,19 +81,31 @@ func newOrgShow() *cobra.Command {
 }
 
 func showOrganisation(w io.Writer, r orgRow) {
-	fmt.Fprintf(w, "organisation\t%s\nname\t%s\nendorser\t%s\nendorser key\t%s\nauthority (SHA-256)\t%s\nnodes\t%s\n",
-		r.ID, r.Name, r.Endorser, r.EndorserKey, r.CAFingerprint, strings.Join(r.Nodes, ", "))
+	fmt.Fprintf(w, "organisation\t%s\nname\t%s\nendorser\t%s\nendorser key\t%s\nauthorities (SHA-256)\t%s\nnodes\t%s\n",
+		r.ID, r.Name, r.Endorser, r.EndorserKey, strings.Join(r.Authorities, ", "), strings.Join(r.Nodes, ", "))
 }
 
-// organisations reads all organisations with their nodes.
-func organisations(cmd *cobra.Command, c *client.Client) ([]orgRow, error) {
+// organisations reads all organisations with their nodes. The connection's trust takes over what the network says of them.
+func organisations(cmd *cobra.Command, c *client.Client, con *connection) ([]orgRow, error) {
 	res, err := c.Ledger().GetNetwork(cmd.Context(), &ltlv1.GetNetworkRequest{})
 	if err != nil {
 		return nil, err
 	}
+	if err := con.trust.Update(identity.MembershipOf(res)); err != nil {
+		return nil, err
+	}
+	authorities := map[string][]string{}
+	for _, a := range res.GetAuthorities() {
+		for _, der := range a.GetCertificates() {
+			authorities[a.GetOrganisation()] = append(authorities[a.GetOrganisation()], identity.Fingerprint(der))
+		}
+	}
 	rows := make([]orgRow, 0, len(res.GetOrganisations()))
 	for _, o := range res.GetOrganisations() {
 		row := orgRowOf(o)
+		if all := authorities[o.GetId()]; len(all) > 0 {
+			row.Authorities = all
+		}
 		for _, n := range res.GetNodes() {
 			if n.GetOrganisation() == o.GetId() {
 				row.Nodes = append(row.Nodes, n.GetId())
@@ -104,10 +117,10 @@ func organisations(cmd *cobra.Command, c *client.Client) ([]orgRow, error) {
 }
 
 func orgRowOf(o *ltlv1.Organisation) orgRow {
-	fingerprint := sha256.Sum256(o.GetCaCertificate())
+	fingerprint := identity.Fingerprint(o.GetCaCertificate())
 	return orgRow{
 		ID: o.GetId(), Name: o.GetName(), Endorser: o.GetEndorserAddress(), EndorserKey: hex.EncodeToString(o.GetEndorserKey()),
-		CAFingerprint: hex.EncodeToString(fingerprint[:]), Nodes: []string{},
+		CAFingerprint: fingerprint, Authorities: []string{fingerprint}, Nodes: []string{},
 	}
 }
 
@@ -134,6 +147,10 @@ that you trust that it is theirs, by the endorser key that it shows. Chains that
 				}, orgHints()...); err != nil {
 					return err
 				}
+				if _, err := organisations(cmd, c, con); err != nil {
+					return fmt.Errorf("the organisation was added, but the network couldn't be read afterwards: %w", err)
+				}
+				con.saveTrust(cmd)
 				row := orgRowOf(o)
 				return emit(cmd, row, func(w io.Writer) { showOrganisation(w, row) })
 			})

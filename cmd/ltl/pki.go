@@ -14,7 +14,7 @@ import (
 
 func newPKI() *cobra.Command {
 	cmd := &cobra.Command{Use: "pki", Short: "Make a network's keys, certificates and genesis"}
-	cmd.AddCommand(newPKICreate(), newPKIOrganisation(), newPKIIssue())
+	cmd.AddCommand(newPKICreate(), newPKIOrganisation(), newPKIIssue(), newPKIRenew(), newPKIDeviceKey())
 	return cmd
 }
 
@@ -124,7 +124,7 @@ func newPKIIssue() *cobra.Command {
 				return err
 			}
 			if id.Role == identity.RoleNode {
-				if _, err := identity.CreateSignKey(out); err != nil {
+				if _, err := identity.CreateFirstSignKey(out); err != nil {
 					return err
 				}
 			}

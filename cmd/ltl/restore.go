@@ -15,6 +15,7 @@ import (
 
 	"ltl/internal/audit"
 	"ltl/internal/identity"
+	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	"ltl/internal/store"
 	"ltl/node"
@@ -121,7 +122,8 @@ func openCopy(dir string) (*store.Store, error) {
 
 // askForMore asks all endorsers and nodes that the copy names whether they have blocks that the copy lacks.
 func askForMore(ctx context.Context, source *store.Store, trust *identity.Trust, credentials *identity.Credentials) error {
-	if err := trust.Learn(source, nil); err != nil {
+	tip, _ := source.Tip(ledger.SystemChain) // its genesis is there
+	if err := trust.Learn(source, tip.Header.Height, nil); err != nil {
 		return err
 	}
 	organisations, err := rules.ListOrganisations(source)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,19 @@ type Credentials struct {
 
 	mu     sync.Mutex
 	warned map[Identity]time.Time
+
+	// What the files were like when they were read last, and when they were looked at.
+	files  [2]fileState
+	looked time.Time
+}
+
+// reloadEvery is how often at most the certificate's files are looked at; new connections do so.
+const reloadEvery = time.Second
+
+// fileState tells whether a file was replaced.
+type fileState struct {
+	modified time.Time
+	size     int64
 }
 
 // Option changes how credentials are loaded.
@@ -64,11 +78,50 @@ func LoadCredentials(dir string, t *Trust, options ...Option) (*Credentials, err
 	}
 	c.id = id
 	c.own.Store(own)
+	c.files, c.looked = c.fileStates(), time.Now()
 	return c, nil
 }
 
+func (c *Credentials) fileStates() (states [2]fileState) {
+	for i, name := range []string{certificateFile, keyFile} {
+		if info, err := os.Stat(filepath.Join(c.dir, name)); err == nil {
+			states[i] = fileState{info.ModTime(), info.Size()}
+		}
+	}
+	return states
+}
+
+// current is the certificate for a new connection: that of the files, when they were renewed. Files that cannot be used are named in
+// the log, once, and the former certificate goes on.
+func (c *Credentials) current() *tls.Certificate {
+	c.mu.Lock()
+	due := time.Since(c.looked) >= reloadEvery
+	if due {
+		c.looked = time.Now()
+		states := c.fileStates()
+		due = states != c.files
+		c.files = states
+	}
+	c.mu.Unlock()
+	if due {
+		if err := c.Reload(); err != nil {
+			c.logger.Warn("the renewed certificate cannot be used, the former one goes on", "error", err)
+			c.trust.doubted(err)
+			if errors.Is(err, errAuthority) { // the ledger may know it: looked at again
+				c.mu.Lock()
+				c.files = [2]fileState{}
+				c.mu.Unlock()
+			}
+		} else {
+			c.logger.Info("a renewed certificate is in use", "identity", c.id.String(), "expiry", c.own.Load().Leaf.NotAfter)
+		}
+	}
+	return c.own.Load()
+}
+
 // Reload reads tls.pem and tls.key again, after a renewal; new connections use them, open ones go on. When they cannot be used,
-// or name somebody else, it returns an error and the old ones stay.
+// or name somebody else, it returns an error and the old ones stay. A certificate under an authority that this process does not know yet is
+// such a one.
 func (c *Credentials) Reload() error {
 	own, id, err := c.load()
 	if err != nil {
@@ -95,6 +148,9 @@ func (c *Credentials) load() (*tls.Certificate, Identity, error) {
 		c.logger.Warn("the genesis does not name this process or its organisation; others must know it from the ledger", "reason", err)
 		id, err = identityOf(cert)
 	}
+	if errors.Is(err, errAuthority) {
+		err = fmt.Errorf("%w; if its organisation has a new authority, bring the trust file up to date with `ltl trust update`", err)
+	}
 	if err != nil {
 		return nil, Identity{}, err
 	}
@@ -115,7 +171,7 @@ func (c *Credentials) DeviceKeyPath() string { return filepath.Join(c.dir, devic
 func (c *Credentials) Identity() Identity { return c.id }
 
 // CertificateExpiry is the end of the certificate's validity, for a metric that warns people in time.
-func (c *Credentials) CertificateExpiry() time.Time { return c.own.Load().Leaf.NotAfter }
+func (c *Credentials) CertificateExpiry() time.Time { return c.current().Leaf.NotAfter }
 
 // serverTLS asks every caller for a certificate and verifies it. crypto/tls itself verifies nothing here, because it knows one
 // set of roots and one clock; verifyPeer does all of it, in every handshake: there are no session tickets.
@@ -124,7 +180,7 @@ func (c *Credentials) serverTLS() *tls.Config {
 		MinVersion:             tls.VersionTLS13,
 		ClientAuth:             tls.RequireAnyClientCert,
 		SessionTicketsDisabled: true,
-		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.own.Load(), nil },
+		GetCertificate:         func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return c.current(), nil },
 		VerifyConnection: func(state tls.ConnectionState) error {
 			_, err := c.verifyPeer(state, x509.ExtKeyUsageClientAuth)
 			return err
@@ -138,7 +194,7 @@ func (c *Credentials) clientTLS(role Role, name string) *tls.Config {
 		MinVersion:             tls.VersionTLS13,
 		SessionTicketsDisabled: true,
 		InsecureSkipVerify:     true, // verifyPeer verifies instead
-		GetClientCertificate:   func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.own.Load(), nil },
+		GetClientCertificate:   func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return c.current(), nil },
 		VerifyConnection: func(state tls.ConnectionState) error {
 			id, err := c.verifyPeer(state, x509.ExtKeyUsageServerAuth)
 			if err != nil {
@@ -162,6 +218,7 @@ func (c *Credentials) verifyPeer(state tls.ConnectionState, usage x509.ExtKeyUsa
 	cert := state.PeerCertificates[0]
 	id, expired, err := c.trust.verify(cert, usage, c.now())
 	if err != nil {
+		c.trust.doubted(err)
 		return Identity{}, err
 	}
 	if expired {

@@ -70,7 +70,7 @@ func FromContext(ctx context.Context) (Identity, bool) {
 // on other goroutines is not covered.
 func (c *Credentials) ServerOptions(acl ACL) []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.Creds(credentials.NewTLS(c.serverTLS())),
+		grpc.Creds(guarded{credentials.NewTLS(c.serverTLS()), c}),
 		grpc.ChainUnaryInterceptor(c.unary(acl)),
 		grpc.ChainStreamInterceptor(c.stream(acl)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingMinTime, PermitWithoutStream: true}),
@@ -91,7 +91,7 @@ func (c *Credentials) ServerOptions(acl ACL) []grpc.ServerOption {
 // A node's name is its id, an endorser's is its organisation's id.
 func (c *Credentials) DialOptions(peerRole Role, peerName string) []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithTransportCredentials(credentials.NewTLS(c.clientTLS(peerRole, peerName))),
+		grpc.WithTransportCredentials(guarded{credentials.NewTLS(c.clientTLS(peerRole, peerName)), c}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: reconnectFirst, Multiplier: reconnectFactor, Jitter: reconnectJitter, MaxDelay: reconnectMost},

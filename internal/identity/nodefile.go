@@ -24,8 +24,8 @@ type nodeFile struct {
 	Incarnation  string `json:"incarnation"`
 }
 
-// CreateSignKey makes the key with which a node or an endorser signs, in the directory of its certificate, where none may stand yet.
-func CreateSignKey(dir string) (ed25519.PublicKey, error) {
+// CreateFirstSignKey makes the key with which a node or an endorser signs, in the directory of its certificate, where none may stand yet.
+func CreateFirstSignKey(dir string) (ed25519.PublicKey, error) {
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("generate key: %w", err)

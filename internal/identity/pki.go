@@ -196,7 +196,7 @@ func (w *networkWriter) leaf(organisation, dir string, id Identity) {
 func (w *networkWriter) signKey(dir string) []byte {
 	var public ed25519.PublicKey
 	w.do(func() (err error) {
-		public, err = CreateSignKey(dir)
+		public, err = CreateFirstSignKey(dir)
 		return err
 	})
 	return public

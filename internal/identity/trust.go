@@ -30,13 +30,26 @@ type Trust struct {
 	mu            sync.RWMutex
 	organisations map[string]*organisation
 	nodes         map[string]*ltlv1.Node
+	// What the system chain said last, at which height; nil before it said anything.
+	membership *Membership
+	height     uint64
+	revoked    revocations
+	// connections are the open ones whose peers were verified under this trust.
+	connections map[*peerConn]struct{}
+	// doubt is called when a peer is refused that the ledger may know; nil for nobody.
+	doubt func()
 }
 
-// organisation is a party with its certificate authority ready for use.
+// organisation is a party with its certificate authorities ready for use.
 type organisation struct {
-	definition *ltlv1.Organisation
-	ca         *x509.Certificate
-	roots      *x509.CertPool // the organisation's authority and nothing else
+	definition  *ltlv1.Organisation
+	authorities []authority // oldest first
+}
+
+// authority is a certificate authority; roots hold it and nothing else.
+type authority struct {
+	certificate *x509.Certificate
+	roots       *x509.CertPool
 }
 
 // NewTrust makes the trust of a network from the payload of its genesis transaction.
@@ -55,6 +68,7 @@ func NewTrust(genesisPayload []byte) (*Trust, error) {
 		id:            ledger.NetworkID(genesisPayload),
 		organisations: make(map[string]*organisation),
 		nodes:         make(map[string]*ltlv1.Node),
+		connections:   make(map[*peerConn]struct{}),
 	}
 	for _, o := range genesis.GetOrganisations() {
 		if _, known := t.organisations[o.GetId()]; known {
@@ -190,7 +204,7 @@ func (o *organisation) conflict(other *organisation) error {
 	switch {
 	case id == taken:
 		return fmt.Errorf("%w: organisation %q is known with another definition", ErrTrust, id)
-	case o.ca.PublicKey.(ed25519.PublicKey).Equal(other.ca.PublicKey): // newOrganisation checked it
+	case o.shares(other):
 		// Two organisations with one authority could vouch for each other.
 		return fmt.Errorf("%w: organisation %q has the certificate authority of %q", ErrTrust, id, taken)
 	case string(o.definition.GetEndorserKey()) == string(other.definition.GetEndorserKey()):
@@ -199,19 +213,27 @@ func (o *organisation) conflict(other *organisation) error {
 	return nil
 }
 
-// Learn makes everybody known whom the system chain names, and forgets the nodes that it removed, but for those that stays, which may
-// be nil, keeps: consensus may need one for a moment longer. It goes on after one that cannot be trusted, and returns all errors.
-func (t *Trust) Learn(v rules.View, stays func(node string) bool) error {
-	organisations, err := rules.ListOrganisations(v)
+// shares reports whether two organisations have a certificate authority in common.
+func (o *organisation) shares(other *organisation) bool {
+	for _, a := range o.authorities {
+		for _, b := range other.authorities {
+			if a.certificate.PublicKey.(ed25519.PublicKey).Equal(b.certificate.PublicKey) { // parseAuthority checked it
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Learn makes everybody known whom the system chain names at its height, and forgets whom it does not name any more, but for the nodes that
+// stays, which may be nil, keeps: consensus may need one for a moment longer. It goes on after one that cannot be trusted, and returns all
+// errors.
+func (t *Trust) Learn(v rules.Reader, height uint64, stays func(node string) bool) error {
+	m, err := ReadMembership(v, height)
 	if err != nil {
 		return err
 	}
-	for _, o := range organisations {
-		err = errors.Join(err, t.AddOrganisation(&ltlv1.Organisation{
-			Id: o.ID, Name: o.Name, CaCertificate: o.CACertificate, EndorserKey: o.EndorserKey, EndorserAddress: o.EndorserAddress,
-		}))
-	}
-	return errors.Join(err, t.learnNodes(v, stays))
+	return errors.Join(t.Update(m), t.learnNodes(v, stays))
 }
 
 // learnNodes makes nodes known, and forgets those that were removed.
@@ -245,7 +267,8 @@ func (t *Trust) NodeIDs() []string {
 	return slices.Sorted(maps.Keys(t.nodes))
 }
 
-func newOrganisation(o *ltlv1.Organisation) (*organisation, error) {
+// newOrganisation checks an organisation. It has the authority of its definition, unless others are given.
+func newOrganisation(o *ltlv1.Organisation, authorities ...[]byte) (*organisation, error) {
 	if !ValidOrganisationID(o.GetId()) {
 		return nil, fmt.Errorf("its id must be 1 to %d characters of a-z, 0-9 and -", MaxOrganisationID)
 	}
@@ -255,7 +278,22 @@ func newOrganisation(o *ltlv1.Organisation) (*organisation, error) {
 	if len(o.GetEndorserKey()) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("endorser key of %d bytes, want %d", len(o.GetEndorserKey()), ed25519.PublicKeySize)
 	}
-	ca, err := x509.ParseCertificate(o.GetCaCertificate())
+	if len(authorities) == 0 {
+		authorities = [][]byte{o.GetCaCertificate()}
+	}
+	made := &organisation{definition: o}
+	for _, der := range authorities {
+		a, err := parseAuthority(der)
+		if err != nil {
+			return nil, err
+		}
+		made.authorities = append(made.authorities, *a)
+	}
+	return made, nil
+}
+
+func parseAuthority(der []byte) (*authority, error) {
+	ca, err := x509.ParseCertificate(der)
 	if err != nil {
 		return nil, fmt.Errorf("certificate authority: %w", err)
 	}
@@ -270,7 +308,7 @@ func newOrganisation(o *ltlv1.Organisation) (*organisation, error) {
 	}
 	roots := x509.NewCertPool()
 	roots.AddCert(ca)
-	return &organisation{definition: o, ca: ca, roots: roots}, nil
+	return &authority{certificate: ca, roots: roots}, nil
 }
 
 // AddNode makes a node known that the system chain added. Adding the same again changes nothing; another definition under a

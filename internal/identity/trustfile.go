@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // trustFile is the content of trust.json. The genesis is authoritative; all else is a copy for people to read.
@@ -17,6 +19,27 @@ type trustFile struct {
 	Genesis       string              `json:"genesis"`
 	Organisations []trustOrganisation `json:"organisations"`
 	Nodes         []trustNode         `json:"nodes"`
+	// Learned is what the ledger said since, as far as whoever wrote the file had read it: absent in the file of a new network.
+	Learned *trustLearned `json:"learned,omitempty"`
+}
+
+// trustLearned is a Membership. It is believed because the file is.
+type trustLearned struct {
+	Height        uint64                `json:"height"`
+	Organisations []learnedOrganisation `json:"organisations"`
+	Revocations   []learnedRevocation   `json:"revocations"`
+	Removed       []string              `json:"removed"`
+}
+
+type learnedOrganisation struct {
+	trustOrganisation
+	Authorities []string `json:"authorities"`
+}
+
+type learnedRevocation struct {
+	Identity string `json:"identity"`
+	KeyHash  string `json:"keyHash"`
+	KeyOnly  bool   `json:"keyOnly"`
 }
 
 type trustOrganisation struct {
@@ -61,6 +84,15 @@ func parseTrust(b []byte) (*Trust, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.Learned != nil {
+		m, err := f.Learned.membership()
+		if err == nil {
+			err = t.Update(m)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: learned: %w", ErrTrust, err)
+		}
+	}
 	want := t.file()
 	switch {
 	case f.NetworkID != want.NetworkID:
@@ -91,16 +123,79 @@ func (t *Trust) file() trustFile {
 		Nodes:         []trustNode{},
 	}
 	for _, o := range t.genesis.GetOrganisations() {
-		f.Organisations = append(f.Organisations, trustOrganisation{
-			ID: o.GetId(), Name: o.GetName(), EndorserAddress: o.GetEndorserAddress(), EndorserKey: hex.EncodeToString(o.GetEndorserKey()),
-		})
+		f.Organisations = append(f.Organisations, newTrustOrganisation(o))
 	}
 	for _, n := range t.genesis.GetNodes() {
 		f.Nodes = append(f.Nodes, trustNode{
 			ID: n.GetId(), Organisation: n.GetOrganisation(), Address: n.GetAddress(), Key: hex.EncodeToString(n.GetKey()),
 		})
 	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.membership != nil {
+		f.Learned = newTrustLearned(t.membership)
+	}
 	return f
+}
+
+func newTrustLearned(m *Membership) *trustLearned {
+	l := &trustLearned{Height: m.Height, Organisations: []learnedOrganisation{}, Revocations: []learnedRevocation{}, Removed: append([]string{}, m.Removed...)}
+	for _, o := range m.Organisations {
+		one := learnedOrganisation{trustOrganisation: newTrustOrganisation(o), Authorities: []string{}}
+		for _, der := range m.authoritiesOf(o) {
+			one.Authorities = append(one.Authorities, base64.StdEncoding.EncodeToString(der))
+		}
+		l.Organisations = append(l.Organisations, one)
+	}
+	for _, r := range m.Revocations {
+		l.Revocations = append(l.Revocations, learnedRevocation{r.GetIdentity(), hex.EncodeToString(r.GetKeyHash()), r.GetKeyOnly()})
+	}
+	return l
+}
+
+// membership reads what newTrustLearned wrote.
+func (l *trustLearned) membership() (*Membership, error) {
+	m := &Membership{Height: l.Height, Removed: l.Removed}
+	for _, o := range l.Organisations {
+		made := &ltlv1.Organisation{Id: o.ID, Name: o.Name, EndorserAddress: o.EndorserAddress}
+		var err error
+		if made.EndorserKey, err = hex.DecodeString(o.EndorserKey); err != nil {
+			return nil, fmt.Errorf("endorserKey of %q is not hexadecimal: %w", o.ID, err)
+		}
+		all := &ltlv1.Authorities{Organisation: o.ID}
+		for _, text := range o.Authorities {
+			der, err := base64.StdEncoding.Strict().DecodeString(text)
+			if err != nil {
+				return nil, fmt.Errorf("an authority of %q is not base64: %w", o.ID, err)
+			}
+			all.Certificates = append(all.Certificates, der)
+			made.CaCertificate = der
+		}
+		m.Organisations, m.Authorities = append(m.Organisations, made), append(m.Authorities, all)
+	}
+	for _, r := range l.Revocations {
+		hash, err := hex.DecodeString(r.KeyHash)
+		if err != nil {
+			return nil, fmt.Errorf("keyHash of %q is not hexadecimal: %w", r.Identity, err)
+		}
+		m.Revocations = append(m.Revocations, &ltlv1.RevokeCertificate{Identity: r.Identity, KeyHash: hash, KeyOnly: r.KeyOnly})
+	}
+	return m, nil
+}
+
+// SaveTrust writes the trust file with what was learned of organisations and certificates, in the place of the former one.
+func SaveTrust(path string, t *Trust) error {
+	b, err := t.file().encode()
+	if err != nil {
+		return err
+	}
+	return replace(path, b)
+}
+
+func newTrustOrganisation(o *ltlv1.Organisation) trustOrganisation {
+	return trustOrganisation{
+		ID: o.GetId(), Name: o.GetName(), EndorserAddress: o.GetEndorserAddress(), EndorserKey: hex.EncodeToString(o.GetEndorserKey()),
+	}
 }
 
 func (f trustFile) encode() ([]byte, error) {

@@ -12,6 +12,15 @@ import (
 // ErrCertificate is returned, wrapped, for a certificate that does not prove an identity.
 var ErrCertificate = errors.New("certificate refused")
 
+// ErrRevoked is why a certificate is refused whose key or identity was revoked on the ledger; it comes wrapped in ErrCertificate.
+var ErrRevoked = errors.New("it was revoked")
+
+// errRemovedOrganisation is why the certificates of an organisation that left the network are refused.
+var errRemovedOrganisation = errors.New("its organisation was removed from the network")
+
+// errAuthority is why a certificate is refused that no authority of its organisation vouches for.
+var errAuthority = errors.New("not under the authority of its organisation")
+
 // errUnknownOrganisation is why the certificate of an organisation is refused that the trust does not know, or not yet.
 var errUnknownOrganisation = errors.New("its organisation is not of this network")
 
@@ -32,8 +41,14 @@ func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.
 	refuse := func(format string, args ...any) (Identity, bool, error) {
 		return Identity{}, false, fmt.Errorf("%w: %s: %w", ErrCertificate, id, fmt.Errorf(format, args...))
 	}
-	o, ok := t.organisation(id.Organisation)
-	if !ok {
+	t.mu.RLock()
+	o, ok := t.organisations[id.Organisation]
+	revoked, gone := t.revoked, t.membership != nil && slices.Contains(t.membership.Removed, id.Organisation)
+	t.mu.RUnlock()
+	switch {
+	case gone:
+		return refuse("%w", errRemovedOrganisation)
+	case !ok:
 		return refuse("%w", errUnknownOrganisation)
 	}
 	if _, ok := cert.PublicKey.(ed25519.PublicKey); !ok {
@@ -45,10 +60,12 @@ func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.
 	if !slices.Equal(cert.ExtKeyUsage, extKeyUsage(id.Role)) || len(cert.UnknownExtKeyUsage) != 0 {
 		return refuse("its extended key usage is not that of the role %s", id.Role)
 	}
-	at := within(now, cert, o.ca)
-	// The organisation's authority is the only root and there are no intermediates: no other authority can vouch for this name.
-	if _, err := cert.Verify(x509.VerifyOptions{Roots: o.roots, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{usage}}); err != nil {
-		return refuse("not under the authority of its organisation: %w", err)
+	at, err := o.vouches(cert, usage, now)
+	if err != nil {
+		return refuse("%w: %w", errAuthority, err)
+	}
+	if revoked.has(id, cert) {
+		return refuse("%w", ErrRevoked)
 	}
 	if id.Role == RoleNode {
 		// Nodes are addressed by their id alone, so an organisation must not name a node that belongs to another.
@@ -58,6 +75,19 @@ func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.
 		}
 	}
 	return id, !at.Equal(now), nil
+}
+
+// vouches verifies a certificate under the organisation's authorities, the newest first, and returns the moment at which it is valid.
+// They are the only roots and there are no intermediates: no other authority can vouch for a name of the organisation.
+func (o *organisation) vouches(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.Time) (at time.Time, err error) {
+	for i := len(o.authorities) - 1; i >= 0; i-- {
+		a := o.authorities[i]
+		at = within(now, cert, a.certificate)
+		if _, err = cert.Verify(x509.VerifyOptions{Roots: a.roots, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{usage}}); err == nil {
+			return at, nil
+		}
+	}
+	return at, err
 }
 
 // within returns the moment nearest to now at which every certificate is valid.

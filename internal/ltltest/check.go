@@ -74,6 +74,11 @@ func (n *Network) finish() {
 			n.t.Errorf("close client: %v", err)
 		}
 	}
+	for _, c := range n.others {
+		if err := c.Close(); err != nil {
+			n.t.Errorf("close client: %v", err)
+		}
+	}
 	n.mu.Unlock()
 	for i := range n.endorsers {
 		n.StopEndorser(i)

@@ -45,6 +45,8 @@ type Options struct {
 	Nodes, Orgs int
 	// Facades are the names of the facades that get credentials; "f1" is always among them.
 	Facades []string
+	// Created is the start of all certificates' validity; the zero value is the present.
+	Created time.Time
 	// Verbose sends the processes' logs to the test's log.
 	Verbose bool
 	// Node and Endorser may change the configurations before each start.
@@ -76,6 +78,7 @@ type Network struct {
 
 	mu      sync.Mutex
 	clients map[identity.Role]*client.Client
+	others  []*client.Client // that a test opened
 }
 
 // Start makes a network, waits until it takes writes, and creates its chain and accounts. The cleanup compares all ledgers and
@@ -111,7 +114,7 @@ func create(t testing.TB, o Options) *Network {
 		n.logger = slog.New(slog.NewTextHandler(&testWriter{t: t}, nil))
 	}
 	addresses := freeAddresses(t, o.Nodes+o.Orgs)
-	spec := identity.NetworkSpec{Network: "test", Facades: append([]string{"f1"}, o.Facades...)}
+	spec := identity.NetworkSpec{Network: "test", Facades: append([]string{"f1"}, o.Facades...), Created: o.Created}
 	for i := range o.Orgs {
 		spec.Organisations = append(spec.Organisations, identity.OrgSpec{
 			ID: fmt.Sprintf("org%d", i+1), Name: fmt.Sprintf("Organisation %d", i+1), EndorserAddress: addresses[o.Nodes+i],
@@ -196,12 +199,8 @@ func (n *Network) RestartEndorser(i int) {
 	trust := n.Trust()
 	g := n.genesis.GetOrganisations()[i]
 	dir := filepath.Join("orgs", g.GetId(), "endorser")
-	key, err := identity.LoadKey(filepath.Join(n.Dir, dir, "sign.key"))
-	if err != nil {
-		n.t.Fatalf("endorser's key: %v", err)
-	}
 	cfg := endorser.Config{
-		Dir: n.EndorserDir(i), Listen: g.GetEndorserAddress(), Trust: trust, SignKey: key, Credentials: n.Credentials(dir, trust),
+		Dir: n.EndorserDir(i), Listen: g.GetEndorserAddress(), Trust: trust, Credentials: n.Credentials(dir, trust),
 		Logger: n.logger.With("process", "endorser "+g.GetId()), Fatal: n.fatal("endorser " + g.GetId()),
 	}
 	if n.options.Endorser != nil {
@@ -274,8 +273,15 @@ func (n *Network) Client(role identity.Role) *client.Client {
 		return c
 	}
 	dir := map[identity.Role]string{identity.RoleFacade: "facades/f1", identity.RoleClient: "clients/bench", identity.RoleOperator: "operator"}[role]
+	n.clients[role] = n.open(dir)
+	return n.clients[role]
+}
+
+// open makes a client with the credentials in a directory below Dir.
+func (n *Network) open(dir string) *client.Client {
+	n.t.Helper()
 	trust := n.Trust()
-	cfg := client.Config{Credentials: n.Credentials(dir, trust), Trust: trust, Logger: n.logger.With("process", string(role))}
+	cfg := client.Config{Credentials: n.Credentials(dir, trust), Trust: trust, Logger: n.logger.With("process", dir)}
 	if n.options.Client != nil {
 		n.options.Client(&cfg)
 	}
@@ -283,7 +289,6 @@ func (n *Network) Client(role identity.Role) *client.Client {
 	if err != nil {
 		n.t.Fatalf("open client: %v", err)
 	}
-	n.clients[role] = c
 	return c
 }
 

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 
+	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -90,15 +91,12 @@ func (s *server) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*
 	}
 	id := s.store.NetworkID()
 	out.NetworkId = id[:]
-	organisations, err := rules.ListOrganisations(s.store)
+	tip, known := s.store.Tip(ledger.SystemChain) // before reading: what is told is at least that new
+	members, err := identity.ReadMembership(s.store, tip.Header.Height)
 	if err != nil {
 		return nil, failure(err)
 	}
-	for _, o := range organisations {
-		out.Organisations = append(out.Organisations, &ltlv1.Organisation{
-			Id: o.ID, Name: o.Name, CaCertificate: o.CACertificate, EndorserKey: o.EndorserKey, EndorserAddress: o.EndorserAddress,
-		})
-	}
+	out.Organisations, out.Authorities, out.Revocations, out.Removed = members.Organisations, members.Authorities, members.Revocations, members.Removed
 	nodes, err := rules.ListNodes(s.store)
 	if err != nil {
 		return nil, failure(err)
@@ -119,7 +117,7 @@ func (s *server) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*
 	if network != nil {
 		system.Chain.Policy, system.Chain.Organisations = network.Policy, network.Organisations
 	}
-	if tip, ok := s.store.Tip(ledger.SystemChain); ok {
+	if known {
 		system.Height = tip.Header.Height
 	}
 	out.Chains = append(out.Chains, system)

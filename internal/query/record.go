@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sort"
 
 	"google.golang.org/grpc/codes"
@@ -241,7 +243,11 @@ func (s *server) endorsers(chain *rules.Chain, batch *ltlv1.Batch, payload []byt
 		return names, err
 	}
 	former, err := s.namesOf(network.Organisations, signed)
-	return append(names, former...), err
+	if names = append(names, former...); err != nil || len(signed) == 0 {
+		return names, err
+	}
+	removed, err := s.namesOf(slices.Sorted(maps.Keys(signed)), signed) // from the network
+	return append(names, removed...), err
 }
 
 // namesOf returns the display names of those organisations that signed, in the order of ids, and takes them out of signed.

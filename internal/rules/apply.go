@@ -45,6 +45,9 @@ func (e *exec) apply(tx *ltlv1.Transaction, id ledger.Hash, here Locator) (code 
 	if a.account == nil {
 		return UnknownUID, "", nil
 	}
+	if barred, err := e.barred(tx.GetSubmitter()); barred || a.removed || err != nil {
+		return e.refuse(Forbidden, reasonBarred), "", err
+	}
 	if code := speaksFor(e.identity(tx.GetSubmitter()), a.account); code != OK {
 		return e.refuse(code, reasonSubmitter), "", nil
 	}

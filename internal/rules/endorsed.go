@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"crypto/ed25519"
 	"slices"
 
 	"ltl/internal/ledger"
@@ -55,11 +54,11 @@ func (e *exec) newJury(b *ltlv1.Batch, root ledger.Hash, verify Verify) (*jury, 
 			j.spoilt = true
 			return j, nil
 		}
-		o, err := GetOrganisation(e, s.Organisation)
+		key, err := e.endorserKey(s)
 		if err != nil {
 			return nil, err
 		}
-		if o == nil || s.KeyID != ledger.KeyID(o.EndorserKey) || verify(ed25519.PublicKey(o.EndorserKey), en) != nil {
+		if key == nil || verify(key, en) != nil {
 			j.spoilt = true
 			return j, nil
 		}
@@ -144,9 +143,17 @@ func (e *exec) submitterOrganisation(tx *ltlv1.Transaction) (string, error) {
 	return a.account.Organisation, nil
 }
 
+// NeedsOne reports whether there may be one organisation without whose endorsement the transaction is not executed.
+func NeedsOne(tx *ltlv1.Transaction) bool {
+	return DeviceProofOf(tx) != nil || len(tx.GetModifyOrganisation().GetEndorserKey()) > 0
+}
+
 // neededOrganisation is the one without whose endorsement the transaction cannot be executed: that which holds the secret key of the
-// device that signed it. Empty when there is none.
+// device that signed it, or whose endorser key it replaces. Empty when there is none.
 func (e *exec) neededOrganisation(tx *ltlv1.Transaction) (string, error) {
+	if m := tx.GetModifyOrganisation(); len(m.GetEndorserKey()) > 0 {
+		return m.GetId(), nil
+	}
 	p := DeviceProofOf(tx)
 	if p == nil {
 		return "", nil

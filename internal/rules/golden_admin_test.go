@@ -20,7 +20,7 @@ import (
 //	enroll ecc|aes PRODUCT IOTID       on the system chain
 //	revoke PRODUCT IOTID
 //	upload ACCOUNT ID VALUE PRODUCT IOTID MS
-//	modifychain quota N | administrator UID
+//	modifychain quota N | administrator UID | organisations ORG…
 func (s *script) administer(f []string, uids map[string]string) bool {
 	switch f[0] {
 	case "modify":
@@ -60,6 +60,10 @@ func (s *script) administer(f []string, uids map[string]string) bool {
 		s.add(s.world.signed(uids[f[1]], f[2], f[3], s.fixedDevice(kind, f[4], f[5]).proofAt(s.t, digest, startMs+ms)))
 	case "modifychain":
 		s.add(s.operator(s.modifyChain(func(m *ltlv1.ModifyChain) {
+			if f[1] == "organisations" {
+				m.Organisations = f[2:]
+				return
+			}
 			if f[1] == "administrator" {
 				uid := uids[f[2]]
 				m.AdministratorUid = &uid

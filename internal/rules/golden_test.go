@@ -138,7 +138,7 @@ func (s *script) command(f []string) {
 	case "system":
 		s.run(ledger.SystemChain)
 	default:
-		if !s.administer(f, uids) && !s.collaborate(f, uids) {
+		if !s.administer(f, uids) && !s.collaborate(f, uids) && !s.reorganise(f) {
 			s.t.Fatalf("unknown command %q", f[0])
 		}
 	}

@@ -37,6 +37,10 @@ const (
 	prefixPhaseCode    = "l/"
 	prefixPermission   = "q/"
 	prefixNodeFacts    = "y/"
+	prefixAffairs      = "r/"
+	prefixFormerKey    = "s/"
+	prefixRevocation   = "w/"
+	prefixRevoked      = "b/"
 	keyPhaseTotals     = "h"
 	keyNetwork         = "g"
 )

@@ -36,6 +36,9 @@ func (e *exec) modifyChain(m *ltlv1.ModifyChain) (int32, error) {
 	if administrator == nil || err != nil {
 		return NotFound, err
 	}
+	if gone, err := Removed(e, administrator.Organisation); gone || err != nil {
+		return e.refuse(NotFound, reasonWasRemoved), err
+	}
 	if len(m.GetOrganisations()) > 0 {
 		c.Organisations = m.GetOrganisations()
 	}

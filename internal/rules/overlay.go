@@ -37,8 +37,11 @@ type exec struct {
 	reason   string
 	lastText string
 	last     identity
-	total    *meter
-	meters   []*meter
+	// lastBarred is the submitter that was asked about last, lastBarredIs the answer.
+	lastBarred   string
+	lastBarredIs bool
+	total        *meter
+	meters       []*meter
 
 	newChains []string
 }
@@ -54,6 +57,7 @@ type actor struct {
 	uid     string
 	account *Account // nil: no such account
 	member  *Member  // nil: not on the chain
+	removed bool     // its organisation was removed
 	usage   *meter
 }
 
@@ -243,6 +247,9 @@ func (e *exec) loadActor(a *actor) (err error) {
 		return nil
 	}
 	if a.account, err = GetAccount(e.view, a.uid); err != nil || a.account == nil {
+		return err
+	}
+	if a.removed, err = Removed(e, a.account.Organisation); err != nil {
 		return err
 	}
 	if a.member, err = GetMember(e, e.chain, a.uid); err != nil {

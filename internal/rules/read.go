@@ -246,7 +246,8 @@ func CanRead(v View, chain *Chain, uid, key string) (int32, error) {
 }
 
 // Standing reads an account's entry on the chain for whoever serves its reads. A code other than OK is the refusal: UnknownUID
-// for no account, NotRAM for a main account as a member, Forbidden for one that is not on the chain or is locked there.
+// for no account, NotRAM for a main account as a member, Forbidden for one that is not on the chain or is locked there, or whose
+// organisation was removed from the network.
 func Standing(v View, chain *Chain, uid string) (*Member, int32, error) {
 	if !validUID(uid) {
 		return nil, UnknownUID, nil
@@ -254,6 +255,9 @@ func Standing(v View, chain *Chain, uid string) (*Member, int32, error) {
 	a, err := GetAccount(v, uid)
 	if a == nil || err != nil {
 		return nil, UnknownUID, err
+	}
+	if gone, err := Removed(v, a.Organisation); gone || err != nil {
+		return nil, Forbidden, err
 	}
 	m, err := GetMember(v, chain, uid)
 	if err != nil {

@@ -27,6 +27,20 @@ const (
 	reasonSignatureWrong   = "IotSignature is not by the enrolled key of the device over IotId, random part, time and IotDataDigest."
 	reasonKeyHolderMissing = "The organisation that holds the device's secret key does not endorse on this chain; enrol the device with a public key."
 
+	reasonBarred            = "The process' certificate was revoked, or the organisation of the process or of the account was removed from the network."
+	reasonOtherOrganisation = "Only an operator of the organisation itself may do this."
+	reasonKeyUsed           = "An organisation has, or had, this endorser key; make a new one."
+	reasonAuthorityKnown    = "The organisation has this certificate authority already."
+	reasonNoAuthority       = "The organisation has no certificate authority with this SHA-256; ltl org show lists those that it has."
+	reasonLastAuthority     = "This is the organisation's only certificate authority; add another one first."
+	reasonAuthorities       = "The organisation has as many certificate authorities as it may have; retire one first."
+	reasonRevocations       = "The organisation has revoked as many certificates as it may; retire its certificate authority."
+	reasonWasRemoved        = "The organisation was removed from the network."
+	reasonHasNodes          = "The organisation has a node; remove its nodes first."
+	reasonNetworkNeeds      = "The policy of the system chain cannot be satisfied without this organisation."
+	reasonEndorsesOn        = "The organisation endorses on chain %s; take it off with ltl chain modify --organisations."
+	reasonAdministers       = "An account of the organisation administers chain %s; name another administrator with ltl chain modify --administrator."
+
 	reasonEnrolled      = "The device is enrolled already; a key is never replaced."
 	reasonOtherEnroller = "Only an operator of the organisation that enrolled the device may revoke it."
 

@@ -17,6 +17,9 @@ func (e *exec) applySystem(tx *ltlv1.Transaction, id ledger.Hash, here Locator) 
 	if known, err := e.exists(prefixOrganisation + submitter.organisation); !known || err != nil {
 		return Forbidden, "", err
 	}
+	if barred, err := e.barred(tx.GetSubmitter()); barred || err != nil {
+		return e.refuse(Forbidden, reasonBarred), "", err
+	}
 	switch act := tx.GetAction().(type) {
 	case *ltlv1.Transaction_CreateOrganisation:
 		code, output, err = e.createOrganisation(act.CreateOrganisation.GetOrganisation())
@@ -34,6 +37,12 @@ func (e *exec) applySystem(tx *ltlv1.Transaction, id ledger.Hash, here Locator) 
 		code, output, err = e.addNode(act.AddNode, here)
 	case *ltlv1.Transaction_ChangeNode:
 		code, err = e.changeNode(act.ChangeNode, here)
+	case *ltlv1.Transaction_ModifyOrganisation:
+		code, err = e.modifyOrganisation(act.ModifyOrganisation, submitter.organisation, here)
+	case *ltlv1.Transaction_RemoveOrganisation:
+		code, err = e.removeOrganisation(act.RemoveOrganisation.GetId(), here)
+	case *ltlv1.Transaction_RevokeCertificate:
+		code, err = e.revokeCertificate(act.RevokeCertificate, submitter.organisation, here)
 	default:
 		code = Forbidden // a second genesis
 	}
@@ -60,6 +69,12 @@ func (e *exec) createOrganisation(o *ltlv1.Organisation) (int32, string, error) 
 	if len(all) >= MaxOrganisations {
 		return QuotaExceeded, "", nil
 	}
+	if gone, err := Removed(e, o.GetId()); gone || err != nil {
+		return e.refuse(Conflict, reasonWasRemoved), "", err
+	}
+	if former, err := GetFormerKey(e, ledger.KeyID(o.GetEndorserKey())); former != nil || err != nil {
+		return e.refuse(Conflict, reasonKeyUsed), "", err
+	}
 	n, err := GetNetwork(e)
 	if err != nil {
 		return 0, "", err
@@ -84,6 +99,9 @@ func (e *exec) createAccount(a *ltlv1.CreateAccount, id ledger.Hash, here Locato
 	}
 	if known, err := e.exists(prefixOrganisation + a.GetOrganisation()); !known || err != nil {
 		return NotFound, "", err
+	}
+	if gone, err := Removed(e, a.GetOrganisation()); gone || err != nil {
+		return e.refuse(NotFound, reasonWasRemoved), "", err
 	}
 	taken := func(uid string) (bool, error) { return e.exists(prefixAccount + uid) }
 	uid := a.GetUid()
@@ -140,6 +158,9 @@ func (e *exec) planChain(c *ltlv1.CreateChain, here Locator) (*Chain, int32, err
 	administrator, err := GetAccount(e, c.GetAdministratorUid())
 	if administrator == nil || err != nil {
 		return nil, NotFound, err
+	}
+	if gone, err := Removed(e, administrator.Organisation); gone || err != nil {
+		return nil, e.refuse(NotFound, reasonWasRemoved), err
 	}
 	organisations := c.GetOrganisations()
 	if len(organisations) == 0 {

@@ -101,10 +101,10 @@ func (w *writer) bucket(name string) (*bbolt.Bucket, error) {
 // Get implements rules.View. What it returns lives as long as the transaction.
 func (w *writer) Get(chainID string, key []byte) ([]byte, error) {
 	v, err := w.get(chainID, key)
-	if err != nil && w.broken == nil {
-		w.broken = err
+	if err != nil {
+		return nil, w.fail(err)
 	}
-	return v, err
+	return v, nil
 }
 
 func (w *writer) get(chainID string, key []byte) ([]byte, error) {
@@ -147,6 +147,40 @@ func (w *writer) getState(chainID string, key []byte) ([]byte, error) {
 	}
 	cache[string(key)] = v
 	return v, nil
+}
+
+// Scan implements rules.Reader: ordinary state as the blocks so far have left it. What fn gets lives as long as the transaction; fn
+// changes nothing.
+func (w *writer) Scan(chainID string, prefix []byte, fn func(key, value []byte) error) error {
+	if len(prefix) == 0 || indexed(prefix) {
+		return fmt.Errorf("BUG: scan of prefix %q: only ordinary state can be scanned", prefix)
+	}
+	if _, ok := w.tip(chainID); !ok {
+		return nil
+	}
+	b, err := w.bucket(prefixState + chainID)
+	if err != nil {
+		return w.fail(err)
+	}
+	c := b.Cursor()
+	for k, sealed := c.Seek(prefix); k != nil && bytes.HasPrefix(k, prefix); k, sealed = c.Next() {
+		v, err := unseal(placeState, chainID, k, sealed)
+		if err != nil {
+			return w.fail(err)
+		}
+		if err := fn(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fail remembers the first error of the view.
+func (w *writer) fail(err error) error {
+	if w.broken == nil {
+		w.broken = err
+	}
+	return err
 }
 
 // put stores an executed block and everything that it changed, then block 0 of the chains that it created.

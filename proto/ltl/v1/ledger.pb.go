@@ -2007,7 +2007,13 @@ type GetNetworkResponse struct {
 	// standings tell what the network wants each of the nodes to be, in their order. Removed nodes are in neither list.
 	Standings []NodeStanding `protobuf:"varint,7,rep,packed,name=standings,proto3,enum=ltl.v1.NodeStanding" json:"standings,omitempty"`
 	// removed_nodes are the ids of those that were removed.
-	RemovedNodes  []string `protobuf:"bytes,8,rep,name=removed_nodes,json=removedNodes,proto3" json:"removed_nodes,omitempty"`
+	RemovedNodes []string `protobuf:"bytes,8,rep,name=removed_nodes,json=removedNodes,proto3" json:"removed_nodes,omitempty"`
+	// authorities are the certificate authorities of organisations that changed theirs, each with all that it has now.
+	Authorities []*Authorities `protobuf:"bytes,10,rep,name=authorities,proto3" json:"authorities,omitempty"`
+	// revocations are all certificates and identities that were revoked.
+	Revocations []*RevokeCertificate `protobuf:"bytes,11,rep,name=revocations,proto3" json:"revocations,omitempty"`
+	// removed are the ids of the organisations that were removed.
+	Removed       []string `protobuf:"bytes,12,rep,name=removed,proto3" json:"removed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2098,6 +2104,80 @@ func (x *GetNetworkResponse) GetRemovedNodes() []string {
 	return nil
 }
 
+func (x *GetNetworkResponse) GetAuthorities() []*Authorities {
+	if x != nil {
+		return x.Authorities
+	}
+	return nil
+}
+
+func (x *GetNetworkResponse) GetRevocations() []*RevokeCertificate {
+	if x != nil {
+		return x.Revocations
+	}
+	return nil
+}
+
+func (x *GetNetworkResponse) GetRemoved() []string {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
+}
+
+// Authorities are the certificate authorities of an organisation, in DER, oldest first.
+type Authorities struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Organisation  string                 `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	Certificates  [][]byte               `protobuf:"bytes,2,rep,name=certificates,proto3" json:"certificates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Authorities) Reset() {
+	*x = Authorities{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Authorities) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Authorities) ProtoMessage() {}
+
+func (x *Authorities) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Authorities.ProtoReflect.Descriptor instead.
+func (*Authorities) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *Authorities) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *Authorities) GetCertificates() [][]byte {
+	if x != nil {
+		return x.Certificates
+	}
+	return nil
+}
+
 type GetAccountRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// uid empty lists all accounts, oldest first.
@@ -2112,7 +2192,7 @@ type GetAccountRequest struct {
 
 func (x *GetAccountRequest) Reset() {
 	*x = GetAccountRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2124,7 +2204,7 @@ func (x *GetAccountRequest) String() string {
 func (*GetAccountRequest) ProtoMessage() {}
 
 func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2137,7 +2217,7 @@ func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccountRequest.ProtoReflect.Descriptor instead.
 func (*GetAccountRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{28}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *GetAccountRequest) GetUid() string {
@@ -2180,7 +2260,7 @@ type AccountInfo struct {
 
 func (x *AccountInfo) Reset() {
 	*x = AccountInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2192,7 +2272,7 @@ func (x *AccountInfo) String() string {
 func (*AccountInfo) ProtoMessage() {}
 
 func (x *AccountInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2205,7 +2285,7 @@ func (x *AccountInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountInfo.ProtoReflect.Descriptor instead.
 func (*AccountInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{29}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AccountInfo) GetUid() string {
@@ -2248,7 +2328,7 @@ type GetAccountResponse struct {
 
 func (x *GetAccountResponse) Reset() {
 	*x = GetAccountResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2260,7 +2340,7 @@ func (x *GetAccountResponse) String() string {
 func (*GetAccountResponse) ProtoMessage() {}
 
 func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2273,7 +2353,7 @@ func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccountResponse.ProtoReflect.Descriptor instead.
 func (*GetAccountResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{30}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetAccountResponse) GetCode() int32 {
@@ -2309,7 +2389,7 @@ type GetChainRequest struct {
 
 func (x *GetChainRequest) Reset() {
 	*x = GetChainRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2321,7 +2401,7 @@ func (x *GetChainRequest) String() string {
 func (*GetChainRequest) ProtoMessage() {}
 
 func (x *GetChainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2334,7 +2414,7 @@ func (x *GetChainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChainRequest.ProtoReflect.Descriptor instead.
 func (*GetChainRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{31}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetChainRequest) GetChainId() string {
@@ -2375,7 +2455,7 @@ type GetChainResponse struct {
 
 func (x *GetChainResponse) Reset() {
 	*x = GetChainResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2387,7 +2467,7 @@ func (x *GetChainResponse) String() string {
 func (*GetChainResponse) ProtoMessage() {}
 
 func (x *GetChainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2400,7 +2480,7 @@ func (x *GetChainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChainResponse.ProtoReflect.Descriptor instead.
 func (*GetChainResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{32}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetChainResponse) GetCode() int32 {
@@ -2462,7 +2542,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2474,7 +2554,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2487,7 +2567,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{33}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ListMembersRequest) GetChainId() string {
@@ -2559,7 +2639,7 @@ type MemberInfo struct {
 
 func (x *MemberInfo) Reset() {
 	*x = MemberInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2571,7 +2651,7 @@ func (x *MemberInfo) String() string {
 func (*MemberInfo) ProtoMessage() {}
 
 func (x *MemberInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2584,7 +2664,7 @@ func (x *MemberInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberInfo.ProtoReflect.Descriptor instead.
 func (*MemberInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{34}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *MemberInfo) GetMemberId() string {
@@ -2675,7 +2755,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2687,7 +2767,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2700,7 +2780,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{35}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ListMembersResponse) GetCode() int32 {
@@ -2738,7 +2818,7 @@ type ListDeviceGroupsRequest struct {
 
 func (x *ListDeviceGroupsRequest) Reset() {
 	*x = ListDeviceGroupsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2750,7 +2830,7 @@ func (x *ListDeviceGroupsRequest) String() string {
 func (*ListDeviceGroupsRequest) ProtoMessage() {}
 
 func (x *ListDeviceGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2763,7 +2843,7 @@ func (x *ListDeviceGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeviceGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListDeviceGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{36}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ListDeviceGroupsRequest) GetChainId() string {
@@ -2824,7 +2904,7 @@ type DeviceGroupInfo struct {
 
 func (x *DeviceGroupInfo) Reset() {
 	*x = DeviceGroupInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2836,7 +2916,7 @@ func (x *DeviceGroupInfo) String() string {
 func (*DeviceGroupInfo) ProtoMessage() {}
 
 func (x *DeviceGroupInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2849,7 +2929,7 @@ func (x *DeviceGroupInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceGroupInfo.ProtoReflect.Descriptor instead.
 func (*DeviceGroupInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{37}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DeviceGroupInfo) GetDeviceGroupId() string {
@@ -2919,7 +2999,7 @@ type ListDeviceGroupsResponse struct {
 
 func (x *ListDeviceGroupsResponse) Reset() {
 	*x = ListDeviceGroupsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2931,7 +3011,7 @@ func (x *ListDeviceGroupsResponse) String() string {
 func (*ListDeviceGroupsResponse) ProtoMessage() {}
 
 func (x *ListDeviceGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2944,7 +3024,7 @@ func (x *ListDeviceGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeviceGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListDeviceGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{38}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ListDeviceGroupsResponse) GetCode() int32 {
@@ -2983,7 +3063,7 @@ type ListDevicesRequest struct {
 
 func (x *ListDevicesRequest) Reset() {
 	*x = ListDevicesRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2995,7 +3075,7 @@ func (x *ListDevicesRequest) String() string {
 func (*ListDevicesRequest) ProtoMessage() {}
 
 func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3008,7 +3088,7 @@ func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesRequest.ProtoReflect.Descriptor instead.
 func (*ListDevicesRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{39}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *ListDevicesRequest) GetChainId() string {
@@ -3072,7 +3152,7 @@ type DeviceInfo struct {
 
 func (x *DeviceInfo) Reset() {
 	*x = DeviceInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3084,7 +3164,7 @@ func (x *DeviceInfo) String() string {
 func (*DeviceInfo) ProtoMessage() {}
 
 func (x *DeviceInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3097,7 +3177,7 @@ func (x *DeviceInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceInfo.ProtoReflect.Descriptor instead.
 func (*DeviceInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{40}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DeviceInfo) GetDeviceId() string {
@@ -3139,7 +3219,7 @@ type ListDevicesResponse struct {
 
 func (x *ListDevicesResponse) Reset() {
 	*x = ListDevicesResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3151,7 +3231,7 @@ func (x *ListDevicesResponse) String() string {
 func (*ListDevicesResponse) ProtoMessage() {}
 
 func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3164,7 +3244,7 @@ func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesResponse.ProtoReflect.Descriptor instead.
 func (*ListDevicesResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{41}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ListDevicesResponse) GetCode() int32 {
@@ -3202,7 +3282,7 @@ type ListEnrolmentsRequest struct {
 
 func (x *ListEnrolmentsRequest) Reset() {
 	*x = ListEnrolmentsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3214,7 +3294,7 @@ func (x *ListEnrolmentsRequest) String() string {
 func (*ListEnrolmentsRequest) ProtoMessage() {}
 
 func (x *ListEnrolmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3227,7 +3307,7 @@ func (x *ListEnrolmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrolmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListEnrolmentsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{42}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ListEnrolmentsRequest) GetProductKey() string {
@@ -3279,7 +3359,7 @@ type EnrolmentInfo struct {
 
 func (x *EnrolmentInfo) Reset() {
 	*x = EnrolmentInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3291,7 +3371,7 @@ func (x *EnrolmentInfo) String() string {
 func (*EnrolmentInfo) ProtoMessage() {}
 
 func (x *EnrolmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3304,7 +3384,7 @@ func (x *EnrolmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrolmentInfo.ProtoReflect.Descriptor instead.
 func (*EnrolmentInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{43}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *EnrolmentInfo) GetDevice() *EnrollDevice {
@@ -3346,7 +3426,7 @@ type ListEnrolmentsResponse struct {
 
 func (x *ListEnrolmentsResponse) Reset() {
 	*x = ListEnrolmentsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3358,7 +3438,7 @@ func (x *ListEnrolmentsResponse) String() string {
 func (*ListEnrolmentsResponse) ProtoMessage() {}
 
 func (x *ListEnrolmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3371,7 +3451,7 @@ func (x *ListEnrolmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrolmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListEnrolmentsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{44}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ListEnrolmentsResponse) GetCode() int32 {
@@ -3409,7 +3489,7 @@ type ListPhaseGroupsRequest struct {
 
 func (x *ListPhaseGroupsRequest) Reset() {
 	*x = ListPhaseGroupsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3421,7 +3501,7 @@ func (x *ListPhaseGroupsRequest) String() string {
 func (*ListPhaseGroupsRequest) ProtoMessage() {}
 
 func (x *ListPhaseGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3434,7 +3514,7 @@ func (x *ListPhaseGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListPhaseGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{45}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ListPhaseGroupsRequest) GetChainId() string {
@@ -3491,7 +3571,7 @@ type PhaseGroupInfo struct {
 
 func (x *PhaseGroupInfo) Reset() {
 	*x = PhaseGroupInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3503,7 +3583,7 @@ func (x *PhaseGroupInfo) String() string {
 func (*PhaseGroupInfo) ProtoMessage() {}
 
 func (x *PhaseGroupInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3516,7 +3596,7 @@ func (x *PhaseGroupInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseGroupInfo.ProtoReflect.Descriptor instead.
 func (*PhaseGroupInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{46}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PhaseGroupInfo) GetPhaseGroupId() string {
@@ -3558,7 +3638,7 @@ type ListPhaseGroupsResponse struct {
 
 func (x *ListPhaseGroupsResponse) Reset() {
 	*x = ListPhaseGroupsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3570,7 +3650,7 @@ func (x *ListPhaseGroupsResponse) String() string {
 func (*ListPhaseGroupsResponse) ProtoMessage() {}
 
 func (x *ListPhaseGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3583,7 +3663,7 @@ func (x *ListPhaseGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListPhaseGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{47}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ListPhaseGroupsResponse) GetCode() int32 {
@@ -3622,7 +3702,7 @@ type ListPhasesRequest struct {
 
 func (x *ListPhasesRequest) Reset() {
 	*x = ListPhasesRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3634,7 +3714,7 @@ func (x *ListPhasesRequest) String() string {
 func (*ListPhasesRequest) ProtoMessage() {}
 
 func (x *ListPhasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3647,7 +3727,7 @@ func (x *ListPhasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhasesRequest.ProtoReflect.Descriptor instead.
 func (*ListPhasesRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{48}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListPhasesRequest) GetChainId() string {
@@ -3714,7 +3794,7 @@ type PhaseInfo struct {
 
 func (x *PhaseInfo) Reset() {
 	*x = PhaseInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3726,7 +3806,7 @@ func (x *PhaseInfo) String() string {
 func (*PhaseInfo) ProtoMessage() {}
 
 func (x *PhaseInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3739,7 +3819,7 @@ func (x *PhaseInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseInfo.ProtoReflect.Descriptor instead.
 func (*PhaseInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{49}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *PhaseInfo) GetPhaseId() string {
@@ -3795,7 +3875,7 @@ type ListPhasesResponse struct {
 
 func (x *ListPhasesResponse) Reset() {
 	*x = ListPhasesResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3807,7 +3887,7 @@ func (x *ListPhasesResponse) String() string {
 func (*ListPhasesResponse) ProtoMessage() {}
 
 func (x *ListPhasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3820,7 +3900,7 @@ func (x *ListPhasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhasesResponse.ProtoReflect.Descriptor instead.
 func (*ListPhasesResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{50}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ListPhasesResponse) GetCode() int32 {
@@ -3857,7 +3937,7 @@ type GetPhaseAuthorizationRequest struct {
 
 func (x *GetPhaseAuthorizationRequest) Reset() {
 	*x = GetPhaseAuthorizationRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3869,7 +3949,7 @@ func (x *GetPhaseAuthorizationRequest) String() string {
 func (*GetPhaseAuthorizationRequest) ProtoMessage() {}
 
 func (x *GetPhaseAuthorizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3882,7 +3962,7 @@ func (x *GetPhaseAuthorizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseAuthorizationRequest.ProtoReflect.Descriptor instead.
 func (*GetPhaseAuthorizationRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{51}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *GetPhaseAuthorizationRequest) GetChainId() string {
@@ -3932,7 +4012,7 @@ type GetPhaseAuthorizationResponse struct {
 
 func (x *GetPhaseAuthorizationResponse) Reset() {
 	*x = GetPhaseAuthorizationResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3944,7 +4024,7 @@ func (x *GetPhaseAuthorizationResponse) String() string {
 func (*GetPhaseAuthorizationResponse) ProtoMessage() {}
 
 func (x *GetPhaseAuthorizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3957,7 +4037,7 @@ func (x *GetPhaseAuthorizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseAuthorizationResponse.ProtoReflect.Descriptor instead.
 func (*GetPhaseAuthorizationResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{52}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GetPhaseAuthorizationResponse) GetCode() int32 {
@@ -3997,7 +4077,7 @@ type GetPhaseRecordRequest struct {
 
 func (x *GetPhaseRecordRequest) Reset() {
 	*x = GetPhaseRecordRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4009,7 +4089,7 @@ func (x *GetPhaseRecordRequest) String() string {
 func (*GetPhaseRecordRequest) ProtoMessage() {}
 
 func (x *GetPhaseRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4022,7 +4102,7 @@ func (x *GetPhaseRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetPhaseRecordRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{53}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GetPhaseRecordRequest) GetChainId() string {
@@ -4090,7 +4170,7 @@ type RelatedRecord struct {
 
 func (x *RelatedRecord) Reset() {
 	*x = RelatedRecord{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4102,7 +4182,7 @@ func (x *RelatedRecord) String() string {
 func (*RelatedRecord) ProtoMessage() {}
 
 func (x *RelatedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4115,7 +4195,7 @@ func (x *RelatedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelatedRecord.ProtoReflect.Descriptor instead.
 func (*RelatedRecord) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{54}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RelatedRecord) GetPhaseId() string {
@@ -4180,7 +4260,7 @@ type PhaseRecord struct {
 
 func (x *PhaseRecord) Reset() {
 	*x = PhaseRecord{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4192,7 +4272,7 @@ func (x *PhaseRecord) String() string {
 func (*PhaseRecord) ProtoMessage() {}
 
 func (x *PhaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4205,7 +4285,7 @@ func (x *PhaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseRecord.ProtoReflect.Descriptor instead.
 func (*PhaseRecord) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{55}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PhaseRecord) GetDataKey() string {
@@ -4337,7 +4417,7 @@ type GetPhaseRecordResponse struct {
 
 func (x *GetPhaseRecordResponse) Reset() {
 	*x = GetPhaseRecordResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4349,7 +4429,7 @@ func (x *GetPhaseRecordResponse) String() string {
 func (*GetPhaseRecordResponse) ProtoMessage() {}
 
 func (x *GetPhaseRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4362,7 +4442,7 @@ func (x *GetPhaseRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetPhaseRecordResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{56}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *GetPhaseRecordResponse) GetCode() int32 {
@@ -4398,7 +4478,7 @@ type ListPhaseRecordsRequest struct {
 
 func (x *ListPhaseRecordsRequest) Reset() {
 	*x = ListPhaseRecordsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4410,7 +4490,7 @@ func (x *ListPhaseRecordsRequest) String() string {
 func (*ListPhaseRecordsRequest) ProtoMessage() {}
 
 func (x *ListPhaseRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4423,7 +4503,7 @@ func (x *ListPhaseRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListPhaseRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{57}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListPhaseRecordsRequest) GetChainId() string {
@@ -4507,7 +4587,7 @@ type ListPhaseRecordsResponse struct {
 
 func (x *ListPhaseRecordsResponse) Reset() {
 	*x = ListPhaseRecordsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4519,7 +4599,7 @@ func (x *ListPhaseRecordsResponse) String() string {
 func (*ListPhaseRecordsResponse) ProtoMessage() {}
 
 func (x *ListPhaseRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4532,7 +4612,7 @@ func (x *ListPhaseRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListPhaseRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{58}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListPhaseRecordsResponse) GetCode() int32 {
@@ -4720,7 +4800,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"block_hash\x18\a \x01(\fR\tblockHash\x12\x17\n" +
 	"\atime_ms\x18\b \x01(\x03R\x06timeMs\"J\n" +
 	"\x11GetNetworkRequest\x125\n" +
-	"\vconsistency\x18\x01 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xd4\x02\n" +
+	"\vconsistency\x18\x01 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xe2\x03\n" +
 	"\x12GetNetworkResponse\x12\x1d\n" +
 	"\n" +
 	"network_id\x18\x01 \x01(\fR\tnetworkId\x12\x18\n" +
@@ -4730,7 +4810,14 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x06chains\x18\x05 \x03(\v2\x11.ltl.v1.ChainInfoR\x06chains\x12!\n" +
 	"\ftotal_chains\x18\x06 \x01(\x04R\vtotalChains\x122\n" +
 	"\tstandings\x18\a \x03(\x0e2\x14.ltl.v1.NodeStandingR\tstandings\x12#\n" +
-	"\rremoved_nodes\x18\b \x03(\tR\fremovedNodes\"\x84\x01\n" +
+	"\rremoved_nodes\x18\b \x03(\tR\fremovedNodes\x125\n" +
+	"\vauthorities\x18\n" +
+	" \x03(\v2\x13.ltl.v1.AuthoritiesR\vauthorities\x12;\n" +
+	"\vrevocations\x18\v \x03(\v2\x19.ltl.v1.RevokeCertificateR\vrevocations\x12\x18\n" +
+	"\aremoved\x18\f \x03(\tR\aremoved\"U\n" +
+	"\vAuthorities\x12\"\n" +
+	"\forganisation\x18\x01 \x01(\tR\forganisation\x12\"\n" +
+	"\fcertificates\x18\x02 \x03(\fR\fcertificates\"\x84\x01\n" +
 	"\x11GetAccountRequest\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x125\n" +
 	"\vconsistency\x18\x02 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\x12\x12\n" +
@@ -5005,7 +5092,7 @@ func file_ltl_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_ltl_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_ltl_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_ltl_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
 var file_ltl_v1_ledger_proto_goTypes = []any{
 	(Consistency)(0),                      // 0: ltl.v1.Consistency
 	(*Endorsement)(nil),                   // 1: ltl.v1.Endorsement
@@ -5036,45 +5123,47 @@ var file_ltl_v1_ledger_proto_goTypes = []any{
 	(*GetTransactionResponse)(nil),        // 26: ltl.v1.GetTransactionResponse
 	(*GetNetworkRequest)(nil),             // 27: ltl.v1.GetNetworkRequest
 	(*GetNetworkResponse)(nil),            // 28: ltl.v1.GetNetworkResponse
-	(*GetAccountRequest)(nil),             // 29: ltl.v1.GetAccountRequest
-	(*AccountInfo)(nil),                   // 30: ltl.v1.AccountInfo
-	(*GetAccountResponse)(nil),            // 31: ltl.v1.GetAccountResponse
-	(*GetChainRequest)(nil),               // 32: ltl.v1.GetChainRequest
-	(*GetChainResponse)(nil),              // 33: ltl.v1.GetChainResponse
-	(*ListMembersRequest)(nil),            // 34: ltl.v1.ListMembersRequest
-	(*MemberInfo)(nil),                    // 35: ltl.v1.MemberInfo
-	(*ListMembersResponse)(nil),           // 36: ltl.v1.ListMembersResponse
-	(*ListDeviceGroupsRequest)(nil),       // 37: ltl.v1.ListDeviceGroupsRequest
-	(*DeviceGroupInfo)(nil),               // 38: ltl.v1.DeviceGroupInfo
-	(*ListDeviceGroupsResponse)(nil),      // 39: ltl.v1.ListDeviceGroupsResponse
-	(*ListDevicesRequest)(nil),            // 40: ltl.v1.ListDevicesRequest
-	(*DeviceInfo)(nil),                    // 41: ltl.v1.DeviceInfo
-	(*ListDevicesResponse)(nil),           // 42: ltl.v1.ListDevicesResponse
-	(*ListEnrolmentsRequest)(nil),         // 43: ltl.v1.ListEnrolmentsRequest
-	(*EnrolmentInfo)(nil),                 // 44: ltl.v1.EnrolmentInfo
-	(*ListEnrolmentsResponse)(nil),        // 45: ltl.v1.ListEnrolmentsResponse
-	(*ListPhaseGroupsRequest)(nil),        // 46: ltl.v1.ListPhaseGroupsRequest
-	(*PhaseGroupInfo)(nil),                // 47: ltl.v1.PhaseGroupInfo
-	(*ListPhaseGroupsResponse)(nil),       // 48: ltl.v1.ListPhaseGroupsResponse
-	(*ListPhasesRequest)(nil),             // 49: ltl.v1.ListPhasesRequest
-	(*PhaseInfo)(nil),                     // 50: ltl.v1.PhaseInfo
-	(*ListPhasesResponse)(nil),            // 51: ltl.v1.ListPhasesResponse
-	(*GetPhaseAuthorizationRequest)(nil),  // 52: ltl.v1.GetPhaseAuthorizationRequest
-	(*GetPhaseAuthorizationResponse)(nil), // 53: ltl.v1.GetPhaseAuthorizationResponse
-	(*GetPhaseRecordRequest)(nil),         // 54: ltl.v1.GetPhaseRecordRequest
-	(*RelatedRecord)(nil),                 // 55: ltl.v1.RelatedRecord
-	(*PhaseRecord)(nil),                   // 56: ltl.v1.PhaseRecord
-	(*GetPhaseRecordResponse)(nil),        // 57: ltl.v1.GetPhaseRecordResponse
-	(*ListPhaseRecordsRequest)(nil),       // 58: ltl.v1.ListPhaseRecordsRequest
-	(*ListPhaseRecordsResponse)(nil),      // 59: ltl.v1.ListPhaseRecordsResponse
-	(ChainService)(0),                     // 60: ltl.v1.ChainService
-	(*CreateChain)(nil),                   // 61: ltl.v1.CreateChain
-	(*Organisation)(nil),                  // 62: ltl.v1.Organisation
-	(*Node)(nil),                          // 63: ltl.v1.Node
-	(NodeStanding)(0),                     // 64: ltl.v1.NodeStanding
-	(AccountType)(0),                      // 65: ltl.v1.AccountType
-	(*EnrollDevice)(nil),                  // 66: ltl.v1.EnrollDevice
-	(DataForm)(0),                         // 67: ltl.v1.DataForm
+	(*Authorities)(nil),                   // 29: ltl.v1.Authorities
+	(*GetAccountRequest)(nil),             // 30: ltl.v1.GetAccountRequest
+	(*AccountInfo)(nil),                   // 31: ltl.v1.AccountInfo
+	(*GetAccountResponse)(nil),            // 32: ltl.v1.GetAccountResponse
+	(*GetChainRequest)(nil),               // 33: ltl.v1.GetChainRequest
+	(*GetChainResponse)(nil),              // 34: ltl.v1.GetChainResponse
+	(*ListMembersRequest)(nil),            // 35: ltl.v1.ListMembersRequest
+	(*MemberInfo)(nil),                    // 36: ltl.v1.MemberInfo
+	(*ListMembersResponse)(nil),           // 37: ltl.v1.ListMembersResponse
+	(*ListDeviceGroupsRequest)(nil),       // 38: ltl.v1.ListDeviceGroupsRequest
+	(*DeviceGroupInfo)(nil),               // 39: ltl.v1.DeviceGroupInfo
+	(*ListDeviceGroupsResponse)(nil),      // 40: ltl.v1.ListDeviceGroupsResponse
+	(*ListDevicesRequest)(nil),            // 41: ltl.v1.ListDevicesRequest
+	(*DeviceInfo)(nil),                    // 42: ltl.v1.DeviceInfo
+	(*ListDevicesResponse)(nil),           // 43: ltl.v1.ListDevicesResponse
+	(*ListEnrolmentsRequest)(nil),         // 44: ltl.v1.ListEnrolmentsRequest
+	(*EnrolmentInfo)(nil),                 // 45: ltl.v1.EnrolmentInfo
+	(*ListEnrolmentsResponse)(nil),        // 46: ltl.v1.ListEnrolmentsResponse
+	(*ListPhaseGroupsRequest)(nil),        // 47: ltl.v1.ListPhaseGroupsRequest
+	(*PhaseGroupInfo)(nil),                // 48: ltl.v1.PhaseGroupInfo
+	(*ListPhaseGroupsResponse)(nil),       // 49: ltl.v1.ListPhaseGroupsResponse
+	(*ListPhasesRequest)(nil),             // 50: ltl.v1.ListPhasesRequest
+	(*PhaseInfo)(nil),                     // 51: ltl.v1.PhaseInfo
+	(*ListPhasesResponse)(nil),            // 52: ltl.v1.ListPhasesResponse
+	(*GetPhaseAuthorizationRequest)(nil),  // 53: ltl.v1.GetPhaseAuthorizationRequest
+	(*GetPhaseAuthorizationResponse)(nil), // 54: ltl.v1.GetPhaseAuthorizationResponse
+	(*GetPhaseRecordRequest)(nil),         // 55: ltl.v1.GetPhaseRecordRequest
+	(*RelatedRecord)(nil),                 // 56: ltl.v1.RelatedRecord
+	(*PhaseRecord)(nil),                   // 57: ltl.v1.PhaseRecord
+	(*GetPhaseRecordResponse)(nil),        // 58: ltl.v1.GetPhaseRecordResponse
+	(*ListPhaseRecordsRequest)(nil),       // 59: ltl.v1.ListPhaseRecordsRequest
+	(*ListPhaseRecordsResponse)(nil),      // 60: ltl.v1.ListPhaseRecordsResponse
+	(ChainService)(0),                     // 61: ltl.v1.ChainService
+	(*CreateChain)(nil),                   // 62: ltl.v1.CreateChain
+	(*Organisation)(nil),                  // 63: ltl.v1.Organisation
+	(*Node)(nil),                          // 64: ltl.v1.Node
+	(NodeStanding)(0),                     // 65: ltl.v1.NodeStanding
+	(*RevokeCertificate)(nil),             // 66: ltl.v1.RevokeCertificate
+	(AccountType)(0),                      // 67: ltl.v1.AccountType
+	(*EnrollDevice)(nil),                  // 68: ltl.v1.EnrollDevice
+	(DataForm)(0),                         // 69: ltl.v1.DataForm
 }
 var file_ltl_v1_ledger_proto_depIdxs = []int32{
 	1,  // 0: ltl.v1.Batch.endorsements:type_name -> ltl.v1.Endorsement
@@ -5091,88 +5180,90 @@ var file_ltl_v1_ledger_proto_depIdxs = []int32{
 	0,  // 11: ltl.v1.ListHistoryRequest.consistency:type_name -> ltl.v1.Consistency
 	16, // 12: ltl.v1.ListHistoryResponse.records:type_name -> ltl.v1.Record
 	0,  // 13: ltl.v1.CountHistoryRequest.consistency:type_name -> ltl.v1.Consistency
-	60, // 14: ltl.v1.ListChainsRequest.service:type_name -> ltl.v1.ChainService
+	61, // 14: ltl.v1.ListChainsRequest.service:type_name -> ltl.v1.ChainService
 	0,  // 15: ltl.v1.ListChainsRequest.consistency:type_name -> ltl.v1.Consistency
-	61, // 16: ltl.v1.ChainInfo.chain:type_name -> ltl.v1.CreateChain
+	62, // 16: ltl.v1.ChainInfo.chain:type_name -> ltl.v1.CreateChain
 	23, // 17: ltl.v1.ListChainsResponse.chains:type_name -> ltl.v1.ChainInfo
 	0,  // 18: ltl.v1.GetTransactionRequest.consistency:type_name -> ltl.v1.Consistency
 	0,  // 19: ltl.v1.GetNetworkRequest.consistency:type_name -> ltl.v1.Consistency
-	62, // 20: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
-	63, // 21: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
+	63, // 20: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
+	64, // 21: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
 	23, // 22: ltl.v1.GetNetworkResponse.chains:type_name -> ltl.v1.ChainInfo
-	64, // 23: ltl.v1.GetNetworkResponse.standings:type_name -> ltl.v1.NodeStanding
-	0,  // 24: ltl.v1.GetAccountRequest.consistency:type_name -> ltl.v1.Consistency
-	65, // 25: ltl.v1.AccountInfo.type:type_name -> ltl.v1.AccountType
-	30, // 26: ltl.v1.GetAccountResponse.accounts:type_name -> ltl.v1.AccountInfo
-	0,  // 27: ltl.v1.GetChainRequest.consistency:type_name -> ltl.v1.Consistency
-	23, // 28: ltl.v1.GetChainResponse.chain:type_name -> ltl.v1.ChainInfo
-	0,  // 29: ltl.v1.ListMembersRequest.consistency:type_name -> ltl.v1.Consistency
-	35, // 30: ltl.v1.ListMembersResponse.members:type_name -> ltl.v1.MemberInfo
-	0,  // 31: ltl.v1.ListDeviceGroupsRequest.consistency:type_name -> ltl.v1.Consistency
-	38, // 32: ltl.v1.ListDeviceGroupsResponse.groups:type_name -> ltl.v1.DeviceGroupInfo
-	0,  // 33: ltl.v1.ListDevicesRequest.consistency:type_name -> ltl.v1.Consistency
-	41, // 34: ltl.v1.ListDevicesResponse.devices:type_name -> ltl.v1.DeviceInfo
-	0,  // 35: ltl.v1.ListEnrolmentsRequest.consistency:type_name -> ltl.v1.Consistency
-	66, // 36: ltl.v1.EnrolmentInfo.device:type_name -> ltl.v1.EnrollDevice
-	44, // 37: ltl.v1.ListEnrolmentsResponse.devices:type_name -> ltl.v1.EnrolmentInfo
-	0,  // 38: ltl.v1.ListPhaseGroupsRequest.consistency:type_name -> ltl.v1.Consistency
-	47, // 39: ltl.v1.ListPhaseGroupsResponse.groups:type_name -> ltl.v1.PhaseGroupInfo
-	0,  // 40: ltl.v1.ListPhasesRequest.consistency:type_name -> ltl.v1.Consistency
-	50, // 41: ltl.v1.ListPhasesResponse.phases:type_name -> ltl.v1.PhaseInfo
-	0,  // 42: ltl.v1.GetPhaseAuthorizationRequest.consistency:type_name -> ltl.v1.Consistency
-	50, // 43: ltl.v1.GetPhaseAuthorizationResponse.authorized:type_name -> ltl.v1.PhaseInfo
-	50, // 44: ltl.v1.GetPhaseAuthorizationResponse.unauthorized:type_name -> ltl.v1.PhaseInfo
-	0,  // 45: ltl.v1.GetPhaseRecordRequest.consistency:type_name -> ltl.v1.Consistency
-	67, // 46: ltl.v1.PhaseRecord.form:type_name -> ltl.v1.DataForm
-	55, // 47: ltl.v1.PhaseRecord.related:type_name -> ltl.v1.RelatedRecord
-	56, // 48: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
-	0,  // 49: ltl.v1.ListPhaseRecordsRequest.consistency:type_name -> ltl.v1.Consistency
-	56, // 50: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
-	7,  // 51: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
-	11, // 52: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
-	13, // 53: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
-	15, // 54: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
-	18, // 55: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
-	20, // 56: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
-	22, // 57: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
-	25, // 58: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
-	27, // 59: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
-	29, // 60: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
-	32, // 61: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
-	34, // 62: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
-	37, // 63: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
-	40, // 64: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
-	43, // 65: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
-	46, // 66: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
-	49, // 67: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
-	52, // 68: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
-	54, // 69: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
-	58, // 70: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
-	9,  // 71: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
-	12, // 72: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
-	14, // 73: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
-	17, // 74: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
-	19, // 75: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
-	21, // 76: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
-	24, // 77: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
-	26, // 78: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
-	28, // 79: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
-	31, // 80: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
-	33, // 81: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
-	36, // 82: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
-	39, // 83: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
-	42, // 84: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
-	45, // 85: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
-	48, // 86: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
-	51, // 87: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
-	53, // 88: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
-	57, // 89: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
-	59, // 90: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
-	71, // [71:91] is the sub-list for method output_type
-	51, // [51:71] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	65, // 23: ltl.v1.GetNetworkResponse.standings:type_name -> ltl.v1.NodeStanding
+	29, // 24: ltl.v1.GetNetworkResponse.authorities:type_name -> ltl.v1.Authorities
+	66, // 25: ltl.v1.GetNetworkResponse.revocations:type_name -> ltl.v1.RevokeCertificate
+	0,  // 26: ltl.v1.GetAccountRequest.consistency:type_name -> ltl.v1.Consistency
+	67, // 27: ltl.v1.AccountInfo.type:type_name -> ltl.v1.AccountType
+	31, // 28: ltl.v1.GetAccountResponse.accounts:type_name -> ltl.v1.AccountInfo
+	0,  // 29: ltl.v1.GetChainRequest.consistency:type_name -> ltl.v1.Consistency
+	23, // 30: ltl.v1.GetChainResponse.chain:type_name -> ltl.v1.ChainInfo
+	0,  // 31: ltl.v1.ListMembersRequest.consistency:type_name -> ltl.v1.Consistency
+	36, // 32: ltl.v1.ListMembersResponse.members:type_name -> ltl.v1.MemberInfo
+	0,  // 33: ltl.v1.ListDeviceGroupsRequest.consistency:type_name -> ltl.v1.Consistency
+	39, // 34: ltl.v1.ListDeviceGroupsResponse.groups:type_name -> ltl.v1.DeviceGroupInfo
+	0,  // 35: ltl.v1.ListDevicesRequest.consistency:type_name -> ltl.v1.Consistency
+	42, // 36: ltl.v1.ListDevicesResponse.devices:type_name -> ltl.v1.DeviceInfo
+	0,  // 37: ltl.v1.ListEnrolmentsRequest.consistency:type_name -> ltl.v1.Consistency
+	68, // 38: ltl.v1.EnrolmentInfo.device:type_name -> ltl.v1.EnrollDevice
+	45, // 39: ltl.v1.ListEnrolmentsResponse.devices:type_name -> ltl.v1.EnrolmentInfo
+	0,  // 40: ltl.v1.ListPhaseGroupsRequest.consistency:type_name -> ltl.v1.Consistency
+	48, // 41: ltl.v1.ListPhaseGroupsResponse.groups:type_name -> ltl.v1.PhaseGroupInfo
+	0,  // 42: ltl.v1.ListPhasesRequest.consistency:type_name -> ltl.v1.Consistency
+	51, // 43: ltl.v1.ListPhasesResponse.phases:type_name -> ltl.v1.PhaseInfo
+	0,  // 44: ltl.v1.GetPhaseAuthorizationRequest.consistency:type_name -> ltl.v1.Consistency
+	51, // 45: ltl.v1.GetPhaseAuthorizationResponse.authorized:type_name -> ltl.v1.PhaseInfo
+	51, // 46: ltl.v1.GetPhaseAuthorizationResponse.unauthorized:type_name -> ltl.v1.PhaseInfo
+	0,  // 47: ltl.v1.GetPhaseRecordRequest.consistency:type_name -> ltl.v1.Consistency
+	69, // 48: ltl.v1.PhaseRecord.form:type_name -> ltl.v1.DataForm
+	56, // 49: ltl.v1.PhaseRecord.related:type_name -> ltl.v1.RelatedRecord
+	57, // 50: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
+	0,  // 51: ltl.v1.ListPhaseRecordsRequest.consistency:type_name -> ltl.v1.Consistency
+	57, // 52: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
+	7,  // 53: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
+	11, // 54: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
+	13, // 55: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
+	15, // 56: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
+	18, // 57: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
+	20, // 58: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
+	22, // 59: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
+	25, // 60: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
+	27, // 61: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
+	30, // 62: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
+	33, // 63: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
+	35, // 64: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
+	38, // 65: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
+	41, // 66: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
+	44, // 67: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
+	47, // 68: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
+	50, // 69: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
+	53, // 70: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
+	55, // 71: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
+	59, // 72: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
+	9,  // 73: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
+	12, // 74: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
+	14, // 75: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
+	17, // 76: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
+	19, // 77: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
+	21, // 78: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
+	24, // 79: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
+	26, // 80: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
+	28, // 81: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
+	32, // 82: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
+	34, // 83: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
+	37, // 84: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
+	40, // 85: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
+	43, // 86: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
+	46, // 87: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
+	49, // 88: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
+	52, // 89: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
+	54, // 90: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
+	58, // 91: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
+	60, // 92: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
+	73, // [73:93] is the sub-list for method output_type
+	53, // [53:73] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_ledger_proto_init() }
@@ -5191,7 +5282,7 @@ func file_ltl_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_ledger_proto_rawDesc), len(file_ltl_v1_ledger_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   59,
+			NumMessages:   60,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -380,6 +380,9 @@ type Transaction struct {
 	//	*Transaction_ModifyChain
 	//	*Transaction_EnrollDevice
 	//	*Transaction_RevokeDevice
+	//	*Transaction_ModifyOrganisation
+	//	*Transaction_RemoveOrganisation
+	//	*Transaction_RevokeCertificate
 	//	*Transaction_AddNode
 	//	*Transaction_ChangeNode
 	//	*Transaction_Genesis
@@ -661,6 +664,33 @@ func (x *Transaction) GetRevokeDevice() *RevokeDevice {
 	return nil
 }
 
+func (x *Transaction) GetModifyOrganisation() *ModifyOrganisation {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ModifyOrganisation); ok {
+			return x.ModifyOrganisation
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetRemoveOrganisation() *RemoveOrganisation {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_RemoveOrganisation); ok {
+			return x.RemoveOrganisation
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetRevokeCertificate() *RevokeCertificate {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_RevokeCertificate); ok {
+			return x.RevokeCertificate
+		}
+	}
+	return nil
+}
+
 func (x *Transaction) GetAddNode() *AddNode {
 	if x != nil {
 		if x, ok := x.Action.(*Transaction_AddNode); ok {
@@ -772,6 +802,18 @@ type Transaction_RevokeDevice struct {
 	RevokeDevice *RevokeDevice `protobuf:"bytes,45,opt,name=revoke_device,json=revokeDevice,proto3,oneof"`
 }
 
+type Transaction_ModifyOrganisation struct {
+	ModifyOrganisation *ModifyOrganisation `protobuf:"bytes,46,opt,name=modify_organisation,json=modifyOrganisation,proto3,oneof"`
+}
+
+type Transaction_RemoveOrganisation struct {
+	RemoveOrganisation *RemoveOrganisation `protobuf:"bytes,47,opt,name=remove_organisation,json=removeOrganisation,proto3,oneof"`
+}
+
+type Transaction_RevokeCertificate struct {
+	RevokeCertificate *RevokeCertificate `protobuf:"bytes,48,opt,name=revoke_certificate,json=revokeCertificate,proto3,oneof"`
+}
+
 type Transaction_AddNode struct {
 	AddNode *AddNode `protobuf:"bytes,50,opt,name=add_node,json=addNode,proto3,oneof"`
 }
@@ -823,6 +865,12 @@ func (*Transaction_ModifyChain) isTransaction_Action() {}
 func (*Transaction_EnrollDevice) isTransaction_Action() {}
 
 func (*Transaction_RevokeDevice) isTransaction_Action() {}
+
+func (*Transaction_ModifyOrganisation) isTransaction_Action() {}
+
+func (*Transaction_RemoveOrganisation) isTransaction_Action() {}
+
+func (*Transaction_RevokeCertificate) isTransaction_Action() {}
 
 func (*Transaction_AddNode) isTransaction_Action() {}
 
@@ -2313,6 +2361,217 @@ func (x *CreateOrganisation) GetOrganisation() *Organisation {
 	return nil
 }
 
+// ModifyOrganisation changes an organisation, by an operator of its own. Fields that are absent or empty stay as they are.
+type ModifyOrganisation struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Name            *string                `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
+	EndorserAddress *string                `protobuf:"bytes,3,opt,name=endorser_address,json=endorserAddress,proto3,oneof" json:"endorser_address,omitempty"`
+	// endorser_key is the Ed25519 public key that signs the organisation's endorsements from now on. No organisation ever had it before,
+	// and the organisation's own endorsement, by the key in force, is needed for it.
+	EndorserKey []byte `protobuf:"bytes,4,opt,name=endorser_key,json=endorserKey,proto3" json:"endorser_key,omitempty"`
+	// compromised says that the former endorser key counts no more, at once. Else what it signed before the change counts in blocks up
+	// to 60 seconds after it.
+	Compromised bool `protobuf:"varint,5,opt,name=compromised,proto3" json:"compromised,omitempty"`
+	// add_authority is the DER of one more certificate authority of the organisation.
+	AddAuthority []byte `protobuf:"bytes,6,opt,name=add_authority,json=addAuthority,proto3" json:"add_authority,omitempty"`
+	// retire_authority is the SHA-256 of the DER of an authority that vouches for nobody from now on; one has to be left.
+	RetireAuthority []byte `protobuf:"bytes,7,opt,name=retire_authority,json=retireAuthority,proto3" json:"retire_authority,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ModifyOrganisation) Reset() {
+	*x = ModifyOrganisation{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModifyOrganisation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModifyOrganisation) ProtoMessage() {}
+
+func (x *ModifyOrganisation) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModifyOrganisation.ProtoReflect.Descriptor instead.
+func (*ModifyOrganisation) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ModifyOrganisation) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *ModifyOrganisation) GetName() string {
+	if x != nil && x.Name != nil {
+		return *x.Name
+	}
+	return ""
+}
+
+func (x *ModifyOrganisation) GetEndorserAddress() string {
+	if x != nil && x.EndorserAddress != nil {
+		return *x.EndorserAddress
+	}
+	return ""
+}
+
+func (x *ModifyOrganisation) GetEndorserKey() []byte {
+	if x != nil {
+		return x.EndorserKey
+	}
+	return nil
+}
+
+func (x *ModifyOrganisation) GetCompromised() bool {
+	if x != nil {
+		return x.Compromised
+	}
+	return false
+}
+
+func (x *ModifyOrganisation) GetAddAuthority() []byte {
+	if x != nil {
+		return x.AddAuthority
+	}
+	return nil
+}
+
+func (x *ModifyOrganisation) GetRetireAuthority() []byte {
+	if x != nil {
+		return x.RetireAuthority
+	}
+	return nil
+}
+
+// RemoveOrganisation ends an organisation's part in the network for good; what it signed stays on the chains and valid. It is refused
+// while the organisation has a node, endorses on a chain, or administers one.
+type RemoveOrganisation struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveOrganisation) Reset() {
+	*x = RemoveOrganisation{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveOrganisation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveOrganisation) ProtoMessage() {}
+
+func (x *RemoveOrganisation) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveOrganisation.ProtoReflect.Descriptor instead.
+func (*RemoveOrganisation) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *RemoveOrganisation) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// RevokeCertificate makes the network refuse the holder of a certificate, by an operator of the same organisation, for good.
+type RevokeCertificate struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// identity is "organisation/role/name", as in the certificate.
+	Identity string `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
+	// key_hash is the SHA-256 of the certificate's Ed25519 public key: certificates that were renewed with the same key go with it. Empty
+	// revokes the identity whatever the key.
+	KeyHash []byte `protobuf:"bytes,2,opt,name=key_hash,json=keyHash,proto3" json:"key_hash,omitempty"`
+	// key_only leaves the identity to another certificate, with another key. Without it no transaction that names the identity as its
+	// submitter is executed any more. Nodes and endorsers, whose names are fixed, are revoked in this way only.
+	KeyOnly       bool `protobuf:"varint,3,opt,name=key_only,json=keyOnly,proto3" json:"key_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RevokeCertificate) Reset() {
+	*x = RevokeCertificate{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RevokeCertificate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RevokeCertificate) ProtoMessage() {}
+
+func (x *RevokeCertificate) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RevokeCertificate.ProtoReflect.Descriptor instead.
+func (*RevokeCertificate) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *RevokeCertificate) GetIdentity() string {
+	if x != nil {
+		return x.Identity
+	}
+	return ""
+}
+
+func (x *RevokeCertificate) GetKeyHash() []byte {
+	if x != nil {
+		return x.KeyHash
+	}
+	return nil
+}
+
+func (x *RevokeCertificate) GetKeyOnly() bool {
+	if x != nil {
+		return x.KeyOnly
+	}
+	return false
+}
+
 // CreateAccount makes an account; its secrets are never here.
 type CreateAccount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2327,7 +2586,7 @@ type CreateAccount struct {
 
 func (x *CreateAccount) Reset() {
 	*x = CreateAccount{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2339,7 +2598,7 @@ func (x *CreateAccount) String() string {
 func (*CreateAccount) ProtoMessage() {}
 
 func (x *CreateAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2352,7 +2611,7 @@ func (x *CreateAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAccount.ProtoReflect.Descriptor instead.
 func (*CreateAccount) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{23}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CreateAccount) GetUid() string {
@@ -2411,7 +2670,7 @@ type CreateChain struct {
 
 func (x *CreateChain) Reset() {
 	*x = CreateChain{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2423,7 +2682,7 @@ func (x *CreateChain) String() string {
 func (*CreateChain) ProtoMessage() {}
 
 func (x *CreateChain) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2436,7 +2695,7 @@ func (x *CreateChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChain.ProtoReflect.Descriptor instead.
 func (*CreateChain) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{24}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CreateChain) GetName() string {
@@ -2569,7 +2828,7 @@ type ModifyChain struct {
 
 func (x *ModifyChain) Reset() {
 	*x = ModifyChain{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2581,7 +2840,7 @@ func (x *ModifyChain) String() string {
 func (*ModifyChain) ProtoMessage() {}
 
 func (x *ModifyChain) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2594,7 +2853,7 @@ func (x *ModifyChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyChain.ProtoReflect.Descriptor instead.
 func (*ModifyChain) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{25}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ModifyChain) GetChainId() string {
@@ -2716,7 +2975,7 @@ type EnrollDevice struct {
 
 func (x *EnrollDevice) Reset() {
 	*x = EnrollDevice{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2728,7 +2987,7 @@ func (x *EnrollDevice) String() string {
 func (*EnrollDevice) ProtoMessage() {}
 
 func (x *EnrollDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2741,7 +3000,7 @@ func (x *EnrollDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollDevice.ProtoReflect.Descriptor instead.
 func (*EnrollDevice) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{26}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *EnrollDevice) GetProductKey() string {
@@ -2783,7 +3042,7 @@ type RevokeDevice struct {
 
 func (x *RevokeDevice) Reset() {
 	*x = RevokeDevice{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2795,7 +3054,7 @@ func (x *RevokeDevice) String() string {
 func (*RevokeDevice) ProtoMessage() {}
 
 func (x *RevokeDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2808,7 +3067,7 @@ func (x *RevokeDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDevice.ProtoReflect.Descriptor instead.
 func (*RevokeDevice) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{27}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RevokeDevice) GetProductKey() string {
@@ -2840,7 +3099,7 @@ type Genesis struct {
 
 func (x *Genesis) Reset() {
 	*x = Genesis{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2852,7 +3111,7 @@ func (x *Genesis) String() string {
 func (*Genesis) ProtoMessage() {}
 
 func (x *Genesis) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2865,7 +3124,7 @@ func (x *Genesis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Genesis.ProtoReflect.Descriptor instead.
 func (*Genesis) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{28}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Genesis) GetNetwork() string {
@@ -2907,7 +3166,7 @@ var File_ltl_v1_transaction_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\n" +
-	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xb6\r\n" +
+	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xa0\x0f\n" +
 	"\vTransaction\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\tR\achainId\x12\x1f\n" +
@@ -2940,7 +3199,10 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\fcreate_chain\x18* \x01(\v2\x13.ltl.v1.CreateChainH\x00R\vcreateChain\x128\n" +
 	"\fmodify_chain\x18+ \x01(\v2\x13.ltl.v1.ModifyChainH\x00R\vmodifyChain\x12;\n" +
 	"\renroll_device\x18, \x01(\v2\x14.ltl.v1.EnrollDeviceH\x00R\fenrollDevice\x12;\n" +
-	"\rrevoke_device\x18- \x01(\v2\x14.ltl.v1.RevokeDeviceH\x00R\frevokeDevice\x12,\n" +
+	"\rrevoke_device\x18- \x01(\v2\x14.ltl.v1.RevokeDeviceH\x00R\frevokeDevice\x12M\n" +
+	"\x13modify_organisation\x18. \x01(\v2\x1a.ltl.v1.ModifyOrganisationH\x00R\x12modifyOrganisation\x12M\n" +
+	"\x13remove_organisation\x18/ \x01(\v2\x1a.ltl.v1.RemoveOrganisationH\x00R\x12removeOrganisation\x12J\n" +
+	"\x12revoke_certificate\x180 \x01(\v2\x19.ltl.v1.RevokeCertificateH\x00R\x11revokeCertificate\x12,\n" +
 	"\badd_node\x182 \x01(\v2\x0f.ltl.v1.AddNodeH\x00R\aaddNode\x125\n" +
 	"\vchange_node\x183 \x01(\v2\x12.ltl.v1.ChangeNodeH\x00R\n" +
 	"changeNode\x12+\n" +
@@ -3065,7 +3327,23 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x120\n" +
 	"\bstanding\x18\x02 \x01(\x0e2\x14.ltl.v1.NodeStandingR\bstanding\"N\n" +
 	"\x12CreateOrganisation\x128\n" +
-	"\forganisation\x18\x01 \x01(\v2\x14.ltl.v1.OrganisationR\forganisation\"\x82\x01\n" +
+	"\forganisation\x18\x01 \x01(\v2\x14.ltl.v1.OrganisationR\forganisation\"\xa0\x02\n" +
+	"\x12ModifyOrganisation\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12.\n" +
+	"\x10endorser_address\x18\x03 \x01(\tH\x01R\x0fendorserAddress\x88\x01\x01\x12!\n" +
+	"\fendorser_key\x18\x04 \x01(\fR\vendorserKey\x12 \n" +
+	"\vcompromised\x18\x05 \x01(\bR\vcompromised\x12#\n" +
+	"\radd_authority\x18\x06 \x01(\fR\faddAuthority\x12)\n" +
+	"\x10retire_authority\x18\a \x01(\fR\x0fretireAuthorityB\a\n" +
+	"\x05_nameB\x13\n" +
+	"\x11_endorser_address\"$\n" +
+	"\x12RemoveOrganisation\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"e\n" +
+	"\x11RevokeCertificate\x12\x1a\n" +
+	"\bidentity\x18\x01 \x01(\tR\bidentity\x12\x19\n" +
+	"\bkey_hash\x18\x02 \x01(\fR\akeyHash\x12\x19\n" +
+	"\bkey_only\x18\x03 \x01(\bR\akeyOnly\"\x82\x01\n" +
 	"\rCreateAccount\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12'\n" +
@@ -3184,7 +3462,7 @@ func file_ltl_v1_transaction_proto_rawDescGZIP() []byte {
 }
 
 var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_ltl_v1_transaction_proto_goTypes = []any{
 	(DataForm)(0),                // 0: ltl.v1.DataForm
 	(NodeStanding)(0),            // 1: ltl.v1.NodeStanding
@@ -3215,12 +3493,15 @@ var file_ltl_v1_transaction_proto_goTypes = []any{
 	(*AddNode)(nil),              // 26: ltl.v1.AddNode
 	(*ChangeNode)(nil),           // 27: ltl.v1.ChangeNode
 	(*CreateOrganisation)(nil),   // 28: ltl.v1.CreateOrganisation
-	(*CreateAccount)(nil),        // 29: ltl.v1.CreateAccount
-	(*CreateChain)(nil),          // 30: ltl.v1.CreateChain
-	(*ModifyChain)(nil),          // 31: ltl.v1.ModifyChain
-	(*EnrollDevice)(nil),         // 32: ltl.v1.EnrollDevice
-	(*RevokeDevice)(nil),         // 33: ltl.v1.RevokeDevice
-	(*Genesis)(nil),              // 34: ltl.v1.Genesis
+	(*ModifyOrganisation)(nil),   // 29: ltl.v1.ModifyOrganisation
+	(*RemoveOrganisation)(nil),   // 30: ltl.v1.RemoveOrganisation
+	(*RevokeCertificate)(nil),    // 31: ltl.v1.RevokeCertificate
+	(*CreateAccount)(nil),        // 32: ltl.v1.CreateAccount
+	(*CreateChain)(nil),          // 33: ltl.v1.CreateChain
+	(*ModifyChain)(nil),          // 34: ltl.v1.ModifyChain
+	(*EnrollDevice)(nil),         // 35: ltl.v1.EnrollDevice
+	(*RevokeDevice)(nil),         // 36: ltl.v1.RevokeDevice
+	(*Genesis)(nil),              // 37: ltl.v1.Genesis
 }
 var file_ltl_v1_transaction_proto_depIdxs = []int32{
 	7,  // 0: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
@@ -3238,36 +3519,39 @@ var file_ltl_v1_transaction_proto_depIdxs = []int32{
 	20, // 12: ltl.v1.Transaction.authorize_phases:type_name -> ltl.v1.AuthorizePhases
 	21, // 13: ltl.v1.Transaction.upload_phase_data:type_name -> ltl.v1.UploadPhaseData
 	28, // 14: ltl.v1.Transaction.create_organisation:type_name -> ltl.v1.CreateOrganisation
-	29, // 15: ltl.v1.Transaction.create_account:type_name -> ltl.v1.CreateAccount
-	30, // 16: ltl.v1.Transaction.create_chain:type_name -> ltl.v1.CreateChain
-	31, // 17: ltl.v1.Transaction.modify_chain:type_name -> ltl.v1.ModifyChain
-	32, // 18: ltl.v1.Transaction.enroll_device:type_name -> ltl.v1.EnrollDevice
-	33, // 19: ltl.v1.Transaction.revoke_device:type_name -> ltl.v1.RevokeDevice
-	26, // 20: ltl.v1.Transaction.add_node:type_name -> ltl.v1.AddNode
-	27, // 21: ltl.v1.Transaction.change_node:type_name -> ltl.v1.ChangeNode
-	34, // 22: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
-	9,  // 23: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
-	9,  // 24: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
-	0,  // 25: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
-	22, // 26: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
-	9,  // 27: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
-	23, // 28: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
-	25, // 29: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
-	1,  // 30: ltl.v1.AddNode.standing:type_name -> ltl.v1.NodeStanding
-	1,  // 31: ltl.v1.ChangeNode.standing:type_name -> ltl.v1.NodeStanding
-	24, // 32: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
-	2,  // 33: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
-	3,  // 34: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
-	4,  // 35: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
-	4,  // 36: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
-	5,  // 37: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
-	24, // 38: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
-	25, // 39: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
-	40, // [40:40] is the sub-list for method output_type
-	40, // [40:40] is the sub-list for method input_type
-	40, // [40:40] is the sub-list for extension type_name
-	40, // [40:40] is the sub-list for extension extendee
-	0,  // [0:40] is the sub-list for field type_name
+	32, // 15: ltl.v1.Transaction.create_account:type_name -> ltl.v1.CreateAccount
+	33, // 16: ltl.v1.Transaction.create_chain:type_name -> ltl.v1.CreateChain
+	34, // 17: ltl.v1.Transaction.modify_chain:type_name -> ltl.v1.ModifyChain
+	35, // 18: ltl.v1.Transaction.enroll_device:type_name -> ltl.v1.EnrollDevice
+	36, // 19: ltl.v1.Transaction.revoke_device:type_name -> ltl.v1.RevokeDevice
+	29, // 20: ltl.v1.Transaction.modify_organisation:type_name -> ltl.v1.ModifyOrganisation
+	30, // 21: ltl.v1.Transaction.remove_organisation:type_name -> ltl.v1.RemoveOrganisation
+	31, // 22: ltl.v1.Transaction.revoke_certificate:type_name -> ltl.v1.RevokeCertificate
+	26, // 23: ltl.v1.Transaction.add_node:type_name -> ltl.v1.AddNode
+	27, // 24: ltl.v1.Transaction.change_node:type_name -> ltl.v1.ChangeNode
+	37, // 25: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
+	9,  // 26: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
+	9,  // 27: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
+	0,  // 28: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
+	22, // 29: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
+	9,  // 30: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
+	23, // 31: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
+	25, // 32: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
+	1,  // 33: ltl.v1.AddNode.standing:type_name -> ltl.v1.NodeStanding
+	1,  // 34: ltl.v1.ChangeNode.standing:type_name -> ltl.v1.NodeStanding
+	24, // 35: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
+	2,  // 36: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
+	3,  // 37: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
+	4,  // 38: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
+	4,  // 39: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
+	5,  // 40: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
+	24, // 41: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
+	25, // 42: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
+	43, // [43:43] is the sub-list for method output_type
+	43, // [43:43] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_transaction_proto_init() }
@@ -3296,6 +3580,9 @@ func file_ltl_v1_transaction_proto_init() {
 		(*Transaction_ModifyChain)(nil),
 		(*Transaction_EnrollDevice)(nil),
 		(*Transaction_RevokeDevice)(nil),
+		(*Transaction_ModifyOrganisation)(nil),
+		(*Transaction_RemoveOrganisation)(nil),
+		(*Transaction_RevokeCertificate)(nil),
 		(*Transaction_AddNode)(nil),
 		(*Transaction_ChangeNode)(nil),
 		(*Transaction_Genesis)(nil),
@@ -3303,14 +3590,15 @@ func file_ltl_v1_transaction_proto_init() {
 	file_ltl_v1_transaction_proto_msgTypes[5].OneofWrappers = []any{}
 	file_ltl_v1_transaction_proto_msgTypes[11].OneofWrappers = []any{}
 	file_ltl_v1_transaction_proto_msgTypes[13].OneofWrappers = []any{}
-	file_ltl_v1_transaction_proto_msgTypes[25].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[23].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[28].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_transaction_proto_rawDesc), len(file_ltl_v1_transaction_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   29,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// rotation is a network whose keys, certificates and organisations change by commands, under load.
+type rotation struct {
+	t   *testing.T
+	n   *network
+	pki string
+	j   *journal
+}
+
+// run runs a command on the network and waits until callers go on.
+func (r *rotation) run(args ...string) string {
+	r.t.Helper()
+	out := mustLTL(r.t, append(args, "--dir", r.n.dir, "--output", "json")...)
+	r.goesOn(strings.Join(args[:2], " "))
+	return out
+}
+
+func (r *rotation) goesOn(what string) {
+	r.t.Helper()
+	before := r.j.acks.Load()
+	await(r.t, "writes after "+what, func() bool { return r.j.acks.Load() >= before+acksInBetween })
+	r.j.mu.Lock()
+	defer r.j.mu.Unlock()
+	r.t.Logf("%s: the longest gap between writes was %v", what, r.j.longestGap.Round(time.Millisecond))
+	r.j.longestGap = 0
+}
+
+// TestRotateEverything: with real processes and through the commands, while records are written over HTTP and gRPC, an organisation joins, is
+// made necessary, changes its key, and leaves; authority, certificates, sealing key and devices' key of others are replaced, and a
+// client is revoked. No write fails, none is lost and none is there twice.
+func TestRotateEverything(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the processes do not run under the race detector; internal/ltltest does the same in one that may")
+	}
+	dir := filepath.Join(t.TempDir(), "net")
+	r := &rotation{t: t, n: start(t, dir), pki: filepath.Join(dir, "pki"), j: &journal{acknowledged: map[string]string{}, unknown: map[string]string{}}}
+	f := r.n.file(t)
+	con := connectionTo(t, r.n, f)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var callers sync.WaitGroup
+	startHTTPCallers(t, ctx, &callers, f, r.j)
+	startGRPCCallers(t, ctx, &callers, con, f, r.j)
+	r.goesOn("the start")
+
+	joined := r.join("org4")
+	chain := proofChain(t, f).BizChainID
+	r.run("chain", "modify", chain, "--organisations", "org1,org2,org3,org4", "--policy", "submitter & org(org4)")
+	r.run("org", "rotate-endorser-key", "org4")
+	r.run("org", "rotate-endorser-key", "org4", "--compromised")
+	r.run("org", "modify", "org4", "--name", "Renamed Ltd")
+	if said := refusedLTL(t, "org", "remove", "org4", "--dir", dir); !strings.Contains(said, "endorses on chain "+chain) {
+		t.Errorf("removing an organisation that endorses: %q", said)
+	}
+	r.run("chain", "modify", chain, "--organisations", "org1,org2,org3", "--policy", "submitter & majority")
+	r.run("org", "remove", "org4")
+	joined()
+
+	r.run("org", "rotate-endorser-key", "org2")
+	r.rotateAuthority(con)
+	r.rotateSealing(len(f.Accounts))
+	r.revoke()
+
+	cancel()
+	callers.Wait()
+	if n := len(r.j.unknown); n > httpCallers+grpcCallers {
+		t.Errorf("%d writes failed", n)
+	}
+	t.Logf("%d records acknowledged", len(r.j.acknowledged))
+	operator := openClient(t, connectionTo(t, r.n, f))
+	checkCopies(t, connectionTo(t, r.n, f), operator, r.j)
+	for _, from := range []string{"node1", "node3", "org2"} {
+		mustLTL(t, "audit", "--dir", dir, "--from", from)
+	}
+}
+
+// join makes an organisation, adds it and starts its endorser; the function that it returns stops that again.
+func (r *rotation) join(id string) func() {
+	r.t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	address := l.Addr().String()
+	l.Close()
+	mustLTL(r.t, "pki", "organisation", id, "--dir", r.pki, "--name", "Joiner Ltd", "--endorser", address)
+	own := filepath.Join(r.pki, "orgs", id)
+	r.run("org", "add", filepath.Join(own, "organisation.json"))
+	var log bytes.Buffer
+	cmd := exec.Command(binary, "endorser", "--trust", filepath.Join(r.pki, "trust.json"), "--identity", filepath.Join(own, "endorser"), "--dir", filepath.Join(r.n.dir, id), "--listen", address)
+	cmd.Stderr, cmd.SysProcAttr = &log, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				r.t.Error(err)
+			}
+			if err := cmd.Wait(); err != nil || r.t.Failed() {
+				r.t.Errorf("the joined endorser: %v\n%s", err, log.String())
+			}
+		})
+	}
+	r.t.Cleanup(stop)
+	return stop
+}
+
+// rotateAuthority replaces the authority of organisation 1 and all certificates under it, without a restart.
+func (r *rotation) rotateAuthority(con *connection) {
+	r.t.Helper()
+	own := filepath.Join(r.pki, "orgs", "org1")
+	former := jsonOfIn[orgRow](r.t, r.n.dir, "org", "show", "org1").Authorities
+	fresh := filepath.Join(own, "second")
+	r.run("org", "rotate-ca", "org1", "--out", fresh)
+	dirs := []string{"renew", filepath.Join(r.pki, "operator"), filepath.Join(r.pki, "clients", "bench"), filepath.Join(r.pki, "facades", "facade1"), filepath.Join(own, "endorser")}
+	for _, n := range con.trust.Genesis().GetNodes() {
+		if n.GetOrganisation() == "org1" {
+			dirs = append(dirs, filepath.Join(r.pki, "nodes", n.GetId()))
+		}
+	}
+	mustLTL(r.t, append(append([]string{"pki"}, dirs...), "--ca", fresh)...)
+	r.goesOn("renewing all of org1")
+	time.Sleep(6 * time.Second) // facades hear of the authority within five seconds; operators leave minutes
+	r.run("org", "retire-ca", "org1", former[0])
+	if now := jsonOfIn[orgRow](r.t, r.n.dir, "org", "show", "org1").Authorities; len(now) != 1 || now[0] == former[0] {
+		r.t.Errorf("the authorities are %v, before they were %v", now, former)
+	}
+}
+
+// rotateSealing replaces the key of the facades and that of an endorser's devices.
+func (r *rotation) rotateSealing(accounts int) {
+	r.t.Helper()
+	read := func(path string) string {
+		raw, err := os.ReadFile(filepath.Join(r.pki, path))
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		return string(raw)
+	}
+	former, devices := read("facades/facade1/sealing.key"), read("orgs/org1/endorser/devices.key")
+	if out := r.run("account", "key", "reseal"); !strings.Contains(out, fmt.Sprintf("%q: %d", "resealed", accounts)) {
+		r.t.Errorf("%d accounts have AccessKeys, and reseal says %s", accounts, out)
+	}
+	if now := read("facades/facade1/sealing.key"); now == former || now != read("operator/sealing.key") {
+		r.t.Error("the facade's sealing key is not the operator's new one")
+	}
+	mustLTL(r.t, "pki", "renew-device-key", filepath.Join(r.pki, "orgs", "org1", "endorser"))
+	await(r.t, "the endorser to take the devices' key", func() bool { return read("orgs/org1/endorser/devices.key") != devices })
+}
+
+// revoke revokes a client, which nobody answers then.
+func (r *rotation) revoke() {
+	r.t.Helper()
+	thief := filepath.Join(r.t.TempDir(), "thief")
+	mustLTL(r.t, "pki", "issue", "org2/client/thief", "--ca", filepath.Join(r.pki, "orgs", "org2"), "--out", thief)
+	mustLTL(r.t, "chain", "list", "--trust", filepath.Join(r.pki, "trust.json"), "--identity", thief)
+	r.run("cert", "revoke", thief)
+	if rows := jsonOfIn[[]certRow](r.t, r.n.dir, "cert", "list"); len(rows) != 1 || rows[0].Identity != "org2/client/thief" || rows[0].KeyOnly {
+		r.t.Errorf("revoked: %+v", rows)
+	}
+	trust := connectionTo(r.t, r.n, r.n.file(r.t)).trust
+	if m := trust.Height(); m == 0 {
+		r.t.Error("the trust file was not brought up to date")
+	}
+	if said := refusedLTL(r.t, "chain", "list", "--trust", filepath.Join(r.pki, "trust.json"), "--identity", thief); !strings.Contains(said, "revoked") {
+		r.t.Errorf("a revoked client: %q", said)
+	}
+}
+
+// jsonOfIn is jsonOf on another network than the common one.
+func jsonOfIn[T any](t *testing.T, dir string, args ...string) T {
+	t.Helper()
+	out := mustLTL(t, append(args, "--dir", dir, "--output", "json")...)
+	var v T
+	if err := json.Unmarshal([]byte(out), &v); err != nil {
+		t.Fatalf("ltl %s prints no JSON: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return v
+}

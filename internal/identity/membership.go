@@ -1,0 +1,225 @@
+package identity
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/hex"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Membership is what the system chain says at a height about organisations and certificates.
+type Membership struct {
+	// Height is that of the system chain.
+	Height uint64
+	// Organisations are those of the network, in the order in which they joined; each definition names the newest authority.
+	Organisations []*ltlv1.Organisation
+	// Authorities are all authorities of the organisations that changed theirs.
+	Authorities []*ltlv1.Authorities
+	// Revocations are all certificates and identities that were revoked.
+	Revocations []*ltlv1.RevokeCertificate
+	// Removed are the ids of the organisations that were removed.
+	Removed []string
+}
+
+// ReadMembership reads what a copy of the ledger says.
+func ReadMembership(r rules.Reader, height uint64) (*Membership, error) {
+	m := &Membership{Height: height}
+	organisations, err := rules.ListOrganisations(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range organisations {
+		m.Organisations = append(m.Organisations, &ltlv1.Organisation{
+			Id: o.ID, Name: o.Name, CaCertificate: o.CACertificate, EndorserKey: o.EndorserKey, EndorserAddress: o.EndorserAddress,
+		})
+		affairs, err := rules.GetAffairs(r, o.ID)
+		if err != nil {
+			return nil, err
+		}
+		if affairs != nil && len(affairs.Authorities) > 0 {
+			m.Authorities = append(m.Authorities, &ltlv1.Authorities{Organisation: o.ID, Certificates: affairs.Authorities})
+		}
+	}
+	revocations, err := rules.ListRevocations(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, v := range revocations {
+		m.Revocations = append(m.Revocations, &ltlv1.RevokeCertificate{Identity: v.Identity, KeyHash: v.KeyHash, KeyOnly: v.KeyOnly})
+	}
+	m.Removed, err = rules.ListRemoved(r)
+	return m, err
+}
+
+// MembershipOf takes what a node tells of the network.
+func MembershipOf(in *ltlv1.GetNetworkResponse) *Membership {
+	m := &Membership{
+		Organisations: in.GetOrganisations(), Authorities: in.GetAuthorities(), Revocations: in.GetRevocations(), Removed: in.GetRemoved(),
+	}
+	for _, c := range in.GetChains() {
+		if c.GetChainId() == ledger.SystemChain {
+			m.Height = c.GetHeight()
+		}
+	}
+	return m
+}
+
+// authoritiesOf returns all authorities of an organisation, oldest first.
+func (m *Membership) authoritiesOf(o *ltlv1.Organisation) [][]byte {
+	for _, a := range m.Authorities {
+		if a.GetOrganisation() == o.GetId() && len(a.GetCertificates()) > 0 {
+			return a.GetCertificates()
+		}
+	}
+	return [][]byte{o.GetCaCertificate()}
+}
+
+// revocations are what was revoked, as certificates are held against it.
+type revocations struct {
+	identities map[string]bool // whatever the key
+	keys       map[string]bool // organisation, "/", SHA-256 of the public key
+}
+
+func newRevocations(list []*ltlv1.RevokeCertificate) revocations {
+	r := revocations{identities: map[string]bool{}, keys: map[string]bool{}}
+	for _, v := range list {
+		id, err := Parse(v.GetIdentity())
+		if err != nil {
+			continue // such an identity has no certificate that anybody accepts
+		}
+		if !v.GetKeyOnly() {
+			r.identities[v.GetIdentity()] = true
+		}
+		if len(v.GetKeyHash()) > 0 {
+			r.keys[id.Organisation+"/"+string(v.GetKeyHash())] = true
+		}
+	}
+	return r
+}
+
+// has reports whether the holder of a certificate is refused.
+func (r revocations) has(id Identity, cert *x509.Certificate) bool {
+	hash := sha256.Sum256(cert.PublicKey.(ed25519.PublicKey)) // verify has seen its type
+	return r.identities[id.String()] || r.keys[id.Organisation+"/"+string(hash[:])]
+}
+
+// Update takes over what the system chain says of organisations and certificates, unless it is older than what is known already. It
+// goes on after an organisation that cannot be trusted, of which it keeps what it knew, and returns all errors. Connections of those
+// whom the trust refuses from now on are closed before it returns.
+func (t *Trust) Update(m *Membership) error {
+	t.mu.Lock()
+	if m.Height < t.height {
+		t.mu.Unlock()
+		return nil
+	}
+	var err error
+	for _, id := range m.Removed {
+		delete(t.organisations, id)
+	}
+	for _, o := range m.Organisations {
+		err = errors.Join(err, t.setOrganisation(o, m.authoritiesOf(o)))
+	}
+	t.revoked = newRevocations(m.Revocations)
+	t.height, t.membership = m.Height, m
+	t.mu.Unlock()
+	t.closeRefused()
+	return err
+}
+
+// setOrganisation replaces what is known of an organisation. The caller holds the lock.
+func (t *Trust) setOrganisation(o *ltlv1.Organisation, authorities [][]byte) error {
+	known := t.organisations[o.GetId()]
+	if known != nil && proto.Equal(known.definition, o) && known.has(authorities) {
+		return nil
+	}
+	made, err := newOrganisation(proto.CloneOf(o), authorities...)
+	if err != nil {
+		return fmt.Errorf("%w: organisation %q: %w", ErrTrust, o.GetId(), err)
+	}
+	for id, other := range t.organisations {
+		if id == o.GetId() {
+			continue
+		}
+		if err := made.conflict(other); err != nil {
+			return err
+		}
+	}
+	t.organisations[o.GetId()] = made
+	return nil
+}
+
+// has reports whether the organisation has just these authorities.
+func (o *organisation) has(authorities [][]byte) bool {
+	if len(authorities) != len(o.authorities) {
+		return false
+	}
+	for i, a := range o.authorities {
+		if string(a.certificate.Raw) != string(authorities[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// CheckAuthority returns the error with which Update would refuse one more authority of an organisation.
+func (t *Trust) CheckAuthority(id string, der []byte) error {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	known := t.organisations[id]
+	if known == nil {
+		return fmt.Errorf("%w: organisation %q is not known", ErrTrust, id)
+	}
+	made, err := newOrganisation(known.definition, der)
+	if err != nil {
+		return fmt.Errorf("%w: organisation %q: %w", ErrTrust, id, err)
+	}
+	for other, o := range t.organisations {
+		if other != id {
+			if err := made.conflict(o); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// OnDoubt has fn called, on any goroutine, each time a peer is refused that may be known to the ledger and not yet to this trust: its
+// organisation or its authority is new. A process without a copy of the ledger asks then. fn must not block.
+func (t *Trust) OnDoubt(fn func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.doubt = fn
+}
+
+func (t *Trust) doubted(err error) {
+	if !errors.Is(err, errAuthority) && !errors.Is(err, errUnknownOrganisation) {
+		return
+	}
+	t.mu.RLock()
+	fn := t.doubt
+	t.mu.RUnlock()
+	if fn != nil {
+		fn()
+	}
+}
+
+// Height is the height of the system chain that the trust has learned of; 0 for no more than the genesis.
+func (t *Trust) Height() uint64 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.height
+}
+
+// Fingerprint is the SHA-256 of a certificate's DER in hexadecimal digits, by which people tell authorities apart.
+func Fingerprint(der []byte) string {
+	hash := sha256.Sum256(der)
+	return hex.EncodeToString(hash[:])
+}

@@ -1,0 +1,346 @@
+package rules
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// FormerKeyGraceMs is how long after its replacement an endorser key that was not compromised still counts, in milliseconds of block
+// time, for what it signed before: endorsements that were under way need not be made again.
+const FormerKeyGraceMs = 60_000
+
+// Bounds on what an organisation may change.
+const (
+	// MaxAuthorities is the largest number of certificate authorities that an organisation has at one time.
+	MaxAuthorities = 4
+	// MaxRevocations is the largest number of certificates that an organisation revokes. Whoever needs more retires the authority.
+	MaxRevocations = 10_000
+)
+
+// Affairs are what is known of an organisation beside its first definition. An organisation that never changed anything has none.
+type Affairs struct {
+	// Authorities are all its certificate authorities, oldest first; empty while it has the one of its definition only.
+	Authorities [][]byte
+	// Revocations counts the certificates that it revoked.
+	Revocations uint32
+}
+
+// FormerKey is an endorser key that was replaced, or whose organisation was removed. It is kept for ever, so that nobody takes it again.
+type FormerKey struct {
+	Organisation string
+	Key          []byte
+	// RetiredHeight is the height of the system chain at which it was replaced; what it signed in knowledge of that does not count.
+	RetiredHeight uint64
+	// UntilMs is the last block time at which what it signed before counts; 0 if it counts no more.
+	UntilMs int64
+}
+
+// counts reports whether the former key's statement counts in a block of that time.
+func (k *FormerKey) counts(s *ledger.Statement, timeMs int64) bool {
+	return k.Organisation == s.Organisation && s.SystemHeight < k.RetiredHeight && timeMs <= k.UntilMs
+}
+
+func affairsKey(id string) string { return prefixAffairs + id }
+
+func formerKeyKey(id [8]byte) string { return prefixFormerKey + hex.EncodeToString(id[:]) }
+
+// GetAffairs returns what changed of an organisation; nil when nothing did.
+func GetAffairs(v View, id string) (*Affairs, error) {
+	return load(v, ledger.SystemChain, affairsKey(id), parseAffairs)
+}
+
+// Authorities returns the DER of all certificate authorities that an organisation has, oldest first.
+func Authorities(v View, o *Organisation) ([][]byte, error) {
+	a, err := GetAffairs(v, o.ID)
+	if err != nil {
+		return nil, err
+	}
+	if a == nil || len(a.Authorities) == 0 {
+		return [][]byte{o.CACertificate}, nil
+	}
+	return a.Authorities, nil
+}
+
+// GetFormerKey returns the former endorser key with that id; nil when there is none.
+func GetFormerKey(v View, keyID [8]byte) (*FormerKey, error) {
+	return load(v, ledger.SystemChain, formerKeyKey(keyID), parseFormerKey)
+}
+
+// Removed reports whether an organisation was removed from the network.
+func Removed(v View, id string) (bool, error) { return IdentityRevoked(v, id) }
+
+// endorserKey returns the key that a statement has to be signed with to count in this block; nil when there is none.
+func (e *exec) endorserKey(s *ledger.Statement) (ed25519.PublicKey, error) {
+	o, err := GetOrganisation(e, s.Organisation)
+	if o == nil || err != nil {
+		return nil, err
+	}
+	if s.KeyID == ledger.KeyID(o.EndorserKey) {
+		return o.EndorserKey, nil
+	}
+	former, err := GetFormerKey(e, s.KeyID)
+	if former == nil || err != nil || !former.counts(s, e.timeMs) {
+		return nil, err
+	}
+	return former.Key, nil
+}
+
+// modifyOrganisation changes an organisation in the name of its own operator.
+func (e *exec) modifyOrganisation(m *ltlv1.ModifyOrganisation, submitter string, here Locator) (int32, error) {
+	if code := checkModifyOrganisation(m); code != OK {
+		return code, nil
+	}
+	if m.GetId() != submitter {
+		return e.refuse(Forbidden, reasonOtherOrganisation), nil
+	}
+	o, err := GetOrganisation(e, m.GetId())
+	if o == nil || err != nil {
+		return NotFound, err
+	}
+	change := *o
+	take(&change.Name, m.Name)
+	take(&change.EndorserAddress, m.EndorserAddress)
+	affairs, code, err := e.changeAuthorities(&change, m)
+	if code != OK || err != nil {
+		return code, err
+	}
+	if code, err := e.changeEndorserKey(&change, m, here); code != OK || err != nil {
+		return code, err
+	}
+	if affairs != nil {
+		e.put(affairsKey(o.ID), affairs.encode())
+	}
+	e.put(prefixOrganisation+o.ID, change.encode())
+	return OK, nil
+}
+
+// changeEndorserKey puts the new key into o and the former one among the former ones. It is the last to refuse: it writes.
+func (e *exec) changeEndorserKey(o *Organisation, m *ltlv1.ModifyOrganisation, here Locator) (int32, error) {
+	key := m.GetEndorserKey()
+	if len(key) == 0 {
+		return OK, nil
+	}
+	if used, err := e.endorserKeyUsed(key); used || err != nil {
+		return e.refuse(Conflict, reasonKeyUsed), err
+	}
+	former := FormerKey{Organisation: o.ID, Key: o.EndorserKey, RetiredHeight: here.Height}
+	if !m.GetCompromised() {
+		former.UntilMs = e.timeMs + FormerKeyGraceMs
+	}
+	e.put(formerKeyKey(ledger.KeyID(o.EndorserKey)), former.encode())
+	o.EndorserKey = key
+	return OK, nil
+}
+
+// endorserKeyUsed reports whether an organisation has or had the key, or one with its id.
+func (e *exec) endorserKeyUsed(key []byte) (bool, error) {
+	id := ledger.KeyID(key)
+	former, err := GetFormerKey(e, id)
+	if former != nil || err != nil {
+		return true, err
+	}
+	all, err := ListOrganisations(e)
+	return slices.ContainsFunc(all, func(o *Organisation) bool { return ledger.KeyID(o.EndorserKey) == id }), err
+}
+
+// changeAuthorities returns the affairs with the authorities as they are afterwards, nil when they stay. The organisation's definition
+// names the newest.
+func (e *exec) changeAuthorities(o *Organisation, m *ltlv1.ModifyOrganisation) (*Affairs, int32, error) {
+	if len(m.GetAddAuthority()) == 0 && len(m.GetRetireAuthority()) == 0 {
+		return nil, OK, nil
+	}
+	affairs, err := e.affairs(o.ID)
+	if err != nil {
+		return nil, 0, err
+	}
+	all, err := Authorities(e, o)
+	if err != nil {
+		return nil, 0, err
+	}
+	all = slices.Clone(all)
+	if added := m.GetAddAuthority(); len(added) > 0 {
+		if slices.ContainsFunc(all, func(b []byte) bool { return string(b) == string(added) }) {
+			return nil, e.refuse(Conflict, reasonAuthorityKnown), nil
+		}
+		all = append(all, added)
+	}
+	if hash := m.GetRetireAuthority(); len(hash) > 0 {
+		at := slices.IndexFunc(all, func(b []byte) bool { sum := sha256.Sum256(b); return string(sum[:]) == string(hash) })
+		switch {
+		case at < 0:
+			return nil, e.refuse(NotFound, reasonNoAuthority), nil
+		case len(all) == 1:
+			return nil, e.refuse(Conflict, reasonLastAuthority), nil
+		}
+		all = slices.Delete(all, at, at+1)
+	}
+	if len(all) > MaxAuthorities {
+		return nil, e.refuse(QuotaExceeded, reasonAuthorities), nil
+	}
+	affairs.Authorities = all
+	o.CACertificate = all[len(all)-1]
+	return affairs, OK, nil
+}
+
+// affairs returns an organisation's affairs for a change.
+func (e *exec) affairs(id string) (*Affairs, error) {
+	a, err := GetAffairs(e, id)
+	if a == nil {
+		a = &Affairs{}
+	}
+	return a, err
+}
+
+// removeOrganisation ends an organisation's part in the network. Its definition stays: blocks name it. Its id and key are never taken
+// again.
+func (e *exec) removeOrganisation(id string, here Locator) (int32, error) {
+	n, err := GetNetwork(e)
+	if err != nil {
+		return 0, err
+	}
+	if !slices.Contains(n.Organisations, id) {
+		return NotFound, nil
+	}
+	o, err := GetOrganisation(e, id)
+	if o == nil || err != nil {
+		return NotFound, err
+	}
+	nodes, err := ListNodes(e)
+	if err != nil {
+		return 0, err
+	}
+	if slices.ContainsFunc(nodes, func(n *Node) bool {
+		return n.Organisation == id && n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED
+	}) {
+		return e.refuse(Conflict, reasonHasNodes), nil
+	}
+	n.Organisations = slices.DeleteFunc(n.Organisations, func(s string) bool { return s == id })
+	p, err := ParsePolicy(n.Policy)
+	if err != nil {
+		return 0, fmt.Errorf("%w: policy of the system chain: %w", ErrState, err)
+	}
+	if len(n.Organisations) == 0 || !p.satisfiable(n.Organisations[0], n.Organisations) {
+		return e.refuse(Conflict, reasonNetworkNeeds), nil
+	}
+	if reason, err := e.neededOnChains(id); reason != "" || err != nil {
+		return e.refuse(Conflict, reason), err
+	}
+	former := FormerKey{Organisation: id, Key: o.EndorserKey, RetiredHeight: here.Height}
+	e.put(formerKeyKey(ledger.KeyID(o.EndorserKey)), former.encode())
+	e.put(revokedKey(id), here.Append(nil))
+	e.put(keyNetwork, n.encode())
+	return OK, nil
+}
+
+// neededOnChains says for what a business chain needs an organisation; empty when none does.
+func (e *exec) neededOnChains(id string) (reason string, err error) {
+	err = e.scan(prefixChain, func(b []byte) error {
+		c, err := parseChain(b)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(c.Organisations, id) {
+			reason = fmt.Sprintf(reasonEndorsesOn, c.ID)
+			return nil
+		}
+		a, err := GetAccount(e, c.AdministratorUID)
+		if a != nil && a.Organisation == id {
+			reason = fmt.Sprintf(reasonAdministers, c.ID)
+		}
+		return err
+	})
+	return reason, err
+}
+
+// scan calls fn with all values under a prefix of this chain, as this block has left them.
+func (e *exec) scan(prefix string, fn func(value []byte) error) error {
+	r, ok := e.view.(Reader)
+	if !ok {
+		return fmt.Errorf("%w: the state cannot be scanned", ErrInvariant)
+	}
+	err := r.Scan(e.in.ChainID, []byte(prefix), func(key, value []byte) error {
+		if at, changed := e.plain[string(key)]; changed {
+			value = e.writes[at].Value
+		}
+		return fn(value)
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range e.writes { // what this block made
+		key := string(w.Key)
+		if len(key) <= len(prefix) || key[:len(prefix)] != prefix {
+			continue
+		}
+		if below, err := e.view.Get(e.in.ChainID, w.Key); err != nil {
+			return err
+		} else if below == nil {
+			if err := fn(w.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func checkModifyOrganisation(m *ltlv1.ModifyOrganisation) int32 {
+	key, added, hash := len(m.GetEndorserKey()), len(m.GetAddAuthority()), len(m.GetRetireAuthority())
+	if !validID(m.GetId(), MaxOrganisationID) || m.Name != nil && !validOrganisationName(m.GetName()) ||
+		m.EndorserAddress != nil && !validAddress(m.GetEndorserAddress()) {
+		return OutOfRange
+	}
+	if key != 0 && key != ed25519.PublicKeySize || added > MaxCertificate || hash != 0 && hash != sha256.Size || key == 0 && m.GetCompromised() {
+		return OutOfRange
+	}
+	if m.Name == nil && m.EndorserAddress == nil && key+added+hash == 0 {
+		return OutOfRange // nothing to change
+	}
+	return OK
+}
+
+func (a *Affairs) encode() []byte {
+	e := encoder{[]byte{stateVersion}}
+	e.u32(uint32(len(a.Authorities)))
+	for _, b := range a.Authorities {
+		e.bytes(b)
+	}
+	e.u32(a.Revocations)
+	return e.b
+}
+
+func parseAffairs(b []byte) (*Affairs, error) {
+	a, d := &Affairs{}, begin(b)
+	n := d.u32()
+	d.bad = d.bad || n > MaxAuthorities
+	for range n {
+		if !d.bad {
+			a.Authorities = append(a.Authorities, d.bytes())
+		}
+	}
+	a.Revocations = d.u32()
+	return a, d.end("affairs of an organisation")
+}
+
+func (k *FormerKey) encode() []byte {
+	e := encoder{[]byte{stateVersion}}
+	e.strings(k.Organisation)
+	e.bytes(k.Key)
+	e.u64(k.RetiredHeight)
+	e.i64(k.UntilMs)
+	return e.b
+}
+
+func parseFormerKey(b []byte) (*FormerKey, error) {
+	k, d := &FormerKey{}, begin(b)
+	d.strings(&k.Organisation)
+	k.Key = d.bytes()
+	k.RetiredHeight = d.u64()
+	k.UntilMs = d.i64()
+	return k, d.end("former endorser key")
+}

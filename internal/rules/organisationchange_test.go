@@ -1,0 +1,242 @@
+package rules
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+func rotation(org, key string, compromised bool) *ltlv1.Transaction_ModifyOrganisation {
+	return &ltlv1.Transaction_ModifyOrganisation{ModifyOrganisation: &ltlv1.ModifyOrganisation{
+		Id: org, EndorserKey: orgKey(key).Public().(ed25519.PublicKey), Compromised: compromised,
+	}}
+}
+
+// by makes a transaction of another organisation's operator.
+func by(org string, tx *ltlv1.Transaction) *ltlv1.Transaction {
+	tx.Submitter = org + "/operator/olga"
+	return tx
+}
+
+func TestModifyOrganisation(t *testing.T) {
+	w := newWorld(t)
+	modify := func(change func(*ltlv1.ModifyOrganisation)) *ltlv1.Transaction {
+		m := &ltlv1.ModifyOrganisation{Id: "o1"}
+		change(m)
+		return w.operator(&ltlv1.Transaction_ModifyOrganisation{ModifyOrganisation: m})
+	}
+	for _, c := range []struct {
+		what   string
+		change func(*ltlv1.ModifyOrganisation)
+		want   int32
+	}{
+		{"nothing", func(*ltlv1.ModifyOrganisation) {}, OutOfRange},
+		{"name", func(m *ltlv1.ModifyOrganisation) { m.Name = proto.String("another") }, OK},
+		{"name with a comma", func(m *ltlv1.ModifyOrganisation) { m.Name = proto.String("a,b") }, OutOfRange},
+		{"address", func(m *ltlv1.ModifyOrganisation) { m.EndorserAddress = proto.String("h:1") }, OK},
+		{"no address", func(m *ltlv1.ModifyOrganisation) { m.EndorserAddress = proto.String("h") }, OutOfRange},
+		{"short key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = make([]byte, 31) }, OutOfRange},
+		{"new key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = make([]byte, 32) }, OK},
+		{"own key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = orgKey("o1").Public().(ed25519.PublicKey) }, Conflict},
+		{"another's key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = orgKey("o2").Public().(ed25519.PublicKey) }, Conflict},
+		{"compromised without a key", func(m *ltlv1.ModifyOrganisation) { m.Name, m.Compromised = proto.String("x"), true }, OutOfRange},
+		{"long authority", func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = make([]byte, MaxCertificate+1) }, OutOfRange},
+		{"short hash", func(m *ltlv1.ModifyOrganisation) { m.RetireAuthority = make([]byte, 31) }, OutOfRange},
+		{"the last authority", func(m *ltlv1.ModifyOrganisation) { m.RetireAuthority = sha256Of("ca of o1") }, Conflict},
+		{"authority in one step", func(m *ltlv1.ModifyOrganisation) {
+			m.AddAuthority, m.RetireAuthority = []byte("x"), sha256Of("ca of o1")
+		}, OK},
+		{"another organisation", func(m *ltlv1.ModifyOrganisation) { m.Id, m.Name = "o2", proto.String("x") }, Forbidden},
+		{"no organisation", func(m *ltlv1.ModifyOrganisation) { m.Id, m.Name = "", proto.String("x") }, OutOfRange},
+	} {
+		w.want(c.what, modify(c.change), c.want)
+	}
+	for i := range MaxAuthorities - 1 {
+		w.must(modify(func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = fmt.Append(nil, i) }))
+	}
+	w.refused("too many authorities", modify(func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = []byte("more") }), QuotaExceeded, reasonAuthorities)
+}
+
+func sha256Of(s string) []byte {
+	h := sha256.Sum256([]byte(s))
+	return h[:]
+}
+
+// majority gives the system chain the policy that new networks have: the submitter's organisation is not asked for.
+func (w *world) majority() {
+	n, err := GetNetwork(w.state)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	n.Policy = "majority"
+	w.state.store(ledger.SystemChain, []ledger.Write{{Key: []byte(keyNetwork), Value: n.encode()}})
+}
+
+// TestRotationNeedsOwnEndorsement: a majority without the organisation cannot give it another key.
+func TestRotationNeedsOwnEndorsement(t *testing.T) {
+	w := newWorld(t)
+	w.majority()
+	for signed, want := range map[string]int32{"o1 o2": NotEndorsed, "o1 o3": OK, "o2 o3": OK} {
+		tx := by("o3", w.operator(rotation("o3", "another", true)))
+		b := w.batch(ledger.SystemChain, [][]byte{marshal(t, tx)}, strings.Fields(signed)...)
+		if got := w.execute(ledger.SystemChain, b).Results[0][0].GetCode(); got != want {
+			t.Errorf("signed by %s: %d, want %d", signed, got, want)
+		}
+	}
+	v, err := Preview(w.input(ledger.SystemChain), [][]byte{marshal(t, by("o3", w.operator(rotation("o3", "another", false))))}, w.state)
+	if err != nil || v[0].Code != OK || v[0].Required != "o3" {
+		t.Errorf("%+v, %v, want the endorsement of o3 required", v, err)
+	}
+}
+
+// TestRemoveOrganisation: refused while anything needs it, in words; afterwards nothing of it counts, and nobody takes its id or its key.
+func TestRemoveOrganisation(t *testing.T) {
+	w := newWorld(t)
+	w.majority()
+	add := organisation("o4")
+	create := &ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: add}}
+	remove := func(id string) *ltlv1.Transaction { return w.operator(removeOrg(id)) }
+	w.must(w.operator(create))
+	const uid = "1000000000000044"
+	w.must(w.operator(account(uid, "o4", ltlv1.AccountType_ACCOUNT_TYPE_RAM)))
+	w.must(w.tx(rootUID, member(uid)))
+	w.refused("an organisation with a node", remove("o3"), Conflict, reasonHasNodes)
+	modify := func(change func(*ltlv1.ModifyChain)) {
+		m := &ltlv1.ModifyChain{ChainId: w.chain.ID}
+		change(m)
+		w.must(w.operator(&ltlv1.Transaction_ModifyChain{ModifyChain: m}))
+	}
+	modify(func(m *ltlv1.ModifyChain) { m.Organisations = []string{"o1", "o2", "o3", "o4"} })
+	w.refused("one that endorses", remove("o4"), Conflict, fmt.Sprintf(reasonEndorsesOn, w.chain.ID))
+	modify(func(m *ltlv1.ModifyChain) {
+		m.Organisations, m.Policy = []string{"o1", "o2", "o3"}, proto.String("majority")
+	})
+
+	c := proofChain()
+	c.AdministratorUid, c.Policy = uid, "any"
+	// A chain that the same block makes is seen too.
+	both := w.apply(w.operator(&ltlv1.Transaction_CreateChain{CreateChain: c}), remove("o4"))
+	if both[0].GetCode() != OK || both[1].GetCode() != Conflict {
+		t.Errorf("removed beside a chain that it is on: %v", both)
+	}
+	other := both[0].GetOutput()
+	m := &ltlv1.ModifyChain{ChainId: other, Organisations: []string{"o1"}}
+	w.must(w.operator(&ltlv1.Transaction_ModifyChain{ModifyChain: m}))
+	w.refused("one that administers", remove("o4"), Conflict, fmt.Sprintf(reasonAdministers, other))
+	m = &ltlv1.ModifyChain{ChainId: other, AdministratorUid: proto.String(rootUID)}
+	w.must(w.operator(&ltlv1.Transaction_ModifyChain{ModifyChain: m}))
+
+	w.want("a write of its account", w.tx(uid, set(w.key(uid, "a"), "v")), OK)
+	w.must(remove("o4"))
+	w.refused("a write of its account", w.tx(uid, set(w.key(uid, "a"), "v")), Forbidden, reasonBarred)
+	foreign := w.tx(m1UID, set(w.key(m1UID, "a"), "v"))
+	foreign.Submitter = "o4/facade/f1"
+	w.refused("a write through its facade", foreign, Forbidden, reasonBarred)
+	w.want("its operator", by("o4", w.operator(account("", "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM))), Forbidden)
+	w.refused("its id again", w.operator(create), Conflict, reasonWasRemoved)
+	again := proto.CloneOf(add)
+	again.Id = "o5"
+	w.refused("its key again", w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: again}}), Conflict, reasonKeyUsed)
+	w.want("an account of it", w.operator(account("", "o4", ltlv1.AccountType_ACCOUNT_TYPE_RAM)), NotFound)
+	if o, err := GetOrganisation(w.state, "o4"); o == nil || err != nil {
+		t.Error("what it signed has no name any more: ", o, err)
+	}
+	if ids, err := ListRemoved(w.state); err != nil || len(ids) != 1 || ids[0] != "o4" {
+		t.Error("removed: ", ids, err)
+	}
+	if _, code, err := Standing(w.state, w.chain, uid); code != Forbidden || err != nil {
+		t.Error("its account reads: ", code, err)
+	}
+}
+
+// TestKeysModel draws rotations, statements that were made with any key at any knowledge of the ledger, and times, and compares which
+// count with a model: the key in force, or a former one that was not compromised, of a statement made before, for a minute.
+func TestKeysModel(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(t)
+		type key struct {
+			name    string
+			retired uint64
+			until   int64
+		}
+		history := []key{{name: "o3"}}
+		for step := range rapid.IntRange(2, 12).Draw(rt, "steps") {
+			w.now += rapid.SampledFrom([]int64{0, 1, 1000, 59_999, FormerKeyGraceMs, FormerKeyGraceMs + 1}).Draw(rt, "time")
+			if rapid.IntRange(0, 2).Draw(rt, "what") == 0 {
+				compromised := rapid.Bool().Draw(rt, "compromised")
+				name := fmt.Sprint("o3 ", step)
+				w.must(by("o3", w.operator(rotation("o3", name, compromised))))
+				last := &history[len(history)-1]
+				last.retired = w.tips[ledger.SystemChain].height
+				if !compromised {
+					last.until = w.now + FormerKeyGraceMs
+				}
+				history = append(history, key{name: name})
+				w.keys["o3"] = orgKey(name)
+				continue
+			}
+			k := rapid.SampledFrom(history).Draw(rt, "key")
+			seen := rapid.Uint64Range(0, w.tips[ledger.SystemChain].height).Draw(rt, "seen")
+			b := w.batch(w.chain.ID, [][]byte{marshal(t, w.tx(m1UID, set(w.key(m1UID, fmt.Sprint(step)), "v")))}, "o1")
+			w.keys["o3"] = orgKey(k.name)
+			s := w.statement(b, "o3")
+			s.SystemHeight = seen
+			b.Endorsements = append(b.Endorsements, s.Sign(orgKey(k.name)))
+			w.keys["o3"] = orgKey(history[len(history)-1].name)
+			want := NotEndorsed
+			if k.retired == 0 || seen < k.retired && w.now <= k.until {
+				want = OK
+			}
+			x := w.execute(w.chain.ID, b)
+			if got := x.Results[0][0].GetCode(); got != want {
+				rt.Fatalf("key %+v, seen %d, now %d: %d, want %d", k, seen, w.now, got, want)
+			}
+			w.commit(w.chain.ID, x)
+		}
+	})
+}
+
+func TestRevokeCertificate(t *testing.T) {
+	w := newWorld(t)
+	hash := sha256Of("key")
+	revoke := func(r *ltlv1.RevokeCertificate) *ltlv1.Transaction {
+		return w.operator(&ltlv1.Transaction_RevokeCertificate{RevokeCertificate: r})
+	}
+	for _, c := range []struct {
+		what string
+		r    *ltlv1.RevokeCertificate
+		want int32
+	}{
+		{"the key", &ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash, KeyOnly: true}, OK},
+		{"the identity", &ltlv1.RevokeCertificate{Identity: "o1/facade/f1"}, OK},
+		{"nothing", &ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyOnly: true}, OutOfRange},
+		{"a short hash", &ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash[1:]}, OutOfRange},
+		{"no identity", &ltlv1.RevokeCertificate{Identity: "o1/facade", KeyHash: hash}, OutOfRange},
+		{"a node's name", &ltlv1.RevokeCertificate{Identity: "o1/node/n1", KeyHash: hash}, OutOfRange},
+		{"an endorser's key", &ltlv1.RevokeCertificate{Identity: "o1/endorser/o1", KeyHash: hash, KeyOnly: true}, OK},
+		{"another organisation's", &ltlv1.RevokeCertificate{Identity: "o2/facade/f1", KeyHash: hash}, Forbidden},
+	} {
+		w.want(c.what, revoke(c.r), c.want)
+	}
+	w.must(revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash, KeyOnly: true}))
+	w.want("a write after the key was revoked", w.tx(m1UID, set(w.key(m1UID, "a"), "v")), OK)
+	w.must(revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash}), revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash, KeyOnly: true}))
+	w.refused("a write after the identity was revoked", w.tx(m1UID, set(w.key(m1UID, "a"), "v")), Forbidden, reasonBarred)
+	all, err := ListRevocations(w.state)
+	if err != nil || len(all) != 1 || all[0].KeyOnly || all[0].Identity != "o1/facade/f1" || string(all[0].KeyHash) != string(hash) {
+		t.Errorf("revocations: %+v, %v", all, err)
+	}
+	if a, err := GetAffairs(w.state, "o1"); err != nil || a.Revocations != 1 {
+		t.Errorf("affairs: %+v, %v", a, err)
+	}
+	w.state.store(ledger.SystemChain, []ledger.Write{{Key: []byte(affairsKey("o1")), Value: (&Affairs{Revocations: MaxRevocations}).encode()}})
+	w.refused("too many", revoke(&ltlv1.RevokeCertificate{Identity: "o1/client/c"}), QuotaExceeded, reasonRevocations)
+}
