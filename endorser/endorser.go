@@ -274,10 +274,11 @@ func (e *Endorser) faultText() string {
 	return ""
 }
 
-// unsound reports whether an error means that the copy cannot be trusted any more.
+// unsound reports whether an error means that the copy cannot be trusted, or cannot be continued by this program, any more.
 func unsound(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrBadBlock) ||
-		errors.Is(err, rules.ErrState) || errors.Is(err, rules.ErrInvariant) || errors.Is(err, errFork)
+		errors.Is(err, rules.ErrState) || errors.Is(err, rules.ErrInvariant) ||
+		errors.Is(err, rules.ErrNewerRules) || errors.Is(err, errFork)
 }
 
 // status completes the answer of Ledger.Status.

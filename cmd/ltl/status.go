@@ -82,15 +82,20 @@ func newStatus() *cobra.Command {
 	return cmd
 }
 
-// askAll asks every node and endorser of the trust file.
-func askAll(ctx context.Context, c *client.Client, con *connection) []statusRow {
-	var peers []string
+// peersOf names every node and endorser of the trust file.
+func peersOf(con *connection) (peers []string) {
 	for _, n := range con.trust.Genesis().GetNodes() {
 		peers = append(peers, n.GetId())
 	}
 	for _, o := range con.trust.Genesis().GetOrganisations() {
 		peers = append(peers, "endorser/"+o.GetId())
 	}
+	return peers
+}
+
+// askAll asks every node and endorser of the trust file.
+func askAll(ctx context.Context, c *client.Client, con *connection) []statusRow {
+	peers := peersOf(con)
 	rows := make([]statusRow, len(peers))
 	for i, peer := range peers {
 		ctx, cancel := context.WithTimeout(ctx, statusTimeout)

@@ -38,6 +38,7 @@ const (
 	prefixPermission   = "q/"
 	keyPhaseTotals     = "h"
 	keyNetwork         = "g"
+	keyRules           = "r"
 )
 
 // LocatorLen is the length of an encoded Locator.

@@ -30,6 +30,8 @@ func (e *exec) applySystem(tx *ltlv1.Transaction, id ledger.Hash, here Locator) 
 		code, err = e.enrollDevice(act.EnrollDevice, submitter.organisation, here)
 	case *ltlv1.Transaction_RevokeDevice:
 		code, err = e.revokeDevice(act.RevokeDevice, submitter.organisation)
+	case *ltlv1.Transaction_ActivateRules:
+		code, err = e.activateRules(act.ActivateRules)
 	default:
 		code = Forbidden // a second genesis
 	}

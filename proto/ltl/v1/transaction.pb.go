@@ -324,6 +324,7 @@ type Transaction struct {
 	//	*Transaction_ModifyChain
 	//	*Transaction_EnrollDevice
 	//	*Transaction_RevokeDevice
+	//	*Transaction_ActivateRules
 	//	*Transaction_Genesis
 	Action        isTransaction_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
@@ -603,6 +604,15 @@ func (x *Transaction) GetRevokeDevice() *RevokeDevice {
 	return nil
 }
 
+func (x *Transaction) GetActivateRules() *ActivateRules {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ActivateRules); ok {
+			return x.ActivateRules
+		}
+	}
+	return nil
+}
+
 func (x *Transaction) GetGenesis() *Genesis {
 	if x != nil {
 		if x, ok := x.Action.(*Transaction_Genesis); ok {
@@ -696,6 +706,10 @@ type Transaction_RevokeDevice struct {
 	RevokeDevice *RevokeDevice `protobuf:"bytes,45,opt,name=revoke_device,json=revokeDevice,proto3,oneof"`
 }
 
+type Transaction_ActivateRules struct {
+	ActivateRules *ActivateRules `protobuf:"bytes,59,opt,name=activate_rules,json=activateRules,proto3,oneof"`
+}
+
 type Transaction_Genesis struct {
 	Genesis *Genesis `protobuf:"bytes,60,opt,name=genesis,proto3,oneof"`
 }
@@ -739,6 +753,8 @@ func (*Transaction_ModifyChain) isTransaction_Action() {}
 func (*Transaction_EnrollDevice) isTransaction_Action() {}
 
 func (*Transaction_RevokeDevice) isTransaction_Action() {}
+
+func (*Transaction_ActivateRules) isTransaction_Action() {}
 
 func (*Transaction_Genesis) isTransaction_Action() {}
 
@@ -2689,11 +2705,57 @@ func (x *Genesis) GetPolicy() string {
 	return ""
 }
 
+// ActivateRules puts the next version of the rules in force, from the block after the one that it is in.
+type ActivateRules struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// version is the one in force plus one.
+	Version       uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActivateRules) Reset() {
+	*x = ActivateRules{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActivateRules) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActivateRules) ProtoMessage() {}
+
+func (x *ActivateRules) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActivateRules.ProtoReflect.Descriptor instead.
+func (*ActivateRules) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ActivateRules) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 var File_ltl_v1_transaction_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\n" +
-	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xd1\f\n" +
+	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\x91\r\n" +
 	"\vTransaction\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\tR\achainId\x12\x1f\n" +
@@ -2726,7 +2788,8 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\fcreate_chain\x18* \x01(\v2\x13.ltl.v1.CreateChainH\x00R\vcreateChain\x128\n" +
 	"\fmodify_chain\x18+ \x01(\v2\x13.ltl.v1.ModifyChainH\x00R\vmodifyChain\x12;\n" +
 	"\renroll_device\x18, \x01(\v2\x14.ltl.v1.EnrollDeviceH\x00R\fenrollDevice\x12;\n" +
-	"\rrevoke_device\x18- \x01(\v2\x14.ltl.v1.RevokeDeviceH\x00R\frevokeDevice\x12+\n" +
+	"\rrevoke_device\x18- \x01(\v2\x14.ltl.v1.RevokeDeviceH\x00R\frevokeDevice\x12>\n" +
+	"\x0eactivate_rules\x18; \x01(\v2\x15.ltl.v1.ActivateRulesH\x00R\ractivateRules\x12+\n" +
 	"\agenesis\x18< \x01(\v2\x0f.ltl.v1.GenesisH\x00R\agenesisB\b\n" +
 	"\x06action\"^\n" +
 	"\aSetData\x12\x10\n" +
@@ -2917,7 +2980,9 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"created_ms\x18\x02 \x01(\x03R\tcreatedMs\x12:\n" +
 	"\rorganisations\x18\x03 \x03(\v2\x14.ltl.v1.OrganisationR\rorganisations\x12\"\n" +
 	"\x05nodes\x18\x04 \x03(\v2\f.ltl.v1.NodeR\x05nodes\x12\x16\n" +
-	"\x06policy\x18\x05 \x01(\tR\x06policy*O\n" +
+	"\x06policy\x18\x05 \x01(\tR\x06policy\")\n" +
+	"\rActivateRules\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion*O\n" +
 	"\bDataForm\x12\x19\n" +
 	"\x15DATA_FORM_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDATA_FORM_TEXT\x10\x01\x12\x14\n" +
@@ -2953,7 +3018,7 @@ func file_ltl_v1_transaction_proto_rawDescGZIP() []byte {
 }
 
 var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 5)
-var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 27)
+var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_ltl_v1_transaction_proto_goTypes = []any{
 	(DataForm)(0),                // 0: ltl.v1.DataForm
 	(AccountType)(0),             // 1: ltl.v1.AccountType
@@ -2987,6 +3052,7 @@ var file_ltl_v1_transaction_proto_goTypes = []any{
 	(*EnrollDevice)(nil),         // 29: ltl.v1.EnrollDevice
 	(*RevokeDevice)(nil),         // 30: ltl.v1.RevokeDevice
 	(*Genesis)(nil),              // 31: ltl.v1.Genesis
+	(*ActivateRules)(nil),        // 32: ltl.v1.ActivateRules
 }
 var file_ltl_v1_transaction_proto_depIdxs = []int32{
 	6,  // 0: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
@@ -3009,26 +3075,27 @@ var file_ltl_v1_transaction_proto_depIdxs = []int32{
 	28, // 17: ltl.v1.Transaction.modify_chain:type_name -> ltl.v1.ModifyChain
 	29, // 18: ltl.v1.Transaction.enroll_device:type_name -> ltl.v1.EnrollDevice
 	30, // 19: ltl.v1.Transaction.revoke_device:type_name -> ltl.v1.RevokeDevice
-	31, // 20: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
-	8,  // 21: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
-	8,  // 22: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
-	0,  // 23: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
-	21, // 24: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
-	8,  // 25: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
-	22, // 26: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
-	23, // 27: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
-	1,  // 28: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
-	2,  // 29: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
-	3,  // 30: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
-	3,  // 31: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
-	4,  // 32: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
-	23, // 33: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
-	24, // 34: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	32, // 20: ltl.v1.Transaction.activate_rules:type_name -> ltl.v1.ActivateRules
+	31, // 21: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
+	8,  // 22: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
+	8,  // 23: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
+	0,  // 24: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
+	21, // 25: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
+	8,  // 26: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
+	22, // 27: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
+	23, // 28: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
+	1,  // 29: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
+	2,  // 30: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
+	3,  // 31: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
+	3,  // 32: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
+	4,  // 33: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
+	23, // 34: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
+	24, // 35: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_transaction_proto_init() }
@@ -3057,6 +3124,7 @@ func file_ltl_v1_transaction_proto_init() {
 		(*Transaction_ModifyChain)(nil),
 		(*Transaction_EnrollDevice)(nil),
 		(*Transaction_RevokeDevice)(nil),
+		(*Transaction_ActivateRules)(nil),
 		(*Transaction_Genesis)(nil),
 	}
 	file_ltl_v1_transaction_proto_msgTypes[5].OneofWrappers = []any{}
@@ -3069,7 +3137,7 @@ func file_ltl_v1_transaction_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_transaction_proto_rawDesc), len(file_ltl_v1_transaction_proto_rawDesc)),
 			NumEnums:      5,
-			NumMessages:   27,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
