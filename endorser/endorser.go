@@ -47,6 +47,8 @@ type Config struct {
 	Listen string
 	// AdminListen is the loopback host:port of health, metrics and pprof; empty serves none.
 	AdminListen string
+	// Metrics is where the metrics are shown to other machines, beside AdminListen, which it needs; the zero value shows them to none.
+	Metrics admin.Metrics
 	// Credentials are the endorser's TLS identity.
 	Credentials *identity.Credentials
 	// SignKey is the organisation's signing key.
@@ -206,7 +208,7 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 		return fmt.Errorf("listen: %w", err)
 	}
 	if e.cfg.AdminListen != "" {
-		if e.admin, err = admin.Serve(e.ctx, e.cfg.AdminListen, e.ready, e.metrics.registry); err != nil {
+		if e.admin, err = admin.Serve(e.ctx, e.cfg.AdminListen, e.cfg.Metrics, e.ready, e.metrics.registry); err != nil {
 			return err
 		}
 	}

@@ -29,7 +29,7 @@ func edges() map[string][]string {
 		"internal/backup":                {"internal/audit", "internal/store", "internal/identity", "internal/ledger", wire},
 		"internal/localnet":              {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"internal/bench":                 {"client", "internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
-		"cmd/ltl":                        {"node", "endorser", "client", "client/device", "client/facade", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/store", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"cmd/ltl":                        {"node", "endorser", "client", "client/device", "client/facade", "internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/store", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"deploy":                         {"internal/localnet"},
 		"deploy/monitoring":              {},
 		"internal/houserules":            {},
