@@ -32,6 +32,7 @@ func edges() map[string][]string {
 		"cmd/ltl":                        {"node", "endorser", "client", "client/device", "client/facade", "internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/store", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"deploy":                         {"internal/localnet"},
 		"deploy/monitoring":              {},
+		"deploy/kubernetes/check":        {},
 		"internal/houserules":            {},
 		"internal/bytescheck":            {},
 		"internal/conformance":           {},
