@@ -5,15 +5,16 @@
 package main
 
 import (
-	"encoding/json"
+	stdjson "encoding/json"
+	"errors"
 	"fmt"
 	"os"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/json"
 	"sigs.k8s.io/kustomize/api/krusty"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
-	"sigs.k8s.io/yaml"
 
 	appsv1 "k8s.io/api/apps/v1"
 	batchv1 "k8s.io/api/batch/v1"
@@ -25,7 +26,7 @@ import (
 func main() {
 	objects, err := build(os.Args[1])
 	if err == nil {
-		err = json.NewEncoder(os.Stdout).Encode(objects)
+		err = stdjson.NewEncoder(os.Stdout).Encode(objects)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "check:", err)
@@ -52,11 +53,13 @@ func build(dir string) ([]runtime.Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		raw, err := r.AsYAML()
-		if err == nil {
-			err = yaml.UnmarshalStrict(raw, object)
-		}
+		raw, err := r.MarshalJSON()
 		if err != nil {
+			return nil, err
+		}
+		// As the API server does: encoding/json would take any case of a name for the right one.
+		unknown, err := json.UnmarshalStrict(raw, object)
+		if err = errors.Join(append(unknown, err)...); err != nil {
 			return nil, fmt.Errorf("%s %s/%s: %w", gvk.Kind, r.GetNamespace(), r.GetName(), err)
 		}
 		objects = append(objects, object)
