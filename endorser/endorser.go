@@ -46,6 +46,8 @@ type Config struct {
 	Listen string
 	// AdminListen is the loopback host:port of health, metrics and pprof; empty serves none.
 	AdminListen string
+	// Metrics is where the metrics are shown to other machines, beside AdminListen, which it needs; the zero value shows them to none.
+	Metrics admin.Metrics
 	// Credentials are the endorser's TLS identity.
 	Credentials *identity.Credentials
 	// SignKey is the organisation's signing key. By default those that lie beside the certificate: Credentials.SignKeys.
@@ -203,7 +205,7 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 		return fmt.Errorf("listen: %w", err)
 	}
 	if e.cfg.AdminListen != "" {
-		if e.admin, err = admin.Serve(e.ctx, e.cfg.AdminListen, e.ready, e.metrics.registry); err != nil {
+		if e.admin, err = admin.Serve(e.ctx, e.cfg.AdminListen, e.cfg.Metrics, e.ready, e.metrics.registry); err != nil {
 			return err
 		}
 	}
@@ -271,10 +273,11 @@ func (e *Endorser) faultText() string {
 	return ""
 }
 
-// unsound reports whether an error means that the copy cannot be trusted any more.
+// unsound reports whether an error means that the copy cannot be trusted, or cannot be continued by this program, any more.
 func unsound(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrBadBlock) ||
-		errors.Is(err, rules.ErrState) || errors.Is(err, rules.ErrInvariant) || errors.Is(err, errFork)
+		errors.Is(err, rules.ErrState) || errors.Is(err, rules.ErrInvariant) ||
+		errors.Is(err, rules.ErrNewerRules) || errors.Is(err, errFork)
 }
 
 // status completes the answer of Ledger.Status.

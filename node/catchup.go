@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
+	"ltl/internal/rules"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -234,7 +235,7 @@ func (c *catchUp) fetchAll(p *pointer) error {
 		if c.ctx.Err() != nil {
 			return c.ctx.Err()
 		}
-		if errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errApart) || errors.Is(err, errRouteFile) {
+		if errors.Is(err, rules.ErrNewerRules) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errApart) || errors.Is(err, errRouteFile) {
 			return err
 		}
 		if errors.Is(err, errLie) || errors.Is(err, store.ErrBadBlock) {

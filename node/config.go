@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"ltl/internal/admin"
 	"ltl/internal/identity"
 )
 
@@ -18,6 +19,8 @@ type Config struct {
 	Listen string
 	// AdminListen is the loopback host:port of health, metrics and profiles; empty serves none.
 	AdminListen string
+	// Metrics is where the metrics are shown to other machines, beside AdminListen, which it needs; the zero value shows them to none.
+	Metrics admin.Metrics
 	// Credentials name the node: their identity's name is its Raft id.
 	Credentials *identity.Credentials
 	// Trust is the network's genesis.

@@ -33,7 +33,7 @@ func decodeEntry(b []byte) (*ltlv1.Entry, error) {
 		return nil, fmt.Errorf("%w: it is empty", errEntry)
 	}
 	if b[0] != entryVersion {
-		return nil, fmt.Errorf("%w: it has format version %d, this program knows version %d", errEntry, b[0], entryVersion)
+		return nil, fmt.Errorf("%w: it has format version %d, this program knows version %d; it is a newer one that is needed", errEntry, b[0], entryVersion)
 	}
 	e := &ltlv1.Entry{}
 	if err := proto.Unmarshal(b[1:], e); err != nil {

@@ -99,7 +99,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	n.serve()
 	if cfg.AdminListen != "" {
 		// Not ctx: that one ends with the start.
-		if n.admin, err = admin.Serve(context.WithoutCancel(ctx), cfg.AdminListen, n.ready, n.metrics.registry); err != nil {
+		if n.admin, err = admin.Serve(context.WithoutCancel(ctx), cfg.AdminListen, cfg.Metrics, n.ready, n.metrics.registry); err != nil {
 			return nil, err
 		}
 	}

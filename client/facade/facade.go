@@ -27,6 +27,8 @@ type Config struct {
 	Listen string
 	// AdminListen is host:port of health, metrics and profiles, on a loopback address; empty for none.
 	AdminListen string
+	// Metrics is where the metrics are shown to other machines, beside AdminListen, which it needs; the zero value shows them to none.
+	Metrics admin.Metrics
 	// Client reaches the network. The facade does not close it.
 	Client *client.Client
 	// SealingKey opens the AccessKeys' secrets; all facades of a network share it.
@@ -119,7 +121,7 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f.cancel = cancel
 	if cfg.AdminListen != "" {
-		if f.admin, err = admin.Serve(run, cfg.AdminListen, f.Ready, f.metrics.registry); err != nil {
+		if f.admin, err = admin.Serve(run, cfg.AdminListen, cfg.Metrics, f.Ready, f.metrics.registry); err != nil {
 			cancel()
 			return nil, errors.Join(fmt.Errorf("facade: admin server: %w", err), listener.Close())
 		}

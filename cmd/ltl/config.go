@@ -28,6 +28,8 @@ type settings struct {
 	Listen string `yaml:"listen"`
 	// Admin is the loopback HOST:PORT of health, metrics and profiles; empty for none.
 	Admin string `yaml:"admin"`
+	// MetricsListen is the HOST:PORT of metrics over mutual TLS; empty for none.
+	MetricsListen string `yaml:"metrics-listen"`
 	// Rule is an endorser's own rule, a CEL expression; RuleFile is a file that holds it.
 	Rule     string `yaml:"rule"`
 	RuleFile string `yaml:"rule-file"`
@@ -43,7 +45,8 @@ func (s *settings) pathSettings() []*string {
 // values are the settings under the names of their options.
 func (s *settings) values() map[string]string {
 	return map[string]string{
-		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin, "rule": s.Rule, "rule-file": s.RuleFile,
+		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin, "metrics-listen": s.MetricsListen,
+		"rule": s.Rule, "rule-file": s.RuleFile,
 	}
 }
 

@@ -57,8 +57,12 @@ func runEndorser(ctx context.Context, r *role, rule string) error {
 	if err != nil {
 		return err
 	}
+	metrics, err := r.shown(credentials)
+	if err != nil {
+		return err
+	}
 	e, err := endorser.Open(ctx, endorser.Config{
-		Dir: r.dir, Listen: r.listen, AdminListen: r.admin,
+		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics,
 		Credentials: credentials, Trust: trust, Rule: rule, Logger: roleLogger(),
 	})
 	if err != nil {

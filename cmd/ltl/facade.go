@@ -29,6 +29,10 @@ func runFacade(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
+	metrics, err := r.shown(credentials)
+	if err != nil {
+		return err
+	}
 	key, err := identity.LoadSealingKey(filepath.Join(r.identity, "sealing.key"))
 	if err != nil {
 		return err
@@ -38,7 +42,7 @@ func runFacade(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
-	f, err := facade.Open(ctx, facade.Config{Listen: r.listen, AdminListen: r.admin, Client: c, SealingKey: key, Logger: logger,
+	f, err := facade.Open(ctx, facade.Config{Listen: r.listen, AdminListen: r.admin, Metrics: metrics, Client: c, SealingKey: key, Logger: logger,
 		SealingKeys: func() ([][]byte, error) { return identity.LoadSealingKeys(r.identity) }})
 	if err != nil {
 		return errors.Join(err, c.Close())

@@ -72,9 +72,12 @@ type network struct {
 }
 
 // up starts a network in dir and waits until it says that it is ready.
-func up(dir string, args ...string) (*network, error) {
+func up(dir string, args ...string) (*network, error) { return upWith(binary, dir, args...) }
+
+// upWith is up with another program than the one under test.
+func upWith(program, dir string, args ...string) (*network, error) {
 	n := &network{dir: dir, ended: make(chan error, 1)}
-	n.cmd = exec.Command(binary, append([]string{"up", "--dir", dir, "--http", "127.0.0.1:0"}, args...)...)
+	n.cmd = exec.Command(program, append([]string{"up", "--dir", dir, "--http", "127.0.0.1:0"}, args...)...)
 	n.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 	stdout, err := n.cmd.StdoutPipe()
 	if err != nil {
@@ -140,7 +143,13 @@ func (n *network) stop() error {
 // start starts a network that lives as long as the test.
 func start(t *testing.T, dir string, args ...string) *network {
 	t.Helper()
-	n, err := up(dir, args...)
+	return startWith(t, binary, dir, args...)
+}
+
+// startWith is start with another program than the one under test.
+func startWith(t *testing.T, program, dir string, args ...string) *network {
+	t.Helper()
+	n, err := upWith(program, dir, args...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -86,7 +86,7 @@ func TestKillEverything(t *testing.T) {
 	callers.Wait()
 	t.Logf("%d records acknowledged, %d with an unknown outcome; the longest time without an acknowledgement was %s",
 		len(j.acknowledged), len(j.unknown), j.longestGap.Round(time.Millisecond))
-	checkCopies(t, con, operator, j, []string{"node1", "node2", "node3", "org1", "org2", "org3"})
+	checkCopies(t, con, operator, j)
 	for _, from := range []string{"node1", "node2", "node3", "org1", "org2", "org3"} {
 		mustLTL(t, "audit", "--dir", n.dir, "--from", from)
 	}
@@ -228,9 +228,13 @@ func openClient(t *testing.T, con *connection) *client.Client {
 	return c
 }
 
-// checkCopies reads every block of nodes and endorsers and holds what it finds against the journal.
-func checkCopies(t *testing.T, con *connection, operator *client.Client, j *journal, copies []string) {
+// checkCopies reads every block of nodes and endorsers, of those of a new network when none is named, and holds what it finds against the
+// journal.
+func checkCopies(t *testing.T, con *connection, operator *client.Client, j *journal, copies ...string) {
 	t.Helper()
+	if len(copies) == 0 {
+		copies = []string{"node1", "node2", "node3", "org1", "org2", "org3"}
+	}
 	sequence := settled(t, con, operator)
 	credentials, err := con.credentials()
 	if err != nil {

@@ -34,7 +34,7 @@ func newRoot() *cobra.Command {
 	root.PersistentPreRunE = checkOutput
 	root.AddCommand(
 		newUp(), newNode(), newEndorser(), newFacade(), newHealth(), newSetup(),
-		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newCert(), newTrust(), newDevice(),
+		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newCert(), newTrust(), newDevice(), newRules(),
 		newCall(), newAudit(), newBackup(), newRestore(), newBench(), newVersion(),
 	)
 	refuseUnknown(root.Commands())

@@ -213,7 +213,7 @@ func TestMembershipUnderLoad(t *testing.T) {
 		copies = append(copies, id)
 	}
 	copies = append(copies, "org1", "org2", "org3")
-	checkCopies(t, con, openClient(t, con), j, copies)
+	checkCopies(t, con, openClient(t, con), j, copies...)
 	for _, from := range copies {
 		mustLTL(t, "audit", "--dir", n.dir, "--from", from)
 	}

@@ -36,8 +36,12 @@ func runNode(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
+	metrics, err := r.shown(credentials)
+	if err != nil {
+		return err
+	}
 	n, err := node.Open(ctx, node.Config{
-		Dir: r.dir, Listen: r.listen, AdminListen: r.admin,
+		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics,
 		Credentials: credentials, Trust: trust, Logger: roleLogger(),
 	})
 	if err != nil {

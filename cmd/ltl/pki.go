@@ -14,7 +14,7 @@ import (
 
 func newPKI() *cobra.Command {
 	cmd := &cobra.Command{Use: "pki", Short: "Make a network's keys, certificates and genesis"}
-	cmd.AddCommand(newPKICreate(), newPKIOrganisation(), newPKIIssue(), newPKIRenew(), newPKIDeviceKey())
+	cmd.AddCommand(newPKICreate(), newPKIOrganisation(), newPKIIssue(), newPKIRenew(), newPKIDeviceKey(), newPKIMetrics())
 	return cmd
 }
 
@@ -135,6 +135,30 @@ func newPKIIssue() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&authority, "ca", "", "directory with the organisation's ca.pem and ca.key (required)")
 	cmd.Flags().StringVar(&out, "out", "", "directory to write tls.pem and tls.key into (required)")
+	mustRequire(cmd, "ca", "out")
+	return cmd
+}
+
+func newPKIMetrics() *cobra.Command {
+	var authority, out string
+	cmd := &cobra.Command{
+		Use:   "metrics",
+		Short: "Issue a certificate under which a process shows its metrics to the monitoring of its organisation",
+		Long: `Writes metrics.pem and metrics.key into a process's directory of keys, for its option --metrics-listen. The certificate is no identity of the network. Its
+name, which the monitoring is told as the server's name, is ORGANISATION.metrics.ltl.`,
+		Example: `  ltl pki metrics --ca pki/orgs/org1 --out pki/nodes/node1`,
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := identity.IssueMetrics(authority, out, time.Now()); err != nil {
+				return err
+			}
+			return emit(cmd, map[string]string{"directory": out}, func(w io.Writer) {
+				fmt.Fprintf(w, "certificate for metrics in %s\n", out)
+			})
+		},
+	}
+	cmd.Flags().StringVar(&authority, "ca", "", "directory with the organisation's ca.pem and ca.key (required)")
+	cmd.Flags().StringVar(&out, "out", "", "directory of the process's keys (required)")
 	mustRequire(cmd, "ca", "out")
 	return cmd
 }

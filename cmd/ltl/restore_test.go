@@ -62,7 +62,7 @@ func TestRestore(t *testing.T) {
 	writeFor(t, again, j)
 	con = connectionTo(t, again, again.file(t))
 	copies := []string{"node1", "node2", "node3", "org1", "org2", "org3"}
-	checkCopies(t, con, openClient(t, con), j, copies)
+	checkCopies(t, con, openClient(t, con), j, copies...)
 	for _, from := range copies {
 		mustLTL(t, "audit", "--dir", n.dir, "--from", from)
 	}

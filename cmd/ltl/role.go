@@ -1,16 +1,18 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 
+	"ltl/internal/admin"
 	"ltl/internal/identity"
 )
 
 // role is what every long-running process is started with.
 type role struct {
-	dir, identity, trust, listen, admin string
+	dir, identity, trust, listen, admin, metrics string
 }
 
 // flags adds the options of a role; dataDir is empty for a role that keeps no data.
@@ -20,6 +22,7 @@ func (r *role) flags(cmd *cobra.Command, dataDir string) {
 	cmd.Flags().StringVar(&r.trust, flagTrust, "", "trust file of the network (required)")
 	cmd.Flags().StringVar(&r.listen, "listen", "", "HOST:PORT to serve on (required)")
 	cmd.Flags().StringVar(&r.admin, "admin", "", "loopback HOST:PORT of health, metrics and profiles; empty for none")
+	cmd.Flags().StringVar(&r.metrics, "metrics-listen", "", "HOST:PORT of metrics over mutual TLS, for operators and clients of the own organisation; empty for none")
 	required := []string{flagIdentity, flagTrust, "listen"}
 	if dataDir != "" {
 		cmd.Flags().StringVar(&r.dir, flagDir, "", dataDir)
@@ -42,4 +45,16 @@ func (r *role) load(want identity.Role) (*identity.Trust, *identity.Credentials,
 		return nil, nil, fmt.Errorf("the certificate in %s is that of %s; a %s's is needed", r.identity, id, want)
 	}
 	return trust, credentials, nil
+}
+
+// shown is where the metrics are shown to other machines.
+func (r *role) shown(c *identity.Credentials) (admin.Metrics, error) {
+	if r.metrics == "" {
+		return admin.Metrics{}, nil
+	}
+	if r.admin == "" {
+		return admin.Metrics{}, errors.New("--metrics-listen needs --admin, too")
+	}
+	config, err := c.MetricsTLS()
+	return admin.Metrics{Listen: r.metrics, TLS: config}, err
 }

@@ -7,6 +7,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"ltl/internal/rules"
 )
 
 // version is the release this source will be; CHANGELOG.md says what is in it.
@@ -16,7 +18,9 @@ type versionInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`
 	Modified bool   `json:"modified,omitempty"`
-	Go       string `json:"go"`
+	// Rules is the newest version of the rules that the program knows.
+	Rules uint32 `json:"rules"`
+	Go    string `json:"go"`
 }
 
 func newVersion() *cobra.Command {
@@ -25,7 +29,7 @@ func newVersion() *cobra.Command {
 		Short: "Show the version of this binary",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			v := versionInfo{Version: version, Go: runtime.Version()}
+			v := versionInfo{Version: version, Rules: rules.Version, Go: runtime.Version()}
 			if info, ok := debug.ReadBuildInfo(); ok {
 				for _, s := range info.Settings {
 					switch s.Key {
@@ -37,7 +41,7 @@ func newVersion() *cobra.Command {
 				}
 			}
 			return emit(cmd, v, func(w io.Writer) {
-				fmt.Fprintf(w, "ltl %s\t%s\t%s\n", v.Version, v.Revision, v.Go)
+				fmt.Fprintf(w, "ltl %s\t%s\trules %d\t%s\n", v.Version, v.Revision, v.Rules, v.Go)
 			})
 		},
 	}

@@ -1,10 +1,13 @@
-// Package admin serves health, metrics and profiles of a process on a loopback address.
+// Package admin serves health, metrics and profiles of a process on a loopback address, and its metrics alone, if that is asked for, on
+// another one over mutual TLS.
 //
-// Nothing here is authenticated, and a profile shows memory; so the server refuses to listen where other machines could reach it.
+// On the loopback address nothing is authenticated, and a profile shows memory; so the server refuses to listen there where other machines
+// could reach it.
 package admin
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -32,10 +35,19 @@ const (
 // ErrNotLoopback is returned, wrapped, for an address that other machines could reach.
 var ErrNotLoopback = errors.New("admin address must be a loopback address, for example 127.0.0.1:0")
 
-// Server is a running admin server. Close and Addr may be called concurrently.
+// Metrics is where metrics are shown to other machines; the zero value shows them to none.
+type Metrics struct {
+	// Listen is the HOST:PORT.
+	Listen string
+	// TLS decides who may read. Its ClientAuth must demand a certificate.
+	TLS *tls.Config
+}
+
+// Server is a running admin server. Close, Addr and MetricsAddr may be called concurrently.
 type Server struct {
 	listener net.Listener
 	http     *http.Server
+	metrics  *metricsServer // nil without one
 	stop     context.CancelFunc
 	done     chan struct{}
 	once     sync.Once
@@ -45,7 +57,7 @@ type Server struct {
 // Serve listens on addr, which must be a loopback address, until Close is called or ctx ends. ready says why the process is not
 // ready, or nil when it is; it must not block, and a nil function means always ready. What every process tells of itself is added to
 // reg unless it is there already; reg may be nil.
-func Serve(ctx context.Context, addr string, ready func() error, reg *prometheus.Registry) (*Server, error) {
+func Serve(ctx context.Context, addr string, m Metrics, ready func() error, reg *prometheus.Registry) (*Server, error) {
 	if err := checkLoopback(addr); err != nil {
 		return nil, err
 	}
@@ -68,22 +80,23 @@ func Serve(ctx context.Context, addr string, ready func() error, reg *prometheus
 		listener.Close() // nobody was served
 		return nil, fmt.Errorf("%w: %q resolves to %s", ErrNotLoopback, addr, listener.Addr())
 	}
-	ctx, stop := context.WithCancel(ctx)
-	s := &Server{
-		listener: listener,
-		http: &http.Server{
-			Handler:           routes(ready, reg),
-			ReadHeaderTimeout: readTimeout,
-			ReadTimeout:       readTimeout,
-			IdleTimeout:       idleTimeout,
-			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          slog.NewLogLogger(slog.Default().Handler(), slog.LevelWarn),
-		},
-		stop: stop,
-		done: make(chan struct{}),
+	s := &Server{listener: listener, http: newHTTP(routes(ready, reg), slog.LevelWarn), done: make(chan struct{})}
+	if m.Listen != "" {
+		if s.metrics, err = serveMetrics(m, reg); err != nil {
+			return nil, errors.Join(err, listener.Close())
+		}
 	}
+	ctx, s.stop = context.WithCancel(ctx)
 	go s.run(ctx)
 	return s, nil
+}
+
+// newHTTP is a server with bounds on what a caller may hold.
+func newHTTP(h http.Handler, level slog.Level) *http.Server {
+	return &http.Server{
+		Handler: h, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), level),
+	}
 }
 
 // standard is what every process tells: memory, goroutines and file descriptors, what it was built from, and whether it is ready.
@@ -117,15 +130,21 @@ func (s *Server) run(ctx context.Context) {
 		s.err = fmt.Errorf("admin: serve: %w", err)
 		slog.Error("admin server stopped", "error", err)
 		s.http.Close() // nothing is left to lose
+		if s.metrics != nil {
+			s.err = errors.Join(s.err, s.metrics.close())
+		}
 		return
 	case <-ctx.Done():
+	}
+	if s.metrics != nil {
+		s.err = s.metrics.close()
 	}
 	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	if err := s.http.Shutdown(grace); err != nil {
 		err = s.http.Close() // a profile under way; cut it off
 		if err != nil {
-			s.err = fmt.Errorf("admin: close: %w", err)
+			s.err = errors.Join(s.err, fmt.Errorf("admin: close: %w", err))
 		}
 	}
 	<-served

@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func serve(t *testing.T, ready func() error, reg *prometheus.Registry) *Server {
 	t.Helper()
-	s, err := Serve(t.Context(), "127.0.0.1:0", ready, reg)
+	s, err := Serve(t.Context(), "127.0.0.1:0", Metrics{}, ready, reg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +119,7 @@ func TestRefusesForeignHostNames(t *testing.T) {
 
 func TestRefusesOtherAddresses(t *testing.T) {
 	for _, addr := range []string{"", ":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.org:0", "127.0.0.1", "localhost", "[::ffff:10.0.0.1]:0"} {
-		s, err := Serve(t.Context(), addr, nil, nil)
+		s, err := Serve(t.Context(), addr, Metrics{}, nil, nil)
 		if !errors.Is(err, ErrNotLoopback) {
 			t.Errorf("%q: %v, want ErrNotLoopback", addr, err)
 		}
@@ -142,7 +142,7 @@ func TestTwoServersMayShareARegistry(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	if _, err := Serve(t.Context(), taken.Addr().String(), nil, reg); err == nil {
+	if _, err := Serve(t.Context(), taken.Addr().String(), Metrics{}, nil, reg); err == nil {
 		t.Error("listens on a taken port")
 	}
 }
@@ -151,7 +151,7 @@ func TestTwoServersMayShareARegistry(t *testing.T) {
 func TestCloseCutsProfilesOff(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	s, err := Serve(ctx, "127.0.0.1:0", nil, nil)
+	s, err := Serve(ctx, "127.0.0.1:0", Metrics{}, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

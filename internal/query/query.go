@@ -63,6 +63,13 @@ func (s *server) Status(context.Context, *ltlv1.StatusRequest) (*ltlv1.StatusRes
 			ChainId: t.ChainID, Height: t.Header.Height, BlockHash: t.Hash[:], TimeMs: t.Header.TimeMs,
 		})
 	}
+	if out.Sequence > 0 { // before the genesis no rules are in force
+		var err error
+		if out.RulesInForce, err = rules.VersionInForce(s.store); err != nil {
+			return nil, failure(err)
+		}
+	}
+	out.RulesKnown = rules.Version
 	if s.options.Status != nil {
 		s.options.Status(out)
 	}

@@ -46,6 +46,9 @@ func (e *exec) preview(payload []byte, index uint32) (v Verdict, err error) {
 	if tx == nil {
 		return Verdict{Code: Malformed}, nil
 	}
+	if tooNew(tx) {
+		return Verdict{Code: Forbidden, Reason: reasonTooNew}, nil
+	}
 	id := ledger.TransactionID(payload)
 	known, err := e.known(payload, id)
 	if known != nil || err != nil {
@@ -110,6 +113,9 @@ func Admit(in Input, view View, verify Verify) ([]int32, error) {
 func (e *exec) admit(payload []byte, id ledger.Hash, i int, j *jury) (int32, error) {
 	tx, _ := e.decode(payload)
 	if tx == nil {
+		return Malformed, nil
+	}
+	if tooNew(tx) {
 		return Malformed, nil
 	}
 	organisation, err := e.submitterOrganisation(tx)

@@ -37,7 +37,7 @@ func Check(tx *ltlv1.Transaction) int32 {
 	case *ltlv1.Transaction_RegisterDeviceGroup:
 		return checkRegisterDeviceGroup(a.RegisterDeviceGroup)
 	case *ltlv1.Transaction_LockMember, *ltlv1.Transaction_AuthorizeDeviceGroup, *ltlv1.Transaction_AuthorizeDevice, *ltlv1.Transaction_RevokeDevice,
-		*ltlv1.Transaction_RemoveOrganisation:
+		*ltlv1.Transaction_RemoveOrganisation, *ltlv1.Transaction_ActivateRules:
 		return OK // what they name exists or does not
 	case *ltlv1.Transaction_CreateOrganisation:
 		return checkOrganisation(a.CreateOrganisation.GetOrganisation())
@@ -81,7 +81,7 @@ func checkEnvelope(tx *ltlv1.Transaction) int32 {
 		return OK // the genesis transaction has no submitter and needs no nonce
 	case *ltlv1.Transaction_CreateOrganisation, *ltlv1.Transaction_CreateAccount, *ltlv1.Transaction_CreateChain,
 		*ltlv1.Transaction_ModifyChain, *ltlv1.Transaction_EnrollDevice, *ltlv1.Transaction_RevokeDevice,
-		*ltlv1.Transaction_AddNode, *ltlv1.Transaction_ChangeNode,
+		*ltlv1.Transaction_AddNode, *ltlv1.Transaction_ChangeNode, *ltlv1.Transaction_ActivateRules,
 		*ltlv1.Transaction_ModifyOrganisation, *ltlv1.Transaction_RemoveOrganisation, *ltlv1.Transaction_RevokeCertificate:
 		if !system {
 			return Malformed

@@ -12,7 +12,7 @@ import (
 // ErrInvariant is returned, wrapped, for an input that a correct caller cannot have. Nothing may be executed any more.
 var ErrInvariant = errors.New("broken invariant")
 
-// Execute computes one block. An error means a broken invariant or a failed View, never a bad transaction.
+// Execute computes one block. An error means a broken invariant, a failed View, or ErrNewerRules, never a bad transaction.
 //
 // A batch whose transactions are all known already is left out of the block. In any other batch a known transaction is
 // in the block as Duplicate, while Results tells its first result. A chain that does not exist gets no block; its
@@ -49,8 +49,11 @@ func Execute(in Input, view View, verify Verify) (*Executed, error) {
 	return x.finish(), nil
 }
 
-// open looks up the chain that is executed; false when it does not exist.
+// open looks up the chain that is executed; false when it does not exist. It fails under rules that this program does not know.
 func (e *exec) open() (bool, error) {
+	if _, err := KnownVersion(e.view); err != nil {
+		return false, err
+	}
 	if e.in.ChainID != ledger.SystemChain {
 		var err error
 		e.chain, err = GetChain(e.view, e.in.ChainID)

@@ -43,6 +43,7 @@ const (
 	prefixRevoked      = "b/"
 	keyPhaseTotals     = "h"
 	keyNetwork         = "g"
+	keyRules           = "r"
 )
 
 // LocatorLen is the length of an encoded Locator.

@@ -43,6 +43,8 @@ func (e *exec) applySystem(tx *ltlv1.Transaction, id ledger.Hash, here Locator) 
 		code, err = e.removeOrganisation(act.RemoveOrganisation.GetId(), here)
 	case *ltlv1.Transaction_RevokeCertificate:
 		code, err = e.revokeCertificate(act.RevokeCertificate, submitter.organisation, here)
+	case *ltlv1.Transaction_ActivateRules:
+		code, err = e.activateRules(act.ActivateRules)
 	default:
 		code = Forbidden // a second genesis
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"ltl/internal/ledger"
@@ -69,6 +70,9 @@ func (w *writer) appendBlock(b *ltlv1.Block) error {
 	ex, err := rules.Execute(in, w, w.s.verify)
 	if w.broken != nil {
 		return fmt.Errorf("execute block %d of chain %s: %w", h.Height, h.ChainID, w.broken)
+	}
+	if errors.Is(err, rules.ErrNewerRules) { // nothing is wrong with the block
+		return fmt.Errorf("block %d of chain %s: %w", h.Height, h.ChainID, err)
 	}
 	if err != nil {
 		return badBlock(&h, "it cannot be executed: %v", err)

@@ -13,6 +13,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"ltl/internal/ledger"
+	"ltl/internal/rules"
 )
 
 const (
@@ -29,8 +30,8 @@ type seams struct {
 }
 
 // Open opens the store in dir, creating it if absent. It checks the structure of the whole database file, all ordinary
-// state, the newest blocks and the footers and filters of the index; Verify checks the rest. Background work starts here
-// and ends in Close.
+// state, the newest blocks and the footers and filters of the index; Verify checks the rest. A ledger under rules that this
+// program does not know is not opened: rules.ErrNewerRules. Background work starts here and ends in Close.
 func Open(dir string, o Options) (*Store, error) { return open(dir, o, seams{filters: filterBudget}) }
 
 func open(dir string, o Options, with seams) (_ *Store, err error) {
@@ -181,6 +182,10 @@ func (s *Store) load(dir string, o Options, with seams) error {
 	}
 	s.index, err = openIndex(filepath.Join(dir, indexName), m, journal, s.head.sequence, indexOptions{flushEntries: o.FlushEntries,
 		noSync: o.NoSync, filters: with.filters, update: s.update, fail: s.fail, hook: with.hook})
+	if err != nil {
+		return err
+	}
+	_, err = rules.KnownVersion(s)
 	return err
 }
 

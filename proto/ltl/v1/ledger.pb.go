@@ -584,6 +584,10 @@ type StatusResponse struct {
 	Chains   []*ChainStatus `protobuf:"bytes,7,rep,name=chains,proto3" json:"chains,omitempty"`
 	// fault is empty, or the sentence that says why this process stopped signing or serving.
 	Fault string `protobuf:"bytes,8,opt,name=fault,proto3" json:"fault,omitempty"`
+	// rules_in_force is the version of the rules under which the answering process executes the next block.
+	RulesInForce uint32 `protobuf:"varint,10,opt,name=rules_in_force,json=rulesInForce,proto3" json:"rules_in_force,omitempty"`
+	// rules_known is the newest version that its program knows; 0 from a program that is older than this field, and knows version 1.
+	RulesKnown uint32 `protobuf:"varint,11,opt,name=rules_known,json=rulesKnown,proto3" json:"rules_known,omitempty"`
 	// members are the nodes of Raft's configuration as this node knows it; empty from an endorser.
 	Members       []*ConsensusMember `protobuf:"bytes,9,rep,name=members,proto3" json:"members,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -674,6 +678,20 @@ func (x *StatusResponse) GetFault() string {
 		return x.Fault
 	}
 	return ""
+}
+
+func (x *StatusResponse) GetRulesInForce() uint32 {
+	if x != nil {
+		return x.RulesInForce
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetRulesKnown() uint32 {
+	if x != nil {
+		return x.RulesKnown
+	}
+	return 0
 }
 
 func (x *StatusResponse) GetMembers() []*ConsensusMember {
@@ -4673,7 +4691,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x1d\n" +
 	"\n" +
 	"block_hash\x18\x03 \x01(\fR\tblockHash\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\"\x97\x02\n" +
+	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\"\xde\x02\n" +
 	"\x0eStatusResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -4682,7 +4700,11 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\rapplied_index\x18\x05 \x01(\x04R\fappliedIndex\x12\x1a\n" +
 	"\bsequence\x18\x06 \x01(\x04R\bsequence\x12+\n" +
 	"\x06chains\x18\a \x03(\v2\x13.ltl.v1.ChainStatusR\x06chains\x12\x14\n" +
-	"\x05fault\x18\b \x01(\tR\x05fault\x121\n" +
+	"\x05fault\x18\b \x01(\tR\x05fault\x12$\n" +
+	"\x0erules_in_force\x18\n" +
+	" \x01(\rR\frulesInForce\x12\x1f\n" +
+	"\vrules_known\x18\v \x01(\rR\n" +
+	"rulesKnown\x121\n" +
 	"\amembers\x18\t \x03(\v2\x17.ltl.v1.ConsensusMemberR\amembers\"7\n" +
 	"\x0fConsensusMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +

@@ -385,6 +385,7 @@ type Transaction struct {
 	//	*Transaction_RevokeCertificate
 	//	*Transaction_AddNode
 	//	*Transaction_ChangeNode
+	//	*Transaction_ActivateRules
 	//	*Transaction_Genesis
 	Action        isTransaction_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
@@ -709,6 +710,15 @@ func (x *Transaction) GetChangeNode() *ChangeNode {
 	return nil
 }
 
+func (x *Transaction) GetActivateRules() *ActivateRules {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ActivateRules); ok {
+			return x.ActivateRules
+		}
+	}
+	return nil
+}
+
 func (x *Transaction) GetGenesis() *Genesis {
 	if x != nil {
 		if x, ok := x.Action.(*Transaction_Genesis); ok {
@@ -822,6 +832,10 @@ type Transaction_ChangeNode struct {
 	ChangeNode *ChangeNode `protobuf:"bytes,51,opt,name=change_node,json=changeNode,proto3,oneof"`
 }
 
+type Transaction_ActivateRules struct {
+	ActivateRules *ActivateRules `protobuf:"bytes,59,opt,name=activate_rules,json=activateRules,proto3,oneof"`
+}
+
 type Transaction_Genesis struct {
 	Genesis *Genesis `protobuf:"bytes,60,opt,name=genesis,proto3,oneof"`
 }
@@ -875,6 +889,8 @@ func (*Transaction_RevokeCertificate) isTransaction_Action() {}
 func (*Transaction_AddNode) isTransaction_Action() {}
 
 func (*Transaction_ChangeNode) isTransaction_Action() {}
+
+func (*Transaction_ActivateRules) isTransaction_Action() {}
 
 func (*Transaction_Genesis) isTransaction_Action() {}
 
@@ -3162,11 +3178,57 @@ func (x *Genesis) GetPolicy() string {
 	return ""
 }
 
+// ActivateRules puts the next version of the rules in force, from the block after the one that it is in.
+type ActivateRules struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// version is the one in force plus one.
+	Version       uint32 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ActivateRules) Reset() {
+	*x = ActivateRules{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ActivateRules) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ActivateRules) ProtoMessage() {}
+
+func (x *ActivateRules) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ActivateRules.ProtoReflect.Descriptor instead.
+func (*ActivateRules) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ActivateRules) GetVersion() uint32 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
 var File_ltl_v1_transaction_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\n" +
-	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xa0\x0f\n" +
+	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xe0\x0f\n" +
 	"\vTransaction\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\tR\achainId\x12\x1f\n" +
@@ -3205,7 +3267,8 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x12revoke_certificate\x180 \x01(\v2\x19.ltl.v1.RevokeCertificateH\x00R\x11revokeCertificate\x12,\n" +
 	"\badd_node\x182 \x01(\v2\x0f.ltl.v1.AddNodeH\x00R\aaddNode\x125\n" +
 	"\vchange_node\x183 \x01(\v2\x12.ltl.v1.ChangeNodeH\x00R\n" +
-	"changeNode\x12+\n" +
+	"changeNode\x12>\n" +
+	"\x0eactivate_rules\x18; \x01(\v2\x15.ltl.v1.ActivateRulesH\x00R\ractivateRules\x12+\n" +
 	"\agenesis\x18< \x01(\v2\x0f.ltl.v1.GenesisH\x00R\agenesisB\b\n" +
 	"\x06action\"^\n" +
 	"\aSetData\x12\x10\n" +
@@ -3421,7 +3484,9 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"created_ms\x18\x02 \x01(\x03R\tcreatedMs\x12:\n" +
 	"\rorganisations\x18\x03 \x03(\v2\x14.ltl.v1.OrganisationR\rorganisations\x12\"\n" +
 	"\x05nodes\x18\x04 \x03(\v2\f.ltl.v1.NodeR\x05nodes\x12\x16\n" +
-	"\x06policy\x18\x05 \x01(\tR\x06policy*O\n" +
+	"\x06policy\x18\x05 \x01(\tR\x06policy\")\n" +
+	"\rActivateRules\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion*O\n" +
 	"\bDataForm\x12\x19\n" +
 	"\x15DATA_FORM_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDATA_FORM_TEXT\x10\x01\x12\x14\n" +
@@ -3462,7 +3527,7 @@ func file_ltl_v1_transaction_proto_rawDescGZIP() []byte {
 }
 
 var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_ltl_v1_transaction_proto_goTypes = []any{
 	(DataForm)(0),                // 0: ltl.v1.DataForm
 	(NodeStanding)(0),            // 1: ltl.v1.NodeStanding
@@ -3502,6 +3567,7 @@ var file_ltl_v1_transaction_proto_goTypes = []any{
 	(*EnrollDevice)(nil),         // 35: ltl.v1.EnrollDevice
 	(*RevokeDevice)(nil),         // 36: ltl.v1.RevokeDevice
 	(*Genesis)(nil),              // 37: ltl.v1.Genesis
+	(*ActivateRules)(nil),        // 38: ltl.v1.ActivateRules
 }
 var file_ltl_v1_transaction_proto_depIdxs = []int32{
 	7,  // 0: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
@@ -3529,29 +3595,30 @@ var file_ltl_v1_transaction_proto_depIdxs = []int32{
 	31, // 22: ltl.v1.Transaction.revoke_certificate:type_name -> ltl.v1.RevokeCertificate
 	26, // 23: ltl.v1.Transaction.add_node:type_name -> ltl.v1.AddNode
 	27, // 24: ltl.v1.Transaction.change_node:type_name -> ltl.v1.ChangeNode
-	37, // 25: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
-	9,  // 26: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
-	9,  // 27: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
-	0,  // 28: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
-	22, // 29: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
-	9,  // 30: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
-	23, // 31: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
-	25, // 32: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
-	1,  // 33: ltl.v1.AddNode.standing:type_name -> ltl.v1.NodeStanding
-	1,  // 34: ltl.v1.ChangeNode.standing:type_name -> ltl.v1.NodeStanding
-	24, // 35: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
-	2,  // 36: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
-	3,  // 37: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
-	4,  // 38: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
-	4,  // 39: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
-	5,  // 40: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
-	24, // 41: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
-	25, // 42: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
-	43, // [43:43] is the sub-list for method output_type
-	43, // [43:43] is the sub-list for method input_type
-	43, // [43:43] is the sub-list for extension type_name
-	43, // [43:43] is the sub-list for extension extendee
-	0,  // [0:43] is the sub-list for field type_name
+	38, // 25: ltl.v1.Transaction.activate_rules:type_name -> ltl.v1.ActivateRules
+	37, // 26: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
+	9,  // 27: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
+	9,  // 28: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
+	0,  // 29: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
+	22, // 30: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
+	9,  // 31: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
+	23, // 32: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
+	25, // 33: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
+	1,  // 34: ltl.v1.AddNode.standing:type_name -> ltl.v1.NodeStanding
+	1,  // 35: ltl.v1.ChangeNode.standing:type_name -> ltl.v1.NodeStanding
+	24, // 36: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
+	2,  // 37: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
+	3,  // 38: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
+	4,  // 39: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
+	4,  // 40: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
+	5,  // 41: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
+	24, // 42: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
+	25, // 43: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
+	44, // [44:44] is the sub-list for method output_type
+	44, // [44:44] is the sub-list for method input_type
+	44, // [44:44] is the sub-list for extension type_name
+	44, // [44:44] is the sub-list for extension extendee
+	0,  // [0:44] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_transaction_proto_init() }
@@ -3585,6 +3652,7 @@ func file_ltl_v1_transaction_proto_init() {
 		(*Transaction_RevokeCertificate)(nil),
 		(*Transaction_AddNode)(nil),
 		(*Transaction_ChangeNode)(nil),
+		(*Transaction_ActivateRules)(nil),
 		(*Transaction_Genesis)(nil),
 	}
 	file_ltl_v1_transaction_proto_msgTypes[5].OneofWrappers = []any{}
@@ -3598,7 +3666,7 @@ func file_ltl_v1_transaction_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_transaction_proto_rawDesc), len(file_ltl_v1_transaction_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

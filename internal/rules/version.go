@@ -1,0 +1,71 @@
+package rules
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Version is the newest version of the rules that this program knows: what Raft entries and transactions there are, and what they do. A
+// change of any of them is a new version. A program keeps every older version's behaviour to the byte, and follows the one that is in
+// force where it executes; ActivateRules puts the next in force.
+const Version uint32 = 1
+
+// firstVersion is in force from the genesis on.
+const firstVersion uint32 = 1
+
+// ErrNewerRules is returned, wrapped, where rules are in force, or would come into force, that this program does not know. Nothing is
+// executed from there on: a program that guesses holds another ledger than those that know.
+var ErrNewerRules = errors.New("this program is too old for the ledger's rules")
+
+// newerRules is an ErrNewerRules that says what to do.
+func newerRules(needed uint32) error {
+	return fmt.Errorf("%w: the ledger goes on under version %d of the rules, this program knows version %d; start this process again with a program "+
+		"that knows version %d (`ltl version` shows it), and it goes on where it stopped", ErrNewerRules, needed, Version, needed)
+}
+
+// VersionInForce returns the version of the rules under which the next block is executed, after the genesis.
+func VersionInForce(v View) (uint32, error) {
+	b, err := v.Get(ledger.SystemChain, []byte(keyRules))
+	switch {
+	case err != nil:
+		return 0, err
+	case b == nil:
+		return firstVersion, nil
+	case len(b) != 4:
+		return 0, fmt.Errorf("%w: the version of the rules has %d bytes", ErrState, len(b))
+	}
+	return binary.BigEndian.Uint32(b), nil
+}
+
+// KnownVersion is VersionInForce, and ErrNewerRules where that is one that this program does not know.
+func KnownVersion(v View) (uint32, error) {
+	version, err := VersionInForce(v)
+	if err == nil && version > Version {
+		err = newerRules(version)
+	}
+	return version, err
+}
+
+// activateRules puts the next version in force from the next block on. What was executed stays as it is.
+func (e *exec) activateRules(a *ltlv1.ActivateRules) (int32, error) {
+	now, err := VersionInForce(e)
+	switch {
+	case err != nil:
+		return 0, err
+	case a.GetVersion() != now+1:
+		return e.refuse(Conflict, fmt.Sprintf("Version %d of the rules is in force; only version %d can be put in force next.", now, now+1)), nil
+	case a.GetVersion() > Version:
+		return 0, newerRules(a.GetVersion())
+	}
+	e.put(keyRules, binary.BigEndian.AppendUint32(nil, a.GetVersion()))
+	return OK, nil
+}
+
+// tooNew reports whether a transaction would put rules in force that this program does not know. Who signs or orders it would stop itself.
+func tooNew(tx *ltlv1.Transaction) bool { return tx.GetActivateRules().GetVersion() > Version }
+
+const reasonTooNew = "A process that was asked runs a program that does not know these rules; every node and endorser needs the newer program first."

@@ -1,0 +1,70 @@
+package rules
+
+import (
+	"encoding/binary"
+	"errors"
+	"strings"
+	"testing"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+func activate(version uint32) *ltlv1.Transaction_ActivateRules {
+	return &ltlv1.Transaction_ActivateRules{ActivateRules: &ltlv1.ActivateRules{Version: version}}
+}
+
+// TestActivateNext: versions come into force one after the other, each once, by an operator's act on the system chain.
+func TestActivateNext(t *testing.T) {
+	w := newWorld(t)
+	if v, err := KnownVersion(w.state); v != firstVersion || err != nil {
+		t.Fatalf("after the genesis version %d is in force (%v)", v, err)
+	}
+	const why = "Version 1 of the rules is in force; only version 2 can be put in force next."
+	for _, v := range []uint32{0, 1} {
+		w.refused("version in force", w.operator(activate(v)), Conflict, why)
+	}
+	w.want("on a business chain", w.tx(m1UID, activate(2)), Malformed)
+	facade := w.operator(activate(1))
+	facade.Submitter = "o1/facade/f1"
+	w.want("by a facade", facade, Forbidden)
+}
+
+// TestNewerRulesStop: what would put unknown rules in force is signed and ordered by nobody who does not know them; once it is ordered
+// nevertheless, and wherever such rules are in force, nothing is executed.
+func TestNewerRulesStop(t *testing.T) {
+	w := newWorld(t)
+	payload := marshal(t, w.operator(activate(Version+1)))
+	batch := w.batch(ledger.SystemChain, [][]byte{payload}, "o1", "o2")
+	in := w.input(ledger.SystemChain, batch)
+	verdicts, err := Preview(in, [][]byte{payload}, w.state)
+	if err != nil || verdicts[0].Code != Forbidden || verdicts[0].Reason != reasonTooNew {
+		t.Errorf("an endorser says %+v, %v", verdicts, err)
+	}
+	if codes, err := Admit(in, w.state, ledger.VerifyEndorsement); err != nil || codes[0] != Malformed {
+		t.Errorf("a leader says %v, %v", codes, err)
+	}
+	wantNewer := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, ErrNewerRules) || !strings.Contains(err.Error(), "this program knows version 1") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	_, err = Execute(in, w.state, ledger.VerifyEndorsement)
+	wantNewer("executing the activation", err)
+
+	w.state[ledger.SystemChain][keyRules] = binary.BigEndian.AppendUint32(nil, Version+1)
+	tx := marshal(t, w.tx(m1UID, set(w.key(m1UID, "id"), "v")))
+	in = w.input(w.chain.ID, w.batch(w.chain.ID, [][]byte{tx}, "o1", "o2"))
+	_, err = Execute(in, w.state, ledger.VerifyEndorsement)
+	wantNewer("executing under newer rules", err)
+	_, err = Preview(in, [][]byte{tx}, w.state)
+	wantNewer("previewing under newer rules", err)
+	_, err = Admit(in, w.state, ledger.VerifyEndorsement)
+	wantNewer("admitting under newer rules", err)
+
+	w.state[ledger.SystemChain][keyRules] = []byte{1}
+	if _, err := KnownVersion(w.state); !errors.Is(err, ErrState) {
+		t.Errorf("a version of one byte: %v", err)
+	}
+}
