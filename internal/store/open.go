@@ -34,7 +34,7 @@ type seams struct {
 func Open(dir string, o Options) (*Store, error) { return open(dir, o, seams{filters: filterBudget}) }
 
 func open(dir string, o Options, with seams) (_ *Store, err error) {
-	s := &Store{log: o.Logger, fatal: o.Fatal, verify: o.Verify, stop: make(chan struct{}), changed: make(chan struct{})}
+	s := &Store{log: o.Logger, fatal: o.Fatal, verify: o.Verify, stop: make(chan struct{}), changed: make(chan struct{}), suspects: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

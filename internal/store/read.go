@@ -24,6 +24,7 @@ func (s *Store) view(fn func(*bbolt.Tx) error) error {
 	if errors.Is(err, errDatabaseClosed) {
 		return ErrClosed
 	}
+	s.suspect(err)
 	return err
 }
 
@@ -167,6 +168,7 @@ func (s *Store) Get(chainID string, key []byte) (value []byte, err error) {
 			}
 			return err
 		})
+		s.suspect(err)
 		return value, err
 	}
 	err = s.view(func(tx *bbolt.Tx) error {
