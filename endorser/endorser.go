@@ -16,6 +16,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -24,6 +25,7 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/query"
 	"ltl/internal/rules"
+	"ltl/internal/scrub"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -58,6 +60,8 @@ type Config struct {
 	// Rule is what the organisation asks of a transaction beyond the ledger's rules: a CEL expression that is true for what it signs.
 	// Empty asks nothing. docs/operating.md lists the variables.
 	Rule string
+	// ScrubInterval is the pause between two readings of the whole copy, which repair damaged blocks from the nodes; an hour by default.
+	ScrubInterval time.Duration
 	// Logger gets one line an event; by default slog.Default().
 	Logger *slog.Logger
 	// Fatal is called once when the disk failed or lied; by default it logs and exits the process.
@@ -77,6 +81,7 @@ type Endorser struct {
 	devices      *deviceKeys
 	nodes        []*source
 	metrics      *metrics
+	scrubber     *scrub.Scrubber
 
 	listener net.Listener
 	server   *grpc.Server
@@ -183,6 +188,9 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 		e.stopSigning(err)
 		e.cfg.Fatal(err)
 	}})
+	if errors.Is(err, store.ErrCorrupt) {
+		return fmt.Errorf("open the ledger: %w; %s", err, freshCopy)
+	}
 	if err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
@@ -201,6 +209,8 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 		}
 		e.nodes = append(e.nodes, &source{id: n.ID, conn: conn, ledger: ltlv1.NewLedgerClient(conn)})
 	}
+	e.scrubber = e.newScrubber()
+	e.metrics.registry.MustRegister(e.scrubber.Collectors()...)
 	e.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", e.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -219,8 +229,28 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 		}
 	})
 	e.wg.Go(func() { e.follow(e.ctx) })
+	e.wg.Go(func() { e.scrubber.Run(e.ctx) })
 	return nil
 }
+
+// newScrubber repairs single blocks of the copy from the nodes; which block it must be, the copy itself knows. Any other damage ends the
+// signing.
+func (e *Endorser) newScrubber() *scrub.Scrubber {
+	sources := make([]scrub.Source, len(e.nodes))
+	for i, n := range e.nodes {
+		sources[i] = scrub.Source{Name: n.id, Ledger: n.ledger}
+	}
+	return scrub.New(scrub.Config{
+		Store: e.store, Interval: e.cfg.ScrubInterval, Logger: e.log,
+		Sources: func() []scrub.Source { return sources },
+		Damaged: func(err error) {
+			e.stopSigning(fmt.Errorf("the copy is damaged: %w; %s", err, freshCopy))
+		},
+	})
+}
+
+// freshCopy says what to do about a copy that cannot be repaired.
+const freshCopy = "stop this endorser, move ledger.db and index out of its directory, and start it: it fetches the ledger from the nodes and executes all of it again"
 
 // Close stops serving and following, and closes the store. It waits for every goroutine. Closing again returns the same.
 func (e *Endorser) Close() error {
@@ -284,7 +314,9 @@ func unsound(err error) bool {
 func (e *Endorser) status(out *ltlv1.StatusResponse) {
 	out.Id = e.cfg.Credentials.Identity().String()
 	out.Role = string(identity.RoleEndorser)
-	out.Fault = e.faultText()
+	if out.Fault = e.faultText(); out.Fault == "" {
+		out.Fault = e.scrubber.Fault()
+	}
 }
 
 // ready says why the endorser is not ready.

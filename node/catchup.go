@@ -61,6 +61,9 @@ type catchUp struct {
 func newCatchUp(ctx context.Context, p *parts, halt func(error) error) *catchUp {
 	c := &catchUp{ctx: ctx, store: p.store, dir: p.dir, fetch: p.fetch, logger: p.logger, halt: halt, done: make(chan struct{})}
 	close(c.done)
+	if p.remains {
+		c.peers = append(c.peers, p.id) // first: no network is crossed for what is good
+	}
 	for _, s := range p.servers {
 		if s.ID != p.id {
 			c.peers = append(c.peers, s.ID)

@@ -25,6 +25,7 @@ import (
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/query"
+	"ltl/internal/scrub"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -50,6 +51,9 @@ type Node struct {
 	server   *grpc.Server
 	admin    *admin.Server
 	metrics  *metrics
+	scrubber *scrub.Scrubber
+	rebuild  rebuilding
+	restart  chan struct{} // closed when the node asks to be opened again
 
 	wg   sync.WaitGroup
 	ctx  context.Context // ends when Close begins
@@ -71,7 +75,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, id: cfg.Credentials.Identity(), raft: NewRaftServer(), metrics: newMetrics()}
+	n := &Node{cfg: cfg, id: cfg.Credentials.Identity(), raft: NewRaftServer(), metrics: newMetrics(), restart: make(chan struct{})}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.peers = &peers{credentials: cfg.Credentials, trust: cfg.Trust, conns: make(map[raft.ServerID]*grpc.ClientConn)}
 	defer func() {
@@ -89,6 +93,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openReplica(verify); err != nil {
 		return nil, err
 	}
+	n.scrubber = scrub.New(scrub.Config{Store: n.store, Interval: cfg.ScrubInterval, Sources: n.sources, Damaged: n.leaveToRebuild, Logger: cfg.Logger})
 	n.metrics.watchNode(n)
 	n.serve()
 	if cfg.AdminListen != "" {
@@ -108,8 +113,8 @@ func (n *Node) openStores(verify *verifier) error {
 		return err
 	}
 	var err error
-	if n.store, err = store.Open(n.path("ledger"), store.Options{Fatal: n.fatal, Logger: cfg.Logger, Verify: verify.verify}); err != nil {
-		return fmt.Errorf("open the ledger: %w", err)
+	if err := n.openLedger(store.Options{Fatal: n.storeFatal, Logger: cfg.Logger, Verify: verify.verify}); err != nil {
+		return err
 	}
 	if err := n.store.Init(cfg.Trust.GenesisPayload()); err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
@@ -123,11 +128,53 @@ func (n *Node) openStores(verify *verifier) error {
 		return err
 	}
 	o := logOptions{fatal: n.fatal, logger: cfg.Logger, minLast: n.store.AppliedIndex()}
+	if note := n.rebuild.now(); note != nil {
+		o.minLast = max(o.minLast, note.Applied)
+	}
+	if err := n.checkLogIsThere(newest, o.minLast); err != nil {
+		return err
+	}
 	if newest != nil && newest.Index >= o.minLast {
 		o.minLast = 0 // an installed snapshot stands in for the log below it
 	}
 	n.log, err = openLog(n.path(raftLogName), o)
+	if errors.Is(err, errLogCorrupt) {
+		err = fmt.Errorf("%w; %w", err, errReplace)
+	}
 	return err
+}
+
+// checkLogIsThere refuses a directory whose Raft log is gone. Raft would take a snapshot for all that it needs, and vote a second time in
+// terms that only the log knew.
+func (n *Node) checkLogIsThere(newest *raft.SnapshotMeta, applied uint64) error {
+	info, err := os.Stat(n.path(raftLogName))
+	if gone := errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0; gone && (newest != nil || applied > 0) {
+		return fmt.Errorf("the Raft log %s is gone, but this node had executed entries: %w", n.path(raftLogName), errReplace)
+	}
+	return nil
+}
+
+// sources are the other nodes' ledgers.
+func (n *Node) sources() []scrub.Source {
+	_, others, err := n.replica.voters()
+	if err != nil {
+		return nil
+	}
+	var out []scrub.Source
+	for _, id := range others {
+		if conn, err := n.peers.conn(id); err == nil {
+			out = append(out, scrub.Source{Name: string(id), Ledger: ltlv1.NewLedgerClient(conn)})
+		}
+	}
+	return out
+}
+
+// fetch is a fetchFunc: from what is left of this node's own damaged ledger, or from a peer.
+func (n *Node) fetch(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error {
+	if peer == raft.ServerID(n.id.Name) {
+		return n.rebuild.stream(from, headersOnly, fn)
+	}
+	return n.peers.fetch(ctx, peer, from, headersOnly, fn)
 }
 
 func (n *Node) path(name string) string { return filepath.Join(n.cfg.Dir, name) }
@@ -149,7 +196,7 @@ func (n *Node) openReplica(verify *verifier) error {
 	id := raft.ServerID(n.id.Name)
 	p := parts{
 		id: id, store: n.store, dir: n.cfg.Dir, logs: n.log, stable: n.log.stable, snaps: snaps,
-		fetch: n.peers.fetch, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm,
+		fetch: n.fetch, remains: n.rebuild.remains != nil, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm,
 		verify: verify, metrics: n.metrics, logger: n.cfg.Logger, fatal: n.fatal, cfg: n.cfg,
 	}
 	for _, s := range n.cfg.Trust.Genesis().GetNodes() {
@@ -185,6 +232,8 @@ func (n *Node) serve() {
 		}
 	})
 	n.wg.Go(n.learn)
+	n.wg.Go(n.finishRebuild)
+	n.wg.Go(func() { n.scrubber.Run(n.ctx) })
 }
 
 // learn keeps the trust at what the system chain says: organisations and nodes that were added can connect at once.
@@ -227,12 +276,19 @@ func (n *Node) status(out *ltlv1.StatusResponse) {
 	out.Role = strings.ToLower(s.state.String())
 	if err := n.faultNow(); err != nil {
 		out.Fault = err.Error()
+	} else if err := n.rebuildState(); err != nil {
+		out.Fault = err.Error()
+	} else {
+		out.Fault = n.scrubber.Fault()
 	}
 }
 
 // ready says why this node is of no use at present, or nil.
 func (n *Node) ready() error {
 	if err := n.faultNow(); err != nil {
+		return err
+	}
+	if err := n.rebuildState(); err != nil {
 		return err
 	}
 	if n.replica.fsm.catchUp.busy() {
@@ -279,7 +335,7 @@ func (n *Node) close() error {
 		err = errors.Join(err, n.listener.Close())
 	}
 	n.wg.Wait()
-	err = errors.Join(err, n.peers.close())
+	err = errors.Join(err, n.peers.close(), n.rebuild.close())
 	if n.log != nil {
 		err = errors.Join(err, n.log.Close())
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ import (
 func newEndorser() *cobra.Command {
 	var r role
 	var rule, ruleFile string
+	var scrub time.Duration
 	cmd := &cobra.Command{
 		Use:   "endorser",
 		Short: "Run an organisation's endorser, until a signal",
@@ -26,12 +28,13 @@ func newEndorser() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runEndorser(cmd.Context(), &r, rule)
+			return runEndorser(cmd.Context(), &r, rule, scrub)
 		},
 	}
 	r.flags(cmd, "data directory of the endorser (required)")
 	cmd.Flags().StringVar(&rule, "rule", "", "CEL expression that must be true for what this organisation signs; see docs/operating.md")
 	cmd.Flags().StringVar(&ruleFile, "rule-file", "", "file with that expression, in place of --rule")
+	scrubFlag(cmd, &scrub)
 	return cmd
 }
 
@@ -53,7 +56,7 @@ func readRule(rule, file string) (string, error) {
 	return string(raw), nil
 }
 
-func runEndorser(ctx context.Context, r *role, rule string) error {
+func runEndorser(ctx context.Context, r *role, rule string, scrub time.Duration) error {
 	trust, credentials, err := r.load(identity.RoleEndorser)
 	if err != nil {
 		return err
@@ -64,11 +67,11 @@ func runEndorser(ctx context.Context, r *role, rule string) error {
 	}
 	e, err := endorser.Open(ctx, endorser.Config{
 		Dir: r.dir, Listen: r.listen, AdminListen: r.admin,
-		Credentials: credentials, SignKey: key, Trust: trust, Rule: rule, Logger: roleLogger(),
+		Credentials: credentials, SignKey: key, Trust: trust, Rule: rule, ScrubInterval: scrub, Logger: roleLogger(),
 	})
 	if err != nil {
 		return err
 	}
-	serveUntil(ctx.Done())
+	serveUntil(ctx.Done(), nil)
 	return e.Close()
 }

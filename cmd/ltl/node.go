@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,31 +16,38 @@ import (
 
 func newNode() *cobra.Command {
 	var r role
+	var scrub time.Duration
 	cmd := &cobra.Command{
 		Use:   "node",
 		Short: "Run a consensus node, until a signal",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runNode(cmd.Context(), &r) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runNode(cmd.Context(), &r, scrub) },
 	}
 	r.flags(cmd, "data directory of the node (required)")
+	scrubFlag(cmd, &scrub)
 	cmd.AddCommand(newNodeList())
 	return cmd
 }
 
-func runNode(ctx context.Context, r *role) error {
+// runNode runs a node until ctx ends. A node whose ledger is damaged asks to be opened again, which makes the ledger anew.
+func runNode(ctx context.Context, r *role, scrub time.Duration) error {
 	trust, credentials, err := r.load(identity.RoleNode)
 	if err != nil {
 		return err
 	}
-	n, err := node.Open(ctx, node.Config{
-		Dir: r.dir, Listen: r.listen, AdminListen: r.admin,
-		Credentials: credentials, Trust: trust, Logger: roleLogger(),
-	})
-	if err != nil {
-		return err
+	for {
+		n, err := node.Open(ctx, node.Config{
+			Dir: r.dir, Listen: r.listen, AdminListen: r.admin,
+			Credentials: credentials, Trust: trust, ScrubInterval: scrub, Logger: roleLogger(),
+		})
+		if err != nil {
+			return err
+		}
+		serveUntil(ctx.Done(), n.Restart())
+		if err := n.Close(); err != nil || ctx.Err() != nil {
+			return err
+		}
 	}
-	serveUntil(ctx.Done())
-	return n.Close()
 }
 
 type nodeRow struct {

@@ -60,24 +60,6 @@ func readBlock(tx *bbolt.Tx, p place) (*ltlv1.Block, ledger.Header, error) {
 	return decodeBlock(p.chainID, p.height, raw)
 }
 
-// readChecked reads a block that must exist and checks that it extends the block below.
-func readChecked(tx *bbolt.Tx, p place) (*ltlv1.Block, ledger.Header, error) {
-	b, h, err := readBlock(tx, p)
-	if err != nil {
-		return nil, ledger.Header{}, err
-	}
-	var below ledger.Hash
-	if p.height > 0 {
-		if _, below, err = readHeader(tx.Bucket([]byte(prefixBlocks+p.chainID)), p.chainID, p.height-1); err != nil {
-			return nil, ledger.Header{}, err
-		}
-	}
-	if h.Previous != below {
-		return nil, ledger.Header{}, fmt.Errorf("%w: block %d of chain %s does not extend the block below", ErrCorrupt, p.height, p.chainID)
-	}
-	return b, h, nil
-}
-
 // Block returns a block; ErrNotFound beyond the tip, ErrCorrupt (wrapped) when its bytes fail their checksum.
 func (s *Store) Block(chainID string, height uint64) (*ltlv1.Block, error) {
 	b, _, err := s.block(chainID, height)
