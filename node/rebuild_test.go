@@ -185,6 +185,10 @@ func TestDamagedStateWhileRunning(t *testing.T) {
 // A ledger and a Raft log that are damaged at the same time leave nobody who knows what the node has promised.
 func TestNothingIsMadeAnewOutOfNothing(t *testing.T) {
 	c := damageable(t)
+	// The newest snapshot reaches all that was executed: raft alone would want no more.
+	if err := c.node(1).replica.current.raft.Snapshot().Error(); err != nil {
+		t.Log(err) // there was one already
+	}
 	c.stop(1)
 	dir := c.cfgs[1].Dir
 	damage := map[string]func() error{
@@ -193,7 +197,7 @@ func TestNothingIsMadeAnewOutOfNothing(t *testing.T) {
 			flipIn(t, c.database(1), []byte("Company o3"))
 			return os.Remove(filepath.Join(dir, raftLogName))
 		},
-		"the Raft log is empty": func() error { return os.Truncate(filepath.Join(dir, raftLogName), 0) },
+		"the Raft log is empty":     func() error { return os.Truncate(filepath.Join(dir, raftLogName), 0) },
 		"the Raft log is cut short": func() error { return os.Truncate(filepath.Join(dir, raftLogName), 8192) },
 		"the meta pages are damaged": func() error {
 			f, err := os.OpenFile(c.database(1), os.O_RDWR, 0)
@@ -226,6 +230,46 @@ func TestNothingIsMadeAnewOutOfNothing(t *testing.T) {
 		}
 		restore()
 	}
+}
+
+// A Raft log that does not reach what a damaged ledger had executed is not one to make a new ledger from.
+func TestOldLogIsNoBasis(t *testing.T) {
+	c := newCluster(t, nil)
+	rng := rand.New(rand.NewPCG(10, 10))
+	c.write(rng)
+	c.settle()
+	c.stop(1)
+	path := filepath.Join(c.cfgs[1].Dir, raftLogName)
+	old, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.start(1)
+	c.write(rng)
+	c.settle()
+	c.stop(1)
+	young, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := []byte("Company o3")
+	flipIn(t, c.database(1), state)
+	if err := os.WriteFile(path, old, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for turn := range 2 { // the second time the damaged ledger has been put aside already
+		if n, err := Open(t.Context(), c.cfgs[1]); err == nil {
+			_ = n.Close()
+			t.Fatalf("turn %d: the node starts", turn)
+		} else if !errors.Is(err, errReplace) {
+			t.Errorf("turn %d: %v", turn, err)
+		}
+	}
+	if err := os.WriteFile(path, young, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.start(1)
+	c.awaitWhole(1)
 }
 
 // A damaged read tells the client to go elsewhere.
