@@ -31,9 +31,14 @@ type settings struct {
 	// Rule is an endorser's own rule, a CEL expression; RuleFile is a file that holds it.
 	Rule     string `yaml:"rule"`
 	RuleFile string `yaml:"rule-file"`
+	// ScrubInterval is the pause between two readings of the whole stored ledger, of nodes and endorsers: "1h", "30m".
+	ScrubInterval string `yaml:"scrub-interval"`
 }
 
-const flagConfig = "config"
+const (
+	flagConfig = "config"
+	flagScrub  = "scrub-interval"
+)
 
 // pathSettings are relative to the file that they stand in.
 func (s *settings) pathSettings() []*string {
@@ -43,7 +48,7 @@ func (s *settings) pathSettings() []*string {
 // values are the settings under the names of their options.
 func (s *settings) values() map[string]string {
 	return map[string]string{
-		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin, "rule": s.Rule, "rule-file": s.RuleFile,
+		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin, "rule": s.Rule, "rule-file": s.RuleFile, flagScrub: s.ScrubInterval,
 	}
 }
 

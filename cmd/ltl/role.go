@@ -32,7 +32,7 @@ func (r *role) flags(cmd *cobra.Command, dataDir string) {
 
 // scrubFlag adds the option of roles that keep a ledger.
 func scrubFlag(cmd *cobra.Command, interval *time.Duration) {
-	cmd.Flags().DurationVar(interval, "scrub-interval", scrub.DefaultInterval, "pause between two readings of the whole stored ledger, which find and repair damage")
+	cmd.Flags().DurationVar(interval, flagScrub, scrub.DefaultInterval, "pause between two readings of the whole stored ledger, which find and repair damage")
 }
 
 // load reads trust and credentials, and checks that the certificate is one of the wanted role.

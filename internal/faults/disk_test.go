@@ -154,7 +154,7 @@ func diskFaults(t *testing.T, kind string) {
 func powerCutOfOne(w *world, disks map[string]*disk) outcome {
 	o := outcome{fault: "power cut of one node"}
 	for range rounds(w.t) {
-		for _, name := range []string{w.follower(), w.leader()} {
+		for _, name := range victims(w.t, w.leader(), w.follower()) {
 			w.journal.resetGap()
 			disks[name].cut()
 			w.kill(name)
@@ -217,7 +217,7 @@ func (w *world) inject(name, what string) (detach func()) {
 func failedSync(w *world, _ map[string]*disk) outcome {
 	o := outcome{fault: "fdatasync fails once with EIO"}
 	for range rounds(w.t) {
-		for _, name := range []string{w.leader(), w.follower()} {
+		for _, name := range victims(w.t, w.leader(), w.follower()) {
 			w.journal.resetGap()
 			detach := w.inject(name, "fdatasync:error=EIO:when=1")
 			if code := w.awaitEnd(name); code != 1 {
@@ -269,7 +269,7 @@ func hangingDisk(w *world, disks map[string]*disk) outcome {
 func diskFull(w *world, disks map[string]*disk) outcome {
 	o := outcome{fault: "disk full"}
 	for range rounds(w.t) {
-		for _, name := range []string{w.follower(), w.leader()} {
+		for _, name := range victims(w.t, w.leader(), w.follower()) {
 			w.journal.resetGap()
 			filler := filepath.Join(disks[name].dir, "filler")
 			// It ends with an error when nothing is left; the node itself may be faster in needing the last block.
@@ -302,7 +302,7 @@ func killedWithinACommit(w *world, _ map[string]*disk) outcome {
 		steps = 8
 	}
 	for n := 1; n <= steps; n++ {
-		for _, call := range []string{"pwrite64", "fdatasync"} {
+		for _, call := range victims(w.t, "fdatasync", "pwrite64") {
 			name := w.leader()
 			w.journal.resetGap()
 			detach := w.inject(name, fmt.Sprintf("%s:signal=KILL:when=%d", call, n))

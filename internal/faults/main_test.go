@@ -83,6 +83,15 @@ func rounds(t *testing.T) int {
 	return n
 }
 
+// victims are those of the given processes that a fault is tried on: the first alone where it is tried once.
+func victims(t *testing.T, names ...string) []string {
+	t.Helper()
+	if rounds(t) == 1 {
+		return names[:1]
+	}
+	return names
+}
+
 // makeTemplate builds the program, and starts and stops a network.
 func makeTemplate() (string, error) {
 	binary = filepath.Join(scratch, "ltl")

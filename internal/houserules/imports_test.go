@@ -34,6 +34,8 @@ func edges() map[string][]string {
 		"deploy":                         {"internal/localnet"},
 		"deploy/monitoring":              {},
 		"internal/houserules":            {},
+		"internal/faults":                {},
+		"scripts/mutants":                {},
 		"internal/bytescheck":            {},
 		"internal/conformance":           {},
 		"internal/ltltest":               {"node", "endorser", "client", "client/facade", "internal/store", "internal/rules", "internal/identity", "internal/ledger", wire},
