@@ -119,7 +119,7 @@ func raftMutants() []mutant {
 			"if got := ledger.BlockHash(header); got != want {", "if got := ledger.BlockHash(header); got != want && false {"}},
 			"./node", "TestCatchUpFromLiars|TestCatchUpFromHostilePeers", short},
 		{"route-previous-hash", "headers need not stand on one another", []edit{{"node/route.go",
-			"case h.Previous == below.hash: // zero below block 0", "case h.Previous == below.hash, known:"}}, "./node", "TestLinks|TestCatchUpFromLiars", short},
+			"case h.Previous == below.hash: // zero below block 0", "case h.Previous == below.hash, known:"}}, "./node", "TestLinks", short},
 		{"abandoned-is-written", "a batch whose caller was told that nothing was written is ordered", []edit{{"node/order.go",
 			"\t\tif p.abandoned {\n\t\t\tcontinue\n\t\t}\n", ""}}, "./node", "TestAbandonedBatchIsNotWritten", short},
 		{"slow-leader-refuses", "a leader that is behind refuses for good what endorsers have seen more for", []edit{{"node/order.go",
@@ -188,6 +188,6 @@ func rulesMutants() []mutant {
 			"max(in.TimeMs, in.PreviousTimeMs)", "in.TimeMs"}}, "./internal/rules", "TestTimeNeverGoesBack", short},
 		{"refused-is-success", "a refused transaction is answered as written", []edit{{"client/write.go",
 			"\t\tc.answer(k, results[i], nil)\n\t}\n\tif stale {", "\t\tresults[i].Code = rules.OK\n\t\tc.answer(k, results[i], nil)\n\t}\n\tif stale {"}},
-			"./client", "TestRefusals", short},
+			"./client", "TestRefusalByExecution", short},
 	}
 }
