@@ -29,6 +29,7 @@ type Damage struct {
 // What the system's page cache still holds is read from there. A fault of the disk below it is met when the page has left the cache.
 func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found func(Damage)) error {
 	v := newVerifier(s)
+	mapped := 0
 	for n := range s.Sequence() {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -39,11 +40,16 @@ func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found fun
 		}
 		read := v.bytes
 		v.bytes = 0
+		if mapped += read; mapped >= relieveEvery {
+			mapped = 0
+			s.relieve()
+		}
 		if err := pace(read); err != nil {
 			return err
 		}
 	}
 	var ended error
+	defer s.relieve()
 	err := s.verifyIndex(func(read int) error {
 		ended = errors.Join(ctx.Err(), pace(read))
 		return ended
