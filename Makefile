@@ -2,7 +2,7 @@
 # The binary carries its commit where git may be asked; a source archive has none.
 vcs := $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: build sdk up test race lint generate bench fuzz image cluster-up cluster-down cluster-status clean
+.PHONY: build sdk up test race lint generate bench fuzz mutants faults image cluster-up cluster-down cluster-status clean
 
 build: ## bin/ltl, one static file
 	CGO_ENABLED=0 go build $(vcs) -trimpath -o bin/ltl ./cmd/ltl
@@ -30,6 +30,12 @@ generate: ## protobuf code from proto/
 
 bench: build ## speed of a network in a temporary directory, beside the ceiling of the Raft library
 	bin/ltl bench
+
+mutants: ## faults planted in the source, one at a time, each of which the tests must find; some need root (MUTANTS=regexp for some of them)
+	go run ./scripts/mutants -run '$(MUTANTS)'
+
+faults: ## disks, descriptors and memory that fail, FAULT_ROUNDS (default 5) times each; needs root
+	LTL_FAULT_ROUNDS=$${FAULT_ROUNDS:-5} go test -count=1 -timeout 60m -v -run 'TestDiskFaults|TestBitRot|TestLimits' ./internal/faults | grep -E 'ROW|^(---|FAIL|ok|PASS)|SKIP'
 
 fuzz: ## every fuzz target for FUZZTIME (default 20s) each
 	scripts/fuzz.sh

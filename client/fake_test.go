@@ -1,6 +1,7 @@
 package client_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -56,6 +57,7 @@ type fake struct {
 	count     map[ledger.Hash]int // how often it was executed, which must stay 1
 	batches   []*ltlv1.Batch
 	keys      []*ltlv1.AccessKey
+	executes  int32 // the code that execution gives when it is not 0
 }
 
 // startFake starts n nodes and n organisations with one endorser each; node 0 leads.
@@ -205,7 +207,7 @@ func (f *fake) commit(b *ltlv1.Batch) []*ltlv1.Result {
 			continue
 		}
 		ordered = true
-		r := &ltlv1.Result{Code: rules.OK, ChainId: b.GetChainId(), BlockHeight: uint64(len(f.batches) + 1), TransactionIndex: uint32(i), Output: fmt.Sprintf("%x", id[:4])}
+		r := &ltlv1.Result{Code: cmp.Or(f.executes, rules.OK), ChainId: b.GetChainId(), BlockHeight: uint64(len(f.batches) + 1), TransactionIndex: uint32(i), Output: fmt.Sprintf("%x", id[:4])}
 		f.committed[id] = r
 		f.count[id]++
 		results = append(results, r)

@@ -31,3 +31,13 @@ func TestRefusalBesideADeadEndorser(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusalByExecution: what was endorsed and ordered, and is refused when it is executed, is no success.
+func TestRefusalByExecution(t *testing.T) {
+	f := startFake(t, 3, "submitter & majority")
+	f.executes = rules.DuplicateKey
+	r, err := f.client(nil).Submit(t.Context(), record("a", "v"))
+	if err != nil || r.GetCode() != rules.DuplicateKey {
+		t.Errorf("%v, %v; want the code %d", r, err, rules.DuplicateKey)
+	}
+}

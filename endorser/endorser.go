@@ -16,6 +16,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -23,6 +24,7 @@ import (
 	"ltl/internal/identity"
 	"ltl/internal/query"
 	"ltl/internal/rules"
+	"ltl/internal/scrub"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -59,6 +61,8 @@ type Config struct {
 	// Rule is what the organisation asks of a transaction beyond the ledger's rules: a CEL expression that is true for what it signs.
 	// Empty asks nothing. docs/operating.md lists the variables.
 	Rule string
+	// ScrubInterval is the pause between two readings of the whole copy, which repair damaged blocks from the nodes; an hour by default.
+	ScrubInterval time.Duration
 	// Logger gets one line an event; by default slog.Default().
 	Logger *slog.Logger
 	// Fatal is called once when the disk failed or lied; by default it logs and exits the process.
@@ -78,6 +82,7 @@ type Endorser struct {
 	devices      *deviceKeys
 	nodes        []*source
 	metrics      *metrics
+	scrubber     *scrub.Scrubber
 
 	listener net.Listener
 	server   *grpc.Server
@@ -92,12 +97,12 @@ type Endorser struct {
 	queue chan struct{} // proposals that wait or are judged
 	slots chan struct{} // proposals that are judged
 
-	fault     atomic.Pointer[string] // why it signs no more
-	following atomic.Pointer[string] // the node that is followed at this moment
-	target    atomic.Uint64          // the highest sequence that a node told
-	learned   atomic.Uint64          // how many blocks of the system chain the trust has learned from
-	sources   atomic.Pointer[[]Peer] // the nodes that are followed
-	newNodes  atomic.Bool            // the ledger names others
+	fault     atomic.Pointer[string]    // why it signs no more
+	following atomic.Pointer[string]    // the node that is followed at this moment
+	target    atomic.Uint64             // the highest sequence that a node told
+	learned   atomic.Uint64             // how many blocks of the system chain the trust has learned from
+	sources   atomic.Pointer[[]*source] // the nodes, for those who do not follow
+	newNodes  atomic.Bool               // the ledger names others
 }
 
 // accessControl says who may call what.
@@ -179,6 +184,9 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 		e.stopSigning(err)
 		e.cfg.Fatal(err)
 	}})
+	if errors.Is(err, store.ErrCorrupt) {
+		return fmt.Errorf("open the ledger: %w; %s", err, freshCopy)
+	}
 	if err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
@@ -200,6 +208,8 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 		return err
 	}
 	e.adoptDeviceSealing()
+	e.scrubber = e.newScrubber()
+	e.metrics.registry.MustRegister(e.scrubber.Collectors()...)
 	e.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", e.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -218,8 +228,30 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 		}
 	})
 	e.wg.Go(func() { e.follow(e.ctx) })
+	e.wg.Go(func() { e.scrubber.Run(e.ctx) })
 	return nil
 }
+
+// newScrubber repairs single blocks of the copy from the nodes; which block it must be, the copy itself knows. Any other damage ends the
+// signing.
+func (e *Endorser) newScrubber() *scrub.Scrubber {
+	return scrub.New(scrub.Config{
+		Store: e.store, Interval: e.cfg.ScrubInterval, Logger: e.log,
+		Sources: func() []scrub.Source {
+			var sources []scrub.Source
+			for _, n := range *e.sources.Load() {
+				sources = append(sources, scrub.Source{Name: n.ID, Ledger: n.ledger})
+			}
+			return sources
+		},
+		Damaged: func(err error) {
+			e.stopSigning(fmt.Errorf("the copy is damaged: %w; %s", err, freshCopy))
+		},
+	})
+}
+
+// freshCopy says what to do about a copy that cannot be repaired.
+const freshCopy = "stop this endorser, move ledger.db and index out of its directory, and start it: it fetches the ledger from the nodes and executes all of it again"
 
 // Close stops serving and following, and closes the store. It waits for every goroutine. Closing again returns the same.
 func (e *Endorser) Close() error {
@@ -284,7 +316,9 @@ func unsound(err error) bool {
 func (e *Endorser) status(out *ltlv1.StatusResponse) {
 	out.Id = e.cfg.Credentials.Identity().String()
 	out.Role = string(identity.RoleEndorser)
-	out.Fault = e.faultText()
+	if out.Fault = e.faultText(); out.Fault == "" {
+		out.Fault = e.scrubber.Fault()
+	}
 }
 
 // ready says why the endorser is not ready.

@@ -20,7 +20,7 @@ func (e *Endorser) learn() {
 		e.log.Error("cannot learn who belongs to the network", "error", err)
 	}
 	e.learned.Store(tip.Header.Height + 1)
-	if wanted, err := e.wanted(); err != nil || !slices.Equal(wanted, *e.sources.Load()) {
+	if wanted, err := e.wanted(); err != nil || !slices.EqualFunc(wanted, *e.sources.Load(), func(p Peer, s *source) bool { return p == s.Peer }) {
 		e.newNodes.Store(true)
 	}
 }

@@ -26,7 +26,6 @@ func (e *Endorser) renewSources() error {
 	if err != nil {
 		return err
 	}
-	e.sources.Store(&wanted)
 	old := map[Peer]*source{}
 	for _, n := range e.nodes {
 		old[n.Peer] = n
@@ -50,6 +49,7 @@ func (e *Endorser) renewSources() error {
 		return errors.Join(append(errs, errors.New("there is no node to follow"))...)
 	}
 	e.nodes = nodes
+	e.sources.Store(&nodes)
 	for _, n := range old {
 		errs = append(errs, n.conn.Close())
 	}

@@ -65,6 +65,10 @@ func newCatchUp(ctx context.Context, p *parts, halt func(error) error) *catchUp 
 	if c.peers == nil {
 		c.peers = func() []raft.ServerID { return others(p.servers, p.id) }
 	}
+	if p.remains {
+		peers, self := c.peers, p.id
+		c.peers = func() []raft.ServerID { return append([]raft.ServerID{self}, peers()...) } // first: no network is crossed for what is good
+	}
 	return c
 }
 

@@ -31,6 +31,9 @@ type Config struct {
 	// It may be called more than once and from any goroutine; the node applies nothing more after the first call.
 	Fatal func(error)
 
+	// ScrubInterval is the pause between two readings of the whole stored ledger, which repair what is damaged.
+	ScrubInterval time.Duration
+
 	// HeartbeatTimeout, ElectionTimeout and LeaderLeaseTimeout are Raft's timers.
 	HeartbeatTimeout, ElectionTimeout, LeaderLeaseTimeout time.Duration
 	// SnapshotThreshold is the number of new entries after which the log is cut, TrailingLogs how many stay behind the cut,

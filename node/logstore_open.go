@@ -3,11 +3,14 @@ package node
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/hashicorp/raft"
 	raftboltdb "github.com/hashicorp/raft-boltdb/v2"
 	"go.etcd.io/bbolt"
+
+	"ltl/internal/store"
 )
 
 // lockTimeout bounds the wait for another process that has the file open.
@@ -34,6 +37,12 @@ func openLog(path string, o logOptions) (_ *raftLog, err error) {
 	o = o.withDefaults()
 	hang := time.AfterFunc(openLimit, func() { o.fatal(fmt.Errorf("%w: opening %s takes longer than %v", errLogHangs, path, openLimit)) })
 	defer hang.Stop()
+	// Before bbolt sees it: what it does on pages that contradict one another, or lie behind the end of the file, nobody can recover from.
+	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
+		if err := store.CheckDatabase(path); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", errLogCorrupt, path, err)
+		}
+	}
 	var bolt *raftboltdb.BoltStore
 	err = shielded(func() (err error) {
 		bolt, err = raftboltdb.New(raftboltdb.Options{

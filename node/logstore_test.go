@@ -337,6 +337,32 @@ func TestLogStoreCorruptIsNotAbsent(t *testing.T) {
 	}
 }
 
+// A log that ends below what was executed has lost its tail, however well it reads.
+func TestLostTail(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "raft.db")
+	o := logOptions{fatal: func(err error) { t.Errorf("fatal: %v", err) }}
+	for minLast, want := range map[uint64]error{0: nil, 5: nil, 6: errLogCorrupt} {
+		l, err := openLog(path, logOptions{fatal: o.fatal})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.last == 0 {
+			err = errors.Join(l.stable.SetUint64([]byte(currentTermKey), 5), l.StoreLogs(raftTestEntries(1, 5, 5)))
+		}
+		if err := errors.Join(err, l.Close()); err != nil {
+			t.Fatal(err)
+		}
+		o.minLast = minLast
+		l, err = openLog(path, o)
+		if !errors.Is(err, want) {
+			t.Errorf("a log up to entry 5, of which %d was executed: %v", minLast, err)
+		}
+		if err == nil {
+			_ = l.Close()
+		}
+	}
+}
+
 // Readers beside a writer that truncates and rewrites the tail see entries or their absence, never corruption.
 func TestLogStoreConcurrentReaders(t *testing.T) {
 	s, err := newLogStore(raft.NewInmemStore(), func(err error) { t.Errorf("fatal: %v", err) }, logOptions{cacheBytes: 1})

@@ -133,7 +133,9 @@ func (m *metrics) watchNode(n *Node) {
 	})
 	counter("ltl_endorsements_remembered_total", "Endorsements that were found verified already.", func() uint64 { hits, _ := r.verify.counts(); return hits })
 	counter("ltl_endorsements_verified_total", "Endorsement signatures that were computed.", func() uint64 { _, misses := r.verify.counts(); return misses })
+	gauge("ltl_rebuilding", "1 while a damaged ledger is made anew.", func() float64 { return one(n.rebuild.now() != nil) })
 	m.registry.MustRegister(admin.CertificateExpiry(n.cfg.Credentials.CertificateExpiry), n.store.Collector())
+	m.registry.MustRegister(n.scrubber.Collectors()...)
 }
 
 // one is 1 for true.

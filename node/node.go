@@ -25,7 +25,7 @@ import (
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/query"
-	"ltl/internal/rules"
+	"ltl/internal/scrub"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -56,6 +56,9 @@ type Node struct {
 	server   *grpc.Server
 	admin    *admin.Server
 	metrics  *metrics
+	scrubber *scrub.Scrubber
+	rebuild  rebuilding
+	restart  chan struct{} // closed when the node asks to be opened again
 
 	wg   sync.WaitGroup
 	ctx  context.Context // ends when Close begins
@@ -77,7 +80,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, id: cfg.Credentials.Identity(), raft: NewRaftServer(), metrics: newMetrics()}
+	n := &Node{cfg: cfg, id: cfg.Credentials.Identity(), raft: NewRaftServer(), metrics: newMetrics(), restart: make(chan struct{})}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.peers = &peers{credentials: cfg.Credentials, trust: cfg.Trust, conns: make(map[raft.ServerID]*grpc.ClientConn)}
 	defer func() {
@@ -95,6 +98,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openReplica(verify); err != nil {
 		return nil, err
 	}
+	n.scrubber = scrub.New(scrub.Config{Store: n.store, Interval: cfg.ScrubInterval, Sources: n.sources, Damaged: n.leaveToRebuild, Logger: cfg.Logger})
 	n.metrics.watchNode(n)
 	n.serve()
 	if cfg.AdminListen != "" {
@@ -117,8 +121,8 @@ func (n *Node) openStores(verify *verifier) error {
 		return err
 	}
 	var err error
-	if n.store, err = store.Open(n.path("ledger"), store.Options{Fatal: n.fatal, Logger: cfg.Logger, Verify: verify.verify}); err != nil {
-		return fmt.Errorf("open the ledger: %w", err)
+	if err := n.openLedger(store.Options{Fatal: n.storeFatal, Logger: cfg.Logger, Verify: verify.verify}); err != nil {
+		return err
 	}
 	if err := n.store.Init(cfg.Trust.GenesisPayload()); err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
@@ -132,68 +136,56 @@ func (n *Node) openStores(verify *verifier) error {
 		return err
 	}
 	o := logOptions{fatal: n.fatal, logger: cfg.Logger, minLast: n.store.AppliedIndex()}
+	if note := n.rebuild.now(); note != nil {
+		o.minLast = max(o.minLast, note.Applied)
+	}
+	if err := n.checkLogIsThere(newest, o.minLast); err != nil {
+		return err
+	}
 	if newest != nil && newest.Index >= o.minLast {
 		o.minLast = 0 // an installed snapshot stands in for the log below it
 	}
 	n.log, err = openLog(n.path(raftLogName), o)
+	if errors.Is(err, errLogCorrupt) {
+		err = fmt.Errorf("%w; %w", err, errReplace)
+	}
 	if err != nil {
 		return err
 	}
 	return n.openIntroducer(snaps)
 }
 
-// openIntroducer finds out which disk this is.
-func (n *Node) openIntroducer(snaps raft.SnapshotStore) error {
-	used, err := raft.HasExistingState(n.log, n.log.stable, snaps)
-	if err != nil {
-		return fmt.Errorf("look at the Raft log: %w", err)
+// checkLogIsThere refuses a directory whose Raft log is gone. Raft would take a snapshot for all that it needs, and vote a second time in
+// terms that only the log knew.
+func (n *Node) checkLogIsThere(newest *raft.SnapshotMeta, applied uint64) error {
+	info, err := os.Stat(n.path(raftLogName))
+	if gone := errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0; gone && (newest != nil || applied > 0) {
+		return fmt.Errorf("the Raft log %s is gone, but this node had executed entries: %w", n.path(raftLogName), errReplace)
 	}
-	d, err := openDisk(n.log.stable, used)
-	if err != nil {
-		return fmt.Errorf("open the node's identity: %w", err)
-	}
-	founders := d.founders
-	if len(founders) == 0 {
-		for _, s := range n.cfg.Trust.Genesis().GetNodes() {
-			founders = append(founders, raft.ServerID(s.GetId()))
-		}
-		slices.Sort(founders)
-	}
-	n.intro = &introducer{
-		self: raft.ServerID(n.id.Name), disk: d, peers: n.others, founders: founders, incarnation: n.incarnation, removed: n.removed,
-		position: n.position, call: n.peers.introduce, logger: n.cfg.Logger, fatal: n.fatal,
-		met: map[raft.ServerID]bool{}, welcome: map[raft.ServerID]bool{}, running: map[raft.ServerID]context.CancelFunc{},
-	}
-	n.peers.intro = n.intro
-	n.raft.Answer = n.intro.answer
 	return nil
 }
 
-// incarnation is the disk that the ledger names for a node that was added.
-func (n *Node) incarnation(id raft.ServerID) ([]byte, error) {
-	known, err := rules.GetNode(n.store, string(id))
-	if known == nil || err != nil {
-		return nil, err
-	}
-	return known.Incarnation, nil
-}
-
-// removed reports whether a node is neither the ledger's nor Raft's any more.
-func (n *Node) removed(id raft.ServerID) bool {
-	known, err := rules.GetNode(n.store, string(id))
-	return err == nil && known != nil && known.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED && !n.replica.member(string(id))
-}
-
-// position is how far this node is.
-func (n *Node) position() (position, error) {
-	s, err := n.replica.use()
+// sources are the other nodes' ledgers.
+func (n *Node) sources() []scrub.Source {
+	_, others, err := n.replica.voters()
 	if err != nil {
-		return position{}, err
+		return nil
 	}
-	defer s.release()
-	at := position{term: s.raft.CurrentTerm(), commit: s.raft.CommitIndex()}
-	at.last = s.raft.LastIndex() // afterwards: it is never below what was committed
-	return at, nil
+	var out []scrub.Source
+	for _, id := range others {
+		if conn, err := n.peers.conn(id); err == nil {
+			out = append(out, scrub.Source{Name: string(id), Ledger: ltlv1.NewLedgerClient(conn)})
+		}
+	}
+	return out
+}
+
+// fetch is a fetchFunc: from what is left of this node's own damaged ledger, or from a peer.
+func (n *Node) fetch(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error {
+	if peer == raft.ServerID(n.id.Name) {
+		return n.rebuild.stream(from, headersOnly, fn)
+	}
+	return n.peers.fetch(ctx, peer, from, headersOnly, fn)
 }
 
 func (n *Node) path(name string) string { return filepath.Join(n.cfg.Dir, name) }
@@ -215,7 +207,7 @@ func (n *Node) openReplica(verify *verifier) error {
 	id := raft.ServerID(n.id.Name)
 	p := parts{
 		id: id, store: n.store, dir: n.cfg.Dir, logs: n.log, stable: n.log.stable, snaps: snaps,
-		fetch: n.peers.fetch, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm, askApplied: n.peers.askApplied, peers: n.others,
+		fetch: n.fetch, remains: n.rebuild.remains != nil, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm, askApplied: n.peers.askApplied, peers: n.others,
 		verify: verify, metrics: n.metrics, logger: n.cfg.Logger, fatal: n.fatal, cfg: n.cfg,
 	}
 	for _, s := range n.intro.founders {
@@ -251,6 +243,8 @@ func (n *Node) serve() {
 	})
 	n.wg.Go(n.learn)
 	n.wg.Go(func() { n.intro.run(n.ctx) })
+	n.wg.Go(n.finishRebuild)
+	n.wg.Go(func() { n.scrubber.Run(n.ctx) })
 }
 
 // others are the nodes of the network but for this one, as far as this node knows.
@@ -327,6 +321,10 @@ func (n *Node) status(out *ltlv1.StatusResponse) {
 	}
 	if err := n.faultNow(); err != nil {
 		out.Fault = err.Error()
+	} else if err := n.rebuildState(); err != nil {
+		out.Fault = err.Error()
+	} else {
+		out.Fault = n.scrubber.Fault()
 	}
 }
 
@@ -337,6 +335,9 @@ func (n *Node) ready() error {
 	}
 	if !n.intro.isOpen() {
 		return errors.New("too few other nodes have welcomed this one yet; see its log")
+	}
+	if err := n.rebuildState(); err != nil {
+		return err
 	}
 	if n.replica.fsm.catchUp.busy() {
 		return errors.New("fetching blocks from the other nodes")
@@ -382,7 +383,7 @@ func (n *Node) close() error {
 		err = errors.Join(err, n.listener.Close())
 	}
 	n.wg.Wait()
-	err = errors.Join(err, n.peers.close())
+	err = errors.Join(err, n.peers.close(), n.rebuild.close())
 	if n.log != nil {
 		err = errors.Join(err, n.log.Close())
 	}

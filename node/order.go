@@ -94,10 +94,11 @@ func (o *orderer) submit(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, 
 		return nil, err
 	}
 	if refused != nil {
-		// Raft hears nothing of this, so only the question tells whether another node leads by now and has more of the ledger.
-		if _, err := o.r.reads.leading.join(ctx); err != nil {
+		if refused, err = o.admitAgain(ctx, b); err != nil {
 			return nil, err
 		}
+	}
+	if refused != nil {
 		return refused, nil
 	}
 	p := &proposal{batch: b, size: proto.Size(b), done: make(chan struct{})}
@@ -105,6 +106,22 @@ func (o *orderer) submit(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, 
 		return nil, err
 	}
 	return p.results, nil
+}
+
+// admitAgain judges by all that is committed what was refused by what this node has executed. Raft hears nothing of a refusal, so only
+// the question tells whether another node leads by now; and a leader with a slow disk may be behind its followers, so that endorsers have
+// seen blocks which it has not.
+func (o *orderer) admitAgain(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, maxReadWait)
+	defer cancel()
+	index, err := o.r.reads.leading.join(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.r.store.WaitApplied(ctx, index); err != nil {
+		return nil, refuse(waitCode(ctx), "this node leads, but it has not executed Raft entry %d in time: %v; nothing was written", index, err)
+	}
+	return o.admit(b)
 }
 
 // putAccessKey replicates an AccessKey and returns its version.

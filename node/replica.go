@@ -26,6 +26,7 @@ type parts struct {
 	// transport makes the transport of one run of raft; installed must be called after raft installed a snapshot.
 	transport func(installed func(index, term uint64)) (raft.Transport, error)
 	fetch     fetchFunc
+	remains   bool // fetch gives what is left of a damaged ledger, under this node's own id
 	// askIndex asks a leader for its read index, askTerm a node for the newest term that it knows.
 	askIndex func(ctx context.Context, leader raft.ServerID) (uint64, error)
 	askTerm  func(ctx context.Context, peer raft.ServerID) (uint64, error)

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine with Go lacks for `make test`: git for the checks on the source, a C compiler, which the race
-# detector links with and the device SDK in C is built with, and for that SDK mbedTLS and valgrind; and promtool, which tests the alert
-# rules. Everything else comes as a Go module. Does nothing where all is there.
+# detector links with and the device SDK in C is built with, and for that SDK mbedTLS and valgrind; promtool, which tests the alert
+# rules; and for the disk faults strace and tools for file systems. Everything else comes as a Go module. Does nothing where all is there.
 set -euo pipefail
 
 missing=()
@@ -10,6 +10,10 @@ command -v gcc >/dev/null || missing+=(gcc)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 [ -e /usr/include/mbedtls/version.h ] || missing+=(libmbedtls-dev)
 command -v valgrind >/dev/null || missing+=(valgrind)
+command -v strace >/dev/null || missing+=(strace)
+command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
+command -v losetup >/dev/null && command -v mount >/dev/null || missing+=(mount)
+command -v unshare >/dev/null && command -v prlimit >/dev/null || missing+=(util-linux)
 promtool=
 command -v promtool >/dev/null || promtool=promtool
 [ ${#missing[@]} -gt 0 ] || [ -n "$promtool" ] || exit 0

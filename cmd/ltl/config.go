@@ -33,9 +33,14 @@ type settings struct {
 	// Rule is an endorser's own rule, a CEL expression; RuleFile is a file that holds it.
 	Rule     string `yaml:"rule"`
 	RuleFile string `yaml:"rule-file"`
+	// ScrubInterval is the pause between two readings of the whole stored ledger, of nodes and endorsers: "1h", "30m".
+	ScrubInterval string `yaml:"scrub-interval"`
 }
 
-const flagConfig = "config"
+const (
+	flagConfig = "config"
+	flagScrub  = "scrub-interval"
+)
 
 // pathSettings are relative to the file that they stand in.
 func (s *settings) pathSettings() []*string {
@@ -46,7 +51,7 @@ func (s *settings) pathSettings() []*string {
 func (s *settings) values() map[string]string {
 	return map[string]string{
 		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin, "metrics-listen": s.MetricsListen,
-		"rule": s.Rule, "rule-file": s.RuleFile,
+		"rule": s.Rule, "rule-file": s.RuleFile, flagScrub: s.ScrubInterval,
 	}
 }
 

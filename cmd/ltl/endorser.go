@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +17,7 @@ import (
 func newEndorser() *cobra.Command {
 	var r role
 	var rule, ruleFile string
+	var scrub time.Duration
 	cmd := &cobra.Command{
 		Use:   "endorser",
 		Short: "Run an organisation's endorser, until a signal",
@@ -25,12 +27,13 @@ func newEndorser() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return runEndorser(cmd.Context(), &r, rule)
+			return runEndorser(cmd.Context(), &r, rule, scrub)
 		},
 	}
 	r.flags(cmd, "data directory of the endorser (required)")
 	cmd.Flags().StringVar(&rule, "rule", "", "CEL expression that must be true for what this organisation signs; see docs/operating.md")
 	cmd.Flags().StringVar(&ruleFile, "rule-file", "", "file with that expression, in place of --rule")
+	scrubFlag(cmd, &scrub)
 	return cmd
 }
 
@@ -52,7 +55,7 @@ func readRule(rule, file string) (string, error) {
 	return string(raw), nil
 }
 
-func runEndorser(ctx context.Context, r *role, rule string) error {
+func runEndorser(ctx context.Context, r *role, rule string, scrub time.Duration) error {
 	trust, credentials, err := r.load(identity.RoleEndorser)
 	if err != nil {
 		return err
@@ -63,11 +66,11 @@ func runEndorser(ctx context.Context, r *role, rule string) error {
 	}
 	e, err := endorser.Open(ctx, endorser.Config{
 		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics,
-		Credentials: credentials, Trust: trust, Rule: rule, Logger: roleLogger(),
+		Credentials: credentials, Trust: trust, Rule: rule, ScrubInterval: scrub, Logger: roleLogger(),
 	})
 	if err != nil {
 		return err
 	}
-	serveUntil(ctx.Done())
+	serveUntil(ctx.Done(), nil)
 	return e.Close()
 }

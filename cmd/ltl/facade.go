@@ -47,6 +47,6 @@ func runFacade(ctx context.Context, r *role) error {
 	if err != nil {
 		return errors.Join(err, c.Close())
 	}
-	serveUntil(ctx.Done())
+	serveUntil(ctx.Done(), nil)
 	return errors.Join(f.Close(), c.Close()) // the facade first: calls under way still need the client
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,13 +17,15 @@ import (
 
 func newNode() *cobra.Command {
 	var r role
+	var scrub time.Duration
 	cmd := &cobra.Command{
 		Use:   "node",
 		Short: "Run a consensus node, until a signal",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runNode(cmd.Context(), &r) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runNode(cmd.Context(), &r, scrub) },
 	}
 	r.flags(cmd, "data directory of the node (required)")
+	scrubFlag(cmd, &scrub)
 	cmd.AddCommand(newNodeList(), newNodePrepare(), newNodeAdd(), newNodeReplace(),
 		newNodeStanding("promote", "Make a learner a voter, once it has caught up", "Makes a learner a voter: it takes part in elections and quorums once it has caught up.", ltlv1.NodeStanding_NODE_STANDING_VOTER),
 		newNodeStanding("demote", "Make a voter a learner", "Makes a voter a learner: it keeps the ledger and serves reads, and counts in no quorum.", ltlv1.NodeStanding_NODE_STANDING_LEARNER),
@@ -31,7 +34,8 @@ which keeps the number of voters.`, ltlv1.NodeStanding_NODE_STANDING_REMOVED))
 	return cmd
 }
 
-func runNode(ctx context.Context, r *role) error {
+// runNode runs a node until ctx ends. A node whose ledger is damaged asks to be opened again, which makes the ledger anew.
+func runNode(ctx context.Context, r *role, scrub time.Duration) error {
 	trust, credentials, err := r.load(identity.RoleNode)
 	if err != nil {
 		return err
@@ -40,15 +44,19 @@ func runNode(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
-	n, err := node.Open(ctx, node.Config{
-		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics,
-		Credentials: credentials, Trust: trust, Logger: roleLogger(),
-	})
-	if err != nil {
-		return err
+	for {
+		n, err := node.Open(ctx, node.Config{
+			Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics,
+			Credentials: credentials, Trust: trust, ScrubInterval: scrub, Logger: roleLogger(),
+		})
+		if err != nil {
+			return err
+		}
+		serveUntil(ctx.Done(), n.Restart())
+		if err := n.Close(); err != nil || ctx.Err() != nil {
+			return err
+		}
 	}
-	serveUntil(ctx.Done())
-	return n.Close()
 }
 
 type nodeRow struct {

@@ -24,10 +24,14 @@ func notifyReady() error {
 	return nil
 }
 
-// serveUntil tells the service manager that the process serves, and waits for done. A manager that cannot be told is no reason to stop serving.
-func serveUntil(done <-chan struct{}) {
+// serveUntil tells the service manager that the process serves, and waits for one of the two channels; other may be nil. A manager that
+// cannot be told is no reason to stop serving.
+func serveUntil(done, other <-chan struct{}) {
 	if err := notifyReady(); err != nil {
 		roleLogger().Warn("the service manager does not know that this process serves", "error", err)
 	}
-	<-done
+	select {
+	case <-done:
+	case <-other:
+	}
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"ltl/internal/admin"
 	"ltl/internal/identity"
+	"ltl/internal/scrub"
 )
 
 // role is what every long-running process is started with.
@@ -29,6 +31,11 @@ func (r *role) flags(cmd *cobra.Command, dataDir string) {
 		required = append(required, flagDir)
 	}
 	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error { return configure(cmd, required) }
+}
+
+// scrubFlag adds the option of roles that keep a ledger.
+func scrubFlag(cmd *cobra.Command, interval *time.Duration) {
+	cmd.Flags().DurationVar(interval, flagScrub, scrub.DefaultInterval, "pause between two readings of the whole stored ledger, which find and repair damage")
 }
 
 // load reads trust and credentials, and checks that the certificate is one of the wanted role.

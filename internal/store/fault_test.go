@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -322,15 +323,22 @@ func TestFailStop(t *testing.T) {
 			m.applyAll(s, nil)
 			truth := s.contents(t)
 			waiting := make(chan error, 1)
-			go func() { waiting <- s.WaitSequence(context.Background(), 1<<40) }()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			go func() { waiting <- s.WaitSequence(ctx, 1<<40) }()
 			d.breakWith(t, c.path, c.flag)
 			e := m.entry(m.set(0, "1", "lost"))
+			visible := make(chan error, 1)
+			go func() { visible <- s.WaitApplied(ctx, e.Index) }()
 			if _, err := s.Apply([]Entry{e}); !errors.Is(err, ErrFailed) {
 				t.Fatal(err)
 			}
 			d.heal(t)
 			if err := <-waiting; !errors.Is(err, ErrFailed) {
 				t.Fatal(err)
+			}
+			if err := <-visible; !errors.Is(err, ErrFailed) {
+				t.Fatalf("what was not committed was visible: %v", err)
 			}
 			expectDead(t, m, s)
 			if calls.Load() != 1 {

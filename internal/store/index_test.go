@@ -373,7 +373,7 @@ func FuzzRunFile(f *testing.F) {
 					return err
 				}
 			}
-			return r.verify(t.Context())
+			return r.verify(func(int) error { return nil })
 		})
 		if err != nil && !errors.Is(err, ErrCorrupt) {
 			t.Fatal(err)

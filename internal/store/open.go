@@ -35,7 +35,7 @@ type seams struct {
 func Open(dir string, o Options) (*Store, error) { return open(dir, o, seams{filters: filterBudget}) }
 
 func open(dir string, o Options, with seams) (_ *Store, err error) {
-	s := &Store{log: o.Logger, fatal: o.Fatal, verify: o.Verify, stop: make(chan struct{}), changed: make(chan struct{})}
+	s := &Store{log: o.Logger, fatal: o.Fatal, verify: o.Verify, stop: make(chan struct{}), changed: make(chan struct{}), suspects: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -99,7 +99,7 @@ func prepare(dir string, o Options, with seams) error {
 	path := filepath.Join(dir, databaseName)
 	_, err := os.Stat(path)
 	if err == nil {
-		return checkDatabase(path)
+		return CheckDatabase(path)
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("look for database: %w", err)
@@ -273,7 +273,8 @@ func checkState(tx *bbolt.Tx, h *head) error {
 	return nil
 }
 
-// checkRecent reads the newest blocks and checks that each is where its sequence number says and extends the one below.
+// checkRecent reads the newest blocks and checks that each is where its sequence number says and extends the one below. Damage of a block's
+// own bytes is no reason to keep all others from being served: it is told to Suspects, and whoever reads the block meets it.
 func (s *Store) checkRecent(tx *bbolt.Tx) error {
 	seq := tx.Bucket([]byte(bucketSequence))
 	k, _ := seq.Cursor().Last()
@@ -285,7 +286,12 @@ func (s *Store) checkRecent(tx *bbolt.Tx) error {
 		if err != nil {
 			return err
 		}
-		if _, _, err := readChecked(tx, p); err != nil {
+		if _, _, err := readBlock(tx, p); err != nil {
+			s.log.Error("a stored block is damaged", "chain", p.chainID, "height", p.height, "error", err)
+			s.suspect(err)
+			continue
+		}
+		if err := s.checkBelow(tx, p); err != nil {
 			return err
 		}
 	}
@@ -293,9 +299,29 @@ func (s *Store) checkRecent(tx *bbolt.Tx) error {
 		if tip.Header.NetworkID != s.head.network {
 			return fmt.Errorf("%w: chain %s is of another network", ErrCorrupt, id)
 		}
-		if _, _, err := readChecked(tx, place{id, tip.Header.Height}); err != nil {
+		if err := s.checkBelow(tx, place{id, tip.Header.Height}); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkBelow checks that a block extends the block below, as far as that can be read.
+func (s *Store) checkBelow(tx *bbolt.Tx, p place) error {
+	blocks := tx.Bucket([]byte(prefixBlocks + p.chainID))
+	h, _, err := readHeader(blocks, p.chainID, p.height)
+	if err != nil {
+		return err
+	}
+	below := ledger.Hash{}
+	if p.height > 0 {
+		if _, below, err = readHeader(blocks, p.chainID, p.height-1); err != nil {
+			s.suspect(err)
+			return nil
+		}
+	}
+	if h.Previous != below {
+		return fmt.Errorf("%w: block %d of chain %s does not extend the block below", ErrCorrupt, p.height, p.chainID)
 	}
 	return nil
 }

@@ -34,10 +34,20 @@ type boltChecker struct {
 	reached []uint64
 }
 
-// checkDatabase checks the structure of a database file that nobody has open. Both meta pages must be good and one commit
+// CheckDatabase checks the structure of a database file that nobody has open. Both meta pages must be good and one commit
 // apart: bbolt writes them in turn, each within one sector, so a bad one is damage and not a crash, and to go on with the
-// other would be to forget a commit. The caller guards against faults.
-func checkDatabase(path string) error {
+// other would be to forget a commit. An error wraps ErrCorrupt, or is that of opening the file.
+func CheckDatabase(path string) error {
+	return guard(func() error { return withPages(path, checkPages) })
+}
+
+// checkMetas checks the two meta pages alone, without the tree.
+func checkMetas(path string) error {
+	return withPages(path, func(data []byte) error { _, err := newestMeta(data); return err })
+}
+
+// withPages maps a database file for fn.
+func withPages(path string, fn func(data []byte) error) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("open database: %w", err)
@@ -55,7 +65,7 @@ func checkDatabase(path string) error {
 		return fmt.Errorf("map database: %w", err)
 	}
 	defer func() { _ = syscall.Munmap(data) }()
-	return checkPages(data)
+	return fn(data)
 }
 
 func boltCorrupt(page uint64, format string, args ...any) error {
@@ -83,24 +93,33 @@ func parseMeta(data []byte, page uint64) (boltMeta, error) {
 	return m, nil
 }
 
-func checkPages(data []byte) error {
+// newestMeta checks both meta pages and returns the newer one.
+func newestMeta(data []byte) (boltMeta, error) {
 	m0, err := parseMeta(data, 0)
 	if err != nil {
-		return err
+		return boltMeta{}, err
 	}
 	m1, err := parseMeta(data, 1)
 	if err != nil {
-		return err
+		return boltMeta{}, err
 	}
 	newest, older := m0, m1
 	if m1.txid > m0.txid {
 		newest, older = m1, m0
 	}
 	if newest.txid-older.txid != 1 {
-		return boltCorrupt(0, "the meta pages are of commits %d and %d", m0.txid, m1.txid)
+		return boltMeta{}, boltCorrupt(0, "the meta pages are of commits %d and %d", m0.txid, m1.txid)
 	}
 	if newest.pages < 2 || newest.pages > uint64(len(data))/pageSize {
-		return boltCorrupt(0, "%d pages in use, but the file has %d bytes", newest.pages, len(data))
+		return boltMeta{}, boltCorrupt(0, "%d pages in use, but the file has %d bytes", newest.pages, len(data))
+	}
+	return newest, nil
+}
+
+func checkPages(data []byte) error {
+	newest, err := newestMeta(data)
+	if err != nil {
+		return err
 	}
 	c := &boltChecker{data: data, pages: newest.pages, reached: make([]uint64, newest.pages/64+1)}
 	_, _, err = c.tree(newest.root, 1, 0)

@@ -24,6 +24,7 @@ func (s *Store) view(fn func(*bbolt.Tx) error) error {
 	if errors.Is(err, errDatabaseClosed) {
 		return ErrClosed
 	}
+	s.suspect(err)
 	return err
 }
 
@@ -57,24 +58,6 @@ func readBlock(tx *bbolt.Tx, p place) (*ltlv1.Block, ledger.Header, error) {
 		return nil, ledger.Header{}, err
 	}
 	return decodeBlock(p.chainID, p.height, raw)
-}
-
-// readChecked reads a block that must exist and checks that it extends the block below.
-func readChecked(tx *bbolt.Tx, p place) (*ltlv1.Block, ledger.Header, error) {
-	b, h, err := readBlock(tx, p)
-	if err != nil {
-		return nil, ledger.Header{}, err
-	}
-	var below ledger.Hash
-	if p.height > 0 {
-		if _, below, err = readHeader(tx.Bucket([]byte(prefixBlocks+p.chainID)), p.chainID, p.height-1); err != nil {
-			return nil, ledger.Header{}, err
-		}
-	}
-	if h.Previous != below {
-		return nil, ledger.Header{}, fmt.Errorf("%w: block %d of chain %s does not extend the block below", ErrCorrupt, p.height, p.chainID)
-	}
-	return b, h, nil
 }
 
 // Block returns a block; ErrNotFound beyond the tip, ErrCorrupt (wrapped) when its bytes fail their checksum.
@@ -167,6 +150,7 @@ func (s *Store) Get(chainID string, key []byte) (value []byte, err error) {
 			}
 			return err
 		})
+		s.suspect(err)
 		return value, err
 	}
 	err = s.view(func(tx *bbolt.Tx) error {

@@ -74,6 +74,8 @@ type Store struct {
 	// stop is closed when the store failed or closes.
 	stop     chan struct{}
 	stopOnce sync.Once
+	// suspects holds a value when a read has met damage; see Suspects.
+	suspects chan struct{}
 
 	// writing serialises everything that changes the head.
 	writing sync.Mutex

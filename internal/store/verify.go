@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"go.etcd.io/bbolt"
+	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
@@ -17,7 +18,7 @@ import (
 // check; for that the blocks are executed again. progress, if not nil, is told how many blocks are done. Blocks that are
 // made meanwhile are not looked at.
 func (s *Store) Verify(ctx context.Context, progress func(done, total uint64)) error {
-	v := &verifier{s: s, tips: make(map[string]Tip)}
+	v := newVerifier(s)
 	total := s.Sequence()
 	final := s.Tips()
 	for n := range total {
@@ -36,10 +37,15 @@ func (s *Store) Verify(ctx context.Context, progress func(done, total uint64)) e
 			return fmt.Errorf("%w: chain %s does not end in its tip", ErrCorrupt, t.ChainID)
 		}
 	}
-	if err := s.verifyIndex(ctx); err != nil {
+	if err := s.verifyIndex(func(int) error { return ctx.Err() }); err != nil {
 		return err
 	}
-	return s.view(func(tx *bbolt.Tx) error { // state is small beside the blocks: one transaction sees it whole
+	return s.verifyState()
+}
+
+// verifyState reads all ordinary state and the AccessKeys. State is small beside the blocks: one transaction sees it whole.
+func (s *Store) verifyState() error {
+	return s.view(func(tx *bbolt.Tx) error {
 		h, err := parseHead(tx.Bucket([]byte(bucketMeta)).Get([]byte(keyHead)))
 		if err != nil {
 			return err
@@ -52,7 +58,24 @@ func (s *Store) Verify(ctx context.Context, progress func(done, total uint64)) e
 type verifier struct {
 	s    *Store
 	tips map[string]Tip
+	// behind are the chains whose last block could not be read: the hash that the next one stands on is not known.
+	behind map[string]bool
+	// bytes counts what was read.
+	bytes int
 }
+
+func newVerifier(s *Store) *verifier {
+	return &verifier{s: s, tips: make(map[string]Tip), behind: make(map[string]bool)}
+}
+
+// blockError is damage of one block's own bytes.
+type blockError struct {
+	place
+	err error
+}
+
+func (e *blockError) Error() string { return e.err.Error() }
+func (e *blockError) Unwrap() error { return e.err }
 
 // block checks the block with a sequence number against the blocks before it.
 func (v *verifier) block(tx *bbolt.Tx, sequence uint64) error {
@@ -66,24 +89,33 @@ func (v *verifier) block(tx *bbolt.Tx, sequence uint64) error {
 	}
 	b, h, err := readBlock(tx, p)
 	if err != nil {
-		return err
+		// What stands on it goes on from here.
+		v.tips[p.chainID] = Tip{ChainID: p.chainID, Header: ledger.Header{Height: p.height, TimeMs: below.Header.TimeMs}}
+		v.behind[p.chainID] = true
+		return &blockError{p, err}
 	}
+	v.bytes += proto.Size(b)
 	system := v.tips[ledger.SystemChain].Header.Height
 	if p.chainID == ledger.SystemChain {
 		system = p.height
 	}
-	if h.Previous != below.Hash || h.NetworkID != v.s.NetworkID() || h.SystemHeight != system || (known && h.TimeMs < below.Header.TimeMs) {
+	if (h.Previous != below.Hash && !v.behind[p.chainID]) || h.NetworkID != v.s.NetworkID() || h.SystemHeight != system || (known && h.TimeMs < below.Header.TimeMs) {
 		return fmt.Errorf("%w: block %d of chain %s does not extend the block below", ErrCorrupt, p.height, p.chainID)
 	}
-	if err := v.content(&h, b); err != nil {
-		return err
-	}
 	v.tips[p.chainID] = Tip{ChainID: p.chainID, Header: h, Hash: ledger.BlockHash(b.GetHeader())}
-	return nil
+	delete(v.behind, p.chainID)
+	return checkContent(&h, b, func(id ledger.Hash, index uint32, code int32) error { return v.located(&h, id, index, code) })
 }
 
-// content checks the header's roots against the batches, and that the index finds each transaction here.
-func (v *verifier) content(h *ledger.Header, b *ltlv1.Block) error {
+// checkContent checks the header's roots against batches and results; found, if not nil, is asked about each transaction.
+func checkContent(h *ledger.Header, b *ltlv1.Block, found func(id ledger.Hash, index uint32, code int32) error) error {
+	total := 0
+	for _, batch := range b.GetBatches() {
+		total += len(batch.GetTransactions())
+	}
+	if total != len(b.GetResults()) {
+		return fmt.Errorf("%w: block %d of chain %s has %d results for %d transactions", ErrCorrupt, h.Height, h.ChainID, len(b.GetResults()), total)
+	}
 	outcomes := make([]ledger.Outcome, 0, len(b.GetResults()))
 	hashes := make([]ledger.Hash, 0, len(b.GetBatches()))
 	for _, batch := range b.GetBatches() {
@@ -95,8 +127,10 @@ func (v *verifier) content(h *ledger.Header, b *ltlv1.Block) error {
 		hashes = append(hashes, ledger.BatchHash(root, len(ids), batch.GetEndorsements()))
 		for _, id := range ids {
 			code := b.GetResults()[len(outcomes)]
-			if err := v.located(h, id, uint32(len(outcomes)), code); err != nil {
-				return err
+			if found != nil {
+				if err := found(id, uint32(len(outcomes)), code); err != nil {
+					return err
+				}
 			}
 			outcomes = append(outcomes, ledger.Outcome{ID: id, Code: code, BatchRoot: root})
 		}
@@ -123,15 +157,15 @@ func (v *verifier) located(h *ledger.Header, id ledger.Hash, index uint32, code 
 	return nil
 }
 
-// verifyIndex reads every page of every run.
-func (s *Store) verifyIndex(ctx context.Context) error {
+// verifyIndex reads every page of every run. pace is told of the bytes that were read, and ends it with an error.
+func (s *Store) verifyIndex(pace func(bytes int) error) error {
 	v, err := s.index.acquire()
 	if err != nil {
 		return err
 	}
 	defer v.release()
 	for _, r := range v.runs {
-		if err := guard(func() error { return r.verify(ctx) }); err != nil {
+		if err := guard(func() error { return r.verify(pace) }); err != nil {
 			return err
 		}
 	}
@@ -139,7 +173,7 @@ func (s *Store) verifyIndex(ctx context.Context) error {
 }
 
 // verify reads a whole run: its pages are good, its keys ascend, and its filter lets all of them through.
-func (r *run) verify(ctx context.Context) error {
+func (r *run) verify(pace func(bytes int) error) error {
 	for i := range r.foot.filterPages {
 		if _, err := checkPage(r.page(i), r.id, i, pageFilter); err != nil {
 			return err
@@ -150,10 +184,13 @@ func (r *run) verify(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = c.file.Close() }() // only read from
+	const stride = 1 << 14
 	var last indexKey
 	for n := uint64(0); !c.done(); n++ {
-		if n%(1<<16) == 0 && ctx.Err() != nil {
-			return ctx.Err()
+		if n%stride == 0 {
+			if err := pace(stride * entryLen); err != nil {
+				return err
+			}
 		}
 		k := indexKey(c.key())
 		if n > 0 && string(k[:]) <= string(last[:]) {

@@ -1,0 +1,30 @@
+package scrub
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// metrics are what an operator watches.
+type metrics struct {
+	scrubs, damages, repaired prometheus.Counter
+	seconds                   prometheus.Gauge
+	unrepaired                prometheus.GaugeFunc
+}
+
+func newMetrics(s *Scrubber) *metrics {
+	counter := func(name, help string) prometheus.Counter {
+		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "ltl", Subsystem: "scrub", Name: name, Help: help})
+	}
+	return &metrics{
+		scrubs:   counter("rounds_total", "Times that the whole stored ledger was read and checked since the start."),
+		damages:  counter("damages_total", "Damages of stored bytes that were found, each time that they were found."),
+		repaired: counter("repaired_blocks_total", "Damaged blocks that were written anew from another copy."),
+		seconds:  prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ltl", Subsystem: "scrub", Name: "seconds", Help: "How long the last scrub took."}),
+		unrepaired: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "ltl", Subsystem: "scrub", Name: "unrepaired",
+			Help: "Known damages of the stored ledger that are not repaired."}, func() float64 { return float64(s.unrepaired()) }),
+	}
+}
+
+// Collectors are the metrics, to be registered.
+func (s *Scrubber) Collectors() []prometheus.Collector {
+	m := s.metrics
+	return []prometheus.Collector{m.scrubs, m.damages, m.repaired, m.seconds, m.unrepaired}
+}

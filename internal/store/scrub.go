@@ -1,0 +1,172 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/bbolt"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Damage is something stored that is not what was stored.
+type Damage struct {
+	// ChainID and Height name the block whose bytes are damaged. ChainID is empty when it is something else: state, index, or the
+	// structure of the database. That is not repaired in place; executing all blocks again makes it anew.
+	ChainID string
+	Height  uint64
+	// Err says what is wrong; it wraps ErrCorrupt.
+	Err error
+}
+
+// Scrub reads everything that is stored and checks it as Verify does, but goes on behind what is damaged, and calls found for each of
+// those. pace is told of the bytes that were read since it was called last, about: it may wait, and ends the scrub with an error.
+// Scrub returns that error, or why the store cannot be read at all (ErrFailed, ErrClosed); damage is no error.
+//
+// What the system's page cache still holds is read from there. A fault of the disk below it is met when the page has left the cache.
+func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found func(Damage)) error {
+	v := newVerifier(s)
+	mapped := 0
+	for n := range s.Sequence() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := s.view(func(tx *bbolt.Tx) error { return v.block(tx, n) })
+		if err := report(err, fmt.Sprint("sequence ", n), found); err != nil {
+			return err
+		}
+		read := v.bytes
+		v.bytes = 0
+		if mapped += read; mapped >= relieveEvery {
+			mapped = 0
+			s.relieve()
+		}
+		if err := pace(read); err != nil {
+			return err
+		}
+	}
+	var ended error
+	defer s.relieve()
+	err := s.verifyIndex(func(read int) error {
+		ended = errors.Join(ctx.Err(), pace(read))
+		return ended
+	})
+	if ended != nil {
+		return ended
+	}
+	if err := report(err, "index", found); err != nil {
+		return err
+	}
+	return report(s.verifyState(), "state", found)
+}
+
+// report tells found of damage and returns every other error.
+func report(err error, where string, found func(Damage)) error {
+	if err == nil || !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrFailed) {
+		return err
+	}
+	d := Damage{Err: fmt.Errorf("%s: %w", where, err)}
+	if b := (*blockError)(nil); errors.As(err, &b) {
+		d.ChainID, d.Height = b.chainID, b.height
+	}
+	found(d)
+	return nil
+}
+
+// Suspects returns a channel that gets a value when a read has met damage since the last one was taken: time to Scrub.
+func (s *Store) Suspects() <-chan struct{} { return s.suspects }
+
+// suspect notes that a read met damage.
+func (s *Store) suspect(err error) {
+	if !errors.Is(err, ErrCorrupt) {
+		return
+	}
+	select {
+	case s.suspects <- struct{}{}:
+	default: // noted already
+	}
+}
+
+// RepairBlock writes the bytes of a damaged block anew, from another copy. It takes nobody's word for them: the header must be the one
+// that the block above stands on, or the chain's tip, and batches and results those of the header; else ErrBadBlock, wrapped. Where
+// blocks above one another are damaged, the upper ones are repaired first. ErrCorrupt, wrapped, says that more than the block's own
+// bytes is damaged here, and that nothing was written.
+func (s *Store) RepairBlock(b *ltlv1.Block) error {
+	h, err := ledger.ParseHeader(b.GetHeader())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrBadBlock, err)
+	}
+	encoded := encodeBlock(b)
+	if err := s.checkRepair(&h, b, len(encoded)); err != nil {
+		return err
+	}
+	err = s.change(func(w *writer) error {
+		blocks, err := w.bucket(prefixBlocks + h.ChainID)
+		if err != nil {
+			return err
+		}
+		return putParts(blocks, placeBlock, h.ChainID, h.Height, encoded, blockPart)
+	})
+	if err != nil {
+		return err
+	}
+	if _, err := s.Block(h.ChainID, h.Height); err != nil {
+		return fmt.Errorf("block %d of chain %s was written anew: %w", h.Height, h.ChainID, err)
+	}
+	return nil
+}
+
+// checkRepair checks that b is the block of its height, and that the place for its bytes is sound.
+func (s *Store) checkRepair(h *ledger.Header, b *ltlv1.Block, size int) error {
+	tip, ok := s.Tip(h.ChainID)
+	if !ok || h.Height > tip.Header.Height {
+		return badBlock(h, "there is none of this height here")
+	}
+	for _, batch := range b.GetBatches() {
+		if batch.GetChainId() != h.ChainID {
+			return badBlock(h, "it has a batch for chain %q", batch.GetChainId())
+		}
+	}
+	if err := checkContent(h, b, nil); err != nil {
+		return badBlock(h, "%v", err)
+	}
+	return s.view(func(tx *bbolt.Tx) error {
+		blocks := tx.Bucket([]byte(prefixBlocks + h.ChainID))
+		want := tip.Hash
+		if h.Height < tip.Header.Height {
+			above, _, err := readHeader(blocks, h.ChainID, h.Height+1)
+			if err != nil {
+				return err
+			}
+			want = above.Previous
+		}
+		if got := ledger.BlockHash(b.GetHeader()); got != want {
+			return badBlock(h, "it is %x, and the block here is %x", got, want)
+		}
+		return checkKeys(blocks, h, size)
+	})
+}
+
+// checkKeys checks that the keys of a block's parts are there, and no others. A damaged key is damage of the tree: to put the right one
+// beside it would leave the wrong one in place.
+func checkKeys(blocks *bbolt.Bucket, h *ledger.Header, size int) error {
+	if blocks == nil {
+		return fmt.Errorf("%w: the blocks of chain %s are missing", ErrCorrupt, h.ChainID)
+	}
+	c := blocks.Cursor()
+	k, _ := c.Seek(partKey(h.Height, 0))
+	parts := (max(size, 1) + blockPart - 1) / blockPart
+	for part := range parts {
+		if !bytes.Equal(k, partKey(h.Height, part)) {
+			return fmt.Errorf("%w: the key of part %d of block %d of chain %s is damaged", ErrCorrupt, part, h.Height, h.ChainID)
+		}
+		k, _ = c.Next()
+	}
+	if next := partKey(h.Height+1, 0); k != nil && !bytes.Equal(k, next) {
+		return fmt.Errorf("%w: the key behind block %d of chain %s is damaged", ErrCorrupt, h.Height, h.ChainID)
+	}
+	return nil
+}
