@@ -1,0 +1,77 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"os/exec"
+	"strings"
+)
+
+// ErrUnsupported is returned, wrapped, for a fault that an injector cannot make.
+var ErrUnsupported = errors.New("this injector cannot make this fault")
+
+// Link is what is wrong with the way of packets from one process to another.
+type Link struct {
+	From, To string
+	// How is Block, Lose, Limit or Reset; Amount is percent for Lose and kB a second for Limit.
+	How    Verb
+	Amount int
+}
+
+// Ending is a process that ended though nobody killed it.
+type Ending struct {
+	Name string `json:"name"`
+	// How is its exit state, Last the last line of its log.
+	How  string `json:"how"`
+	Last string `json:"last"`
+}
+
+// Injector has a network and does things to it. Its methods may be called concurrently once Start has returned.
+type Injector interface {
+	// Start makes the network, and returns when it takes writes. Close undoes it, also after a failure.
+	Start(ctx context.Context) error
+	// Dir holds pki and network.json.
+	Dir() string
+	// Cast says who there is; it names no leader.
+	Cast() Cast
+	// Address is where this process reaches the gRPC service of a node or endorser.
+	Address(name string) string
+	// Supports returns ErrUnsupported, wrapped, for what this injector cannot do.
+	Supports(a Action) error
+
+	// Kill ends a process at once, and Restart starts it again.
+	Kill(ctx context.Context, name string) error
+	Restart(ctx context.Context, name string) error
+	// Pause stops a process where it is, and Resume lets it go on.
+	Pause(ctx context.Context, name string) error
+	Resume(ctx context.Context, name string) error
+	// SetLinks replaces all that is wrong with the links; nothing is when links is empty.
+	SetLinks(ctx context.Context, links []Link) error
+	// SetFiles bounds how many files a process may open; 0 gives back what it had.
+	SetFiles(name string, n int) error
+
+	// Admin asks a process at its loopback address.
+	Admin(ctx context.Context, name, path string) (status int, body []byte, err error)
+	// PID is the process id of a running process, 0 when there is none.
+	PID(name string) int
+	// Endings are the processes that ended by themselves so far.
+	Endings() []Ending
+	// Audit runs `ltl audit` on the copy of a node or endorser and returns what it printed.
+	Audit(ctx context.Context, name string) (string, error)
+	// Close ends every process and removes everything but the directory.
+	Close() error
+}
+
+// auditName is how `ltl audit --from` calls a process.
+func auditName(name string) string { return strings.TrimPrefix(name, "endorser-") }
+
+// run runs a program and returns what it printed; an error has that, too.
+func run(ctx context.Context, stdin string, argv ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), errors.New(strings.Join(argv, " ") + ": " + err.Error() + ": " + strings.TrimSpace(string(out)))
+	}
+	return string(out), nil
+}

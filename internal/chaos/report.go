@@ -1,0 +1,3 @@
+package chaos
+
+func (r *Results) page() ([]byte, error) { return nil, nil }
