@@ -71,7 +71,7 @@ func (f *faults) inject(ctx context.Context, e Event) *Injection {
 	f.made = append(f.made, i)
 	f.mu.Unlock()
 	elections := f.watch.elections()
-	r := rand.New(rand.NewPCG(e.Pick, streamPick))
+	r := seeded(e.Pick)
 	cast := f.watch.cast()
 	lasting, cancel := context.WithTimeout(ctx, e.For)
 	defer cancel()

@@ -162,30 +162,42 @@ func verdict(l Link) string {
 
 // dial connects from inside the namespace of a process, so that its loopback addresses are in reach.
 func (s *subnet) dial(process string) func(ctx context.Context, network, address string) (net.Conn, error) {
-	return func(ctx context.Context, network, address string) (net.Conn, error) {
-		type result struct {
-			conn net.Conn
-			err  error
-		}
-		done := make(chan result, 1)
-		go func() {
-			// The thread is never unlocked: it ends with the goroutine, and no other one finds itself in that namespace.
-			runtime.LockOSThread()
-			ns, err := os.Open(filepath.Join(netnsDir, s.name(process)))
-			if err == nil {
-				err = errors.Join(unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET), ns.Close())
+	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		done := make(chan struct{})
+		go offMainThread(func() {
+			defer close(done)
+			ns, openErr := os.Open(filepath.Join(netnsDir, s.name(process)))
+			if openErr == nil {
+				openErr = errors.Join(unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET), ns.Close())
 			}
-			if err != nil {
-				done <- result{nil, fmt.Errorf("couldn't enter the namespace of %s: %w", process, err)}
+			if openErr != nil {
+				err = fmt.Errorf("couldn't enter the namespace of %s: %w", process, openErr)
 				return
 			}
 			var d net.Dialer
-			conn, err := d.DialContext(ctx, network, address)
-			done <- result{conn, err}
-		}()
-		r := <-done
-		return r.conn, r.err
+			conn, err = d.DialContext(ctx, network, address)
+		})
+		<-done
+		return conn, err
 	}
+}
+
+// offMainThread calls f on a thread that ends with f, so that no other goroutine finds itself where f has gone. The main thread cannot end, and is
+// what others take the process to be: it is held while f runs on another one.
+func offMainThread(f func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		f()
+		return // the thread is never unlocked, so it ends
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		f()
+	}()
+	<-done
+	runtime.UnlockOSThread()
 }
 
 // remove deletes everything of this subnet that is there. What cannot be found is gone already; what cannot be deleted shows when it is made again.
@@ -200,7 +212,7 @@ func (s *subnet) remove(ctx context.Context) {
 		}
 		pids, _ := run(ctx, "", "ip", "netns", "pids", e.Name())
 		for _, word := range strings.Fields(pids) {
-			if pid, err := strconv.Atoi(word); err == nil && pid > 1 {
+			if pid, err := strconv.Atoi(word); err == nil && pid > 1 && pid != os.Getpid() {
 				_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended by itself
 			}
 		}

@@ -77,6 +77,9 @@ type Cast struct {
 	Nodes, Endorsers, Facades []string
 	// Leader is empty while nobody leads.
 	Leader string
+
+	// size is how many nodes the network has, where Nodes are only those on one side; 0 when they are all.
+	size int
 }
 
 // all are the names of all processes.
@@ -89,7 +92,8 @@ func (c *Cast) resolve(target string, r *rand.Rand) ([]string, error) {
 		leader = c.Nodes[r.IntN(len(c.Nodes))]
 	}
 	followers := slices.DeleteFunc(slices.Clone(c.Nodes), func(n string) bool { return n == leader })
-	majority := len(c.Nodes)/2 + 1
+	size := max(c.size, len(c.Nodes))
+	majority := size/2 + 1
 	switch target {
 	case "leader":
 		return []string{leader}, nil
@@ -104,7 +108,7 @@ func (c *Cast) resolve(target string, r *rand.Rand) ([]string, error) {
 	case "majority":
 		return some(c.Nodes, majority, r)
 	case "minority":
-		return some(c.Nodes, len(c.Nodes)-majority, r)
+		return some(c.Nodes, size-majority, r)
 	case "endorser":
 		return some(c.Endorsers, 1, r)
 	case "endorsers":
@@ -146,6 +150,7 @@ func (c *Cast) sides(a Action, r *rand.Rand) (left, right []string, err error) {
 		return nil, nil, err
 	}
 	others := *c
+	others.size = len(c.Nodes)
 	without := func(names []string) []string {
 		return slices.DeleteFunc(slices.Clone(names), func(n string) bool { return slices.Contains(left, n) })
 	}
@@ -166,3 +171,6 @@ func (c *Cast) sides(a Action, r *rand.Rand) (left, right []string, err error) {
 	}
 	return left, right, err
 }
+
+// seeded is a source for what one event draws.
+func seeded(pick uint64) *rand.Rand { return rand.New(rand.NewPCG(pick, streamPick)) }
