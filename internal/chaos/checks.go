@@ -228,8 +228,12 @@ func (f *Found) faulty() *Check {
 	c := &Check{
 		ID: "I9", Name: "a node that reaches no majority says so, no process ends by itself, and all serve again after healing", What: "faults",
 	}
+	may := map[string]int{}
 	for _, i := range f.Injections {
 		c.Looked++
+		for _, n := range i.Stopped {
+			may[n]++
+		}
 		for _, n := range i.Serving {
 			c.wrong("%s at %s: %s reached no majority for %s and still said that it was ready", i.Fault, i.Begin, n, i.End-i.Begin)
 		}
@@ -238,6 +242,9 @@ func (f *Found) faulty() *Check {
 		}
 	}
 	for _, e := range f.Endings {
+		if may[e.Name]--; may[e.Name] >= 0 {
+			continue
+		}
 		c.wrong("%s ended by itself (%s), and said: %s", e.Name, e.How, e.Last)
 	}
 	return c

@@ -108,6 +108,10 @@ func TestChecksFail(t *testing.T) {
 		{"I9", "a node alone says that it serves", func(f *Found) { f.Injections[0].Serving = []string{"node1"} }, "reached no majority"},
 		{"I9", "a process does not come back", func(f *Found) { f.Injections[0].Late = []string{"node1"} }, "did not serve"},
 		{"I9", "a process ends by itself", func(f *Found) { f.Endings = []Ending{{"node1", "exit status 2", "panic"}} }, "ended by itself"},
+		{"I9", "a process ends once more than it may", func(f *Found) {
+			f.Injections[0].Stopped = []string{"node1"}
+			f.Endings = []Ending{{"node1", "exit status 1", "no files"}, {"node1", "exit status 2", "panic"}}
+		}, "panic"},
 		{"I11", "memory", func(f *Found) { f.Usage["node1"].Highest.Bytes = maxResident + 1 }, "memory"},
 		{"I11", "goroutines", func(f *Found) { f.Usage["node1"].Last.Goroutines = 201 }, "goroutines"},
 		{"I11", "files", func(f *Found) { f.Usage["node1"].Last.Files = 141 }, "files"},
@@ -156,6 +160,20 @@ func TestUnknownStaysOpen(t *testing.T) {
 		if (len(wrong) == 0) != c.legal {
 			t.Errorf("%s: %q, want legal %t", c.what, wrong, c.legal)
 		}
+	}
+}
+
+// TestMayStop: a process that was kept from opening files may end, others may not.
+func TestMayStop(t *testing.T) {
+	ended := []Ending{{Name: "node1"}, {Name: "node2"}}
+	effects := []*effect{{targets: []string{"node1"}, mayStop: true}, {targets: []string{"node2"}}}
+	if got := stopped(ended, effects); len(got) != 1 || got[0] != "node1" {
+		t.Errorf("%q may stop, want node1", got)
+	}
+	f := sample()
+	f.Injections[0].Stopped, f.Endings = []string{"node1"}, ended[:1]
+	if c := f.faulty(); !c.OK() {
+		t.Errorf("it may stop: %q", c.Wrong)
 	}
 }
 

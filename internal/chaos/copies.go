@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"strings"
 	"time"
@@ -152,7 +153,8 @@ func dialPeers(in Injector) (*peers, *localnet.Network, error) {
 		if strings.HasPrefix(name, "endorser") {
 			role = identity.RoleEndorser
 		}
-		conn, err := grpc.NewClient(in.Address(name), credentials.DialOptions(role, auditName(name))...)
+		dial := grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return in.Dial(ctx, name) })
+		conn, err := grpc.NewClient("passthrough:///"+name, append(credentials.DialOptions(role, auditName(name)), dial)...)
 		if err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("couldn't connect to %s: %w", name, err), p.close())
 		}

@@ -100,7 +100,7 @@ func TestStatistics(t *testing.T) {
 	f := sample()
 	got := statistics(f)
 	want := Statistic{
-		Fault: "kill leader", Runs: 1, Acknowledged: 1, RecoveredP50: 1000, RecoveredMax: 1000, ReadyP50: 2000, ReadyMax: 2000, SilentMax: 2000,
+		Fault: "kill leader", Runs: 1, Acknowledged: 1, RecoveredP50: 1000, RecoveredMax: 1000, ReadyP50: 2000, ReadyMax: 2000, SilentP50: 2000, SilentMax: 2000,
 	}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("statistics are %+v, want %+v", got, want)

@@ -39,6 +39,8 @@ type Injection struct {
 	// Alone are the nodes that reached no majority, and Serving those of them that said they were ready nevertheless.
 	Alone   []string `json:"alone,omitempty"`
 	Serving []string `json:"serving,omitempty"`
+	// Stopped are targets that ended by themselves because of the fault, which is theirs to do when they lack what they need to go on.
+	Stopped []string `json:"stopped,omitempty"`
 	Error   string   `json:"error,omitempty"`
 }
 
@@ -60,6 +62,8 @@ type effect struct {
 	targets []string
 	links   []Link
 	undo    func(context.Context) error
+	// mayStop says that the targets may end by themselves.
+	mayStop bool
 }
 
 // inject makes a fault, undoes it after its time, and waits until the network is over it. Unless ctx ends, it always undoes what it did.
@@ -70,7 +74,7 @@ func (f *faults) inject(ctx context.Context, e Event) *Injection {
 	i := &Injection{Fault: e.Fault.Name(), Begin: f.history.now(), Recovered: -1, Ready: -1}
 	f.made = append(f.made, i)
 	f.mu.Unlock()
-	elections := f.watch.elections()
+	elections, endings := f.watch.elections(), len(f.in.Endings())
 	r := seeded(e.Pick)
 	cast := f.watch.cast()
 	lasting, cancel := context.WithTimeout(ctx, e.For)
@@ -86,6 +90,7 @@ func (f *faults) inject(ctx context.Context, e Event) *Injection {
 		err = errors.Join(err, actErr)
 	}
 	<-lasting.Done()
+	i.Stopped = stopped(f.in.Endings()[endings:], effects)
 	i.Alone = alone(f.in.Cast().Nodes, effects)
 	if e.For >= aloneAfter {
 		i.Serving = slices.DeleteFunc(slices.Clone(i.Alone), func(n string) bool { return !f.watch.isReady(n) })
@@ -176,7 +181,7 @@ func (f *faults) act(ctx, lasting context.Context, id int, a Action, cast *Cast,
 		undo := func(ctx context.Context) error {
 			return errors.Join(each(targets, limit(0))(ctx), each(targets, f.in.Restart)(ctx))
 		}
-		return &effect{targets: targets, undo: undo}, each(targets, limit(a.Amount))(ctx)
+		return &effect{targets: targets, undo: undo, mayStop: true}, each(targets, limit(a.Amount))(ctx)
 	}
 	return nil, fmt.Errorf("%w: %s", ErrUnsupported, a)
 }
@@ -286,6 +291,20 @@ func (f *faults) stutter(lasting context.Context, targets []string) *effect {
 		done <- errors.Join(errs...)
 	}()
 	return &effect{targets: targets, undo: func(context.Context) error { return <-done }}
+}
+
+// stopped are those of the processes that ended which may.
+func stopped(ended []Ending, effects []*effect) []string {
+	var names []string
+	for _, end := range ended {
+		for _, e := range effects {
+			if e.mayStop && slices.Contains(e.targets, end.Name) {
+				names = append(names, end.Name)
+				break
+			}
+		}
+	}
+	return names
 }
 
 // alone are the nodes that have links in both directions with so few others that they are no majority.

@@ -3,8 +3,13 @@ package chaos
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"os/exec"
 	"strings"
+	"time"
 )
 
 // ErrUnsupported is returned, wrapped, for a fault that an injector cannot make.
@@ -34,8 +39,8 @@ type Injector interface {
 	Dir() string
 	// Cast says who there is; it names no leader.
 	Cast() Cast
-	// Address is where this process reaches the gRPC service of a node or endorser.
-	Address(name string) string
+	// Dial connects to the gRPC service of a node or endorser; no fault is in between.
+	Dial(ctx context.Context, name string) (net.Conn, error)
 	// Supports returns ErrUnsupported, wrapped, for what this injector cannot do.
 	Supports(a Action) error
 
@@ -52,8 +57,6 @@ type Injector interface {
 
 	// Admin asks a process at its loopback address.
 	Admin(ctx context.Context, name, path string) (status int, body []byte, err error)
-	// PID is the process id of a running process, 0 when there is none.
-	PID(name string) int
 	// Endings are the processes that ended by themselves so far.
 	Endings() []Ending
 	// Audit runs `ltl audit` on the copy of a node or endorser and returns what it printed.
@@ -64,6 +67,54 @@ type Injector interface {
 
 // auditName is how `ltl audit --from` calls a process.
 func auditName(name string) string { return strings.TrimPrefix(name, "endorser-") }
+
+// Of an injector's own requests to a process.
+const (
+	adminTimeout = 2 * time.Second
+	maxAdmin     = 4 << 20
+)
+
+// adminClient asks over connections that dial makes. Each request has one of its own: none is left when a process is killed.
+func adminClient(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {
+	return &http.Client{Timeout: adminTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
+}
+
+// get is one request with a bounded answer.
+func get(ctx context.Context, client *http.Client, url string) (int, []byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return 0, nil, fmt.Errorf("couldn't ask: %w", err)
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return 0, nil, fmt.Errorf("couldn't ask: %w", err)
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, maxAdmin))
+	if err != nil {
+		return 0, nil, fmt.Errorf("couldn't read the answer: %w", err)
+	}
+	return res.StatusCode, body, nil
+}
+
+// awaitReady waits until every process says that it serves.
+func awaitReady(ctx context.Context, in Injector) error {
+	ctx, cancel := context.WithTimeout(ctx, startBudget)
+	defer cancel()
+	cast := in.Cast()
+	for _, name := range cast.all() {
+		for {
+			status, body, err := in.Admin(ctx, name, "/readyz")
+			if err == nil && status == http.StatusOK {
+				break
+			}
+			if wait(ctx, lookEvery) != nil {
+				return fmt.Errorf("%s did not serve in %s: %s: %w", name, startBudget, body, err)
+			}
+		}
+	}
+	return nil
+}
 
 // run runs a program and returns what it printed; an error has that, too.
 func run(ctx context.Context, stdin string, argv ...string) (string, error) {

@@ -160,18 +160,22 @@ func verdict(l Link) string {
 	}
 }
 
-// dial connects from inside the namespace of a process, so that its loopback addresses are in reach.
-func (s *subnet) dial(process string) func(ctx context.Context, network, address string) (net.Conn, error) {
+// dialIn connects from inside a network namespace, so that its loopback addresses are in reach.
+func dialIn(namespace func() (path string, err error)) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
+		path, err := namespace()
+		if err != nil {
+			return nil, err
+		}
 		done := make(chan struct{})
 		go offMainThread(func() {
 			defer close(done)
-			ns, openErr := os.Open(filepath.Join(netnsDir, s.name(process)))
+			ns, openErr := os.Open(path)
 			if openErr == nil {
 				openErr = errors.Join(unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET), ns.Close())
 			}
 			if openErr != nil {
-				err = fmt.Errorf("couldn't enter the namespace of %s: %w", process, openErr)
+				err = fmt.Errorf("couldn't enter the network namespace %s: %w", path, openErr)
 				return
 			}
 			var d net.Dialer
@@ -180,6 +184,11 @@ func (s *subnet) dial(process string) func(ctx context.Context, network, address
 		<-done
 		return conn, err
 	}
+}
+
+// dial connects from inside the namespace of a process.
+func (s *subnet) dial(process string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	return dialIn(func() (string, error) { return filepath.Join(netnsDir, s.name(process)), nil })
 }
 
 // offMainThread calls f on a thread that ends with f, so that no other goroutine finds itself where f has gone. The main thread cannot end, and is

@@ -67,6 +67,13 @@ func NewInjector(name, binary, out string, s *Scenario) (Injector, error) {
 		}
 		return NewProcesses(binary, filepath.Join(out, "network"), s), nil
 	}
+	if name == "compose" {
+		root, err := os.Getwd()
+		if err != nil {
+			return nil, fmt.Errorf("couldn't find the repository: %w", err)
+		}
+		return NewCompose(root, binary, out, s)
+	}
 	return nil, fmt.Errorf("there is no injector %q; there are processes and compose", name)
 }
 
@@ -74,10 +81,10 @@ func NewInjector(name, binary, out string, s *Scenario) (Injector, error) {
 func Summary(out io.Writer, r *Results) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintf(w, "scenario %s, seed %d, %s of faults: %d calls, %d records in %d blocks\n\n", r.Scenario, r.Seed, r.Injected, r.Calls, r.Records, r.Blocks)
-	fmt.Fprintln(w, "FAULT\tRUNS\tACKNOWLEDGED\tLOST\tTWICE\tUNKNOWN\tRECOVERED p50/max\tREADY p50/max\tSILENT max\tELECTIONS")
+	fmt.Fprintln(w, "FAULT\tRUNS\tACKNOWLEDGED\tLOST\tTWICE\tUNKNOWN\tRECOVERED p50/max\tREADY p50/max\tSILENT p50/max\tELECTIONS")
 	for _, s := range r.Faults {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d/%d ms\t%d/%d ms\t%d ms\t%d\n", s.Fault, s.Runs, s.Acknowledged, s.Lost, s.Duplicated, s.Unknown,
-			s.RecoveredP50, s.RecoveredMax, s.ReadyP50, s.ReadyMax, s.SilentMax, s.Elections)
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d/%d ms\t%d/%d ms\t%d/%d ms\t%d\n", s.Fault, s.Runs, s.Acknowledged, s.Lost, s.Duplicated, s.Unknown,
+			s.RecoveredP50, s.RecoveredMax, s.ReadyP50, s.ReadyMax, s.SilentP50, s.SilentMax, s.Elections)
 	}
 	fmt.Fprintln(w, "\nCHECK\t\tLOOKED AT\tRESULT")
 	for _, c := range r.Checks {

@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,8 +29,6 @@ const (
 	addressAdmin = "127.0.0.1:7900"
 	startBudget  = 60 * time.Second
 	lookEvery    = 100 * time.Millisecond
-	adminTimeout = 2 * time.Second
-	maxAdmin     = 4 << 20
 	lastLine     = 2000
 )
 
@@ -85,8 +83,14 @@ func (p *Processes) Cast() Cast { return p.cast }
 // Supports accepts every fault.
 func (p *Processes) Supports(Action) error { return nil }
 
-// Address is where a node or endorser serves.
-func (p *Processes) Address(name string) string { return p.subnet.address(name) + ":" + portRPC }
+// Dial connects to a node or endorser from the driver's place at the switch.
+func (p *Processes) Dial(ctx context.Context, name string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", p.address(name))
+}
+
+// address is where a node or endorser serves.
+func (p *Processes) address(name string) string { return p.subnet.address(name) + ":" + portRPC }
 
 // Start makes namespaces, keys, processes, accounts and chains.
 func (p *Processes) Start(ctx context.Context) (err error) {
@@ -103,7 +107,7 @@ func (p *Processes) Start(ctx context.Context) (err error) {
 		return err
 	}
 	for _, name := range p.cast.all() {
-		p.admin[name] = &http.Client{Timeout: adminTimeout, Transport: &http.Transport{DialContext: p.subnet.dial(name), DisableKeepAlives: true}}
+		p.admin[name] = adminClient(p.subnet.dial(name))
 	}
 	if err := p.keys(); err != nil {
 		return err
@@ -120,7 +124,7 @@ func (p *Processes) Start(ctx context.Context) (err error) {
 	if _, err := run(ctx, "", setup...); err != nil {
 		return err
 	}
-	return p.ready(ctx)
+	return awaitReady(ctx, p)
 }
 
 // keys makes keys and genesis with the addresses of the namespaces.
@@ -128,31 +132,13 @@ func (p *Processes) keys() error {
 	spec := identity.NetworkSpec{Network: "ltl-chaos", Facades: p.cast.Facades}
 	for i, e := range p.cast.Endorsers {
 		spec.Organisations = append(spec.Organisations, identity.OrgSpec{
-			ID: auditName(e), Name: "Organisation " + strconv.Itoa(i+1), EndorserAddress: p.Address(e),
+			ID: auditName(e), Name: "Organisation " + strconv.Itoa(i+1), EndorserAddress: p.address(e),
 		})
 	}
 	for _, n := range p.cast.Nodes {
-		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: n, Organisation: p.org[n], Address: p.Address(n)})
+		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: n, Organisation: p.org[n], Address: p.address(n)})
 	}
 	return identity.CreateNetwork(filepath.Join(p.dir, "pki"), spec)
-}
-
-// ready waits until every process says that it serves.
-func (p *Processes) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, startBudget)
-	defer cancel()
-	for _, name := range p.cast.all() {
-		for {
-			status, body, err := p.Admin(ctx, name, "/readyz")
-			if err == nil && status == http.StatusOK {
-				break
-			}
-			if wait(ctx, lookEvery) != nil {
-				return fmt.Errorf("%s did not serve in %s: %s %w; its log ends with: %s", name, startBudget, body, err, p.lastLine(name))
-			}
-		}
-	}
-	return nil
 }
 
 // arguments are those of the command that a process runs.
@@ -241,7 +227,7 @@ func (p *Processes) Resume(_ context.Context, name string) error {
 }
 
 func (p *Processes) signal(name string, s syscall.Signal) error {
-	pid := p.PID(name)
+	pid := p.pid(name)
 	if pid == 0 {
 		return nil // it ended by itself, which Endings tells
 	}
@@ -286,26 +272,8 @@ func (p *Processes) Admin(ctx context.Context, name, path string) (int, []byte, 
 	return get(ctx, p.admin[name], "http://"+addressAdmin+path)
 }
 
-// get is one request with a bounded answer.
-func get(ctx context.Context, client *http.Client, url string) (int, []byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return 0, nil, fmt.Errorf("couldn't ask: %w", err)
-	}
-	res, err := client.Do(req)
-	if err != nil {
-		return 0, nil, fmt.Errorf("couldn't ask: %w", err)
-	}
-	defer res.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxAdmin))
-	if err != nil {
-		return 0, nil, fmt.Errorf("couldn't read the answer: %w", err)
-	}
-	return res.StatusCode, body, nil
-}
-
-// PID is the process id of a running process; 0 when there is none.
-func (p *Processes) PID(name string) int {
+// pid is the process id of a running process; 0 when there is none.
+func (p *Processes) pid(name string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if pr := p.running[name]; pr != nil {

@@ -24,7 +24,8 @@ type Statistic struct {
 	RecoveredMax int64 `json:"recoveredMaxMs"`
 	ReadyP50     int64 `json:"readyP50Ms"`
 	ReadyMax     int64 `json:"readyMaxMs"`
-	// SilentMax is the longest time within the fault and its recovery in which no write was acknowledged.
+	// Of each fault and its recovery, the longest time in which no write was acknowledged; milliseconds.
+	SilentP50 int64 `json:"silentP50Ms"`
 	SilentMax int64 `json:"silentMaxMs"`
 	Elections int   `json:"elections"`
 }
@@ -94,7 +95,7 @@ func statistics(f *Found) []Statistic {
 	var out []Statistic
 	for _, fault := range sortedKeys(by) {
 		s := Statistic{Fault: fault, Runs: len(by[fault])}
-		var recovered, ready []int64
+		var recovered, ready, silent []int64
 		for _, i := range by[fault] {
 			s.Elections += i.Elections
 			s.during(f, i)
@@ -104,10 +105,11 @@ func statistics(f *Found) []Statistic {
 			if i.Ready >= 0 {
 				ready = append(ready, i.Ready.Milliseconds())
 			}
-			s.SilentMax = max(s.SilentMax, silence(acks, int64(i.Begin), int64(i.End+max(0, i.Recovered)))/int64(time.Millisecond))
+			silent = append(silent, silence(acks, int64(i.Begin), int64(i.End+max(0, i.Recovered)))/int64(time.Millisecond))
 		}
 		s.RecoveredP50, s.RecoveredMax = percentile(recovered, 50), percentile(recovered, 100)
 		s.ReadyP50, s.ReadyMax = percentile(ready, 50), percentile(ready, 100)
+		s.SilentP50, s.SilentMax = percentile(silent, 50), percentile(silent, 100)
 		out = append(out, s)
 	}
 	return out
