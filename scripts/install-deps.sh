@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine with Go lacks for `make test`: git for the checks on the source, a C compiler, which the race
-# detector links with and the device SDK in C is built with, and for that SDK mbedTLS and valgrind; and promtool, which tests the alert
-# rules. Everything else comes as a Go module. Does nothing where all is there.
+# detector links with and the device SDK in C is built with, and for that SDK mbedTLS and valgrind; ip and nft, with which networks are cut
+# under test; and promtool, which tests the alert rules. Everything else comes as a Go module. Does nothing where all is there.
 set -euo pipefail
 
 missing=()
@@ -10,6 +10,8 @@ command -v gcc >/dev/null || missing+=(gcc)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 [ -e /usr/include/mbedtls/version.h ] || missing+=(libmbedtls-dev)
 command -v valgrind >/dev/null || missing+=(valgrind)
+command -v ip >/dev/null || missing+=(iproute2)
+[ -e /usr/sbin/nft ] || command -v nft >/dev/null || missing+=(nftables)
 promtool=
 command -v promtool >/dev/null || promtool=promtool
 [ ${#missing[@]} -gt 0 ] || [ -n "$promtool" ] || exit 0

@@ -34,6 +34,7 @@ type subnet struct {
 	id    int
 	names []string
 	lock  *os.File
+	rules map[string]string // in effect, by process; apply is not called concurrently
 }
 
 // CanIsolate says why no network namespaces can be made here, nil when they can.
@@ -70,7 +71,7 @@ func newSubnet(ctx context.Context, names []string) (*subnet, error) {
 			lock.Close() // another run has it
 			continue
 		}
-		s := &subnet{id: id, names: names, lock: lock}
+		s := &subnet{id: id, names: names, lock: lock, rules: map[string]string{}}
 		s.remove(ctx)
 		if err := s.make(ctx); err != nil {
 			return nil, errors.Join(fmt.Errorf("couldn't make the network namespaces: %w", err), s.close())
@@ -139,9 +140,13 @@ func (s *subnet) apply(ctx context.Context, links []Link) error {
 			}
 		}
 		rules.WriteString("\t}\n}\n")
+		if s.rules[n] == rules.String() {
+			continue
+		}
 		if _, err := run(ctx, rules.String(), "ip", "netns", "exec", s.name(n), "nft", "-f", "-"); err != nil {
 			return err
 		}
+		s.rules[n] = rules.String()
 	}
 	return nil
 }
