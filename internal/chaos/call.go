@@ -22,6 +22,7 @@ const (
 	maxAnswer      = 1 << 20
 	formType       = "application/x-www-form-urlencoded"
 	historyPage    = 100
+	replayUnit     = 150 * time.Microsecond // a replay comes up to 65536 of these after the answer: ten seconds
 )
 
 // answered is what one attempt brought.
@@ -173,11 +174,11 @@ func fill(o *Op, data json.RawMessage) error {
 func (l *Load) call(ctx context.Context, c *caller, o *Op, attempts int, pick func() int) {
 	l.history.begin(o)
 	outcome, made, last := Unknown, 0, answered{}
-	pause := firstBackOff
+	pause, form := firstBackOff, ""
 	for made < attempts {
 		made++
 		i := pick() % len(c.endpoints)
-		form := c.form(o)
+		form = c.form(o)
 		if o.Twice && made == 1 {
 			last = c.sendTwice(ctx, c.endpoints[i], c.endpoints[(i+1)%len(c.endpoints)], form)
 		} else {
@@ -209,4 +210,17 @@ func (l *Load) call(ctx context.Context, c *caller, o *Op, attempts int, pick fu
 	if o.writes() && (outcome == OK || outcome == Exists) {
 		l.acknowledged(o)
 	}
+	if o.Replayed {
+		l.replay(ctx, c, form, time.Duration(pick())*replayUnit, pick())
+	}
+}
+
+// replay sends the very request again after a while, as somebody who recorded it could. It must write nothing twice, which the checks will see; its
+// answer says nothing that the checks would need.
+func (l *Load) replay(ctx context.Context, c *caller, form string, after time.Duration, facade int) {
+	l.group.Go(func() {
+		if wait(ctx, after) == nil {
+			c.send(ctx, c.endpoints[facade%len(c.endpoints)], form)
+		}
+	})
 }

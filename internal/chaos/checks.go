@@ -150,10 +150,10 @@ func (f *Found) linearizable() *Check {
 
 func (f *Found) once() *Check {
 	c := &Check{ID: "I5", Name: "each Key, BusinessId and transaction at most once, and nothing that nobody wrote", What: "records of each different copy"}
-	asked := map[[4]string]bool{}
+	asked := map[[3]string]string{} // to the BusinessId; every value is written by one call only
 	for _, o := range f.Ops {
 		if o.writes() {
-			asked[[4]string{o.Action, o.Key, o.BusinessID, o.Value}] = true
+			asked[[3]string{o.Action, o.Key, o.Value}] = o.BusinessID
 		}
 	}
 	for _, copy := range f.Copies {
@@ -163,7 +163,7 @@ func (f *Found) once() *Check {
 			}
 		}
 		for _, key := range sortedKeys(copy.Ledger.Records) {
-			seen := map[string]int{}
+			seen, values := map[string]int{}, map[string]int{}
 			for _, r := range copy.Ledger.Records[key] {
 				c.Looked++
 				action := SetData
@@ -173,7 +173,10 @@ func (f *Found) once() *Check {
 				if seen[r.BusinessID]++; seen[r.BusinessID] > 1 {
 					c.wrong("%s %s is on %s %d times", key, r.BusinessID, copy.Names[0], seen[r.BusinessID])
 				}
-				if !asked[[4]string{action, key, r.BusinessID, r.Value}] {
+				if values[r.Value]++; values[r.Value] > 1 {
+					c.wrong("%s has the value %q on %s %d times, and it was written by one call", key, r.Value, copy.Names[0], values[r.Value])
+				}
+				if business, known := asked[[3]string{action, key, r.Value}]; !known || business != "" && business != r.BusinessID {
 					c.wrong("%s has %s of %s with the value %q, which nobody asked for", copy.Names[0], action, key, r.Value)
 				}
 			}

@@ -96,6 +96,13 @@ func TestChecksFail(t *testing.T) {
 		}, "Key one"},
 		{"I5", "a Key twice", func(f *Found) { r := second(f).Records; r["one"] = append(r["one"], r["one"][0]) }, "2 times"},
 		{"I5", "a BusinessId twice", func(f *Found) { r := second(f).Records; r["hot"][1].BusinessID, r["hot"][1].Value = "a", "va" }, "2 times"},
+		{"I5", "a write without BusinessId twice", func(f *Found) {
+			r := second(f).Records
+			r["hot"] = append(r["hot"], r["hot"][1])
+			r["hot"][2].BusinessID = "given by the ledger"
+			f.Ops[2].BusinessID = ""
+		}, "written by one call"},
+		{"I5", "another BusinessId than was asked for", func(f *Found) { second(f).Records["hot"][1].BusinessID = "c" }, "nobody asked for"},
 		{"I5", "a transaction twice", func(f *Found) { second(f).Transactions["tx"] = 2 }, "accepted 2 times"},
 		{"I5", "a record that nobody wrote", func(f *Found) { second(f).Records["ghost"] = []Record{{Value: "boo"}} }, "nobody asked for"},
 		{"I6", "an audit finds a policy that is not satisfied", func(f *Found) { f.Audits[0].Error = "endorsed by too few" }, "too few"},

@@ -117,10 +117,10 @@ func (l *Ledger) accept(at BlockID, payload []byte) error {
 	return nil
 }
 
-// has reports whether a write is there.
+// has reports whether a write is there. Where the caller gave no BusinessId, the ledger's own is as good.
 func (l *Ledger) has(o *Op) bool {
 	for _, r := range l.Records[o.Key] {
-		if r.Attached == (o.Action == Attach) && r.BusinessID == o.BusinessID && r.Value == o.Value {
+		if r.Attached == (o.Action == Attach) && (r.BusinessID == o.BusinessID || o.BusinessID == "") && r.Value == o.Value {
 			return true
 		}
 	}

@@ -59,6 +59,8 @@ type Op struct {
 	Attempts   int     `json:"attempts,omitempty"`
 	// Twice says that an attempt was sent twice at the same time, to two facades.
 	Twice bool `json:"twice,omitempty"`
+	// Replayed says that the request was sent once more, some time after its answer.
+	Replayed bool `json:"replayed,omitempty"`
 	// Read is what a reading call was told: a value, or of List all values, the oldest first; Count the number.
 	Read   []string  `json:"read,omitempty"`
 	Number int       `json:"number,omitempty"`

@@ -63,7 +63,7 @@ func (r *record) values() []string {
 func step(r *record, o *Op) (bool, *record) {
 	there := r.count() > 0
 	if o.Action == Attach {
-		there = r != nil && (r.set || r.find(o.BusinessID) != nil)
+		there = r != nil && (r.set || o.BusinessID != "" && r.find(o.BusinessID) != nil)
 	}
 	if o.writes() {
 		switch o.Outcome {

@@ -91,7 +91,11 @@ func (l *Load) client(ctx, more context.Context, number int) {
 	defer ticker.Stop()
 	for n := 0; more.Err() == nil; n++ {
 		o := l.next(r, number, n)
-		l.call(ctx, l.caller, o, maxAttempts, func() int { return r.IntN(1 << 16) })
+		attempts := maxAttempts
+		if o.Action == Attach && o.BusinessID == "" {
+			attempts = 1 // a second request would be a second record
+		}
+		l.call(ctx, l.caller, o, attempts, func() int { return r.IntN(1 << 16) })
 		select {
 		case <-ticker.C:
 		case <-more.Done():
@@ -110,8 +114,10 @@ func (l *Load) next(r *rand.Rand, client, n int) *Op {
 		o.Action, o.Key = SetData, l.caller.key(fmt.Sprintf("contest%d", l.contests.Add(1)/contenders))
 	case d < 57:
 		o.Action, o.Key, o.BusinessID = Attach, l.hot(r, true), businessID(own)
-	case d < 63:
+	case d < 60:
 		o.Action, o.Key, o.BusinessID = Attach, l.caller.key(own), businessID(own)
+	case d < 63:
+		o.Action, o.Key = Attach, l.hot(r, true)
 	case d < 75:
 		o.Action, o.Key, o.Value = GetData, l.hot(r, false), ""
 	case d < 80:
@@ -129,7 +135,10 @@ func (l *Load) next(r *rand.Rand, client, n int) *Op {
 			o.Key = l.hot(r, false)
 		}
 	}
-	o.Twice = o.writes() && r.IntN(20) == 0
+	o.Twice, o.Replayed = o.writes() && r.IntN(20) == 0, o.writes() && r.IntN(20) == 0
+	if o.Action == Attach && o.BusinessID == "" {
+		o.Twice, o.Replayed = r.IntN(2) == 0, true // only the nonce of the request keeps it from being written twice
+	}
 	return o
 }
 

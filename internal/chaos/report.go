@@ -24,7 +24,7 @@ const (
 	panelGap    = 22
 	mostPoints  = 900
 	axisHeight  = 18
-	gridLines   = 10
+	gridLines   = 12
 )
 
 // The chart's colours.
@@ -110,11 +110,21 @@ func (r *Results) chart() *chart {
 	top += panelHeight + panelGap
 	c.latency(buckets, top)
 	c.Height = int(top) + panelHeight + axisHeight
-	for i := range gridLines + 1 {
-		s := c.total * float64(i) / gridLines
-		c.Grid = append(c.Grid, label{c.x(s), 0, time.Duration(s * float64(time.Second)).Round(time.Second).String()})
+	for at := time.Duration(0); at.Seconds() <= c.total; at += gridStep(c.total) {
+		c.Grid = append(c.Grid, label{c.x(at.Seconds()), 0, at.String()})
 	}
 	return c
+}
+
+// gridStep is a round time of which no more than gridLines fit into so many seconds.
+func gridStep(seconds float64) time.Duration {
+	steps := []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute}
+	for _, s := range steps {
+		if seconds/s.Seconds() <= gridLines {
+			return s
+		}
+	}
+	return max(time.Hour, time.Duration(seconds/gridLines)*time.Second)
 }
 
 func (c *chart) x(seconds float64) float64 { return chartLeft + seconds*c.scale }

@@ -129,7 +129,7 @@ func (s *Statistic) during(f *Found, i *Injection) {
 			}
 			n := 0
 			for _, r := range f.Copies[0].Ledger.Records[o.Key] {
-				if r.BusinessID == o.BusinessID {
+				if r.Value == o.Value {
 					n++
 				}
 			}
