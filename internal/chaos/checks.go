@@ -170,7 +170,8 @@ func (f *Found) once() *Check {
 				if r.Attached {
 					action = Attach
 				}
-				if seen[r.BusinessID]++; seen[r.BusinessID] > 1 {
+				// A record that was attached without a BusinessId gets one when it is executed, and none in its transaction.
+				if seen[r.BusinessID]++; seen[r.BusinessID] > 1 && (r.BusinessID != "" || !r.Attached) {
 					c.wrong("%s %s is on %s %d times", key, r.BusinessID, copy.Names[0], seen[r.BusinessID])
 				}
 				if values[r.Value]++; values[r.Value] > 1 {

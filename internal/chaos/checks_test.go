@@ -99,7 +99,7 @@ func TestChecksFail(t *testing.T) {
 		{"I5", "a write without BusinessId twice", func(f *Found) {
 			r := second(f).Records
 			r["hot"] = append(r["hot"], r["hot"][1])
-			r["hot"][2].BusinessID = "given by the ledger"
+			r["hot"][1].BusinessID, r["hot"][2].BusinessID = "", ""
 			f.Ops[2].BusinessID = ""
 		}, "written by one call"},
 		{"I5", "another BusinessId than was asked for", func(f *Found) { second(f).Records["hot"][1].BusinessID = "c" }, "nobody asked for"},

@@ -47,10 +47,12 @@ type Evidence struct {
 
 // Op is one call of a caller, all its attempts together. Times are nanoseconds since the history began.
 type Op struct {
-	ID         int     `json:"id"`
-	Client     int     `json:"client"`
-	Action     string  `json:"action"`
-	Key        string  `json:"key"`
+	ID     int    `json:"id"`
+	Client int    `json:"client"`
+	Action string `json:"action"`
+	Key    string `json:"key"`
+	// Node is the node that was asked directly, not through a facade.
+	Node       string  `json:"node,omitempty"`
 	BusinessID string  `json:"businessId,omitempty"`
 	Value      string  `json:"value,omitempty"`
 	Call       int64   `json:"call"`

@@ -70,7 +70,10 @@ func newLoad(n *localnet.Network, h *History, s *Scenario, seed uint64) (*Load, 
 }
 
 // start starts the callers: they make calls until more ends, and finish the ones under way unless ctx ends.
-func (l *Load) start(ctx, more context.Context) {
+func (l *Load) start(ctx, more context.Context, p *peers, nodes []string) {
+	for i, node := range nodes {
+		l.group.Go(func() { l.aim(ctx, more, p, node, i) })
+	}
 	for i := range l.clients {
 		l.group.Go(func() { l.client(ctx, more, i) })
 	}

@@ -111,7 +111,7 @@ func (r *runner) run(ctx context.Context) (err error) {
 	watching, unwatch := context.WithCancel(ctx)
 	r.watch.start(watching)
 	more, enough := context.WithCancel(ctx)
-	r.load.start(ctx, more)
+	r.load.start(ctx, more, peers, r.Injector.Cast().Nodes)
 	r.faults = &faults{in: r.Injector, watch: r.watch, load: r.load, history: r.history, links: map[int][]Link{}}
 	injectErr := r.inject(ctx)
 	enough()
