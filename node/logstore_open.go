@@ -32,8 +32,8 @@ type raftLog struct {
 // is decided by.
 func openLog(path string, o logOptions) (_ *raftLog, err error) {
 	o = o.withDefaults()
-	hang := time.AfterFunc(openLimit, func() { o.fatal(fmt.Errorf("%w: opening %s takes longer than %v", errLogHangs, path, openLimit)) })
-	defer hang.Stop()
+	hang := afterRunning(openLimit, func() { o.fatal(fmt.Errorf("%w: opening %s takes longer than %v", errLogHangs, path, openLimit)) })
+	defer hang.stop()
 	var bolt *raftboltdb.BoltStore
 	err = shielded(func() (err error) {
 		bolt, err = raftboltdb.New(raftboltdb.Options{
