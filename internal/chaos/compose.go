@@ -72,6 +72,22 @@ func NewCompose(root, binary, out string, s *Scenario) (*Compose, error) {
 
 func (c *Compose) image() string { return c.project + ":chaos" }
 
+// Name is compose.
+func (c *Compose) Name() string { return injectCompose }
+
+// How says how faults are made.
+func (c *Compose) How(v Verb) string {
+	switch v {
+	case Kill:
+		return "docker kill, docker start"
+	case Pause, Stutter:
+		return "docker pause, docker unpause"
+	case Isolate:
+		return "docker network disconnect, connect"
+	}
+	return "callers of another account, without a pause"
+}
+
 // Dir holds pki and network.json.
 func (c *Compose) Dir() string { return filepath.Join(c.out, "network") }
 
@@ -270,8 +286,8 @@ func (c *Compose) SetLinks(ctx context.Context, links []Link) error {
 	return errors.Join(errs...)
 }
 
-// SetFiles is not possible: the limit of a container is fixed when it is made.
-func (c *Compose) SetFiles(string, int) error { return ErrUnsupported }
+// SetLimit is not possible: the limits of a container are fixed when it is made.
+func (c *Compose) SetLimit(string, Verb, int) error { return ErrUnsupported }
 
 // noteRestarts notes whether the engine had to start a container again, before that count begins anew.
 func (c *Compose) noteRestarts(ctx context.Context, name string) {

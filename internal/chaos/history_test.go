@@ -98,15 +98,15 @@ func TestJudge(t *testing.T) {
 // TestStatistics: what a report counts, on a sample that can be counted by hand.
 func TestStatistics(t *testing.T) {
 	f := sample()
-	got := statistics(f)
+	got := statistics(f, new(Processes).How)
 	want := Statistic{
-		Fault: "kill leader", Runs: 1, Acknowledged: 1, RecoveredP50: 1000, RecoveredMax: 1000, ReadyP50: 2000, ReadyMax: 2000, SilentP50: 2000, SilentMax: 2000,
+		Fault: "kill leader", How: "kill -9", Runs: 1, Acknowledged: 1, RecoveredP50: 1000, RecoveredMax: 1000, ReadyP50: 2000, ReadyMax: 2000, SilentP50: 2000, SilentMax: 2000,
 	}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("statistics are %+v, want %+v", got, want)
 	}
 	delete(f.Copies[0].Ledger.Records, "hot")
-	if got := statistics(f)[0]; got.Lost != 1 {
+	if got := statistics(f, new(Processes).How)[0]; got.Lost != 1 {
 		t.Errorf("a lost record is counted %d times", got.Lost)
 	}
 	if s := silence([]int64{5, 6, 20}, 0, 22); s != 14 {
@@ -128,7 +128,7 @@ func TestReport(t *testing.T) {
 	f := sample()
 	f.Audits[0].Error = "block <7> does not link"
 	f.Ops = append(f.Ops, &Op{ID: len(f.Ops), Action: SetData, Key: "late", Call: 1, Return: int64(time.Hour), Outcome: Unknown})
-	r := &Results{Scenario: "sample", Seed: 42, Command: "make chaos SEED=42", Checks: Checks(f), Faults: statistics(f), Made: f.Injections, Usage: f.Usage, Seconds: seconds(f.Ops)}
+	r := &Results{Scenario: "sample", Seed: 42, Command: "make chaos SEED=42", Checks: Checks(f), Faults: statistics(f, new(Processes).How), Made: f.Injections, Usage: f.Usage, Seconds: seconds(f.Ops)}
 	dir := t.TempDir()
 	if err := r.save(dir); err != nil {
 		t.Fatal(err)

@@ -173,11 +173,11 @@ func (f *faults) act(ctx, lasting context.Context, id int, a Action, cast *Cast,
 		return &effect{targets: targets, undo: each(targets, f.in.Restart)}, each(targets, f.in.Kill)(ctx)
 	case Pause:
 		return &effect{targets: targets, undo: each(targets, f.in.Resume)}, each(targets, f.in.Pause)(ctx)
-	case Descriptors:
+	case Descriptors, Memory:
 		limit := func(n int) func(context.Context, string) error {
-			return func(_ context.Context, name string) error { return f.in.SetFiles(name, n) }
+			return func(_ context.Context, name string) error { return f.in.SetLimit(name, a.Verb, n) }
 		}
-		// One that ended for want of files is started again.
+		// One that ended for want of something is started again.
 		undo := func(ctx context.Context) error {
 			return errors.Join(each(targets, limit(0))(ctx), each(targets, f.in.Restart)(ctx))
 		}

@@ -35,6 +35,10 @@ type Ending struct {
 type Injector interface {
 	// Start makes the network, and returns when it takes writes. Close undoes it, also after a failure.
 	Start(ctx context.Context) error
+	// Name is what `make chaos INJECTOR=` calls it.
+	Name() string
+	// How says in a few words how it makes the faults of a verb.
+	How(v Verb) string
 	// Dir holds pki and network.json.
 	Dir() string
 	// Cast says who there is; it names no leader.
@@ -52,8 +56,8 @@ type Injector interface {
 	Resume(ctx context.Context, name string) error
 	// SetLinks replaces all that is wrong with the links; nothing is when links is empty.
 	SetLinks(ctx context.Context, links []Link) error
-	// SetFiles bounds how many files a process may open; 0 gives back what it had.
-	SetFiles(name string, n int) error
+	// SetLimit bounds what a process may have: of Descriptors so many files, of Memory so many MB more than now. 0 gives back what it had.
+	SetLimit(name string, what Verb, n int) error
 
 	// Admin asks a process at its loopback address.
 	Admin(ctx context.Context, name, path string) (status int, body []byte, err error)

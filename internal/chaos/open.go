@@ -19,6 +19,12 @@ var builtIn embed.FS
 
 const extension = ".chaos"
 
+// The names of injectors.
+const (
+	injectProcesses = "processes"
+	injectCompose   = "compose"
+)
+
 // Names are the built-in scenarios.
 func Names() []string {
 	entries, err := builtIn.ReadDir("scenarios")
@@ -48,7 +54,7 @@ func Open(name string) (*Scenario, error) {
 	return s, nil
 }
 
-// NewInjector makes an injector by its name: "processes" or "compose". The network's files are below out.
+// NewInjector makes an injector by its name, processes or compose. The network's files are below out.
 func NewInjector(name, binary, out string, s *Scenario) (Injector, error) {
 	binary, err := filepath.Abs(binary)
 	if err == nil {
@@ -58,7 +64,7 @@ func NewInjector(name, binary, out string, s *Scenario) (Injector, error) {
 		return nil, fmt.Errorf("couldn't find the directory: %w", err)
 	}
 	switch name {
-	case "processes":
+	case injectProcesses:
 		if err := CanIsolate(); err != nil {
 			return nil, err
 		}
@@ -66,8 +72,7 @@ func NewInjector(name, binary, out string, s *Scenario) (Injector, error) {
 			return nil, fmt.Errorf("the program is not there; build it with `make build`: %w", err)
 		}
 		return NewProcesses(binary, filepath.Join(out, "network"), s), nil
-	}
-	if name == "compose" {
+	case injectCompose:
 		root, err := os.Getwd()
 		if err != nil {
 			return nil, fmt.Errorf("couldn't find the repository: %w", err)

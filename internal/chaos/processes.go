@@ -47,11 +47,11 @@ type Processes struct {
 	endings []Ending
 }
 
-// process is one running process; files is guarded by the mutex of Processes.
+// process is one running process; killed and limits are guarded by the mutex of Processes.
 type process struct {
 	cmd    *exec.Cmd
 	killed bool
-	files  *unix.Rlimit // what it may open, before SetFiles changed it
+	limits map[int]unix.Rlimit // as they were before SetLimit changed them, by resource
 	done   chan struct{}
 }
 
@@ -72,6 +72,32 @@ func NewProcesses(binary, dir string, s *Scenario) *Processes {
 		p.cast.Facades = append(p.cast.Facades, "facade"+strconv.Itoa(i+1))
 	}
 	return p
+}
+
+// Name is processes.
+func (p *Processes) Name() string { return injectProcesses }
+
+// How says how faults are made.
+func (p *Processes) How(v Verb) string {
+	switch v {
+	case Kill:
+		return "kill -9"
+	case Pause, Stutter:
+		return "SIGSTOP, SIGCONT"
+	case Isolate, Partition, Block, Swizzle:
+		return "network namespaces, nft drop"
+	case Lose:
+		return "network namespaces, nft numgen random drop"
+	case Limit:
+		return "network namespaces, nft limit rate"
+	case Reset:
+		return "network namespaces, nft reject with tcp reset"
+	case Descriptors:
+		return "prlimit RLIMIT_NOFILE"
+	case Memory:
+		return "prlimit RLIMIT_AS"
+	}
+	return "callers of another account, without a pause"
 }
 
 // Dir holds pki and network.json.
@@ -178,7 +204,7 @@ func (p *Processes) Restart(_ context.Context, name string) error {
 	if err := <-started; err != nil {
 		return fmt.Errorf("couldn't start %s: %w", name, err)
 	}
-	pr := &process{cmd: cmd, done: make(chan struct{})}
+	pr := &process{cmd: cmd, limits: map[int]unix.Rlimit{}, done: make(chan struct{})}
 	p.running[name] = pr
 	go p.watch(name, pr)
 	return nil
@@ -242,29 +268,51 @@ func (p *Processes) SetLinks(ctx context.Context, links []Link) error {
 	return p.subnet.apply(ctx, links)
 }
 
-// SetFiles changes the limit of a running process.
-func (p *Processes) SetFiles(name string, n int) error {
+// SetLimit changes a limit of a running process.
+func (p *Processes) SetLimit(name string, what Verb, n int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pr := p.running[name]
 	if pr == nil {
-		return nil
+		return nil // it ended by itself, which Endings tells
 	}
-	pid := pr.cmd.Process.Pid
-	if pr.files == nil {
-		pr.files = &unix.Rlimit{}
-		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, pr.files); err != nil {
-			return fmt.Errorf("couldn't read the limit on files of %s: %w", name, err)
+	pid, resource := pr.cmd.Process.Pid, unix.RLIMIT_NOFILE
+	if what == Memory {
+		resource = unix.RLIMIT_AS
+	}
+	if _, known := pr.limits[resource]; !known {
+		var had unix.Rlimit
+		if err := unix.Prlimit(pid, resource, nil, &had); err != nil {
+			return fmt.Errorf("couldn't read the limits of %s: %w", name, err)
 		}
+		pr.limits[resource] = had
 	}
-	limit := *pr.files
-	if n > 0 {
+	limit := pr.limits[resource]
+	switch {
+	case n > 0 && what == Memory:
+		size, err := addressSpace(pid)
+		if err != nil {
+			return fmt.Errorf("couldn't read the size of %s: %w", name, err)
+		}
+		limit.Cur = size + uint64(n)<<20
+	case n > 0:
 		limit.Cur = uint64(n)
 	}
-	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil {
-		return fmt.Errorf("couldn't limit the files of %s: %w", name, err)
+	if err := unix.Prlimit(pid, resource, &limit, nil); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("couldn't limit %s: %w", name, err)
 	}
 	return nil
+}
+
+// addressSpace is the size of a process in bytes.
+func addressSpace(pid int) (uint64, error) {
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, err
+	}
+	pages, _, _ := strings.Cut(string(raw), " ")
+	n, err := strconv.ParseUint(pages, 10, 64)
+	return n * uint64(os.Getpagesize()), err
 }
 
 // Admin asks a process at its loopback address.

@@ -7,13 +7,16 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
 // Statistic is what all injections of one fault brought.
 type Statistic struct {
 	Fault string `json:"fault"`
-	Runs  int    `json:"runs"`
+	// How says what the verbs of the fault do, and to what: processes or containers.
+	How  string `json:"how"`
+	Runs int    `json:"runs"`
 	// Calls acknowledged while it lasted, and of those lost or there twice in the end; Unknown are calls made then whose outcome was not told.
 	Acknowledged int `json:"acknowledged"`
 	Lost         int `json:"lost"`
@@ -28,19 +31,22 @@ type Statistic struct {
 	SilentP50 int64 `json:"silentP50Ms"`
 	SilentMax int64 `json:"silentMaxMs"`
 	Elections int   `json:"elections"`
+	// Stopped is how often a target ended by itself, for want of files or memory.
+	Stopped int `json:"stopped"`
 }
 
 // Results are what a run found.
 type Results struct {
-	Scenario string        `json:"scenario"`
-	Text     string        `json:"scenarioText"`
-	Seed     uint64        `json:"seed"`
-	Injected time.Duration `json:"durationNs"`
-	Command  string        `json:"command"`
-	Finished time.Time     `json:"finished"`
-	OK       bool          `json:"ok"`
-	Calls    int           `json:"calls"`
-	Outcomes map[Outcome]int
+	Scenario string              `json:"scenario"`
+	Text     string              `json:"scenarioText"`
+	Seed     uint64              `json:"seed"`
+	Injected time.Duration       `json:"durationNs"`
+	Command  string              `json:"command"`
+	Injector string              `json:"injector"`
+	Finished time.Time           `json:"finished"`
+	OK       bool                `json:"ok"`
+	Calls    int                 `json:"calls"`
+	Outcomes map[Outcome]int     `json:"outcomes"`
 	Blocks   int                 `json:"blocks"`
 	Records  int                 `json:"records"`
 	Checks   []*Check            `json:"checks"`
@@ -65,7 +71,7 @@ type Second struct {
 func (r *runner) results(now time.Time) *Results {
 	f := &r.found
 	res := &Results{
-		Scenario: r.Name, Text: r.Scenario.String(), Seed: r.Seed, Injected: r.Duration, Command: r.Command, Finished: now.UTC(), OK: true,
+		Scenario: r.Name, Text: r.Scenario.String(), Seed: r.Seed, Injected: r.Duration, Command: r.Command, Injector: r.Injector.Name(), Finished: now.UTC(), OK: true,
 		Calls: len(f.Ops), Outcomes: map[Outcome]int{}, Checks: Checks(f), Made: f.Injections, Usage: f.Usage, Ready: r.watch.ready,
 	}
 	for _, o := range f.Ops {
@@ -80,13 +86,13 @@ func (r *runner) results(now time.Time) *Results {
 	for _, c := range res.Checks {
 		res.OK = res.OK && c.OK()
 	}
-	res.Faults = statistics(f)
+	res.Faults = statistics(f, r.Injector.How)
 	res.Seconds = seconds(f.Ops)
 	return res
 }
 
 // statistics counts by fault.
-func statistics(f *Found) []Statistic {
+func statistics(f *Found, how func(Verb) string) []Statistic {
 	by := map[string][]*Injection{}
 	for _, i := range f.Injections {
 		by[i.Fault] = append(by[i.Fault], i)
@@ -94,10 +100,11 @@ func statistics(f *Found) []Statistic {
 	acks := ackTimes(f.Ops)
 	var out []Statistic
 	for _, fault := range sortedKeys(by) {
-		s := Statistic{Fault: fault, Runs: len(by[fault])}
+		s := Statistic{Fault: fault, How: ways(fault, how), Runs: len(by[fault])}
 		var recovered, ready, silent []int64
 		for _, i := range by[fault] {
 			s.Elections += i.Elections
+			s.Stopped += len(i.Stopped)
 			s.during(f, i)
 			if i.Recovered >= 0 {
 				recovered = append(recovered, i.Recovered.Milliseconds())
@@ -113,6 +120,16 @@ func statistics(f *Found) []Statistic {
 		out = append(out, s)
 	}
 	return out
+}
+
+// ways says how each action of a fault is made.
+func ways(fault string, how func(Verb) string) string {
+	var all []string
+	for _, action := range strings.Split(fault, " and ") {
+		verb, _, _ := strings.Cut(action, " ")
+		all = append(all, how(Verb(verb)))
+	}
+	return strings.Join(all, "; ")
 }
 
 // during counts the calls that returned while an injection lasted.

@@ -25,6 +25,7 @@ const (
 	Limit       Verb = "limit"       // what the target receives of each process is bounded, in kB a second
 	Reset       Verb = "reset"       // TCP packets to the target are answered with a reset
 	Descriptors Verb = "descriptors" // the target may not open more files than this
+	Memory      Verb = "memory"      // the address space of the target may grow by so many MB and no more
 	Flood       Verb = "flood"       // so many callers of one account write without a pause
 )
 
@@ -44,6 +45,7 @@ const (
 	minFiles     = 8
 	maxFiles     = 65536
 	maxKilobytes = 1 << 20
+	maxMegabytes = 1 << 20
 )
 
 // ErrScenario is returned, wrapped with the number of the line, for a scenario that cannot be read.
@@ -237,18 +239,18 @@ func action(words []string) (a Action, err error) {
 			return a, errors.New("one side at most is the rest")
 		}
 		return a, errors.Join(checkTarget(a.Left, true), checkTarget(a.Right, true))
-	case Kill, Pause, Stutter, Isolate, Swizzle, Lose, Limit, Reset, Descriptors:
+	case Kill, Pause, Stutter, Isolate, Swizzle, Lose, Limit, Reset, Descriptors, Memory:
 		if len(words) != 1 {
 			return a, fmt.Errorf("%s wants one target: `%s leader`", a.Verb, a.Verb)
 		}
 		a.Left = words[0]
 		return a, checkTarget(a.Left, false)
 	}
-	return a, fmt.Errorf("%q is no fault; there are kill, pause, stutter, isolate, partition, block, swizzle, lose, limit, reset, descriptors and flood", a.Verb)
+	return a, fmt.Errorf("%q is no fault; there are kill, pause, stutter, isolate, partition, block, swizzle, lose, limit, reset, descriptors, memory and flood", a.Verb)
 }
 
 func (a Action) takesAmount() bool {
-	return a.Verb == Lose || a.Verb == Limit || a.Verb == Descriptors || a.Verb == Flood
+	return a.Verb == Lose || a.Verb == Limit || a.Verb == Descriptors || a.Verb == Memory || a.Verb == Flood
 }
 
 // amount reads the number of a verb, with its unit.
@@ -266,6 +268,12 @@ func (a Action) amount(word string) (int, error) {
 			return 0, fmt.Errorf("limit wants kilobytes a second such as 200kB, not %q", word)
 		}
 		return number(digits, 1, maxKilobytes)
+	case Memory:
+		digits, ok := strings.CutSuffix(word, "MB")
+		if !ok {
+			return 0, fmt.Errorf("memory wants megabytes such as 8MB, not %q", word)
+		}
+		return number(digits, 1, maxMegabytes)
 	case Descriptors:
 		return number(word, minFiles, maxFiles)
 	default:
@@ -348,6 +356,8 @@ func (a Action) String() string {
 		words = append(words, strconv.Itoa(a.Amount)+"%")
 	case Limit:
 		words = append(words, strconv.Itoa(a.Amount)+"kB")
+	case Memory:
+		words = append(words, strconv.Itoa(a.Amount)+"MB")
 	case Descriptors, Flood:
 		words = append(words, strconv.Itoa(a.Amount))
 	}

@@ -40,6 +40,7 @@ func TestParseErrors(t *testing.T) {
 		{"at 10s lose 100% nodes for 5s", "no number from 1 to 99"},
 		{"at 10s limit 30 nodes for 5s", "kilobytes"},
 		{"at 10s descriptors 1 nodes for 5s", "no number"},
+		{"at 10s memory 8 node for 5s", "megabytes"},
 		{"at 10s flood leader for 5s", "no number"},
 		{"at 10s flood 5 leader for 5s", "no target"},
 		{"at 10s flood for 5s", "wants a number"},
@@ -124,7 +125,7 @@ func scenarios() *rapid.Generator[*Scenario] {
 	})
 	targets := []string{"leader", "follower", "followers", "node", "nodes", "majority", "minority", "endorser", "endorsers", "facade", "facades", "all", "node2", "endorser-org1", "facade1"}
 	action := rapid.Custom(func(t *rapid.T) Action {
-		a := Action{Verb: rapid.SampledFrom([]Verb{Kill, Pause, Stutter, Isolate, Partition, Block, Swizzle, Lose, Limit, Reset, Descriptors, Flood}).Draw(t, "verb")}
+		a := Action{Verb: rapid.SampledFrom([]Verb{Kill, Pause, Stutter, Isolate, Partition, Block, Swizzle, Lose, Limit, Reset, Descriptors, Memory, Flood}).Draw(t, "verb")}
 		if a.Verb != Flood {
 			a.Left = rapid.SampledFrom(targets).Draw(t, "left")
 		}
@@ -136,7 +137,7 @@ func scenarios() *rapid.Generator[*Scenario] {
 			}
 		case Lose:
 			a.Amount = rapid.IntRange(1, 99).Draw(t, "percent")
-		case Limit, Descriptors:
+		case Limit, Descriptors, Memory:
 			a.Amount = rapid.IntRange(minFiles, maxFiles).Draw(t, "amount")
 		case Flood:
 			a.Amount = rapid.IntRange(1, maxFlood).Draw(t, "callers")
