@@ -44,21 +44,22 @@ type Processes struct {
 
 	mu      sync.Mutex
 	running map[string]*process
+	memory  map[string]*memoryGroup
 	endings []Ending
 }
 
-// process is one running process; killed and limits are guarded by the mutex of Processes.
+// process is one running process; killed and files are guarded by the mutex of Processes.
 type process struct {
 	cmd    *exec.Cmd
 	killed bool
-	limits map[int]unix.Rlimit // as they were before SetLimit changed them, by resource
+	files  *unix.Rlimit // what it may open, before SetLimit changed it
 	done   chan struct{}
 }
 
 // NewProcesses makes the injector for a network of the size of a scenario, which the program at binary runs with its data below dir.
 func NewProcesses(binary, dir string, s *Scenario) *Processes {
 	p := &Processes{
-		binary: binary, dir: dir, org: map[string]string{}, admin: map[string]*http.Client{}, running: map[string]*process{}, spawn: make(chan func()),
+		binary: binary, dir: dir, org: map[string]string{}, admin: map[string]*http.Client{}, running: map[string]*process{}, memory: map[string]*memoryGroup{}, spawn: make(chan func()),
 	}
 	for i := range s.Nodes {
 		name := "node" + strconv.Itoa(i+1)
@@ -95,7 +96,7 @@ func (p *Processes) How(v Verb) string {
 	case Descriptors:
 		return "prlimit RLIMIT_NOFILE"
 	case Memory:
-		return "prlimit RLIMIT_AS"
+		return "cgroup"
 	}
 	return "callers of another account, without a pause"
 }
@@ -106,8 +107,18 @@ func (p *Processes) Dir() string { return p.dir }
 // Cast says who there is.
 func (p *Processes) Cast() Cast { return p.cast }
 
-// Supports accepts every fault.
-func (p *Processes) Supports(Action) error { return nil }
+// Supports accepts every fault, but for memory where the kernel has no control groups for it.
+func (p *Processes) Supports(a Action) error {
+	if a.Verb != Memory {
+		return nil
+	}
+	for _, path := range []string{filepath.Join(cgroupRoot, "cgroup.controllers"), cgroupMemory} {
+		if _, err := os.Stat(path); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: there are no control groups for memory in %s", ErrUnsupported, cgroupRoot)
+}
 
 // Dial connects to a node or endorser from the driver's place at the switch.
 func (p *Processes) Dial(ctx context.Context, name string) (net.Conn, error) {
@@ -204,7 +215,7 @@ func (p *Processes) Restart(_ context.Context, name string) error {
 	if err := <-started; err != nil {
 		return fmt.Errorf("couldn't start %s: %w", name, err)
 	}
-	pr := &process{cmd: cmd, limits: map[int]unix.Rlimit{}, done: make(chan struct{})}
+	pr := &process{cmd: cmd, done: make(chan struct{})}
 	p.running[name] = pr
 	go p.watch(name, pr)
 	return nil
@@ -272,47 +283,48 @@ func (p *Processes) SetLinks(ctx context.Context, links []Link) error {
 func (p *Processes) SetLimit(name string, what Verb, n int) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if what == Memory {
+		return p.limitMemory(name, n)
+	}
 	pr := p.running[name]
 	if pr == nil {
 		return nil // it ended by itself, which Endings tells
 	}
-	pid, resource := pr.cmd.Process.Pid, unix.RLIMIT_NOFILE
-	if what == Memory {
-		resource = unix.RLIMIT_AS
-	}
-	if _, known := pr.limits[resource]; !known {
-		var had unix.Rlimit
-		if err := unix.Prlimit(pid, resource, nil, &had); err != nil {
-			return fmt.Errorf("couldn't read the limits of %s: %w", name, err)
+	pid := pr.cmd.Process.Pid
+	if pr.files == nil {
+		pr.files = &unix.Rlimit{}
+		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, nil, pr.files); err != nil {
+			return fmt.Errorf("couldn't read the limit on files of %s: %w", name, err)
 		}
-		pr.limits[resource] = had
 	}
-	limit := pr.limits[resource]
-	switch {
-	case n > 0 && what == Memory:
-		size, err := addressSpace(pid)
-		if err != nil {
-			return fmt.Errorf("couldn't read the size of %s: %w", name, err)
-		}
-		limit.Cur = size + uint64(n)<<20
-	case n > 0:
+	limit := *pr.files
+	if n > 0 {
 		limit.Cur = uint64(n)
 	}
-	if err := unix.Prlimit(pid, resource, &limit, nil); err != nil && !errors.Is(err, unix.ESRCH) {
-		return fmt.Errorf("couldn't limit %s: %w", name, err)
+	if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &limit, nil); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("couldn't limit the files of %s: %w", name, err)
 	}
 	return nil
 }
 
-// addressSpace is the size of a process in bytes.
-func addressSpace(pid int) (uint64, error) {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0, err
+// limitMemory is called with mu held.
+func (p *Processes) limitMemory(name string, megabytes int) error {
+	if g := p.memory[name]; g != nil {
+		delete(p.memory, name)
+		if err := g.close(); err != nil {
+			return fmt.Errorf("couldn't give %s its memory back: %w", name, err)
+		}
 	}
-	pages, _, _ := strings.Cut(string(raw), " ")
-	n, err := strconv.ParseUint(pages, 10, 64)
-	return n * uint64(os.Getpagesize()), err
+	pr := p.running[name]
+	if megabytes == 0 || pr == nil {
+		return nil
+	}
+	g, err := newMemoryGroup(p.subnet.name(name), pr.cmd.Process.Pid, megabytes)
+	if err != nil {
+		return err
+	}
+	p.memory[name] = g
+	return nil
 }
 
 // Admin asks a process at its loopback address.
@@ -350,7 +362,7 @@ func (p *Processes) Close() error {
 	}
 	var errs []error
 	for _, name := range p.cast.all() {
-		errs = append(errs, p.Kill(context.Background(), name))
+		errs = append(errs, p.Kill(context.Background(), name), p.SetLimit(name, Memory, 0))
 	}
 	close(p.spawn)
 	for _, c := range p.admin {

@@ -25,7 +25,7 @@ const (
 	Limit       Verb = "limit"       // what the target receives of each process is bounded, in kB a second
 	Reset       Verb = "reset"       // TCP packets to the target are answered with a reset
 	Descriptors Verb = "descriptors" // the target may not open more files than this
-	Memory      Verb = "memory"      // the address space of the target may grow by so many MB and no more
+	Memory      Verb = "memory"      // the target may take so many MB more, or is killed by the kernel
 	Flood       Verb = "flood"       // so many callers of one account write without a pause
 )
 
