@@ -2,7 +2,7 @@
 # The binary carries its commit where git may be asked; a source archive has none.
 vcs := $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: build sdk up test race lint generate bench fuzz mutants faults image cluster-up cluster-down cluster-status clean
+.PHONY: build sdk up test race lint generate bench fuzz mutants faults chaos image cluster-up cluster-down cluster-status clean
 
 build: ## bin/ltl, one static file
 	CGO_ENABLED=0 go build $(vcs) -trimpath -o bin/ltl ./cmd/ltl
@@ -39,6 +39,10 @@ faults: ## disks, descriptors and memory that fail, FAULT_ROUNDS (default 5) tim
 
 fuzz: ## every fuzz target for FUZZTIME (default 20s) each
 	scripts/fuzz.sh
+
+chaos: build ## a network under faults: DURATION, SEED, SCENARIO (a name or file), INJECTOR (processes, compose), OUT; docs/chaos.md
+	go build -o bin/chaos ./scripts/chaos
+	bin/chaos -scenario $(or $(SCENARIO),mixed) -injector $(or $(INJECTOR),processes) -seed $(or $(SEED),0) -duration $(or $(DURATION),0s) -out "$(OUT)"
 
 image: build ## the image ltl:local, without a registry
 	scripts/image.sh

@@ -126,8 +126,8 @@ func (f *failStop) write(what string, fn func() error) error {
 
 // watched runs a read or a write of the file: a hang is final, and a panic is an error.
 func (f *failStop) watched(what string, fn func() error) error {
-	hang := time.AfterFunc(f.hangLimit, func() { _ = f.fail(fmt.Errorf("%w: %s takes longer than %v", errLogHangs, what, f.hangLimit)) })
-	defer hang.Stop()
+	hang := afterRunning(f.hangLimit, func() { _ = f.fail(fmt.Errorf("%w: %s takes longer than %v", errLogHangs, what, f.hangLimit)) })
+	defer hang.stop()
 	return shielded(fn)
 }
 

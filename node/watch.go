@@ -15,6 +15,8 @@ const (
 	maxStuck = 30 * time.Second
 	// recentTrouble is how long ago the last failure may be: one failure followed by silence proves nothing.
 	recentTrouble = 5 * time.Second
+	// pausedAfter is how late a look may come before the process is taken to have been stopped in between.
+	pausedAfter = 5 * time.Second
 )
 
 // progress tells for how long proposals have been failing or waiting. Its zero value is ready.
@@ -80,12 +82,14 @@ func (r *replica) watch() {
 	ticker := time.NewTicker(watchInterval)
 	defer ticker.Stop()
 	for {
+		before := time.Now()
 		select {
 		case <-r.ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		if r.state().state != raft.Leader {
+		// Time in which the process was stopped says nothing of its disk; it does not lead any more, and is about to notice.
+		if r.state().state != raft.Leader || time.Since(before) > pausedAfter {
 			r.progress.reset()
 			continue
 		}

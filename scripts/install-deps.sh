@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine with Go lacks for `make test`: git for the checks on the source, a C compiler, which the race
 # detector links with and the device SDK in C is built with, and for that SDK mbedTLS and valgrind; promtool, which tests the alert
-# rules; and for the disk faults strace and tools for file systems. Everything else comes as a Go module. Does nothing where all is there.
+# rules; for the disk faults strace and tools for file systems; and ip and nft, with which networks are cut under test. Everything else
+# comes as a Go module. Does nothing where all is there.
 set -euo pipefail
 
 missing=()
@@ -14,6 +15,8 @@ command -v strace >/dev/null || missing+=(strace)
 command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 command -v losetup >/dev/null && command -v mount >/dev/null || missing+=(mount)
 command -v unshare >/dev/null && command -v prlimit >/dev/null || missing+=(util-linux)
+command -v ip >/dev/null || missing+=(iproute2)
+[ -e /usr/sbin/nft ] || command -v nft >/dev/null || missing+=(nftables)
 promtool=
 command -v promtool >/dev/null || promtool=promtool
 [ ${#missing[@]} -gt 0 ] || [ -n "$promtool" ] || exit 0

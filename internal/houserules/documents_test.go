@@ -46,7 +46,7 @@ func TestEveryPackageIsInTheArchitecture(t *testing.T) {
 
 // TestLinks: every relative link of a document leads to a file.
 func TestLinks(t *testing.T) {
-	for _, document := range []string{"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/api.md", "docs/operating.md", "docs/operations.md", "docs/deploying.md", "docs/reliability.md"} {
+	for _, document := range []string{"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/api.md", "docs/operating.md", "docs/operations.md", "docs/deploying.md", "docs/reliability.md", "docs/chaos.md"} {
 		raw, err := os.ReadFile(filepath.Join(root, document))
 		if err != nil {
 			t.Error(err)

@@ -31,6 +31,8 @@ func edges() map[string][]string {
 		"internal/localnet":              {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"internal/bench":                 {"client", "internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"cmd/ltl":                        {"node", "endorser", "client", "client/device", "client/facade", "internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/scrub", "internal/store", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"internal/chaos":                 {"internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"scripts/chaos":                  {"internal/chaos"}, // the network itself is the program bin/ltl
 		"deploy":                         {"internal/localnet"},
 		"deploy/monitoring":              {},
 		"deploy/kubernetes/check":        {},

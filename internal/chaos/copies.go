@@ -1,0 +1,228 @@
+package chaos
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"google.golang.org/grpc"
+
+	"ltl/internal/identity"
+	"ltl/internal/ledger"
+	"ltl/internal/localnet"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// How long copies may take to become equal after the load, and to be read.
+const (
+	settleBudget = 60 * time.Second
+	readBudget   = 10 * time.Minute
+	statusBudget = time.Second
+)
+
+// Record is an accepted record of a ledger.
+type Record struct {
+	Chain       string
+	Height      uint64
+	BlockHash   string
+	Transaction string // its id
+	BusinessID  string
+	Value       string
+	Attached    bool
+}
+
+// Ledger is what all copies have in common, in a form in which records can be found.
+type Ledger struct {
+	// Records are the accepted records of each Key, in order of execution.
+	Records map[string][]Record
+	// Blocks is the hash of each block, Digests the digest of each block's whole content, in order of execution.
+	Blocks  []BlockID
+	Digests [][sha256.Size]byte
+	// Transactions counts how often each transaction id was accepted.
+	Transactions map[string]int
+}
+
+// BlockID is a block by its place and its hash.
+type BlockID struct {
+	Chain  string
+	Height uint64
+	Hash   string
+}
+
+func newLedger() *Ledger {
+	return &Ledger{Records: map[string][]Record{}, Transactions: map[string]int{}}
+}
+
+// add takes the next block; with records, its records too.
+func (l *Ledger) add(b *ltlv1.Block, records bool) error {
+	h, err := ledger.ParseHeader(b.GetHeader())
+	if err != nil {
+		return fmt.Errorf("block %d cannot be read: %w", len(l.Blocks), err)
+	}
+	hash := ledger.BlockHash(b.GetHeader())
+	id := BlockID{Chain: h.ChainID, Height: h.Height, Hash: hex.EncodeToString(hash[:])}
+	l.Blocks = append(l.Blocks, id)
+	digest, results := sha256.New(), b.GetResults()
+	digest.Write(b.GetHeader())
+	for _, batch := range b.GetBatches() {
+		for _, payload := range batch.GetTransactions() {
+			if len(results) == 0 {
+				return fmt.Errorf("block %d has fewer results than transactions", len(l.Blocks)-1)
+			}
+			code := results[0]
+			results = results[1:]
+			digest.Write(binary.BigEndian.AppendUint32(nil, uint32(len(payload))))
+			digest.Write(payload)
+			digest.Write(binary.BigEndian.AppendUint32(nil, uint32(code)))
+			if records && code == rules.OK {
+				if err := l.accept(id, payload); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	l.Digests = append(l.Digests, [sha256.Size]byte(digest.Sum(nil)))
+	return nil
+}
+
+// accept notes an accepted transaction.
+func (l *Ledger) accept(at BlockID, payload []byte) error {
+	tx, err := rules.Decode(payload)
+	if err != nil {
+		return fmt.Errorf("a transaction at height %d of chain %s cannot be read: %w", at.Height, at.Chain, err)
+	}
+	sum := ledger.TransactionID(payload)
+	id := hex.EncodeToString(sum[:])
+	l.Transactions[id]++
+	r := Record{Chain: at.Chain, Height: at.Height, BlockHash: at.Hash, Transaction: id}
+	key := ""
+	switch {
+	case tx.GetSetData() != nil:
+		key, r.Value = tx.GetSetData().GetKey(), tx.GetSetData().GetValue()
+	case tx.GetAttachData() != nil:
+		a := tx.GetAttachData()
+		key, r.Value, r.BusinessID, r.Attached = a.GetKey(), a.GetValue(), a.GetBusinessId(), true
+	default:
+		return nil
+	}
+	l.Records[key] = append(l.Records[key], r)
+	return nil
+}
+
+// has reports whether a write is there. Where the caller gave no BusinessId, the ledger's own is as good.
+func (l *Ledger) has(o *Op) bool {
+	for _, r := range l.Records[o.Key] {
+		if r.Attached == (o.Action == Attach) && (r.BusinessID == o.BusinessID || o.BusinessID == "") && r.Value == o.Value {
+			return true
+		}
+	}
+	return false
+}
+
+// peers asks nodes and endorsers as the operator.
+type peers struct {
+	conns map[string]*grpc.ClientConn
+}
+
+// dialPeers makes a connection to each node and endorser.
+func dialPeers(in Injector) (*peers, *localnet.Network, error) {
+	network, err := localnet.Load(in.Dir())
+	if err != nil {
+		return nil, nil, err
+	}
+	trust, err := identity.LoadTrust(localnet.Path(in.Dir(), network.Trust))
+	if err != nil {
+		return nil, nil, err
+	}
+	credentials, err := identity.LoadCredentials(filepath.Dir(localnet.Path(in.Dir(), network.Operator)), trust)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &peers{conns: map[string]*grpc.ClientConn{}}
+	cast := in.Cast()
+	for _, name := range append(append([]string(nil), cast.Nodes...), cast.Endorsers...) {
+		role := identity.RoleNode
+		if strings.HasPrefix(name, "endorser") {
+			role = identity.RoleEndorser
+		}
+		dial := grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return in.Dial(ctx, name) })
+		conn, err := grpc.NewClient("passthrough:///"+name, append(credentials.DialOptions(role, auditName(name)), dial)...)
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("couldn't connect to %s: %w", name, err), p.close())
+		}
+		p.conns[name] = conn
+	}
+	return p, network, nil
+}
+
+func (p *peers) close() error {
+	var errs []error
+	for _, c := range p.conns {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// status asks one process; it answers within a second or not at all.
+func (p *peers) status(ctx context.Context, name string) (*ltlv1.StatusResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, statusBudget)
+	defer cancel()
+	return ltlv1.NewLedgerClient(p.conns[name]).Status(ctx, &ltlv1.StatusRequest{})
+}
+
+// settled waits until every copy has the same number of blocks and none has a fault, and returns that number.
+func (p *peers) settled(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, settleBudget)
+	defer cancel()
+	for {
+		sequence, last := uint64(0), ""
+		for _, name := range sortedKeys(p.conns) {
+			s, err := p.status(ctx, name)
+			switch {
+			case err != nil:
+				last = fmt.Sprintf("%s: %v", name, err)
+			case s.GetFault() != "":
+				last = fmt.Sprintf("%s: %s", name, s.GetFault())
+			case sequence != 0 && s.GetSequence() != sequence:
+				last = fmt.Sprintf("%s has %d blocks, another copy has %d", name, s.GetSequence(), sequence)
+			default:
+				sequence = s.GetSequence()
+			}
+		}
+		if last == "" {
+			return sequence, nil
+		}
+		if wait(ctx, lookEvery) != nil {
+			return 0, fmt.Errorf("the copies were not equal %s after the load: %s", settleBudget, last)
+		}
+	}
+}
+
+// read reads the first n blocks of a copy.
+func (p *peers) read(ctx context.Context, name string, n uint64, records bool) (*Ledger, error) {
+	ctx, cancel := context.WithTimeout(ctx, readBudget)
+	defer cancel()
+	stream, err := ltlv1.NewLedgerClient(p.conns[name]).Follow(ctx, &ltlv1.FollowRequest{})
+	if err != nil {
+		return nil, fmt.Errorf("couldn't read the blocks of %s: %w", name, err)
+	}
+	l := newLedger()
+	for range n {
+		res, err := stream.Recv()
+		if err != nil {
+			return nil, fmt.Errorf("couldn't read block %d of %s: %w", len(l.Blocks), name, err)
+		}
+		if err := l.add(res.GetBlock(), records); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return l, nil
+}
