@@ -28,6 +28,17 @@ const (
 	commandBudget = 20 * time.Second
 )
 
+// probeRules uses everything of nftables that faults are made with.
+const probeRules = `table ip probe {
+	chain arrive {
+		type filter hook input priority 0;
+		ip saddr 10.0.0.1 numgen random mod 100 < 1 drop
+		ip saddr 10.0.0.1 limit rate over 1 kbytes/second drop
+		ip saddr 10.0.0.1 ip protocol tcp reject with tcp reset
+	}
+}
+`
+
 // subnet is a switch with one network namespace for each process, and a link to it from here. The switch is in a namespace of its own: nothing of
 // the machine's own firewall applies to what passes it, and no packet of the run passes through the machine's.
 type subnet struct {
@@ -53,8 +64,15 @@ func CanIsolate() error {
 	if _, err := run(ctx, "", "ip", "netns", "add", probe); err != nil {
 		return fmt.Errorf("no network namespace can be made here: %w", err)
 	}
-	_, err := run(ctx, "", "ip", "netns", "delete", probe)
-	return err
+	_, err := run(ctx, "", "ip", "-n", probe, "link", "add", "bridge0", "type", "bridge")
+	if err == nil {
+		_, err = run(ctx, probeRules, "ip", "netns", "exec", probe, "nft", "-f", "-")
+	}
+	if err != nil {
+		err = fmt.Errorf("the kernel lacks bridges or packet filters: %w", err)
+	}
+	_, deleteErr := run(ctx, "", "ip", "netns", "delete", probe)
+	return errors.Join(err, deleteErr)
 }
 
 // newSubnet takes the first free subnet, and removes what a run that was killed has left there.
