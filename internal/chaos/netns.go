@@ -81,22 +81,28 @@ func newSubnet(ctx context.Context, names []string) (*subnet, error) {
 		return nil, fmt.Errorf("couldn't make the directory of locks: %w", err)
 	}
 	for id := firstSubnet; id <= lastSubnet; id++ {
-		lock, err := os.OpenFile(filepath.Join(subnetLocks, strconv.Itoa(id)), os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("couldn't open the lock of a subnet: %w", err)
+		if s, err := takeSubnet(ctx, id, names); s != nil || err != nil {
+			return s, err
 		}
-		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-			lock.Close() // another run has it
-			continue
-		}
-		s := &subnet{id: id, names: names, lock: lock, rules: map[string]string{}}
-		s.remove(ctx)
-		if err := s.make(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("couldn't make the network namespaces: %w", err), s.close())
-		}
-		return s, nil
 	}
 	return nil, fmt.Errorf("all subnets 10.99.%d.0 to 10.99.%d.0 are in use", firstSubnet, lastSubnet)
+}
+
+// takeSubnet takes one subnet; nil when another run has it.
+func takeSubnet(ctx context.Context, id int, names []string) (*subnet, error) {
+	lock, err := os.OpenFile(filepath.Join(subnetLocks, strconv.Itoa(id)), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't open the lock of a subnet: %w", err)
+	}
+	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return nil, lock.Close()
+	}
+	s := &subnet{id: id, names: names, lock: lock, rules: map[string]string{}}
+	s.remove(ctx)
+	if err := s.make(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("couldn't make the network namespaces: %w", err), s.close())
+	}
+	return s, nil
 }
 
 // name is that of a namespace, or of the switch.
