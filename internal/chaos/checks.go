@@ -59,6 +59,8 @@ type Found struct {
 	Usage      map[string]*Usage
 	// Failures are what kept the run from looking at something.
 	Failures []string
+
+	unordered []*Unordered // found by the check of I4
 }
 
 // Checks holds what a run found against all invariants.
@@ -142,9 +144,10 @@ func (f *Found) linearizable() *Check {
 	}
 	calls, keys, wrong := Linearizable(f.Ops, written)
 	c.Looked, c.What = calls, fmt.Sprintf("calls of %d Keys", keys)
-	for _, w := range wrong {
-		c.wrong("%s", w)
+	for _, u := range wrong {
+		c.wrong("%s", u)
 	}
+	f.unordered = wrong
 	return c
 }
 

@@ -3,6 +3,8 @@ package chaos
 import (
 	"crypto/sha256"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +183,21 @@ func TestMayStop(t *testing.T) {
 	f.Injections[0].Stopped, f.Endings = []string{"node1"}, ended[:1]
 	if c := f.faulty(); !c.OK() {
 		t.Errorf("it may stop: %q", c.Wrong)
+	}
+}
+
+// TestDraw: the calls of a Key that is not linearizable are drawn.
+func TestDraw(t *testing.T) {
+	f := sample()
+	f.Ops[5].Read = []string{"va"}
+	r := &Results{Checks: Checks(f), unordered: f.unordered}
+	dir := t.TempDir()
+	if err := r.save(dir); err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile(filepath.Join(dir, "calls-1.html"))
+	if err != nil || !strings.Contains(string(raw), "GetHistoryDataCount") {
+		t.Errorf("the page has %d bytes and not the calls: %v", len(raw), err)
 	}
 }
 

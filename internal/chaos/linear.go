@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"math"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/anishathalye/porcupine"
@@ -12,6 +13,9 @@ import (
 
 // keyTimeout bounds the search over the calls of one Key.
 const keyTimeout = 30 * time.Second
+
+// maxDrawn is of how many Keys a page is written.
+const maxDrawn = 3
 
 // record is the newest record of a Key, and the ones before it; nil is a Key that is not there.
 type record struct {
@@ -108,6 +112,8 @@ func model() porcupine.Model {
 			x, y := a.(*record), b.(*record)
 			return x == y || x != nil && y != nil && x.n == y.n && x.sum == y.sum
 		},
+		DescribeOperation: func(input, _ any) string { return describe(input.(*Op)) },
+		DescribeState:     func(state any) string { return fmt.Sprintf("%q", state.(*record).values()) },
 		Hash: func(state any) uint64 {
 			if r := state.(*record); r != nil {
 				return r.sum
@@ -117,10 +123,50 @@ func model() porcupine.Model {
 	}
 }
 
+// describe is a call in a few words.
+func describe(o *Op) string {
+	said := string(o.Outcome)
+	switch {
+	case o.Action == Count && o.Outcome == OK:
+		said = fmt.Sprint(o.Number)
+	case !o.writes() && o.Outcome == OK:
+		said = fmt.Sprintf("%q", o.Read)
+	}
+	asked := fmt.Sprintf("%.8s %s", o.BusinessID, o.Value)
+	if o.Node != "" {
+		asked += "at " + o.Node
+	}
+	return fmt.Sprintf("call %d: %s(%s) %s", o.ID, o.Action, strings.TrimSpace(asked), said)
+}
+
+// Unordered is a Key whose calls have no order that explains their answers, or were not judged in time.
+type Unordered struct {
+	Key    string
+	Judged bool
+	calls  []porcupine.Operation
+	info   porcupine.LinearizationInfo
+}
+
+// String says what is wrong.
+func (u *Unordered) String() string {
+	if !u.Judged {
+		return fmt.Sprintf("the %d calls of Key %s were not judged in %s", len(u.calls), u.Key, keyTimeout)
+	}
+	return fmt.Sprintf("the %d calls of Key %s have no order that explains their answers", len(u.calls), u.Key)
+}
+
+// draw writes a page that shows the calls over time, and how far they could be ordered.
+func (u *Unordered) draw(path string) error {
+	if err := porcupine.VisualizePath(model(), u.info, path); err != nil {
+		return fmt.Errorf("couldn't draw the calls of Key %s: %w", u.Key, err)
+	}
+	return nil
+}
+
 // Linearizable checks that the calls of each Key happened at some moment between call and return each, one after the other. A write with an unknown
 // outcome may have happened at any time after its call; one that is not on the chain at the end, as written says, never did. It returns how many calls
 // of how many Keys it looked at, and what is wrong.
-func Linearizable(ops []*Op, written func(*Op) bool) (calls, keys int, wrong []string) {
+func Linearizable(ops []*Op, written func(*Op) bool) (calls, keys int, wrong []*Unordered) {
 	byKey := map[string][]porcupine.Operation{}
 	for _, o := range ops {
 		end := o.Return
@@ -141,12 +187,15 @@ func Linearizable(ops []*Op, written func(*Op) bool) (calls, keys int, wrong []s
 	}
 	m := model()
 	for _, key := range sortedKeys(byKey) {
-		switch porcupine.CheckOperationsTimeout(m, byKey[key], keyTimeout) {
-		case porcupine.Illegal:
-			wrong = append(wrong, fmt.Sprintf("the %d calls of Key %s have no order that explains their answers", len(byKey[key]), key))
-		case porcupine.Unknown:
-			wrong = append(wrong, fmt.Sprintf("the %d calls of Key %s were not judged in %s", len(byKey[key]), key, keyTimeout))
+		result := porcupine.CheckOperationsTimeout(m, byKey[key], keyTimeout)
+		if result == porcupine.Ok {
+			continue
 		}
+		u := &Unordered{Key: key, Judged: result == porcupine.Illegal, calls: byKey[key]}
+		if len(wrong) < maxDrawn {
+			_, u.info = porcupine.CheckOperationsVerbose(m, byKey[key], keyTimeout)
+		}
+		wrong = append(wrong, u)
 	}
 	return calls, len(byKey), wrong
 }

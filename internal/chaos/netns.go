@@ -28,6 +28,17 @@ const (
 	commandBudget = 20 * time.Second
 )
 
+// probeRules uses everything of nftables that faults are made with.
+const probeRules = `table ip probe {
+	chain arrive {
+		type filter hook input priority 0;
+		ip saddr 10.0.0.1 numgen random mod 100 < 1 drop
+		ip saddr 10.0.0.1 limit rate over 1 kbytes/second drop
+		ip saddr 10.0.0.1 ip protocol tcp reject with tcp reset
+	}
+}
+`
+
 // subnet is a switch with one network namespace for each process, and a link to it from here. The switch is in a namespace of its own: nothing of
 // the machine's own firewall applies to what passes it, and no packet of the run passes through the machine's.
 type subnet struct {
@@ -53,8 +64,15 @@ func CanIsolate() error {
 	if _, err := run(ctx, "", "ip", "netns", "add", probe); err != nil {
 		return fmt.Errorf("no network namespace can be made here: %w", err)
 	}
-	_, err := run(ctx, "", "ip", "netns", "delete", probe)
-	return err
+	_, err := run(ctx, "", "ip", "-n", probe, "link", "add", "bridge0", "type", "bridge")
+	if err == nil {
+		_, err = run(ctx, probeRules, "ip", "netns", "exec", probe, "nft", "-f", "-")
+	}
+	if err != nil {
+		err = fmt.Errorf("the kernel lacks bridges or packet filters: %w", err)
+	}
+	_, deleteErr := run(ctx, "", "ip", "netns", "delete", probe)
+	return errors.Join(err, deleteErr)
 }
 
 // newSubnet takes the first free subnet, and removes what a run that was killed has left there.
@@ -63,22 +81,28 @@ func newSubnet(ctx context.Context, names []string) (*subnet, error) {
 		return nil, fmt.Errorf("couldn't make the directory of locks: %w", err)
 	}
 	for id := firstSubnet; id <= lastSubnet; id++ {
-		lock, err := os.OpenFile(filepath.Join(subnetLocks, strconv.Itoa(id)), os.O_CREATE|os.O_RDWR, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("couldn't open the lock of a subnet: %w", err)
+		if s, err := takeSubnet(ctx, id, names); s != nil || err != nil {
+			return s, err
 		}
-		if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
-			lock.Close() // another run has it
-			continue
-		}
-		s := &subnet{id: id, names: names, lock: lock, rules: map[string]string{}}
-		s.remove(ctx)
-		if err := s.make(ctx); err != nil {
-			return nil, errors.Join(fmt.Errorf("couldn't make the network namespaces: %w", err), s.close())
-		}
-		return s, nil
 	}
 	return nil, fmt.Errorf("all subnets 10.99.%d.0 to 10.99.%d.0 are in use", firstSubnet, lastSubnet)
+}
+
+// takeSubnet takes one subnet; nil when another run has it.
+func takeSubnet(ctx context.Context, id int, names []string) (*subnet, error) {
+	lock, err := os.OpenFile(filepath.Join(subnetLocks, strconv.Itoa(id)), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't open the lock of a subnet: %w", err)
+	}
+	if syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		return nil, lock.Close()
+	}
+	s := &subnet{id: id, names: names, lock: lock, rules: map[string]string{}}
+	s.remove(ctx)
+	if err := s.make(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("couldn't make the network namespaces: %w", err), s.close())
+	}
+	return s, nil
 }
 
 // name is that of a namespace, or of the switch.

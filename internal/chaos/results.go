@@ -55,6 +55,8 @@ type Results struct {
 	Usage    map[string]*Usage   `json:"usage"`
 	Ready    map[string][]Change `json:"ready"`
 	Seconds  []Second            `json:"seconds"`
+
+	unordered []*Unordered
 }
 
 // Second is what callers saw in one second of the run.
@@ -86,6 +88,7 @@ func (r *runner) results(now time.Time) *Results {
 	for _, c := range res.Checks {
 		res.OK = res.OK && c.OK()
 	}
+	res.unordered = f.unordered
 	res.Faults = statistics(f, r.Injector.How)
 	res.Seconds = seconds(f.Ops)
 	return res
@@ -240,7 +243,7 @@ func (r *Results) Wrong() error {
 	return errors.Join(errs...)
 }
 
-// save writes results.json and report.html.
+// save writes results.json and report.html, and pages of calls that no order explains.
 func (r *Results) save(dir string) error {
 	raw, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
@@ -250,7 +253,12 @@ func (r *Results) save(dir string) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
+	for i, u := range r.unordered[:min(len(r.unordered), maxDrawn)] {
+		errs = append(errs, u.draw(filepath.Join(dir, fmt.Sprintf("calls-%d.html", i+1))))
+	}
 	return errors.Join(
+		errors.Join(errs...),
 		os.WriteFile(filepath.Join(dir, "results.json"), append(raw, '\n'), 0o644),
 		os.WriteFile(filepath.Join(dir, "report.html"), page, 0o644),
 	)
