@@ -53,7 +53,7 @@ func readRule(rule, file string) (string, error) {
 	return string(raw), nil
 }
 
-func runEndorser(ctx context.Context, r *role, rule string) error {
+func runEndorser(ctx context.Context, r *role, rule string) (err error) {
 	trust, credentials, err := r.load(identity.RoleEndorser)
 	if err != nil {
 		return err
@@ -62,12 +62,17 @@ func runEndorser(ctx context.Context, r *role, rule string) error {
 	if err != nil {
 		return err
 	}
+	tracer, err := r.tracer(credentials.Identity())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tracer.Close()) }()
 	key, err := identity.LoadKey(filepath.Join(r.identity, "sign.key"))
 	if err != nil {
 		return err
 	}
 	e, err := endorser.Open(ctx, endorser.Config{
-		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics,
+		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics, Tracer: tracer,
 		Credentials: credentials, SignKey: key, Trust: trust, Rule: rule, Logger: roleLogger(),
 	})
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -26,7 +27,7 @@ func newNode() *cobra.Command {
 	return cmd
 }
 
-func runNode(ctx context.Context, r *role) error {
+func runNode(ctx context.Context, r *role) (err error) {
 	trust, credentials, err := r.load(identity.RoleNode)
 	if err != nil {
 		return err
@@ -35,8 +36,13 @@ func runNode(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
+	tracer, err := r.tracer(credentials.Identity())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tracer.Close()) }()
 	n, err := node.Open(ctx, node.Config{
-		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics,
+		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics, Tracer: tracer,
 		Credentials: credentials, Trust: trust, Logger: roleLogger(),
 	})
 	if err != nil {
