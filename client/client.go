@@ -15,6 +15,7 @@ import (
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
+	"ltl/internal/tracing"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -26,6 +27,8 @@ type Config struct {
 	Trust *identity.Trust
 	// Logger gets one line an event; by default slog.Default().
 	Logger *slog.Logger
+	// Tracer records what transactions wait for; nil records nothing. Who opened it closes it, after the client.
+	Tracer *tracing.Tracer
 	// PreferNode is the id of the node to read from while it answers; by default the trust's first.
 	PreferNode string
 	// SubmitTimeout bounds a Submit whose context has no deadline.
@@ -175,6 +178,8 @@ func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Resu
 		return nil, err
 	}
 	k.queued = time.Now()
+	ctx, k.span = c.cfg.Tracer.Start(ctx, "submit")
+	defer k.span.End()
 	if err := c.admit(ctx, k, tx); err != nil {
 		c.answer(k, nil, err)
 	}

@@ -9,6 +9,7 @@ import (
 
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
+	"ltl/internal/tracing"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -20,9 +21,10 @@ type call struct {
 	device       bool   // it may need one organisation's endorsement, as what a device signed does; see required.go
 	deadline     time.Time
 	queued       time.Time
-	done         chan answer // gets exactly one answer
-	abandoned    atomic.Bool // the caller is gone: not worth sending if it was not sent yet
-	sent         bool        // it left its lane's queue; under Client.mu
+	span         tracing.Span // from its arrival until its answer
+	done         chan answer  // gets exactly one answer
+	abandoned    atomic.Bool  // the caller is gone: not worth sending if it was not sent yet
+	sent         bool         // it left its lane's queue; under Client.mu
 
 	// The rest is touched only by the one goroutine that carries the call.
 	proposals  int  // how often it was proposed
@@ -140,7 +142,9 @@ func (c *Client) carry(l *lane) {
 	runtime.Gosched()
 	if calls := c.cut(l); len(calls) > 0 {
 		ctx, cancel := context.WithDeadline(c.base, latest(calls))
+		ctx, span := c.traceBatch(ctx, calls)
 		c.write(ctx, l.chainID, calls, 0)
+		span.End()
 		cancel()
 	}
 	c.mu.Lock()

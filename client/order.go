@@ -97,7 +97,11 @@ func (c *Client) order(ctx context.Context, batch *ltlv1.Batch) ([]*ltlv1.Result
 	in := &ltlv1.SubmitRequest{Batch: batch}
 	var out *ltlv1.SubmitResponse
 	err := c.onLeader(ctx, func(ctx context.Context, n *peer) (err error) {
+		ctx, span := c.cfg.Tracer.Call(ctx, ctx, "ask leader")
+		span.Text("ltl.node", n.name)
 		out, err = ltlv1.NewOrdererClient(n.conn).Submit(ctx, in)
+		span.Failed(err)
+		span.End()
 		return err
 	})
 	if err != nil {

@@ -220,11 +220,13 @@ func (c *Client) propose(ctx context.Context, ch *chain, calls []*call, minSeque
 		insist = insist || k.unendorsed > 0
 	}
 	t := newTally(ch, calls)
+	ctx, span := c.cfg.Tracer.Start(ctx, "propose")
+	defer span.End()
 	t.open = c.toAsk(t, insist)
 	votes := make(chan vote, len(ch.organisations)) // never blocks those who answer late
 	root := ledger.BatchRoot(ids)
 	for o := range ch.organisations {
-		if t.open.has(o) && !c.spawn(func() { votes <- c.ask(ch, o, in, root) }) {
+		if t.open.has(o) && !c.spawn(func() { votes <- c.ask(ctx, ch, o, in, root) }) {
 			t.add(vote{organisation: o, err: ErrClosed})
 		}
 	}
@@ -274,8 +276,8 @@ func (c *Client) toAsk(t *tally, insist bool) orgSet {
 	return usable
 }
 
-// ask gets one endorser's vote.
-func (c *Client) ask(ch *chain, o int, in *ltlv1.EndorseRequest, root ledger.Hash) vote {
+// ask gets one endorser's vote, for however long that takes: of the proposal's context it takes the trace and not the end.
+func (c *Client) ask(proposal context.Context, ch *chain, o int, in *ltlv1.EndorseRequest, root ledger.Hash) vote {
 	v := vote{organisation: o}
 	p := c.peers.endorser(ch.organisations[o])
 	if p == nil {
@@ -289,7 +291,11 @@ func (c *Client) ask(ch *chain, o int, in *ltlv1.EndorseRequest, root ledger.Has
 	defer p.breaker.end()
 	ctx, cancel := context.WithTimeout(c.base, endorseTimeout)
 	defer cancel()
+	ctx, span := c.cfg.Tracer.Call(ctx, proposal, "ask endorser")
+	span.Text("ltl.organisation", ch.organisations[o])
 	out, err := ltlv1.NewEndorserClient(p.conn).Endorse(ctx, in)
+	span.Failed(err)
+	span.End()
 	if err == nil {
 		v.accepted, err = c.verify(ctx, ch, o, in, out, root)
 		v.endorsement, v.codes, v.required = out.GetEndorsement(), out.GetCodes(), out.GetRequired()

@@ -19,6 +19,15 @@ import (
 
 // Endorse implements ltlv1.EndorserServer: it runs the rules over the batch and signs the transactions that it accepts.
 func (e *Endorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv1.EndorseResponse, error) {
+	ctx, span := e.cfg.Tracer.Serve(ctx, "endorse")
+	defer span.End()
+	span.Number("ltl.transactions", len(in.GetTransactions()))
+	out, err := e.endorse(ctx, in)
+	span.Failed(err)
+	return out, err
+}
+
+func (e *Endorser) endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv1.EndorseResponse, error) {
 	started := time.Now()
 	caller, ok := identity.FromContext(ctx)
 	if !ok {

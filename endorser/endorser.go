@@ -26,6 +26,7 @@ import (
 	"ltl/internal/rules"
 	"ltl/internal/scrub"
 	"ltl/internal/store"
+	"ltl/internal/tracing"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -50,6 +51,8 @@ type Config struct {
 	AdminListen string
 	// Metrics is where the metrics are shown to other machines, beside AdminListen, which it needs; the zero value shows them to none.
 	Metrics admin.Metrics
+	// Tracer records what proposals wait for; nil records nothing. Who opened it closes it.
+	Tracer *tracing.Tracer
 	// Credentials are the endorser's TLS identity.
 	Credentials *identity.Credentials
 	// SignKey is the organisation's signing key. By default those that lie beside the certificate: Credentials.SignKeys.

@@ -9,6 +9,7 @@ import (
 
 	"ltl/internal/admin"
 	"ltl/internal/identity"
+	"ltl/internal/tracing"
 )
 
 // Config says where a node lives and who it is. Zero timers and bounds take the defaults of DESIGN.md.
@@ -21,6 +22,8 @@ type Config struct {
 	AdminListen string
 	// Metrics is where the metrics are shown to other machines, beside AdminListen, which it needs; the zero value shows them to none.
 	Metrics admin.Metrics
+	// Tracer records what writes wait for; nil records nothing. Who opened it closes it.
+	Tracer *tracing.Tracer
 	// Credentials name the node: their identity's name is its Raft id.
 	Credentials *identity.Credentials
 	// Trust is the network's genesis.

@@ -29,6 +29,8 @@ type fsm struct {
 	fatal   func(error)
 	catchUp *catchUp
 	observe func(entries int, took time.Duration)
+	// executed is nil where no traces are recorded.
+	executed *executions
 
 	mu     sync.Mutex
 	halted error
@@ -80,7 +82,9 @@ func (f *fsm) apply(logs []*raft.Log, responses []any) error {
 	for i, at := range positions {
 		responses[at] = &results[i]
 	}
-	f.observe(len(entries), time.Since(began))
+	took := time.Since(began)
+	f.executed.note(entries[0].Index, entries[len(entries)-1].Index, began, took)
+	f.observe(len(entries), took)
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	"ltl/internal/store"
+	"ltl/internal/tracing"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -45,6 +46,7 @@ type proposal struct {
 	accessKey *ltlv1.AccessKey
 	size      int
 	queued    time.Time
+	span      tracing.Span
 
 	// Under orderer.mu.
 	taken, abandoned bool
@@ -101,7 +103,7 @@ func (o *orderer) submit(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, 
 	if refused != nil {
 		return refused, nil
 	}
-	p := &proposal{batch: b, size: proto.Size(b), done: make(chan struct{})}
+	p := &proposal{batch: b, size: proto.Size(b), span: o.r.cfg.Tracer.Of(ctx), done: make(chan struct{})}
 	if err := o.enqueue(ctx, p); err != nil {
 		return nil, err
 	}
@@ -331,8 +333,9 @@ func (o *orderer) propose(group []*proposal) {
 		return
 	}
 	o.r.metrics.proposed(len(group), len(data))
+	taken := time.Now()
 	for _, p := range group {
-		o.r.metrics.taken(time.Since(p.queued))
+		o.r.metrics.taken(taken.Sub(p.queued))
 	}
 	future := s.raft.Apply(data, enqueueTimeout)
 	o.wg.Add(1)
@@ -347,6 +350,7 @@ func (o *orderer) propose(group []*proposal) {
 		}
 		switch response := future.Response().(type) {
 		case *store.EntryResult:
+			o.trace(group, taken, future.Index())
 			o.finish(group, response, nil)
 		case error:
 			o.finish(group, nil, refuse(codes.Unavailable, "the batch is committed but this node cannot execute it: %v; send the same bytes to another node", response))

@@ -78,7 +78,7 @@ var errNoRaft = errors.New("raft is restarting")
 func openReplica(p parts) (*replica, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &replica{parts: p, ctx: ctx, cancel: cancel, restart: make(chan struct{}, 1)}
-	r.fsm = &fsm{ctx: ctx, store: p.store, logger: p.logger, fatal: p.fatal, observe: p.metrics.applied}
+	r.fsm = &fsm{ctx: ctx, store: p.store, logger: p.logger, fatal: p.fatal, observe: p.metrics.applied, executed: newExecutions(p.cfg.Tracer)}
 	r.fsm.catchUp = newCatchUp(ctx, &p, r.fsm.halt)
 	r.reads = newReads(r)
 	if err := r.start(); err != nil {

@@ -19,8 +19,12 @@ type ordererService struct {
 
 // Submit implements ltlv1.OrdererServer.
 func (s *ordererService) Submit(ctx context.Context, in *ltlv1.SubmitRequest) (*ltlv1.SubmitResponse, error) {
+	ctx, span := s.r.cfg.Tracer.Serve(ctx, "order")
+	defer span.End()
+	span.Number("ltl.transactions", len(in.GetBatch().GetTransactions()))
 	results, err := s.r.order.submit(ctx, in.GetBatch())
 	if err != nil {
+		span.Failed(err)
 		return nil, err
 	}
 	return &ltlv1.SubmitResponse{Results: results}, nil

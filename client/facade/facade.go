@@ -19,6 +19,7 @@ import (
 
 	"ltl/client"
 	"ltl/internal/admin"
+	"ltl/internal/tracing"
 )
 
 // Config says what a facade runs with. Listen, Client and SealingKey are required.
@@ -29,6 +30,8 @@ type Config struct {
 	AdminListen string
 	// Metrics is where the metrics are shown to other machines, beside AdminListen, which it needs; the zero value shows them to none.
 	Metrics admin.Metrics
+	// Tracer begins a trace with each request that it samples; nil records nothing. The client has the same. Who opened it closes it.
+	Tracer *tracing.Tracer
 	// Client reaches the network. The facade does not close it.
 	Client *client.Client
 	// SealingKey opens the AccessKeys' secrets; all facades of a network share it.
@@ -64,6 +67,7 @@ type Facade struct {
 	server   *http.Server
 	listener net.Listener
 	admin    *admin.Server
+	tracer   *tracing.Tracer
 	// cancel ends the watch of AccessKeys; running counts the facade's goroutines.
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -82,7 +86,7 @@ func Open(ctx context.Context, cfg Config) (*Facade, error) {
 
 // newFacade makes a facade that does not listen.
 func newFacade(cfg Config, n network) *Facade {
-	f := &Facade{net: n, clock: cfg.Clock, logger: cfg.Logger, nonces: newNonces(), inflight: newInflight(),
+	f := &Facade{net: n, tracer: cfg.Tracer, clock: cfg.Clock, logger: cfg.Logger, nonces: newNonces(), inflight: newInflight(),
 		directory: newDirectory(n), accounts: newAccounts(n), actions: map[string]*action{}}
 	if f.clock == nil {
 		f.clock = time.Now

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"ltl/internal/rules"
+	"ltl/internal/tracing"
 )
 
 // scratch is what one request needs and the next can use again.
@@ -37,7 +38,10 @@ func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.answer.xml = s.request.asksXML(r.URL.RawQuery)
 	} else {
 		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+		ctx, span := f.tracer.Root(ctx, "call")
 		f.call(ctx, r, s)
+		s.answer.describe(span)
+		span.End()
 		cancel()
 	}
 	f.active.Add(-1)
@@ -232,5 +236,14 @@ func (f *Facade) observe(ctx context.Context, a *answer, took time.Duration) {
 	f.metrics.observe(a, took)
 	if f.logger.Enabled(ctx, slog.LevelDebug) {
 		f.logger.Debug("call", "requestId", string(a.requestID[:]), "action", a.action, "code", a.code(), "ms", took.Milliseconds())
+	}
+}
+
+// describe says in a trace what was called and how it ended. Action and code are from fixed lists.
+func (a *answer) describe(span tracing.Span) {
+	if span.Recorded() {
+		span.Text("ltl.action", a.action)
+		span.Text("ltl.request_id", string(a.requestID[:]))
+		span.Text("ltl.code", a.code())
 	}
 }

@@ -30,6 +30,9 @@ type settings struct {
 	Admin string `yaml:"admin"`
 	// MetricsListen is the HOST:PORT of metrics over mutual TLS; empty for none.
 	MetricsListen string `yaml:"metrics-listen"`
+	// TraceEndpoint is the loopback HOST:PORT of a collector for traces; empty for none. TraceRatio is the share of requests that are traced.
+	TraceEndpoint string `yaml:"trace-endpoint"`
+	TraceRatio    string `yaml:"trace-ratio"`
 	// Rule is an endorser's own rule, a CEL expression; RuleFile is a file that holds it.
 	Rule     string `yaml:"rule"`
 	RuleFile string `yaml:"rule-file"`
@@ -51,7 +54,7 @@ func (s *settings) pathSettings() []*string {
 func (s *settings) values() map[string]string {
 	return map[string]string{
 		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin, "metrics-listen": s.MetricsListen,
-		"rule": s.Rule, "rule-file": s.RuleFile, flagScrub: s.ScrubInterval,
+		"trace-endpoint": s.TraceEndpoint, "trace-ratio": s.TraceRatio, "rule": s.Rule, "rule-file": s.RuleFile, flagScrub: s.ScrubInterval,
 	}
 }
 

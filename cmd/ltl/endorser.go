@@ -55,7 +55,7 @@ func readRule(rule, file string) (string, error) {
 	return string(raw), nil
 }
 
-func runEndorser(ctx context.Context, r *role, rule string, scrub time.Duration) error {
+func runEndorser(ctx context.Context, r *role, rule string, scrub time.Duration) (err error) {
 	trust, credentials, err := r.load(identity.RoleEndorser)
 	if err != nil {
 		return err
@@ -64,8 +64,13 @@ func runEndorser(ctx context.Context, r *role, rule string, scrub time.Duration)
 	if err != nil {
 		return err
 	}
+	tracer, err := r.tracer(credentials.Identity())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tracer.Close()) }()
 	e, err := endorser.Open(ctx, endorser.Config{
-		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics,
+		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics, Tracer: tracer,
 		Credentials: credentials, Trust: trust, Rule: rule, ScrubInterval: scrub, Logger: roleLogger(),
 	})
 	if err != nil {

@@ -24,7 +24,7 @@ func newFacade() *cobra.Command {
 	return cmd
 }
 
-func runFacade(ctx context.Context, r *role) error {
+func runFacade(ctx context.Context, r *role) (err error) {
 	trust, credentials, err := r.load(identity.RoleFacade)
 	if err != nil {
 		return err
@@ -33,16 +33,21 @@ func runFacade(ctx context.Context, r *role) error {
 	if err != nil {
 		return err
 	}
+	tracer, err := r.tracer(credentials.Identity())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tracer.Close()) }()
 	key, err := identity.LoadSealingKey(filepath.Join(r.identity, "sealing.key"))
 	if err != nil {
 		return err
 	}
 	logger := roleLogger()
-	c, err := client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: logger})
+	c, err := client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: logger, Tracer: tracer})
 	if err != nil {
 		return err
 	}
-	f, err := facade.Open(ctx, facade.Config{Listen: r.listen, AdminListen: r.admin, Metrics: metrics, Client: c, SealingKey: key, Logger: logger,
+	f, err := facade.Open(ctx, facade.Config{Listen: r.listen, AdminListen: r.admin, Metrics: metrics, Tracer: tracer, Client: c, SealingKey: key, Logger: logger,
 		SealingKeys: func() ([][]byte, error) { return identity.LoadSealingKeys(r.identity) }})
 	if err != nil {
 		return errors.Join(err, c.Close())

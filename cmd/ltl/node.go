@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -35,7 +36,7 @@ which keeps the number of voters.`, ltlv1.NodeStanding_NODE_STANDING_REMOVED))
 }
 
 // runNode runs a node until ctx ends. A node whose ledger is damaged asks to be opened again, which makes the ledger anew.
-func runNode(ctx context.Context, r *role, scrub time.Duration) error {
+func runNode(ctx context.Context, r *role, scrub time.Duration) (err error) {
 	trust, credentials, err := r.load(identity.RoleNode)
 	if err != nil {
 		return err
@@ -44,9 +45,14 @@ func runNode(ctx context.Context, r *role, scrub time.Duration) error {
 	if err != nil {
 		return err
 	}
+	tracer, err := r.tracer(credentials.Identity())
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, tracer.Close()) }()
 	for {
 		n, err := node.Open(ctx, node.Config{
-			Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics,
+			Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics, Tracer: tracer,
 			Credentials: credentials, Trust: trust, ScrubInterval: scrub, Logger: roleLogger(),
 		})
 		if err != nil {

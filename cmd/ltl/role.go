@@ -10,11 +10,16 @@ import (
 	"ltl/internal/admin"
 	"ltl/internal/identity"
 	"ltl/internal/scrub"
+	"ltl/internal/tracing"
 )
+
+// defaultTraceRatio traces one request in a hundred.
+const defaultTraceRatio = 0.01
 
 // role is what every long-running process is started with.
 type role struct {
-	dir, identity, trust, listen, admin, metrics string
+	dir, identity, trust, listen, admin, metrics, traces string
+	ratio                                                float64
 }
 
 // flags adds the options of a role; dataDir is empty for a role that keeps no data.
@@ -25,6 +30,8 @@ func (r *role) flags(cmd *cobra.Command, dataDir string) {
 	cmd.Flags().StringVar(&r.listen, "listen", "", "HOST:PORT to serve on (required)")
 	cmd.Flags().StringVar(&r.admin, "admin", "", "loopback HOST:PORT of health, metrics and profiles; empty for none")
 	cmd.Flags().StringVar(&r.metrics, "metrics-listen", "", "HOST:PORT of metrics over mutual TLS, for operators and clients of the own organisation; empty for none")
+	cmd.Flags().StringVar(&r.traces, "trace-endpoint", "", "loopback HOST:PORT of an OpenTelemetry collector (OTLP over gRPC) that takes traces of writes; empty for none")
+	cmd.Flags().Float64Var(&r.ratio, "trace-ratio", defaultTraceRatio, "share of requests that are traced, up to 1; the facade decides, other roles follow it")
 	required := []string{flagIdentity, flagTrust, "listen"}
 	if dataDir != "" {
 		cmd.Flags().StringVar(&r.dir, flagDir, "", dataDir)
@@ -64,4 +71,9 @@ func (r *role) shown(c *identity.Credentials) (admin.Metrics, error) {
 	}
 	config, err := c.MetricsTLS()
 	return admin.Metrics{Listen: r.metrics, TLS: config}, err
+}
+
+// tracer is nil when no traces are wanted.
+func (r *role) tracer(id identity.Identity) (*tracing.Tracer, error) {
+	return tracing.Open(tracing.Config{Endpoint: r.traces, Ratio: r.ratio, Role: string(id.Role), Identity: id.String(), Logger: roleLogger()})
 }

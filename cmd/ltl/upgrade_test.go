@@ -276,6 +276,18 @@ func (u *upgraded) activate(newer string) {
 	u.wantLog("node3", "the ledger goes on under version 2 of the rules, this program knows version 1")
 	u.replace("node3", newer)
 	u.wantEqual()
+	if out, err := exec.CommandContext(u.t.Context(), newer, "rules", "activate", "3", "--dir", u.dir).CombinedOutput(); err != nil {
+		u.t.Errorf("rules activate, where everybody knows it: %v, %s", err, out)
+	}
+	await(u.t, "version 3 to be in force everywhere", func() bool {
+		for _, r := range askRules(u.t.Context(), u.operator, u.con) {
+			if r.InForce != 3 || r.Known != 3 {
+				return false
+			}
+		}
+		return true
+	})
+	u.wantEqual()
 	if said := refusedLTL(u.t, "audit", "--dir", u.dir, "--from", "node3"); !strings.Contains(said, "this program knows version 1") {
 		u.t.Errorf("an older program's audit says %s", said)
 	}
@@ -301,14 +313,14 @@ func buildCommit(t *testing.T, commit string) string {
 	return filepath.Join(dir, "ltl")
 }
 
-// buildNewer builds this source as a later version would be: it knows version 2 of the rules, which refuses one value, and a format of Raft
+// buildNewer builds this source as a later version would be: it knows version 2 of the rules, which refuses one value, version 3, and a format of Raft
 // entries, which it writes once the marker exists.
 func buildNewer(t *testing.T, marker string) string {
 	t.Helper()
 	dir := t.TempDir()
 	replaced := map[string]string{}
 	for file, changes := range map[string][]string{
-		"internal/rules/version.go": {"const Version uint32 = 1", "const Version uint32 = 2"},
+		"internal/rules/version.go": {"const Version uint32 = 1", "const Version uint32 = 3"},
 		"internal/rules/apply.go": {"	a, err := e.actor(", "	if v, err := VersionInForce(e); err != nil {\n		return 0, \"\", err\n	} else if v >= 2 && tx.GetSetData().GetValue() == \"version 2 refuses this\" {\n" +
 			"		return Forbidden, \"\", nil\n	}\n	a, err := e.actor("},
 		"node/entry.go": {
