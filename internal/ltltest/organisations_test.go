@@ -238,5 +238,22 @@ func TestEverythingExpired(t *testing.T) {
 	n.StopEndorser(1)
 	n.RestartEndorser(1)
 	l.progress("everything renewed under expired authorities")
+
+	fresh := filepath.Join(n.Dir, "orgs/org1/second")
+	der, err := identity.CreateAuthority(fresh, "org1", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.SubmitAs(n.Client(identity.RoleOperator), modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", AddAuthority: der}))
+	if err := identity.Renew(fresh, filepath.Join(n.Dir, "nodes/n1"), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	n.UpdateTrust()
+	n.StopNode(0)
+	n.RestartNode(0)
+	if c := n.Credentials("nodes/n1", n.Trust()); !c.CertificateExpiry().After(time.Now()) {
+		t.Errorf("the repaired certificate expires at %v", c.CertificateExpiry())
+	}
+	l.progress("authority and certificate renewed")
 	l.finish()
 }
