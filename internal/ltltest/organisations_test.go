@@ -53,12 +53,15 @@ func TestOrganisationsChangeUnderLoad(t *testing.T) {
 	if r, err := operator.Submit(t.Context(), &ltlv1.Transaction{ChainId: "0000000000000000", Action: modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4", EndorserKey: stranger}).Action}); err != nil || r.GetCode() != rules.Forbidden {
 		t.Errorf("a key that the endorser does not hold: %v, %v", r, err)
 	}
+	n.SubmitAs(first, modifyChain(n, "submitter & majority", "org1", "org2", "org3", "org4"))
+	l.progress("any majority is enough")
 	n.StopEndorser(at) // an endorser that starts with the new key only
 	if err := os.Remove(filepath.Join(n.Dir, "orgs/org4/endorser/sign.key")); err != nil {
 		t.Fatal(err)
 	}
 	n.RestartEndorser(at)
-	l.progress("endorser restarted without its first key")
+	n.SubmitAs(first, modifyChain(n, "submitter & org(org4)", "org1", "org2", "org3", "org4"))
+	l.progress("endorser restarted without its first key, and needed again")
 
 	n.SubmitAs(first, modifyChain(n, "submitter & majority", "org1", "org2", "org3"))
 	l.progress("it is not needed any more")
@@ -235,8 +238,8 @@ func TestEverythingExpired(t *testing.T) {
 	}
 	n.StopNode(0)
 	n.RestartNode(0)
-	n.StopEndorser(1)
-	n.RestartEndorser(1)
+	n.StopEndorser(2) // not the submitter's, which every write needs
+	n.RestartEndorser(2)
 	l.progress("everything renewed under expired authorities")
 
 	fresh := filepath.Join(n.Dir, "orgs/org1/second")
