@@ -139,7 +139,7 @@ func (r *rotation) rotateAuthority(con *connection) {
 	}
 	mustLTL(r.t, append(append([]string{"pki"}, dirs...), "--ca", fresh)...)
 	r.goesOn("renewing all of org1")
-	time.Sleep(6 * time.Second) // facades hear of the authority within five seconds; operators leave minutes
+	time.Sleep(7 * time.Second) // facades hear of the authority within six seconds; operators leave a minute
 	r.run("org", "retire-ca", "org1", former[0])
 	if now := jsonOfIn[orgRow](r.t, r.n.dir, "org", "show", "org1").Authorities; len(now) != 1 || now[0] == former[0] {
 		r.t.Errorf("the authorities are %v, before they were %v", now, former)

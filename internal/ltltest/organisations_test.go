@@ -1,10 +1,12 @@
 package ltltest_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -191,7 +193,17 @@ func watchKeys(t *testing.T, n *ltltest.Network, dir string, ended chan<- error)
 // TestCertificatesRotateUnderLoad: an organisation gets another authority, every certificate of it is renewed under that one, and the
 // former is retired, which ends all connections under it; nothing is restarted and no write fails.
 func TestCertificatesRotateUnderLoad(t *testing.T) {
-	n := ltltest.Start(t, ltltest.Options{})
+	n := ltltest.Start(t, ltltest.Options{Facades: []string{"f2"}})
+	idle := n.OpenClient("facades/f2") // as a facade that nobody calls
+	var watch sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		if err := idle.WatchAccessKeys(ctx, 0, func(*ltlv1.AccessKey) error { return nil }); ctx.Err() == nil {
+			t.Errorf("the watch ends: %v", err)
+		}
+	})
 	l := startLoad(t, n)
 	old := filepath.Join(n.Dir, "orgs/org1")
 	fresh := filepath.Join(n.Dir, "orgs/org1/second")
@@ -202,13 +214,13 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 	operator := n.Client(identity.RoleOperator)
 	n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", AddAuthority: der}))
 	l.progress("authority added")
-	for _, dir := range []string{"nodes/n1", "orgs/org1/endorser", "facades/f1", "operator", "clients/bench"} {
+	for _, dir := range []string{"nodes/n1", "orgs/org1/endorser", "facades/f1", "facades/f2", "operator", "clients/bench"} {
 		if err := identity.Renew(fresh, filepath.Join(n.Dir, dir), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		l.progress(dir + " renewed")
 	}
-	time.Sleep(6 * time.Second) // a client hears of the new authority within five seconds; operators leave minutes
+	time.Sleep(7 * time.Second) // a client hears of the new authority within six seconds; operators leave a minute
 	l.progress("everybody has heard of it")
 	former, err := identity.LoadAuthority(old)
 	if err != nil {
@@ -217,6 +229,9 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 	hash := sha256.Sum256(former)
 	n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", RetireAuthority: hash[:]}))
 	l.progress("authority retired")
+	if r, err := idle.Submit(t.Context(), n.AttachData(n.Member, "idle", "awake")); err != nil || r.GetCode() != rules.OK {
+		t.Errorf("a client that was idle: %v, %v", r, err)
+	}
 	n.Issue("late", identity.Identity{Organisation: "org1", Role: identity.RoleClient, Name: "late"})
 	refusedSoon(t, n, "a certificate of the retired authority", "late")
 	n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", Name: proto.String("Renamed")}))
