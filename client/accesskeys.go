@@ -42,10 +42,13 @@ func (c *Client) WatchAccessKeys(ctx context.Context, after uint64, fn func(*ltl
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.base, cancel)()
+	if !c.spawn(func() { c.directory.keep(ctx) }) {
+		return ErrClosed
+	}
 	for pause := (backoff{}); ; {
 		for _, n := range c.peers.all() {
 			before := after
-			stop, err := watch(ctx, n, c.directory, &after, fn)
+			stop, err := watch(ctx, n, &after, fn)
 			if stop != nil {
 				return stop
 			}
@@ -69,7 +72,7 @@ func (c *Client) WatchAccessKeys(ctx context.Context, after uint64, fn func(*ltl
 }
 
 // watch follows one node. It returns what fn said, or why the stream ended.
-func watch(ctx context.Context, n *peer, d *directory, after *uint64, fn func(*ltlv1.AccessKey) error) (stop, broken error) {
+func watch(ctx context.Context, n *peer, after *uint64, fn func(*ltlv1.AccessKey) error) (stop, broken error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream
 	stream, err := ltlv1.NewOperatorClient(n.conn).WatchAccessKeys(ctx, &ltlv1.WatchAccessKeysRequest{AfterVersion: *after})
@@ -84,7 +87,6 @@ func watch(ctx context.Context, n *peer, d *directory, after *uint64, fn func(*l
 		if err != nil {
 			return nil, err
 		}
-		d.touch() // whoever only watches must not miss who is trusted
 		key := out.GetAccessKey()
 		if key != nil && key.GetVersion() <= *after {
 			continue

@@ -198,6 +198,21 @@ func (d *directory) touch() {
 	}
 }
 
+// keep keeps the directory fresh until ctx ends, for a process that lives long and may be idle: when it wakes up, those whom it knew may
+// all have other authorities.
+func (d *directory) keep(ctx context.Context) {
+	tick := time.NewTicker(refreshAge / 5)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			d.touch()
+		}
+	}
+}
+
 // doubt refreshes the directory in the background because a peer is not known, not too often: the peer may be a liar.
 func (d *directory) doubt() {
 	d.mu.Lock()

@@ -29,7 +29,7 @@ func TestDocumentedCommands(t *testing.T) {
 	page := operatorsPage(t)
 	for _, group := range newRoot().Commands() {
 		switch group.Name() {
-		case "org", "chain", "member", "account":
+		case "org", "cert", "trust", "chain", "member", "account":
 		default:
 			continue
 		}
@@ -69,7 +69,7 @@ func TestDocumentedCommands(t *testing.T) {
 func TestDocumentedNames(t *testing.T) {
 	page := operatorsPage(t)
 	for what, row := range map[string]any{
-		"organisation": orgRow{}, "chain": chainRow{}, "type code": typeCodeRow{}, "member": memberRow{}, "account": accountRow{}, "AccessKey": keyResult{},
+		"organisation": orgRow{}, "certificate": certRow{}, "chain": chainRow{}, "type code": typeCodeRow{}, "member": memberRow{}, "account": accountRow{}, "AccessKey": keyResult{},
 	} {
 		_, line, found := strings.Cut(page, "\n| "+what+" | ")
 		line, _, _ = strings.Cut(line, "\n")

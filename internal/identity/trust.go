@@ -253,11 +253,15 @@ func (t *Trust) learnNodes(v rules.View, stays func(node string) bool) error {
 	return err
 }
 
-// RemoveNode forgets a node that the system chain removed: its certificates count no more. Open connections are not closed.
+// RemoveNode forgets a node that the system chain removed: its certificates count no more, and its connections end.
 func (t *Trust) RemoveNode(id string) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	_, known := t.nodes[id]
 	delete(t.nodes, id)
+	t.mu.Unlock()
+	if known {
+		t.closeRefused()
+	}
 }
 
 // NodeIDs are the ids of the nodes that are known, in alphabetical order.

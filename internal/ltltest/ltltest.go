@@ -69,7 +69,6 @@ type Network struct {
 
 	t         testing.TB
 	options   Options
-	payload   []byte
 	genesis   *ltlv1.Genesis
 	logger    *slog.Logger
 	data      string
@@ -132,7 +131,7 @@ func create(t testing.TB, o Options) *Network {
 	if err != nil {
 		t.Fatalf("load trust: %v", err)
 	}
-	n.payload, n.genesis = trust.GenesisPayload(), trust.Genesis()
+	n.genesis = trust.Genesis()
 	t.Cleanup(n.finish)
 	return n
 }
@@ -143,7 +142,7 @@ func (n *Network) TrustPath() string { return filepath.Join(n.Dir, "trust.json")
 // Trust returns the network's trust, as a process of its own would load it.
 func (n *Network) Trust() *identity.Trust {
 	n.t.Helper()
-	trust, err := identity.NewTrust(n.payload)
+	trust, err := identity.LoadTrust(n.TrustPath())
 	if err != nil {
 		n.t.Fatalf("trust: %v", err)
 	}

@@ -2,6 +2,7 @@ package ltltest
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"time"
 
@@ -49,6 +50,19 @@ func (n *Network) SubmitAs(c *client.Client, tx *ltlv1.Transaction) *ltlv1.Resul
 		n.t.Fatalf("submit %T: %v, error %v", tx.GetAction(), r, err)
 	}
 	return r
+}
+
+// UpdateTrust brings the trust file up to date, as `ltl trust update` does.
+func (n *Network) UpdateTrust() {
+	n.t.Helper()
+	in, err := n.Client(identity.RoleOperator).Ledger().GetNetwork(context.Background(), &ltlv1.GetNetworkRequest{})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	trust := n.Trust()
+	if err := errors.Join(trust.Update(identity.MembershipOf(in)), identity.SaveTrust(n.TrustPath(), trust)); err != nil {
+		n.t.Fatal(err)
+	}
 }
 
 // AddOrganisation makes keys of one more organisation, adds it to the network, and starts its endorser. It returns its place.

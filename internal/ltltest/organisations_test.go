@@ -1,10 +1,12 @@
 package ltltest_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -53,12 +55,15 @@ func TestOrganisationsChangeUnderLoad(t *testing.T) {
 	if r, err := operator.Submit(t.Context(), &ltlv1.Transaction{ChainId: "0000000000000000", Action: modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4", EndorserKey: stranger}).Action}); err != nil || r.GetCode() != rules.Forbidden {
 		t.Errorf("a key that the endorser does not hold: %v, %v", r, err)
 	}
+	n.SubmitAs(first, modifyChain(n, "submitter & majority", "org1", "org2", "org3", "org4"))
+	l.progress("any majority is enough")
 	n.StopEndorser(at) // an endorser that starts with the new key only
 	if err := os.Remove(filepath.Join(n.Dir, "orgs/org4/endorser/sign.key")); err != nil {
 		t.Fatal(err)
 	}
 	n.RestartEndorser(at)
-	l.progress("endorser restarted without its first key")
+	n.SubmitAs(first, modifyChain(n, "submitter & org(org4)", "org1", "org2", "org3", "org4"))
+	l.progress("endorser restarted without its first key, and needed again")
 
 	n.SubmitAs(first, modifyChain(n, "submitter & majority", "org1", "org2", "org3"))
 	l.progress("it is not needed any more")
@@ -188,7 +193,17 @@ func watchKeys(t *testing.T, n *ltltest.Network, dir string, ended chan<- error)
 // TestCertificatesRotateUnderLoad: an organisation gets another authority, every certificate of it is renewed under that one, and the
 // former is retired, which ends all connections under it; nothing is restarted and no write fails.
 func TestCertificatesRotateUnderLoad(t *testing.T) {
-	n := ltltest.Start(t, ltltest.Options{})
+	n := ltltest.Start(t, ltltest.Options{Facades: []string{"f2"}})
+	idle := n.OpenClient("facades/f2") // as a facade that nobody calls
+	var watch sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	defer watch.Wait()
+	defer cancel()
+	watch.Go(func() {
+		if err := idle.WatchAccessKeys(ctx, 0, func(*ltlv1.AccessKey) error { return nil }); ctx.Err() == nil {
+			t.Errorf("the watch ends: %v", err)
+		}
+	})
 	l := startLoad(t, n)
 	old := filepath.Join(n.Dir, "orgs/org1")
 	fresh := filepath.Join(n.Dir, "orgs/org1/second")
@@ -199,13 +214,13 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 	operator := n.Client(identity.RoleOperator)
 	n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", AddAuthority: der}))
 	l.progress("authority added")
-	for _, dir := range []string{"nodes/n1", "orgs/org1/endorser", "facades/f1", "operator", "clients/bench"} {
+	for _, dir := range []string{"nodes/n1", "orgs/org1/endorser", "facades/f1", "facades/f2", "operator", "clients/bench"} {
 		if err := identity.Renew(fresh, filepath.Join(n.Dir, dir), time.Now()); err != nil {
 			t.Fatal(err)
 		}
 		l.progress(dir + " renewed")
 	}
-	time.Sleep(6 * time.Second) // a client hears of the new authority within five seconds; operators leave minutes
+	time.Sleep(7 * time.Second) // a client hears of the new authority within six seconds; operators leave a minute
 	l.progress("everybody has heard of it")
 	former, err := identity.LoadAuthority(old)
 	if err != nil {
@@ -214,6 +229,9 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 	hash := sha256.Sum256(former)
 	n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", RetireAuthority: hash[:]}))
 	l.progress("authority retired")
+	if r, err := idle.Submit(t.Context(), n.AttachData(n.Member, "idle", "awake")); err != nil || r.GetCode() != rules.OK {
+		t.Errorf("a client that was idle: %v, %v", r, err)
+	}
 	n.Issue("late", identity.Identity{Organisation: "org1", Role: identity.RoleClient, Name: "late"})
 	refusedSoon(t, n, "a certificate of the retired authority", "late")
 	n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", Name: proto.String("Renamed")}))
@@ -235,8 +253,25 @@ func TestEverythingExpired(t *testing.T) {
 	}
 	n.StopNode(0)
 	n.RestartNode(0)
-	n.StopEndorser(1)
-	n.RestartEndorser(1)
+	n.StopEndorser(2) // not the submitter's, which every write needs
+	n.RestartEndorser(2)
 	l.progress("everything renewed under expired authorities")
+
+	fresh := filepath.Join(n.Dir, "orgs/org1/second")
+	der, err := identity.CreateAuthority(fresh, "org1", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.SubmitAs(n.Client(identity.RoleOperator), modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", AddAuthority: der}))
+	if err := identity.Renew(fresh, filepath.Join(n.Dir, "nodes/n1"), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	n.UpdateTrust()
+	n.StopNode(0)
+	n.RestartNode(0)
+	if c := n.Credentials("nodes/n1", n.Trust()); !c.CertificateExpiry().After(time.Now()) {
+		t.Errorf("the repaired certificate expires at %v", c.CertificateExpiry())
+	}
+	l.progress("authority and certificate renewed")
 	l.finish()
 }
