@@ -86,6 +86,9 @@ func TestBitRot(t *testing.T) {
 			w.awaitAcks(30)
 			stop()
 			w.check(o)
+			if rounds(t) > 1 {
+				w.audit()
+			}
 		})
 	}
 	step("BlockOfARunningProcess", flippedBlocks)
@@ -94,6 +97,7 @@ func TestBitRot(t *testing.T) {
 	step("FilesCutShort", cutShort)
 	step("OldDirectory", oldDirectory)
 	step("TheSameBlockEverywhere", flippedEverywhere)
+	w.audit()
 }
 
 // flippedBlocks flips a bit of a block under a running leader, follower and endorser. Each repairs it by itself.
@@ -102,7 +106,7 @@ func flippedBlocks(w *world) outcome {
 	for range rounds(w.t) {
 		for _, name := range []string{w.leader(), w.endorsers[0]} {
 			w.journal.resetGap()
-			before := bytes.Count(tail(w.processes[name].log, 1<<20), []byte("written anew from another copy"))
+			before := w.count(name, "written anew from another copy")
 			began := time.Now()
 			value := w.anyValue()
 			w.await(name+" to have it", func() bool {
@@ -111,7 +115,7 @@ func flippedBlocks(w *world) outcome {
 			})
 			w.mustFlip(w.database(name), value)
 			w.await(name+" to repair the block", func() bool {
-				return bytes.Count(tail(w.processes[name].log, 1<<20), []byte("written anew from another copy")) > before
+				return w.count(name, "written anew from another copy") > before
 			})
 			o.recoveries = append(o.recoveries, time.Since(began))
 			o.gaps = append(o.gaps, w.journal.longestGap())

@@ -231,6 +231,11 @@ func (w *world) said(name, text string) bool {
 	return bytes.Contains(tail(w.processes[name].log, 1<<20), []byte(text))
 }
 
+// count is how often a process has logged a text.
+func (w *world) count(name, text string) int {
+	return bytes.Count(tail(w.processes[name].log, 1<<20), []byte(text))
+}
+
 // ledger is a connection to a process.
 func (w *world) ledger(name string) (ltlv1.LedgerClient, func()) {
 	w.t.Helper()
