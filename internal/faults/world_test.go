@@ -161,14 +161,6 @@ func (w *world) kill(name string) {
 	<-p.ended
 }
 
-// stop ends a process in order.
-func (w *world) stop(name string) {
-	w.t.Helper()
-	p := w.processes[name]
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-	w.awaitEnd(name)
-}
-
 func (w *world) running(name string) bool {
 	select {
 	case <-w.processes[name].ended:
