@@ -95,7 +95,9 @@ func TestBitRot(t *testing.T) {
 	step("StateOfAStoppedNode", flippedState)
 	step("RaftLog", flippedRaftLog)
 	step("FilesCutShort", cutShort)
-	step("OldDirectory", oldDirectory)
+	if rounds(t) > 1 {
+		step("OldDirectory", oldDirectory)
+	}
 	step("TheSameBlockEverywhere", flippedEverywhere)
 	w.audit()
 }
@@ -231,7 +233,9 @@ func cutShort(w *world) outcome {
 			w.kill(name)
 			w.run("rm", "-rf", dir)
 			w.run("cp", "-a", saved, dir)
-			o.runs++
+			if o.runs++; rounds(w.t) == 1 {
+				break
+			}
 		}
 	}
 	o.gaps = append(o.gaps, w.journal.longestGap())
