@@ -30,6 +30,7 @@ func TestLimits(t *testing.T) {
 			w.check(o)
 		})
 	}
+	w.audit()
 }
 
 // descriptorsOut lets a node have 64 descriptors and takes all of them with connections that say nothing.

@@ -161,14 +161,6 @@ func (w *world) kill(name string) {
 	<-p.ended
 }
 
-// stop ends a process in order.
-func (w *world) stop(name string) {
-	w.t.Helper()
-	p := w.processes[name]
-	_ = p.cmd.Process.Signal(syscall.SIGTERM) // it may have ended
-	w.awaitEnd(name)
-}
-
 func (w *world) running(name string) bool {
 	select {
 	case <-w.processes[name].ended:
@@ -229,6 +221,11 @@ func (w *world) await(what string, f func() bool) {
 // said reports whether a process has logged a text.
 func (w *world) said(name, text string) bool {
 	return bytes.Contains(tail(w.processes[name].log, 1<<20), []byte(text))
+}
+
+// count is how often a process has logged a text.
+func (w *world) count(name, text string) int {
+	return bytes.Count(tail(w.processes[name].log, 1<<20), []byte(text))
 }
 
 // ledger is a connection to a process.

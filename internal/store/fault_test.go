@@ -358,6 +358,49 @@ func TestFailStop(t *testing.T) {
 	}
 }
 
+// A commit that takes too long ends the store, while it hangs: nobody waits for a disk that does not answer. When it comes back after all, it
+// is no success.
+func TestHangingCommit(t *testing.T) {
+	m := newMaker(t)
+	var calls atomic.Int32
+	o := expectFatal(t, &calls)
+	hang, failed := make(chan struct{}), make(chan struct{})
+	fatal := o.Fatal
+	o.Fatal = func(err error) { fatal(err); close(failed) }
+	var hanging atomic.Bool
+	s, err := open(t.TempDir(), o, seams{commitLimit: 200 * time.Millisecond, beforeCommit: func() {
+		if hanging.Load() {
+			<-hang
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if err := s.Init(m.genesis); err != nil {
+		t.Fatal(err)
+	}
+	m.applyAll(s, nil)
+	hanging.Store(true)
+	applied := make(chan error, 1)
+	go func() {
+		_, err := s.Apply([]Entry{m.entry(m.set(0, "1", "late"))})
+		applied <- err
+	}()
+	select {
+	case <-failed:
+	case <-time.After(10 * time.Second):
+		t.Error("a hanging commit is waited for")
+	}
+	if _, err := s.Block(ledger.SystemChain, 0); !errors.Is(err, ErrFailed) && !t.Failed() {
+		t.Errorf("a read while the disk hangs: %v", err)
+	}
+	close(hang)
+	if err := <-applied; !errors.Is(err, ErrFailed) {
+		t.Errorf("the commit that came back: %v", err)
+	}
+}
+
 // expectDead calls everything on a failed store.
 func expectDead(t *testing.T, m *maker, s *Store) {
 	t.Helper()

@@ -25,6 +25,8 @@ const (
 	defaultFlushEntries = 131072
 	// initialMmap is address space, not memory: bbolt need not remap, and so not wait for readers, below it.
 	initialMmap = 1 << 30
+	// commitLimit is how long a commit may take. A disk that hangs gives no error, and a leader with such a disk holds up the network.
+	commitLimit = 10 * time.Second
 	// lockTimeout bounds bbolt's wait for its own lock; ours is taken before.
 	lockTimeout = time.Second
 	// recentBlocks is how many of the newest blocks Open reads and checks.

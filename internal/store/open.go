@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -27,6 +28,9 @@ type seams struct {
 	openFile func(string, int, os.FileMode) (*os.File, error)
 	hook     func(point string)
 	filters  int64
+	// beforeCommit runs within the time that a commit has, commitLimit.
+	beforeCommit func()
+	commitLimit  time.Duration
 }
 
 // Open opens the store in dir, creating it if absent. It checks the structure of the whole database file, all ordinary
@@ -35,7 +39,7 @@ type seams struct {
 func Open(dir string, o Options) (*Store, error) { return open(dir, o, seams{filters: filterBudget}) }
 
 func open(dir string, o Options, with seams) (_ *Store, err error) {
-	s := &Store{log: o.Logger, fatal: o.Fatal, verify: o.Verify, stop: make(chan struct{}), changed: make(chan struct{}), suspects: make(chan struct{}, 1)}
+	s := &Store{with: with, log: o.Logger, fatal: o.Fatal, verify: o.Verify, stop: make(chan struct{}), changed: make(chan struct{}), suspects: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.Default()
 	}

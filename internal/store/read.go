@@ -169,9 +169,34 @@ func (s *Store) readState(tx *bbolt.Tx, chainID string, key []byte) ([]byte, err
 	}
 	sealed := b.Get(key)
 	if sealed == nil {
-		return nil, nil
+		return nil, checkAbsent(b, chainID, key)
 	}
 	return unseal(placeState, chainID, key, sealed)
+}
+
+// checkAbsent looks at the place where a key of state would be. A damaged key reads as absent; but then it is the neighbour of where it
+// should be, and fails its checksum, and behind a damaged branch the neighbours are in the wrong order.
+func checkAbsent(b *bbolt.Bucket, chainID string, key []byte) error {
+	c := b.Cursor()
+	above, sealed := c.Seek(key)
+	if above != nil {
+		if _, err := unseal(placeState, chainID, above, sealed); err != nil {
+			return err
+		}
+	}
+	below, sealed := c.Prev()
+	if above == nil {
+		below, sealed = c.Last()
+	}
+	if below != nil {
+		if _, err := unseal(placeState, chainID, below, sealed); err != nil {
+			return err
+		}
+	}
+	if (above != nil && bytes.Compare(above, key) <= 0) || (below != nil && bytes.Compare(below, key) >= 0) {
+		return fmt.Errorf("%w: state of chain %s is not in order around %q", ErrCorrupt, chainID, key)
+	}
+	return nil
 }
 
 // stateBucket returns nil for a chain that does not exist.
@@ -201,12 +226,20 @@ func (s *Store) Scan(chainID string, prefix []byte, fn func(key, value []byte) e
 			if b == nil || err != nil {
 				return err
 			}
+			if b.Get(from) == nil {
+				if err := checkAbsent(b, chainID, from); err != nil {
+					return err
+				}
+			}
 			c := b.Cursor()
 			size := 0
-			for k, sealed := c.Seek(from); k != nil && bytes.HasPrefix(k, prefix); k, sealed = c.Next() {
-				v, err := unseal(placeState, chainID, k, sealed)
+			for k, sealed := c.Seek(from); k != nil; k, sealed = c.Next() {
+				v, err := unseal(placeState, chainID, k, sealed) // of the one behind the last as well: it may be a damaged key
 				if err != nil {
 					return err
+				}
+				if !bytes.HasPrefix(k, prefix) {
+					return nil
 				}
 				page = append(page, pair{bytes.Clone(k), bytes.Clone(v)})
 				if size += len(k) + len(v); len(page) == scanKeys || size >= scanBytes {

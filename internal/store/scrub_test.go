@@ -322,3 +322,43 @@ func TestScrubOfFlippedBytes(t *testing.T) {
 		t.Error("one kind of damage did not happen")
 	}
 }
+
+// A damaged key of state is not an absent one: reads of it, and scans over it, meet damage though no scrub has been there.
+func TestDamagedKeyIsNotAbsent(t *testing.T) {
+	m := newMaker(t)
+	for bit := range 8 {
+		dir := t.TempDir()
+		s := m.filled(dir, quiet(t), nil)
+		key := "o/o2" // an organisation's
+		if v, err := s.Get(ledger.SystemChain, []byte(key)); v == nil || err != nil {
+			t.Fatalf("there is no %q: %v", key, err)
+		}
+		path := filepath.Join(dir, databaseName)
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for at := 0; ; at++ { // keys lie behind one another's values
+			i := bytes.Index(content[at:], []byte(key))
+			if i < 0 {
+				break
+			}
+			at += i
+			if _, err := f.WriteAt([]byte{content[at] ^ 1<<bit}, int64(at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = f.Close()
+		if v, err := s.Get(ledger.SystemChain, []byte(key)); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("bit %d of the key is damaged: Get: %q, %v", bit, v, err)
+		}
+		if err := s.Scan(ledger.SystemChain, []byte("o/"), func(k, v []byte) error { return nil }); !errors.Is(err, ErrCorrupt) {
+			t.Errorf("bit %d of the key is damaged: Scan: %v", bit, err)
+		}
+		_ = s.Close()
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -67,6 +68,7 @@ type Store struct {
 	fatal  func(error)
 	verify rules.Verify
 	index  *index
+	with   seams
 
 	failOnce sync.Once
 	failure  atomic.Pointer[error]
@@ -226,6 +228,23 @@ func (s *Store) SetApplied(index uint64) error {
 	})
 }
 
+// commit commits, and ends the store when that takes too long.
+func (s *Store) commit(tx *bbolt.Tx) error {
+	limit := s.with.commitLimit
+	if limit == 0 {
+		limit = commitLimit
+	}
+	hang := time.AfterFunc(limit, func() { s.fail(fmt.Errorf("the disk hangs: a commit takes longer than %v", limit)) })
+	defer hang.Stop()
+	if s.with.beforeCommit != nil {
+		s.with.beforeCommit()
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return s.alive() // one that came back too late is no success
+}
+
 // update runs fn in one write transaction and commits it. Only ErrBadBlock leaves the store as it was; every other error
 // ends it: bbolt would go on after a failed sync, and the next commit would build on pages that may not be there.
 func (s *Store) update(fn func(*bbolt.Tx) error) error {
@@ -247,10 +266,7 @@ func (s *Store) update(fn func(*bbolt.Tx) error) error {
 		if err := s.alive(); err != nil { // another goroutine failed meanwhile
 			return err
 		}
-		if err := tx.Commit(); err != nil {
-			return fmt.Errorf("commit: %w", err)
-		}
-		return nil
+		return s.commit(tx)
 	})
 	if err == nil || errors.Is(err, ErrBadBlock) || errors.Is(err, ErrClosed) || errors.Is(err, ErrFailed) {
 		return err

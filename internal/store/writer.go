@@ -140,10 +140,12 @@ func (w *writer) getState(chainID string, key []byte) ([]byte, error) {
 		return nil, err
 	}
 	var v []byte
-	if sealed := b.Get(key); sealed != nil {
-		if v, err = unseal(placeState, chainID, key, sealed); err != nil {
+	if sealed := b.Get(key); sealed == nil {
+		if err := checkAbsent(b, chainID, key); err != nil {
 			return nil, err
 		}
+	} else if v, err = unseal(placeState, chainID, key, sealed); err != nil {
+		return nil, err
 	}
 	cache[string(key)] = v
 	return v, nil
