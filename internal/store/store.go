@@ -16,7 +16,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"go.etcd.io/bbolt"
 
@@ -234,7 +233,7 @@ func (s *Store) commit(tx *bbolt.Tx) error {
 	if limit == 0 {
 		limit = commitLimit
 	}
-	hang := time.AfterFunc(limit, func() { s.fail(fmt.Errorf("the disk hangs: a commit takes longer than %v", limit)) })
+	hang := AfterRunning(limit, func() { s.fail(fmt.Errorf("the disk hangs: a commit takes longer than %v", limit)) })
 	defer hang.Stop()
 	if s.with.beforeCommit != nil {
 		s.with.beforeCommit()

@@ -6,33 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"sync/atomic"
 	"syscall"
 	"testing"
-	"testing/synctest"
 	"time"
 )
-
-// TestRunningTimer: it fires after its time, once, and not after stop.
-func TestRunningTimer(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var fired atomic.Int32
-		began := time.Now()
-		afterRunning(10*time.Second, func() {
-			fired.Add(1)
-			if d := time.Since(began); d != 10*time.Second {
-				t.Errorf("it fired after %v", d)
-			}
-		})
-		stopped := afterRunning(10*time.Second, func() { t.Error("it fired though it was stopped") })
-		time.Sleep(9999 * time.Millisecond)
-		stopped.stop()
-		time.Sleep(time.Minute)
-		if fired.Load() != 1 {
-			t.Errorf("it fired %d times", fired.Load())
-		}
-	})
-}
 
 // The child of TestPausedStore.
 const (

@@ -1,17 +1,17 @@
-package node
+package store
 
 import (
 	"sync"
 	"time"
 )
 
-// runningSteps is in how many steps a runningTimer counts: it fires up to one of them late for each pause of the process.
+// runningSteps is in how many steps a RunningTimer counts: it fires up to one of them late for each pause of the process.
 const runningSteps = 10
 
-// runningTimer measures how long something takes while this process runs. An ordinary timer goes on while the process is stopped, by a frozen virtual
+// RunningTimer measures how long something takes while this process runs. An ordinary timer goes on while the process is stopped, by a frozen virtual
 // machine or `docker pause`, and fires in the moment of resumption, before what it watches had a chance to end. This one is set anew at every step,
 // so that a pause of any length counts as one step. Its methods may be called concurrently.
-type runningTimer struct {
+type RunningTimer struct {
 	step  time.Duration
 	fired func()
 
@@ -21,16 +21,16 @@ type runningTimer struct {
 	stopped bool
 }
 
-// afterRunning calls f on a goroutine of its own once the process has run for d, unless stop is called before.
-func afterRunning(d time.Duration, f func()) *runningTimer {
-	t := &runningTimer{step: d / runningSteps, fired: f, left: runningSteps}
+// AfterRunning calls f on a goroutine of its own once the process has run for d, unless Stop is called before.
+func AfterRunning(d time.Duration, f func()) *RunningTimer {
+	t := &RunningTimer{step: d / runningSteps, fired: f, left: runningSteps}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.timer = time.AfterFunc(t.step, t.tick)
 	return t
 }
 
-func (t *runningTimer) tick() {
+func (t *RunningTimer) tick() {
 	t.mu.Lock()
 	if t.stopped {
 		t.mu.Unlock()
@@ -45,8 +45,8 @@ func (t *runningTimer) tick() {
 	t.fired()
 }
 
-// stop keeps the timer from firing; a call that has begun goes on.
-func (t *runningTimer) stop() {
+// Stop keeps the timer from firing; a call that has begun goes on.
+func (t *RunningTimer) Stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.stopped = true
