@@ -244,7 +244,8 @@ func cutShort(w *world) outcome {
 	return o
 }
 
-// oldDirectory puts an old copy of a node's directory back, as the restoration of a virtual machine does.
+// oldDirectory puts an old copy of a node's directory back, as the restoration of a virtual machine does. The node refuses to start, and goes
+// on with the newest directory.
 func oldDirectory(w *world) outcome {
 	o := outcome{fault: "old copy of its directory put back, one node"}
 	for range rounds(w.t) {
@@ -257,9 +258,14 @@ func oldDirectory(w *world) outcome {
 		w.start(name)
 		w.awaitReady(name)
 		w.awaitAcks(50)
+		time.Sleep(3 * time.Second) // it tells the others once a second how far it is
 		w.kill(name)
-		w.run("rm", "-rf", dir)
+		w.run("mv", dir, dir+".new")
 		w.run("mv", dir+".old", dir)
+		w.refuses(name, "this node's directory is older than what this node has told its peers")
+		w.run("rm", "-rf", dir)
+		w.run("mv", dir+".new", dir)
+		w.awaitAcks(30)
 		w.start(name)
 		o.recoveries = append(o.recoveries, w.awaitReady(name))
 		o.gaps = append(o.gaps, w.journal.longestGap())
