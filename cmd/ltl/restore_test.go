@@ -3,13 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestRestore loses the disks of all nodes at once. A backup is refused as the source while an endorser holds more; from the endorser's
@@ -87,7 +87,7 @@ func writeFor(t *testing.T, n *network, j *journal) {
 	defer cancel()
 	var callers sync.WaitGroup
 	round := &journal{acknowledged: map[string]string{}, unknown: map[string]string{}}
-	startHTTPCallersNamed(t, ctx, &callers, f, round, time.Now().Format("150405"))
+	startHTTPCallersNamed(t, ctx, &callers, f, round, fmt.Sprintf("r%d", len(j.acknowledged)))
 	await(t, "acknowledged records", func() bool { return round.acks.Load() >= 3*acksInBetween })
 	cancel()
 	callers.Wait()

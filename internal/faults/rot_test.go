@@ -230,9 +230,15 @@ func cutShort(w *world) outcome {
 			if last := tail(w.processes[name].log, 1500); !w.running(name) && !bytes.Contains(last, []byte(saysReplace)) {
 				w.t.Errorf("%s %s: %s", file, what, last)
 			}
+			mended := w.running(name)
 			w.kill(name)
-			w.run("rm", "-rf", dir)
-			w.run("cp", "-a", saved, dir)
+			if mended { // it has gone on since: what was saved is an old directory, which it would refuse
+				w.run("rm", "-rf", saved)
+				w.run("cp", "-a", dir, saved)
+			} else {
+				w.run("rm", "-rf", dir)
+				w.run("cp", "-a", saved, dir)
+			}
 			if o.runs++; rounds(w.t) == 1 {
 				break
 			}

@@ -49,7 +49,7 @@ func diskMutants() []mutant {
 			"func() { _ = f.fail(fmt.Errorf(\"%w: %s takes longer than %v\", errLogHangs, what, f.hangLimit)) })",
 			"func() { _ = errLogHangs })"}}, "./node", "TestLogStoreWatchdog", short},
 		{"store-no-watchdog", "a commit of the ledger that hangs is waited for", []edit{{"internal/store/store.go",
-			"hang := time.AfterFunc(limit, func() { s.fail(", "hang := time.AfterFunc(limit, func() { _ = ("}}, "./internal/store", "TestHangingCommit", short},
+			"hang := AfterRunning(limit, func() { s.fail(", "hang := AfterRunning(limit, func() { _ = ("}}, "./internal/store", "TestHangingCommit", short},
 		{"store-checksum", "the checksum of a stored value is not compared", []edit{{"internal/store/format.go",
 			"if n < 0 || binary.BigEndian.Uint32(sealed[n:]) != checksum(place, chainID, key, sealed[:n]) {", "if n < 0 {"}},
 			"./internal/store", "TestByteFlips", long},
