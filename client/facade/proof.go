@@ -194,11 +194,18 @@ func (c *call) mayWrite(chainCode, key, typeCode string) error {
 	switch code {
 	case rules.OK, rules.NotFound, rules.Forbidden:
 		// An account writes under its own type code only, while it may read more. Without an entry there is nothing to compare.
-		if m, ok := c.account.chains[chainCode]; ok && m.typeCode != typeCode {
-			return refuse(rules.BadTypeCode)
+		m, ok := c.account.chains[chainCode]
+		if ok && m.typeCode != typeCode && code == rules.Forbidden {
+			// Another member's Key is one reason; that this member was locked a moment ago is told first.
+			if code, err = c.readCode(chainCode, rules.KeyVersion+"_"+chainCode+"_"+m.typeCode+"_0"); err != nil {
+				return err
+			}
 		}
-		if code == rules.Forbidden {
+		switch {
+		case code == rules.Forbidden:
 			return refuse(code)
+		case ok && m.typeCode != typeCode:
+			return refuse(rules.BadTypeCode)
 		}
 		return nil
 	}
