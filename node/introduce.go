@@ -61,7 +61,6 @@ type introducer struct {
 
 	mu      sync.Mutex
 	open    bool
-	met     map[raft.ServerID]bool // to whom this process has been introduced, and who has been checked
 	welcome map[raft.ServerID]bool // who has welcomed this process at any time
 	running map[raft.ServerID]context.CancelFunc
 	wg      sync.WaitGroup
@@ -101,7 +100,6 @@ func (i *introducer) follow(ctx context.Context) {
 		if !known[peer] {
 			cancel()
 			delete(i.running, peer)
-			delete(i.met, peer)
 		}
 	}
 	i.openLocked()
@@ -119,9 +117,7 @@ func (i *introducer) keep(ctx context.Context, peer raft.ServerID) {
 		case ctx.Err() != nil:
 			return
 		default:
-			if !i.knows(peer) {
-				wait = introduceRetry
-			}
+			wait = introduceRetry
 			if text := err.Error(); text != told { // the same trouble is told once
 				told = text
 				i.logger.Warn("cannot introduce this node to a peer", "peer", string(peer), "error", err)
@@ -149,7 +145,6 @@ func (i *introducer) introduce(ctx context.Context, peer raft.ServerID, first bo
 	defer cancel()
 	out, err := i.call(call, peer, in)
 	if err != nil {
-		i.forget(peer)
 		return err
 	}
 	if err := i.obey(peer, in, out); err != nil {
@@ -194,12 +189,11 @@ func (i *introducer) meet(peer raft.ServerID, out *ltlv1.IntroduceResponse) erro
 		return err
 	}
 	if verdict != ltlv1.Verdict_VERDICT_WELCOME {
-		i.forget(peer)
 		return fmt.Errorf("node %s is not the one that is known under this id (%v): nothing is exchanged with it", peer, verdict)
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.met[peer], i.welcome[peer] = true, true
+	i.welcome[peer] = true
 	i.openLocked()
 	return nil
 }
@@ -293,18 +287,4 @@ func (i *introducer) isOpen() bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	return i.open
-}
-
-// knows reports whether this process and the peer have been introduced to one another.
-func (i *introducer) knows(peer raft.ServerID) bool {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	return i.met[peer]
-}
-
-// forget makes the next exchange wait for another introduction.
-func (i *introducer) forget(peer raft.ServerID) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	delete(i.met, peer)
 }

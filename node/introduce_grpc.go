@@ -33,17 +33,15 @@ func betweenNodes(method string) bool {
 	return strings.HasPrefix(method, "/"+ltlv1.RaftTransport_ServiceDesc.ServiceName+"/")
 }
 
-// outgoing adds to a call who calls and whom it means. It fails at once while the two have not been introduced.
+// outgoing adds to a call who calls and whom it means. It fails at once while the two have never been introduced. That they were once, in
+// whatever life of their processes, is enough: a peer on another disk refuses the call.
 func (i *introducer) outgoing(ctx context.Context, peer raft.ServerID) (context.Context, error) {
-	i.mu.Lock()
-	ready := i.open && i.met[peer]
-	i.mu.Unlock()
-	if !ready {
-		return nil, status.Errorf(codes.Unavailable, "this node and %s have not been introduced yet", peer)
-	}
 	to, err := i.disk.of(peer)
 	if err != nil {
 		return nil, err
+	}
+	if len(to) == 0 || !i.isOpen() {
+		return nil, status.Errorf(codes.Unavailable, "this node and %s have not been introduced yet", peer)
 	}
 	return metadata.AppendToOutgoingContext(ctx, metadataFrom, hex.EncodeToString(i.disk.incarnation), metadataTo, hex.EncodeToString(to),
 		metadataLineage, hex.EncodeToString(i.disk.lineageNow())), nil
@@ -76,13 +74,6 @@ func (i *introducer) incoming(ctx context.Context) error {
 	return nil
 }
 
-// failed notes a refusal that only another introduction mends.
-func (i *introducer) failed(peer raft.ServerID, err error) {
-	if status.Code(err) == codes.FailedPrecondition {
-		i.forget(peer)
-	}
-}
-
 // dialOptions make every call on a connection to a peer say who calls and whom it means.
 func (i *introducer) dialOptions(peer raft.ServerID) []grpc.DialOption {
 	return []grpc.DialOption{
@@ -94,11 +85,7 @@ func (i *introducer) dialOptions(peer raft.ServerID) []grpc.DialOption {
 			if err != nil {
 				return err
 			}
-			err = next(ctx, method, in, out, conn, options...)
-			if strings.HasPrefix(method, "/"+ltlv1.RaftTransport_ServiceDesc.ServiceName) {
-				i.failed(peer, err)
-			}
-			return err
+			return next(ctx, method, in, out, conn, options...)
 		}),
 		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, next grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
 			if !betweenNodes(method) {

@@ -31,7 +31,7 @@ func (n *Node) openIntroducer(snaps raft.SnapshotStore) error {
 	n.intro = &introducer{
 		self: raft.ServerID(n.id.Name), disk: d, peers: n.others, founders: founders, incarnation: n.incarnation, removed: n.removed,
 		position: n.position, call: n.peers.introduce, logger: n.cfg.Logger, fatal: n.fatal,
-		met: map[raft.ServerID]bool{}, welcome: map[raft.ServerID]bool{}, running: map[raft.ServerID]context.CancelFunc{},
+		welcome: map[raft.ServerID]bool{}, running: map[raft.ServerID]context.CancelFunc{},
 	}
 	n.peers.intro = n.intro
 	n.raft.Answer = n.intro.answer
