@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -96,6 +97,7 @@ func (r *replica) follow() {
 	ticker := time.NewTicker(membershipInterval)
 	defer ticker.Stop()
 	var removed time.Time
+	var settled situation
 	told := ""
 	for {
 		select {
@@ -103,38 +105,62 @@ func (r *replica) follow() {
 			return
 		case <-ticker.C:
 		}
-		if r.isRemoved(&removed) {
+		now := r.situation()
+		if now == settled {
+			continue
+		}
+		gone, pending := r.isRemoved(&removed)
+		if gone {
 			r.fatal(fmt.Errorf("%w; its directory holds the ledger up to then and may be kept or deleted", errRemoved))
 			return
 		}
-		if r.state().state != raft.Leader {
-			continue
+		if now.leads {
+			step, err := r.takeStep()
+			pending = pending || step || err != nil
+			if err != nil && r.ctx.Err() == nil && err.Error() != told {
+				told = err.Error()
+				r.logger.Warn("cannot change Raft's configuration now", "error", err)
+			}
 		}
-		if err := r.takeStep(); err != nil && r.ctx.Err() == nil && err.Error() != told {
-			told = err.Error()
-			r.logger.Warn("cannot change Raft's configuration now", "error", err)
+		if settled = (situation{}); !pending {
+			settled = now
 		}
 	}
 }
 
-// isRemoved reports whether this node is out: removed by the ledger, and no more in Raft's configuration, or long enough.
-func (r *replica) isRemoved(since *time.Time) bool {
+// situation is what membership depends on: while it stays as it is and nothing is pending, nothing has to be done.
+type situation struct {
+	leads  bool
+	term   uint64
+	height uint64 // of the system chain
+	known  bool   // false of the zero value
+}
+
+func (r *replica) situation() situation {
+	s := r.state()
+	tip, known := r.store.Tip(ledger.SystemChain)
+	return situation{leads: s.state == raft.Leader, term: s.term, height: tip.Header.Height, known: known}
+}
+
+// isRemoved reports whether this node is out: removed by the ledger, and no more in Raft's configuration, or long enough. pending says that
+// it will be.
+func (r *replica) isRemoved(since *time.Time) (gone, pending bool) {
 	n, err := rules.GetNode(r.store, string(r.id))
 	if err != nil || n == nil || n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED {
 		*since = time.Time{}
-		return false
+		return false, err != nil
 	}
 	if !r.member(string(r.id)) {
-		return true
+		return true, false
 	}
 	if r.state().state == raft.Leader || n.ReplacedBy != "" && !r.replacementVotes(n.ReplacedBy) {
 		*since = time.Time{} // it is still needed
-		return false
+		return false, true
 	}
 	if since.IsZero() {
 		*since = time.Now()
 	}
-	return time.Since(*since) > removalPatience
+	return time.Since(*since) > removalPatience, true
 }
 
 func (r *replica) replacementVotes(id string) bool {
@@ -157,26 +183,26 @@ func (r *replica) member(id string) bool {
 	return len(servers) == 0 || slices.ContainsFunc(servers, func(s raft.Server) bool { return s.ID == raft.ServerID(id) })
 }
 
-// takeStep makes one change if there is one to make.
-func (r *replica) takeStep() error {
+// takeStep makes one change if there is one to make. pending says that there may be more to do.
+func (r *replica) takeStep() (pending bool, err error) {
 	ctx, cancel := context.WithTimeout(r.ctx, membershipTimeout)
 	defer cancel()
 	// Only a ledger with everything that was answered may tell: an older one could bring back who was removed.
 	if _, err := r.reads.lead(ctx); err != nil {
-		return nil // another leads, or this one does not lead yet
+		return true, nil // another leads, or this one does not lead yet
 	}
 	nodes, err := rules.ListNodes(r.store)
 	if err != nil {
-		return err
+		return true, err
 	}
 	s, err := r.use()
 	if err != nil {
-		return nil
+		return true, nil
 	}
 	defer s.release()
 	next := nextStep(nodes, s.raft.GetConfiguration().Configuration().Servers, func(id raft.ServerID) bool { return r.caughtUp(ctx, id) })
 	if next.id == "" {
-		return nil
+		return waits(nodes, s.raft.GetConfiguration().Configuration().Servers), nil
 	}
 	r.logger.Info("changing Raft's configuration", "node", string(next.id), "change", next.kind.String())
 	var change raft.IndexFuture
@@ -192,12 +218,17 @@ func (r *replica) takeStep() error {
 	}
 	err = change.Error()
 	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipLost) {
-		return nil // who leads next goes on
+		return true, nil // who leads next goes on
 	}
 	if err != nil {
-		return fmt.Errorf("%s of node %s: %w", next.kind, next.id, err)
+		return true, fmt.Errorf("%s of node %s: %w", next.kind, next.id, err)
 	}
-	return nil
+	return true, nil
+}
+
+// waits reports whether the configuration is not yet what the ledger says, because a learner has not caught up.
+func waits(nodes []*rules.Node, now []raft.Server) bool {
+	return nextStep(nodes, now, func(raft.ServerID) bool { return true }).id != ""
 }
 
 // caughtUp asks a learner whether it has executed nearly everything.

@@ -98,6 +98,7 @@ func (s *lyingStream) Recv() (*ltlv1.FollowResponse, error) {
 }
 
 func TestPeer(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir()) // other programs audit at the same time
 	f := newFixture(t)
 	report, err := Peer(t.Context(), f.peer, f.trust)
 	if err != nil {

@@ -138,11 +138,11 @@ func (f *Found) audited() *Check {
 
 func (f *Found) linearizable() *Check {
 	c := &Check{ID: "I4", Name: "reads and writes of each Key are linearizable (porcupine)", What: "calls"}
-	written := func(*Op) bool { return true }
+	place := func(*Op) (int, bool) { return anyPlace, true }
 	if len(f.Copies) > 0 {
-		written = f.Copies[0].Ledger.has
+		place = f.Copies[0].Ledger.place
 	}
-	calls, keys, wrong := Linearizable(f.Ops, written)
+	calls, keys, wrong := Linearizable(f.Ops, place)
 	c.Looked, c.What = calls, fmt.Sprintf("calls of %d Keys", keys)
 	for _, u := range wrong {
 		c.wrong("%s", u)

@@ -165,7 +165,7 @@ func TestUnknownStaysOpen(t *testing.T) {
 		{"never", []*Op{write, read(30, ""), read(40, "")}, false, true},
 		{"seen, and not on the chain in the end", []*Op{write, read(30, "v")}, false, false},
 	} {
-		_, _, wrong := Linearizable(c.ops, func(*Op) bool { return c.written })
+		_, _, wrong := Linearizable(c.ops, func(*Op) (int, bool) { return anyPlace, c.written })
 		if (len(wrong) == 0) != c.legal {
 			t.Errorf("%s: %q, want legal %t", c.what, wrong, c.legal)
 		}

@@ -117,14 +117,20 @@ func (l *Ledger) accept(at BlockID, payload []byte) error {
 	return nil
 }
 
-// has reports whether a write is there. Where the caller gave no BusinessId, the ledger's own is as good.
+// has reports whether a write is there.
 func (l *Ledger) has(o *Op) bool {
-	for _, r := range l.Records[o.Key] {
+	_, there := l.place(o)
+	return there
+}
+
+// place is the place of a write among the records of its Key. Where the caller gave no BusinessId, the ledger's own is as good.
+func (l *Ledger) place(o *Op) (at int, there bool) {
+	for i, r := range l.Records[o.Key] {
 		if r.Attached == (o.Action == Attach) && (r.BusinessID == o.BusinessID || o.BusinessID == "") && r.Value == o.Value {
-			return true
+			return i, true
 		}
 	}
-	return false
+	return anyPlace, false
 }
 
 // peers asks nodes and endorsers as the operator.

@@ -63,8 +63,27 @@ func (r *record) values() []string {
 	return out
 }
 
-// step says whether a call may have had its outcome on a Key, and what the Key is afterwards. It is what docs/api.md promises, for one Key.
-func step(r *record, o *Op) (bool, *record) {
+// placed is a call; a write has its place among the records that its Key has on the chain in the end, or anyPlace.
+type placed struct {
+	*Op
+	at int
+}
+
+const anyPlace = -1
+
+// step says whether a call may have had its outcome on a Key, and what the Key is afterwards. It is what docs/api.md promises, for one Key. Writes
+// have to take effect in the order that the chain has: that is more than linearizability asks, and leaves a search over many writes that
+// were under way together, each of which may or may not have come first, with one to try.
+func step(r *record, p *placed) (bool, *record) {
+	legal, next := outcome(r, p.Op)
+	if next != r && p.at != anyPlace && r.count() != p.at {
+		return false, r
+	}
+	return legal, next
+}
+
+// outcome is step for any order.
+func outcome(r *record, o *Op) (bool, *record) {
 	there := r.count() > 0
 	if o.Action == Attach {
 		there = r != nil && (r.set || o.BusinessID != "" && r.find(o.BusinessID) != nil)
@@ -107,12 +126,12 @@ func step(r *record, o *Op) (bool, *record) {
 func model() porcupine.Model {
 	return porcupine.Model{
 		Init: func() any { return (*record)(nil) },
-		Step: func(state, input, _ any) (bool, any) { return step(state.(*record), input.(*Op)) },
+		Step: func(state, input, _ any) (bool, any) { return step(state.(*record), input.(*placed)) },
 		Equal: func(a, b any) bool {
 			x, y := a.(*record), b.(*record)
 			return x == y || x != nil && y != nil && x.n == y.n && x.sum == y.sum
 		},
-		DescribeOperation: func(input, _ any) string { return describe(input.(*Op)) },
+		DescribeOperation: func(input, _ any) string { return describe(input.(*placed).Op) },
 		DescribeState:     func(state any) string { return fmt.Sprintf("%q", state.(*record).values()) },
 		Hash: func(state any) uint64 {
 			if r := state.(*record); r != nil {
@@ -164,14 +183,17 @@ func (u *Unordered) draw(path string) error {
 }
 
 // Linearizable checks that the calls of each Key happened at some moment between call and return each, one after the other. A write with an unknown
-// outcome may have happened at any time after its call; one that is not on the chain at the end, as written says, never did. It returns how many calls
-// of how many Keys it looked at, and what is wrong.
-func Linearizable(ops []*Op, written func(*Op) bool) (calls, keys int, wrong []*Unordered) {
+// outcome may have happened at any time after its call; one that is not on the chain at the end never did. place tells whether a write is there,
+// and its place among the records of its Key. It returns how many calls of how many Keys it looked at, and what is wrong.
+func Linearizable(ops []*Op, place func(*Op) (at int, written bool)) (calls, keys int, wrong []*Unordered) {
 	byKey := map[string][]porcupine.Operation{}
 	for _, o := range ops {
-		end := o.Return
+		end, at, written := o.Return, anyPlace, false
+		if o.writes() {
+			at, written = place(o)
+		}
 		if o.Outcome == Unknown || o.Outcome == Wrong {
-			if !o.writes() || !written(o) {
+			if !written {
 				continue
 			}
 			end = math.MaxInt64
@@ -182,7 +204,7 @@ func Linearizable(ops []*Op, written func(*Op) bool) (calls, keys int, wrong []*
 		if o.Action == ChainInfo {
 			continue // what it says is held against the chain itself
 		}
-		byKey[o.Key] = append(byKey[o.Key], porcupine.Operation{ClientId: o.Client, Input: o, Call: o.Call, Return: end})
+		byKey[o.Key] = append(byKey[o.Key], porcupine.Operation{ClientId: o.Client, Input: &placed{o, at}, Call: o.Call, Return: end})
 		calls++
 	}
 	m := model()
