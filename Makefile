@@ -20,7 +20,7 @@ test: ## everything: what is missing is installed, then lint, all tests, all tes
 	$(MAKE) race
 
 # Tests that only read files or drive other programs have no race of ours to find, and take as long again.
-drivers := client/device/c deploy internal/faults internal/houserules scripts
+drivers := client/device/c deploy test/faults test/houserules scripts
 
 race: ## the tests under the race detector, long simulations shortened
 	CGO_ENABLED=1 go test -race -short -timeout 12m $$(go list ./... | grep -v $(drivers:%=-e ^ltl/%))
@@ -35,16 +35,16 @@ bench: build ## speed of a network in a temporary directory, beside the ceiling 
 	bin/ltl bench
 
 mutants: ## faults planted in the source, one at a time, each of which the tests must find; some need root (MUTANTS=regexp for some of them)
-	go run ./scripts/mutants -run '$(MUTANTS)'
+	go run ./test/mutants -run '$(MUTANTS)'
 
 faults: ## disks, descriptors and memory that fail, FAULT_ROUNDS (default 5) times each; needs root
-	LTL_FAULT_ROUNDS=$${FAULT_ROUNDS:-5} go test -count=1 -timeout 60m -v -run 'TestDiskFaults|TestBitRot|TestLimits' ./internal/faults | grep -E 'ROW|^(---|FAIL|ok|PASS)|SKIP'
+	LTL_FAULT_ROUNDS=$${FAULT_ROUNDS:-5} go test -count=1 -timeout 60m -v -run 'TestDiskFaults|TestBitRot|TestLimits' ./test/faults | grep -E 'ROW|^(---|FAIL|ok|PASS)|SKIP'
 
 fuzz: ## every fuzz target for FUZZTIME (default 20s) each
 	scripts/fuzz.sh
 
 chaos: build ## a network under faults: DURATION, SEED, SCENARIO (a name or file), INJECTOR (processes, compose), OUT; docs/chaos.md
-	go build -o bin/chaos ./scripts/chaos
+	go build -o bin/chaos ./test/chaos/cmd
 	bin/chaos -scenario $(or $(SCENARIO),mixed) -injector $(or $(INJECTOR),processes) -seed $(or $(SEED),0) -duration $(or $(DURATION),0s) -out "$(OUT)"
 
 image: build ## the image ltl:local, without a registry

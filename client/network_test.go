@@ -14,16 +14,16 @@ import (
 	"ltl/endorser"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
-	"ltl/internal/ltltest"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit"
 )
 
 // The tests of this file run against a whole network. Each ends with a comparison of all ledgers, byte for byte.
 
 // TestNetwork shares one network between tests that leave it as it was.
 func TestNetwork(t *testing.T) {
-	n := ltltest.Start(t, ltltest.Options{})
+	n := testkit.Start(t, testkit.Options{})
 	t.Run("one key, many writers", func(t *testing.T) { testOneKeyManyWriters(t, n) })
 	t.Run("created, then used", func(t *testing.T) { testCreatedThenUsed(t, n) })
 	t.Run("one of many is first", func(t *testing.T) { testOneOfManyIsFirst(t, n) })
@@ -31,7 +31,7 @@ func TestNetwork(t *testing.T) {
 
 // TestOwnRules: an organisation's own rule decides its signature alone, and the chain's policy the rest; who is refused hears why.
 func TestOwnRules(t *testing.T) {
-	n := ltltest.Start(t, ltltest.Options{Endorser: func(i int, cfg *endorser.Config) {
+	n := testkit.Start(t, testkit.Options{Endorser: func(i int, cfg *endorser.Config) {
 		cfg.Rule = []string{`!value.startsWith("not 1")`, `!value.startsWith("not 2")`, `!value.endsWith("not 3")`}[i]
 	}})
 	for _, tc := range []struct {
@@ -55,7 +55,7 @@ func TestOwnRules(t *testing.T) {
 }
 
 // testOneKeyManyWriters: writers that meet on one Key are ordered, all succeed, and everybody sees the same order.
-func testOneKeyManyWriters(t *testing.T, n *ltltest.Network) {
+func testOneKeyManyWriters(t *testing.T, n *testkit.Network) {
 	c := n.Client(identity.RoleFacade)
 	const writers = 100
 	values := make([]string, writers)
@@ -92,7 +92,7 @@ func testOneKeyManyWriters(t *testing.T, n *ltltest.Network) {
 }
 
 // testCreatedThenUsed: what was answered with success can be built on at once, though endorsers learn of it a moment later.
-func testCreatedThenUsed(t *testing.T, n *ltltest.Network) {
+func testCreatedThenUsed(t *testing.T, n *testkit.Network) {
 	operator, facade := n.Client(identity.RoleOperator), n.Client(identity.RoleFacade)
 	for i := range 5 {
 		account := &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
@@ -110,7 +110,7 @@ func testCreatedThenUsed(t *testing.T, n *ltltest.Network) {
 		if err != nil || len(chains.GetChains()) != 1 {
 			t.Fatalf("%v %v", chains, err)
 		}
-		who := ltltest.Account{UID: uid, Organisation: "org3", TypeCode: chains.GetChains()[0].GetDataTypeCode()}
+		who := testkit.Account{UID: uid, Organisation: "org3", TypeCode: chains.GetChains()[0].GetDataTypeCode()}
 		r, err = facade.Submit(t.Context(), n.SetData(who, "first", "1"))
 		wantOK(t, r, err)
 		r, err = facade.Submit(t.Context(), n.SetData(who, "first", "2"))
@@ -125,7 +125,7 @@ func testCreatedThenUsed(t *testing.T, n *ltltest.Network) {
 }
 
 // testOneOfManyIsFirst: of many SetData on one Key, in the same batches, exactly one succeeds.
-func testOneOfManyIsFirst(t *testing.T, n *ltltest.Network) {
+func testOneOfManyIsFirst(t *testing.T, n *testkit.Network) {
 	c := n.Client(identity.RoleFacade)
 	var won, lost atomic.Int32
 	var wg sync.WaitGroup
@@ -153,7 +153,7 @@ func testOneOfManyIsFirst(t *testing.T, n *ltltest.Network) {
 // TestFaultsUnderLoad: the leader goes, an endorser goes, both come back, all while writers write. Every transaction that was
 // acknowledged is on the chain exactly once, and nothing is there twice.
 func TestFaultsUnderLoad(t *testing.T) {
-	n := ltltest.Start(t, ltltest.Options{})
+	n := testkit.Start(t, testkit.Options{})
 	c := n.Client(identity.RoleFacade)
 	var acked sync.Map // id of an acknowledged transaction → its result
 	var writes, slowest, unknown atomic.Int64
@@ -165,7 +165,7 @@ func TestFaultsUnderLoad(t *testing.T) {
 	progress := func(what string) {
 		t.Helper()
 		before := writes.Load()
-		ltltest.WaitFor(t, 20*time.Second, what, func() bool { return writes.Load() > before+200 })
+		testkit.WaitFor(t, 20*time.Second, what, func() bool { return writes.Load() > before+200 })
 	}
 	progress("writes at the beginning")
 	leader := n.Leader()
@@ -206,7 +206,7 @@ func TestFaultsUnderLoad(t *testing.T) {
 }
 
 // write submits one record after the other; a transaction whose outcome is unknown is submitted again until it is known.
-func write(t *testing.T, n *ltltest.Network, c *client.Client, worker int, stop chan struct{}, acked *sync.Map, writes, slowest, unknown *atomic.Int64) {
+func write(t *testing.T, n *testkit.Network, c *client.Client, worker int, stop chan struct{}, acked *sync.Map, writes, slowest, unknown *atomic.Int64) {
 	for i := 0; ; i++ {
 		select {
 		case <-stop:

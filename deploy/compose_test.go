@@ -64,7 +64,7 @@ func TestComposeDeployment(t *testing.T) {
 
 func newDeployment(t *testing.T) *deployment {
 	t.Helper()
-	d := &deployment{t: t, project: fmt.Sprintf("ltltest%d", os.Getpid()), state: filepath.Join(t.TempDir(), "state")}
+	d := &deployment{t: t, project: fmt.Sprintf("testkit%d", os.Getpid()), state: filepath.Join(t.TempDir(), "state")}
 	image := d.project + ":test"
 	d.env = append(os.Environ(), "COMPOSE_PROJECT_NAME="+d.project, "LTL_STATE="+d.state, "LTL_IMAGE="+image,
 		"LTL_HTTP1="+freeAddress(t), "LTL_HTTP2="+freeAddress(t))

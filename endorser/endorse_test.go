@@ -15,22 +15,22 @@ import (
 	"google.golang.org/grpc/status"
 
 	"ltl/endorser"
-	"ltl/internal/identity/identitytest"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/access"
 )
 
 func TestOnlyAllowedRolesMayCall(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(t.TempDir(), nil)
-	identitytest.WalkRPCs(t, r.Server(), r.Addr(), w.dir, endorser.AccessControl())
+	access.WalkRPCs(t, r.Server(), r.Addr(), w.dir, endorser.AccessControl())
 }
 
 // TestDocumentedAccess: who may call what is written down, and that is what holds.
 func TestDocumentedAccess(t *testing.T) {
-	identitytest.CheckTable(t, "../docs/security.md", "endorsers", endorser.AccessControl(), ltlv1.File_ltl_v1_services_proto, ltlv1.File_ltl_v1_ledger_proto)
+	access.CheckTable(t, "../docs/security.md", "endorsers", endorser.AccessControl(), ltlv1.File_ltl_v1_services_proto, ltlv1.File_ltl_v1_ledger_proto)
 }
 
 // TestEndorseSignsWhatItAccepts: the signature covers exactly what was proposed, and the bits are the verdicts.

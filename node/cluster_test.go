@@ -18,11 +18,11 @@ import (
 	"google.golang.org/grpc/status"
 
 	"ltl/internal/identity"
-	"ltl/internal/identity/identitytest"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/access"
 )
 
 // cluster is three nodes in this process over real connections.
@@ -498,5 +498,5 @@ func TestClusterAccessKeys(t *testing.T) {
 func TestClusterPermissions(t *testing.T) {
 	c := newCluster(t, nil)
 	n := c.node(0)
-	identitytest.WalkRPCs(t, n.server, n.Addr(), c.dir, acl())
+	access.WalkRPCs(t, n.server, n.Addr(), c.dir, acl())
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ltl/client"
-	"ltl/client/facade"
+	"ltl/facade"
 	"ltl/internal/identity"
 )
 

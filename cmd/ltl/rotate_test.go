@@ -47,7 +47,7 @@ func (r *rotation) goesOn(what string) {
 // client is revoked. No write fails, none is lost and none is there twice.
 func TestRotateEverything(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the processes do not run under the race detector; internal/ltltest does the same in one that may")
+		t.Skip("the processes do not run under the race detector; test/testkit does the same in one that may")
 	}
 	dir := filepath.Join(t.TempDir(), "net")
 	r := &rotation{t: t, n: start(t, dir), pki: filepath.Join(dir, "pki"), j: &journal{acknowledged: map[string]string{}, unknown: map[string]string{}}}

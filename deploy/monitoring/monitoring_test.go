@@ -18,11 +18,11 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"ltl/client/facade"
 	"ltl/endorser"
+	"ltl/facade"
 	"ltl/internal/identity"
-	"ltl/internal/ltltest"
 	"ltl/node"
+	"ltl/test/testkit"
 )
 
 // operations is the page with a section for each alert and a line for each metric.
@@ -226,7 +226,7 @@ func panels(t *testing.T) map[string][]string {
 // scrape runs a network, writes and fails a little, and returns the families of all series that its processes tell, by series.
 func scrape(t *testing.T) map[string]string {
 	t.Helper()
-	network := ltltest.Start(t, ltltest.Options{
+	network := testkit.Start(t, testkit.Options{
 		Node:     func(_ int, cfg *node.Config) { cfg.AdminListen = "127.0.0.1:0" },
 		Endorser: func(_ int, cfg *endorser.Config) { cfg.AdminListen = "127.0.0.1:0" },
 	})
@@ -249,7 +249,7 @@ func scrape(t *testing.T) map[string]string {
 	// A transaction that endorsers refuse, and one that the node does.
 	refused := network.SetData(network.Admin, strings.Repeat("0", 32), "value")
 	refused.AccountUid = network.Member.UID                    // whose type code is not that of the Key
-	ltltest.WaitFor(t, time.Minute, "a refusal", func() bool { // of a busy machine's network, the first answers may be that it is not there yet
+	testkit.WaitFor(t, time.Minute, "a refusal", func() bool { // of a busy machine's network, the first answers may be that it is not there yet
 		r, err := network.Client(identity.RoleFacade).Submit(t.Context(), refused)
 		if err == nil && r.GetCode() == 200 {
 			t.Fatal("an account wrote under the type code of another one")

@@ -18,23 +18,23 @@ import (
 
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
-	"ltl/internal/ltltest"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit"
 )
 
 const records = 30
 
 // fixture is a small network with records on it, and a connection to its node.
 type fixture struct {
-	network *ltltest.Network
+	network *testkit.Network
 	peer    ltlv1.LedgerClient
 	trust   *identity.Trust
 }
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	n := ltltest.Start(t, ltltest.Options{Nodes: 1, Orgs: 1})
+	n := testkit.Start(t, testkit.Options{Nodes: 1, Orgs: 1})
 	c := n.Client(identity.RoleOperator)
 	for i := range records {
 		key := fmt.Sprintf("0001_%s_%s_%032d", n.ChainCode, n.Admin.TypeCode, i)

@@ -16,15 +16,15 @@ import (
 	"ltl/internal/audit"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
-	"ltl/internal/ltltest"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit"
 )
 
 // fixture is a network of three nodes and connections to them.
 type fixture struct {
 	t       *testing.T
-	network *ltltest.Network
+	network *testkit.Network
 	trust   *identity.Trust
 	nodes   []audit.Other
 	written int
@@ -32,7 +32,7 @@ type fixture struct {
 
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{t: t, network: ltltest.Start(t, ltltest.Options{Nodes: 3, Orgs: 1})}
+	f := &fixture{t: t, network: testkit.Start(t, testkit.Options{Nodes: 3, Orgs: 1})}
 	f.trust = f.network.Trust()
 	credentials := f.network.Credentials("operator", f.trust)
 	for _, n := range f.trust.Genesis().GetNodes() {

@@ -17,8 +17,8 @@ import (
 	"google.golang.org/grpc/status"
 
 	"ltl/internal/identity"
-	"ltl/internal/identity/identitytest"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/access"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -144,7 +144,7 @@ func testContext(t *testing.T) context.Context {
 
 func TestWalkRefusesEveryWrongRole(t *testing.T) {
 	f := start(t)
-	identitytest.WalkRPCs(t, f.server, f.addr, f.dir, testACL())
+	access.WalkRPCs(t, f.server, f.addr, f.dir, testACL())
 }
 
 func TestHandlersKnowTheirCaller(t *testing.T) {

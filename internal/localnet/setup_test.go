@@ -6,13 +6,13 @@ import (
 	"testing"
 
 	"ltl/internal/identity"
-	"ltl/internal/ltltest"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit"
 )
 
 // TestSetupTwice: a set-up that is done again, as after a start that was cut off anywhere, writes nothing twice and comes to the same.
 func TestSetupTwice(t *testing.T) {
-	n := ltltest.Start(t, ltltest.Options{})
+	n := testkit.Start(t, testkit.Options{})
 	p, err := loadPlan(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

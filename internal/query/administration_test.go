@@ -14,16 +14,16 @@ import (
 	"ltl/client/device"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
-	"ltl/internal/ltltest"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit"
 )
 
 const strangerUID = "9999999999999999"
 
 // office is a chain with an administrator, a member with a device that has uploaded, a locked member, and an account that has no part in it.
 type office struct {
-	n      *ltltest.Network
+	n      *testkit.Network
 	ledger *client.Ledger
 	// locked and outsider are uids.
 	locked, outsider string
@@ -39,7 +39,7 @@ const deviceID = "2122232425262728292A2B2C"
 
 func newOffice(t *testing.T) *office {
 	t.Helper()
-	n := ltltest.Start(t, ltltest.Options{})
+	n := testkit.Start(t, testkit.Options{})
 	f := &office{n: n, ledger: n.Client(identity.RoleFacade).Ledger()}
 	account := func(name string) string {
 		return f.operate(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{

@@ -7,16 +7,16 @@ import (
 
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
-	"ltl/internal/ltltest"
 	"ltl/internal/query"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit"
 )
 
 // TestNetworkOfManyChains: GetNetwork tells of the oldest chains up to its bound and of how many there are; the pages of ListChains tell of
 // all, in the same order.
 func TestNetworkOfManyChains(t *testing.T) {
-	n := ltltest.Start(t, ltltest.Options{})
+	n := testkit.Start(t, testkit.Options{})
 	c := n.Client(identity.RoleOperator)
 	var group sync.WaitGroup
 	for i := range query.MaxNetworkChains + 10 {
@@ -67,7 +67,7 @@ func TestNetworkOfManyChains(t *testing.T) {
 
 // TestManyAccounts: without a page the oldest accounts come, up to a bound; pages hold all of them, each once and in the same order.
 func TestManyAccounts(t *testing.T) {
-	n := ltltest.Start(t, ltltest.Options{})
+	n := testkit.Start(t, testkit.Options{})
 	c := n.Client(identity.RoleOperator)
 	var group sync.WaitGroup
 	for i := range query.MaxAccounts + 10 {

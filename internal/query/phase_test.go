@@ -15,14 +15,14 @@ import (
 	"ltl/client"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
-	"ltl/internal/ltltest"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit"
 )
 
 // workflow is a collaboration chain with one group of three phases; the member may write to the first two.
 type workflow struct {
-	n       *ltltest.Network
+	n       *testkit.Network
 	ledger  *client.Ledger
 	chainID string
 	code    string
@@ -35,7 +35,7 @@ type workflow struct {
 
 func newWorkflow(t *testing.T) *workflow {
 	t.Helper()
-	n := ltltest.Start(t, ltltest.Options{})
+	n := testkit.Start(t, testkit.Options{})
 	f := &workflow{n: n, ledger: n.Client(identity.RoleFacade).Ledger()}
 	f.chainID = n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateChain{
 		CreateChain: &ltlv1.CreateChain{
@@ -64,7 +64,7 @@ func newWorkflow(t *testing.T) *workflow {
 	return f
 }
 
-func (f *workflow) submit(who ltltest.Account, tx *ltlv1.Transaction) string {
+func (f *workflow) submit(who testkit.Account, tx *ltlv1.Transaction) string {
 	tx.ChainId, tx.AccountUid = f.chainID, who.UID
 	return f.n.Submit(identity.RoleFacade, tx).GetOutput()
 }

@@ -15,9 +15,9 @@ import (
 	"ltl/client"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
-	"ltl/internal/ltltest"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit"
 )
 
 // history is a Key with more records than can be listed without a window.
@@ -25,7 +25,7 @@ const historyLength = 520
 
 // fixture is one network for all tests of this package: they only add keys of their own.
 type fixture struct {
-	n       *ltltest.Network
+	n       *testkit.Network
 	ledger  *client.Ledger
 	history string
 	// results are those of the history's records, oldest first.
@@ -34,7 +34,7 @@ type fixture struct {
 
 func start(t *testing.T) *fixture {
 	t.Helper()
-	n := ltltest.Start(t, ltltest.Options{})
+	n := testkit.Start(t, testkit.Options{})
 	f := &fixture{n: n, ledger: n.Client(identity.RoleFacade).Ledger(), history: n.Key(n.Member, "history")}
 	c := n.Client(identity.RoleFacade)
 	results := make([]*ltlv1.Result, historyLength)
@@ -106,7 +106,7 @@ func (f *fixture) record(t *testing.T) {
 	}
 }
 
-// signers names, by the statements in the block, who accepted the payload; the names of ltltest end in the organisation's number.
+// signers names, by the statements in the block, who accepted the payload; the names of testkit end in the organisation's number.
 func signers(t *testing.T, block *ltlv1.Block, payload []byte) []string {
 	t.Helper()
 	by := map[string]bool{}

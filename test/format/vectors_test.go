@@ -1,0 +1,408 @@
+package format_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+const (
+	testdata    = "../../internal/ledger/testdata/"
+	vectorsFile = testdata + "vectors.json"
+	startMs     = 1_767_225_600_000 // 2026-01-01T00:00:00Z
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the test vectors anew")
+
+// TestProductMakesTheVectors makes the vectors with the product's code and compares them with the published file.
+func TestProductMakesTheVectors(t *testing.T) {
+	got, err := json.MarshalIndent(makeVectors(t), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got = append(got, '\n')
+	if *rewrite {
+		if err := os.WriteFile(vectorsFile, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(vectorsFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(got, want) {
+		return
+	}
+	a, b := bytes.Split(want, []byte("\n")), bytes.Split(got, []byte("\n"))
+	for i := range min(len(a), len(b)) {
+		if !bytes.Equal(a[i], b[i]) {
+			t.Fatalf("%s, line %d: a change of consensus; run with -rewrite only if it is meant\nwant %s\ngot  %s", vectorsFile, i+1, a[i], b[i])
+		}
+	}
+	t.Fatalf("%s has %d lines, want %d", vectorsFile, len(a), len(b))
+}
+
+// object is a JSON object; encoding/json sorts its names.
+type object map[string]any
+
+func h(b []byte) string { return hex.EncodeToString(b) }
+
+func hh(b ledger.Hash) string { return hex.EncodeToString(b[:]) }
+
+func hash(s string) ledger.Hash { return sha256.Sum256([]byte(s)) }
+
+func key(name string) ed25519.PrivateKey {
+	seed := sha256.Sum256([]byte("ltl test vectors: " + name))
+	return ed25519.NewKeyFromSeed(seed[:])
+}
+
+func public(name string) []byte { return key(name).Public().(ed25519.PublicKey) }
+
+func makeVectors(t *testing.T) object {
+	w := newWorld(t)
+	return object{
+		"transactionId": hashVectors(ledger.TransactionID),
+		"networkId":     hashVectors(ledger.NetworkID),
+		"keyId":         keyVectors(),
+		"dataHash":      dataVectors(),
+		"batchRoot":     batchRootVectors(),
+		"outcomes":      outcomeVectors(),
+		"statements":    statementVectors(),
+		"batchHash":     batchHashVectors(),
+		"batchesHash":   batchesVectors(),
+		"writesHash":    writesVectors(),
+		"headers":       headerVectors(),
+		"ledger":        w.run(),
+	}
+}
+
+func hashVectors(f func([]byte) ledger.Hash) (all []object) {
+	for _, payload := range []string{"", "a", "payload", "payload\x00"} {
+		all = append(all, object{"payload": h([]byte(payload)), "hash": hh(f([]byte(payload)))})
+	}
+	return all
+}
+
+func keyVectors() (all []object) {
+	for _, name := range []string{"org1", "org2"} {
+		id := ledger.KeyID(public(name))
+		all = append(all, object{"publicKey": h(public(name)), "keyId": h(id[:])})
+	}
+	return all
+}
+
+func dataVectors() (all []object) {
+	for _, value := range []string{"", "hello", `{"温度":"36.5℃"}`} {
+		all = append(all, object{"value": value, "hash": hh(ledger.DataHash(value))})
+	}
+	return all
+}
+
+func batchRootVectors() (all []object) {
+	for _, n := range []int{0, 1, 2, 3, 4, 5, 7, 8, 9} {
+		ids, texts := make([]ledger.Hash, n), make([]string, n)
+		for i := range n {
+			ids[i] = hash(fmt.Sprint("transaction ", i))
+			texts[i] = hh(ids[i])
+		}
+		all = append(all, object{"ids": texts, "root": hh(ledger.BatchRoot(ids))})
+	}
+	return all
+}
+
+func outcomeVectors() (all []object) {
+	for _, n := range []int{1, 2, 3, 6} {
+		outcomes, texts := make([]ledger.Outcome, n), make([]object, n)
+		for i := range n {
+			o := ledger.Outcome{ID: hash(fmt.Sprint("transaction ", i)), Code: []int32{200, -317, 1001}[i%3], BatchRoot: hash(fmt.Sprint("batch ", i/2))}
+			outcomes[i] = o
+			texts[i] = object{"id": hh(o.ID), "code": o.Code, "batchRoot": hh(o.BatchRoot), "leaf": h(ledger.OutcomeLeaf(nil, o))}
+		}
+		all = append(all, object{"outcomes": texts, "root": hh(ledger.TransactionsRoot(outcomes))})
+	}
+	return all
+}
+
+func statementVectors() (all []object) {
+	for _, accepted := range [][]bool{{true}, {true, false, true}, {false, true, false, false, false, false, false, true, true}} {
+		s := ledger.Statement{
+			NetworkID: hash("network"), ChainID: "1234567890123456", Root: hash("root"), Count: uint32(len(accepted)), Height: 7,
+			SystemHeight: 258, ExpiryMs: startMs + 30_000, KeyID: ledger.KeyID(public("org1")), Organisation: "org1", Accepted: ledger.Bitmap(accepted),
+		}
+		e := s.Sign(key("org1"))
+		all = append(all, object{
+			"networkId": hh(s.NetworkID), "chainId": s.ChainID, "root": hh(s.Root), "count": s.Count, "height": s.Height,
+			"systemHeight": s.SystemHeight, "expiryMs": s.ExpiryMs, "organisation": s.Organisation, "accepted": accepted,
+			"publicKey": h(public("org1")), "privateKeySeed": h(key("org1").Seed()), "statement": h(e.GetStatement()), "signature": h(e.GetSignature()),
+		})
+	}
+	return all
+}
+
+func batchHashVectors() (all []object) {
+	for n := range 3 {
+		var endorsements []*ltlv1.Endorsement
+		texts := []object{}
+		for i := range n {
+			e := &ltlv1.Endorsement{Statement: fmt.Append(nil, "statement ", i), Signature: fmt.Append(nil, "signature ", i)}
+			endorsements = append(endorsements, e)
+			texts = append(texts, object{"statement": h(e.GetStatement()), "signature": h(e.GetSignature())})
+		}
+		root := hash("root")
+		all = append(all, object{"root": hh(root), "count": n + 1, "endorsements": texts, "hash": hh(ledger.BatchHash(root, n+1, endorsements))})
+	}
+	return all
+}
+
+func batchesVectors() (all []object) {
+	for n := range 3 {
+		hashes, texts := make([]ledger.Hash, n), make([]string, n)
+		for i := range n {
+			hashes[i] = hash(fmt.Sprint("batch ", i))
+			texts[i] = hh(hashes[i])
+		}
+		all = append(all, object{"batches": texts, "hash": hh(ledger.BatchesHash(hashes))})
+	}
+	return all
+}
+
+func writesVectors() (all []object) {
+	for _, writes := range [][]ledger.Write{
+		nil,
+		{{Key: []byte("key"), Value: []byte("value")}},
+		{{Key: []byte("ab"), Value: []byte("c")}, {Key: []byte("a"), Value: []byte("bc")}, {Key: nil, Value: nil}},
+	} {
+		all = append(all, object{"writes": writeTexts(writes), "hash": hh(ledger.WritesHash(writes))})
+	}
+	return all
+}
+
+func writeTexts(writes []ledger.Write) []object {
+	texts := make([]object, len(writes))
+	for i, w := range writes {
+		texts[i] = object{"key": h(w.Key), "value": h(w.Value)}
+	}
+	return texts
+}
+
+func headerVectors() (all []object) {
+	for _, header := range []ledger.Header{
+		{ChainID: ledger.SystemChain},
+		{
+			NetworkID: hash("network"), ChainID: "1234567890123456", Height: 258, TimeMs: startMs, Previous: hash("previous"), Count: 3,
+			TxRoot: hash("transactions"), BatchesHash: hash("batches"), WritesHash: hash("writes"), SystemHeight: 4,
+		},
+		{ChainID: "9999999999999999", Height: 1<<64 - 1, TimeMs: 1<<63 - 1, Count: 1<<32 - 1, SystemHeight: 1<<64 - 1},
+	} {
+		all = append(all, object{
+			"networkId": hh(header.NetworkID), "chainId": header.ChainID, "height": fmt.Sprint(header.Height), "timeMs": fmt.Sprint(header.TimeMs),
+			"previous": hh(header.Previous), "count": header.Count, "txRoot": hh(header.TxRoot), "batchesHash": hh(header.BatchesHash),
+			"writesHash": hh(header.WritesHash), "systemHeight": fmt.Sprint(header.SystemHeight),
+			"header": h(header.Encode()), "blockHash": hh(ledger.BlockHash(header.Encode())),
+		})
+	}
+	return all
+}
+
+// world is a whole small ledger: genesis, a system block, a chain's block 0, and two blocks of that chain.
+type world struct {
+	t       *testing.T
+	network ledger.Hash
+	state   map[string][]byte
+	tips    map[string]*rules.Executed
+	blocks  []object
+	nonce   byte
+}
+
+func newWorld(t *testing.T) *world {
+	return &world{t: t, state: map[string][]byte{}, tips: map[string]*rules.Executed{}}
+}
+
+// Get implements rules.View.
+func (w *world) Get(chainID string, key []byte) ([]byte, error) {
+	return w.state[chainID+string(key)], nil
+}
+
+func (w *world) check(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func (w *world) store(x *rules.Executed) {
+	for _, write := range x.Writes {
+		w.state[x.Header.ChainID+string(write.Key)] = write.Value
+	}
+	w.tips[x.Header.ChainID] = x
+	batches := []object{}
+	for _, b := range x.Block.GetBatches() {
+		payloads, endorsements := []string{}, []object{}
+		for _, p := range b.GetTransactions() {
+			payloads = append(payloads, h(p))
+		}
+		for _, e := range b.GetEndorsements() {
+			endorsements = append(endorsements, object{"statement": h(e.GetStatement()), "signature": h(e.GetSignature())})
+		}
+		batches = append(batches, object{"transactions": payloads, "endorsements": endorsements})
+	}
+	results := x.Block.GetResults()
+	if results == nil {
+		results = []int32{}
+	}
+	w.blocks = append(w.blocks, object{
+		"header": h(x.Block.GetHeader()), "blockHash": hh(x.Hash), "batches": batches, "results": results, "writes": writeTexts(x.Writes),
+	})
+}
+
+func (w *world) encode(tx *ltlv1.Transaction) []byte {
+	w.t.Helper()
+	w.nonce++
+	tx.Version, tx.CreatedMs = 1, startMs+int64(w.nonce)
+	tx.Nonce = bytes.Repeat([]byte{w.nonce}, rules.NonceLen)
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
+	w.check(err)
+	return b
+}
+
+// batch endorses transactions in the name of both organisations.
+func (w *world) batch(chainID string, payloads ...[]byte) *ltlv1.Batch {
+	ids, accepted := make([]ledger.Hash, len(payloads)), make([]bool, len(payloads))
+	for i, p := range payloads {
+		ids[i], accepted[i] = ledger.TransactionID(p), true
+	}
+	b := &ltlv1.Batch{ChainId: chainID, Transactions: payloads}
+	for _, organisation := range []string{"org1", "org2"} {
+		s := ledger.Statement{
+			NetworkID: w.network, ChainID: chainID, Root: ledger.BatchRoot(ids), Count: uint32(len(ids)), Height: w.tips[chainID].Header.Height,
+			SystemHeight: w.tips[ledger.SystemChain].Header.Height, ExpiryMs: startMs + 60_000, KeyID: ledger.KeyID(public(organisation)),
+			Organisation: organisation, Accepted: ledger.Bitmap(accepted),
+		}
+		b.Endorsements = append(b.Endorsements, s.Sign(key(organisation)))
+	}
+	return b
+}
+
+func (w *world) execute(chainID string, timeMs int64, batches ...*ltlv1.Batch) *rules.Executed {
+	w.t.Helper()
+	tip := w.tips[chainID]
+	in := rules.Input{
+		NetworkID: w.network, ChainID: chainID, Height: tip.Header.Height + 1, Previous: tip.Hash, PreviousTimeMs: tip.Header.TimeMs,
+		TimeMs: timeMs, SystemHeight: w.tips[ledger.SystemChain].Header.Height, Batches: batches,
+	}
+	if chainID == ledger.SystemChain {
+		in.SystemHeight = in.Height
+	}
+	x, err := rules.Execute(in, w, ledger.VerifyEndorsement)
+	w.check(err)
+	w.store(x)
+	for _, id := range x.NewChains {
+		w.store(rules.ChainBlock0(w.network, id, x.Header.TimeMs, x.Header.Height))
+	}
+	return x
+}
+
+const (
+	administrator = "1000000000000001"
+	member        = "1000000000000002"
+)
+
+func (w *world) run() object {
+	payload := w.encode(&ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_Genesis{Genesis: w.genesis()}})
+	w.network = ledger.NetworkID(payload)
+	x, err := rules.GenesisBlock(payload)
+	w.check(err)
+	w.store(x)
+
+	system := func(tx *ltlv1.Transaction) []byte {
+		tx.ChainId, tx.Submitter = ledger.SystemChain, "org1/operator/operator"
+		return w.encode(tx)
+	}
+	account := func(name, uid string) []byte {
+		return system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
+			Uid: uid, Name: name, Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org1",
+		}}})
+	}
+	chain := system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
+		Name: "proof", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: administrator, Policy: "submitter&majority",
+	}}})
+	w.execute(ledger.SystemChain, startMs+1_000, w.batch(ledger.SystemChain, account("administrator", administrator), account("member", member), account("assigned", "")), w.batch(ledger.SystemChain, chain))
+	w.business()
+	return object{"networkId": hh(w.network), "blocks": w.blocks}
+}
+
+func (w *world) genesis() *ltlv1.Genesis {
+	g := &ltlv1.Genesis{Network: "vectors", CreatedMs: startMs, Policy: "majority"}
+	for i, id := range []string{"org1", "org2"} {
+		der, err := os.ReadFile(testdata + id + ".ca.der")
+		w.check(err)
+		g.Organisations = append(g.Organisations, &ltlv1.Organisation{
+			Id: id, Name: []string{"One", "第二"}[i], CaCertificate: der, EndorserKey: public(id), EndorserAddress: fmt.Sprintf("127.0.0.1:%d", 7101+i),
+		})
+	}
+	for i, organisation := range []string{"org1", "org2", "org1"} {
+		id := fmt.Sprintf("n%d", i+1)
+		g.Nodes = append(g.Nodes, &ltlv1.Node{Id: id, Organisation: organisation, Address: fmt.Sprintf("127.0.0.1:%d", 7001+i), Key: public(id)})
+	}
+	return g
+}
+
+// business makes blocks 1 and 2 of the business chain: every action, a repeated key, a repeated transaction, refusals.
+func (w *world) business() {
+	var c *rules.Chain
+	for id := range w.tips {
+		if id != ledger.SystemChain {
+			var err error
+			c, err = rules.GetChain(w, id)
+			w.check(err)
+		}
+	}
+	send := func(uid, nonce string, tx *ltlv1.Transaction) []byte {
+		tx.ChainId, tx.AccountUid, tx.Submitter = c.ID, uid, "org1/facade/f1"
+		if nonce != "" {
+			tx.AccessKeyId, tx.SignatureNonce = "LTAIvectors", nonce
+		}
+		return w.encode(tx)
+	}
+	set := func(name, value string) *ltlv1.Transaction {
+		return &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{
+			Key: "0001_" + c.Code + "_" + c.AdministratorTypeCode + "_" + name, Value: value,
+		}}}
+	}
+	attach := func(name, value, business string) *ltlv1.Transaction {
+		return &ltlv1.Transaction{Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
+			Key: "0001_" + c.Code + "_" + c.AdministratorTypeCode + "_" + name, Value: value, BusinessId: business,
+		}}}
+	}
+	single := send(administrator, "nonce-1", set("single", "value"))
+	join := send(administrator, "", &ltlv1.Transaction{Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{
+		MemberUid: member, Name: "member", Contact: "contact", Phone: "021-1", Remark: "备注",
+	}}})
+	business := fmt.Sprintf("%X", hash("business id"))
+	w.execute(c.ID, startMs+2_000, w.batch(c.ID,
+		single, send(administrator, "nonce-2", attach("many", "first", "")), send(administrator, "", attach("many", "第二", business)), join))
+	w.execute(c.ID, startMs+1_500, // the leader's clock went back: the block's time does not
+		w.batch(c.ID, single, send(administrator, "nonce-1", set("other", "value")), send(administrator, "nonce-3", set("single", "again"))),
+		w.batch(c.ID, send(administrator, "nonce-4", attach("many", "third", ""))))
+	w.badEndorsement(c, send(administrator, "nonce-5", set("late", "value")))
+}
+
+// badEndorsement makes a block whose one transaction only one organisation signed.
+func (w *world) badEndorsement(c *rules.Chain, payload []byte) {
+	b := w.batch(c.ID, payload)
+	b.Endorsements = b.Endorsements[1:]
+	w.execute(c.ID, startMs+3_000, b)
+}

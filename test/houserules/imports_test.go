@@ -1,0 +1,102 @@
+package houserules
+
+import (
+	"go/ast"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// edges says which own packages each package may import, tests aside. The roles (node, endorser, client) do not import one
+// another: they meet in internal and over gRPC. A new edge is a decision: make it here, with its reason in the commit.
+func edges() map[string][]string {
+	const wire = "proto/ltl/v1"
+	return map[string][]string{
+		wire:                      {},
+		"internal/ledger":         {wire},
+		"internal/admin":          {},
+		"internal/tracing":        {},
+		"internal/identity":       {"internal/rules", "internal/ledger", wire},
+		"internal/rules":          {"internal/ledger", wire},
+		"internal/store":          {"internal/rules", "internal/ledger", wire},
+		"internal/query":          {"internal/store", "internal/rules", "internal/ledger", "internal/identity", wire},
+		"internal/scrub":          {"internal/store", wire},
+		"node":                    {"internal/query", "internal/scrub", "internal/store", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
+		"endorser":                {"internal/query", "internal/scrub", "internal/store", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
+		"client":                  {"internal/identity", "internal/rules", "internal/ledger", "internal/tracing", wire},
+		"client/device":           {}, // firmware takes it alone
+		"client/device/c":         {},
+		"facade":                  {"client", "internal/identity", "internal/rules", "internal/admin", "internal/ledger", "internal/tracing", wire},
+		"internal/audit":          {"internal/store", "internal/identity", "internal/ledger", wire},
+		"internal/backup":         {"internal/audit", "internal/store", "internal/identity", "internal/ledger", wire},
+		"internal/localnet":       {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"internal/bench":          {"client", "internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"cmd/ltl":                 {"node", "endorser", "client", "client/device", "facade", "internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/scrub", "internal/store", "internal/identity", "internal/rules", "internal/ledger", "internal/tracing", wire},
+		"test/chaos":              {"internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"test/chaos/cmd":          {"test/chaos"}, // the network itself is the program bin/ltl
+		"deploy":                  {"internal/localnet"},
+		"deploy/monitoring":       {},
+		"deploy/kubernetes/check": {},
+		"test/houserules":         {},
+		"test/faults":             {},
+		"test/mutants":            {},
+		"test/format":             {},
+		"test/conformance":        {},
+		"test/testkit":            {"node", "endorser", "client", "facade", "internal/store", "internal/rules", "internal/identity", "internal/ledger", wire},
+		"test/access":             {"internal/identity", "internal/ledger", wire},
+	}
+}
+
+func TestImportEdges(t *testing.T) {
+	allowed := edges()
+	for _, p := range load(t) {
+		may, known := allowed[p.path]
+		if !known {
+			t.Errorf("%s is a package that the list of import edges does not know", p.path)
+			continue
+		}
+		for _, f := range p.files {
+			if f.test {
+				continue
+			}
+			for _, path := range imports(f.ast) {
+				own, isOwn := strings.CutPrefix(path, module)
+				if isOwn && !slices.Contains(may, own) {
+					t.Errorf("%s imports %s: the list of import edges does not allow it", f.path, path)
+				}
+			}
+		}
+	}
+}
+
+// TestRulesArePure: the state machine gives the same result everywhere only while nothing but its input reaches it.
+func TestRulesArePure(t *testing.T) {
+	impure := []string{
+		"math/rand", "math/rand/v2", "crypto/rand", "os", "net", "net/http", "io/fs", "sync", "sync/atomic",
+		"context", "log", "log/slog", "runtime", "unsafe", "maps",
+	}
+	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local", "LoadLocation"}
+	for _, p := range load(t) {
+		if p.path != "internal/rules" && p.path != "internal/ledger" {
+			continue
+		}
+		for _, f := range p.code() {
+			for _, path := range imports(f.ast) {
+				if slices.Contains(impure, path) {
+					t.Errorf("%s imports %s: a pure package has no clock, no randomness, no I/O, no goroutine and no map order", f.path, path)
+				}
+			}
+			ast.Inspect(f.ast, func(n ast.Node) bool {
+				if _, ok := n.(*ast.GoStmt); ok {
+					t.Errorf("%s: a pure package starts no goroutine", p.at(n))
+				}
+				if s, ok := n.(*ast.SelectorExpr); ok && slices.Contains(clock, s.Sel.Name) {
+					if x, ok := s.X.(*ast.Ident); ok && x.Name == "time" {
+						t.Errorf("%s: a pure package has no clock, and time.%s is one", p.at(n), s.Sel.Name)
+					}
+				}
+				return true
+			})
+		}
+	}
+}
