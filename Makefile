@@ -43,7 +43,7 @@ faults: ## disks, descriptors and memory that fail, FAULT_ROUNDS (default 5) tim
 fuzz: ## every fuzz target for FUZZTIME (default 20s) each
 	scripts/fuzz.sh
 
-chaos: build ## a network under faults: DURATION, SEED, SCENARIO (a name or file), INJECTOR (processes, compose), OUT; docs/chaos.md
+chaos: build ## a network under faults: DURATION, SEED, SCENARIO (a name or file), INJECTOR (processes, compose), OUT; docs/design/chaos.md
 	go build -o bin/chaos ./test/chaos/cmd
 	bin/chaos -scenario $(or $(SCENARIO),mixed) -injector $(or $(INJECTOR),processes) -seed $(or $(SEED),0) -duration $(or $(DURATION),0s) -out "$(OUT)"
 

@@ -62,7 +62,7 @@ type Config struct {
 	// Nodes are the nodes to follow; by default those that the own copy of the ledger names.
 	Nodes []Peer
 	// Rule is what the organisation asks of a transaction beyond the ledger's rules: a CEL expression that is true for what it signs.
-	// Empty asks nothing. docs/operating.md lists the variables.
+	// Empty asks nothing. docs/operate/run.md lists the variables.
 	Rule string
 	// ScrubInterval is the pause between two readings of the whole copy, which repair damaged blocks from the nodes; an hour by default.
 	ScrubInterval time.Duration

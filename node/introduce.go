@@ -167,7 +167,7 @@ func (i *introducer) obey(peer raft.ServerID, in *ltlv1.IntroduceRequest, out *l
 			"or its disk lost writes. Restore the newer directory, or take its place under a new id: ltl node prepare, then ltl node replace",
 			errRolledBack, peer, out.GetTerm(), out.GetCommit(), in.GetTerm(), in.GetLast())
 	case ltlv1.Verdict_VERDICT_OTHER_LINEAGE:
-		err = fmt.Errorf("%w: node %s goes on from another backup. Make this node anew from the same backup, or under a new id: docs/operating.md, Restore", errOtherLineage, peer)
+		err = fmt.Errorf("%w: node %s goes on from another backup. Make this node anew from the same backup, or under a new id: docs/operate/backup.md, Restore", errOtherLineage, peer)
 	case ltlv1.Verdict_VERDICT_REMOVED:
 		err = fmt.Errorf("%w, says node %s; its directory holds the ledger as it was and may be kept or deleted", errRemoved, peer)
 	default:

@@ -9,17 +9,17 @@ import (
 	"testing"
 )
 
-// operatorsPage is the section of docs/operating.md about the operators' commands.
+// operatorsPage is the section of docs/operate/commands.md about the operators' commands.
 func operatorsPage(t *testing.T) string {
 	t.Helper()
-	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "operating.md"))
+	raw, err := os.ReadFile(filepath.Join("..", "..", "docs", "operate", "commands.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, page, found := strings.Cut(string(raw), "\n## Operators' commands\n")
 	page, _, _ = strings.Cut(page, "\n## ")
 	if !found {
-		t.Fatal("docs/operating.md has no section on the operators' commands")
+		t.Fatal("docs/operate/commands.md has no section on the operators' commands")
 	}
 	return page
 }
@@ -42,7 +42,7 @@ func TestDocumentedCommands(t *testing.T) {
 				continue
 			}
 			if !strings.Contains(page, "\n| `"+c.CommandPath()) {
-				t.Errorf("docs/operating.md has no row for %s", c.CommandPath())
+				t.Errorf("docs/operate/commands.md has no row for %s", c.CommandPath())
 			}
 		}
 	}
@@ -65,7 +65,7 @@ func TestDocumentedCommands(t *testing.T) {
 	}
 }
 
-// TestDocumentedNames: the names in JSON are those that docs/operating.md promises, and no others.
+// TestDocumentedNames: the names in JSON are those that docs/operate/commands.md promises, and no others.
 func TestDocumentedNames(t *testing.T) {
 	page := operatorsPage(t)
 	for what, row := range map[string]any{

@@ -24,7 +24,7 @@ type role struct {
 
 // flags adds the options of a role; dataDir is empty for a role that keeps no data.
 func (r *role) flags(cmd *cobra.Command, dataDir string) {
-	cmd.Flags().String(flagConfig, "", "YAML file with these settings under the names of the options; docs/deploying.md lists them")
+	cmd.Flags().String(flagConfig, "", "YAML file with these settings under the names of the options; docs/operate/install.md lists them")
 	cmd.Flags().StringVar(&r.identity, flagIdentity, "", "directory with this process' certificate and keys (required)")
 	cmd.Flags().StringVar(&r.trust, flagTrust, "", "trust file of the network (required)")
 	cmd.Flags().StringVar(&r.listen, "listen", "", "HOST:PORT to serve on (required)")

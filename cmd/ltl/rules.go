@@ -28,7 +28,7 @@ func newRules() *cobra.Command {
 		Use:   "rules",
 		Short: "Show which version of the rules is in force, and put the next one in force",
 		Long: `A program knows versions of the rules: what transactions there are and what they do. The ledger says which one is in force. A newer
-program runs under the older rules until the next version is activated; docs/operating.md says how a network is upgraded.`,
+program runs under the older rules until the next version is activated; docs/operate/upgrade.md says how a network is upgraded.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return withClient(cmd, func(c *client.Client, con *connection) error {

@@ -123,7 +123,7 @@ func verifyUnit(t *testing.T, role, text string) {
 
 func readDeploying(t *testing.T) string {
 	t.Helper()
-	raw, err := os.ReadFile("../../docs/deploying.md")
+	raw, err := os.ReadFile("../../docs/operate/install.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -135,7 +135,7 @@ func documentedCommand(t *testing.T, network string) []string {
 	t.Helper()
 	m := regexp.MustCompile(`(?m)^ltl pki create .*--network ` + network + `(?: .*)?\\\n(?:.*\\\n)*.*$`).FindString(readDeploying(t))
 	if m == "" {
-		t.Fatalf("docs/deploying.md makes no keys for the network %s", network)
+		t.Fatalf("docs/operate/install.md makes no keys for the network %s", network)
 	}
 	var args []string
 	for _, word := range regexp.MustCompile(`"[^"]*"|[^\s\\]+`).FindAllString(m, -1)[1:] {
@@ -144,7 +144,7 @@ func documentedCommand(t *testing.T, network string) []string {
 	return args
 }
 
-// TestSystemdNetwork: the files of docs/deploying.md, the keys of its command and the command lines of the units make a network that
+// TestSystemdNetwork: the files of docs/operate/install.md, the keys of its command and the command lines of the units make a network that
 // writes; each process tells the service manager when it serves.
 func TestSystemdNetwork(t *testing.T) {
 	root := t.TempDir()
@@ -178,7 +178,7 @@ func TestSystemdNetwork(t *testing.T) {
 	} {
 		block := regexp.MustCompile("(?s)# /etc/ltl/" + p.instance + `\.yaml\n(.*?)(?:\n#|` + "```)").FindStringSubmatch(text)
 		if block == nil {
-			t.Fatalf("docs/deploying.md has no %s.yaml", p.instance)
+			t.Fatalf("docs/operate/install.md has no %s.yaml", p.instance)
 		}
 		if err := os.WriteFile(filepath.Join(etc, p.instance+".yaml"), []byte(local(block[1])), 0o600); err != nil {
 			t.Fatal(err)

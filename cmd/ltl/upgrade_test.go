@@ -107,7 +107,7 @@ func (u *upgraded) healthy() bool {
 	return true
 }
 
-// processes are all of a network, in the order in which docs/operating.md upgrades them.
+// processes are all of a network, in the order in which docs/operate/upgrade.md upgrades them.
 func (u *upgraded) processes() (names []string) {
 	f := u.file(u.t)
 	for _, n := range f.Nodes {

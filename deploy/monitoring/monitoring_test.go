@@ -1,4 +1,4 @@
-// Package monitoring_test holds the alert rules, the dashboard and docs/operations.md against one another and against the metrics of a
+// Package monitoring_test holds the alert rules, the dashboard and docs/operate/monitor.md against one another and against the metrics of a
 // real network.
 package monitoring_test
 
@@ -26,7 +26,7 @@ import (
 )
 
 // operations is the page with a section for each alert and a line for each metric.
-const operations = "../../docs/operations.md"
+const operations = "../../docs/operate/monitor.md"
 
 // rule is an alert or a recorded expression.
 type rule struct {
@@ -121,7 +121,7 @@ func TestEveryAlertHasItsSection(t *testing.T) {
 		if r.Alert == "" {
 			continue
 		}
-		if want := "docs/operations.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
+		if want := "docs/operate/monitor.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
 			t.Errorf("%s: its runbook_url is %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
 		}
 		if s := r.Labels["severity"]; s != "critical" && s != "warning" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
@@ -129,32 +129,32 @@ func TestEveryAlertHasItsSection(t *testing.T) {
 		}
 		text, ok := sections[r.Alert]
 		if !ok {
-			t.Errorf("docs/operations.md has no section %s", r.Alert)
+			t.Errorf("docs/operate/monitor.md has no section %s", r.Alert)
 		}
 		for _, part := range []string{"**Means:**", "**Look:**", "**Do:**"} {
 			if !strings.Contains(text, part) {
-				t.Errorf("docs/operations.md, section %s: no %s", r.Alert, part)
+				t.Errorf("docs/operate/monitor.md, section %s: no %s", r.Alert, part)
 			}
 		}
 		delete(sections, r.Alert)
 	}
 	for name := range sections {
-		t.Errorf("docs/operations.md has a section %s, and there is no such alert", name)
+		t.Errorf("docs/operate/monitor.md has a section %s, and there is no such alert", name)
 	}
 }
 
-// TestEveryNameIsExported: rules and dashboard ask for nothing that no process tells, and docs/operations.md lists all that is told.
+// TestEveryNameIsExported: rules and dashboard ask for nothing that no process tells, and docs/operate/monitor.md lists all that is told.
 func TestEveryNameIsExported(t *testing.T) {
 	told := scrape(t)
 	document := read(t, operations)
 	for name, family := range told {
 		if strings.HasPrefix(family, "ltl_") && !strings.Contains(document, "`"+family+"`") {
-			t.Errorf("docs/operations.md does not list %s, which has the series %s", family, name)
+			t.Errorf("docs/operate/monitor.md does not list %s, which has the series %s", family, name)
 		}
 	}
 	for _, m := range regexp.MustCompile("(?m)^\\| `(ltl_[a-z_]+)`").FindAllStringSubmatch(document, -1) {
 		if _, ok := told[m[1]]; !ok {
-			t.Errorf("docs/operations.md lists %s, which no process tells", m[1])
+			t.Errorf("docs/operate/monitor.md lists %s, which no process tells", m[1])
 		}
 	}
 	recorded := map[string]bool{}

@@ -125,7 +125,7 @@ func judge(o *Op, a answered) (outcome Outcome, final bool) {
 		return Absent, true
 	case a.code == -320, a.code == 0 && slices.Contains([]string{"", "ServiceUnavailable", "Throttling"}, a.name):
 		return Unknown, false
-	case a.name == "InvalidAccessKeyId.NotFound": // a facade that has just started, see docs/operating.md
+	case a.name == "InvalidAccessKeyId.NotFound": // a facade that has just started, see docs/operate/run.md
 		return Unknown, false
 	}
 	return Wrong, true

@@ -44,25 +44,6 @@ func TestEveryPackageIsInTheArchitecture(t *testing.T) {
 	}
 }
 
-// TestLinks: every relative link of a document leads to a file.
-func TestLinks(t *testing.T) {
-	for _, document := range []string{"README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs/api.md", "docs/operating.md", "docs/operations.md", "docs/deploying.md", "docs/reliability.md", "docs/chaos.md"} {
-		raw, err := os.ReadFile(filepath.Join(root, document))
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		for _, m := range regexp.MustCompile(`\]\(([^)#]+)`).FindAllStringSubmatch(string(raw), -1) {
-			if strings.Contains(m[1], "://") {
-				continue
-			}
-			if _, err := os.Stat(filepath.Join(root, filepath.Dir(document), m[1])); err != nil {
-				t.Errorf("%s links to %s: %v", document, m[1], err)
-			}
-		}
-	}
-}
-
 // sectionOf returns what stands below a heading of level two.
 func sectionOf(t *testing.T, document, heading string) string {
 	t.Helper()
