@@ -10,6 +10,7 @@ import (
 
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -38,7 +39,7 @@ type directory struct {
 // chain is what the client knows of a chain. It is not changed once made.
 type chain struct {
 	id            string
-	policy        rules.Policy
+	policy        policy.Policy
 	organisations []string
 	keys          []ed25519.PublicKey // of the organisations
 }
@@ -113,11 +114,11 @@ func (d *directory) key(ctx context.Context, organisation string, id [8]byte) (e
 
 // newChain takes over what a node said of a chain; organisations holds the keys of those of the network.
 func newChain(info *ltlv1.ChainInfo, organisations map[string]ed25519.PublicKey) (*chain, error) {
-	policy, err := rules.ParsePolicy(info.GetChain().GetPolicy())
+	parsed, err := policy.Parse(info.GetChain().GetPolicy())
 	if err != nil {
 		return nil, fmt.Errorf("policy of chain %s: %w", info.GetChainId(), err)
 	}
-	one := &chain{id: info.GetChainId(), policy: policy, organisations: info.GetChain().GetOrganisations()}
+	one := &chain{id: info.GetChainId(), policy: parsed, organisations: info.GetChain().GetOrganisations()}
 	if len(one.organisations) > rules.MaxOrganisations {
 		return nil, fmt.Errorf("chain %s has %d organisations", one.id, len(one.organisations))
 	}

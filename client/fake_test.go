@@ -25,6 +25,7 @@ import (
 	"ltl/client"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -189,13 +190,13 @@ func (f *fake) lastBatch() *ltlv1.Batch {
 func (f *fake) commit(b *ltlv1.Batch) []*ltlv1.Result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	policy, err := rules.ParsePolicy(f.policy)
+	parsed, err := policy.Parse(f.policy)
 	if err != nil {
 		f.t.Errorf("policy: %v", err)
 	}
 	var results []*ltlv1.Result
 	ordered := false
-	company := f.endorsed(b, policy)
+	company := f.endorsed(b, parsed)
 	for i, payload := range b.GetTransactions() {
 		id := ledger.TransactionID(payload)
 		if first := f.committed[id]; first != nil {
@@ -218,8 +219,20 @@ func (f *fake) commit(b *ltlv1.Batch) []*ltlv1.Result {
 	return results
 }
 
+// satisfies reports whether the endorsements of the organisations in signed satisfy the policy.
+func satisfies(p policy.Policy, submitter string, organisations []string, signed map[string]bool) bool {
+	q := p.Quorum(organisations)
+	var set policy.Set
+	for i, o := range organisations {
+		if signed[o] {
+			set = set.With(i)
+		}
+	}
+	return q.Satisfied(policy.Subject{Submitter: q.Set(submitter)}, set)
+}
+
 // endorsed reports whether every transaction of a batch is known or endorsed. f.mu is held.
-func (f *fake) endorsed(b *ltlv1.Batch, policy rules.Policy) bool {
+func (f *fake) endorsed(b *ltlv1.Batch, p policy.Policy) bool {
 	for i, payload := range b.GetTransactions() {
 		tx, err := rules.Decode(payload)
 		if err != nil {
@@ -231,7 +244,7 @@ func (f *fake) endorsed(b *ltlv1.Batch, policy rules.Policy) bool {
 		}
 		signed := f.signed(b, i)
 		needed := f.holder == "" || rules.DeviceProofOf(tx) == nil || signed[f.holder]
-		if !needed || !policy.Satisfied(f.submitter(tx), f.orgs, signed) {
+		if !needed || !satisfies(p, f.submitter(tx), f.orgs, signed) {
 			return false
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -97,13 +98,8 @@ func (t *tally) enough(i int, signed orgSet) bool {
 	}
 	met, known := t.met[q]
 	if !known {
-		names := map[string]bool{}
-		for o, name := range t.chain.organisations {
-			if signed.has(o) {
-				names[name] = true
-			}
-		}
-		met = t.chain.policy.Satisfied(q.organisation, t.chain.organisations, names)
+		quorum := t.chain.policy.Quorum(t.chain.organisations)
+		met = quorum.Satisfied(policy.Subject{Submitter: quorum.Set(q.organisation)}, policy.Set(signed))
 		t.met[q] = met
 	}
 	t.last, t.lastMet = q, met

@@ -16,6 +16,7 @@ import (
 	"pgregory.net/rapid"
 
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -24,11 +25,11 @@ import (
 func TestTallyDecides(t *testing.T) {
 	policies := []string{"submitter & majority", "majority", "any", "all", "2-of", "1-of(a,b) & org(c)", "submitter"}
 	rapid.Check(t, func(rt *rapid.T) {
-		policy, err := rules.ParsePolicy(rapid.SampledFrom(policies).Draw(rt, "policy"))
+		parsed, err := policy.Parse(rapid.SampledFrom(policies).Draw(rt, "policy"))
 		if err != nil {
 			rt.Fatal(err)
 		}
-		ch := &chain{id: "1", policy: policy, organisations: []string{"a", "b", "c", "d"}[:rapid.IntRange(1, 4).Draw(rt, "organisations")]}
+		ch := &chain{id: "1", policy: parsed, organisations: []string{"a", "b", "c", "d"}[:rapid.IntRange(1, 4).Draw(rt, "organisations")]}
 		n := len(ch.organisations)
 		calls := make([]*call, rapid.IntRange(1, 3).Draw(rt, "calls"))
 		for i := range calls {
@@ -61,17 +62,11 @@ func mayChange(t *tally) bool {
 	for i, k := range t.calls {
 		fates := map[string]bool{}
 		for mask := range orgSet(1 << len(t.chain.organisations)) {
-			signed, willing := map[string]bool{}, map[string]bool{}
-			for o, name := range t.chain.organisations {
-				if t.signed[i].has(o) || t.open.has(o) && mask.has(o) {
-					signed[name] = true
-				}
-				if !t.refused[i].has(o) && (!t.open.has(o) || mask.has(o)) {
-					willing[name] = true
-				}
-			}
-			satisfied := func(by map[string]bool) bool {
-				return t.chain.policy.Satisfied(k.organisation, t.chain.organisations, by)
+			signed := t.signed[i] | t.open&mask
+			willing := t.everybody() &^ t.refused[i] &^ (t.open &^ mask)
+			q := t.chain.policy.Quorum(t.chain.organisations)
+			satisfied := func(by orgSet) bool {
+				return q.Satisfied(policy.Subject{Submitter: q.Set(k.organisation)}, policy.Set(by))
 			}
 			switch {
 			case satisfied(signed):
@@ -90,11 +85,11 @@ func mayChange(t *tally) bool {
 }
 
 func TestRefusalCode(t *testing.T) {
-	policy, err := rules.ParsePolicy("all")
+	parsed, err := policy.Parse("all")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ch := &chain{id: "1", policy: policy, organisations: []string{"a", "b", "c", "d"}}
+	ch := &chain{id: "1", policy: parsed, organisations: []string{"a", "b", "c", "d"}}
 	for _, tc := range []struct {
 		submitter string
 		codes     []int32 // 0 for no answer
@@ -119,11 +114,11 @@ func TestRefusalCode(t *testing.T) {
 }
 
 func TestMissingTellsOverload(t *testing.T) {
-	policy, err := rules.ParsePolicy("all")
+	parsed, err := policy.Parse("all")
 	if err != nil {
 		t.Fatal(err)
 	}
-	tally := newTally(&chain{policy: policy, organisations: []string{"a", "b"}}, []*call{{}})
+	tally := newTally(&chain{policy: parsed, organisations: []string{"a", "b"}}, []*call{{}})
 	tally.add(vote{organisation: 0, err: status.Error(codes.Unavailable, "down")})
 	if err := tally.missing(0); !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
@@ -239,12 +234,12 @@ func FuzzVerify(f *testing.F) {
 // TestNamesCountForDevicesOnly: whatever the answers name, a transaction that no device signed needs what the policy says and no more;
 // one that a device signed needs at least that, and all who were named unless the answers contradict one another.
 func TestNamesCountForDevicesOnly(t *testing.T) {
-	policy, err := rules.ParsePolicy("2-of")
+	parsed, err := policy.Parse("2-of")
 	if err != nil {
 		t.Fatal(err)
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		ch := &chain{id: "1", policy: policy, organisations: []string{"a", "b", "c", "d"}}
+		ch := &chain{id: "1", policy: parsed, organisations: []string{"a", "b", "c", "d"}}
 		calls := []*call{{organisation: "a"}, {organisation: "a", device: true, disputed: rapid.Bool().Draw(rt, "disputed")}}
 		tally := newTally(ch, calls)
 		tally.open = tally.everybody()

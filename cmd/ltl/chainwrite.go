@@ -11,6 +11,7 @@ import (
 
 	"ltl/client"
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -31,7 +32,7 @@ func (o *chainOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.remark, "remark", "", "remark, at most 100 characters")
 	f.StringVar(&o.edition, "edition", "standard", "standard or enterprise")
 	f.StringVar(&o.region, "region", rules.DefaultRegion, "region")
-	f.StringVar(&o.policy, "policy", rules.DefaultPolicy, "endorsement policy: terms submitter, any, majority, all, N-of, N-of(a,b), org(a), joined by &")
+	f.StringVar(&o.policy, "policy", policy.Default, "endorsement policy: terms submitter, any, majority, all, N-of, N-of(a,b), org(a), joined by &")
 	f.StringSliceVar(&o.organisations, "organisations", nil, "organisations that endorse, in the order in which they are named")
 	f.StringVar(&o.administrator, "administrator", "", "UID of the account that manages the chain")
 	f.Var(&o.effective, "effective", "first moment of the package, RFC 3339 or YYYY-MM-DD (its first moment, UTC)")

@@ -168,6 +168,19 @@ func ValidChainID(id string) bool {
 	return true
 }
 
+// ValidID reports whether s is 1 to limit characters of a-z, 0-9 and "-": the form of the ids of organisations and nodes.
+func ValidID(s string, limit int) bool {
+	if s == "" || len(s) > limit {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return true
+}
+
 func sum(domain string, b []byte) Hash {
 	var scratch [1024]byte // most payloads fit: no allocation
 	return sha256.Sum256(append(append(scratch[:0], domain...), b...))

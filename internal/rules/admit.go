@@ -98,19 +98,19 @@ func Admit(in Input, view View, verify Verify) ([]int32, error) {
 	for i, p := range payloads {
 		ids[i] = ledger.TransactionID(p)
 	}
-	j, err := e.newJury(b, ledger.BatchRoot(ids), verify)
+	set, err := e.newEndorsementSet(b, ledger.BatchRoot(ids), verify)
 	if err != nil {
 		return nil, err
 	}
 	for i, p := range payloads {
-		if codes[i], err = e.admit(p, ids[i], i, j); err != nil {
+		if codes[i], err = e.admit(p, ids[i], i, set); err != nil {
 			return nil, err
 		}
 	}
 	return codes, nil
 }
 
-func (e *exec) admit(payload []byte, id ledger.Hash, i int, j *jury) (int32, error) {
+func (e *exec) admit(payload []byte, id ledger.Hash, i int, set *endorsementSet) (int32, error) {
 	tx, _ := e.decode(payload)
 	if tx == nil {
 		return Malformed, nil
@@ -126,7 +126,7 @@ func (e *exec) admit(payload []byte, id ledger.Hash, i int, j *jury) (int32, err
 	if err != nil {
 		return 0, err
 	}
-	code := j.judge(i, organisation, needed)
+	code := set.judge(i, organisation, needed)
 	if code == OK {
 		return OK, nil
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -202,7 +203,7 @@ func checkCreateMember(m *ltlv1.CreateMember) int32 {
 func checkCreateAccount(a *ltlv1.CreateAccount) int32 {
 	uid := a.GetUid() == "" || validUID(a.GetUid())
 	kind := a.GetType() == ltlv1.AccountType_ACCOUNT_TYPE_ROOT || a.GetType() == ltlv1.AccountType_ACCOUNT_TYPE_RAM
-	if !uid || !kind || !validName(a.GetName()) || !validID(a.GetOrganisation(), MaxOrganisationID) {
+	if !uid || !kind || !validName(a.GetName()) || !ledger.ValidID(a.GetOrganisation(), MaxOrganisationID) {
 		return OutOfRange
 	}
 	return OK
@@ -210,7 +211,7 @@ func checkCreateAccount(a *ltlv1.CreateAccount) int32 {
 
 func checkOrganisation(o *ltlv1.Organisation) int32 {
 	ca := len(o.GetCaCertificate())
-	if !validID(o.GetId(), MaxOrganisationID) || !validOrganisationName(o.GetName()) || ca == 0 || ca > MaxCertificate ||
+	if !ledger.ValidID(o.GetId(), MaxOrganisationID) || !validOrganisationName(o.GetName()) || ca == 0 || ca > MaxCertificate ||
 		len(o.GetEndorserKey()) != ed25519.PublicKeySize || !validAddress(o.GetEndorserAddress()) {
 		return OutOfRange
 	}
@@ -218,7 +219,7 @@ func checkOrganisation(o *ltlv1.Organisation) int32 {
 }
 
 func checkNode(n *ltlv1.Node) int32 {
-	if !validID(n.GetId(), MaxNodeID) || !validID(n.GetOrganisation(), MaxOrganisationID) || !validAddress(n.GetAddress()) ||
+	if !ledger.ValidID(n.GetId(), MaxNodeID) || !ledger.ValidID(n.GetOrganisation(), MaxOrganisationID) || !validAddress(n.GetAddress()) ||
 		len(n.GetKey()) != ed25519.PublicKeySize {
 		return OutOfRange
 	}
@@ -231,7 +232,7 @@ func checkCreateChain(c *ltlv1.CreateChain) int32 {
 	if !service || !edition || !validName(c.GetName()) || !validRemark(c.GetRemark()) || !validUID(c.GetAdministratorUid()) {
 		return OutOfRange
 	}
-	if c.GetRegion() != "" && !validID(c.GetRegion(), MaxRegion) {
+	if c.GetRegion() != "" && !ledger.ValidID(c.GetRegion(), MaxRegion) {
 		return OutOfRange
 	}
 	if bad := func(ms int64) bool { return ms < 0 || ms > maxTimeMs }; bad(c.GetEffectiveMs()) || bad(c.GetExpiredMs()) {
@@ -249,12 +250,12 @@ func checkCreateChain(c *ltlv1.CreateChain) int32 {
 }
 
 // checkChainPolicy judges a policy and a list of organisations as far as that goes without the network.
-func checkChainPolicy(policy string, organisations []string) int32 {
-	if _, err := ParsePolicy(policy); err != nil || len(organisations) > MaxOrganisations {
+func checkChainPolicy(text string, organisations []string) int32 {
+	if _, err := policy.Parse(text); err != nil || len(organisations) > MaxOrganisations {
 		return OutOfRange
 	}
 	for i, o := range organisations {
-		if !validID(o, MaxOrganisationID) || slices.Contains(organisations[:i], o) {
+		if !ledger.ValidID(o, MaxOrganisationID) || slices.Contains(organisations[:i], o) {
 			return OutOfRange
 		}
 	}
@@ -296,7 +297,7 @@ func checkGenesis(g *ltlv1.Genesis) int32 {
 			return NotFound
 		}
 	}
-	if p, err := ParsePolicy(g.GetPolicy()); err != nil || !p.satisfiable(ids[0], ids) {
+	if p, err := policy.Parse(g.GetPolicy()); err != nil || !p.Satisfiable(ids[0], ids) {
 		return OutOfRange
 	}
 	return OK

@@ -111,14 +111,14 @@ func (x *block) add(b *ltlv1.Batch) error {
 		return nil
 	}
 	root := ledger.BatchRoot(ids)
-	j, err := x.newJury(b, root, x.verify)
+	set, err := x.newEndorsementSet(b, root, x.verify)
 	if err != nil {
 		return err
 	}
 	oversize := batchBytes(b) > MaxBatch
 	made := make([]ltlv1.Result, len(payloads))
 	for i, p := range payloads {
-		code, err := x.one(p, ids[i], i, j, oversize, &results[i], &made[i])
+		code, err := x.one(p, ids[i], i, set, oversize, &results[i], &made[i])
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func (x *block) add(b *ltlv1.Batch) error {
 }
 
 // one executes transaction i of a batch, fills in its result unless it is known already, and returns its code in the block.
-func (x *block) one(payload []byte, id ledger.Hash, i int, j *jury, oversize bool, result **ltlv1.Result, made *ltlv1.Result) (int32, error) {
+func (x *block) one(payload []byte, id ledger.Hash, i int, set *endorsementSet, oversize bool, result **ltlv1.Result, made *ltlv1.Result) (int32, error) {
 	if *result == nil {
 		if first, ok := x.txs[id]; ok { // earlier in this very batch
 			*result = first
@@ -141,7 +141,7 @@ func (x *block) one(payload []byte, id ledger.Hash, i int, j *jury, oversize boo
 		return Duplicate, nil
 	}
 	index := uint32(len(x.done.Block.Results))
-	code, output, err := x.decide(payload, id, i, index, j, oversize)
+	code, output, err := x.decide(payload, id, i, index, set, oversize)
 	if err != nil {
 		return 0, err
 	}
@@ -167,7 +167,7 @@ func usesUp(code int32) bool {
 }
 
 // decide judges form and endorsements, then runs the rules.
-func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, j *jury, oversize bool) (code int32, output string, err error) {
+func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, set *endorsementSet, oversize bool) (code int32, output string, err error) {
 	tx, form := x.decode(payload)
 	if tx == nil || oversize {
 		return Malformed, "", nil
@@ -180,7 +180,7 @@ func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, j *j
 	if err != nil {
 		return 0, "", err
 	}
-	if code := j.judge(i, organisation, needed); code != OK {
+	if code := set.judge(i, organisation, needed); code != OK {
 		return code, "", nil
 	}
 	return x.run(tx, form, id, index)

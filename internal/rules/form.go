@@ -3,6 +3,8 @@ package rules
 import (
 	"strings"
 	"unicode/utf8"
+
+	"ltl/internal/ledger"
 )
 
 // identity is a submitter, "organisation/role/name", taken apart.
@@ -21,7 +23,7 @@ const (
 func parseIdentity(s string) (identity, bool) {
 	organisation, rest, ok1 := strings.Cut(s, "/")
 	role, name, ok2 := strings.Cut(rest, "/")
-	if !ok1 || !ok2 || !validID(organisation, MaxOrganisationID) || name == "" || len(name) > MaxIdentityPart {
+	if !ok1 || !ok2 || !ledger.ValidID(organisation, MaxOrganisationID) || name == "" || len(name) > MaxIdentityPart {
 		return identity{}, false
 	}
 	for i := range len(name) {
@@ -34,19 +36,6 @@ func parseIdentity(s string) (identity, bool) {
 		return identity{organisation, role, name}, true
 	}
 	return identity{}, false
-}
-
-// validID reports whether s is 1 to limit characters of a-z, 0-9 and "-".
-func validID(s string, limit int) bool {
-	if s == "" || len(s) > limit {
-		return false
-	}
-	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' {
-			return false
-		}
-	}
-	return true
 }
 
 // validUID reports whether s is MinUID to MaxUID digits.

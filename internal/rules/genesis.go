@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -62,7 +63,7 @@ func genesisFault(code int32) string {
 
 // canonicalPolicy is the canonical text of a policy that was checked.
 func canonicalPolicy(text string) string {
-	p, err := ParsePolicy(text)
+	p, err := policy.Parse(text)
 	if err != nil {
 		return text
 	}

@@ -1,6 +1,9 @@
 package rules
 
-import "ltl/internal/ledger"
+import (
+	"ltl/internal/ledger"
+	"ltl/internal/policy"
+)
 
 // Bounds on what travels.
 const (
@@ -13,9 +16,9 @@ const (
 	// MaxEntry is the largest Raft entry in bytes.
 	MaxEntry = 4 << 20
 	// MaxEndorsements is the largest number of endorsements on a batch that are looked at.
-	MaxEndorsements = 64
+	MaxEndorsements = policy.MaxOrganisations
 	// MaxOrganisations is the largest number of organisations in a network.
-	MaxOrganisations = MaxEndorsements
+	MaxOrganisations = policy.MaxOrganisations
 	// MaxNodes is the largest number of nodes in a genesis, and of nodes that are in a network at a time.
 	MaxNodes = 64
 	// MaxNodesEver is the largest number of nodes that a network ever has: their ids stay taken.
@@ -75,8 +78,6 @@ const (
 	MaxDeviceSignature = 512
 	// MaxDeviceAheadMs is how far a device's clock may be ahead of the block, in milliseconds.
 	MaxDeviceAheadMs = 10 * 60 * 1000
-	// MaxPolicy bounds the text of an endorsement policy, in bytes.
-	MaxPolicy = 4096
 )
 
 // Bounds on phase data, from the LTL manual where it speaks of them.

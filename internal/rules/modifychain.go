@@ -3,6 +3,8 @@ package rules
 import (
 	"slices"
 
+	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -48,8 +50,8 @@ func (e *exec) modifyChain(m *ltlv1.ModifyChain) (int32, error) {
 		}
 	}
 	changeChain(c, m)
-	p, err := ParsePolicy(c.Policy)
-	if err != nil || !p.satisfiable(administrator.Organisation, c.Organisations) || c.ExpiredMs <= c.EffectiveMs {
+	p, err := policy.Parse(c.Policy)
+	if err != nil || !p.Satisfiable(administrator.Organisation, c.Organisations) || c.ExpiredMs <= c.EffectiveMs {
 		return OutOfRange, nil
 	}
 	c.Policy = p.String()
@@ -82,7 +84,7 @@ func take[T any](to, given *T) {
 
 func checkModifyChain(m *ltlv1.ModifyChain) int32 {
 	edition := m.Edition == nil || m.GetEdition() == ltlv1.Edition_EDITION_STANDARD || m.GetEdition() == ltlv1.Edition_EDITION_ENTERPRISE
-	if !edition || m.Name != nil && !validName(m.GetName()) || !validRemark(m.GetRemark()) || m.Region != nil && !validID(m.GetRegion(), MaxRegion) {
+	if !edition || m.Name != nil && !validName(m.GetName()) || !validRemark(m.GetRemark()) || m.Region != nil && !ledger.ValidID(m.GetRegion(), MaxRegion) {
 		return OutOfRange
 	}
 	if m.AdministratorUid != nil && !validUID(m.GetAdministratorUid()) {

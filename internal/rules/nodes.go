@@ -3,6 +3,7 @@ package rules
 import (
 	"slices"
 
+	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -114,7 +115,7 @@ func lastVoter(nodes []*Node, id string) bool {
 
 func checkAddNode(a *ltlv1.AddNode) int32 {
 	standing := a.GetStanding() == ltlv1.NodeStanding_NODE_STANDING_LEARNER || a.GetStanding() == ltlv1.NodeStanding_NODE_STANDING_VOTER
-	if !standing || len(a.GetNode().GetIncarnation()) != IncarnationLen || a.GetReplaces() != "" && !validID(a.GetReplaces(), MaxNodeID) {
+	if !standing || len(a.GetNode().GetIncarnation()) != IncarnationLen || a.GetReplaces() != "" && !ledger.ValidID(a.GetReplaces(), MaxNodeID) {
 		return OutOfRange
 	}
 	// A learner in a voter's place could leave a network without voters.
@@ -125,7 +126,7 @@ func checkAddNode(a *ltlv1.AddNode) int32 {
 }
 
 func checkChangeNode(c *ltlv1.ChangeNode) int32 {
-	if !validID(c.GetId(), MaxNodeID) || c.GetStanding() < ltlv1.NodeStanding_NODE_STANDING_VOTER || c.GetStanding() > ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+	if !ledger.ValidID(c.GetId(), MaxNodeID) || c.GetStanding() < ltlv1.NodeStanding_NODE_STANDING_VOTER || c.GetStanding() > ltlv1.NodeStanding_NODE_STANDING_REMOVED {
 		return OutOfRange
 	}
 	return OK

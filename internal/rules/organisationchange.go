@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -221,11 +222,11 @@ func (e *exec) removeOrganisation(id string, here Locator) (int32, error) {
 		return e.refuse(Conflict, reasonHasNodes), nil
 	}
 	n.Organisations = slices.DeleteFunc(n.Organisations, func(s string) bool { return s == id })
-	p, err := ParsePolicy(n.Policy)
+	p, err := policy.Parse(n.Policy)
 	if err != nil {
 		return 0, fmt.Errorf("%w: policy of the system chain: %w", ErrState, err)
 	}
-	if len(n.Organisations) == 0 || !p.satisfiable(n.Organisations[0], n.Organisations) {
+	if len(n.Organisations) == 0 || !p.Satisfiable(n.Organisations[0], n.Organisations) {
 		return e.refuse(Conflict, reasonNetworkNeeds), nil
 	}
 	if reason, err := e.neededOnChains(id); reason != "" || err != nil {
@@ -291,7 +292,7 @@ func (e *exec) scan(prefix string, fn func(value []byte) error) error {
 
 func checkModifyOrganisation(m *ltlv1.ModifyOrganisation) int32 {
 	key, added, hash := len(m.GetEndorserKey()), len(m.GetAddAuthority()), len(m.GetRetireAuthority())
-	if !validID(m.GetId(), MaxOrganisationID) || m.Name != nil && !validOrganisationName(m.GetName()) ||
+	if !ledger.ValidID(m.GetId(), MaxOrganisationID) || m.Name != nil && !validOrganisationName(m.GetName()) ||
 		m.EndorserAddress != nil && !validAddress(m.GetEndorserAddress()) {
 		return OutOfRange
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -173,8 +174,8 @@ func (e *exec) planChain(c *ltlv1.CreateChain, here Locator) (*Chain, int32, err
 			return nil, NotFound, nil
 		}
 	}
-	p, err := ParsePolicy(c.GetPolicy())
-	if err != nil || !p.satisfiable(administrator.Organisation, organisations) {
+	p, err := policy.Parse(c.GetPolicy())
+	if err != nil || !p.Satisfiable(administrator.Organisation, organisations) {
 		return nil, OutOfRange, nil
 	}
 	made := &Chain{

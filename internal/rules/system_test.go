@@ -10,6 +10,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -287,7 +288,7 @@ func TestCreateChain(t *testing.T) {
 	end := time.UnixMilli(w.now).UTC().AddDate(10, 0, 0).UnixMilli()
 	want := Chain{
 		ID: got.ID, Code: got.Code, Name: "存证链", Service: 1, Edition: 1, Region: "cn-shanghai", EffectiveMs: w.now, ExpiredMs: end,
-		CapacityQuota: 800000000000, CountQuota: 10000000, MemberQuota: 100, PhaseGroupQuota: 200, PhaseQuota: 5, Policy: DefaultPolicy,
+		CapacityQuota: 800000000000, CountQuota: 10000000, MemberQuota: 100, PhaseGroupQuota: 200, PhaseQuota: 5, Policy: policy.Default,
 		Organisations: []string{"o1", "o2", "o3"}, AdministratorUID: rootUID, AdministratorTypeCode: got.AdministratorTypeCode,
 		AdministratorMemberID: got.AdministratorMemberID, CreatedMs: w.now, CreatedHeight: x.Header.Height, CreatedIndex: 1,
 	}
@@ -462,7 +463,7 @@ func TestGenesisRules(t *testing.T) {
 	}
 	w := bare(t)
 	n := mustNetwork(t, w)
-	if n.Name != "test.net" || n.Policy != DefaultPolicy || len(n.Nodes) != 3 {
+	if n.Name != "test.net" || n.Policy != policy.Default || len(n.Nodes) != 3 {
 		t.Errorf("%+v", n)
 	}
 	nodes, err := ListNodes(w.state)
@@ -471,5 +472,21 @@ func TestGenesisRules(t *testing.T) {
 	}
 	if nd, err := GetNode(w.state, "n3"); err != nil || nd == nil || nd.Address != "127.0.0.1:2000" {
 		t.Errorf("%+v, %v", nd, err)
+	}
+}
+
+// TestPolicyOfNewChainReadable: a policy that cannot be read again would stop every client that lists the chains.
+func TestPolicyOfNewChainReadable(t *testing.T) {
+	if code := checkCreateChain(chainWithPolicy(strings.Repeat("any&", 1000) + "any")); code != OutOfRange {
+		t.Errorf("a policy whose canonical text is too long is answered with %d", code)
+	}
+	if code := checkCreateChain(chainWithPolicy(strings.Repeat("any & ", 600) + "any")); code != OK {
+		t.Errorf("a long policy is answered with %d", code)
+	}
+}
+
+func chainWithPolicy(policy string) *ltlv1.CreateChain {
+	return &ltlv1.CreateChain{
+		Name: "chain", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: "1234567890123456", Policy: policy,
 	}
 }
