@@ -27,6 +27,7 @@ import (
 	"ltl/internal/scrub"
 	"ltl/internal/store"
 	"ltl/internal/tracing"
+	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -310,7 +311,7 @@ func (e *Endorser) faultText() string {
 
 // unsound reports whether an error means that the copy cannot be trusted, or cannot be continued by this program, any more.
 func unsound(err error) bool {
-	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrBadBlock) ||
+	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrFailed) || errors.Is(err, verify.ErrBadBlock) ||
 		errors.Is(err, rules.ErrState) || errors.Is(err, rules.ErrInvariant) ||
 		errors.Is(err, rules.ErrNewerRules) || errors.Is(err, errFork)
 }

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/store"
+	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -106,7 +107,7 @@ func (e *Endorser) keep(ctx context.Context, b *buffer) error {
 			return err
 		}
 		err = e.store.Append(group)
-		if errors.Is(err, store.ErrBadBlock) {
+		if errors.Is(err, verify.ErrBadBlock) {
 			err = e.keepSound(group)
 		}
 		if err != nil {

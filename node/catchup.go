@@ -16,6 +16,7 @@ import (
 
 	"ltl/internal/rules"
 	"ltl/internal/store"
+	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -242,7 +243,7 @@ func (c *catchUp) fetchAll(p *pointer) error {
 		if errors.Is(err, rules.ErrNewerRules) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errApart) || errors.Is(err, errRouteFile) {
 			return err
 		}
-		if errors.Is(err, errLie) || errors.Is(err, store.ErrBadBlock) {
+		if errors.Is(err, errLie) || errors.Is(err, verify.ErrBadBlock) {
 			liars[peer] = true
 			c.logger.Error("a peer gives blocks that are not those of the leader's snapshot; audit it", "peer", peer, "error", err)
 		} else if err != nil {

@@ -23,6 +23,7 @@ import (
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/store"
+	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -130,7 +131,7 @@ func (a *auditor) flush() error {
 		return nil
 	}
 	if err := a.store.Append(a.pending); err != nil {
-		if errors.Is(err, store.ErrBadBlock) {
+		if errors.Is(err, verify.ErrBadBlock) {
 			return fmt.Errorf("%w: %w", ErrWrong, err)
 		}
 		return fmt.Errorf("couldn't execute the blocks again: %w", err)

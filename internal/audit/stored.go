@@ -13,6 +13,7 @@ import (
 
 	"ltl/internal/identity"
 	"ltl/internal/store"
+	"ltl/internal/verify"
 )
 
 const (
@@ -90,7 +91,7 @@ func FindStore(dir string) (string, error) {
 
 // wrong says that a store could not be read to its end; damage is the ledger's fault, anything else is not.
 func wrong(path string, err error) error {
-	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrBadBlock) || errors.Is(err, store.ErrFailed) {
+	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, verify.ErrBadBlock) || errors.Is(err, store.ErrFailed) {
 		return fmt.Errorf("%w: %w", ErrWrong, err)
 	}
 	return fmt.Errorf("couldn't read the ledger in %s: %w", path, err)

@@ -23,6 +23,7 @@ import (
 	"ltl/internal/audit"
 	"ltl/internal/identity"
 	"ltl/internal/store"
+	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -322,7 +323,7 @@ func (r *run) follow(ctx context.Context, source audit.Other, n uint64) error {
 // keep executes blocks and stores them.
 func (r *run) keep(source audit.Other, group []*ltlv1.Block) error {
 	err := r.store.Append(group)
-	if errors.Is(err, store.ErrBadBlock) {
+	if errors.Is(err, verify.ErrBadBlock) {
 		return fmt.Errorf("%w: source %s: %w", ErrSource, source.Name, err)
 	}
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
+	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -131,7 +132,7 @@ func TestAppendRefusesMutations(t *testing.T) {
 	for name, bad := range all {
 		for _, group := range [][]*ltlv1.Block{{bad}, {below[n-1], bad}} {
 			err := c.Append(group)
-			if !errors.Is(err, ErrBadBlock) {
+			if !errors.Is(err, verify.ErrBadBlock) {
 				t.Fatalf("%s: %v", name, err)
 			}
 			if len(bad.GetHeader()) == ledger.HeaderLen && !strings.Contains(err.Error(), "chain") && !errors.Is(err, ledger.ErrMalformed) {
@@ -139,7 +140,7 @@ func TestAppendRefusesMutations(t *testing.T) {
 			}
 		}
 	}
-	if err := c.Append([]*ltlv1.Block{nil}); !errors.Is(err, ErrBadBlock) {
+	if err := c.Append([]*ltlv1.Block{nil}); !errors.Is(err, verify.ErrBadBlock) {
 		t.Fatal(err)
 	}
 	if diff := equalContents(before, c.contents(t)); diff != "" {
@@ -149,7 +150,7 @@ func TestAppendRefusesMutations(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, bad := range all { // the same once the height is taken
-		if err := c.Append([]*ltlv1.Block{bad}); !errors.Is(err, ErrBadBlock) {
+		if err := c.Append([]*ltlv1.Block{bad}); !errors.Is(err, verify.ErrBadBlock) {
 			t.Fatalf("%s: %v", name, err)
 		}
 	}
@@ -181,7 +182,7 @@ func TestAppendCannotJudgeTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, ms := range []int64{-1000, -startMs - 1, 4_000_000} { // before the block below, negative, after the endorsements expired
-		if err := c.Append([]*ltlv1.Block{retimed(ms)}); !errors.Is(err, ErrBadBlock) {
+		if err := c.Append([]*ltlv1.Block{retimed(ms)}); !errors.Is(err, verify.ErrBadBlock) {
 			t.Fatalf("%d ms: %v", ms, err)
 		}
 	}
@@ -189,7 +190,7 @@ func TestAppendCannotJudgeTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, b := range blocks[n-2:] {
-		if err := c.Append([]*ltlv1.Block{b}); !errors.Is(err, ErrBadBlock) {
+		if err := c.Append([]*ltlv1.Block{b}); !errors.Is(err, verify.ErrBadBlock) {
 			t.Fatal(err)
 		}
 	}
@@ -217,7 +218,7 @@ func TestAppendOrder(t *testing.T) {
 		for _, i := range order {
 			group = append(group, blocks[i])
 		}
-		if err := c.Append(group); !errors.Is(err, ErrBadBlock) {
+		if err := c.Append(group); !errors.Is(err, verify.ErrBadBlock) {
 			t.Fatalf("order %v: %v", order, err)
 		}
 	}
@@ -225,7 +226,7 @@ func TestAppendOrder(t *testing.T) {
 		t.Fatal(err)
 	}
 	unknown := rules.ChainBlock0(m.network, "9999999999999999", startMs, 3)
-	if err := c.Append([]*ltlv1.Block{unknown.Block}); !errors.Is(err, ErrBadBlock) {
+	if err := c.Append([]*ltlv1.Block{unknown.Block}); !errors.Is(err, verify.ErrBadBlock) {
 		t.Fatal(err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
+	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -135,7 +136,9 @@ func (w *writer) applyChain(chainID string, timeMs int64, batches []*ltlv1.Batch
 	if !ok {
 		return noChain(chainID, batches), nil
 	}
-	ex, err := rules.Execute(w.input(tip, timeMs, batches), w, w.s.verify)
+	in := w.next(tip)
+	in.TimeMs, in.Batches = timeMs, batches
+	ex, err := rules.Execute(in, w, w.s.verify)
 	if err == nil && w.broken != nil {
 		err = w.broken
 	}
@@ -150,15 +153,10 @@ func (w *writer) applyChain(chainID string, timeMs int64, batches []*ltlv1.Batch
 	return ex.Results, w.fill(chainID, ex)
 }
 
-// input is what the block above tip is computed from.
-func (w *writer) input(tip Tip, timeMs int64, batches []*ltlv1.Batch) rules.Input {
+// next describes the block above tip.
+func (w *writer) next(tip Tip) rules.Input {
 	system, _ := w.tip(ledger.SystemChain)
-	in := rules.Input{NetworkID: w.head.network, ChainID: tip.ChainID, Height: tip.Header.Height + 1, Previous: tip.Hash,
-		PreviousTimeMs: tip.Header.TimeMs, TimeMs: timeMs, SystemHeight: system.Header.Height, Batches: batches}
-	if tip.ChainID == ledger.SystemChain {
-		in.SystemHeight = in.Height
-	}
-	return in
+	return verify.Next(w.head.network, &tip, system.Header.Height)
 }
 
 // noChain answers batches for a chain that does not exist.

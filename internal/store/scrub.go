@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/bbolt"
 
 	"ltl/internal/ledger"
+	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -28,18 +29,18 @@ type Damage struct {
 //
 // What the system's page cache still holds is read from there. A fault of the disk below it is met when the page has left the cache.
 func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found func(Damage)) error {
-	v := newVerifier(s)
+	c := newChecker(s)
 	mapped := 0
 	for n := range s.Sequence() {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := s.view(func(tx *bbolt.Tx) error { return v.block(tx, n) })
+		err := s.view(func(tx *bbolt.Tx) error { return c.block(tx, n) })
 		if err := report(err, fmt.Sprint("sequence ", n), found); err != nil {
 			return err
 		}
-		read := v.bytes
-		v.bytes = 0
+		read := c.bytes
+		c.bytes = 0
 		if mapped += read; mapped >= relieveEvery {
 			mapped = 0
 			s.relieve()
@@ -91,13 +92,13 @@ func (s *Store) suspect(err error) {
 }
 
 // RepairBlock writes the bytes of a damaged block anew, from another copy. It takes nobody's word for them: the header must be the one
-// that the block above stands on, or the chain's tip, and batches and results those of the header; else ErrBadBlock, wrapped. Where
+// that the block above stands on, or the chain's tip, and batches and results those of the header; else verify.ErrBadBlock, wrapped. Where
 // blocks above one another are damaged, the upper ones are repaired first. ErrCorrupt, wrapped, says that more than the block's own
 // bytes is damaged here, and that nothing was written.
 func (s *Store) RepairBlock(b *ltlv1.Block) error {
-	h, err := ledger.ParseHeader(b.GetHeader())
+	h, err := verify.Header(b)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ErrBadBlock, err)
+		return err
 	}
 	encoded := encodeBlock(b)
 	if err := s.checkRepair(&h, b, len(encoded)); err != nil {
@@ -123,15 +124,7 @@ func (s *Store) RepairBlock(b *ltlv1.Block) error {
 func (s *Store) checkRepair(h *ledger.Header, b *ltlv1.Block, size int) error {
 	tip, ok := s.Tip(h.ChainID)
 	if !ok || h.Height > tip.Header.Height {
-		return badBlock(h, "there is none of this height here")
-	}
-	for _, batch := range b.GetBatches() {
-		if batch.GetChainId() != h.ChainID {
-			return badBlock(h, "it has a batch for chain %q", batch.GetChainId())
-		}
-	}
-	if err := checkContent(h, b, nil); err != nil {
-		return badBlock(h, "%v", err)
+		return verify.Bad(h, "there is none of this height here")
 	}
 	return s.view(func(tx *bbolt.Tx) error {
 		blocks := tx.Bucket([]byte(prefixBlocks + h.ChainID))
@@ -143,8 +136,8 @@ func (s *Store) checkRepair(h *ledger.Header, b *ltlv1.Block, size int) error {
 			}
 			want = above.Previous
 		}
-		if got := ledger.BlockHash(b.GetHeader()); got != want {
-			return badBlock(h, "it is %x, and the block here is %x", got, want)
+		if err := verify.Is(b, want); err != nil {
+			return err
 		}
 		return checkKeys(blocks, h, size)
 	})

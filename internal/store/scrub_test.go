@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/ledger"
+	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -242,7 +243,7 @@ func refuseRepairs(t *testing.T, s *Store, of func(uint64) *ltlv1.Block, height 
 	wrong["another endorsement"].Batches[0].Endorsements[0].Signature[3] ^= 1
 	wrong["another chain"].Batches[0].ChainId = ledger.SystemChain
 	for name, b := range wrong {
-		if err := s.RepairBlock(b); !errors.Is(err, ErrBadBlock) {
+		if err := s.RepairBlock(b); !errors.Is(err, verify.ErrBadBlock) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -253,7 +254,7 @@ func refuseRepairs(t *testing.T, s *Store, of func(uint64) *ltlv1.Block, height 
 	}
 	h.Height++
 	above.Header = h.Encode()
-	if err := s.RepairBlock(above); !errors.Is(err, ErrBadBlock) {
+	if err := s.RepairBlock(above); !errors.Is(err, verify.ErrBadBlock) {
 		t.Errorf("a block above the tip: %v", err)
 	}
 }

@@ -21,6 +21,7 @@ import (
 
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
+	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -30,8 +31,6 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrCorrupt is returned, wrapped, when stored bytes fail their checksum or are missing where they must exist.
 	ErrCorrupt = errors.New("stored data is corrupt")
-	// ErrBadBlock is returned, wrapped, by Append for a block that execution does not reproduce.
-	ErrBadBlock = errors.New("bad block")
 	// ErrFailed is returned, wrapped, by every call after the disk failed or lied.
 	ErrFailed = errors.New("store has failed")
 	// ErrClosed is returned after Close.
@@ -105,11 +104,7 @@ type EntryResult struct {
 }
 
 // Tip is the newest block of a chain.
-type Tip struct {
-	ChainID string
-	Header  ledger.Header
-	Hash    ledger.Hash
-}
+type Tip = verify.Tip
 
 // Close waits for background work and closes the files. Calls that are under way end with ErrClosed.
 func (s *Store) Close() error {
@@ -244,7 +239,7 @@ func (s *Store) commit(tx *bbolt.Tx) error {
 	return s.alive() // one that came back too late is no success
 }
 
-// update runs fn in one write transaction and commits it. Only ErrBadBlock leaves the store as it was; every other error
+// update runs fn in one write transaction and commits it. Only verify.ErrBadBlock leaves the store as it was; every other error
 // ends it: bbolt would go on after a failed sync, and the next commit would build on pages that may not be there.
 func (s *Store) update(fn func(*bbolt.Tx) error) error {
 	if err := s.alive(); err != nil {
@@ -267,7 +262,7 @@ func (s *Store) update(fn func(*bbolt.Tx) error) error {
 		}
 		return s.commit(tx)
 	})
-	if err == nil || errors.Is(err, ErrBadBlock) || errors.Is(err, ErrClosed) || errors.Is(err, ErrFailed) {
+	if err == nil || errors.Is(err, verify.ErrBadBlock) || errors.Is(err, ErrClosed) || errors.Is(err, ErrFailed) {
 		return err
 	}
 	s.fail(err)

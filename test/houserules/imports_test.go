@@ -19,17 +19,18 @@ func edges() map[string][]string {
 		"internal/identity":       {"internal/rules", "internal/ledger", wire},
 		"internal/policy":         {"internal/ledger"},
 		"internal/rules":          {"internal/policy", "internal/ledger", wire},
-		"internal/store":          {"internal/rules", "internal/ledger", wire},
+		"internal/verify":         {"internal/rules", "internal/ledger", wire},
+		"internal/store":          {"internal/verify", "internal/rules", "internal/ledger", wire},
 		"internal/query":          {"internal/store", "internal/rules", "internal/ledger", "internal/identity", wire},
 		"internal/scrub":          {"internal/store", wire},
-		"node":                    {"internal/query", "internal/scrub", "internal/store", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
-		"endorser":                {"internal/query", "internal/scrub", "internal/store", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
+		"node":                    {"internal/query", "internal/scrub", "internal/store", "internal/verify", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
+		"endorser":                {"internal/query", "internal/scrub", "internal/store", "internal/verify", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
 		"client":                  {"internal/identity", "internal/policy", "internal/rules", "internal/ledger", "internal/tracing", wire},
 		"client/device":           {}, // firmware takes it alone
 		"client/device/c":         {},
 		"facade":                  {"client", "internal/identity", "internal/rules", "internal/admin", "internal/ledger", "internal/tracing", wire},
-		"internal/audit":          {"internal/store", "internal/identity", "internal/ledger", wire},
-		"internal/backup":         {"internal/audit", "internal/store", "internal/identity", "internal/ledger", wire},
+		"internal/audit":          {"internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
+		"internal/backup":         {"internal/audit", "internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
 		"internal/localnet":       {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"internal/bench":          {"client", "internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"cmd/ltl":                 {"internal/policy", "node", "endorser", "client", "client/device", "facade", "internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/scrub", "internal/store", "internal/identity", "internal/rules", "internal/ledger", "internal/tracing", wire},
@@ -78,7 +79,7 @@ func TestRulesArePure(t *testing.T) {
 	}
 	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local", "LoadLocation"}
 	for _, p := range load(t) {
-		if p.path != "internal/rules" && p.path != "internal/policy" && p.path != "internal/ledger" {
+		if p.path != "internal/rules" && p.path != "internal/policy" && p.path != "internal/ledger" && p.path != "internal/verify" {
 			continue
 		}
 		for _, f := range p.code() {

@@ -10,7 +10,7 @@ import (
 
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
-	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/internal/verify"
 )
 
 // Verify reads everything that is stored and checks it: every block's checksum, link, order, time and roots, that the index
@@ -18,14 +18,14 @@ import (
 // check; for that the blocks are executed again. progress, if not nil, is told how many blocks are done. Blocks that are
 // made meanwhile are not looked at.
 func (s *Store) Verify(ctx context.Context, progress func(done, total uint64)) error {
-	v := newVerifier(s)
+	c := newChecker(s)
 	total := s.Sequence()
 	final := s.Tips()
 	for n := range total {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := s.view(func(tx *bbolt.Tx) error { return v.block(tx, n) }); err != nil {
+		if err := s.view(func(tx *bbolt.Tx) error { return c.block(tx, n) }); err != nil {
 			return fmt.Errorf("sequence %d: %w", n, err)
 		}
 		if progress != nil {
@@ -33,7 +33,7 @@ func (s *Store) Verify(ctx context.Context, progress func(done, total uint64)) e
 		}
 	}
 	for _, t := range final {
-		if v.tips[t.ChainID].Hash != t.Hash && s.Sequence() == total {
+		if last, _ := c.order.Tip(t.ChainID); last.Hash != t.Hash && s.Sequence() == total {
 			return fmt.Errorf("%w: chain %s does not end in its tip", ErrCorrupt, t.ChainID)
 		}
 	}
@@ -54,18 +54,16 @@ func (s *Store) verifyState() error {
 	})
 }
 
-// verifier walks the blocks in the order of execution.
-type verifier struct {
-	s    *Store
-	tips map[string]Tip
-	// behind are the chains whose last block could not be read: the hash that the next one stands on is not known.
-	behind map[string]bool
+// checker checks stored blocks in their order of execution.
+type checker struct {
+	s     *Store
+	order *verify.Order
 	// bytes counts what was read.
 	bytes int
 }
 
-func newVerifier(s *Store) *verifier {
-	return &verifier{s: s, tips: make(map[string]Tip), behind: make(map[string]bool)}
+func newChecker(s *Store) *checker {
+	return &checker{s: s, order: verify.NewOrder(s.NetworkID())}
 }
 
 // blockError is damage of one block's own bytes.
@@ -78,76 +76,37 @@ func (e *blockError) Error() string { return e.err.Error() }
 func (e *blockError) Unwrap() error { return e.err }
 
 // block checks the block with a sequence number against the blocks before it.
-func (v *verifier) block(tx *bbolt.Tx, sequence uint64) error {
+func (c *checker) block(tx *bbolt.Tx, sequence uint64) error {
 	p, err := readPlace(tx, sequence)
 	if err != nil {
 		return err
 	}
-	below, known := v.tips[p.chainID]
-	if (known && p.height != below.Header.Height+1) || (!known && p.height != 0) {
-		return fmt.Errorf("%w: block %d of chain %s comes after block %d", ErrCorrupt, p.height, p.chainID, below.Header.Height)
+	if due := c.order.Due(p.chainID).Height; p.height != due {
+		return fmt.Errorf("%w: block %d of chain %s comes where block %d is due", ErrCorrupt, p.height, p.chainID, due)
 	}
 	b, h, err := readBlock(tx, p)
 	if err != nil {
-		// What stands on it goes on from here.
-		v.tips[p.chainID] = Tip{ChainID: p.chainID, Header: ledger.Header{Height: p.height, TimeMs: below.Header.TimeMs}}
-		v.behind[p.chainID] = true
+		c.order.AddUnread(p.chainID)
 		return &blockError{p, err}
 	}
-	v.bytes += proto.Size(b)
-	system := v.tips[ledger.SystemChain].Header.Height
-	if p.chainID == ledger.SystemChain {
-		system = p.height
+	c.bytes += proto.Size(b)
+	if err := c.order.Add(&h, ledger.BlockHash(b.GetHeader())); err != nil {
+		return fmt.Errorf("%w: %v", ErrCorrupt, err)
 	}
-	if (h.Previous != below.Hash && !v.behind[p.chainID]) || h.NetworkID != v.s.NetworkID() || h.SystemHeight != system || (known && h.TimeMs < below.Header.TimeMs) {
-		return fmt.Errorf("%w: block %d of chain %s does not extend the block below", ErrCorrupt, p.height, p.chainID)
+	err = verify.Content(&h, b, func(id ledger.Hash, index uint32, code int32) error { return c.located(&h, id, index, code) })
+	if errors.Is(err, verify.ErrBadBlock) {
+		return fmt.Errorf("%w: %v", ErrCorrupt, err)
 	}
-	v.tips[p.chainID] = Tip{ChainID: p.chainID, Header: h, Hash: ledger.BlockHash(b.GetHeader())}
-	delete(v.behind, p.chainID)
-	return checkContent(&h, b, func(id ledger.Hash, index uint32, code int32) error { return v.located(&h, id, index, code) })
-}
-
-// checkContent checks the header's roots against batches and results; found, if not nil, is asked about each transaction.
-func checkContent(h *ledger.Header, b *ltlv1.Block, found func(id ledger.Hash, index uint32, code int32) error) error {
-	total := 0
-	for _, batch := range b.GetBatches() {
-		total += len(batch.GetTransactions())
-	}
-	if total != len(b.GetResults()) {
-		return fmt.Errorf("%w: block %d of chain %s has %d results for %d transactions", ErrCorrupt, h.Height, h.ChainID, len(b.GetResults()), total)
-	}
-	outcomes := make([]ledger.Outcome, 0, len(b.GetResults()))
-	hashes := make([]ledger.Hash, 0, len(b.GetBatches()))
-	for _, batch := range b.GetBatches() {
-		ids := make([]ledger.Hash, len(batch.GetTransactions()))
-		for i, payload := range batch.GetTransactions() {
-			ids[i] = ledger.TransactionID(payload)
-		}
-		root := ledger.BatchRoot(ids)
-		hashes = append(hashes, ledger.BatchHash(root, len(ids), batch.GetEndorsements()))
-		for _, id := range ids {
-			code := b.GetResults()[len(outcomes)]
-			if found != nil {
-				if err := found(id, uint32(len(outcomes)), code); err != nil {
-					return err
-				}
-			}
-			outcomes = append(outcomes, ledger.Outcome{ID: id, Code: code, BatchRoot: root})
-		}
-	}
-	if ledger.TransactionsRoot(outcomes) != h.TxRoot || ledger.BatchesHash(hashes) != h.BatchesHash {
-		return fmt.Errorf("%w: block %d of chain %s has a root that is not that of its batches", ErrCorrupt, h.Height, h.ChainID)
-	}
-	return nil
+	return err
 }
 
 // located checks that the index finds a transaction where it is. What left no trace in the state is not in the index.
-func (v *verifier) located(h *ledger.Header, id ledger.Hash, index uint32, code int32) error {
+func (c *checker) located(h *ledger.Header, id ledger.Hash, index uint32, code int32) error {
 	switch code {
 	case rules.Duplicate, rules.Malformed, rules.NotEndorsed, rules.EndorsementExpired:
 		return nil
 	}
-	l, err := rules.Locate(v.s, h.ChainID, rules.TransactionKey(id))
+	l, err := rules.Locate(c.s, h.ChainID, rules.TransactionKey(id))
 	if err != nil {
 		return err
 	}

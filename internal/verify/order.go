@@ -1,0 +1,97 @@
+package verify
+
+import (
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+)
+
+// Tip is the newest block of a chain.
+type Tip struct {
+	ChainID string
+	Header  ledger.Header
+	Hash    ledger.Hash
+}
+
+// Next returns what the block above tip is executed from, without time and batches. systemHeight is the height of the
+// system chain's newest block.
+func Next(network ledger.Hash, tip *Tip, systemHeight uint64) rules.Input {
+	in := rules.Input{NetworkID: network, ChainID: tip.ChainID, Height: tip.Header.Height + 1, Previous: tip.Hash,
+		PreviousTimeMs: tip.Header.TimeMs, SystemHeight: systemHeight}
+	if tip.ChainID == ledger.SystemChain {
+		in.SystemHeight = in.Height
+	}
+	return in
+}
+
+// Link checks that a header is the header of the block that is due, as Next describes it.
+func Link(h *ledger.Header, due *rules.Input) error {
+	switch {
+	case h.NetworkID != due.NetworkID:
+		return Bad(h, "it is of network %x, not of %x", h.NetworkID, due.NetworkID)
+	case h.Height != due.Height:
+		return Bad(h, "out of order: block %d is due", due.Height)
+	case h.Previous != due.Previous:
+		return Bad(h, "it extends block %x, and the block below is %x", h.Previous, due.Previous)
+	case h.TimeMs < due.PreviousTimeMs:
+		return Bad(h, "its time is %d ms, before that of the block below, %d ms", h.TimeMs, due.PreviousTimeMs)
+	case h.SystemHeight != due.SystemHeight:
+		return Bad(h, "it was made at system height %d, the order of blocks gives %d", h.SystemHeight, due.SystemHeight)
+	}
+	return nil
+}
+
+// Order follows the headers of all chains in their order of execution and checks that each extends those before it. It is
+// used by one goroutine.
+type Order struct {
+	network ledger.Hash
+	tips    map[string]Tip
+	// unread are the chains whose newest block could not be read: only its height is known.
+	unread map[string]bool
+}
+
+// NewOrder returns an Order that goes on above the given tips; without any it begins with the genesis block.
+func NewOrder(network ledger.Hash, tips ...Tip) *Order {
+	o := &Order{network: network, tips: make(map[string]Tip), unread: make(map[string]bool)}
+	for _, t := range tips {
+		o.tips[t.ChainID] = t
+	}
+	return o
+}
+
+// Tip returns the newest block of a chain that was followed.
+func (o *Order) Tip(chainID string) (Tip, bool) {
+	t, ok := o.tips[chainID]
+	return t, ok
+}
+
+// Due describes the next block of a chain, without time and batches; block 0 of a chain that is not known yet.
+func (o *Order) Due(chainID string) rules.Input {
+	system := o.tips[ledger.SystemChain].Header.Height
+	tip, known := o.tips[chainID]
+	if !known {
+		return rules.Input{NetworkID: o.network, ChainID: chainID, SystemHeight: system}
+	}
+	return Next(o.network, &tip, system)
+}
+
+// Add takes the next block. It returns ErrBadBlock, wrapped, and takes nothing when the block does not extend those before it.
+func (o *Order) Add(h *ledger.Header, hash ledger.Hash) error {
+	due := o.Due(h.ChainID)
+	if o.unread[h.ChainID] {
+		due.Previous = h.Previous
+	}
+	if err := Link(h, &due); err != nil {
+		return err
+	}
+	o.tips[h.ChainID] = Tip{ChainID: h.ChainID, Header: *h, Hash: hash}
+	delete(o.unread, h.ChainID)
+	return nil
+}
+
+// AddUnread takes the next block of a chain when it cannot be read. The block above it is then checked without its hash, and
+// with the time of the newest block that was read.
+func (o *Order) AddUnread(chainID string) {
+	due := o.Due(chainID)
+	o.tips[chainID] = Tip{ChainID: chainID, Header: ledger.Header{ChainID: chainID, Height: due.Height, TimeMs: due.PreviousTimeMs}}
+	o.unread[chainID] = true
+}
