@@ -362,21 +362,3 @@ func (n *Node) isWell(ctx context.Context, id raft.ServerID) bool {
 	st, err := ltlv1.NewLedgerClient(conn).Status(ctx, &ltlv1.StatusRequest{})
 	return err == nil && st.GetFault() == ""
 }
-
-// voters returns the number of voters and the ids of those beside this node.
-func (r *replica) voters() (total int, others []raft.ServerID, err error) {
-	s, err := r.use()
-	if err != nil {
-		return 0, nil, err
-	}
-	defer s.release()
-	for _, server := range s.raft.GetConfiguration().Configuration().Servers {
-		if server.Suffrage != raft.Voter {
-			continue
-		}
-		if total++; server.ID != r.id {
-			others = append(others, server.ID)
-		}
-	}
-	return total, others, nil
-}

@@ -302,3 +302,21 @@ func (r *replica) state() raftState {
 	_, leader := s.raft.LeaderWithID()
 	return raftState{state: s.raft.State(), leader: leader, term: s.raft.CurrentTerm(), commit: s.raft.CommitIndex(), newest: s.raft.LastIndex()}
 }
+
+// voters returns the number of voters and the ids of those beside this node.
+func (r *replica) voters() (total int, others []raft.ServerID, err error) {
+	s, err := r.use()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer s.release()
+	for _, server := range s.raft.GetConfiguration().Configuration().Servers {
+		if server.Suffrage != raft.Voter {
+			continue
+		}
+		if total++; server.ID != r.id {
+			others = append(others, server.ID)
+		}
+	}
+	return total, others, nil
+}

@@ -3,10 +3,12 @@ package endorser
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc"
 
 	"ltl/internal/identity"
+	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -72,4 +74,20 @@ func (e *Endorser) wanted() ([]Peer, error) {
 		}
 	}
 	return peers, nil
+}
+
+// learn keeps the trust at what the system chain says, so that whoever belongs to an organisation that was added can connect.
+// Whom the trust refuses can never connect, which is no reason to stop.
+func (e *Endorser) learn() {
+	tip, ok := e.store.Tip(ledger.SystemChain)
+	if !ok || e.learned.Load() > tip.Header.Height {
+		return
+	}
+	if err := e.cfg.Trust.Learn(e.store, tip.Header.Height, nil); err != nil {
+		e.log.Error("cannot learn who belongs to the network", "error", err)
+	}
+	e.learned.Store(tip.Header.Height + 1)
+	if wanted, err := e.wanted(); err != nil || !slices.EqualFunc(wanted, *e.sources.Load(), func(p Peer, s *source) bool { return p == s.Peer }) {
+		e.newNodes.Store(true)
+	}
 }

@@ -436,3 +436,18 @@ func applyError(err error, leader raft.ServerID) error {
 		return refuse(codes.Unavailable, "%v: the outcome is unknown, send the same bytes again", fmt.Errorf("raft: %w", err))
 	}
 }
+
+// trace adds to the spans of a group what it waited for: its turn, the commit by a majority, and its execution.
+func (o *orderer) trace(group []*proposal, taken time.Time, index uint64) {
+	x, known := o.r.fsm.executed.of(index)
+	for _, p := range group {
+		if !p.span.Recorded() {
+			continue
+		}
+		p.span.Child("queue", p.queued, taken)
+		if known {
+			p.span.Child("commit", taken, x.began)
+			p.span.Child("execute", x.began, x.over)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package endorser
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
@@ -17,7 +18,12 @@ import (
 	"slices"
 	"sync"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
 	"ltl/internal/identity"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // errDeviceKeys says that the file with the devices' keys is not what was written, or was written under another sealing key.
@@ -273,4 +279,127 @@ func replaceFile(path string, content []byte) error {
 		return err
 	}
 	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// nextSealing is where a new sealing key of the devices' keys is put for the endorser to take.
+func (d *deviceKeys) nextSealing() string { return d.sealingPath + ".next" }
+
+// adoptSealing seals the devices' keys under the next sealing key, if one was put beside the present one, and makes it the present one.
+// The file is written first: a crash before the rename leaves a file that the next key opens, which openDeviceKeys finds out. It
+// reports whether there was one.
+func (d *deviceKeys) adoptSealing() (bool, error) {
+	if _, err := os.Lstat(d.nextSealing()); errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	next, err := identity.LoadSealingKey(d.nextSealing())
+	if err != nil {
+		return false, fmt.Errorf("the next key that seals devices' keys: %w", err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	former := d.sealing
+	d.sealing = next
+	if len(d.keys) > 0 {
+		if err := d.write(d.keys); err != nil {
+			d.sealing = former
+			return false, err
+		}
+	}
+	return true, d.promoteSealing()
+}
+
+// promoteSealing makes the next sealing key the present one.
+func (d *deviceKeys) promoteSealing() error {
+	if err := os.Rename(d.nextSealing(), d.sealingPath); err != nil {
+		return fmt.Errorf("the next key that seals devices' keys: %w", err)
+	}
+	dir, err := os.Open(filepath.Dir(d.sealingPath))
+	if err != nil {
+		return fmt.Errorf("the next key that seals devices' keys: %w", err)
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}
+
+// openNext opens a file that was sealed under the next key before a crash.
+func (d *deviceKeys) openNext(sealed []byte) bool {
+	next, err := identity.LoadSealingKey(d.nextSealing())
+	if err != nil {
+		return false
+	}
+	former := d.sealing
+	d.sealing = next
+	if d.open(sealed) == nil && d.promoteSealing() == nil {
+		return true
+	}
+	d.sealing = former
+	return false
+}
+
+// adoptDeviceSealing looks for a next sealing key.
+func (e *Endorser) adoptDeviceSealing() {
+	switch adopted, err := e.devices.adoptSealing(); {
+	case err != nil:
+		e.log.Error("the devices' keys cannot be sealed under the next key", "error", err)
+	case adopted:
+		e.log.Info("the devices' keys are sealed under a new key", "devices", e.devices.count())
+	}
+}
+
+// PutDeviceKey implements ltlv1.EndorserServer: it takes the secret key of a device that the operator's organisation, which is this one,
+// enrols or has enrolled. When it answers, the key is on the disk.
+//
+// The key comes before the enrolment, so that no device is enrolled that nobody can check. While a device is not enrolled, its key may be
+// replaced; afterwards not, but a key that was lost may be handed over again.
+func (e *Endorser) PutDeviceKey(ctx context.Context, in *ltlv1.PutDeviceKeyRequest) (*ltlv1.PutDeviceKeyResponse, error) {
+	caller, ok := identity.FromContext(ctx)
+	if !ok {
+		return nil, status.Error(codes.Unauthenticated, "the caller has no identity")
+	}
+	if caller.Organisation != e.organisation {
+		return nil, status.Errorf(codes.PermissionDenied, "%s is not of organisation %s: hand the key to the endorser of your own organisation", caller, e.organisation)
+	}
+	if err := checkDeviceKey(in); err != nil {
+		return nil, err
+	}
+	if err := e.waitSequence(ctx, in.GetMinSequence()); err != nil {
+		return nil, err
+	}
+	enrolled, err := rules.GetEnrolment(e.store, in.GetProductKey(), in.GetIotId())
+	if err != nil {
+		return nil, e.failure(err)
+	}
+	switch {
+	case enrolled == nil:
+	case enrolled.Revoked:
+		return nil, status.Error(codes.FailedPrecondition, "the device's enrolment was revoked; it needs no key any more")
+	case enrolled.Organisation != e.organisation:
+		return nil, status.Errorf(codes.FailedPrecondition, "the device was enrolled by organisation %s, whose endorser needs its key", enrolled.Organisation)
+	case enrolled.KeyType != ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES:
+		return nil, status.Error(codes.FailedPrecondition, "the device was enrolled with a public key; it has no secret key that anybody could need")
+	}
+	name := deviceName{in.GetProductKey(), in.GetIotId()}
+	switch err := e.devices.put(name, in.GetKey(), enrolled == nil); {
+	case errors.Is(err, errKeyDiffers):
+		return nil, status.Error(codes.AlreadyExists, "the device is enrolled with another key; an enrolled key is not replaced. Revoke the device and enrol it under a new id")
+	case errors.Is(err, errTooManyKeys):
+		return nil, status.Errorf(codes.ResourceExhausted, "%v", err)
+	case err != nil:
+		e.log.Error("a device's key cannot be stored", "product_key", name.productKey, "iot_id", name.iotID, "error", err)
+		return nil, status.Error(codes.Internal, "the endorser could not store the key; its log says why")
+	}
+	e.log.Info("a device's key is held", "product_key", name.productKey, "iot_id", name.iotID, "by", caller.String())
+	return &ltlv1.PutDeviceKeyResponse{}, nil
+}
+
+// checkDeviceKey refuses what could never be enrolled.
+func checkDeviceKey(in *ltlv1.PutDeviceKeyRequest) error {
+	switch n := len(in.GetKey()); {
+	case n != 16 && n != 24 && n != 32:
+		return status.Errorf(codes.InvalidArgument, "a key of %d bytes; an AES key has 16, 24 or 32", n)
+	case !rules.ValidProductKey(in.GetProductKey()):
+		return status.Errorf(codes.InvalidArgument, `the product key must be 1 to %d letters, digits, "-", "." and "_"`, rules.MaxProductKey)
+	case !rules.ValidIotID(in.GetIotId()):
+		return status.Errorf(codes.InvalidArgument, `the device id must be 1 to %d letters, digits, "-", ".", "_", ":" and "@"`, rules.MaxIotID)
+	}
+	return nil
 }

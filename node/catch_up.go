@@ -336,30 +336,3 @@ func (c *catchUp) stream(peer raft.ServerID, from, until uint64, headersOnly boo
 
 // close waits for the goroutine; the context has ended before.
 func (c *catchUp) close() { c.wg.Wait() }
-
-// writeDurably replaces a file so that after a crash it holds all of b or what it held before.
-func writeDurably(path string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
-	}
-	if err := os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
