@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// pendingFile holds the pointer that this ledger has to reach before it executes further entries.
+	// pendingFile holds the checkpoint that this ledger has to reach before it executes further entries.
 	pendingFile = "catch-up"
 	// fetchIdle is how long a peer may send nothing before another one is asked.
 	fetchIdle = 5 * time.Second
@@ -56,17 +56,17 @@ type catchUp struct {
 
 	wg     sync.WaitGroup
 	mu     sync.Mutex
-	target *pointer
+	target *checkpoint
 	done   chan struct{} // closed while there is no target
 }
 
-func newCatchUp(ctx context.Context, p *parts, halt func(error) error) *catchUp {
+func newCatchUp(ctx context.Context, p *dependencies, halt func(error) error) *catchUp {
 	c := &catchUp{ctx: ctx, store: p.store, dir: p.dir, peers: p.peers, fetch: p.fetch, logger: p.logger, halt: halt, done: make(chan struct{})}
 	close(c.done)
 	if c.peers == nil {
 		c.peers = func() []raft.ServerID { return others(p.servers, p.id) }
 	}
-	if p.remains {
+	if p.salvage {
 		peers, self := c.peers, p.id
 		c.peers = func() []raft.ServerID { return append([]raft.ServerID{self}, peers()...) } // first: no network is crossed for what is good
 	}
@@ -107,7 +107,7 @@ func (c *catchUp) wait(ctx context.Context) error {
 // resume goes on where the process stopped: the target may be in the file, or, after a crash between the two, only in raft's newest snapshot.
 func (c *catchUp) resume(snaps raft.SnapshotStore) error {
 	if f, err := os.Open(filepath.Join(c.dir, pendingFile)); err == nil {
-		p, err := readPointer(f)
+		p, err := readCheckpoint(f)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return fmt.Errorf("read %s: %w", filepath.Join(c.dir, pendingFile), err)
 		}
@@ -125,7 +125,7 @@ func (c *catchUp) resume(snaps raft.SnapshotStore) error {
 	if err != nil {
 		return fmt.Errorf("open the newest Raft snapshot: %w", err)
 	}
-	p, err := readPointer(r)
+	p, err := readCheckpoint(r)
 	if err := errors.Join(err, r.Close()); err != nil {
 		return fmt.Errorf("read the newest Raft snapshot: %w", err)
 	}
@@ -133,7 +133,7 @@ func (c *catchUp) resume(snaps raft.SnapshotStore) error {
 }
 
 // start makes p the target unless the ledger is there already. It never takes a ledger back.
-func (c *catchUp) start(p *pointer) error {
+func (c *catchUp) start(p *checkpoint) error {
 	if p.applied <= c.store.AppliedIndex() {
 		if err := p.check(c.store); err != nil {
 			return c.halt(fmt.Errorf("compare this ledger with the leader's snapshot at Raft index %d: %w", p.applied, err))
@@ -180,7 +180,7 @@ func (c *catchUp) run() {
 }
 
 // finish removes the target if it is still p.
-func (c *catchUp) finish(p *pointer) bool {
+func (c *catchUp) finish(p *checkpoint) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.target != p {
@@ -196,7 +196,7 @@ func (c *catchUp) finish(p *pointer) bool {
 }
 
 // reach fetches until the ledger is at p, and compares.
-func (c *catchUp) reach(p *pointer) error {
+func (c *catchUp) reach(p *checkpoint) error {
 	if p.network != c.store.NetworkID() {
 		return p.check(c.store)
 	}
@@ -219,32 +219,32 @@ func (c *catchUp) reach(p *pointer) error {
 
 // fetchAll asks one peer after the other until the ledger has every block up to p. A peer whose blocks are not those that lead to p is
 // left out while there is another.
-func (c *catchUp) fetchAll(p *pointer) error {
-	var known *route
+func (c *catchUp) fetchAll(p *checkpoint) error {
+	var known *headerChain
 	defer func() { known.close() }()
-	liars := map[raft.ServerID]bool{}
+	badPeers := map[raft.ServerID]bool{}
 	pause := fetchRetryMin
 	for turn := 0; c.store.Sequence() < p.sequence; turn++ {
 		peers := c.peers()
 		if len(peers) == 0 {
 			return errors.New("there is no peer to fetch blocks from")
 		}
-		if len(liars) >= len(peers) {
-			clear(liars) // it cannot go on without any
+		if len(badPeers) >= len(peers) {
+			clear(badPeers) // it cannot go on without any
 		}
 		peer, before := peers[turn%len(peers)], c.store.Sequence()
-		if liars[peer] {
+		if badPeers[peer] {
 			continue
 		}
 		err := c.fetchFrom(peer, p, &known)
 		if c.ctx.Err() != nil {
 			return c.ctx.Err()
 		}
-		if errors.Is(err, rules.ErrNewerRules) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errApart) || errors.Is(err, errRouteFile) {
+		if errors.Is(err, rules.ErrNewerRules) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errDiverged) || errors.Is(err, errHeaderFile) {
 			return err
 		}
-		if errors.Is(err, errLie) || errors.Is(err, verify.ErrBadBlock) {
-			liars[peer] = true
+		if errors.Is(err, errWrongBlocks) || errors.Is(err, verify.ErrBadBlock) {
+			badPeers[peer] = true
 			c.logger.Error("a peer gives blocks that are not those of the leader's snapshot; audit it", "peer", peer, "error", err)
 		} else if err != nil {
 			c.logger.Warn("peer did not give all missing blocks", "peer", peer, "from", before, "to", c.store.Sequence(), "error", err)
@@ -264,16 +264,16 @@ func (c *catchUp) fetchAll(p *pointer) error {
 }
 
 // fetchFrom finds out which blocks lead to p unless that is known, and stores what the peer gives of them.
-func (c *catchUp) fetchFrom(peer raft.ServerID, p *pointer, known **route) error {
+func (c *catchUp) fetchFrom(peer raft.ServerID, p *checkpoint, known **headerChain) error {
 	if *known == nil {
-		r, err := c.findRoute(peer, p)
+		r, err := c.fetchHeaders(peer, p)
 		if err != nil {
 			return err
 		}
 		*known = r
 	}
-	err := c.fetchAlong(peer, *known)
-	if errors.Is(err, errLie) {
+	err := c.fetchBlocksAlong(peer, *known)
+	if errors.Is(err, errWrongBlocks) {
 		// Headers do not tell in which order blocks of different chains were made, so it may be the way that is wrong: ask for it again.
 		(*known).close()
 		*known = nil
@@ -281,9 +281,9 @@ func (c *catchUp) fetchFrom(peer raft.ServerID, p *pointer, known **route) error
 	return err
 }
 
-// fetchAlong stores the peer's blocks along the route. Their headers are known before anything is executed; that the rest belongs to them
+// fetchBlocksAlong stores the peer's blocks along the route. Their headers are known before anything is executed; that the rest belongs to them
 // is judged by store.Append, which executes each block and compares every byte.
-func (c *catchUp) fetchAlong(peer raft.ServerID, along *route) error {
+func (c *catchUp) fetchBlocksAlong(peer raft.ServerID, along *headerChain) error {
 	var held []*ltlv1.Block
 	size := 0
 	flush := func() error {

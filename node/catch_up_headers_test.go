@@ -80,9 +80,9 @@ func (p *peersOf) fetch(_ context.Context, peer raft.ServerID, from uint64, head
 	}
 }
 
-// TestCatchUpFromLiars: a peer with another history of the same endorsed batches, which execution reproduces, gets no block of it into the
+// TestCatchUpFromWrongPeers: a peer with another history of the same endorsed batches, which execution reproduces, gets no block of it into the
 // ledger: neither when it shows its own headers, nor when it shows the right ones first. Where this ledger itself differs, it stops.
-func TestCatchUpFromLiars(t *testing.T) {
+func TestCatchUpFromWrongPeers(t *testing.T) {
 	for _, c := range []struct {
 		what    string
 		peers   []raft.ServerID
@@ -93,7 +93,7 @@ func TestCatchUpFromLiars(t *testing.T) {
 		{"another history", []raft.ServerID{"liar", "honest"}, false, []raft.ServerID{"liar"}, nil},
 		{"another history behind the right headers", []raft.ServerID{"turncoat", "liar", "honest"}, false, []raft.ServerID{"liar"}, nil},
 		{"the honest one first", []raft.ServerID{"honest", "liar"}, false, []raft.ServerID{"liar"}, nil},
-		{"this ledger", []raft.ServerID{"liar", "honest"}, true, []raft.ServerID{"liar", "honest"}, errApart},
+		{"this ledger", []raft.ServerID{"liar", "honest"}, true, []raft.ServerID{"liar", "honest"}, errDiverged},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			runLone(t, func(t *testing.T, l *lone) {
@@ -103,7 +103,7 @@ func TestCatchUpFromLiars(t *testing.T) {
 						t.Fatal(err)
 					}
 				}
-				target, err := newPointer(l.store)
+				target, err := newCheckpoint(l.store)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -126,7 +126,7 @@ func TestCatchUpFromLiars(t *testing.T) {
 					blocks:     map[raft.ServerID]*store.Store{"honest": l.store, "turncoat": other, "liar": other},
 					gaveBlocks: map[raft.ServerID]int{},
 				}
-				p := parts{id: "me", store: db, dir: t.TempDir(), fetch: peers.fetch, logger: quiet()}
+				p := dependencies{id: "me", store: db, dir: t.TempDir(), fetch: peers.fetch, logger: quiet()}
 				for _, id := range c.peers {
 					p.servers = append(p.servers, raft.Server{ID: id})
 				}
@@ -161,37 +161,37 @@ func TestCatchUpFromLiars(t *testing.T) {
 	}
 }
 
-// TestLinks: headers that leave one out, or repeat one, are the peer's fault and never this ledger's.
-func TestLinks(t *testing.T) {
+// TestHeaderLinks: headers that leave one out, or repeat one, are the peer's fault and never this ledger's.
+func TestHeaderLinks(t *testing.T) {
 	chain := []ledger.Header{{ChainID: "1000000000000001"}}
 	for i := range 5 {
 		h := chain[i]
 		chain = append(chain, ledger.Header{ChainID: h.ChainID, Height: h.Height + 1, Previous: ledger.BlockHash(h.Encode())})
 	}
-	tip := func(i int) pointerChain {
-		return pointerChain{id: chain[i].ChainID, height: chain[i].Height, hash: ledger.BlockHash(chain[i].Encode())}
+	tip := func(i int) checkpointTip {
+		return checkpointTip{id: chain[i].ChainID, height: chain[i].Height, hash: ledger.BlockHash(chain[i].Encode())}
 	}
-	alien := pointerChain{id: chain[0].ChainID, height: 1, hash: ledger.Hash{1}}
+	alien := checkpointTip{id: chain[0].ChainID, height: 1, hash: ledger.Hash{1}}
 	for _, c := range []struct {
 		what string
-		own  []pointerChain
+		own  []checkpointTip
 		send []int
 		want error
 	}{
 		{"all", nil, []int{0, 1, 2, 3, 4, 5}, nil},
-		{"the rest", []pointerChain{tip(2)}, []int{3, 4, 5}, nil},
-		{"nothing is missing", []pointerChain{tip(5)}, nil, nil},
-		{"one left out", []pointerChain{tip(2)}, []int{3, 5}, errLie},
-		{"the first left out", []pointerChain{tip(2)}, []int{4, 5}, errLie},
-		{"one twice", []pointerChain{tip(2)}, []int{3, 3, 4, 5}, errLie},
-		{"too few", []pointerChain{tip(2)}, []int{3, 4}, errLie},
-		{"none", []pointerChain{tip(2)}, nil, errLie},
-		{"a chain from its middle", nil, []int{3, 4, 5}, errLie},
-		{"this ledger is another", []pointerChain{alien}, []int{2, 3, 4, 5}, errApart},
-		{"this ledger is another, and one is left out", []pointerChain{alien}, []int{2, 4, 5}, errLie},
-		{"this ledger is another, and the end is not reached", []pointerChain{alien}, []int{2, 3}, errLie},
+		{"the rest", []checkpointTip{tip(2)}, []int{3, 4, 5}, nil},
+		{"nothing is missing", []checkpointTip{tip(5)}, nil, nil},
+		{"one left out", []checkpointTip{tip(2)}, []int{3, 5}, errWrongBlocks},
+		{"the first left out", []checkpointTip{tip(2)}, []int{4, 5}, errWrongBlocks},
+		{"one twice", []checkpointTip{tip(2)}, []int{3, 3, 4, 5}, errWrongBlocks},
+		{"too few", []checkpointTip{tip(2)}, []int{3, 4}, errWrongBlocks},
+		{"none", []checkpointTip{tip(2)}, nil, errWrongBlocks},
+		{"a chain from its middle", nil, []int{3, 4, 5}, errWrongBlocks},
+		{"this ledger is another", []checkpointTip{alien}, []int{2, 3, 4, 5}, errDiverged},
+		{"this ledger is another, and one is left out", []checkpointTip{alien}, []int{2, 4, 5}, errWrongBlocks},
+		{"this ledger is another, and the end is not reached", []checkpointTip{alien}, []int{2, 3}, errWrongBlocks},
 	} {
-		l := newLinks(c.own)
+		l := newHeaderLinks(c.own)
 		var err error
 		for _, i := range c.send {
 			if _, addErr := l.add(chain[i].Encode()); addErr != nil && err == nil {
@@ -199,13 +199,13 @@ func TestLinks(t *testing.T) {
 			}
 		}
 		if err == nil {
-			err = l.leadsTo([]pointerChain{tip(5)})
+			err = l.checkEnd([]checkpointTip{tip(5)})
 		}
 		if !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%s: %v, want %v", c.what, err, c.want)
 		}
 	}
-	if _, err := newLinks(nil).add([]byte("short")); !errors.Is(err, errLie) {
+	if _, err := newHeaderLinks(nil).add([]byte("short")); !errors.Is(err, errWrongBlocks) {
 		t.Errorf("no header: %v", err)
 	}
 }

@@ -284,7 +284,7 @@ func (c *cluster) finish() {
 				c.start(i)
 			}
 		}
-		checkAcked(c.t, c.acked, compareLedgers(c.t, c.world, newVerifier().verify, c.settle()))
+		checkAcked(c.t, c.acked, compareLedgers(c.t, c.world, newEndorsementCache().verify, c.settle()))
 	}
 	for _, conns := range c.conns {
 		for _, conn := range conns {

@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	incarnationLen = rules.IncarnationLen
+	storeIDLen = rules.IncarnationLen
 	// positionInterval is how often what was heard of a peer's position is written down. A peer that falls back by less while this
 	// node restarts is not noticed.
 	positionInterval = 10 * time.Second
@@ -27,54 +27,54 @@ const (
 
 // Keys beside Raft's term and vote.
 const (
-	keyIncarnation = "Incarnation"
-	keyLineage     = "Lineage"
-	keyAdmitted    = "Admitted"
-	keyPeerPrefix  = "Peer/"
+	keyStoreID      = "Incarnation"
+	keyRestoreEpoch = "Lineage"
+	keyJoined       = "Admitted"
+	keyPeerPrefix   = "Peer/"
 )
 
 // disk is what a node's directory knows of itself and of the disks of others: an identity that is made with the directory and gone
 // with it. It stands in the Raft log's file, because that is what must not be lost. Its methods may be called concurrently.
-type disk struct {
-	stable      raft.StableStore
-	incarnation []byte
-	founders    []raft.ServerID // of the lineage, on the disk of one of them; empty in a network that was never restored
+type directory struct {
+	stable   raft.StableStore
+	storeID  []byte
+	founders []raft.ServerID // of the lineage, on the disk of one of them; empty in a network that was never restored
 
-	mu       sync.Mutex
-	lineage  []byte
-	admitted bool
-	peers    map[raft.ServerID]*acquaintance
+	mu     sync.Mutex
+	epoch  []byte
+	joined bool
+	peers  map[raft.ServerID]*peerRecord
 }
 
-// acquaintance is what is known of a peer.
-type acquaintance struct {
-	incarnation []byte
+// peerRecord is what is known of a peer.
+type peerRecord struct {
+	storeID []byte
 	position
 	saved time.Time
 }
 
-// openDisk reads or makes the identity of a directory. used says that it holds Raft state; such a one without an identity is of a version
+// openDirectory reads or makes the identity of a directory. used says that it holds Raft state; such a one without an identity is of a version
 // that made none.
-func openDisk(stable raft.StableStore, used bool) (*disk, error) {
-	d := &disk{stable: stable, peers: map[raft.ServerID]*acquaintance{}}
+func openDirectory(stable raft.StableStore, used bool) (*directory, error) {
+	d := &directory{stable: stable, peers: map[raft.ServerID]*peerRecord{}}
 	var err error
-	if d.incarnation, err = optional(stable, keyIncarnation); err != nil {
+	if d.storeID, err = optional(stable, keyStoreID); err != nil {
 		return nil, err
 	}
-	made := d.incarnation == nil
+	made := d.storeID == nil
 	if made {
-		d.incarnation = make([]byte, incarnationLen)
-		if _, err := rand.Read(d.incarnation); err != nil {
+		d.storeID = make([]byte, storeIDLen)
+		if _, err := rand.Read(d.storeID); err != nil {
 			return nil, fmt.Errorf("random bytes: %w", err)
 		}
-		if err := stable.Set([]byte(keyIncarnation), d.incarnation); err != nil {
+		if err := stable.Set([]byte(keyStoreID), d.storeID); err != nil {
 			return nil, err
 		}
 	}
-	if len(d.incarnation) != incarnationLen {
-		return nil, fmt.Errorf("%w: an incarnation of %d bytes", errLogCorrupt, len(d.incarnation))
+	if len(d.storeID) != storeIDLen {
+		return nil, fmt.Errorf("%w: an incarnation of %d bytes", errLogCorrupt, len(d.storeID))
 	}
-	if d.lineage, err = optional(stable, keyLineage); err != nil {
+	if d.epoch, err = optional(stable, keyRestoreEpoch); err != nil {
 		return nil, err
 	}
 	founders, err := optional(stable, keyFounders)
@@ -86,8 +86,8 @@ func openDisk(stable raft.StableStore, used bool) (*disk, error) {
 			d.founders = append(d.founders, raft.ServerID(id))
 		}
 	}
-	admitted, err := optional(stable, keyAdmitted)
-	d.admitted = admitted != nil || made && used
+	joined, err := optional(stable, keyJoined)
+	d.joined = joined != nil || made && used
 	return d, err
 }
 
@@ -102,7 +102,7 @@ func optional(stable raft.StableStore, key string) ([]byte, error) {
 
 // Prepare makes the directory of a node that is to be added to a network, and returns the 16 bytes that tell it from any other. The
 // transaction that adds the node names them. A directory that holds a Raft log is refused.
-func Prepare(dir string) (incarnation []byte, err error) {
+func Prepare(dir string) (storeID []byte, err error) {
 	path := filepath.Join(dir, raftLogName)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		return nil, errors.Join(err, fmt.Errorf("%s exists already: a node's directory is prepared once", path))
@@ -114,76 +114,76 @@ func Prepare(dir string) (incarnation []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := openDisk(log.stable, false)
+	d, err := openDirectory(log.stable, false)
 	if err := errors.Join(err, log.Close()); err != nil {
 		return nil, err
 	}
-	return d.incarnation, syncDir(dir)
+	return d.storeID, syncDir(dir)
 }
 
-func (d *disk) isAdmitted() bool {
+func (d *directory) hasJoined() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.admitted
+	return d.joined
 }
 
 // admit notes that this disk takes part in consensus.
-func (d *disk) admit() error {
+func (d *directory) markJoined() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.admitted {
+	if d.joined {
 		return nil
 	}
-	if err := d.stable.Set([]byte(keyAdmitted), []byte{1}); err != nil {
+	if err := d.stable.Set([]byte(keyJoined), []byte{1}); err != nil {
 		return err
 	}
-	d.admitted = true
+	d.joined = true
 	return nil
 }
 
-func (d *disk) lineageNow() []byte {
+func (d *directory) restoreEpoch() []byte {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.lineage
+	return d.epoch
 }
 
 // adopt takes the lineage of the network that a new disk joins.
-func (d *disk) adopt(lineage []byte) error {
+func (d *directory) adoptEpoch(epoch []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.admitted || len(d.lineage) != 0 || len(lineage) != incarnationLen {
+	if d.joined || len(d.epoch) != 0 || len(epoch) != storeIDLen {
 		return nil
 	}
-	if err := d.stable.Set([]byte(keyLineage), lineage); err != nil {
+	if err := d.stable.Set([]byte(keyRestoreEpoch), epoch); err != nil {
 		return err
 	}
-	d.lineage = bytes.Clone(lineage)
+	d.epoch = bytes.Clone(epoch)
 	return nil
 }
 
-// remember notes a peer's disk at the first meeting, durably, and reports whether it is that of the first meeting.
-func (d *disk) remember(peer raft.ServerID, incarnation []byte) (same bool, err error) {
+// remember notes a peer's disk at the first testPeers, durably, and reports whether it is that of the first testPeers.
+func (d *directory) recordPeer(peer raft.ServerID, storeID []byte) (same bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	a, err := d.acquaintance(peer)
+	a, err := d.peerRecord(peer)
 	if err != nil {
 		return false, err
 	}
-	if a.incarnation == nil {
-		known := acquaintance{incarnation: bytes.Clone(incarnation), position: a.position}
+	if a.storeID == nil {
+		known := peerRecord{storeID: bytes.Clone(storeID), position: a.position}
 		if err := d.save(peer, &known); err != nil {
 			return false, err
 		}
 		*a = known
 	}
-	return bytes.Equal(a.incarnation, incarnation), nil
+	return bytes.Equal(a.storeID, storeID), nil
 }
 
 // heard notes how far a peer says it is, and returns the farthest that it has said, this time included.
-func (d *disk) heard(peer raft.ServerID, at position) (position, error) {
+func (d *directory) recordPosition(peer raft.ServerID, at position) (position, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	a, err := d.acquaintance(peer)
+	a, err := d.peerRecord(peer)
 	if err != nil {
 		return position{}, err
 	}
@@ -196,8 +196,8 @@ func (d *disk) heard(peer raft.ServerID, at position) (position, error) {
 	return a.position, nil
 }
 
-// acquaintance reads what is known of a peer. The caller holds mu.
-func (d *disk) acquaintance(peer raft.ServerID) (*acquaintance, error) {
+// peerRecord reads what is known of a peer. The caller holds mu.
+func (d *directory) peerRecord(peer raft.ServerID) (*peerRecord, error) {
 	if a := d.peers[peer]; a != nil {
 		return a, nil
 	}
@@ -205,23 +205,23 @@ func (d *disk) acquaintance(peer raft.ServerID) (*acquaintance, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &acquaintance{}
+	a := &peerRecord{}
 	if b != nil {
-		if len(b) != incarnationLen+2*uint64Bytes {
+		if len(b) != storeIDLen+2*uint64Bytes {
 			return nil, fmt.Errorf("%w: %d bytes about peer %s", errLogCorrupt, len(b), peer)
 		}
-		a.incarnation = b[:incarnationLen]
-		a.term, a.commit = binary.BigEndian.Uint64(b[incarnationLen:]), binary.BigEndian.Uint64(b[incarnationLen+uint64Bytes:])
+		a.storeID = b[:storeIDLen]
+		a.term, a.commit = binary.BigEndian.Uint64(b[storeIDLen:]), binary.BigEndian.Uint64(b[storeIDLen+uint64Bytes:])
 	}
 	d.peers[peer] = a
 	return a, nil
 }
 
-func (d *disk) save(peer raft.ServerID, a *acquaintance) error {
-	if a.incarnation == nil {
+func (d *directory) save(peer raft.ServerID, a *peerRecord) error {
+	if a.storeID == nil {
 		return nil
 	}
-	b := bytes.Clone(a.incarnation)
+	b := bytes.Clone(a.storeID)
 	b = binary.BigEndian.AppendUint64(b, a.term)
 	b = binary.BigEndian.AppendUint64(b, a.commit)
 	if err := d.stable.Set([]byte(keyPeerPrefix+string(peer)), b); err != nil {
@@ -232,14 +232,14 @@ func (d *disk) save(peer raft.ServerID, a *acquaintance) error {
 }
 
 // of is the disk of a peer, nil when they never met.
-func (d *disk) of(peer raft.ServerID) ([]byte, error) {
+func (d *directory) storeIDOf(peer raft.ServerID) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	a, err := d.acquaintance(peer)
+	a, err := d.peerRecord(peer)
 	if err != nil {
 		return nil, err
 	}
-	return a.incarnation, nil
+	return a.storeID, nil
 }
 
 // writeDurably replaces a file so that after a crash it holds all of b or what it held before.

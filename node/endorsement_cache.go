@@ -10,24 +10,24 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// maxVerified bounds each of the two generations of remembered endorsements; 32 bytes each, plus the map's own.
-const maxVerified = 16 << 10
+// maxCachedEndorsements bounds each of the two generations of remembered endorsements; 32 bytes each, plus the map's own.
+const maxCachedEndorsements = 16 << 10
 
 // verifier remembers endorsements whose signature it found right: the leader verifies them at admission and finds them here when
 // it executes them. Wrong ones are not remembered, so a flood of them cannot push out anything.
-type verifier struct {
+type endorsementCache struct {
 	mu           sync.Mutex
 	young, old   map[ledger.Hash]struct{}
 	hits, misses uint64
 	check        func(key ed25519.PublicKey, e *ltlv1.Endorsement) error
 }
 
-func newVerifier() *verifier {
-	return &verifier{young: make(map[ledger.Hash]struct{}), check: ledger.VerifyEndorsement}
+func newEndorsementCache() *endorsementCache {
+	return &endorsementCache{young: make(map[ledger.Hash]struct{}), check: ledger.VerifyEndorsement}
 }
 
 // verify is a rules.Verify.
-func (v *verifier) verify(key ed25519.PublicKey, e *ltlv1.Endorsement) error {
+func (v *endorsementCache) verify(key ed25519.PublicKey, e *ltlv1.Endorsement) error {
 	id := endorsementID(key, e)
 	v.mu.Lock()
 	_, known := v.young[id]
@@ -48,8 +48,8 @@ func (v *verifier) verify(key ed25519.PublicKey, e *ltlv1.Endorsement) error {
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.young) >= maxVerified {
-		v.old, v.young = v.young, make(map[ledger.Hash]struct{}, maxVerified)
+	if len(v.young) >= maxCachedEndorsements {
+		v.old, v.young = v.young, make(map[ledger.Hash]struct{}, maxCachedEndorsements)
 	}
 	v.young[id] = struct{}{}
 	return nil
@@ -68,7 +68,7 @@ func endorsementID(key ed25519.PublicKey, e *ltlv1.Endorsement) ledger.Hash {
 }
 
 // counts are the remembered and the verified endorsements so far.
-func (v *verifier) counts() (hits, misses uint64) {
+func (v *endorsementCache) counts() (hits, misses uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.hits, v.misses

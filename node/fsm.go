@@ -118,7 +118,7 @@ func (f *fsm) halt(err error) error {
 	return err
 }
 
-// Snapshot implements raft.FSM. A snapshot is a pointer: it names what was executed and holds no blocks.
+// Snapshot implements raft.FSM. A snapshot is a checkpoint: it names what was executed and holds no blocks.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if f.catchUp.busy() {
 		return nil, errors.New("this node is fetching blocks; it makes no snapshot until it has them")
@@ -126,18 +126,18 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if err := f.ready(); err != nil {
 		return nil, err
 	}
-	p, err := newPointer(f.store)
+	p, err := newCheckpoint(f.store)
 	if err != nil {
 		return nil, f.halt(fmt.Errorf("read the ledger for a snapshot: %w", err))
 	}
-	return &pointerSnapshot{encoded: p.encode()}, nil
+	return &checkpointSnapshot{encoded: p.encode()}, nil
 }
 
 // Restore implements raft.FSM. It only notes where the ledger must get to and returns: blocks are fetched beside raft, which
 // goes on voting and storing entries meanwhile. Were it to wait here, a node that must be elected so that another can commit
 // might wait for a block that this other cannot serve before it commits.
 func (f *fsm) Restore(r io.ReadCloser) error {
-	p, err := readPointer(r)
+	p, err := readCheckpoint(r)
 	if closeErr := r.Close(); err == nil {
 		err = closeErr
 	}

@@ -16,9 +16,9 @@ import (
 
 // What a call between nodes carries beside its message: the disk of the caller, the disk it means to call, and the lineage of both.
 const (
-	metadataFrom    = "ltl-from"
-	metadataTo      = "ltl-to"
-	metadataLineage = "ltl-lineage"
+	metadataFrom         = "ltl-from"
+	metadataTo           = "ltl-to"
+	metadataRestoreEpoch = "ltl-lineage"
 )
 
 // betweenNodes reports whether a method may only be called by a node that was introduced: everything by which Raft or a read depends on
@@ -35,31 +35,31 @@ func betweenNodes(method string) bool {
 
 // outgoing adds to a call who calls and whom it means. It fails at once while the two have never been introduced. That they were once, in
 // whatever life of their processes, is enough: a peer on another disk refuses the call.
-func (i *introducer) outgoing(ctx context.Context, peer raft.ServerID) (context.Context, error) {
-	to, err := i.disk.of(peer)
+func (h *handshaker) outgoing(ctx context.Context, peer raft.ServerID) (context.Context, error) {
+	to, err := h.dir.storeIDOf(peer)
 	if err != nil {
 		return nil, err
 	}
-	if len(to) == 0 || !i.isOpen() {
+	if len(to) == 0 || !h.isOpen() {
 		return nil, status.Errorf(codes.Unavailable, "this node and %s have not been introduced yet", peer)
 	}
-	return metadata.AppendToOutgoingContext(ctx, metadataFrom, hex.EncodeToString(i.disk.incarnation), metadataTo, hex.EncodeToString(to),
-		metadataLineage, hex.EncodeToString(i.disk.lineageNow())), nil
+	return metadata.AppendToOutgoingContext(ctx, metadataFrom, hex.EncodeToString(h.dir.storeID), metadataTo, hex.EncodeToString(to),
+		metadataRestoreEpoch, hex.EncodeToString(h.dir.restoreEpoch())), nil
 }
 
 // incoming refuses a call of a node that is not the one this node was introduced to, or that means another than this one.
-func (i *introducer) incoming(ctx context.Context) error {
+func (h *handshaker) incoming(ctx context.Context) error {
 	peer, err := callerID(ctx)
 	if err != nil {
 		return status.Error(codes.PermissionDenied, err.Error())
 	}
-	if !i.isOpen() {
+	if !h.isOpen() {
 		return status.Error(codes.Unavailable, "this node does not take part in consensus yet: too few others have welcomed it")
 	}
-	if i.removed(peer) {
+	if h.removed(peer) {
 		return status.Errorf(codes.PermissionDenied, "node %s was removed from the network", peer)
 	}
-	from, err := i.disk.of(peer)
+	from, err := h.dir.storeIDOf(peer)
 	if err != nil {
 		return status.Error(codes.Internal, err.Error())
 	}
@@ -68,20 +68,20 @@ func (i *introducer) incoming(ctx context.Context) error {
 		values := given.Get(key)
 		return len(values) == 1 && values[0] == hex.EncodeToString(want)
 	}
-	if len(from) == 0 || !same(metadataFrom, from) || !same(metadataTo, i.disk.incarnation) || !same(metadataLineage, i.disk.lineageNow()) {
+	if len(from) == 0 || !same(metadataFrom, from) || !same(metadataTo, h.dir.storeID) || !same(metadataRestoreEpoch, h.dir.restoreEpoch()) {
 		return status.Errorf(codes.FailedPrecondition, "node %s and this one must be introduced first", peer)
 	}
 	return nil
 }
 
 // dialOptions make every call on a connection to a peer say who calls and whom it means.
-func (i *introducer) dialOptions(peer raft.ServerID) []grpc.DialOption {
+func (h *handshaker) dialOptions(peer raft.ServerID) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, in, out any, conn *grpc.ClientConn, next grpc.UnaryInvoker, options ...grpc.CallOption) error {
 			if !betweenNodes(method) {
 				return next(ctx, method, in, out, conn, options...)
 			}
-			ctx, err := i.outgoing(ctx, peer)
+			ctx, err := h.outgoing(ctx, peer)
 			if err != nil {
 				return err
 			}
@@ -91,7 +91,7 @@ func (i *introducer) dialOptions(peer raft.ServerID) []grpc.DialOption {
 			if !betweenNodes(method) {
 				return next(ctx, desc, conn, method, options...)
 			}
-			ctx, err := i.outgoing(ctx, peer)
+			ctx, err := h.outgoing(ctx, peer)
 			if err != nil {
 				return nil, err
 			}
@@ -101,9 +101,9 @@ func (i *introducer) dialOptions(peer raft.ServerID) []grpc.DialOption {
 }
 
 // unary checks calls between nodes.
-func (i *introducer) unary(ctx context.Context, in any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+func (h *handshaker) unary(ctx context.Context, in any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
 	if betweenNodes(info.FullMethod) {
-		if err := i.incoming(ctx); err != nil {
+		if err := h.incoming(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -111,9 +111,9 @@ func (i *introducer) unary(ctx context.Context, in any, info *grpc.UnaryServerIn
 }
 
 // stream checks streams between nodes, when they are opened.
-func (i *introducer) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+func (h *handshaker) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
 	if betweenNodes(info.FullMethod) {
-		if err := i.incoming(stream.Context()); err != nil {
+		if err := h.incoming(stream.Context()); err != nil {
 			return err
 		}
 	}

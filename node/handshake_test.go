@@ -19,27 +19,27 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// meeting is a number of nodes that introduce themselves to one another, without a network.
-type meeting struct {
+// testPeers is a number of nodes that introduce themselves to one another, without a network.
+type testPeers struct {
 	t       *testing.T
 	genesis []raft.ServerID
-	nodes   map[raft.ServerID]*guest
+	nodes   map[raft.ServerID]*testPeer
 	// disks are what the ledger names of added nodes; gone are those that it removed.
 	disks map[raft.ServerID][]byte
 	gone  map[raft.ServerID]bool
 }
 
-// guest is one node of a meeting.
-type guest struct {
-	*introducer
+// testPeer is one node of a testPeers.
+type testPeer struct {
+	*handshaker
 	stable raft.StableStore
 	at     position
 	down   bool
 	fatals []error
 }
 
-func newMeeting(t *testing.T, genesis int) *meeting {
-	m := &meeting{t: t, nodes: map[raft.ServerID]*guest{}, disks: map[raft.ServerID][]byte{}, gone: map[raft.ServerID]bool{}}
+func newTestPeers(t *testing.T, genesis int) *testPeers {
+	m := &testPeers{t: t, nodes: map[raft.ServerID]*testPeer{}, disks: map[raft.ServerID][]byte{}, gone: map[raft.ServerID]bool{}}
 	for i := range genesis {
 		m.genesis = append(m.genesis, raft.ServerID(fmt.Sprintf("n%d", i+1)))
 	}
@@ -50,15 +50,15 @@ func newMeeting(t *testing.T, genesis int) *meeting {
 }
 
 // start starts a node on a disk.
-func (m *meeting) start(id raft.ServerID, stable raft.StableStore, at position) *guest {
+func (m *testPeers) start(id raft.ServerID, stable raft.StableStore, at position) *testPeer {
 	m.t.Helper()
-	d, err := openDisk(stable, false)
+	d, err := openDirectory(stable, false)
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	g := &guest{stable: stable, at: at}
-	g.introducer = &introducer{
-		self: id, disk: d, founders: m.genesis, logger: slog.New(slog.DiscardHandler),
+	g := &testPeer{stable: stable, at: at}
+	g.handshaker = &handshaker{
+		self: id, dir: d, founders: m.genesis, logger: slog.New(slog.DiscardHandler),
 		peers: func() []raft.ServerID {
 			var ids []raft.ServerID
 			for other := range m.nodes {
@@ -68,42 +68,42 @@ func (m *meeting) start(id raft.ServerID, stable raft.StableStore, at position) 
 			}
 			return ids
 		},
-		incarnation: func(id raft.ServerID) ([]byte, error) { return m.disks[id], nil },
-		removed:     func(id raft.ServerID) bool { return m.gone[id] },
-		position:    func() (position, error) { return g.at, nil },
-		call: func(_ context.Context, peer raft.ServerID, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
+		ledgerStoreID: func(id raft.ServerID) ([]byte, error) { return m.disks[id], nil },
+		removed:       func(id raft.ServerID) bool { return m.gone[id] },
+		position:      func() (position, error) { return g.at, nil },
+		call: func(_ context.Context, peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
 			if other := m.nodes[peer]; other != nil && !other.down {
-				return other.answer(id, in)
+				return other.handle(id, in)
 			}
 			return nil, errors.New("it is down")
 		},
-		fatal:   func(err error) { g.fatals = append(g.fatals, err) },
-		welcome: map[raft.ServerID]bool{}, running: map[raft.ServerID]context.CancelFunc{},
+		fatal:    func(err error) { g.fatals = append(g.fatals, err) },
+		accepted: map[raft.ServerID]bool{}, running: map[raft.ServerID]context.CancelFunc{},
 	}
 	m.nodes[id] = g
 	return g
 }
 
-// introduceTo introduces a node to others, as the first time in its process.
-func (g *guest) introduceTo(peers ...raft.ServerID) (err error) {
+// handshakeWith introduces a node to others, as the first time in its process.
+func (g *testPeer) handshakeWith(peers ...raft.ServerID) (err error) {
 	for _, peer := range peers {
-		err = errors.Join(err, g.introduce(context.Background(), peer, true))
+		err = errors.Join(err, g.handshake(context.Background(), peer, true))
 	}
 	return err
 }
 
 // everybody lets all nodes that run introduce themselves to all others.
-func (m *meeting) everybody() {
+func (m *testPeers) handshakeAll() {
 	for _, g := range m.nodes {
 		for _, peer := range g.peers() {
 			if !g.down {
-				_ = g.introduceTo(peer) // some are down
+				_ = g.handshakeWith(peer) // some are down
 			}
 		}
 	}
 }
 
-func (m *meeting) wantOpen(open ...raft.ServerID) {
+func (m *testPeers) wantOpen(open ...raft.ServerID) {
 	m.t.Helper()
 	for id, g := range m.nodes {
 		if got, want := g.isOpen(), slices.Contains(open, id); got != want {
@@ -115,12 +115,12 @@ func (m *meeting) wantOpen(open ...raft.ServerID) {
 // TestFirstStartNeedsMajorityOfOthers: two disks under one id never both take part, because the groups that welcome them share a member.
 func TestFirstStartNeedsMajorityOfOthers(t *testing.T) {
 	for _, c := range []struct{ nodes, up, open int }{{1, 1, 1}, {2, 1, 0}, {2, 2, 2}, {3, 2, 0}, {3, 3, 3}, {4, 2, 0}, {4, 3, 3}, {5, 3, 0}, {5, 4, 4}} {
-		m := newMeeting(t, c.nodes)
+		m := newTestPeers(t, c.nodes)
 		for _, id := range m.genesis[c.up:] {
 			m.nodes[id].down = true
 		}
-		m.everybody()
-		m.nodes["n1"].follow0()
+		m.handshakeAll()
+		m.nodes["n1"].openNow()
 		open := 0
 		for _, g := range m.nodes {
 			if g.isOpen() {
@@ -133,27 +133,27 @@ func TestFirstStartNeedsMajorityOfOthers(t *testing.T) {
 	}
 }
 
-// follow0 is follow without the goroutines.
-func (g *guest) follow0() {
+// openNow is follow without the goroutines.
+func (g *testPeer) openNow() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.openLocked()
 }
 
-func TestWipedDiskIsRefused(t *testing.T) {
-	m := newMeeting(t, 3)
-	m.everybody()
+func TestWipedDirectoryIsRefused(t *testing.T) {
+	m := newTestPeers(t, 3)
+	m.handshakeAll()
 	m.wantOpen("n1", "n2", "n3")
 	for _, peer := range []raft.ServerID{"n1", "n2"} {
 		wiped := m.start("n3", raft.NewInmemStore(), position{})
-		if err := wiped.introduceTo(peer); !errors.Is(err, errOtherDisk) || len(wiped.fatals) != 1 {
+		if err := wiped.handshakeWith(peer); !errors.Is(err, errDirectoryMismatch) || len(wiped.fatals) != 1 {
 			t.Errorf("%s says %v to a wiped disk; told to the process: %v", peer, err, wiped.fatals)
 		}
 		m.wantOpen("n1", "n2")
 	}
 	// Nobody calls it either.
 	wiped := m.start("n3", raft.NewInmemStore(), position{})
-	if err := m.nodes["n1"].introduceTo("n3"); err == nil {
+	if err := m.nodes["n1"].handshakeWith("n3"); err == nil {
 		t.Error("n1 and the wiped n3 are introduced")
 	}
 	if wiped.isOpen() {
@@ -161,11 +161,11 @@ func TestWipedDiskIsRefused(t *testing.T) {
 	}
 }
 
-// TestRestartKeepsWhatWasHeard: a peer that itself was restarted still knows the disks of others, and how far they were.
-func TestRestartKeepsWhatWasHeard(t *testing.T) {
-	m := newMeeting(t, 3)
+// TestRestartKeepsPeerPositions: a peer that itself was restarted still knows the disks of others, and how far they were.
+func TestRestartKeepsPeerPositions(t *testing.T) {
+	m := newTestPeers(t, 3)
 	m.nodes["n3"].at = position{term: 7, commit: 100, last: 120}
-	m.everybody()
+	m.handshakeAll()
 	for _, id := range []raft.ServerID{"n1", "n2"} {
 		m.start(id, m.nodes[id].stable, position{})
 	}
@@ -181,7 +181,7 @@ func TestRestartKeepsWhatWasHeard(t *testing.T) {
 		{"committed entry gone", position{9, 90, 99}, errRolledBack},
 	} {
 		g := m.start("n3", m.nodes["n3"].stable, c.at)
-		if err := g.introduceTo("n2"); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) || (len(g.fatals) == 0) != (c.want == nil) {
+		if err := g.handshakeWith("n2"); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) || (len(g.fatals) == 0) != (c.want == nil) {
 			t.Errorf("%s: %v (told: %v), want %v", c.what, err, g.fatals, c.want)
 		}
 		if open := g.isOpen(); open != (c.want == nil) {
@@ -190,84 +190,84 @@ func TestRestartKeepsWhatWasHeard(t *testing.T) {
 	}
 }
 
-// TestLateIntroductionIsNotJudged: one that comes after newer ones says nothing about the disk.
-func TestLateIntroductionIsNotJudged(t *testing.T) {
-	m := newMeeting(t, 2)
+// TestLateHandshakeIsNotJudged: one that comes after newer ones says nothing about the disk.
+func TestLateHandshakeIsNotJudged(t *testing.T) {
+	m := newTestPeers(t, 2)
 	g := m.nodes["n2"]
 	g.at = position{term: 3, commit: 50, last: 50}
-	m.everybody()
+	m.handshakeAll()
 	g.at = position{term: 3, commit: 40, last: 40}
-	if err := g.introduce(t.Context(), "n1", false); err != nil {
+	if err := g.handshake(t.Context(), "n1", false); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestAddedNodeIsKnownByTheLedger(t *testing.T) {
-	m := newMeeting(t, 3)
-	m.everybody()
+	m := newTestPeers(t, 3)
+	m.handshakeAll()
 	stable := raft.NewInmemStore()
-	d, err := openDisk(stable, false)
+	d, err := openDirectory(stable, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.disks["n4"] = d.incarnation
+	m.disks["n4"] = d.storeID
 	other := m.start("n4", raft.NewInmemStore(), position{})
-	if err := other.introduceTo("n1"); !errors.Is(err, errOtherDisk) {
+	if err := other.handshakeWith("n1"); !errors.Is(err, errDirectoryMismatch) {
 		t.Errorf("another disk than the ledger's: %v", err)
 	}
 	n4 := m.start("n4", stable, position{})
-	if err := n4.introduceTo("n1"); err != nil || !n4.isOpen() {
+	if err := n4.handshakeWith("n1"); err != nil || !n4.isOpen() {
 		t.Errorf("the ledger's disk: %v, takes part: %v", err, n4.isOpen())
 	}
 	m.gone["n4"] = true
-	if err := n4.introduceTo("n1"); !errors.Is(err, errRemoved) {
+	if err := n4.handshakeWith("n1"); !errors.Is(err, errRemoved) {
 		t.Errorf("a removed node: %v", err)
 	}
 }
 
-func TestLineages(t *testing.T) {
-	m := newMeeting(t, 3)
-	lineage := make([]byte, incarnationLen)
-	_, _ = rand.Read(lineage) // it never fails
+func TestRestoreEpochs(t *testing.T) {
+	m := newTestPeers(t, 3)
+	epoch := make([]byte, storeIDLen)
+	_, _ = rand.Read(epoch) // it never fails
 	for _, id := range []raft.ServerID{"n1", "n2"} {
 		stable := raft.NewInmemStore()
-		if err := stable.Set([]byte(keyLineage), lineage); err != nil {
+		if err := stable.Set([]byte(keyRestoreEpoch), epoch); err != nil {
 			t.Fatal(err)
 		}
 		m.start(id, stable, position{})
 	}
 	m.nodes["n3"].down = true
-	m.everybody()
+	m.handshakeAll()
 	// One that has taken part in the old network is refused; a disk that the ledger names takes the lineage of the network.
 	old := m.start("n3", raft.NewInmemStore(), position{term: 4})
-	if err := old.disk.admit(); err != nil {
+	if err := old.dir.markJoined(); err != nil {
 		t.Fatal(err)
 	}
-	if err := old.introduceTo("n1"); !errors.Is(err, errOtherLineage) || old.isOpen() {
-		t.Errorf("a node of the old lineage: %v, takes part: %v", err, old.isOpen())
+	if err := old.handshakeWith("n1"); !errors.Is(err, errEpochMismatch) || old.isOpen() {
+		t.Errorf("a node of the old epoch: %v, takes part: %v", err, old.isOpen())
 	}
-	if empty := m.start("n3", raft.NewInmemStore(), position{}); !errors.Is(empty.introduceTo("n1"), errOtherLineage) {
-		t.Error("an empty disk of a founder of the old lineage is let in")
+	if empty := m.start("n3", raft.NewInmemStore(), position{}); !errors.Is(empty.handshakeWith("n1"), errEpochMismatch) {
+		t.Error("an empty disk of a founder of the old epoch is let in")
 	}
 	added := raft.NewInmemStore()
-	d, err := openDisk(added, false)
+	d, err := openDirectory(added, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.disks["n9"] = d.incarnation
+	m.disks["n9"] = d.storeID
 	fresh := m.start("n9", added, position{})
-	if err := fresh.introduceTo("n1", "n2"); err != nil || !fresh.isOpen() || string(fresh.disk.lineageNow()) != string(lineage) {
-		t.Errorf("a new disk: %v, takes part: %v, lineage %x", err, fresh.isOpen(), fresh.disk.lineageNow())
+	if err := fresh.handshakeWith("n1", "n2"); err != nil || !fresh.isOpen() || string(fresh.dir.restoreEpoch()) != string(epoch) {
+		t.Errorf("a new disk: %v, takes part: %v, epoch %x", err, fresh.isOpen(), fresh.dir.restoreEpoch())
 	}
-	if again := m.start("n9", fresh.stable, position{}); string(again.disk.lineageNow()) != string(lineage) {
-		t.Error("the lineage is not on the disk")
+	if again := m.start("n9", fresh.stable, position{}); string(again.dir.restoreEpoch()) != string(epoch) {
+		t.Error("the epoch is not on the disk")
 	}
 }
 
 func TestPrepareOnce(t *testing.T) {
 	dir := t.TempDir()
 	first, err := Prepare(dir)
-	if err != nil || len(first) != incarnationLen {
+	if err != nil || len(first) != storeIDLen {
 		t.Fatal(first, err)
 	}
 	if _, err := Prepare(dir); err == nil {
@@ -275,27 +275,27 @@ func TestPrepareOnce(t *testing.T) {
 	}
 }
 
-// TestCallsNameTheDisk: a node's certificate alone is not enough for what depends on a node's memory: the call must name the caller's disk, the
+// TestCallsNameStoreIDs: a node's certificate alone is not enough for what depends on a node's memory: the call must name the caller's disk, the
 // disk that is meant and the lineage. A wiped node would confirm to an old leader that it still leads.
-func TestCallsNameTheDisk(t *testing.T) {
+func TestCallsNameStoreIDs(t *testing.T) {
 	c := newCluster(t, nil)
 	c.leader()
 	n1, n2 := c.node(0), c.node(1)
-	eventually(t, 20*time.Second, "n1 takes part, so that it has met n2", n1.intro.isOpen)
-	from, to := hex.EncodeToString(n2.intro.disk.incarnation), hex.EncodeToString(n1.intro.disk.incarnation)
-	other := hex.EncodeToString(make([]byte, incarnationLen))
+	eventually(t, 20*time.Second, "n1 takes part, so that it has met n2", n1.handshaker.isOpen)
+	from, to := hex.EncodeToString(n2.handshaker.dir.storeID), hex.EncodeToString(n1.handshaker.dir.storeID)
+	other := hex.EncodeToString(make([]byte, storeIDLen))
 	orderer := ltlv1.NewOrdererClient(c.conn(0, "nodes", "n2"))
 	for _, call := range []struct {
 		what  string
 		given []string
 		want  codes.Code
 	}{
-		{"as it is", []string{metadataFrom, from, metadataTo, to, metadataLineage, ""}, codes.OK},
+		{"as it is", []string{metadataFrom, from, metadataTo, to, metadataRestoreEpoch, ""}, codes.OK},
 		{"nothing named", nil, codes.FailedPrecondition},
-		{"another disk of the caller", []string{metadataFrom, other, metadataTo, to, metadataLineage, ""}, codes.FailedPrecondition},
-		{"another disk is meant", []string{metadataFrom, from, metadataTo, other, metadataLineage, ""}, codes.FailedPrecondition},
-		{"another lineage", []string{metadataFrom, from, metadataTo, to, metadataLineage, other}, codes.FailedPrecondition},
-		{"the caller's disk named twice", []string{metadataFrom, from, metadataFrom, from, metadataTo, to, metadataLineage, ""}, codes.FailedPrecondition},
+		{"another disk of the caller", []string{metadataFrom, other, metadataTo, to, metadataRestoreEpoch, ""}, codes.FailedPrecondition},
+		{"another disk is meant", []string{metadataFrom, from, metadataTo, other, metadataRestoreEpoch, ""}, codes.FailedPrecondition},
+		{"another lineage", []string{metadataFrom, from, metadataTo, to, metadataRestoreEpoch, other}, codes.FailedPrecondition},
+		{"the caller's disk named twice", []string{metadataFrom, from, metadataFrom, from, metadataTo, to, metadataRestoreEpoch, ""}, codes.FailedPrecondition},
 	} {
 		ctx := metadata.AppendToOutgoingContext(context.Background(), call.given...)
 		if _, err := orderer.ConfirmTerm(ctx, &ltlv1.ConfirmTermRequest{}); status.Code(err) != call.want {

@@ -153,9 +153,9 @@ type logStore struct {
 	inner raft.LogStore
 	stop  *failStop
 
-	writing    sync.Mutex // one write at a time, held without mu
-	unrelieved int        // bytes stored since the mapping's memory was given back; under writing
-	relief     *relief    // nil: there is no file
+	writing         sync.Mutex   // one write at a time, held without mu
+	storedSinceDrop int          // bytes stored since the mapping's memory was given back; under writing
+	mapping         *fileMapping // nil: there is no file
 
 	mu          sync.RWMutex
 	first, last uint64 // 0, 0: empty
@@ -272,11 +272,11 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 		return err
 	}
 	for _, l := range logs {
-		s.unrelieved += len(l.Data)
+		s.storedSinceDrop += len(l.Data)
 	}
-	if s.unrelieved >= relieveEvery {
-		s.unrelieved = 0
-		s.relief.give()
+	if s.storedSinceDrop >= dropPageCacheEvery {
+		s.storedSinceDrop = 0
+		s.mapping.dropPageCache()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

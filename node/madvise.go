@@ -9,21 +9,21 @@ import (
 	"syscall"
 )
 
-// relieveEvery is the number of stored bytes after which the memory of the log's mapping is given back.
-const relieveEvery = 4 << 20
+// dropPageCacheEvery is the number of stored bytes after which the memory of the log's mapping is given back.
+const dropPageCacheEvery = 4 << 20
 
 // relief gives back the memory of the Raft log's mapping, as the ledger's store does with its own: pages that bbolt has touched
 // would otherwise count as this process's memory for ever. raft-boltdb does not show its database, so the mapping is looked up
 // once, right after the file was opened. bbolt maps a file anew only when it outgrows the initial size; long before that relief ends, since
 // the address would no longer be the log's.
-type relief struct {
+type fileMapping struct {
 	path          string
 	start, length uintptr
 	limit         int64 // of the file's size
 }
 
-// newRelief returns nil where the mapping cannot be found; nothing but a figure depends on it.
-func newRelief(path string, mapped int) *relief {
+// findMapping returns nil where the mapping cannot be found; nothing but a figure depends on it.
+func findMapping(path string, mapped int) *fileMapping {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil
@@ -48,13 +48,13 @@ func newRelief(path string, mapped int) *relief {
 		if err1 != nil || err2 != nil || end-start < uint64(mapped) {
 			return nil // not what was asked for at open: perhaps one of several
 		}
-		return &relief{path: path, start: uintptr(start), length: uintptr(end - start), limit: int64(mapped) / 2}
+		return &fileMapping{path: path, start: uintptr(start), length: uintptr(end - start), limit: int64(mapped) / 2}
 	}
 	return nil
 }
 
 // give gives the memory back. The caller holds the lock that Close takes.
-func (r *relief) give() {
+func (r *fileMapping) dropPageCache() {
 	if r == nil {
 		return
 	}

@@ -40,10 +40,10 @@ func TestRelief(t *testing.T) {
 	}
 	read()
 	before := residentKB(t, path)
-	if l.relief == nil {
+	if l.mapping == nil {
 		t.Fatal("the mapping was not found")
 	}
-	l.relief.give()
+	l.mapping.dropPageCache()
 	if after := residentKB(t, path); before == 0 || after > before/4 {
 		t.Errorf("%d kB of the log are resident after relief, %d kB before", after, before)
 	}

@@ -41,7 +41,7 @@ const (
 )
 
 // proposal is one batch or one AccessKey on its way.
-type proposal struct {
+type orderRequest struct {
 	batch     *ltlv1.Batch
 	accessKey *ltlv1.AccessKey
 	size      int
@@ -65,7 +65,7 @@ type orderer struct {
 
 	mu       sync.Mutex
 	wake     *sync.Cond
-	queue    []*proposal
+	queue    []*orderRequest
 	bytes    int
 	inFlight int
 	closed   bool
@@ -85,35 +85,35 @@ func (o *orderer) submit(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, 
 	if err := checkBatch(b); err != nil {
 		return nil, err
 	}
-	if err := o.room(proto.Size(b)); err != nil {
+	if err := o.checkRoom(proto.Size(b)); err != nil {
 		return nil, err // before any signature is verified: a flood must cost little
 	}
-	if _, err := o.r.reads.lead(ctx); err != nil {
+	if _, err := o.r.reads.leaderReady(ctx); err != nil {
 		return nil, err
 	}
-	refused, err := o.admit(b)
+	refused, err := o.checkEndorsements(b)
 	if err != nil {
 		return nil, err
 	}
 	if refused != nil {
-		if refused, err = o.admitAgain(ctx, b); err != nil {
+		if refused, err = o.recheckEndorsements(ctx, b); err != nil {
 			return nil, err
 		}
 	}
 	if refused != nil {
 		return refused, nil
 	}
-	p := &proposal{batch: b, size: proto.Size(b), span: o.r.cfg.Tracer.Of(ctx), done: make(chan struct{})}
+	p := &orderRequest{batch: b, size: proto.Size(b), span: o.r.cfg.Tracer.Of(ctx), done: make(chan struct{})}
 	if err := o.enqueue(ctx, p); err != nil {
 		return nil, err
 	}
 	return p.results, nil
 }
 
-// admitAgain judges by all that is committed what was refused by what this node has executed. Raft hears nothing of a refusal, so only
+// recheckEndorsements judges by all that is committed what was refused by what this node has executed. Raft hears nothing of a refusal, so only
 // the question tells whether another node leads by now; and a leader with a slow disk may be behind its followers, so that endorsers have
 // seen blocks which it has not.
-func (o *orderer) admitAgain(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, error) {
+func (o *orderer) recheckEndorsements(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxReadWait)
 	defer cancel()
 	index, err := o.r.reads.leading.join(ctx)
@@ -123,7 +123,7 @@ func (o *orderer) admitAgain(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Resu
 	if err := o.r.store.WaitApplied(ctx, index); err != nil {
 		return nil, refuse(waitCode(ctx), "this node leads, but it has not executed Raft entry %d in time: %v; nothing was written", index, err)
 	}
-	return o.admit(b)
+	return o.checkEndorsements(b)
 }
 
 // putAccessKey replicates an AccessKey and returns its version.
@@ -135,10 +135,10 @@ func (o *orderer) putAccessKey(ctx context.Context, k *ltlv1.AccessKey) (uint64,
 	if unknownFields(k) {
 		return 0, refuse(codes.InvalidArgument, "AccessKey: it has fields that this node does not know")
 	}
-	if _, err := o.r.reads.lead(ctx); err != nil {
+	if _, err := o.r.reads.leaderReady(ctx); err != nil {
 		return 0, err
 	}
-	p := &proposal{accessKey: k, size: proto.Size(k), done: make(chan struct{})}
+	p := &orderRequest{accessKey: k, size: proto.Size(k), done: make(chan struct{})}
 	if err := o.enqueue(ctx, p); err != nil {
 		return 0, err
 	}
@@ -173,7 +173,7 @@ func checkBatch(b *ltlv1.Batch) error {
 // admit verifies endorsements and policy before anything reaches Raft, once: execution finds the verdicts remembered. A batch
 // is ordered when each of its transactions is endorsed or known, else it is answered here: nobody fills the ledger, outside all
 // quotas, with what rides along with one endorsed transaction.
-func (o *orderer) admit(b *ltlv1.Batch) ([]*ltlv1.Result, error) {
+func (o *orderer) checkEndorsements(b *ltlv1.Batch) ([]*ltlv1.Result, error) {
 	s := o.r.store
 	tip, ok := s.Tip(b.GetChainId())
 	system, systemOK := s.Tip(ledger.SystemChain)
@@ -218,13 +218,13 @@ func (o *orderer) refuseAll(n int, code int32) []*ltlv1.Result {
 }
 
 // room refuses early when the queue is full.
-func (o *orderer) room(size int) error {
+func (o *orderer) checkRoom(size int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.roomLocked(size)
+	return o.checkRoomLocked(size)
 }
 
-func (o *orderer) roomLocked(size int) error {
+func (o *orderer) checkRoomLocked(size int) error {
 	if o.closed {
 		return refuse(codes.Unavailable, "node is stopping; nothing was written")
 	}
@@ -236,9 +236,9 @@ func (o *orderer) roomLocked(size int) error {
 }
 
 // enqueue waits for the proposal's answer. Whoever gives up before it was taken leaves nothing behind.
-func (o *orderer) enqueue(ctx context.Context, p *proposal) error {
+func (o *orderer) enqueue(ctx context.Context, p *orderRequest) error {
 	o.mu.Lock()
-	if err := o.roomLocked(p.size); err != nil {
+	if err := o.checkRoomLocked(p.size); err != nil {
 		o.mu.Unlock()
 		return err
 	}
@@ -265,16 +265,16 @@ func (o *orderer) enqueue(ctx context.Context, p *proposal) error {
 func (o *orderer) run() {
 	defer o.wg.Done()
 	for {
-		group := o.next()
+		group := o.nextEntry()
 		if group == nil {
 			return
 		}
-		o.propose(group)
+		o.replicate(group)
 	}
 }
 
 // next waits until something may be proposed and takes it: one AccessKey, or as many batches as fit an entry.
-func (o *orderer) next() []*proposal {
+func (o *orderer) nextEntry() []*orderRequest {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for {
@@ -292,8 +292,8 @@ func (o *orderer) next() []*proposal {
 	}
 }
 
-func (o *orderer) takeLocked() []*proposal {
-	var group []*proposal
+func (o *orderer) takeLocked() []*orderRequest {
+	var group []*orderRequest
 	size, transactions, n := 0, 0, 0
 	for _, p := range o.queue {
 		alone := p.accessKey != nil
@@ -320,22 +320,22 @@ func (o *orderer) takeLocked() []*proposal {
 }
 
 // propose hands an entry to raft and answers in the background.
-func (o *orderer) propose(group []*proposal) {
+func (o *orderer) replicate(group []*orderRequest) {
 	s, err := o.r.use()
 	if err != nil {
-		o.finish(group, nil, refuse(codes.Unavailable, "%v; nothing was written", err))
+		o.reply(group, nil, refuse(codes.Unavailable, "%v; nothing was written", err))
 		return
 	}
 	data, err := encodeEntry(o.entry(group))
 	if err != nil {
 		s.release()
-		o.finish(group, nil, refuse(codes.Internal, "%v", err))
+		o.reply(group, nil, refuse(codes.Internal, "%v", err))
 		return
 	}
-	o.r.metrics.proposed(len(group), len(data))
+	o.r.metrics.replicating(len(group), len(data))
 	taken := time.Now()
 	for _, p := range group {
-		o.r.metrics.taken(taken.Sub(p.queued))
+		o.r.metrics.dequeued(taken.Sub(p.queued))
 	}
 	future := s.raft.Apply(data, enqueueTimeout)
 	o.wg.Add(1)
@@ -345,22 +345,22 @@ func (o *orderer) propose(group []*proposal) {
 		err := future.Error()
 		if err != nil {
 			_, leader := s.raft.LeaderWithID()
-			o.finish(group, nil, applyError(err, leader))
+			o.reply(group, nil, applyError(err, leader))
 			return
 		}
 		switch response := future.Response().(type) {
 		case *store.EntryResult:
 			o.trace(group, taken, future.Index())
-			o.finish(group, response, nil)
+			o.reply(group, response, nil)
 		case error:
-			o.finish(group, nil, refuse(codes.Unavailable, "the batch is committed but this node cannot execute it: %v; send the same bytes to another node", response))
+			o.reply(group, nil, refuse(codes.Unavailable, "the batch is committed but this node cannot execute it: %v; send the same bytes to another node", response))
 		default:
-			o.finish(group, nil, refuse(codes.Internal, "BUG: the state machine answered %T", response))
+			o.reply(group, nil, refuse(codes.Internal, "BUG: the state machine answered %T", response))
 		}
 	}()
 }
 
-func (o *orderer) entry(group []*proposal) *ltlv1.Entry {
+func (o *orderer) entry(group []*orderRequest) *ltlv1.Entry {
 	if k := group[0].accessKey; k != nil {
 		return &ltlv1.Entry{Entry: &ltlv1.Entry_AccessKey{AccessKey: k}}
 	}
@@ -380,7 +380,7 @@ func (o *orderer) nowMs() int64 {
 }
 
 // finish answers a group.
-func (o *orderer) finish(group []*proposal, result *store.EntryResult, err error) {
+func (o *orderer) reply(group []*orderRequest, result *store.EntryResult, err error) {
 	if err == nil && group[0].accessKey == nil && len(result.Results) != len(group) {
 		err = refuse(codes.Internal, "BUG: %d results for %d batches", len(result.Results), len(group))
 	}
@@ -438,7 +438,7 @@ func applyError(err error, leader raft.ServerID) error {
 }
 
 // trace adds to the spans of a group what it waited for: its turn, the commit by a majority, and its execution.
-func (o *orderer) trace(group []*proposal, taken time.Time, index uint64) {
+func (o *orderer) trace(group []*orderRequest, taken time.Time, index uint64) {
 	x, known := o.r.fsm.executed.of(index)
 	for _, p := range group {
 		if !p.span.Recorded() {

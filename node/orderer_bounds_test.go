@@ -13,7 +13,7 @@ func TestEntryBoundsTransactions(t *testing.T) {
 	small := &ltlv1.Batch{Transactions: make([][]byte, rules.MaxBatchTransactions)}
 	o := &orderer{}
 	for range 100 {
-		o.queue = append(o.queue, &proposal{batch: small, size: 3 * rules.MaxBatchTransactions})
+		o.queue = append(o.queue, &orderRequest{batch: small, size: 3 * rules.MaxBatchTransactions})
 	}
 	left := len(o.queue)
 	for len(o.queue) > 0 {

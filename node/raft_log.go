@@ -79,8 +79,8 @@ func openLog(path string, o logOptions) (_ *raftLog, err error) {
 		return nil, fmt.Errorf("node: raft log %s: %w", path, err)
 	}
 	stop.fatal = o.fatal
-	l.relief = newRelief(path, o.initialMmapSize)
-	l.relief.give() // opening has read all pages of the tree
+	l.mapping = findMapping(path, o.initialMmapSize)
+	l.mapping.dropPageCache() // opening has read all pages of the tree
 	return l, nil
 }
 
@@ -124,7 +124,7 @@ func (l *raftLog) check(o logOptions) error {
 func (l *raftLog) Close() error {
 	l.writing.Lock() // the mapping goes away: its memory must not be given back any more
 	defer l.writing.Unlock()
-	l.relief = nil
+	l.mapping = nil
 	if err := l.bolt.Close(); err != nil {
 		return fmt.Errorf("node: close raft log: %w", err)
 	}

@@ -17,45 +17,45 @@ import (
 )
 
 const (
-	pointerVersion = 1
-	// maxPointer bounds an encoded pointer: 64 bytes a chain, some hundred a sealed AccessKey.
-	maxPointer = 256 << 20
-	// pointerHeader is version, network id, applied index, sequence, number of tips, number of AccessKeys.
-	pointerHeader = 1 + 32 + 8 + 8 + 4 + 4
-	pointerTip    = ledger.ChainIDLen + 8 + 32
-	pointerSum    = 4
+	checkpointVersion = 1
+	// maxCheckpoint bounds an encoded checkpoint: 64 bytes a chain, some hundred a sealed AccessKey.
+	maxCheckpoint = 256 << 20
+	// checkpointHeaderBytes is version, network id, applied index, sequence, number of tips, number of AccessKeys.
+	checkpointHeaderBytes = 1 + 32 + 8 + 8 + 4 + 4
+	checkpointTipBytes    = ledger.ChainIDLen + 8 + 32
+	checkpointSumBytes    = 4
 	// accessKeyPage is how many AccessKeys are read at a time.
 	accessKeyPage = 1000
 )
 
-// errPointer is wrapped for bytes that are not a snapshot of this program.
-var errPointer = errors.New("malformed snapshot")
+// errCheckpoint is wrapped for bytes that are not a snapshot of this program.
+var errCheckpoint = errors.New("malformed snapshot")
 
-// pointer is the content of a Raft snapshot: what a ledger holds once every entry up to applied is executed. AccessKeys are in
+// checkpoint is the content of a Raft snapshot: what a ledger holds once every entry up to applied is executed. AccessKeys are in
 // it because they are replicated beside the chains and no block holds them.
 //
 // applied is the newest entry that changed the ledger. Raft's own index of the snapshot may be higher: entries that elect a
 // leader or change Raft's configuration never reach the ledger.
-type pointer struct {
+type checkpoint struct {
 	network    ledger.Hash
 	applied    uint64
 	sequence   uint64
-	tips       []pointerChain
+	tips       []checkpointTip
 	accessKeys []*ltlv1.AccessKey
 }
 
-// pointerChain is the newest block of one chain.
-type pointerChain struct {
+// checkpointTip is the newest block of one chain.
+type checkpointTip struct {
 	id     string
 	height uint64
 	hash   ledger.Hash
 }
 
-// newPointer describes the ledger as it is. Nothing may be applied meanwhile.
-func newPointer(s *store.Store) (*pointer, error) {
-	p := &pointer{network: s.NetworkID(), applied: s.AppliedIndex(), sequence: s.Sequence()}
+// newCheckpoint describes the ledger as it is. Nothing may be applied meanwhile.
+func newCheckpoint(s *store.Store) (*checkpoint, error) {
+	p := &checkpoint{network: s.NetworkID(), applied: s.AppliedIndex(), sequence: s.Sequence()}
 	for _, t := range s.Tips() {
-		p.tips = append(p.tips, pointerChain{id: t.ChainID, height: t.Header.Height, hash: t.Hash})
+		p.tips = append(p.tips, checkpointTip{id: t.ChainID, height: t.Header.Height, hash: t.Hash})
 	}
 	for after := uint64(0); ; {
 		keys, newest, err := s.AccessKeys(after, accessKeyPage)
@@ -70,10 +70,10 @@ func newPointer(s *store.Store) (*pointer, error) {
 	}
 }
 
-// encode returns the pointer's bytes, a CRC32C last.
-func (p *pointer) encode() []byte {
-	b := make([]byte, 0, pointerHeader+len(p.tips)*pointerTip+len(p.accessKeys)*256+pointerSum)
-	b = append(b, pointerVersion)
+// encode returns the checkpoint's bytes, a CRC32C last.
+func (p *checkpoint) encode() []byte {
+	b := make([]byte, 0, checkpointHeaderBytes+len(p.tips)*checkpointTipBytes+len(p.accessKeys)*256+checkpointSumBytes)
+	b = append(b, checkpointVersion)
 	b = append(b, p.network[:]...)
 	b = binary.BigEndian.AppendUint64(b, p.applied)
 	b = binary.BigEndian.AppendUint64(b, p.sequence)
@@ -91,61 +91,61 @@ func (p *pointer) encode() []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// readPointer reads one pointer and nothing more.
-func readPointer(r io.Reader) (*pointer, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxPointer+1))
+// readCheckpoint reads one checkpoint and nothing more.
+func readCheckpoint(r io.Reader) (*checkpoint, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxCheckpoint+1))
 	if err != nil {
 		return nil, err
 	}
-	return decodePointer(b)
+	return decodeCheckpoint(b)
 }
 
-// decodePointer reads what encode wrote; every count is checked against the bytes that are there before anything is allocated.
-func decodePointer(b []byte) (*pointer, error) {
-	if len(b) < pointerHeader+pointerSum || len(b) > maxPointer {
-		return nil, fmt.Errorf("%w: %d bytes", errPointer, len(b))
+// decodeCheckpoint reads what encode wrote; every count is checked against the bytes that are there before anything is allocated.
+func decodeCheckpoint(b []byte) (*checkpoint, error) {
+	if len(b) < checkpointHeaderBytes+checkpointSumBytes || len(b) > maxCheckpoint {
+		return nil, fmt.Errorf("%w: %d bytes", errCheckpoint, len(b))
 	}
-	if b[0] != pointerVersion {
-		return nil, fmt.Errorf("%w: version %d, this program knows version %d", errPointer, b[0], pointerVersion)
+	if b[0] != checkpointVersion {
+		return nil, fmt.Errorf("%w: version %d, this program knows version %d", errCheckpoint, b[0], checkpointVersion)
 	}
-	body, sum := b[:len(b)-pointerSum], binary.BigEndian.Uint32(b[len(b)-pointerSum:])
+	body, sum := b[:len(b)-checkpointSumBytes], binary.BigEndian.Uint32(b[len(b)-checkpointSumBytes:])
 	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != sum {
-		return nil, fmt.Errorf("%w: checksum differs", errPointer)
+		return nil, fmt.Errorf("%w: checksum differs", errCheckpoint)
 	}
-	p := &pointer{network: ledger.Hash(body[1:33]), applied: binary.BigEndian.Uint64(body[33:]), sequence: binary.BigEndian.Uint64(body[41:])}
+	p := &checkpoint{network: ledger.Hash(body[1:33]), applied: binary.BigEndian.Uint64(body[33:]), sequence: binary.BigEndian.Uint64(body[41:])}
 	tips, keys := int(binary.BigEndian.Uint32(body[49:])), int(binary.BigEndian.Uint32(body[53:]))
-	body = body[pointerHeader:]
-	if tips > len(body)/pointerTip {
-		return nil, fmt.Errorf("%w: %d chains in %d bytes", errPointer, tips, len(body))
+	body = body[checkpointHeaderBytes:]
+	if tips > len(body)/checkpointTipBytes {
+		return nil, fmt.Errorf("%w: %d chains in %d bytes", errCheckpoint, tips, len(body))
 	}
 	for range tips {
-		t := pointerChain{id: string(body[:ledger.ChainIDLen]), height: binary.BigEndian.Uint64(body[ledger.ChainIDLen:]), hash: ledger.Hash(body[ledger.ChainIDLen+8 : pointerTip])}
+		t := checkpointTip{id: string(body[:ledger.ChainIDLen]), height: binary.BigEndian.Uint64(body[ledger.ChainIDLen:]), hash: ledger.Hash(body[ledger.ChainIDLen+8 : checkpointTipBytes])}
 		if !ledger.ValidChainID(t.id) {
-			return nil, fmt.Errorf("%w: chain id %q", errPointer, t.id)
+			return nil, fmt.Errorf("%w: chain id %q", errCheckpoint, t.id)
 		}
 		p.tips = append(p.tips, t)
-		body = body[pointerTip:]
+		body = body[checkpointTipBytes:]
 	}
 	for range keys {
 		if len(body) < 4 || uint64(len(body)-4) < uint64(binary.BigEndian.Uint32(body)) {
-			return nil, fmt.Errorf("%w: it ends within an AccessKey", errPointer)
+			return nil, fmt.Errorf("%w: it ends within an AccessKey", errCheckpoint)
 		}
 		n := int(binary.BigEndian.Uint32(body))
 		k := &ltlv1.AccessKey{}
 		if err := proto.Unmarshal(body[4:4+n], k); err != nil {
-			return nil, fmt.Errorf("%w: AccessKey: %w", errPointer, err)
+			return nil, fmt.Errorf("%w: AccessKey: %w", errCheckpoint, err)
 		}
 		p.accessKeys = append(p.accessKeys, k)
 		body = body[4+n:]
 	}
 	if len(body) != 0 {
-		return nil, fmt.Errorf("%w: %d bytes behind its end", errPointer, len(body))
+		return nil, fmt.Errorf("%w: %d bytes behind its end", errCheckpoint, len(body))
 	}
 	return p, nil
 }
 
-// check compares the pointer with a ledger that has reached it: same network, and the same block at each tip.
-func (p *pointer) check(s *store.Store) error {
+// check compares the checkpoint with a ledger that has reached it: same network, and the same block at each tip.
+func (p *checkpoint) check(s *store.Store) error {
 	if p.network != s.NetworkID() {
 		return fmt.Errorf("the snapshot is of network %x, this ledger of %x", p.network, s.NetworkID())
 	}
@@ -165,7 +165,7 @@ func (p *pointer) check(s *store.Store) error {
 // to execute one, it stops instead of holding another ledger than the others.
 const placeholder = raft.LogType(255)
 
-// snapshotLog is the log as raft sees it: the index of a kept snapshot counts as present.
+// snapshotLogStore is the log as raft sees it: the index of a kept snapshot counts as present.
 //
 // After a snapshot at index S was installed and S+1 and later were appended, raft v1.8.0 finds no entry at S. A leader that did
 // not get the answer to those appends asks again for what follows S; raft then looks for entry S, refuses because it is missing,
@@ -178,13 +178,13 @@ const placeholder = raft.LogType(255)
 // No follower can be sent the placeholder: raft reads the entry before the first that it sends, and below S there is none, so
 // it sends the snapshot. That is why of two snapshots in a row only the lower counts, and why there is none for S = 1, before
 // which raft reads nothing.
-type snapshotLog struct {
+type snapshotLogStore struct {
 	raft.LogStore
 	snaps raft.SnapshotStore
 }
 
 // GetLog implements raft.LogStore.
-func (l *snapshotLog) GetLog(index uint64, out *raft.Log) error {
+func (l *snapshotLogStore) GetLog(index uint64, out *raft.Log) error {
 	err := l.LogStore.GetLog(index, out)
 	if !errors.Is(err, raft.ErrLogNotFound) || index <= 1 {
 		return err
@@ -205,11 +205,11 @@ func (l *snapshotLog) GetLog(index uint64, out *raft.Log) error {
 	return nil
 }
 
-// pointerSnapshot writes a pointer that was taken on raft's goroutine.
-type pointerSnapshot struct{ encoded []byte }
+// checkpointSnapshot writes a checkpoint that was taken on raft's goroutine.
+type checkpointSnapshot struct{ encoded []byte }
 
 // Persist implements raft.FSMSnapshot.
-func (s *pointerSnapshot) Persist(sink raft.SnapshotSink) error {
+func (s *checkpointSnapshot) Persist(sink raft.SnapshotSink) error {
 	if _, err := sink.Write(s.encoded); err != nil {
 		return errors.Join(err, sink.Cancel())
 	}
@@ -217,4 +217,4 @@ func (s *pointerSnapshot) Persist(sink raft.SnapshotSink) error {
 }
 
 // Release implements raft.FSMSnapshot.
-func (s *pointerSnapshot) Release() {}
+func (s *checkpointSnapshot) Release() {}

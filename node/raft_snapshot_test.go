@@ -18,18 +18,18 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-func samplePointer() *pointer {
-	p := &pointer{network: ledger.Hash{1}, applied: 77, sequence: 12, tips: []pointerChain{{ledger.SystemChain, 5, ledger.Hash{2}}, {"0000000000000001", 3, ledger.Hash{3}}}}
+func sampleCheckpoint() *checkpoint {
+	p := &checkpoint{network: ledger.Hash{1}, applied: 77, sequence: 12, tips: []checkpointTip{{ledger.SystemChain, 5, ledger.Hash{2}}, {"0000000000000001", 3, ledger.Hash{3}}}}
 	for i := range 3 {
 		p.accessKeys = append(p.accessKeys, &ltlv1.AccessKey{AccessKeyId: fmt.Sprint("k", i), Sealed: []byte("s"), Version: uint64(i + 1)})
 	}
 	return p
 }
 
-// TestPointerBytes: what is written is read back, and every changed or missing byte is noticed.
-func TestPointerBytes(t *testing.T) {
-	b := samplePointer().encode()
-	p, err := readPointer(bytes.NewReader(b))
+// TestCheckpointBytes: what is written is read back, and every changed or missing byte is noticed.
+func TestCheckpointBytes(t *testing.T) {
+	b := sampleCheckpoint().encode()
+	p, err := readCheckpoint(bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,14 +39,14 @@ func TestPointerBytes(t *testing.T) {
 	for i := range b {
 		c := bytes.Clone(b)
 		c[i] ^= 0x10
-		if _, err := decodePointer(c); !errors.Is(err, errPointer) {
+		if _, err := decodeCheckpoint(c); !errors.Is(err, errCheckpoint) {
 			t.Errorf("byte %d changed: %v", i, err)
 		}
-		if _, err := decodePointer(b[:i]); !errors.Is(err, errPointer) {
+		if _, err := decodeCheckpoint(b[:i]); !errors.Is(err, errCheckpoint) {
 			t.Errorf("cut to %d bytes: %v", i, err)
 		}
 	}
-	if _, err := readPointer(io.LimitReader(neverEnding{}, maxPointer+10)); err == nil {
+	if _, err := readCheckpoint(io.LimitReader(neverEnding{}, maxCheckpoint+10)); err == nil {
 		t.Error("an endless snapshot was read")
 	}
 }
@@ -55,20 +55,20 @@ type neverEnding struct{}
 
 func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
 
-// FuzzPointer: no bytes crash the decoder, and what it takes has one encoding. The checksum is made right, so that the fuzzer gets past it.
-func FuzzPointer(f *testing.F) {
-	f.Add(samplePointer().encode())
-	f.Add((&pointer{}).encode())
+// FuzzCheckpoint: no bytes crash the decoder, and what it takes has one encoding. The checksum is made right, so that the fuzzer gets past it.
+func FuzzCheckpoint(f *testing.F) {
+	f.Add(sampleCheckpoint().encode())
+	f.Add((&checkpoint{}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) >= pointerSum {
-			n := len(b) - pointerSum
+		if len(b) >= checkpointSumBytes {
+			n := len(b) - checkpointSumBytes
 			b = binary.BigEndian.AppendUint32(bytes.Clone(b[:n]), crc32.Checksum(b[:n], crc32.MakeTable(crc32.Castagnoli)))
 		}
-		p, err := decodePointer(b)
+		p, err := decodeCheckpoint(b)
 		if err != nil {
 			return
 		}
-		again, err := decodePointer(p.encode())
+		again, err := decodeCheckpoint(p.encode())
 		if err != nil || !bytes.Equal(again.encode(), p.encode()) {
 			t.Errorf("%x: %v", b, err)
 		}
@@ -116,7 +116,7 @@ type idleFSM struct{}
 
 func (idleFSM) Apply(*raft.Log) any { return nil }
 func (idleFSM) Snapshot() (raft.FSMSnapshot, error) {
-	return &pointerSnapshot{encoded: []byte("x")}, nil
+	return &checkpointSnapshot{encoded: []byte("x")}, nil
 }
 func (idleFSM) Restore(r io.ReadCloser) error { return r.Close() }
 
@@ -146,7 +146,7 @@ func runFollower(t *testing.T, fn func(f *follower)) {
 				t.Errorf("after an install: %v, %v", again, err)
 			}
 		}
-		if f.raft, err = raft.NewRaft(c, idleFSM{}, &snapshotLog{logs, snaps}, &simStable{h}, snaps, port); err != nil {
+		if f.raft, err = raft.NewRaft(c, idleFSM{}, &snapshotLogStore{logs, snaps}, &simStable{h}, snaps, port); err != nil {
 			t.Fatal(err)
 		}
 		defer func() {

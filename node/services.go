@@ -92,7 +92,7 @@ func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, stre
 			continue
 		}
 		if !fresh {
-			if err := s.r.reads.fresh(stream.Context()); err != nil {
+			if err := s.r.reads.waitFresh(stream.Context()); err != nil {
 				return err
 			}
 			fresh = true

@@ -102,7 +102,7 @@ func raftMutants() []mutant {
 			"\t\terr := future.Error()\n\t\tif err != nil {\n",
 			"\t\terr := future.Error()\n\t\tif errors.Is(err, raft.ErrLeadershipLost) {\n\t\t\tgiven := make([][]*ltlv1.Result, len(group))\n\t\t\tfor i, p := range group {\n" +
 				"\t\t\t\tfor range p.batch.GetTransactions() {\n\t\t\t\t\tgiven[i] = append(given[i], &ltlv1.Result{Code: rules.OK})\n\t\t\t\t}\n\t\t\t}\n" +
-				"\t\t\to.finish(group, &store.EntryResult{Results: given}, nil)\n\t\t\treturn\n\t\t}\n\t\tif err != nil {\n"}}, "./node", "TestSimulation|TestLostLeadershipIsNoSuccess", long},
+				"\t\t\to.reply(group, &store.EntryResult{Results: given}, nil)\n\t\t\treturn\n\t\t}\n\t\tif err != nil {\n"}}, "./node", "TestSimulation|TestLostLeadershipIsNoSuccess", long},
 		{"read-without-leader-check", "a leader answers reads without asking whether it still leads", []edit{{"node/reads.go",
 			"\tif err := d.confirm(ctx, s.raft, term); err != nil {\n\t\treturn 0, err\n\t}\n", "\t_ = term\n"}}, "./node", "TestSimulation|TestReadNeedsAMajority", long},
 		{"read-by-minority", "one answer confirms that a leader leads", []edit{{"node/reads.go",
@@ -119,18 +119,18 @@ func raftMutants() []mutant {
 			"./node", "TestUnknownEntryStops", short},
 		{"catch-up-from-liars", "a peer's blocks are not held against the leader's snapshot", []edit{{"node/catch_up_headers.go",
 			"if got := ledger.BlockHash(header); got != want {", "if got := ledger.BlockHash(header); got != want && false {"}},
-			"./node", "TestCatchUpFromLiars|TestCatchUpFromHostilePeers", short},
+			"./node", "TestCatchUpFromWrongPeers|TestCatchUpFromHostilePeers", short},
 		{"route-previous-hash", "headers need not stand on one another", []edit{{"node/catch_up_headers.go",
-			"case h.Previous == below.hash: // zero below block 0", "case h.Previous == below.hash, known:"}}, "./node", "TestLinks", short},
+			"case h.Previous == below.hash: // zero below block 0", "case h.Previous == below.hash, known:"}}, "./node", "TestHeaderLinks", short},
 		{"abandoned-is-written", "a batch whose caller was told that nothing was written is ordered", []edit{{"node/orderer.go",
 			"\t\tif p.abandoned {\n\t\t\tcontinue\n\t\t}\n", ""}}, "./node", "TestAbandonedBatchIsNotWritten", short},
 		{"slow-leader-refuses", "a leader that is behind refuses for good what endorsers have seen more for", []edit{{"node/orderer.go",
-			"if refused, err = o.admitAgain(ctx, b); err != nil {", "if err != nil {"}}, "./node", "TestSlowLeaderRefusesNothing", short},
+			"if refused, err = o.recheckEndorsements(ctx, b); err != nil {", "if err != nil {"}}, "./node", "TestSlowLeaderRefusesNothing", short},
 		{"queue-without-bound", "the orderer's queue has no bound", []edit{{"node/orderer.go",
 			"if len(o.queue) >= maxQueueItems || o.bytes+size > maxQueueBytes {", "if len(o.queue) >= maxQueueItems<<20 {"}}, "./node", "TestQueueIsBounded", short},
 		{"verified-by-statement", "an endorsement is remembered as verified by its statement alone", []edit{{"node/endorsement_cache.go",
 			"for _, b := range [][]byte{e.GetStatement(), e.GetSignature(), key} {", "for _, b := range [][]byte{e.GetStatement()} {"}},
-			"./node", "TestSharedVerification|TestVerifierIsBounded", short},
+			"./node", "TestSharedVerification|TestEndorsementCacheIsBounded", short},
 	}
 }
 
