@@ -102,8 +102,7 @@ func (c *checker) block(tx *bbolt.Tx, sequence uint64) error {
 
 // located checks that the index finds a transaction where it is. What left no trace in the state is not in the index.
 func (c *checker) located(h *ledger.Header, id ledger.Hash, index uint32, code int32) error {
-	switch code {
-	case rules.Duplicate, rules.Malformed, rules.NotEndorsed, rules.EndorsementExpired:
+	if !rules.Recorded(code) {
 		return nil
 	}
 	l, err := rules.Locate(c.s, h.ChainID, rules.TransactionKey(id))
