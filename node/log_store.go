@@ -128,7 +128,7 @@ func (f *failStop) write(what string, fn func() error) error {
 
 // watched runs a read or a write of the file: a hang is final, and a panic is an error.
 func (f *failStop) watched(what string, fn func() error) error {
-	hang := store.AfterRunning(f.hangLimit, func() { _ = f.fail(fmt.Errorf("%w: %s takes longer than %v", errLogHangs, what, f.hangLimit)) })
+	hang := store.StartWatchdog(f.hangLimit, func() { _ = f.fail(fmt.Errorf("%w: %s takes longer than %v", errLogHangs, what, f.hangLimit)) })
 	defer hang.Stop()
 	return shielded(fn)
 }

@@ -37,7 +37,7 @@ type raftLog struct {
 // is decided by.
 func openLog(path string, o logOptions) (_ *raftLog, err error) {
 	o = o.withDefaults()
-	hang := store.AfterRunning(openLimit, func() { o.fatal(fmt.Errorf("%w: opening %s takes longer than %v", errLogHangs, path, openLimit)) })
+	hang := store.StartWatchdog(openLimit, func() { o.fatal(fmt.Errorf("%w: opening %s takes longer than %v", errLogHangs, path, openLimit)) })
 	defer hang.Stop()
 	// Before bbolt sees it: what it does on pages that contradict one another, or lie behind the end of the file, nobody can recover from.
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {

@@ -56,7 +56,7 @@ type rebuildTip struct {
 type rebuilding struct {
 	mu         sync.Mutex
 	note       *rebuildNote   // nil when nothing is being rebuilt
-	salvage    *store.Remains // nil when nothing is left of the damaged ledger, or is needed any more
+	salvage    *store.Salvage // nil when nothing is left of the damaged ledger, or is needed any more
 	restarting bool
 }
 
@@ -139,7 +139,7 @@ func (n *Node) openLedger(o store.Options) error {
 	}
 	n.cfg.Logger.Error("the ledger was damaged, and is made anew from its remains and the other nodes", "reason", note.Reason, "blocks", note.Sequence, "applied", note.Applied)
 	n.rebuild.note = note
-	if n.rebuild.salvage, err = store.OpenRemains(n.path(damagedDir)); err != nil {
+	if n.rebuild.salvage, err = store.OpenDamaged(n.path(damagedDir)); err != nil {
 		n.cfg.Logger.Warn("nothing is left of the damaged ledger: all blocks come from the other nodes", "error", err)
 	}
 	return nil
@@ -185,7 +185,7 @@ func (n *Node) recordDamageAtStart(note *rebuildNote, why error) (*rebuildNote, 
 		note = note.nextAttempt(why)
 		return note, n.saveRebuild(note)
 	}
-	r, err := store.OpenRemains(n.path(ledgerDir))
+	r, err := store.OpenDamaged(n.path(ledgerDir))
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w; it cannot be rebuilt, because how far it was cannot be read: %w; %w", why, err, errReplace)
 	}

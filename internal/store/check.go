@@ -123,7 +123,7 @@ func (s *Store) verifyIndex(pace func(bytes int) error) error {
 	}
 	defer v.release()
 	for _, r := range v.runs {
-		if err := guard(func() error { return r.verify(pace) }); err != nil {
+		if err := catchFault(func() error { return r.verify(pace) }); err != nil {
 			return err
 		}
 	}

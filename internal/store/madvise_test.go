@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestRelieve reads a whole ledger, which makes it resident, and gives it back: the mapping's memory shrinks, and what is read
-// afterwards is the same.
-func TestRelieve(t *testing.T) {
+// TestDropPageCache reads a whole ledger, which makes it resident, and drops its pages: the resident memory shrinks, and
+// reads return the same as before.
+func TestDropPageCache(t *testing.T) {
 	dir, o, truth := victim(t)
 	s, err := open(dir, o, seams{})
 	if err != nil {
@@ -29,10 +29,10 @@ func TestRelieve(t *testing.T) {
 	}
 	read()
 	before := resident(t, databaseName, dir)
-	s.relieve()
+	s.dropPageCache()
 	after := resident(t, databaseName, dir)
 	if before == 0 || after > before/4 {
-		t.Errorf("%d kB of the database are resident after relief, %d kB before", after, before)
+		t.Errorf("%d kB of the database are resident after dropping pages, %d kB before", after, before)
 	}
 	read()
 }

@@ -9,11 +9,11 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// A long value lies in a bucket as parts under (number, part): one byte that is lastPart in the last part and 0 before,
-// the bytes, and the checksum over both.
+// A long value (a block, or the index entries of a block) is stored in parts under (number, part). Each part is one byte,
+// lastPart in the last part and 0 in the others, then the bytes, then the checksum over both.
 const lastPart = 1
 
-// errNoValue is the absence of a value's first part; whether that is corruption only the caller knows.
+// errNoValue says that a value's first part is absent. Whether that is corruption, the caller knows.
 var errNoValue = errors.New("no value")
 
 // putParts stores value under number. The bucket keeps references to what is written until the transaction ends.

@@ -38,7 +38,7 @@ type boltChecker struct {
 // apart: bbolt writes them in turn, each within one sector, so a bad one is damage and not a crash, and to go on with the
 // other would be to forget a commit. An error wraps ErrCorrupt, or is that of opening the file.
 func CheckDatabase(path string) error {
-	return guard(func() error { return withPages(path, checkPages) })
+	return catchFault(func() error { return withPages(path, checkPages) })
 }
 
 // checkMetas checks the two meta pages alone, without the tree.

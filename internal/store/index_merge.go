@@ -27,7 +27,7 @@ func (x *index) mergeLoop(from, to int) {
 		}
 		id := x.takeID()
 		x.mu.Unlock()
-		err := guard(func() error { return x.merge(picked, id) })
+		err := catchFault(func() error { return x.merge(picked, id) })
 		if err != nil && !x.stopping.Load() {
 			x.fail(fmt.Errorf("merge index runs: %w", err))
 		}

@@ -84,7 +84,7 @@ type run struct {
 	doomed atomic.Bool
 }
 
-// openRun opens the file that the manifest names; reading its footer and filter may fault, see guard.
+// openRun opens the file that the manifest names; reading its footer and filter may fault, see catchFault.
 func openRun(dir string, info runInfo, keepFilter bool) (*run, error) {
 	r := &run{runInfo: info, path: runPath(dir, info.id)}
 	f, err := os.Open(r.path)

@@ -9,22 +9,23 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Remains are what can still be read of a damaged store: what it had executed, and those of its blocks that are good. Whoever rebuilds
-// a ledger executes the blocks again, so nothing else of it is needed.
-type Remains struct {
-	// Applied is the newest Raft entry that it had executed, and Sequence the number of its blocks.
+// Salvage is what can still be read of a damaged store: how far it had executed, and those of its blocks that are good. A
+// new ledger is made by executing the blocks again, so nothing else is needed.
+type Salvage struct {
+	// Applied is the newest Raft entry that the store had executed, and Sequence the number of its blocks.
 	Applied, Sequence uint64
 
-	db    *bbolt.DB
-	sound bool // the tree of pages can be followed
+	db *bbolt.DB
+	// sound is set when the tree of pages can be followed; without it no block can be read.
+	sound bool
 }
 
-// OpenRemains opens what is left of the store in dir, for reading. It fails when not even what was executed can be read. Nobody else may
-// have the store open.
-func OpenRemains(dir string) (*Remains, error) {
-	r := &Remains{}
+// OpenDamaged opens a damaged store in dir for reading. It fails when not even the head record can be read. No other process
+// may have the store open.
+func OpenDamaged(dir string) (*Salvage, error) {
+	r := &Salvage{}
 	path := filepath.Join(dir, databaseName)
-	err := guard(func() (err error) {
+	err := catchFault(func() (err error) {
 		if err := checkMetas(path); err != nil {
 			return err
 		}
@@ -44,18 +45,18 @@ func OpenRemains(dir string) (*Remains, error) {
 	})
 	if err != nil {
 		_ = r.Close()
-		return nil, fmt.Errorf("read what is left of store %s: %w", dir, err)
+		return nil, fmt.Errorf("salvage store %s: %w", dir, err)
 	}
 	return r, nil
 }
 
-// BlockAt returns the block with a sequence number. An error says that it cannot be read; it never wraps ErrCorrupt, because nothing
-// else was to be expected.
-func (r *Remains) BlockAt(sequence uint64) (b *ltlv1.Block, err error) {
+// BlockAt returns the block with a sequence number. An error says that the block cannot be read. It never wraps ErrCorrupt:
+// damage is expected here, and is no reason to stop.
+func (r *Salvage) BlockAt(sequence uint64) (b *ltlv1.Block, err error) {
 	if !r.sound || sequence >= r.Sequence {
-		return nil, fmt.Errorf("sequence %d: it cannot be read from what is left", sequence)
+		return nil, fmt.Errorf("sequence %d cannot be salvaged", sequence)
 	}
-	err = guard(func() error {
+	err = catchFault(func() error {
 		return r.db.View(func(tx *bbolt.Tx) error {
 			p, err := readPlace(tx, sequence)
 			if err != nil {
@@ -72,7 +73,7 @@ func (r *Remains) BlockAt(sequence uint64) (b *ltlv1.Block, err error) {
 }
 
 // Close closes the files.
-func (r *Remains) Close() error {
+func (r *Salvage) Close() error {
 	if r.db == nil {
 		return nil
 	}
