@@ -192,7 +192,7 @@ func TestEndorsementCacheIsBounded(t *testing.T) {
 	v = newEndorsementCache()
 	w := newWorld(t, 1)
 	e := w.batch(ledger.SystemChain, []byte("x")).GetEndorsements()[0]
-	key := w.keys["o1"].Public().(ed25519.PublicKey)
+	key := w.key("o1").Public().(ed25519.PublicKey)
 	if err := v.verify(key, e); err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestEndorsementCacheIsBounded(t *testing.T) {
 	forged.Signature[3] ^= 1
 	for name, err := range map[string]error{
 		"signature": v.verify(key, forged),
-		"key":       v.verify(newWorld(t, 2).keys["o2"].Public().(ed25519.PublicKey), e),
+		"key":       v.verify(newWorld(t, 2).key("o2").Public().(ed25519.PublicKey), e),
 		"statement": v.verify(key, &ltlv1.Endorsement{Statement: append(bytes.Clone(e.GetStatement()), 0), Signature: e.GetSignature()}),
 	} {
 		if !errors.Is(err, ledger.ErrSignature) {

@@ -21,10 +21,10 @@ func (w *world) endorsedAt(t *testing.T, height uint64, payload []byte) *ltlv1.B
 			t.Fatal(err)
 		}
 		s.Height = height
-		if s.KeyID != ledger.KeyID(w.keys[s.Organisation].Public().(ed25519.PublicKey)) {
+		if s.KeyID != ledger.KeyID(w.key(s.Organisation).Public().(ed25519.PublicKey)) {
 			t.Fatal("the key has changed")
 		}
-		b.Endorsements[i] = s.Sign(w.keys[s.Organisation])
+		b.Endorsements[i] = s.Sign(w.key(s.Organisation))
 	}
 	return b
 }
