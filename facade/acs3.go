@@ -30,12 +30,12 @@ const (
 // authorization is a parsed Authorization header.
 type authorization struct {
 	credential, signature string
-	// list is SignedHeaders as it was sent; headers are its names in lower case, sorted.
+	// list is SignedHeaders as received; headers are its names in lower case, sorted.
 	list    string
 	headers []string
 }
 
-// parseAuthorization reads the fields behind the algorithm, in whatever order.
+// parseAuthorization parses the header. The fields after the algorithm may be in any order.
 func parseAuthorization(s string) (*authorization, *gatewayError) {
 	algorithm, rest, _ := strings.Cut(s, " ")
 	if algorithm != acs3Algorithm {
@@ -79,7 +79,7 @@ func (a *authorization) signed(q *request, name string) (v string, ok bool) {
 	return strings.TrimSpace(values[0]), ok
 }
 
-// acs3Credentials collects what an ACS3-signed request says about itself.
+// acs3Credentials reads the credentials of an ACS3-signed request.
 func (q *request) acs3Credentials(header string) (credentials, *gatewayError) {
 	a, err := parseAuthorization(header)
 	if err != nil {
@@ -102,8 +102,8 @@ func (q *request) acs3Credentials(header string) (credentials, *gatewayError) {
 	return c, nil
 }
 
-// common returns Action or Version: of an ACS3-signed request from its signed header, else from the parameters, which are signed.
-// Where both are given they must agree.
+// common returns Action or Version: of an ACS3-signed request from its signed header if it is there, else from the parameters, which
+// are signed. If both are there, they must be equal.
 func (q *request) common(c *credentials, name, header string) (string, *gatewayError) {
 	v, ok := q.get(name)
 	if c.acs3 != nil && len(q.header[http.CanonicalHeaderKey(header)]) > 0 {
@@ -122,7 +122,7 @@ func (q *request) common(c *credentials, name, header string) (string, *gatewayE
 	return v, nil
 }
 
-// appendCanonicalRequest writes what an ACS3 signature covers; list is the text of SignedHeaders in it.
+// appendCanonicalRequest appends the text that an ACS3 signature covers; list is the SignedHeaders in it.
 func (q *request) appendCanonicalRequest(b []byte, a *authorization, list string) []byte {
 	b = append(b, q.method...)
 	b = append(b, "\n/\n"...)
@@ -154,7 +154,7 @@ func (q *request) appendCanonicalRequest(b []byte, a *authorization, list string
 	return hex.AppendEncode(b, hash[:])
 }
 
-// headerValue is a header's value as it is signed. net/http keeps Host and Content-Length apart from the others.
+// headerValue is the value of a header as it is signed. net/http stores Host and Content-Length apart from the other headers.
 func (q *request) headerValue(name string) string {
 	switch name {
 	case "host":
@@ -167,14 +167,14 @@ func (q *request) headerValue(name string) string {
 	return strings.TrimSpace(strings.Join(q.header[http.CanonicalHeaderKey(name)], ","))
 }
 
-// verifyACS3 checks the signature of the headers, the query and the body.
+// verifyACS3 verifies the signature of headers, query and body, in constant time.
 func (q *request) verifyACS3(key *accessKey, a *authorization, scratch []byte) ([]byte, *gatewayError) {
 	sorted := strings.Join(a.headers, ";")
 	b := q.appendCanonicalRequest(scratch[:0], a, sorted)
 	toSign, want := acs3Signature(key.secret, b)
 	ok := subtle.ConstantTimeCompare(want, []byte(a.signature)) == 1
 	if !ok && sorted != a.list {
-		// A client may have signed its list in the order in which it sends it. Both forms bind the same headers.
+		// Some clients sign the list in the order in which they send it. Both forms cover the same headers.
 		_, want = acs3Signature(key.secret, q.appendCanonicalRequest(nil, a, a.list))
 		ok = subtle.ConstantTimeCompare(want, []byte(a.signature)) == 1
 	}

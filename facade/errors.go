@@ -4,19 +4,23 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strings"
 
 	"ltl/client"
 	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Codes of gateway errors that do not carry a parameter's name.
+// Codes of gateway errors. In those of a parameter, anyName stands for its name.
 const (
-	codeMethod             = "UnsupportedHTTPMethod"
-	codeActionNotFound     = "InvalidAction.NotFound"
-	codeFormat             = "InvalidParameter.Format"
+	anyName = "<Name>"
+
+	codeMissing            = "Missing" + anyName
+	codeInvalid            = "Invalid" + anyName
 	codeParameter          = "InvalidParameter"
-	codeURLTooLong         = "RequestURITooLong"
-	codeBodyTooLarge       = "RequestBodyTooLarge"
+	codeFormat             = "InvalidParameter.Format"
+	codeActionNotFound     = "InvalidAction.NotFound"
+	codeMethod             = "UnsupportedHTTPMethod"
 	codeKeyNotFound        = "InvalidAccessKeyId.NotFound"
 	codeKeyInactive        = "InvalidAccessKeyId.Inactive"
 	codeSignature          = "SignatureDoesNotMatch"
@@ -25,98 +29,121 @@ const (
 	codeNonceUsed          = "SignatureNonceUsed"
 	codeTimestampExpired   = "InvalidTimeStamp.Expired"
 	codeTimestampFormat    = "InvalidTimeStamp.Format"
+	codeURLTooLong         = "RequestURITooLong"
+	codeBodyTooLarge       = "RequestBodyTooLarge"
 	codeThrottling         = "Throttling"
-	codeInternal           = "InternalError"
 	codeServiceUnavailable = "ServiceUnavailable"
+	codeInternal           = "InternalError"
 )
 
-// gatewayError is a call that never reached the ledger's rules. Its code is text, its status is not 2xx.
-type gatewayError struct {
-	status        int
-	code, message string
+// GatewayError is the answer to a call that did not reach the rules of the ledger. Its code is a name and its HTTP status is not 2xx.
+type GatewayError struct {
+	// Code and Message are those of Alibaba Cloud's gateway where it has the error, since SDKs compare them. In those of a parameter,
+	// <Name> stands for its name. An empty Message is written for each case.
+	Code    string
+	Status  int
+	Message string
+	// Meaning is for the API document.
+	Meaning string
+	// Recommend tells the caller what to do. It is a member of the answer.
+	Recommend string
 }
 
-// Error is the message with its code.
+// GatewayErrors is the table of gateway errors. The API document is generated from it.
+func GatewayErrors() []GatewayError {
+	const bad = http.StatusBadRequest
+	return []GatewayError{
+		{codeMissing, bad, anyName + " is mandatory for this action.",
+			"A mandatory parameter is absent.", "Send the parameter."},
+		{codeInvalid, bad, "Specified parameter " + anyName + " is not valid.",
+			"A parameter has the wrong type: no number, no list; or Version is not 2019-05-10.",
+			"Compare the parameter with the API document."},
+		{codeParameter, bad, "",
+			"A parameter occurs twice, or is not well-formed percent-encoded UTF-8.", "Correct the encoding of the request."},
+		{codeFormat, bad, "Specified parameter format is not valid.",
+			"Format is neither JSON nor XML.", "Send JSON or XML as Format, or leave it out."},
+		{codeActionNotFound, http.StatusNotFound, "Specified api is not found, please check your url and method.",
+			"No Action has this name, or the path is not /.", "Compare with the names in the API document, capitals included."},
+		{codeMethod, bad, "This http method is not supported.",
+			"The method is neither GET nor POST.", "Use GET or POST."},
+		{codeKeyNotFound, http.StatusNotFound, "Specified access key is not found.",
+			"The AccessKey does not exist.", "Use an AccessKey that the operator of this network has created."},
+		{codeKeyInactive, bad, "Specified access key is disabled.",
+			"The AccessKey is disabled.", "Use another AccessKey, or ask the operator to enable this one."},
+		{codeSignature, bad, "Specified signature is not matched with our calculation.",
+			"The signature is wrong. Message has the text that should have been signed.",
+			"Check the AccessKey secret and compare the string to sign."},
+		{codeIncomplete, bad, "The request signature does not conform to Aliyun standards.",
+			"The parameters or the header of the signature have the wrong form.", "Let an SDK sign the request."},
+		{codeSignatureMethod, bad, "Specified signature method is not valid.",
+			"SignatureMethod is not HMAC-SHA1.", "Use HMAC-SHA1, or the header with ACS3-HMAC-SHA256."},
+		{codeNonceUsed, bad, "Specified signature nonce was used already.",
+			"This AccessKey has used the SignatureNonce before.", "Sign every request again, with a new SignatureNonce."},
+		{codeTimestampExpired, bad, "Specified time stamp or date value is expired.",
+			"Timestamp differs from the clock of the server by more than 15 minutes.", "Set the clock."},
+		{codeTimestampFormat, bad, "Specified time stamp or date value is not well formatted.",
+			"Timestamp does not have the form YYYY-MM-DDThh:mm:ssZ.", "Send UTC in the form YYYY-MM-DDThh:mm:ssZ."},
+		{codeURLTooLong, http.StatusRequestURITooLong, "The URL is too long; send the parameters in a form body.",
+			"The query has more than 2 MiB.", "Send the parameters in a form body."},
+		{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large; at most 2 MiB are allowed.",
+			"The body has more than 2 MiB.", "Split the batch."},
+		{codeThrottling, bad, "Request was denied due to request throttling.",
+			"Too many calls are under way. Nothing was written.", "Try again later."},
+		{codeServiceUnavailable, http.StatusServiceUnavailable,
+			"The request has failed due to a temporary failure of the server.",
+			"No majority answered in time. Whether a write took effect is not known.",
+			"Read the record, or write again with the same BusinessId or DataSeq."},
+		{codeInternal, http.StatusInternalServerError,
+			"The request processing has failed due to some unknown error, exception or failure.",
+			"The server has a fault.", "Give the RequestId to the operator of this network."},
+	}
+}
+
+// gatewayError is a gateway error as an answer carries it.
+type gatewayError struct {
+	status                   int
+	code, message, recommend string
+	// row is the code in the table.
+	row string
+}
+
+// Error is the code and the message.
 func (e *gatewayError) Error() string { return e.code + ": " + e.message }
 
-// gateway is the table of gateway errors: status and text of each code, as existing clients know them.
-func gateway(code string) *gatewayError {
-	e := &gatewayError{status: http.StatusBadRequest, code: code}
-	switch code {
-	case codeMethod:
-		e.message = "This http method is not supported."
-	case codeActionNotFound:
-		e.status, e.message = http.StatusNotFound, "Specified api is not found, please check your url and method."
-	case codeFormat:
-		e.message = "Specified parameter format is not valid."
-	case codeURLTooLong:
-		e.status, e.message = http.StatusRequestURITooLong, "The URL is too long; send the parameters in a form body."
-	case codeBodyTooLarge:
-		e.status, e.message = http.StatusRequestEntityTooLarge, "The body is too large; at most 2 MiB are allowed."
-	case codeKeyNotFound:
-		e.status, e.message = http.StatusNotFound, "Specified access key is not found."
-	case codeKeyInactive:
-		e.message = "Specified access key is disabled."
-	case codeSignature:
-		e.message = "Specified signature is not matched with our calculation."
-	case codeIncomplete:
-		e.message = "The request signature does not conform to Aliyun standards."
-	case codeSignatureMethod:
-		e.message = "Specified signature method is not valid."
-	case codeNonceUsed:
-		e.message = "Specified signature nonce was used already."
-	case codeTimestampExpired:
-		e.message = "Specified time stamp or date value is expired."
-	case codeTimestampFormat:
-		e.message = "Specified time stamp or date value is not well formatted."
-	case codeThrottling:
-		e.message = "Request was denied due to request throttling."
-	case codeServiceUnavailable:
-		e.status, e.message = http.StatusServiceUnavailable, "The request has failed due to a temporary failure of the server."
-	default:
-		e.status, e.code = http.StatusInternalServerError, codeInternal
-		e.message = "The request processing has failed due to some unknown error, exception or failure."
+// gateway is the gateway error with that code. A code that is not in the table is an internal error.
+func gateway(code string) *gatewayError { return gatewayNamed(code, "") }
+
+// gatewayNamed is the gateway error with that code for the parameter with that name.
+func gatewayNamed(code, name string) *gatewayError {
+	table := GatewayErrors()
+	row := &table[len(table)-1]
+	for i := range table {
+		if table[i].Code == code {
+			row = &table[i]
+			break
+		}
+	}
+	e := &gatewayError{row: row.Code, status: row.Status, code: row.Code, message: row.Message, recommend: row.Recommend}
+	if name != "" {
+		e.code, e.message = strings.Replace(e.code, anyName, name, 1), strings.Replace(e.message, anyName, name, 1)
 	}
 	return e
 }
 
-// missing is the error of an absent mandatory parameter.
-func missing(name string) *gatewayError {
-	return &gatewayError{status: http.StatusBadRequest, code: "Missing" + name, message: name + " is mandatory for this action."}
-}
+// missing is the error of a mandatory parameter that is absent.
+func missing(name string) *gatewayError { return gatewayNamed(codeMissing, name) }
 
-// invalid is the error of a parameter of the wrong type, or of a common parameter with a value that is not supported.
-func invalid(name string) *gatewayError {
-	return &gatewayError{status: http.StatusBadRequest, code: "Invalid" + name, message: "Specified parameter " + name + " is not valid."}
-}
+// invalid is the error of a parameter of the wrong type, or of a common parameter whose value is not supported.
+func invalid(name string) *gatewayError { return gatewayNamed(codeInvalid, name) }
 
-// badParameter is the error of a request whose parameters cannot be told apart.
+// badParameter is the error of a request whose parameters cannot be read.
 func badParameter(message string) *gatewayError {
-	return &gatewayError{status: http.StatusBadRequest, code: codeParameter, message: message}
+	e := gateway(codeParameter)
+	e.message = message
+	return e
 }
 
-// advice is the Recommend member of a gateway error.
-func advice(code string) string {
-	switch code {
-	case codeSignature, codeIncomplete:
-		return "Check the AccessKey secret and compare the string to sign."
-	case codeKeyNotFound, codeKeyInactive:
-		return "Use an AccessKey that the operator of this network has created and not disabled."
-	case codeNonceUsed:
-		return "Sign every request anew, with a SignatureNonce of its own."
-	case codeTimestampExpired, codeTimestampFormat:
-		return "Set the clock; Timestamp is UTC in the form YYYY-MM-DDThh:mm:ssZ and counts for 15 minutes."
-	case codeThrottling:
-		return "Nothing was written; try again later."
-	case codeServiceUnavailable:
-		return "Try again; whether a write took effect is told by reading it."
-	case codeInternal:
-		return "Give the RequestId to the operator of this network."
-	}
-	return "Compare the request with the API document."
-}
-
-// businessError is a refusal by the rules of LTL: its code is a number and its status 200.
+// businessError is a refusal by the rules of LTL: its code is a number and its HTTP status 200.
 type businessError struct {
 	code    int32
 	message string
@@ -125,41 +152,47 @@ type businessError struct {
 // Error is the message.
 func (e *businessError) Error() string { return e.message }
 
-// refuse is the refusal with a code's usual sentence.
-func refuse(code int32) *businessError {
-	return &businessError{code: code, message: rules.Message(code)}
-}
+// refuse is the refusal with the message that the table of result codes has for the code.
+func refuse(code int32) *businessError { return newRefusal(code, rules.Message(code)) }
 
-// refuseBecause is the refusal with a sentence of its own.
-func refuseBecause(code int32, message string) *businessError {
+// newRefusal is a refusal with a message of its own.
+func newRefusal(code int32, message string) *businessError {
 	return &businessError{code: code, message: message}
 }
 
-// formError says that a parameter's value is not what it must be. An Action returns it before it asks the ledger: what is wrong with
-// the chain is told first.
+// isRefusal reports whether err is a refusal with that code.
+func isRefusal(err error, code int32) bool {
+	var refusal *businessError
+	return errors.As(err, &refusal) && refusal.code == code
+}
+
+// formError says that the value of a parameter has a wrong form. An Action returns it without asking the ledger; see checks for what
+// precedes it.
 type formError struct{ refusal *businessError }
 
 // Error is the message of the refusal.
 func (e *formError) Error() string { return e.refusal.message }
 
-// malformed is the error of a parameter's value that has a wrong form; the message names the parameter.
-func malformed(message string) *formError {
-	return &formError{refuseBecause(rules.OutOfRange, message)}
+// malformed is a form error with the code OutOfRange; the message names the parameter.
+func malformed(message string) *formError { return newFormErrorMessage(rules.OutOfRange, message) }
+
+// newFormError is a form error with the usual message of its code.
+func newFormError(code int32) *formError { return &formError{refuse(code)} }
+
+// newFormErrorMessage is a form error with a message of its own.
+func newFormErrorMessage(code int32, message string) *formError {
+	return &formError{newRefusal(code, message)}
 }
 
-// malformedAs is malformed with a code of its own and that code's usual sentence.
-func malformedAs(code int32) *formError { return &formError{refuse(code)} }
-
-// because gives a refusal with that code a sentence of its own; every other error, and none, stays as it is.
-func because(err error, code int32, message string) error {
-	var refusal *businessError
-	if errors.As(err, &refusal) && refusal.code == code && refusal.message == rules.Message(code) {
-		return refuseBecause(code, message)
+// withMessage replaces the usual message of a refusal with that code by a more specific one. Any other error is returned as it is.
+func withMessage(err error, code int32, message string) error {
+	if isRefusal(err, code) && err.Error() == rules.Message(code) {
+		return newRefusal(code, message)
 	}
 	return err
 }
 
-// ledgerError turns a result code that the ledger gave into the error to answer; nil for success.
+// ledgerError turns a result code of the ledger into the error to answer with; nil for success.
 func ledgerError(code int32) error {
 	switch code {
 	case rules.OK:
@@ -167,7 +200,7 @@ func ledgerError(code int32) error {
 	case rules.NonceUsed:
 		return gateway(codeNonceUsed)
 	case rules.NotEndorsed:
-		return refuseBecause(rules.Forbidden, rules.Message(rules.NotEndorsed))
+		return newRefusal(rules.Forbidden, rules.Message(rules.NotEndorsed))
 	case rules.EndorsementExpired:
 		return gateway(codeServiceUnavailable)
 	case rules.Duplicate, rules.Malformed:
@@ -176,7 +209,20 @@ func ledgerError(code int32) error {
 	return refuse(code)
 }
 
-// gatewayOf is the one place that maps failures of the network to gateway errors.
+// resultError turns the result of a transaction into the error to answer with; nil for success. A reason that an endorsing
+// organisation gave is the message.
+func resultError(result *ltlv1.Result) error {
+	if result.GetReason() == "" {
+		return ledgerError(result.GetCode())
+	}
+	code := result.GetCode()
+	if code == rules.OK || code == rules.NotEndorsed {
+		code = rules.Forbidden
+	}
+	return newRefusal(code, result.GetReason())
+}
+
+// gatewayOf maps a failure of the network to a gateway error. No other place does.
 func gatewayOf(err error) *gatewayError {
 	var g *gatewayError
 	switch {
@@ -186,7 +232,8 @@ func gatewayOf(err error) *gatewayError {
 		return gateway(codeThrottling)
 	case errors.Is(err, client.ErrHolderUnavailable):
 		g = gateway(codeServiceUnavailable)
-		g.message += " The endorser of the organisation that enrolled the device does not answer, and nobody else can verify its signature; nothing was written."
+		g.message += " The endorser of the organisation that enrolled the device does not answer, and no other endorser can verify" +
+			" the device's signature; nothing was written."
 		return g
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrClosed),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

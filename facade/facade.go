@@ -1,9 +1,19 @@
-// Package facade serves the LTL HTTP API: it authenticates a call by its AccessKey, turns its Action into a transaction or a
-// read of the network, and writes the answer in the form that existing LTL clients expect. It keeps no ledger of its own.
+// Package facade serves the LTL HTTP API: it authenticates a call by its AccessKey, turns its Action into a transaction or a read of
+// the network, and writes the response in the form that existing LTL clients expect. It stores no ledger.
 //
-// A call passes connections.go (bounds on who has no key yet), request.go (parameters), sign.go or acs3.go (signature), keys.go
-// (AccessKeys), nonces.go (replays), actions.go (the table of Actions, with lists.go for their lists), bizchain.go (the chain it names),
-// an Action of general.go, proof.go or collaboration.go, errors.go (the table of errors) and envelope.go (the answer), in this order.
+// A call passes these files, in this order:
+//
+//	gate.go          bounds on connections and on long headers, before authentication
+//	serve.go         the HTTP handler; limits on the calls under way
+//	request.go       the parameters of query and body
+//	authenticate.go  AccessKey, signature (acs3.go for signatures in headers), time, nonce; access_keys.go holds the keys
+//	actions.go       the table of the 45 Actions
+//	call.go          the checks that all Actions share, and the order of refusals
+//	record.go, device.go, member.go, biz_chain.go, phase.go, phase_record.go, phase_upload.go: the Actions, by the manual's nouns
+//	response.go      JSON and XML; errors.go has the table of gateway errors
+//
+// Besides these, network.go is what the facade needs of the network and caches of it, refusal_order.go what precedes a form error,
+// list_parameter.go the forms of a list, general.go pages, windows and names, limits.go the bounds.
 package facade
 
 import (
@@ -22,53 +32,54 @@ import (
 	"ltl/internal/tracing"
 )
 
-// Config says what a facade runs with. Listen, Client and SealingKey are required.
+// Config configures a facade. Listen, Client and SealingKey are required.
 type Config struct {
-	// Listen is host:port of the HTTP API.
+	// Listen is the host:port of the HTTP API.
 	Listen string
-	// AdminListen is host:port of health, metrics and profiles, on a loopback address; empty for none.
+	// AdminListen is the loopback host:port of health, metrics and profiles; empty for none.
 	AdminListen string
-	// Metrics is where the metrics are shown to other machines, beside AdminListen, which it needs; the zero value shows them to none.
+	// Metrics serves the metrics to other machines as well. It requires AdminListen; the zero value does not serve them.
 	Metrics admin.Metrics
-	// Tracer begins a trace with each request that it samples; nil records nothing. The client has the same. Who opened it closes it.
+	// Tracer begins a trace with each request that it samples; nil records nothing. Give the client the same one. The facade does not
+	// close it.
 	Tracer *tracing.Tracer
 	// Client reaches the network. The facade does not close it.
 	Client *client.Client
-	// SealingKey opens the AccessKeys' secrets; all facades of a network share it.
+	// SealingKey decrypts the secrets of AccessKeys; all facades of a network share it.
 	SealingKey []byte
-	// SealingKeys reads all keys that may open them, while the sealing key is being replaced; nil for SealingKey alone. It is called when
-	// an AccessKey does not open.
+	// SealingKeys reads all keys that may decrypt them, while the sealing key is being replaced; nil for SealingKey alone. It is called
+	// when a secret cannot be decrypted with the keys known so far.
 	SealingKeys func() ([][]byte, error)
-	// Clock is the time that request timestamps are held against; by default time.Now.
+	// Clock is the time that the timestamps of requests are compared with; by default time.Now.
 	Clock func() time.Time
-	// Logger gets one line an event; by default slog.Default().
+	// Logger gets one line per event; by default slog.Default().
 	Logger *slog.Logger
 }
 
-// Facade is a running facade. It may be used by any number of goroutines.
+// Facade is a running facade. Its methods may be called concurrently.
 type Facade struct {
-	net       network
-	clock     func() time.Time
-	logger    *slog.Logger
-	keys      *keyring
-	nonces    *nonces
-	inflight  *inflight
-	directory *directory
-	accounts  *accounts
-	metrics   *metrics
-	// actions is the table by name; it does not change.
+	net      network
+	clock    func() time.Time
+	logger   *slog.Logger
+	keys     *keyring
+	nonces   *nonces
+	pending  *pendingWrites
+	chains   *chainIndex
+	accounts *accounts
+	metrics  *metrics
+	// actions is the table of Actions by name; it does not change.
 	actions           map[string]*action
 	jsonType, xmlType []string
 
 	scratch sync.Pool
-	// active counts the calls under way, bodies the bytes of large bodies in memory.
+	// active is the number of calls under way, bodies the number of bytes of large bodies in memory.
 	active, bodies atomic.Int64
 
 	server   *http.Server
 	listener net.Listener
 	admin    *admin.Server
 	tracer   *tracing.Tracer
-	// cancel ends the watch of AccessKeys; running counts the facade's goroutines.
+	// cancel ends the watch of AccessKeys; running counts the goroutines that the facade started.
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	closing atomic.Bool
@@ -76,7 +87,7 @@ type Facade struct {
 	failed  error
 }
 
-// Open listens and serves until Close. It may return before AccessKeys have arrived from the network: see Ready.
+// Open listens and serves until Close. It may return before the AccessKeys have arrived from the network; see Ready.
 func Open(ctx context.Context, cfg Config) (*Facade, error) {
 	if cfg.Client == nil {
 		return nil, errors.New("facade: Config.Client is required")
@@ -84,10 +95,10 @@ func Open(ctx context.Context, cfg Config) (*Facade, error) {
 	return open(ctx, cfg, clientNetwork{cfg.Client, cfg.Client.Ledger()})
 }
 
-// newFacade makes a facade that does not listen.
+// newFacade creates a facade that does not listen.
 func newFacade(cfg Config, n network) *Facade {
-	f := &Facade{net: n, tracer: cfg.Tracer, clock: cfg.Clock, logger: cfg.Logger, nonces: newNonces(), inflight: newInflight(),
-		directory: newDirectory(n), accounts: newAccounts(n), actions: map[string]*action{}}
+	f := &Facade{net: n, tracer: cfg.Tracer, clock: cfg.Clock, logger: cfg.Logger, nonces: newNonces(), pending: newPendingWrites(),
+		chains: newChainIndex(n), accounts: newAccounts(n), actions: map[string]*action{}}
 	if f.clock == nil {
 		f.clock = time.Now
 	}
@@ -119,9 +130,9 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 	if err != nil {
 		return nil, fmt.Errorf("facade: listen on %s: %w", cfg.Listen, err)
 	}
-	entrance := newGate(listener, maxConnections, maxHeaderMemory)
-	entrance.refused = func(code string) { f.metrics.calls.WithLabelValues(unknownAction, code).Inc() }
-	f.listener = entrance
+	g := newGate(listener, maxConnections, maxHeaderMemory)
+	g.refused = func(code string) { f.metrics.calls.WithLabelValues(unknownAction, code).Inc() }
+	f.listener = g
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	f.cancel = cancel
 	if cfg.AdminListen != "" {
@@ -131,18 +142,19 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 		}
 	}
 	f.server = &http.Server{
-		// The gate answers a header that is too long before net/http would.
-		Handler: f, MaxHeaderBytes: 2 * maxHeaderBytes, ConnContext: withConnection, ConnState: connState, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout,
-		WriteTimeout: writeTimeout, IdleTimeout: idleTimeout, ErrorLog: slog.NewLogLogger(f.logger.Handler(), slog.LevelDebug),
+		Handler: f, ConnContext: withConnection, ConnState: connState,
+		MaxHeaderBytes:    2 * maxHeaderBytes, // the gate refuses a header that is too long before net/http would
+		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: slog.NewLogLogger(f.logger.Handler(), slog.LevelDebug),
 	}
-	entrance.keepAlive = f.server.SetKeepAlivesEnabled
+	g.keepAlive = f.server.SetKeepAlivesEnabled
 	f.running.Go(func() { f.keys.follow(run, n) })
 	f.running.Go(func() {
-		if err := f.server.Serve(entrance); !errors.Is(err, http.ErrServerClosed) {
-			f.logger.Error("the HTTP server ended", "error", err)
+		if err := f.server.Serve(g); !errors.Is(err, http.ErrServerClosed) {
+			f.logger.Error("HTTP server failed; restart the facade", "error", err)
 		}
 	})
-	f.logger.Info("facade is listening", "address", f.Addr())
+	f.logger.Info("facade listening", "address", f.Addr())
 	return f, nil
 }
 
@@ -157,10 +169,10 @@ func (f *Facade) AdminAddr() string {
 	return f.admin.Addr()
 }
 
-// errClosing says that the facade is being closed.
+// errClosing is the reason of Ready while the facade is being closed.
 var errClosing = errors.New("the facade is being closed")
 
-// Ready says why calls cannot be served yet, or nil.
+// Ready returns the reason why calls cannot be served yet, or nil.
 func (f *Facade) Ready() error {
 	if f.closing.Load() {
 		return errClosing
@@ -168,7 +180,8 @@ func (f *Facade) Ready() error {
 	return f.keys.ready()
 }
 
-// Close answers the calls under way, refuses new ones, and waits for everything the facade started.
+// Close stops accepting calls, waits up to closeTimeout for those under way, and waits for all goroutines of the facade. Further calls
+// of Close return the same error.
 func (f *Facade) Close() error {
 	f.once.Do(func() {
 		f.closing.Store(true)
@@ -176,7 +189,7 @@ func (f *Facade) Close() error {
 		defer cancel()
 		err := f.server.Shutdown(ctx)
 		if err != nil {
-			err = errors.Join(fmt.Errorf("facade: calls were cut off: %w", err), f.server.Close())
+			err = errors.Join(fmt.Errorf("facade: calls under way were aborted: %w", err), f.server.Close())
 		}
 		f.cancel()
 		if f.admin != nil {

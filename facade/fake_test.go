@@ -100,7 +100,7 @@ func (n *fakeNetwork) chain(match func(*fakeChain) bool) *fakeChain {
 }
 
 // standing is the code of an account's standing on a chain.
-func (n *fakeNetwork) standing(c *fakeChain, uid string) (membership, int32) {
+func (n *fakeNetwork) membership(c *fakeChain, uid string) (membership, int32) {
 	if _, ok := n.accounts[uid]; !ok {
 		return membership{}, rules.UnknownUID
 	}
@@ -129,7 +129,7 @@ func (n *fakeNetwork) readable(code, uid, key string) (*fakeChain, int32) {
 	if c == nil {
 		return nil, rules.NotFound
 	}
-	m, status := n.standing(c, uid)
+	m, status := n.membership(c, uid)
 	if status != rules.OK {
 		return nil, status
 	}
@@ -197,7 +197,7 @@ func (n *fakeNetwork) apply(tx *ltlv1.Transaction) int32 {
 	if code != rules.OK {
 		return code
 	}
-	m, code := n.standing(c, tx.GetAccountUid())
+	m, code := n.membership(c, tx.GetAccountUid())
 	if code != rules.OK {
 		return code
 	}

@@ -1,62 +1,67 @@
 package facade
 
 import (
+	"math"
+
 	"ltl/internal/rules"
 )
 
-// generalActions is the table of the Actions about members, devices and resources of a chain of either service.
-func generalActions() []action {
-	chain := parameter{name: bizChainID}
-	remark := parameter{name: "Remark", optional: true}
-	memberID, memberUID := parameter{name: "MemberId"}, parameter{name: "MemberUid"}
-	contact, name, phone := parameter{name: "MemberContact"}, parameter{name: "MemberName"}, parameter{name: "MemberPhone"}
-	group, device := parameter{name: "DeviceGroupId"}, parameter{name: "DeviceId"}
-	list := func(more ...parameter) []parameter {
-		return append(append([]parameter{chain}, more...), pageParams()...)
-	}
-	all := []action{
-		{name: "CreateMember", data: kindString, run: createMember, admin: true, params: []parameter{chain, contact, name, phone, memberUID, remark}},
-		{name: "ListMember", data: kindObject, run: listMember, admin: true, params: list(parameter{name: "MemberUid", optional: true})},
-		{name: "ModifyMember", data: kindString, run: modifyMember, admin: true, params: []parameter{
-			chain, contact, memberID, name, phone, memberUID, remark}},
-		{name: "LockMember", data: kindString, run: lockMember, admin: true, params: []parameter{chain, memberID}},
-		{name: "UnLockMember", data: kindString, run: unlockMember, admin: true, params: []parameter{chain, memberID}},
-		{name: "RegisterDeviceGroup", data: kindString, run: registerDeviceGroup, params: []parameter{
-			{name: "AuthorizeType"}, chain, {name: "DeviceGroupName"}, {name: "ProductKey"}, remark}},
-		{name: "ListDeviceGroup", data: kindObject, run: listDeviceGroup, params: list(parameter{name: "ProductKey", optional: true})},
-		{name: "AuthorizeDeviceGroup", data: kindString, run: authorizeDeviceGroup, admin: true, params: []parameter{chain, group}},
-		{name: "UnAuthorizeDeviceGroup", data: kindString, run: unauthorizeDeviceGroup, admin: true, params: []parameter{chain, group}},
-		{name: "ListDevice", data: kindObject, run: listDevice, params: list(group, parameter{name: "IotId", optional: true})},
-		{name: "AuthorizeDevice", data: kindString, run: authorizeDevice, admin: true, params: []parameter{chain, group, device}},
-		{name: "UnAuthorizeDevice", data: kindString, run: unauthorizeDevice, admin: true, params: []parameter{chain, group, device}},
-		{name: "DescribeResourceInfo", data: kindObject, run: describeResourceInfo, params: []parameter{chain}},
-		{name: "DescribeCapacityInfo", data: kindObject, run: describeCapacityInfo, params: []parameter{chain}},
-		{name: "DescribeMemberCapacityInfo", data: kindArray, run: describeMemberCapacityInfo, admin: true, params: []parameter{chain}},
-	}
-	for i := range all {
-		all[i].chain = bizChainID
-	}
-	return all
-}
+// This file holds what Actions on several nouns share: pages, windows of time, and the form of names and identifiers.
 
 // page is one page of a list: its number from 1, and its size.
 type page struct{ num, size uint32 }
 
 // page reads Num and Size.
-func (c *call) page() (page, error) {
-	num, size, bad := c.paging("Num", "Size")
-	if bad != nil {
-		return page{}, &formError{bad}
+func (c *call) page() (page, error) { return c.pageOf("Num", "Size") }
+
+// pageOf reads the number and the size of a page from the parameters with these names.
+func (c *call) pageOf(numberName, sizeName string) (page, error) {
+	number, _ := c.number(numberName)
+	size, _ := c.number(sizeName)
+	if number < 1 {
+		return page{}, malformed(numberName + " must be 1 or more.")
 	}
-	return page{uint32(num), uint32(size)}, nil
+	if size < 1 || size > maxPageSize {
+		return page{}, malformed(sizeName + " must be 1 to 100.")
+	}
+	return page{uint32(number), uint32(size)}, nil
 }
 
-// answer is the Data of a list: the rows of the page, and how many there are in all.
-func (p page) answer(rows []value, total uint64) value {
-	return object(field{"PageData", array(rows)}, longField("Size", uint64(p.size)), longField("Num", uint64(p.num)), longField("Total", total))
+// data is the Data of a list: the rows of the page, and the number of rows on all pages.
+func (p page) data(rows []value, total uint64) value {
+	return object(field{"PageData", array(rows)}, longField("Size", uint64(p.size)), longField("Num", uint64(p.num)),
+		longField("Total", total))
 }
 
-// checkName judges a parameter that is a name.
+// rows turns each element into the value of its row.
+func rows[T any](all []T, row func(T) value) []value {
+	out := make([]value, 0, len(all))
+	for _, one := range all {
+		out = append(out, row(one))
+	}
+	return out
+}
+
+// window reads StartTime and EndTime; both results are 0 when there is no window. limit bounds its length in milliseconds, 0 does not.
+func (c *call) window(limit int64) (start, end int64, err error) {
+	start, hasStart := c.number("StartTime")
+	end, hasEnd := c.number("EndTime")
+	switch {
+	case hasStart != hasEnd:
+		return 0, 0, malformed("StartTime and EndTime must be given together, or neither.")
+	case !hasStart:
+		return 0, 0, nil
+	case start < 0 || end < 0 || start > end:
+		return 0, 0, malformed("StartTime must not lie after EndTime, and neither before 1970.")
+	case limit > 0 && end-start > limit:
+		return 0, 0, malformed("The window from StartTime to EndTime must not exceed 30 days.")
+	}
+	// The ledger reads two zeros as no window, and nothing was recorded in 1970. It searches for the first record after end, so that
+	// there must be a number after end.
+	return start, min(max(end, 1), math.MaxInt64-1), nil
+}
+
+// checkName checks a parameter that is a name.
 func (c *call) checkName(parameter string) error {
 	if rules.ValidName(c.text(parameter)) {
 		return nil
@@ -64,7 +69,7 @@ func (c *call) checkName(parameter string) error {
 	return malformed(parameter + " must be 2 to 30 Chinese characters, English letters, digits, '_', '-', '.', '(' or ')'.")
 }
 
-// checkRemark judges Remark; an absent one is right.
+// checkRemark checks Remark; it may be absent.
 func (c *call) checkRemark() error {
 	if rules.ValidRemark(c.text("Remark")) {
 		return nil
@@ -72,12 +77,41 @@ func (c *call) checkRemark() error {
 	return malformed("Remark must not have more than 100 characters.")
 }
 
-// remark is Remark for a change: nil when it is absent and shall stay as it is. An empty one clears it.
-func (c *call) remark() *string {
-	if v, ok := c.q.get("Remark"); ok {
-		return &v
+// checkID checks a parameter that is an identifier. A text that cannot be an identifier names nothing, as message says.
+func (c *call) checkID(parameter, message string) error {
+	if isAssignedID(c.text(parameter)) {
+		return nil
 	}
-	return nil
+	return newFormErrorMessage(rules.NotFound, message)
+}
+
+// isAssignedID reports whether s can be an identifier that the ledger assigned.
+func isAssignedID(s string) bool { return decimal(s, assignedIDLen) }
+
+// hexadecimal reports whether s is n hexadecimal digits of either case.
+func hexadecimal(s string, n int) bool {
+	if len(s) != n {
+		return false
+	}
+	for i := range len(s) {
+		if unhex(s[i]) > 15 {
+			return false
+		}
+	}
+	return true
+}
+
+// decimal reports whether s is n decimal digits.
+func decimal(s string, n int) bool {
+	if len(s) != n {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
 }
 
 // either is the name of a state that is on or off.

@@ -6,7 +6,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// unknownAction labels calls that were refused before their Action was known.
+// unknownAction is the label of calls that were refused before their Action was known.
 const unknownAction = "unknown"
 
 // metrics counts calls by Action and code.
@@ -14,7 +14,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	calls    *prometheus.CounterVec
 	seconds  *prometheus.HistogramVec
-	// ok and took hold what the successful calls of each Action count with; they are not changed after newMetrics.
+	// ok and took are the counters of successful calls and durations by Action; the maps do not change after newMetrics.
 	ok   map[string]prometheus.Counter
 	took map[string]prometheus.Observer
 }
@@ -42,37 +42,35 @@ func newMetrics(names []string, active func() float64) *metrics {
 	return m
 }
 
-func (m *metrics) observe(a *answer, took time.Duration) {
-	name := a.action
+// observe counts one call.
+func (m *metrics) observe(r *response, took time.Duration) {
+	name := r.action
 	if name == "" {
 		name = unknownAction
 	}
 	m.took[name].Observe(took.Seconds())
-	if a.gateway == nil && a.refusal == nil {
+	if r.gateway == nil && r.refusal == nil {
 		m.ok[name].Inc()
 		return
 	}
-	m.calls.WithLabelValues(name, metricCode(a)).Inc()
+	m.calls.WithLabelValues(name, metricCode(r)).Inc()
 }
 
-// metricCode keeps the number of series bounded: codes that carry a parameter's name count by their kind.
-func metricCode(a *answer) string {
-	if a.gateway == nil {
-		return a.code()
+// metricCode is the label of a result code. Codes with the name of a parameter share one label, to bound the number of series.
+func metricCode(r *response) string {
+	if r.gateway != nil && (r.gateway.row == codeMissing || r.gateway.row == codeInvalid) {
+		return codeParameter
 	}
-	if g := gateway(a.gateway.code); g.code == a.gateway.code {
-		return a.gateway.code
-	}
-	return codeParameter
+	return r.code()
 }
 
-// watchKeys adds what is told of the AccessKeys.
-func (m *metrics) watchKeys(r *keyring) {
+// watchKeys adds the metrics of the AccessKeys.
+func (m *metrics) watchKeys(keys *keyring) {
 	m.registry.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_facade_access_keys", Help: "AccessKeys that are known, disabled ones too."},
-			func() float64 { known, _ := r.standing(); return float64(known) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_facade_access_keys", Help: "Known AccessKeys, including disabled ones."},
+			func() float64 { known, _ := keys.status(); return float64(known) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "ltl_facade_access_key_watch_age_seconds", Help: "Time since the network last told of AccessKeys, be it that none has changed.",
-		}, func() float64 { _, age := r.standing(); return age.Seconds() }),
+			Name: "ltl_facade_access_key_watch_age_seconds", Help: "Time since the last message of the network about AccessKeys, including that none has changed.",
+		}, func() float64 { _, age := keys.status(); return age.Seconds() }),
 	)
 }

@@ -13,7 +13,7 @@ func TestWatchAge(t *testing.T) {
 		r := newKeyring(sealingKey(), slog.New(slog.DiscardHandler))
 		want := func(keys int, age time.Duration) {
 			t.Helper()
-			if known, old := r.standing(); known != keys || old != age {
+			if known, old := r.status(); known != keys || old != age {
 				t.Errorf("%d keys heard of %v ago, want %d and %v", known, old, keys, age)
 			}
 		}

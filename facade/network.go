@@ -11,7 +11,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// network is what the facade needs of package client; tests stand in for it. Every method may be called concurrently.
+// network is what the facade needs of package client. Tests have an implementation of their own. Every method may be called
+// concurrently.
 type network interface {
 	Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Result, error)
 	GetRecord(ctx context.Context, in *ltlv1.GetRecordRequest) (*ltlv1.GetRecordResponse, error)
@@ -37,11 +38,11 @@ type clientNetwork struct {
 	*client.Ledger
 }
 
-// refresher lets many callers share reads: a caller is served by any read that began after it asked.
+// refresher lets concurrent callers share reads: any read that began after a caller's request is recent enough for it.
 type refresher struct {
 	lock  chan struct{}
 	begun atomic.Uint64
-	// done is the number of the last read that succeeded; whoever holds lock owns it.
+	// done is the number of the last read that succeeded; guarded by lock.
 	done uint64
 }
 
@@ -83,12 +84,12 @@ func (r *refresher) try(read func() error) error {
 	return nil
 }
 
-// chainPage is how many chains are asked for at a time.
+// chainPage is the number of chains that are read at a time.
 const chainPage = 100
 
-// directory knows the proof chains by their codes, and the service of every chain by its id. A chain's code, id and service never
-// change, so what is known is used for ever.
-type directory struct {
+// chainIndex maps the code of each proof chain to its identifier, and the identifier of every chain to its service. Neither ever
+// changes, so that entries do not expire.
+type chainIndex struct {
 	net      network
 	refresh  *refresher
 	mu       sync.RWMutex
@@ -96,102 +97,102 @@ type directory struct {
 	services map[string]ltlv1.ChainService
 }
 
-func newDirectory(n network) *directory {
-	return &directory{net: n, refresh: newRefresher(), ids: map[string]string{}, services: map[string]ltlv1.ChainService{}}
+func newChainIndex(n network) *chainIndex {
+	return &chainIndex{net: n, refresh: newRefresher(), ids: map[string]string{}, services: map[string]ltlv1.ChainService{}}
 }
 
-func (d *directory) find(code string) (id string, ok bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	id, ok = d.ids[code]
+func (x *chainIndex) cachedID(code string) (id string, ok bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	id, ok = x.ids[code]
 	return id, ok
 }
 
-func (d *directory) findService(id string) (service ltlv1.ChainService, ok bool) {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	service, ok = d.services[id]
+func (x *chainIndex) cachedService(id string) (service ltlv1.ChainService, ok bool) {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	service, ok = x.services[id]
 	return service, ok
 }
 
-// chainID returns the identifier of the proof chain with that code; "" when the network has none.
-func (d *directory) chainID(ctx context.Context, code string) (string, error) {
-	if id, ok := d.find(code); ok {
+// id returns the identifier of the proof chain with that code; "" when the network has none.
+func (x *chainIndex) id(ctx context.Context, code string) (string, error) {
+	if id, ok := x.cachedID(code); ok {
 		return id, nil
 	}
-	if err := d.load(ctx); err != nil {
+	if err := x.load(ctx); err != nil {
 		return "", err
 	}
-	id, _ := d.find(code)
+	id, _ := x.cachedID(code)
 	return id, nil
 }
 
-// service returns what the business chain with that identifier is for; ok is false when the network has none.
-func (d *directory) service(ctx context.Context, id string) (service ltlv1.ChainService, ok bool, err error) {
-	if service, ok = d.findService(id); ok || !decimal(id, assignedIDLen) {
+// service returns the service of the business chain with that identifier; ok is false when the network has none.
+func (x *chainIndex) service(ctx context.Context, id string) (service ltlv1.ChainService, ok bool, err error) {
+	if service, ok = x.cachedService(id); ok || !isAssignedID(id) {
 		return service, ok, nil
 	}
-	if err = d.load(ctx); err != nil {
+	if err = x.load(ctx); err != nil {
 		return 0, false, err
 	}
-	service, ok = d.findService(id)
+	service, ok = x.cachedService(id)
 	return service, ok, nil
 }
 
-// load reads the chains that are not known yet, page by page, or waits for another caller who does. The list is in the order of
-// creation and nothing leaves it, so that what is known is where it begins.
-func (d *directory) load(ctx context.Context) error {
-	return d.refresh.do(ctx, func() error {
+// load reads the chains that are not in the index yet, page by page, or waits for another caller's load. The network lists chains in the
+// order of creation and never removes one, so that the index always holds the beginning of the list.
+func (x *chainIndex) load(ctx context.Context) error {
+	return x.refresh.do(ctx, func() error {
 		for {
-			known := d.known()
-			out, err := d.net.ListChains(ctx, &ltlv1.ListChainsRequest{Page: uint32(known/chainPage) + 1, Size: chainPage})
+			known := x.known()
+			out, err := x.net.ListChains(ctx, &ltlv1.ListChainsRequest{Page: uint32(known/chainPage) + 1, Size: chainPage})
 			if err != nil {
 				return err
 			}
-			d.learn(out.GetChains())
-			if len(out.GetChains()) < chainPage || d.known() == known {
+			x.add(out.GetChains())
+			if len(out.GetChains()) < chainPage || x.known() == known {
 				return nil
 			}
 		}
 	})
 }
 
-func (d *directory) known() int {
-	d.mu.RLock()
-	defer d.mu.RUnlock()
-	return len(d.services)
+func (x *chainIndex) known() int {
+	x.mu.RLock()
+	defer x.mu.RUnlock()
+	return len(x.services)
 }
 
-func (d *directory) learn(chains []*ltlv1.ChainInfo) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
+func (x *chainIndex) add(chains []*ltlv1.ChainInfo) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
 	for _, c := range chains {
 		service := c.GetChain().GetService()
-		d.services[c.GetChainId()] = service
+		x.services[c.GetChainId()] = service
 		if service == ltlv1.ChainService_CHAIN_SERVICE_PROOF {
-			d.ids[c.GetChainCode()] = c.GetChainId()
+			x.ids[c.GetChainCode()] = c.GetChainId()
 		}
 	}
 }
 
-// membership is an account's entry on one chain.
+// membership is an account's role and data type code on one chain.
 type membership struct{ role, typeCode string }
 
-// account is what is known of an account at a moment.
+// account is the state of an account at one moment.
 type account struct {
 	root bool
-	// total is the number of chains it takes part in, those where it is locked included; chains holds the others by chain code, and
-	// chainsByID by identifier.
+	// total is the number of chains that it is a member of, including those where it is locked. chains holds the chains where it is not
+	// locked by chain code, chainsByID by identifier.
 	total              uint64
 	chains, chainsByID map[string]membership
 	at                 time.Time
 }
 
-// accounts remembers accounts for a while. There are no more entries than accounts with an AccessKey.
+// accounts caches accounts for accountAge. It has at most one entry per account with an AccessKey.
 type accounts struct {
-	net network
-	mu  sync.RWMutex
-	of  map[string]*accountEntry
+	net   network
+	mu    sync.RWMutex
+	byUID map[string]*accountEntry
 }
 
 type accountEntry struct {
@@ -199,25 +200,26 @@ type accountEntry struct {
 	known   atomic.Pointer[account]
 }
 
-func newAccounts(n network) *accounts { return &accounts{net: n, of: map[string]*accountEntry{}} }
+func newAccounts(n network) *accounts { return &accounts{net: n, byUID: map[string]*accountEntry{}} }
 
 func (a *accounts) entry(uid string) *accountEntry {
 	a.mu.RLock()
-	e := a.of[uid]
+	e := a.byUID[uid]
 	a.mu.RUnlock()
 	if e != nil {
 		return e
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if e = a.of[uid]; e == nil {
+	if e = a.byUID[uid]; e == nil {
 		e = &accountEntry{refresh: newRefresher()}
-		a.of[uid] = e
+		a.byUID[uid] = e
 	}
 	return e
 }
 
-// get returns the account. That an account is on no chain is never remembered: its first call after it joined one succeeds.
+// get returns the account, from the cache if it may. An account on no chain is always read again, so that its first call after it has
+// joined a chain succeeds.
 func (a *accounts) get(ctx context.Context, uid string) (*account, error) {
 	e := a.entry(uid)
 	known := e.known.Load()
@@ -227,9 +229,9 @@ func (a *accounts) get(ctx context.Context, uid string) (*account, error) {
 	if time.Since(known.at) < accountAge {
 		return known, nil
 	}
-	// What is known is older than it should be. One caller asks again; if the network does not answer, the old must do, because the
-	// ledger judges the call anyway.
-	short, cancel := context.WithTimeout(ctx, accountPatience)
+	// The entry is too old. One caller reads it again. If the network does not answer, the old entry serves, because the ledger checks
+	// every call itself.
+	short, cancel := context.WithTimeout(ctx, accountRefresh)
 	defer cancel()
 	if err := e.refresh.try(func() error { return a.load(short, uid, e) }); err != nil {
 		return known, nil
@@ -237,7 +239,7 @@ func (a *accounts) get(ctx context.Context, uid string) (*account, error) {
 	return e.known.Load(), nil
 }
 
-// fresh reads the account now, or shares the read of another caller that begins after this call.
+// fresh reads the account now, or shares a read of another caller that begins after this call.
 func (a *accounts) fresh(ctx context.Context, uid string) (*account, error) {
 	e := a.entry(uid)
 	if err := e.refresh.do(ctx, func() error { return a.load(ctx, uid, e) }); err != nil {
@@ -255,7 +257,7 @@ func (a *accounts) load(ctx context.Context, uid string, e *accountEntry) error 
 	return err
 }
 
-// read asks the network about an account and its chains.
+// read reads an account and its chains from the network.
 func (a *accounts) read(ctx context.Context, uid string) (*account, error) {
 	out := &account{chains: map[string]membership{}, chainsByID: map[string]membership{}, at: time.Now()}
 	info, err := a.net.GetAccount(ctx, &ltlv1.GetAccountRequest{Uid: uid})
@@ -283,8 +285,8 @@ func (a *accounts) read(ctx context.Context, uid string) (*account, error) {
 	return out, nil
 }
 
-// mayAct says whether the account may act at all, on the chain with that code or identifier if one is named. The two cannot be mixed
-// up unless a code consists of digits only; then the code counts.
+// mayAct returns the refusal of an account that may not call any Action, or none on the chain with that code or identifier; nil if it
+// may. A code can be taken for an identifier only if it consists of digits; then the code counts.
 func (a *account) mayAct(chain string) *businessError {
 	if a.total == 0 {
 		return refuse(rules.UnknownUID)
@@ -303,7 +305,7 @@ func (a *account) mayAct(chain string) *businessError {
 		return nil
 	}
 	if chain != "" {
-		return nil // not on that chain: the ledger says so
+		return nil // not a member of that chain; the ledger refuses it
 	}
 	for _, m := range a.chains {
 		if m.role != rules.RoleMember {

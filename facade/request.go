@@ -14,11 +14,11 @@ import (
 // param is one decoded parameter of a request.
 type param struct {
 	name, value string
-	// query tells a parameter of the URL from one of the body.
+	// query is set for a parameter of the URL, and not for one of the body.
 	query bool
 }
 
-// request is a parsed call: what every later step works on.
+// request is a parsed HTTP request, on which every later step works.
 type request struct {
 	method string
 	host   string
@@ -27,12 +27,12 @@ type request struct {
 	params []param
 	// body is the body as received; it is valid until release.
 	body []byte
-	// reserved is what the body holds of the budget.
+	// reserved is the share of the body in the budget.
 	reserved int64
 }
 
-// get finds a parameter. An empty value is not an absent one.
-func (q *request) get(name string) (string, bool) {
+// get returns a parameter; ok is false when it is absent. It may be present and empty.
+func (q *request) get(name string) (v string, ok bool) {
 	i, ok := slices.BinarySearchFunc(q.params, name, func(p param, name string) int { return cmp.Compare(p.name, name) })
 	if !ok {
 		return "", false
@@ -40,7 +40,7 @@ func (q *request) get(name string) (string, bool) {
 	return q.params[i].value, true
 }
 
-// parse reads a request's parameters out of query and body. The budget bounds the memory of large bodies over all requests.
+// parse reads the parameters in query and body. budget is the memory of the large bodies of all requests.
 func (q *request) parse(r *http.Request, budget *atomic.Int64) *gatewayError {
 	q.method, q.host, q.header = r.Method, r.Host, r.Header
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
@@ -66,9 +66,9 @@ func (q *request) parse(r *http.Request, budget *atomic.Int64) *gatewayError {
 	return q.sort()
 }
 
-// asksXML looks for the format that is asked for in a request that was not parsed to its end: among what was read of it, else in
-// its query as it stands. Its error is answered in that format too.
-func (q *request) asksXML(query string) bool {
+// wantsXML reports whether Format is XML in a request that was not parsed to its end, so that its error has the right format. It looks at
+// the parameters read so far, then at the query.
+func (q *request) wantsXML(query string) bool {
 	for i := range q.params {
 		if q.params[i].name == "Format" {
 			return strings.EqualFold(q.params[i].value, "XML")
@@ -82,7 +82,7 @@ func (q *request) asksXML(query string) bool {
 	return false
 }
 
-// isForm reports whether a body of this type holds parameters; a body without a type does.
+// isForm reports whether a body of this content type holds parameters. A body without a type does.
 func isForm(contentType []string) bool {
 	if len(contentType) == 0 || contentType[0] == "" {
 		return true
@@ -91,7 +91,7 @@ func isForm(contentType []string) bool {
 	return strings.EqualFold(strings.TrimSpace(media), "application/x-www-form-urlencoded")
 }
 
-// sort orders the parameters by name and refuses a name that occurs twice.
+// sort sorts the parameters by name and refuses a name that occurs twice.
 func (q *request) sort() *gatewayError {
 	slices.SortFunc(q.params, func(a, b param) int { return cmp.Compare(a.name, b.name) })
 	for i := 1; i < len(q.params); i++ {
@@ -102,7 +102,7 @@ func (q *request) sort() *gatewayError {
 	return nil
 }
 
-// parsePairs reads name=value pairs joined by &.
+// parsePairs parses name=value pairs joined by &.
 func (q *request) parsePairs(s string, query bool) *gatewayError {
 	for s != "" {
 		var pair string
@@ -127,7 +127,7 @@ func (q *request) parsePairs(s string, query bool) *gatewayError {
 	return nil
 }
 
-// unescape decodes percent-encoding and + for a space. It refuses bad encoding and what is not UTF-8 afterwards.
+// unescape decodes percent-encoding, and + for a space. It refuses wrong encoding and results that are not UTF-8.
 func unescape(s string) (string, bool) {
 	plain := true
 	for i := range len(s) {
@@ -177,7 +177,7 @@ func unhex(c byte) byte {
 	return 255
 }
 
-// readBody reads the whole body into q.body, whatever its framing.
+// readBody reads the whole body into q.body.
 func (q *request) readBody(r *http.Request, budget *atomic.Int64) *gatewayError {
 	q.body = q.body[:0]
 	if r.Body == nil || r.Body == http.NoBody {
@@ -186,7 +186,7 @@ func (q *request) readBody(r *http.Request, budget *atomic.Int64) *gatewayError 
 	if r.ContentLength > maxBody {
 		return gateway(codeBodyTooLarge)
 	}
-	// Beyond a small body, room is taken as bytes arrive: a length that is only announced must not keep other callers out.
+	// Beyond maxSmallBody the buffer grows as bytes arrive: a length that is only announced must not use up the budget.
 	if want := min(int(r.ContentLength)+1, maxSmallBody); want > cap(q.body) {
 		if err := q.grow(want, budget); err != nil {
 			return err
@@ -211,7 +211,7 @@ func (q *request) readBody(r *http.Request, budget *atomic.Int64) *gatewayError 
 	}
 }
 
-// grow gives the body room for n bytes, within the budget.
+// grow makes room for a body of n bytes, within the budget.
 func (q *request) grow(n int, budget *atomic.Int64) *gatewayError {
 	n = min(n, maxBody+1)
 	if n > maxSmallBody {
@@ -228,7 +228,7 @@ func (q *request) grow(n int, budget *atomic.Int64) *gatewayError {
 	return nil
 }
 
-// release gives back what the body took of the budget and forgets the request.
+// release gives the body's share of the budget back and clears the request.
 func (q *request) release(budget *atomic.Int64) {
 	if q.reserved > 0 {
 		budget.Add(-q.reserved)

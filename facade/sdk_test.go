@@ -215,7 +215,7 @@ func TestCloseAnswersCallsUnderWay(t *testing.T) {
 		}
 		answered <- err
 	}()
-	eventually(t, "in flight", func() bool { return f.inflight.pending(keyOf("0X58", "last"), "") })
+	eventually(t, "in flight", func() bool { return f.pending.has(keyOf("0X58", "last"), "") })
 	closed := make(chan error, 1)
 	go func() { closed <- f.Close() }()
 	eventually(t, "closing", func() bool { return f.Ready() != nil })

@@ -14,108 +14,110 @@ import (
 	"ltl/internal/tracing"
 )
 
-// scratch is what one request needs and the next can use again.
+// scratch is the memory of one request, which later requests reuse.
 type scratch struct {
-	request request
-	answer  answer
-	buffer  []byte
+	request  request
+	response response
+	buffer   []byte
 }
 
-// Headers that every answer shares; net/http does not change them.
+// contentTypes are header values that all responses share; net/http does not change them.
 func contentTypes() (jsonType, xmlType []string) {
 	return []string{"application/json;charset=utf-8"}, []string{"text/xml;charset=utf-8"}
 }
 
-// ServeHTTP answers one API call.
+// ServeHTTP serves one API call.
 func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	beginRequest(r.Context())
 	s := f.scratch.Get().(*scratch)
-	s.answer = answer{host: r.Host}
-	newRequestID(&s.answer.requestID)
+	s.response = response{host: r.Host}
+	newRequestID(&s.response.requestID)
 	if f.active.Add(1) > maxActive {
-		s.answer.gateway = gateway(codeThrottling)
-		s.answer.xml = s.request.asksXML(r.URL.RawQuery)
+		s.response.gateway = gateway(codeThrottling)
+		s.response.xml = s.request.wantsXML(r.URL.RawQuery)
 	} else {
 		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 		ctx, span := f.tracer.Root(ctx, "call")
-		f.call(ctx, r, s)
-		s.answer.describe(span)
+		f.handle(ctx, r, s)
+		s.response.describe(span)
 		span.End()
 		cancel()
 	}
 	f.active.Add(-1)
-	s.buffer = s.answer.appendBody(s.buffer[:0])
-	f.write(w, s)
-	f.observe(r.Context(), &s.answer, time.Since(began))
+	s.buffer = s.response.appendBody(s.buffer[:0])
+	f.send(w, s)
+	f.observe(r.Context(), &s.response, time.Since(began))
 	s.request.release(&f.bodies)
 	if cap(s.buffer) > maxKeptBuffer {
 		s.buffer = nil
 	}
-	s.answer = answer{}
+	s.response = response{}
 	f.scratch.Put(s)
 }
 
-// write sends the answer that stands in the buffer.
-func (f *Facade) write(w http.ResponseWriter, s *scratch) {
+// send writes the response whose body is in the buffer.
+func (f *Facade) send(w http.ResponseWriter, s *scratch) {
 	h := w.Header()
-	if s.answer.xml {
+	if s.response.xml {
 		h["Content-Type"] = f.xmlType
 	} else {
 		h["Content-Type"] = f.jsonType
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(s.buffer))}
-	w.WriteHeader(s.answer.status())
-	_, _ = w.Write(s.buffer) // the caller has gone; whoever cares asks again
+	w.WriteHeader(s.response.status())
+	_, _ = w.Write(s.buffer) // an error means that the caller has disconnected
 }
 
-// call fills the answer of one request. A panic answers InternalError and is logged: it must not take other callers down.
-func (f *Facade) call(ctx context.Context, r *http.Request, s *scratch) {
+// handle fills the response of one request. A panic is logged and becomes InternalError, so that other calls go on.
+func (f *Facade) handle(ctx context.Context, r *http.Request, s *scratch) {
 	defer func() {
 		if p := recover(); p != nil {
-			f.logger.Error("panic while serving", "requestId", string(s.answer.requestID[:]), "panic", p, "stack", string(debug.Stack()))
-			s.answer.gateway, s.answer.refusal, s.answer.data = gateway(codeInternal), nil, value{}
+			f.logger.Error("panic in a call; report it with the stack", "requestId", string(s.response.requestID[:]), "panic", p,
+				"stack", string(debug.Stack()))
+			s.response.gateway, s.response.refusal, s.response.data = gateway(codeInternal), nil, value{}
 		}
 	}()
-	a, data, err := f.answer(ctx, r, s)
+	a, data, err := f.process(ctx, r, s)
 	if err == nil {
-		s.answer.data = data
+		s.response.data = data
 		return
 	}
-	if errors.As(err, &s.answer.refusal) {
+	if errors.As(err, &s.response.refusal) {
 		if a.data == kindString {
-			s.answer.data = text("")
+			s.response.data = text("")
 		}
 		return
 	}
-	s.answer.gateway = gatewayOf(err)
-	switch s.answer.gateway.code {
+	s.response.gateway = gatewayOf(err)
+	switch s.response.gateway.code {
 	case codeInternal:
-		f.logger.Error("call failed", "requestId", string(s.answer.requestID[:]), "action", s.answer.action, "error", err)
-	case codeServiceUnavailable, codeThrottling: // metrics count them; an outage must not fill the log
-		f.logger.Debug("call failed", "requestId", string(s.answer.requestID[:]), "action", s.answer.action, "code", s.answer.gateway.code, "error", err)
+		f.logger.Error("call failed", "requestId", string(s.response.requestID[:]), "action", s.response.action, "error", err)
+	case codeServiceUnavailable, codeThrottling: // counted by metrics; an outage must not fill the log
+		f.logger.Debug("call failed", "requestId", string(s.response.requestID[:]), "action", s.response.action,
+			"code", s.response.gateway.code, "error", err)
 	}
 }
 
-// answer checks a request in the documented order and runs its Action.
-func (f *Facade) answer(ctx context.Context, r *http.Request, s *scratch) (*action, value, error) {
+// process checks a request in the order that call.checks documents, and runs its Action.
+func (f *Facade) process(ctx context.Context, r *http.Request, s *scratch) (*action, value, error) {
 	q := &s.request
 	if err := q.parse(r, &f.bodies); err != nil {
-		s.answer.xml = q.asksXML(r.URL.RawQuery)
+		s.response.xml = q.wantsXML(r.URL.RawQuery)
 		return nil, value{}, err
 	}
 	switch format, ok := q.get("Format"); {
 	case !ok, format == "", strings.EqualFold(format, "JSON"):
 	case strings.EqualFold(format, "XML"):
-		s.answer.xml = true
+		s.response.xml = true
 	default:
 		return nil, value{}, gateway(codeFormat)
 	}
-	who, err := f.authenticate(ctx, q, s)
+	caller, err := f.authenticate(ctx, q, s)
 	if err != nil {
 		return nil, value{}, err
 	}
-	a, err := f.route(q, who, s)
+	a, err := f.route(q, caller, s)
 	if err != nil {
 		return nil, value{}, err
 	}
@@ -126,64 +128,18 @@ func (f *Facade) answer(ctx context.Context, r *http.Request, s *scratch) (*acti
 	if v != apiVersion {
 		return a, value{}, refuse(rules.BadAPIVersion)
 	}
-	c := &call{ctx: ctx, f: f, q: q, action: a, uid: who.key.uid, key: who.key.id, nonce: who.nonce}
-	data, failure := c.run()
-	return a, data, failure
-}
-
-// caller is who sent a request, once its signature has been verified.
-type caller struct {
-	*credentials
-	key *accessKey
-}
-
-// authenticate verifies the request's signature and takes its nonce.
-func (f *Facade) authenticate(ctx context.Context, q *request, s *scratch) (*caller, error) {
-	var c credentials
-	var err *gatewayError
-	if header := q.header["Authorization"]; len(header) == 1 && strings.HasPrefix(header[0], acs3Prefix) {
-		c, err = q.acs3Credentials(header[0])
-	} else {
-		c, err = q.rpcCredentials()
-	}
-	if err != nil {
-		return nil, err
-	}
-	if len(c.accessKeyID) > maxAccessKeyID {
-		return nil, gateway(codeKeyNotFound)
-	}
-	if len(c.nonce) > maxSignatureNonce {
-		return nil, invalid("SignatureNonce")
-	}
-	now := f.clock()
-	if err := checkTimestamp(c.timestamp, now); err != nil {
-		return nil, err
-	}
-	key, err := f.keys.lookup(ctx, c.accessKeyID)
-	if err != nil {
-		return nil, err
-	}
-	if c.acs3 != nil {
-		s.buffer, err = q.verifyACS3(key, c.acs3, s.buffer)
-	} else {
-		s.buffer, err = q.verifyRPC(key, c.signature, s.buffer)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if !f.nonces.use(c.accessKeyID, c.nonce, now) {
-		return nil, gateway(codeNonceUsed)
-	}
-	return &caller{credentials: &c, key: key}, nil
+	c := &call{ctx: ctx, f: f, q: q, action: a, uid: caller.key.uid, key: caller.key.id, nonce: caller.nonce}
+	data, err := c.run()
+	return a, data, err
 }
 
 // route finds the Action that an authenticated request names.
-func (f *Facade) route(q *request, who *caller, s *scratch) (*action, error) {
-	name, err := q.common(who.credentials, "Action", headerAction)
+func (f *Facade) route(q *request, caller *caller, s *scratch) (*action, error) {
+	name, err := q.common(caller.credentials, "Action", headerAction)
 	if err != nil {
 		return nil, err
 	}
-	v, err := q.common(who.credentials, "Version", headerVersion)
+	v, err := q.common(caller.credentials, "Version", headerVersion)
 	if err != nil {
 		return nil, err
 	}
@@ -194,53 +150,26 @@ func (f *Facade) route(q *request, who *caller, s *scratch) (*action, error) {
 	if a == nil {
 		return nil, gateway(codeActionNotFound)
 	}
-	s.answer.action = a.name
+	s.response.action = a.name
 	return a, nil
 }
 
-// run checks what every Action has in common and hands over to the Action.
-func (c *call) run() (value, error) {
-	account, err := c.f.accounts.get(c.ctx, c.uid)
-	if err != nil {
-		return value{}, err
-	}
-	c.account = account
-	refusal := account.mayAct(c.text(c.action.chain))
-	if refusal != nil && refusal.code == rules.NotRAM { // it may have been so a moment ago; that it is on no chain was read just now
-		if c.account, err = c.f.accounts.fresh(c.ctx, c.uid); err != nil {
-			return value{}, err
-		}
-		refusal = c.account.mayAct(c.text(c.action.chain))
-	}
-	if refusal != nil {
-		return value{}, refusal
-	}
-	if err := c.checkParameters(); err != nil {
-		return value{}, err
-	}
-	if c.action.chain == bizChainID {
-		if err := c.findChain(); err != nil {
-			return value{}, err
-		}
-	}
-	data, err := c.action.run(c)
-	var form *formError
-	if errors.As(err, &form) {
-		return value{}, c.chainFirst(form)
-	}
-	return data, err
-}
+// apiVersion and version are the two versions that every request names.
+const (
+	apiVersion = "1.0.0"
+	version    = "2019-05-10"
+)
 
-// observe counts the call and logs it. Neither values nor anything of the signature is logged.
-func (f *Facade) observe(ctx context.Context, a *answer, took time.Duration) {
+// observe counts and logs a call. It logs neither parameters nor signatures.
+func (f *Facade) observe(ctx context.Context, a *response, took time.Duration) {
 	f.metrics.observe(a, took)
 	if f.logger.Enabled(ctx, slog.LevelDebug) {
 		f.logger.Debug("call", "requestId", string(a.requestID[:]), "action", a.action, "code", a.code(), "ms", took.Milliseconds())
 	}
 }
 
-// describe says in a trace what was called and how it ended. Action and code are from fixed lists.
-func (a *answer) describe(span tracing.Span) {
+// describe adds the Action and the result code to a trace. Both are from fixed lists.
+func (a *response) describe(span tracing.Span) {
 	if span.Recorded() {
 		span.Text("ltl.action", a.action)
 		span.Text("ltl.request_id", string(a.requestID[:]))

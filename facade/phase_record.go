@@ -1,6 +1,7 @@
 package facade
 
 import (
+	"cmp"
 	"encoding/hex"
 	"strings"
 
@@ -8,12 +9,10 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// checkPhaseNames judges the parameters that name records of a phase.
+// checkPhaseNames checks the parameters that name records of a phase.
 func (c *call) checkPhaseNames() error {
-	for _, p := range []struct{ name, sentence string }{{"PhaseGroupId", noPhaseGroup}, {"PhaseId", noPhase}} {
-		if err := c.checkID(p.name, p.sentence); err != nil {
-			return err
-		}
+	if err := cmp.Or(c.checkID("PhaseGroupId", noPhaseGroup), c.checkID("PhaseId", noPhase)); err != nil {
+		return err
 	}
 	if key := c.text("DataKey"); !dataName(key) && !fullDataKey(key) {
 		return malformed("DataKey must be 1 to 64 letters and digits, or a key in the form of RelatedDataKey.")
@@ -24,20 +23,21 @@ func (c *call) checkPhaseNames() error {
 	return nil
 }
 
-// foreignKey is ledgerError for reads by a DataKey. The ledger finds its form wrong, after it was found right here, only if it is in the
-// form of RelatedDataKey and belongs to another phase or chain.
+// foreignKey is ledgerError for reads by a DataKey. The form of DataKey was right here, so that the ledger refuses it only if it has the
+// form of RelatedDataKey and holds the code of another phase or chain.
 func foreignKey(code int32) error {
-	return because(ledgerError(code), rules.OutOfRange, "DataKey holds the code of another phase or chain than PhaseId and BizChainId name.")
+	return withMessage(ledgerError(code), rules.OutOfRange, "DataKey holds the code of another phase or chain than PhaseId and BizChainId name.")
 }
 
-// describePhaseRecord is the Action DescribeMPCoSPhaseInfo. Without DataSeq it tells the newest record of the DataKey.
+// describePhaseRecord is the Action DescribeMPCoSPhaseInfo. Without DataSeq it returns the newest record of the DataKey.
 func describePhaseRecord(c *call) (value, error) {
 	if err := c.checkPhaseNames(); err != nil {
 		return value{}, err
 	}
 	phase, dataKey, dataSeq := c.text("PhaseId"), c.text("DataKey"), c.text("DataSeq")
 	plain := dataKey[strings.LastIndexByte(dataKey, '_')+1:]
-	pending := c.f.inflight.pending(c.phaseRecordName(phase, plain, dataSeq), "") // before the read: a write that ends meanwhile may be missed by it
+	// Look before the read: a write that ends during the read may be missed by it.
+	pending := c.f.pending.has(c.phaseRecordName(phase, plain, dataSeq), "")
 	r, err := c.f.net.GetPhaseRecord(c.ctx, &ltlv1.GetPhaseRecordRequest{
 		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: phase, DataKey: dataKey, DataSeq: dataSeq,
 	})
@@ -47,19 +47,18 @@ func describePhaseRecord(c *call) (value, error) {
 	case r.GetCode() == rules.NotFound && pending:
 		return value{}, refuse(rules.InFlight)
 	case r.GetCode() != rules.OK:
-		return value{}, because(foreignKey(r.GetCode()), rules.NotFound, noPhaseRecord)
+		return value{}, withMessage(foreignKey(r.GetCode()), rules.NotFound, noPhaseRecord)
 	}
 	record := r.GetRecord()
-	related := make([]value, 0, len(record.GetRelated()))
-	for _, d := range record.GetRelated() {
-		related = append(related, object(
+	related := rows(record.GetRelated(), func(d *ltlv1.RelatedRecord) value {
+		return object(
 			textField("RelatedPhaseId", d.GetPhaseId()),
 			textField("RelatedDataSeq", d.GetDataSeq()),
 			textField("RelatedDataKey", d.GetDataKey()),
 			textField("RelatedPhaseDataHash", hex.EncodeToString(d.GetPhaseDataHash())),
 			textField("RelatedPhaseName", d.GetPhaseName()),
-		))
-	}
+		)
+	})
 	return object(
 		textField("IotId", record.GetIotId()),
 		textField("DataValue", record.GetDataValue()),
@@ -83,23 +82,22 @@ func listPhaseHistory(c *call) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	start, end, bad := c.window(0)
-	if bad != nil {
-		return value{}, &formError{bad}
+	start, end, err := c.window(0)
+	if err != nil {
+		return value{}, err
 	}
 	r, err := c.f.net.ListPhaseRecords(c.ctx, &ltlv1.ListPhaseRecordsRequest{
 		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: c.text("PhaseId"), DataKey: c.text("DataKey"),
 		StartMs: start, EndMs: end, Page: p.num, Size: p.size,
 	})
 	if err == nil {
-		err = because(foreignKey(r.GetCode()), rules.NotFound, "This chain has no such phase; check PhaseGroupId and PhaseId.")
+		err = withMessage(foreignKey(r.GetCode()), rules.NotFound, "This chain has no such phase; check PhaseGroupId and PhaseId.")
 	}
 	if err != nil {
 		return value{}, err
 	}
-	rows := make([]value, 0, len(r.GetRecords()))
-	for _, record := range r.GetRecords() {
-		rows = append(rows, object(
+	return p.data(rows(r.GetRecords(), func(record *ltlv1.PhaseRecord) value {
+		return object(
 			textField("IotId", record.GetIotId()),
 			textField("DataValue", record.GetDataValue()),
 			textField("BlockHash", hex.EncodeToString(record.GetBlockHash())),
@@ -110,7 +108,6 @@ func listPhaseHistory(c *call) (value, error) {
 			field{"Timestamp", integer(record.GetTimeMs())},
 			textField("ProductKey", record.GetProductKey()),
 			textField("DataHash", hex.EncodeToString(record.GetDataHash())),
-		))
-	}
-	return p.answer(rows, r.GetTotal()), nil
+		)
+	}), r.GetTotal()), nil
 }

@@ -7,9 +7,9 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// TestDirectoryOfManyChains: every chain is found, whichever page it is on; what is known is not read again, and a new chain or one that
+// TestChainIndexOfManyChains: every chain is found, whichever page it is on; what is known is not read again, and a new chain or one that
 // is not there costs the last page.
-func TestDirectoryOfManyChains(t *testing.T) {
+func TestChainIndexOfManyChains(t *testing.T) {
 	n := newFakeNetwork()
 	n.chains = nil
 	add := func(i int) {
@@ -19,11 +19,11 @@ func TestDirectoryOfManyChains(t *testing.T) {
 	for i := range many {
 		add(i + 1)
 	}
-	d := newDirectory(n)
+	d := newChainIndex(n)
 	find := func(i, pages int) {
 		t.Helper()
 		before := n.chainLists
-		id, err := d.chainID(t.Context(), fmt.Sprintf("%016x", i))
+		id, err := d.id(t.Context(), fmt.Sprintf("%016x", i))
 		service, ok, serviceErr := d.service(t.Context(), fmt.Sprintf("%016d", i))
 		if err != nil || serviceErr != nil || id != fmt.Sprintf("%016d", i) || !ok || service != ltlv1.ChainService_CHAIN_SERVICE_PROOF {
 			t.Errorf("chain %d: %q, %v, %v, %v, %v", i, id, err, service, ok, serviceErr)
@@ -42,7 +42,7 @@ func TestDirectoryOfManyChains(t *testing.T) {
 	find(3*chainPage, 2)
 	find(3*chainPage+1, 0)
 	before := n.chainLists
-	if id, err := d.chainID(t.Context(), "nobody"); id != "" || err != nil || n.chainLists != before+1 {
+	if id, err := d.id(t.Context(), "nobody"); id != "" || err != nil || n.chainLists != before+1 {
 		t.Errorf("a code that no chain has: %q, %v, %d pages", id, err, n.chainLists-before)
 	}
 }

@@ -7,6 +7,13 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
+// Messages on what a request names but the chain does not have.
+const (
+	noPhaseGroup  = "No phase group of this chain has the identifier given in PhaseGroupId."
+	noPhase       = "No phase of this phase group has the identifier given in PhaseId."
+	noPhaseRecord = "No record has this PhaseGroupId, PhaseId, DataKey and DataSeq."
+)
+
 // phaseGroups reads one page of the chain's phase groups.
 func (c *call) phaseGroups(in *ltlv1.ListPhaseGroupsRequest) (*ltlv1.ListPhaseGroupsResponse, error) {
 	in.ChainId, in.AccountUid = c.chainID, c.uid
@@ -22,20 +29,9 @@ func (c *call) phases(in *ltlv1.ListPhasesRequest) (*ltlv1.ListPhasesResponse, e
 	in.ChainId, in.AccountUid, in.PhaseGroupId = c.chainID, c.uid, c.text("PhaseGroupId")
 	r, err := c.f.net.ListPhases(c.ctx, in)
 	if err == nil {
-		err = because(ledgerError(r.GetCode()), rules.NotFound, noPhaseGroup)
+		err = withMessage(ledgerError(r.GetCode()), rules.NotFound, noPhaseGroup)
 	}
 	return r, err
-}
-
-// identifies reports whether a text can be an identifier that the ledger made.
-func identifies(id string) bool { return decimal(id, assignedIDLen) }
-
-// checkID judges a parameter that is an identifier: what no identifier looks like names nothing, as the sentence says.
-func (c *call) checkID(parameter, sentence string) error {
-	if identifies(c.text(parameter)) {
-		return nil
-	}
-	return &formError{refuseBecause(rules.NotFound, sentence)}
 }
 
 // createPhaseGroup is the Action CreateMPCoSPhaseGroup.
@@ -46,7 +42,8 @@ func createPhaseGroup(c *call) (value, error) {
 	id, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreatePhaseGroup{
 		CreatePhaseGroup: &ltlv1.CreatePhaseGroup{Name: c.text("Name"), Remark: c.text("Remark")},
 	}})
-	return text(id), because(err, rules.QuotaExceeded, "This chain has as many phase groups as its quota allows; ask the operator to raise it.")
+	return text(id), withMessage(err, rules.QuotaExceeded,
+		"This chain has as many phase groups as its quota allows; ask the operator to raise it.")
 }
 
 // modifyPhaseGroup is the Action ModifyMPCoSPhaseGroup.
@@ -57,7 +54,7 @@ func modifyPhaseGroup(c *call) (value, error) {
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyPhaseGroup{ModifyPhaseGroup: &ltlv1.ModifyPhaseGroup{
 		PhaseGroupId: c.text("PhaseGroupId"), Name: c.text("Name"), Remark: c.remark(),
 	}}})
-	return text(""), because(err, rules.NotFound, noPhaseGroup)
+	return text(""), withMessage(err, rules.NotFound, noPhaseGroup)
 }
 
 // listPhaseGroups is the Action ListMPCoSPhaseGroup.
@@ -70,15 +67,13 @@ func listPhaseGroups(c *call) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	rows := make([]value, 0, len(r.GetGroups()))
-	for _, g := range r.GetGroups() {
-		rows = append(rows, object(
+	return p.data(rows(r.GetGroups(), func(g *ltlv1.PhaseGroupInfo) value {
+		return object(
 			textField("PhaseGroupId", g.GetPhaseGroupId()),
 			textField("Remark", g.GetRemark()),
 			textField("Name", g.GetName()),
-		))
-	}
-	return p.answer(rows, r.GetTotal()), nil
+		)
+	}), r.GetTotal()), nil
 }
 
 // createPhase is the Action CreateMPCoSPhase.
@@ -89,8 +84,9 @@ func createPhase(c *call) (value, error) {
 	id, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreatePhase{CreatePhase: &ltlv1.CreatePhase{
 		PhaseGroupId: c.text("PhaseGroupId"), Name: c.text("Name"), Remark: c.text("Remark"),
 	}}})
-	err = because(err, rules.QuotaExceeded, "This phase group has as many phases as the chain's quota allows; ask the operator to raise it.")
-	return text(id), because(err, rules.NotFound, noPhaseGroup)
+	err = withMessage(err, rules.QuotaExceeded,
+		"This phase group has as many phases as the chain's quota allows; ask the operator to raise it.")
+	return text(id), withMessage(err, rules.NotFound, noPhaseGroup)
 }
 
 // modifyPhase is the Action ModifyMPCoSPhase.
@@ -102,7 +98,7 @@ func modifyPhase(c *call) (value, error) {
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyPhase{ModifyPhase: &ltlv1.ModifyPhase{
 		PhaseId: c.text("PhaseId"), Name: c.text("Name"), Remark: c.remark(),
 	}}})
-	return text(""), because(err, rules.NotFound, unknown)
+	return text(""), withMessage(err, rules.NotFound, unknown)
 }
 
 // listPhases is the Action ListMPCoSPhase.
@@ -118,19 +114,15 @@ func listPhases(c *call) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	rows := make([]value, 0, len(r.GetPhases()))
-	for _, phase := range r.GetPhases() {
-		rows = append(rows, object(
+	return p.data(rows(r.GetPhases(), func(phase *ltlv1.PhaseInfo) value {
+		return object(
 			intField("AccessPermission", int(phase.GetPermission())),
 			textField("PhaseId", phase.GetPhaseId()),
 			textField("Remark", phase.GetRemark()),
 			textField("Name", phase.GetName()),
-		))
-	}
-	return p.answer(rows, r.GetTotal()), nil
+		)
+	}), r.GetTotal()), nil
 }
-
-const noMember = "No member of this chain has the identifier given in MemberId."
 
 // describeAuthorization is the Action DescribeMPCoSAuthorizedInfo.
 func describeAuthorization(c *call) (value, error) {
@@ -141,23 +133,23 @@ func describeAuthorization(c *call) (value, error) {
 		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), MemberId: c.text("MemberId"),
 	})
 	if err == nil {
-		err = because(ledgerError(r.GetCode()), rules.NotFound, "This chain has no such phase group or no such member; check PhaseGroupId and MemberId.")
-		err = because(err, rules.Forbidden, notAdministrator().message)
+		err = withMessage(ledgerError(r.GetCode()), rules.NotFound,
+			"This chain has no such phase group or no such member; check PhaseGroupId and MemberId.")
+		err = withMessage(err, rules.Forbidden, notAdministrator().message)
 	}
 	if err != nil {
 		return value{}, err
 	}
-	rows := func(phases []*ltlv1.PhaseInfo) value {
-		out := make([]value, 0, len(phases))
-		for _, p := range phases {
-			out = append(out, object(textField("PhaseName", p.GetName()), textField("PhaseId", p.GetPhaseId())))
-		}
-		return array(out)
+	row := func(p *ltlv1.PhaseInfo) value {
+		return object(textField("PhaseName", p.GetName()), textField("PhaseId", p.GetPhaseId()))
 	}
-	return object(field{"AuthorizedPhaseList", rows(r.GetAuthorized())}, field{"UnAuthorizedPhaseList", rows(r.GetUnauthorized())}), nil
+	return object(
+		field{"AuthorizedPhaseList", array(rows(r.GetAuthorized(), row))},
+		field{"UnAuthorizedPhaseList", array(rows(r.GetUnauthorized(), row))},
+	), nil
 }
 
-// updateAuthorization is the Action UpdateMPCoSAuthorizedInfo. The list replaces what the member had in this phase group.
+// updateAuthorization is the Action UpdateMPCoSAuthorizedInfo. The list replaces the former rights of the member in this phase group.
 func updateAuthorization(c *call) (value, error) {
 	if err := cmp.Or(c.checkID("PhaseGroupId", noPhaseGroup), c.checkID("MemberId", noMember)); err != nil {
 		return value{}, err
@@ -167,10 +159,10 @@ func updateAuthorization(c *call) (value, error) {
 	if !ok {
 		return value{}, invalid(l.name)
 	}
-	seen := make(map[string]struct{}, len(ids)) // anybody may send a list as long as maxNodes allows
+	seen := make(map[string]struct{}, len(ids)) // a list may have maxNodes elements: no quadratic search
 	for _, id := range ids {
-		if !identifies(id) {
-			return value{}, &formError{refuseBecause(rules.NotFound, "AuthorizedPhaseList holds what is no identifier of a phase.")}
+		if !isAssignedID(id) {
+			return value{}, newFormErrorMessage(rules.NotFound, "AuthorizedPhaseList holds what is no identifier of a phase.")
 		}
 		if _, twice := seen[id]; twice {
 			return value{}, malformed("AuthorizedPhaseList must not hold a phase twice.")
@@ -180,6 +172,44 @@ func updateAuthorization(c *call) (value, error) {
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizePhases{AuthorizePhases: &ltlv1.AuthorizePhases{
 		PhaseGroupId: c.text("PhaseGroupId"), MemberId: c.text("MemberId"), PhaseIds: ids,
 	}}})
-	return text(""), because(err, rules.NotFound,
+	return text(""), withMessage(err, rules.NotFound,
 		"This chain has no such phase group or no such member, or AuthorizedPhaseList holds what is no phase of this phase group.")
+}
+
+// describePhaseQuotas is the Action DescribeMPCoSResourceInfo. Its answer has no pages, so that all pages of the ledger
+// are read.
+func describePhaseQuotas(c *call) (value, error) {
+	r, err := c.chainInfo()
+	if err != nil {
+		return value{}, err
+	}
+	if r.GetChain().GetRole() != rules.RoleAdmin {
+		return value{}, notAdministrator()
+	}
+	quotas := r.GetChain().GetChain()
+	var rows []value
+	for number := uint32(1); ; number++ {
+		groups, err := c.phaseGroups(&ltlv1.ListPhaseGroupsRequest{Page: number, Size: maxPageSize})
+		if err != nil {
+			return value{}, err
+		}
+		for _, g := range groups.GetGroups() {
+			rows = append(rows, object(
+				longField("PhaseQuota", quotas.GetPhaseQuota()),
+				longField("UsedPhase", g.GetUsedPhases()),
+				textField("PhaseGroupId", g.GetPhaseGroupId()),
+				textField("PhaseGroupName", g.GetName()),
+			))
+		}
+		if len(groups.GetGroups()) < maxPageSize {
+			break
+		}
+	}
+	return object(
+		longField("PhaseGroupQuota", quotas.GetPhaseGroupQuota()),
+		longField("UsedPhaseGroup", r.GetUsedPhaseGroups()),
+		longField("UsedMember", r.GetUsedMembers()),
+		field{"PhaseQuotaInfoList", array(rows)},
+		longField("MemberQuota", quotas.GetMemberQuota()),
+	), nil
 }

@@ -17,13 +17,13 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// accessKey is an AccessKey as the facade knows it. It does not change: a new version is a new value.
+// accessKey is one version of an AccessKey. It does not change; a new version is a new value.
 type accessKey struct {
 	id, uid  string
 	secret   []byte
 	disabled bool
 	version  uint64
-	// macs keeps HMAC-SHA1 states that have absorbed the key already.
+	// macs holds HMAC-SHA1 states that have absorbed the key.
 	macs sync.Pool
 }
 
@@ -34,7 +34,7 @@ func newAccessKey(id, uid, secret string, disabled bool, version uint64) *access
 	return k
 }
 
-// sha1 returns a fresh HMAC-SHA1 under the secret and "&"; putSHA1 takes it back.
+// sha1 returns an HMAC-SHA1 with the secret followed by "&" as its key. Give it back with putSHA1.
 func (k *accessKey) sha1() hash.Hash { return k.macs.Get().(hash.Hash) }
 
 func (k *accessKey) putSHA1(h hash.Hash) {
@@ -42,36 +42,37 @@ func (k *accessKey) putSHA1(h hash.Hash) {
 	k.macs.Put(h)
 }
 
-// keyring holds every AccessKey of the network, unsealed, and follows its changes. Secrets are in memory only.
+// keyring holds all AccessKeys of the network, decrypted, and follows their changes. Secrets are in memory only.
 type keyring struct {
 	logger *slog.Logger
-	// more reads the sealing keys again; nil when there is one for ever.
+	// more reads the sealing keys again; nil if there is only one.
 	more func() ([][]byte, error)
-	// wait is how long a call with an unknown key waits for it.
+	// wait is how long a call with an unknown AccessKey waits for it.
 	wait    time.Duration
 	waiters atomic.Int64
 
-	// sealingKeys and closed, the AccessKeys that none of them opened, belong to the goroutine that follows.
+	// sealingKeys decrypt AccessKeys; undecrypted holds the AccessKeys that none of them decrypts. Both are owned by follow.
 	sealingKeys [][]byte
-	closed      map[string]*ltlv1.AccessKey
+	undecrypted map[string]*ltlv1.AccessKey
 
 	// mu guards what follows.
 	mu      sync.RWMutex
 	keys    map[string]*accessKey
 	version uint64
-	// current is set once everything that existed when the watch began has arrived.
+	// current is set when all AccessKeys that existed when the watch began have arrived.
 	current bool
-	// heard is when the network last told anything, at first when the ring was made.
-	heard time.Time
+	// lastMessage is when the network last sent anything, at first when the ring was created.
+	lastMessage time.Time
 	// changed is closed and replaced with every change.
 	changed chan struct{}
 }
 
 func newKeyring(sealingKey []byte, logger *slog.Logger) *keyring {
-	return &keyring{sealingKeys: [][]byte{sealingKey}, logger: logger, wait: keyWait, keys: map[string]*accessKey{}, closed: map[string]*ltlv1.AccessKey{}, heard: time.Now(), changed: make(chan struct{})}
+	return &keyring{sealingKeys: [][]byte{sealingKey}, logger: logger, wait: keyWait, keys: map[string]*accessKey{},
+		undecrypted: map[string]*ltlv1.AccessKey{}, lastMessage: time.Now(), changed: make(chan struct{})}
 }
 
-// follow keeps the ring current until ctx ends.
+// follow receives the changes of AccessKeys until ctx ends.
 func (r *keyring) follow(ctx context.Context, n network) {
 	pause := watchRetryMin
 	for ctx.Err() == nil {
@@ -86,7 +87,7 @@ func (r *keyring) follow(ctx context.Context, n network) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.logger.Warn("watching AccessKeys was interrupted", "error", err, "retry", pause)
+		r.logger.Warn("watch of AccessKeys interrupted; retrying", "error", err, "retry", pause)
 		timer := time.NewTimer(pause)
 		select {
 		case <-ctx.Done():
@@ -98,13 +99,13 @@ func (r *keyring) follow(ctx context.Context, n network) {
 	}
 }
 
-// open unseals an AccessKey; nil when no sealing key that the facade has opens it.
-func (r *keyring) open(in *ltlv1.AccessKey) *accessKey {
+// decrypt decrypts an AccessKey; nil when no sealing key that the facade has decrypts it.
+func (r *keyring) decrypt(in *ltlv1.AccessKey) *accessKey {
 	secret, _, err := identity.UnsealAny(r.sealingKeys, in.GetAccessKeyId(), in.GetSealed())
 	if err != nil && r.more != nil {
 		keys, readErr := r.more()
 		if readErr != nil {
-			r.logger.Error("cannot read the sealing keys", "error", readErr)
+			r.logger.Error("cannot read the sealing keys; check the key files of this facade", "error", readErr)
 			return nil
 		}
 		r.sealingKeys = keys
@@ -116,27 +117,29 @@ func (r *keyring) open(in *ltlv1.AccessKey) *accessKey {
 	return newAccessKey(in.GetAccessKeyId(), in.GetAccountUid(), secret, in.GetDisabled(), in.GetVersion())
 }
 
-// apply takes one change; nil says that everything up to now has been delivered, and what did not open is tried again.
+// apply applies one change. nil means that all changes so far have been delivered; then AccessKeys that could not be decrypted are tried
+// again.
 func (r *keyring) apply(in *ltlv1.AccessKey) {
 	if in == nil {
-		for _, one := range slices.Collect(maps.Values(r.closed)) {
-			if r.open(one) != nil {
+		for _, one := range slices.Collect(maps.Values(r.undecrypted)) {
+			if r.decrypt(one) != nil {
 				r.apply(one)
 			}
 		}
 	}
 	var k *accessKey
 	if in != nil {
-		delete(r.closed, in.GetAccessKeyId())
-		if k = r.open(in); k == nil {
-			// The record is for another sealing key, or damaged. Its owner cannot be authenticated here.
-			r.closed[in.GetAccessKeyId()] = in
-			r.logger.Error("an AccessKey cannot be unsealed", "accessKeyId", in.GetAccessKeyId(), "version", in.GetVersion())
+		delete(r.undecrypted, in.GetAccessKeyId())
+		if k = r.decrypt(in); k == nil {
+			// It was sealed with another key, or is corrupt. This facade cannot authenticate its owner.
+			r.undecrypted[in.GetAccessKeyId()] = in
+			r.logger.Error("cannot decrypt an AccessKey; check the sealing key of this facade",
+				"accessKeyId", in.GetAccessKeyId(), "version", in.GetVersion())
 		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.heard = time.Now()
+	r.lastMessage = time.Now()
 	switch {
 	case in == nil:
 		r.current = true
@@ -153,24 +156,24 @@ func (r *keyring) apply(in *ltlv1.AccessKey) {
 	r.changed = make(chan struct{})
 }
 
-// standing is how many AccessKeys are known, and for how long the network has told nothing of them.
-func (r *keyring) standing() (known int, age time.Duration) {
+// status is the number of known AccessKeys, and the time since the last message of the network about them.
+func (r *keyring) status() (known int, age time.Duration) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return len(r.keys), time.Since(r.heard)
+	return len(r.keys), time.Since(r.lastMessage)
 }
 
-// find returns a key as it is known now.
+// find returns the present version of a key.
 func (r *keyring) find(id string) (k *accessKey, current bool, changed <-chan struct{}) {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	return r.keys[id], r.current, r.changed
 }
 
-// errKeysPending says that no AccessKeys have arrived from the network yet.
+// errKeysPending is the reason of Ready until the AccessKeys have arrived from the network.
 var errKeysPending = errors.New("AccessKeys have not arrived from the network yet")
 
-// ready says whether the ring holds everything that existed when the facade started.
+// ready returns nil if the ring holds all AccessKeys that existed when the facade started.
 func (r *keyring) ready() error {
 	if _, current, _ := r.find(""); !current {
 		return errKeysPending
@@ -178,7 +181,7 @@ func (r *keyring) ready() error {
 	return nil
 }
 
-// lookup returns a usable key. A key that is not known yet may be on its way: the call waits for it a little, few at a time.
+// lookup returns an enabled key. A key that is not known may be on its way, so that up to maxKeyWaiters calls wait for keyWait.
 func (r *keyring) lookup(ctx context.Context, id string) (*accessKey, *gatewayError) {
 	k, current, changed := r.find(id)
 	if k == nil {
@@ -195,7 +198,7 @@ func (r *keyring) lookup(ctx context.Context, id string) (*accessKey, *gatewayEr
 	return k, nil
 }
 
-// await waits until the key has arrived, or the wait is over.
+// await waits until the key has arrived or the wait is over.
 func (r *keyring) await(ctx context.Context, id string, current bool, changed <-chan struct{}) (*accessKey, bool) {
 	defer r.waiters.Add(-1)
 	if r.waiters.Add(1) > maxKeyWaiters {

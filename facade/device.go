@@ -7,12 +7,27 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-const (
-	authorized   = "AUTHORIZED"
-	unauthorized = "UNAUTHORIZED"
-)
+// deviceParameters are the parameters of an upload that a device signed. Each has a result code of its own when it is absent or empty.
+func deviceParameters() []parameter {
+	return []parameter{
+		{name: "IotAuthType", absent: rules.BadIoT}, {name: "IotDataDigest", absent: rules.BadIoT}, {name: "IotId", absent: rules.BadIoT},
+		{name: "IotIdServiceProvider", absent: rules.BadIoT}, {name: "IotIdSource", absent: rules.BadIoTSource},
+		{name: "IotSignature", absent: rules.BadIoT},
+	}
+}
 
-// registerDeviceGroup is the Action RegisterDeviceGroup. Its ProductKey is that of the devices' product, not a chain's code.
+// deviceProof is the content of deviceParameters. Check it with rules.CheckDeviceProof against the text that the device signed.
+func (c *call) deviceProof() *ltlv1.DeviceProof {
+	return &ltlv1.DeviceProof{
+		AuthType: c.text("IotAuthType"), IotId: c.text("IotId"), ProductKey: c.text("IotIdServiceProvider"),
+		DataDigest: c.text("IotDataDigest"), Signature: c.text("IotSignature"), Source: c.text("IotIdSource"),
+	}
+}
+
+// deviceStatus is the Status of a device or a device group.
+func deviceStatus(authorized bool) string { return either(authorized, "AUTHORIZED", "UNAUTHORIZED") }
+
+// registerDeviceGroup is the Action RegisterDeviceGroup. Its ProductKey is that of the devices' product, not the code of a chain.
 func registerDeviceGroup(c *call) (value, error) {
 	if c.text("AuthorizeType") != rules.AuthorizeType {
 		return value{}, malformed("AuthorizeType must be ID2.")
@@ -24,9 +39,10 @@ func registerDeviceGroup(c *call) (value, error) {
 		return value{}, malformed("ProductKey must be 1 to 64 English letters, digits, '-', '.' or '_'.")
 	}
 	id, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_RegisterDeviceGroup{RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{
-		ProductKey: c.text("ProductKey"), Name: c.text("DeviceGroupName"), AuthorizeType: c.text("AuthorizeType"), Remark: c.text("Remark"),
+		ProductKey: c.text("ProductKey"), Name: c.text("DeviceGroupName"), AuthorizeType: c.text("AuthorizeType"),
+		Remark: c.text("Remark"),
 	}}})
-	return text(id), because(err, rules.Conflict, "A device group with this ProductKey is registered on this chain already.")
+	return text(id), withMessage(err, rules.Conflict, "A device group with this ProductKey is registered on this chain already.")
 }
 
 // listDeviceGroup is the Action ListDeviceGroup.
@@ -44,34 +60,32 @@ func listDeviceGroup(c *call) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	rows := make([]value, 0, len(r.GetGroups()))
-	for _, g := range r.GetGroups() {
-		rows = append(rows, object(
-			textField("Status", either(g.GetAuthorized(), authorized, unauthorized)),
+	return p.data(rows(r.GetGroups(), func(g *ltlv1.DeviceGroupInfo) value {
+		return object(
+			textField("Status", deviceStatus(g.GetAuthorized())),
 			textField("AuthorizeType", g.GetAuthorizeType()),
 			textField("OwnerName", g.GetOwnerName()),
 			textField("DeviceGroupId", g.GetDeviceGroupId()),
 			textField("OwnerUid", g.GetOwnerUid()),
 			textField("ProductKey", g.GetProductKey()),
 			textField("Remark", g.GetRemark()),
-		))
-	}
-	return p.answer(rows, r.GetTotal()), nil
+		)
+	}), r.GetTotal()), nil
 }
 
 // authorizeDeviceGroup is the Action AuthorizeDeviceGroup.
-func authorizeDeviceGroup(c *call) (value, error) { return c.setGroup(true) }
+func authorizeDeviceGroup(c *call) (value, error) { return c.setDeviceGroup(true) }
 
 // unauthorizeDeviceGroup is the Action UnAuthorizeDeviceGroup.
-func unauthorizeDeviceGroup(c *call) (value, error) { return c.setGroup(false) }
+func unauthorizeDeviceGroup(c *call) (value, error) { return c.setDeviceGroup(false) }
 
 const noDeviceGroup = "No device group of this chain has the identifier given in DeviceGroupId."
 
-func (c *call) setGroup(on bool) (value, error) {
+func (c *call) setDeviceGroup(authorized bool) (value, error) {
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizeDeviceGroup{
-		AuthorizeDeviceGroup: &ltlv1.AuthorizeDeviceGroup{DeviceGroupId: c.text("DeviceGroupId"), Authorized: on},
+		AuthorizeDeviceGroup: &ltlv1.AuthorizeDeviceGroup{DeviceGroupId: c.text("DeviceGroupId"), Authorized: authorized},
 	}})
-	return text(""), because(err, rules.NotFound, noDeviceGroup)
+	return text(""), withMessage(err, rules.NotFound, noDeviceGroup)
 }
 
 // listDevice is the Action ListDevice.
@@ -84,21 +98,19 @@ func listDevice(c *call) (value, error) {
 		ChainId: c.chainID, AccountUid: c.uid, DeviceGroupId: c.text("DeviceGroupId"), IotId: c.text("IotId"), Page: p.num, Size: p.size,
 	})
 	if err == nil {
-		err = because(ledgerError(r.GetCode()), rules.NotFound, noDeviceGroup)
+		err = withMessage(ledgerError(r.GetCode()), rules.NotFound, noDeviceGroup)
 	}
 	if err != nil {
 		return value{}, err
 	}
-	rows := make([]value, 0, len(r.GetDevices()))
-	for _, d := range r.GetDevices() {
-		rows = append(rows, object(
-			textField("Status", either(d.GetAuthorized(), authorized, unauthorized)),
+	return p.data(rows(r.GetDevices(), func(d *ltlv1.DeviceInfo) value {
+		return object(
+			textField("Status", deviceStatus(d.GetAuthorized())),
 			textField("IotId", d.GetIotId()),
 			field{"LastSaveTime", integer(d.GetLastSaveMs())},
 			textField("DeviceId", d.GetDeviceId()),
-		))
-	}
-	return p.answer(rows, r.GetTotal()), nil
+		)
+	}), r.GetTotal()), nil
 }
 
 // authorizeDevice is the Action AuthorizeDevice.
@@ -107,9 +119,9 @@ func authorizeDevice(c *call) (value, error) { return c.setDevice(true) }
 // unauthorizeDevice is the Action UnAuthorizeDevice.
 func unauthorizeDevice(c *call) (value, error) { return c.setDevice(false) }
 
-func (c *call) setDevice(on bool) (value, error) {
+func (c *call) setDevice(authorized bool) (value, error) {
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizeDevice{AuthorizeDevice: &ltlv1.AuthorizeDevice{
-		DeviceGroupId: c.text("DeviceGroupId"), DeviceId: c.text("DeviceId"), Authorized: on,
+		DeviceGroupId: c.text("DeviceGroupId"), DeviceId: c.text("DeviceId"), Authorized: authorized,
 	}}})
-	return text(""), because(err, rules.NotFound, "No device of the group given in DeviceGroupId has the identifier given in DeviceId.")
+	return text(""), withMessage(err, rules.NotFound, "No device of the group given in DeviceGroupId has the identifier given in DeviceId.")
 }

@@ -14,8 +14,8 @@ import (
 )
 
 // sample is an answer with a fixed RequestId.
-func sample(xml bool, v value) *answer {
-	a := &answer{action: "ListProofChain", xml: xml, host: "ltl.example:80", data: v}
+func sample(xml bool, v value) *response {
+	a := &response{action: "ListProofChain", xml: xml, host: "ltl.example:80", data: v}
 	copy(a.requestID[:], "D5C69894-9709-4653-B3D8-25234034C2FC")
 	return a
 }
@@ -23,12 +23,12 @@ func sample(xml bool, v value) *answer {
 func TestEnvelopes(t *testing.T) {
 	list := object(field{"PageData", array([]value{object(textField("Name", "某业务链")), object(textField("Name", "<&>\"'\u2028"))})}, intField("Total", 10))
 	rows := object(field{"Data", table([]value{object(textField("value", "a\"<"), textField("seq", "1"))})})
-	refused := func(a *answer) *answer { a.refusal = refuse(rules.InFlight); return a }
-	failed := func(a *answer) *answer { a.gateway = invalid("Version"); return a }
+	refused := func(a *response) *response { a.refusal = refuse(rules.InFlight); return a }
+	failed := func(a *response) *response { a.gateway = invalid("Version"); return a }
 	const id = "D5C69894-9709-4653-B3D8-25234034C2FC"
 	for _, c := range []struct {
 		name string
-		a    *answer
+		a    *response
 		want string
 	}{
 		{"string", sample(false, text("某公司 </script>\u2028\u2029")), `{"Message":"","RequestId":"` + id + `","Data":"某公司 </script>` + "\u2028\u2029" + `","Code":200,"Success":true}`},
@@ -122,7 +122,7 @@ func FuzzEnvelope(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s, message string, n int64) {
 		v := object(textField("A", s), field{"N", integer(n)}, field{"R", table([]value{text(s), object(textField("x", s))})}, field{"L", array([]value{text(s)})})
 		a := sample(false, v)
-		a.refusal = refuseBecause(-320, message)
+		a.refusal = newRefusal(-320, message)
 		b := a.appendBody(nil)
 		var out struct {
 			Message string

@@ -1,14 +1,113 @@
 package facade
 
 import (
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
 
-// node is a piece of a structured parameter: a text, a list, or an object with named members. Anything else that JSON has is
-// refused, because no parameter of the API holds it.
+// list is a decoded list parameter.
+type list struct {
+	name  string
+	items []node
+	// text is the JSON text of the list. It is empty for a flattened list, which has no text that a device could have signed.
+	text string
+}
+
+// strings are the elements of a list of texts; ok is false when an element is no text.
+func (l *list) strings() (all []string, ok bool) {
+	all = make([]string, 0, len(l.items))
+	for i := range l.items {
+		if l.items[i].form != nodeText {
+			return nil, false
+		}
+		all = append(all, l.items[i].text)
+	}
+	return all, true
+}
+
+// decodeList decodes a list parameter. The official clients send it as the JSON text of an array, as the JSON text of an object whose
+// members are numbered from 0 or 1, or flattened: Name.1, Name.2, or Name.1.member. present is false when there is none in any form.
+func (q *request) decodeList(name string) (l list, present bool, err *gatewayError) {
+	l.name = name
+	text, whole := q.get(name)
+	flat := q.under(name)
+	switch {
+	case whole && len(flat) > 0:
+		return l, true, invalid(name)
+	case whole:
+		tree, ok := parseTree(text)
+		if ok {
+			l.items, ok = tree.list()
+		}
+		if !ok {
+			return l, true, invalid(name)
+		}
+		l.text = text
+		return l, true, nil
+	case len(flat) == 0:
+		return l, false, nil
+	}
+	root := node{form: nodeObject}
+	for _, p := range flat {
+		if !root.put(p.name[len(name)+1:], p.value, 0) {
+			return l, true, invalid(name)
+		}
+	}
+	items, ok := root.list()
+	if !ok {
+		return l, true, invalid(name)
+	}
+	l.items = items
+	return l, true, nil
+}
+
+// under are the parameters whose names begin with name and a dot, sorted by name.
+func (q *request) under(name string) []param {
+	prefix := name + "."
+	from, _ := slices.BinarySearchFunc(q.params, prefix, func(p param, prefix string) int { return cmp.Compare(p.name, prefix) })
+	to := from
+	for to < len(q.params) && strings.HasPrefix(q.params[to].name, prefix) {
+		to++
+	}
+	return q.params[from:to]
+}
+
+// put stores a text at a path of names joined by dots. It fails where another value is stored already. The paths of one parameter come
+// in sorted order, so that what two paths share was stored last; there are no more of them than maxParams.
+func (n *node) put(path, text string, depth int) bool {
+	name, rest, deeper := strings.Cut(path, ".")
+	if name == "" || depth > maxDepth {
+		return false
+	}
+	at := n.last(name)
+	if !deeper {
+		if at != nil {
+			return false
+		}
+		n.members = append(n.members, member{name, node{text: text}})
+		return true
+	}
+	if at == nil {
+		n.members = append(n.members, member{name, node{form: nodeObject}})
+		at = &n.members[len(n.members)-1].value
+	}
+	return at.form == nodeObject && at.put(rest, text, depth+1)
+}
+
+// last is the member of that name; it looks at the member stored last first.
+func (n *node) last(name string) *node {
+	if i := len(n.members) - 1; i >= 0 && n.members[i].name == name {
+		return &n.members[i].value
+	}
+	return n.get(name)
+}
+
+// node is a part of a structured parameter: a text, a list, or an object with named members. Other JSON values are refused, because no
+// parameter of the API has them.
 type node struct {
 	form nodeForm
 	text string
@@ -76,8 +175,8 @@ func (n *node) list() (items []node, ok bool) {
 	return items, true
 }
 
-// parseTree reads one JSON text made of strings, arrays and objects. It refuses duplicate members, trailing text, more than maxNodes
-// pieces and more than maxDepth levels.
+// parseTree parses one JSON text of strings, arrays and objects. It refuses duplicate members, trailing text, more than maxNodes nodes
+// and more than maxDepth levels.
 func parseTree(s string) (node, bool) {
 	p := treeParser{rest: s}
 	n, ok := p.value(0)
@@ -92,7 +191,7 @@ type treeParser struct {
 
 func (p *treeParser) space() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
 
-// take consumes c if it comes next after white space.
+// take consumes c if it is next after white space.
 func (p *treeParser) take(c byte) bool {
 	p.space()
 	if p.rest == "" || p.rest[0] != c {
@@ -174,7 +273,7 @@ func (p *treeParser) quoted() (string, bool) {
 	if end < 0 {
 		return "", false
 	}
-	if p.rest[end] == '"' { // the usual case needs no copy
+	if p.rest[end] == '"' { // no escapes, no copy
 		s := p.rest[:end]
 		p.rest = p.rest[end+1:]
 		return s, printable(s)
@@ -198,7 +297,7 @@ func (p *treeParser) quoted() (string, bool) {
 	}
 }
 
-// printable reports whether s may stand in a JSON string as it is: UTF-8 without control characters.
+// printable reports whether s may be part of a JSON string without an escape: UTF-8 without control characters.
 func printable(s string) bool {
 	for i := range len(s) {
 		if s[i] < ' ' {
@@ -208,7 +307,7 @@ func printable(s string) bool {
 	return utf8.ValidString(s)
 }
 
-// escape appends what follows a backslash. Half a surrogate pair stands for no character and is refused.
+// escape appends the character that an escape stands for, after its backslash. Half a surrogate pair is refused.
 func (p *treeParser) escape(b []byte) ([]byte, bool) {
 	if p.rest == "" {
 		return b, false

@@ -11,18 +11,18 @@ import (
 	"time"
 )
 
-// gate bounds what callers that nobody has authenticated yet can make the facade keep: the number of connections, and the memory of
-// long requests that are being read. Requests may be long because the official clients send batches in the query.
+// gate bounds the resources that callers take before they are authenticated: the number of connections, and the memory of long requests
+// while they are read. Requests may be long because the official clients send batches in the query.
 type gate struct {
 	net.Listener
 	// slots holds one element for each open connection.
 	slots chan struct{}
-	// long is the sum of what the headers now in memory have beyond maxSmallHeader; limit bounds it.
+	// long is the number of bytes beyond maxSmallHeader of all headers in memory; limit bounds it.
 	long  atomic.Int64
 	limit int64
-	// keepAlive has the server keep connections between requests, or close those that are idle.
+	// keepAlive makes the server keep idle connections (true) or close them (false).
 	keepAlive func(bool)
-	// refused counts the requests that were cut off.
+	// refused counts a request that was refused while it was read.
 	refused func(code string)
 
 	once sync.Once
@@ -34,7 +34,7 @@ func newGate(l net.Listener, connections int, limit int64) *gate {
 		keepAlive: func(bool) {}, refused: func(string) {}}
 }
 
-// Accept waits until there is room for another connection. While there is none, connections that are idle are given up for new ones.
+// Accept waits for a free slot, then for a connection. While no slot is free, idle connections are closed in favour of new ones.
 func (g *gate) Accept() (net.Conn, error) {
 	select {
 	case g.slots <- struct{}{}:
@@ -63,19 +63,19 @@ func (g *gate) Close() error {
 	return g.Listener.Close()
 }
 
-// connection counts what is read of a request until its handler begins: net/http keeps all of that in memory.
+// connection counts the bytes that are read of a request until its handler begins, because net/http keeps all of them in memory.
 type connection struct {
 	net.Conn
 	gate *gate
 
 	mu sync.Mutex
-	// header is what was read of the request so far; reserved is what it holds of the gate's limit.
+	// header is the number of bytes read of the request so far; reserved is its share of gate.long.
 	header, reserved int64
-	// serving is set while a handler runs: what is read then is a body, which the handler bounds itself.
+	// serving is set while a handler runs. Bytes read then are a body, which the handler bounds.
 	serving, closed bool
 }
 
-// Read reads, unless too much is read already.
+// Read reads from the connection. When the header is over a bound, it sends the error response and ends the connection.
 func (c *connection) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	if code := c.count(int64(n)); code != "" {
@@ -86,7 +86,7 @@ func (c *connection) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// count adds to the header, and says with what error it is refused.
+// count adds n bytes to the header; code is the gateway error with which the request is refused, if it is.
 func (c *connection) count(n int64) (code string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -108,14 +108,14 @@ func (c *connection) count(n int64) (code string) {
 	return ""
 }
 
-// begin says that the request's header has been read. What it reserved stays reserved until idle: the handler works on it.
+// begin marks the end of the request's header. Its bytes stay reserved until idle, because the handler works on them.
 func (c *connection) begin() {
 	c.mu.Lock()
 	c.serving = true
 	c.mu.Unlock()
 }
 
-// idle says that the request is over, and what was left of its body thrown away.
+// idle marks the end of the request, after the rest of its body has been discarded.
 func (c *connection) idle() {
 	c.mu.Lock()
 	c.serving = false
@@ -123,13 +123,13 @@ func (c *connection) idle() {
 	c.mu.Unlock()
 }
 
-// release forgets the request. Call it with mu held.
+// release gives back the bytes of the request. The caller holds mu.
 func (c *connection) release() {
 	c.gate.long.Add(-c.reserved)
 	c.header, c.reserved = 0, 0
 }
 
-// Close closes the connection and makes room for another.
+// Close closes the connection and frees its slot.
 func (c *connection) Close() error {
 	err := c.Conn.Close()
 	c.mu.Lock()
@@ -142,7 +142,7 @@ func (c *connection) Close() error {
 	return err
 }
 
-// CloseWrite tells the caller that there is no more to read; net/http uses it to have a last answer arrive.
+// CloseWrite ends the sending side; net/http calls it so that a last response arrives.
 func (c *connection) CloseWrite() error {
 	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return w.CloseWrite()
@@ -150,13 +150,14 @@ func (c *connection) CloseWrite() error {
 	return nil
 }
 
-// refuse answers a request that nobody will read to its end, in the form of every gateway error. What the caller still sends is thrown
-// away for a moment, since closing at once would have its answer thrown away.
+// refuse sends a gateway error to a request that is not read to its end. For refusedTimeout it discards what the caller still sends:
+// closing at once would reset the connection, and the caller would lose the response.
 func (c *connection) refuse(code string) {
-	a := answer{gateway: gateway(code), host: c.LocalAddr().String()}
+	a := response{gateway: gateway(code), host: c.LocalAddr().String()}
 	newRequestID(&a.requestID)
 	body := a.appendBody(nil)
-	head := "HTTP/1.1 " + strconv.Itoa(a.status()) + " " + http.StatusText(a.status()) + "\r\nContent-Type: application/json;charset=utf-8\r\n" +
+	head := "HTTP/1.1 " + strconv.Itoa(a.status()) + " " + http.StatusText(a.status()) + "\r\n" +
+		"Content-Type: application/json;charset=utf-8\r\n" +
 		"Content-Length: " + strconv.Itoa(len(body)) + "\r\nConnection: close\r\n\r\n"
 	c.mu.Lock()
 	c.release()
@@ -166,7 +167,7 @@ func (c *connection) refuse(code string) {
 		return
 	}
 	_ = c.CloseWrite()
-	_, _ = io.CopyN(io.Discard, c.Conn, maxHeaderBytes) // whatever comes of it, the connection is closed next
+	_, _ = io.CopyN(io.Discard, c.Conn, maxHeaderBytes) // errors do not matter: the connection is closed next
 }
 
 // connState is http.Server.ConnState.
@@ -176,7 +177,7 @@ func connState(c net.Conn, state http.ConnState) {
 	}
 }
 
-// connectionKey finds a request's connection in its context.
+// connectionKey is the context key of a request's connection.
 type connectionKey struct{}
 
 // withConnection is http.Server.ConnContext.
@@ -184,7 +185,7 @@ func withConnection(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connectionKey{}, c)
 }
 
-// beginRequest says that the request with this context has a handler now.
+// beginRequest calls begin of the connection in a request's context.
 func beginRequest(ctx context.Context) {
 	if c, ok := ctx.Value(connectionKey{}).(*connection); ok {
 		c.begin()

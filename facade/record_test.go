@@ -343,7 +343,7 @@ func TestReadOfAKeyInFlight(t *testing.T) {
 	k := keyOf("0X58", "slow")
 	done := make(chan reply)
 	go func() { done <- f.act(t, "member", "AttachData", data(k, chainA, "v", "BusinessId", hex64)...) }()
-	for deadline := time.Now().Add(5 * time.Second); !f.inflight.pending(k, ""); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); !f.pending.has(k, ""); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the write never began")
 		}
@@ -360,8 +360,8 @@ func TestReadOfAKeyInFlight(t *testing.T) {
 		t.Fatal(r.body)
 	}
 	runSteps(t, f, []step{{"there", "member", "GetData", read(k, chainA), "200"}, {"gone", "member", "GetData", read(k, chainA, "BusinessId", strings.Repeat("0", 64)), "404"}})
-	for i := range f.inflight.shards {
-		if n := len(f.inflight.shards[i].counts); n != 0 {
+	for i := range f.pending.shards {
+		if n := len(f.pending.shards[i].counts); n != 0 {
 			t.Errorf("%d writes left in flight", n)
 		}
 	}
@@ -405,7 +405,7 @@ func TestAPanicAnswersInternalError(t *testing.T) {
 	wants(t, "panic", r, 500, "InternalError")
 	f.net.set(func(n *fakeNetwork) { n.panics = false })
 	wants(t, "afterwards", f.act(t, "member", "SetData", set...), 200, "200")
-	if f.inflight.pending(set[1], "") || f.active.Load() != 0 {
+	if f.pending.has(set[1], "") || f.active.Load() != 0 {
 		t.Error("the panic left something behind")
 	}
 }

@@ -45,7 +45,7 @@ func (n *fakeNetwork) GetChain(_ context.Context, in *ltlv1.GetChainRequest) (*l
 	if c == nil {
 		return &ltlv1.GetChainResponse{Code: rules.NotFound}, nil
 	}
-	m, code := n.standing(c, in.GetAccountUid())
+	m, code := n.membership(c, in.GetAccountUid())
 	return &ltlv1.GetChainResponse{Code: code, Chain: &ltlv1.ChainInfo{
 		ChainId: c.id, ChainCode: c.code, Role: m.role, Chain: &ltlv1.CreateChain{Name: c.name, Service: c.service},
 	}}, nil
@@ -95,7 +95,7 @@ func (n *fakeNetwork) judge(tx *ltlv1.Transaction) *ltlv1.Result {
 	if c == nil {
 		return &ltlv1.Result{Code: rules.Malformed}
 	}
-	if _, code := n.standing(c, tx.GetAccountUid()); code != rules.OK {
+	if _, code := n.membership(c, tx.GetAccountUid()); code != rules.OK {
 		return &ltlv1.Result{Code: code}
 	}
 	if n.code != 0 {

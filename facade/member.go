@@ -8,7 +8,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// checkMember judges what CreateMember and ModifyMember have in common.
+// checkMember checks the parameters that CreateMember and ModifyMember share.
 func (c *call) checkMember() error {
 	if err := cmp.Or(c.checkName("MemberContact"), c.checkName("MemberName")); err != nil {
 		return err
@@ -31,7 +31,7 @@ func createMember(c *call) (value, error) {
 		MemberUid: c.text("MemberUid"), Name: c.text("MemberName"), Contact: c.text("MemberContact"), Phone: c.text("MemberPhone"),
 		Remark: c.text("Remark"),
 	}}})
-	return text(id), because(err, rules.NotFound, "No account has the UID given in MemberUid.")
+	return text(id), withMessage(err, rules.NotFound, "No account has the UID given in MemberUid.")
 }
 
 // modifyMember is the Action ModifyMember.
@@ -43,7 +43,8 @@ func modifyMember(c *call) (value, error) {
 		MemberId: c.text("MemberId"), MemberUid: c.text("MemberUid"), Name: c.text("MemberName"), Contact: c.text("MemberContact"),
 		Phone: c.text("MemberPhone"), Remark: c.remark(),
 	}}})
-	return text(""), because(err, rules.NotFound, "No member of this chain has the identifier given in MemberId, or no account the UID given in MemberUid.")
+	return text(""), withMessage(err, rules.NotFound,
+		"No member of this chain has the identifier given in MemberId, or no account the UID given in MemberUid.")
 }
 
 // lockMember is the Action LockMember.
@@ -52,11 +53,13 @@ func lockMember(c *call) (value, error) { return c.setLock(true) }
 // unlockMember is the Action UnLockMember.
 func unlockMember(c *call) (value, error) { return c.setLock(false) }
 
+const noMember = "No member of this chain has the identifier given in MemberId."
+
 func (c *call) setLock(locked bool) (value, error) {
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_LockMember{
 		LockMember: &ltlv1.LockMember{MemberId: c.text("MemberId"), Locked: locked},
 	}})
-	return text(""), because(err, rules.NotFound, "No member of this chain has the identifier given in MemberId.")
+	return text(""), withMessage(err, rules.NotFound, noMember)
 }
 
 // members reads one page of the chain's members.
@@ -69,7 +72,7 @@ func (c *call) members(in *ltlv1.ListMembersRequest) (*ltlv1.ListMembersResponse
 	return r, err
 }
 
-// memberPage answers with the page of members that the call asks for.
+// memberPage is the Data of a page of members.
 func (c *call) memberPage(withAdministrator bool, row func(*ltlv1.MemberInfo) value) (value, error) {
 	p, err := c.page()
 	if err != nil {
@@ -81,14 +84,10 @@ func (c *call) memberPage(withAdministrator bool, row func(*ltlv1.MemberInfo) va
 	if err != nil {
 		return value{}, err
 	}
-	rows := make([]value, 0, len(r.GetMembers()))
-	for _, m := range r.GetMembers() {
-		rows = append(rows, row(m))
-	}
-	return p.answer(rows, r.GetTotal()), nil
+	return p.data(rows(r.GetMembers(), row), r.GetTotal()), nil
 }
 
-// listMember is the Action ListMember. The administrator is no member account.
+// listMember is the Action ListMember. It leaves out the administrator.
 func listMember(c *call) (value, error) {
 	return c.memberPage(false, func(m *ltlv1.MemberInfo) value {
 		return object(
@@ -103,7 +102,7 @@ func listMember(c *call) (value, error) {
 	})
 }
 
-// listPSMemberDataTypeCode is the Action ListPSMemberDataTypeCode. The administrator has a type code too, and stands first.
+// listPSMemberDataTypeCode is the Action ListPSMemberDataTypeCode. The administrator, who has a type code too, is the first row.
 func listPSMemberDataTypeCode(c *call) (value, error) {
 	return c.memberPage(true, func(m *ltlv1.MemberInfo) value {
 		return object(
@@ -115,7 +114,7 @@ func listPSMemberDataTypeCode(c *call) (value, error) {
 	})
 }
 
-// describeMemberCapacityInfo is the Action DescribeMemberCapacityInfo. It has no pages, so that all of the ledger's are read.
+// describeMemberCapacityInfo is the Action DescribeMemberCapacityInfo. Its answer has no pages, so that all pages of the ledger are read.
 func describeMemberCapacityInfo(c *call) (value, error) {
 	var rows []value
 	for number := uint32(1); ; number++ {
