@@ -38,13 +38,13 @@ func TestEnvelopes(t *testing.T) {
 		{"table", sample(false, rows), `{"Message":"","RequestId":"` + id + `","Data":{"Data":[{"value":"a\"<","seq":"1"}]},"Code":200,"Success":true}`},
 		{"refusal", refused(sample(false, value{})), `{"Message":"` + rules.Message(rules.InFlight) + `","RequestId":"` + id + `","Code":-320,"Success":false}`},
 		{"refusal, string", refused(sample(false, text(""))), `{"Message":"` + rules.Message(rules.InFlight) + `","RequestId":"` + id + `","Data":"","Code":-320,"Success":false}`},
-		{"gateway", failed(sample(false, value{})), `{"RequestId":"` + id + `","HostId":"ltl.example:80","Code":"InvalidVersion","Message":"Specified parameter Version is not valid.","Recommend":"Compare the request with the API document."}`},
+		{"gateway", failed(sample(false, value{})), `{"RequestId":"` + id + `","HostId":"ltl.example:80","Code":"InvalidVersion","Message":"Specified parameter Version is not valid.","Recommend":"Compare the parameter with the API document."}`},
 		{"string, XML", sample(true, text("")), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id + `</RequestId><Data></Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
 		{"forbidden characters, XML", sample(true, text("\x00\x1f\r\n\t\uFFFE<&>]]>")), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id + `</RequestId><Data>` + "\uFFFD\uFFFD&#xD;\n\t\uFFFD" + `&lt;&amp;&gt;]]&gt;</Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
 		{"list, XML", sample(true, list), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id + `</RequestId><Data><PageData><Name>某业务链</Name></PageData><PageData><Name>&lt;&amp;&gt;"'` + "\u2028" + `</Name></PageData><Total>10</Total></Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
 		{"table, XML", sample(true, rows), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id + `</RequestId><Data><Data>[{"value":"a\"&lt;","seq":"1"}]</Data></Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
 		{"refusal, XML", refused(sample(true, value{})), xmlDeclaration + `<ListProofChainResponse><Message>` + rules.Message(rules.InFlight) + `</Message><RequestId>` + id + `</RequestId><Code>-320</Code><Success>false</Success></ListProofChainResponse>`},
-		{"gateway, XML", failed(sample(true, value{})), xmlDeclaration + `<Error><RequestId>` + id + `</RequestId><HostId>ltl.example:80</HostId><Code>InvalidVersion</Code><Message>Specified parameter Version is not valid.</Message><Recommend>Compare the request with the API document.</Recommend></Error>`},
+		{"gateway, XML", failed(sample(true, value{})), xmlDeclaration + `<Error><RequestId>` + id + `</RequestId><HostId>ltl.example:80</HostId><Code>InvalidVersion</Code><Message>Specified parameter Version is not valid.</Message><Recommend>Compare the parameter with the API document.</Recommend></Error>`},
 	} {
 		if got := string(c.a.appendBody(nil)); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)

@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"testing"
 
 	"ltl/client/device"
+	"ltl/facade"
 )
 
 // rewrite makes TestDocument write what it would else only compare.
@@ -30,7 +32,7 @@ func TestDocument(t *testing.T) {
 	text := string(raw)
 	w := start(t)
 	for name, part := range map[string]string{
-		"actions": actionTable(w.table), "reference": w.reference(t), "errors": errorTable(t), "gateway errors": gatewayTable(t), "go": goExample(t),
+		"actions": actionTable(w.table), "reference": w.reference(t), "errors": errorTable(t), "gateway errors": gatewayTable(), "go": goExample(t),
 	} {
 		begin, end := "<!-- generated: "+name+" -->\n", "<!-- end of generated: "+name+" -->"
 		before, rest, found := strings.Cut(text, begin)
@@ -103,15 +105,15 @@ func errorTable(t *testing.T) string {
 	return b.String()
 }
 
-func gatewayTable(t *testing.T) string {
-	t.Helper()
-	_, gateway := loadCodes(t)
+// gatewayTable is the table of gateway errors, from the facade's.
+func gatewayTable() string {
 	var b strings.Builder
-	b.WriteString("| Code | HTTP | meaning | what to do |\n|---|---|---|---|\n")
-	for _, c := range gateway {
-		fmt.Fprintf(&b, "| %s | %d | %s | %s |\n", c.Code, c.Status, c.Meaning, c.Remedy)
+	b.WriteString("| Code | HTTP | Message | meaning | what to do |\n|---|---|---|---|---|\n")
+	for _, e := range facade.GatewayErrors() {
+		message := cmp.Or(e.Message, "(says what is wrong)")
+		fmt.Fprintf(&b, "| %s | %d | %s | %s | %s |\n", e.Code, e.Status, message, e.Meaning, e.Recommend)
 	}
-	return b.String()
+	return strings.ReplaceAll(b.String(), "<", `\<`) // <Name> would be an HTML element
 }
 
 // reference is every Action with its parameters and an example.
