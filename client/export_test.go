@@ -1,11 +1,11 @@
 package client
 
-// Queued is the number of calls that wait for a place on a chain's lane.
+// Queued is the number of submissions in the queue of a chain's batcher.
 func (c *Client) Queued(chainID string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if l := c.lanes[chainID]; l != nil {
-		return len(l.queue)
+	if b := c.batchers[chainID]; b != nil {
+		return len(b.queue)
 	}
 	return 0
 }

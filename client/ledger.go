@@ -2,9 +2,7 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -13,11 +11,11 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Ledger reads from the nodes: the preferred one while it answers, else any other. Reads are linearizable unless the request asks
-// for CONSISTENCY_LOCAL.
+// Ledger reads from the nodes: from the preferred one while it answers, else from any other. Reads are linearizable unless the request
+// asks for CONSISTENCY_LOCAL.
 type Ledger struct{ c *Client }
 
-// Ledger returns the reading side of the client.
+// Ledger returns the reader of the client.
 func (c *Client) Ledger() *Ledger { return &Ledger{c: c} }
 
 // GetRecord finds one record by Key and BusinessId.
@@ -55,17 +53,67 @@ func (l *Ledger) GetAccount(ctx context.Context, in *ltlv1.GetAccountRequest) (*
 	return read(ctx, l.c, ltlv1.LedgerClient.GetAccount, in)
 }
 
-// Status asks one node (by its id) or one organisation's endorser (by "endorser/<organisation>") how it is; there is no fail-over.
+// GetChain returns a business chain with its use, as an account sees it.
+func (l *Ledger) GetChain(ctx context.Context, in *ltlv1.GetChainRequest) (*ltlv1.GetChainResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.GetChain, in)
+}
+
+// ListMembers pages through the members of a chain with their type codes and use.
+func (l *Ledger) ListMembers(ctx context.Context, in *ltlv1.ListMembersRequest) (*ltlv1.ListMembersResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.ListMembers, in)
+}
+
+// ListDeviceGroups pages through the device groups of a chain that an account may see.
+func (l *Ledger) ListDeviceGroups(ctx context.Context, in *ltlv1.ListDeviceGroupsRequest) (*ltlv1.ListDeviceGroupsResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.ListDeviceGroups, in)
+}
+
+// ListDevices pages through the devices of a group that have uploaded data.
+func (l *Ledger) ListDevices(ctx context.Context, in *ltlv1.ListDevicesRequest) (*ltlv1.ListDevicesResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.ListDevices, in)
+}
+
+// ListEnrolments pages through the devices whose keys the network knows.
+func (l *Ledger) ListEnrolments(ctx context.Context, in *ltlv1.ListEnrolmentsRequest) (*ltlv1.ListEnrolmentsResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.ListEnrolments, in)
+}
+
+// ListPhaseGroups pages through the phase groups of a chain.
+func (l *Ledger) ListPhaseGroups(ctx context.Context, in *ltlv1.ListPhaseGroupsRequest) (*ltlv1.ListPhaseGroupsResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.ListPhaseGroups, in)
+}
+
+// ListPhases pages through the phases of a group with the permission of an account.
+func (l *Ledger) ListPhases(ctx context.Context, in *ltlv1.ListPhasesRequest) (*ltlv1.ListPhasesResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.ListPhases, in)
+}
+
+// GetPhaseAuthorization tells which phases of a group a member may write to.
+func (l *Ledger) GetPhaseAuthorization(ctx context.Context, in *ltlv1.GetPhaseAuthorizationRequest) (*ltlv1.GetPhaseAuthorizationResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.GetPhaseAuthorization, in)
+}
+
+// GetPhaseRecord finds one record of a phase.
+func (l *Ledger) GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.GetPhaseRecord, in)
+}
+
+// ListPhaseRecords pages through the records of a phase and data key, oldest first.
+func (l *Ledger) ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.ListPhaseRecords, in)
+}
+
+// Status asks one node (by its id) or one organisation's endorser (by "endorser/<organisation>") for its status, without fail-over.
 func (l *Ledger) Status(ctx context.Context, peer string) (*ltlv1.StatusResponse, error) {
 	p := l.c.peers.find(peer)
-	if p == nil { // it may have joined since
-		if err := l.c.directory.wait(ctx); err != nil {
+	if p == nil { // it may have joined since the last refresh
+		if err := l.c.network.refresh(ctx); err != nil {
 			return nil, err
 		}
 		p = l.c.peers.find(peer)
 	}
 	if p == nil {
-		return nil, fmt.Errorf("the network has no node or endorser %q", peer)
+		return nil, fmt.Errorf("the network has no node or endorser %q; ltl status lists them", peer)
 	}
 	out, err := ltlv1.NewLedgerClient(p.conn).Status(ctx, &ltlv1.StatusRequest{})
 	if err != nil {
@@ -74,62 +122,17 @@ func (l *Ledger) Status(ctx context.Context, peer string) (*ltlv1.StatusResponse
 	return out, nil
 }
 
-// Blocks calls fn with a chain's blocks from a height up to the newest that the node has at the time of the call, which may lag behind
-// the network's. It goes on at another node where one breaks off; blocks that fn had are not given again.
-func (l *Ledger) Blocks(ctx context.Context, in *ltlv1.BlocksRequest, fn func(*ltlv1.Block) error) error {
-	next := in.GetFromHeight()
-	var last error
-	for _, node := range l.c.peers.all() {
-		var stop error // what fn said
-		last = eachBlock(ctx, node, &ltlv1.BlocksRequest{ChainId: in.GetChainId(), FromHeight: next}, func(b *ltlv1.Block) error {
-			if stop = fn(b); stop == nil {
-				next++
-			}
-			return stop
-		})
-		if stop != nil {
-			return stop
-		}
-		if last == nil || !elsewhere(last) || ctx.Err() != nil {
-			break
-		}
-		node.breaker.record(false)
-	}
-	return l.c.readError(last)
-}
-
-func eachBlock(ctx context.Context, node *peer, in *ltlv1.BlocksRequest, fn func(*ltlv1.Block) error) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the stream when fn does
-	stream, err := ltlv1.NewLedgerClient(node.conn).Blocks(ctx, in)
-	if err != nil {
-		return err
-	}
-	for {
-		out, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if err := fn(out.GetBlock()); err != nil {
-			return err
-		}
-	}
-}
-
 // method is one method of the Ledger service, for example ltlv1.LedgerClient.GetRecord.
 type method[In, Out any] func(ltlv1.LedgerClient, context.Context, In, ...grpc.CallOption) (Out, error)
 
-// read asks one node after the other, round after round until the deadline: a network that elects a leader answers a little later.
+// read asks one node after the other, in rounds until the deadline: a network that is electing a leader answers a little later.
 func read[In, Out any](ctx context.Context, c *Client, call method[In, Out], in In) (Out, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, readDeadline)
 		defer cancel()
 	}
-	c.directory.touch()
+	c.network.refreshIfStale()
 	var pause backoff
 	for {
 		out, err := readOnce(ctx, c, call, in)
@@ -153,14 +156,14 @@ func readOnce[In, Out any](ctx context.Context, c *Client, call method[In, Out],
 			return out, err
 		}
 		if ctx.Err() != nil || c.base.Err() != nil {
-			break // it was the caller who ran out of time
+			break // the caller ran out of time, the node is not at fault
 		}
 		node.breaker.record(false)
 	}
 	return out, err
 }
 
-// elsewhere reports whether another process, or the same one later, may do better.
+// elsewhere reports whether the same request may succeed at another node, or later.
 func elsewhere(err error) bool {
 	switch status.Code(err) {
 	case codes.OK, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied, codes.Unauthenticated,
@@ -170,7 +173,7 @@ func elsewhere(err error) bool {
 	return true
 }
 
-// readError puts an error of the transport into the client's own words.
+// readError wraps an error of the transport in the error that is documented for it.
 func (c *Client) readError(err error) error {
 	switch {
 	case err == nil:
@@ -181,4 +184,38 @@ func (c *Client) readError(err error) error {
 		return fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	return err
+}
+
+// stream runs a stream of a node until it is stopped, and starts it at the next node when it breaks off. one reports whether the stream
+// made progress, the error that stops all, and the reason why the node broke off.
+func (c *Client) stream(ctx context.Context, what string, one func(context.Context, *peer) (bool, error, error)) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(c.base, cancel)()
+	if !c.spawn(func() { c.network.keepFresh(ctx) }) {
+		return ErrClosed
+	}
+	for pause := (backoff{}); ; {
+		for _, n := range c.peers.all() {
+			progress, stop, broken := one(ctx, n)
+			if stop != nil {
+				return stop
+			}
+			if c.base.Err() != nil {
+				return ErrClosed
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if !elsewhere(broken) {
+				return fmt.Errorf("%s at node %s: %w", what, n.name, broken)
+			}
+			n.breaker.record(false)
+			c.log.Warn("a stream breaks off, trying the next node", "stream", what, "node", n.name, "error", broken)
+			if progress {
+				pause = backoff{}
+			}
+		}
+		pause.wait(ctx, ctx)
+	}
 }

@@ -4,34 +4,34 @@ import "time"
 
 // Defaults of Config's bounds.
 const (
-	// DefaultSubmitTimeout is what a user of the API waits at most; a fail-over takes less than half of it.
+	// DefaultSubmitTimeout is the longest that Submit waits; a fail-over takes less than half of it.
 	DefaultSubmitTimeout = 10 * time.Second
-	// DefaultMaxInFlight is 2 so that a batch that is proposed again or waits for a slow endorser does not hold up the whole chain.
-	// It was not chosen for throughput: in BenchmarkSubmit (network in one process, busy machine, three rounds) 1 and 2 could not be
-	// told apart, and 3 and 4 were never clearly better. Networks with long lines between them may want more; measure there.
+	// DefaultMaxInFlight is 2, so that a batch that is proposed again or waits for a slow endorser does not hold up the whole chain.
+	// It was not chosen for throughput: in BenchmarkSubmit (network in one process, busy machine, three rounds) 1 and 2 did not
+	// differ, and 3 and 4 were never clearly better. Networks with long round trips may need more; measure there.
 	DefaultMaxInFlight = 2
 	// DefaultMaxBatchTransactions stays below the ledger's bound of 1024.
 	DefaultMaxBatchTransactions = 500
 	// DefaultMaxBatchBytes stays below the ledger's bound of 1 MiB.
 	DefaultMaxBatchBytes = 512 << 10
-	// DefaultMaxPending and DefaultMaxPendingBytes are some seconds' worth of the network's throughput.
+	// DefaultMaxPending and DefaultMaxPendingBytes are what the network writes in some seconds.
 	DefaultMaxPending      = 16384
 	DefaultMaxPendingBytes = 64 << 20
 )
 
-// Bounds on one step of a call. Each is far below DefaultSubmitTimeout, so that a step can be repeated.
+// Bounds on one step. Each is far below DefaultSubmitTimeout, so that a step can be repeated.
 const (
 	// endorseTimeout bounds one endorser's answer; it leaves the endorser's own wait for a sequence number (2 s) room.
 	endorseTimeout = 3 * time.Second
-	// busyOutstanding is how many requests an endorser may leave unanswered before it is asked only if the policy needs it: it hangs, or
+	// busyOutstanding is the number of unanswered requests from which on an endorser is asked only if the policy needs it: it hangs, or
 	// many chains are busy.
 	busyOutstanding = 8
-	// maxOutstanding bounds the requests that one endorser has not answered yet. A sound one has as many as there are batches under
-	// way, two for each busy chain.
+	// maxOutstanding bounds the unanswered requests of one endorser. One that works has as many as there are batches under way, two
+	// for each busy chain.
 	maxOutstanding = 64
-	// leaderPatience is how long a submitted batch may go unanswered before the client asks the others who leads.
+	// leaderPatience is how long a submitted batch may go unanswered before the client asks all nodes which of them leads.
 	leaderPatience = time.Second
-	// statusTimeout bounds a question after somebody's status.
+	// statusTimeout bounds one request for a status.
 	statusTimeout = time.Second
 	// readTimeout bounds one node's answer to a read, readDeadline a read whose context has no deadline.
 	readTimeout  = 3 * time.Second
@@ -39,14 +39,14 @@ const (
 	// refreshTimeout bounds the fetching of the network's chains and organisations; refreshAge is when it is done again.
 	refreshTimeout = 5 * time.Second
 	refreshAge     = 5 * time.Second
-	// doubtPause is how often at most a peer that is not known makes the client look again.
-	doubtPause = time.Second
+	// unknownPeerPause is the least time between two refreshes that unknown peers cause.
+	unknownPeerPause = time.Second
 )
 
-// graceShare is the part of a caller's time that is kept for telling what went wrong: one in so many.
+// graceShare is the share of a caller's time that is kept to report what went wrong: 1 / graceShare.
 const graceShare = 20
 
-// stalledAfter is the age at which a batch under way is taken for stalled; a busy network's take some tens of milliseconds.
+// stalledAfter is the age at which a batch under way counts as stalled. In a busy network a batch takes some tens of milliseconds.
 const stalledAfter = 200 * time.Millisecond
 
 // Bounds on repetition.
@@ -67,14 +67,17 @@ const (
 	lastBreak  = 5 * time.Second
 )
 
-// maxReason bounds what is passed on of an endorser's reason for a refusal.
+// maxReason bounds the length of an endorser's reason for a refusal, in bytes. A longer one is cut.
 const maxReason = 1 << 10
+
+// maxAlone bounds how many of the disputed submissions of one batch are under way at the same time.
+const maxAlone = 8
 
 // maxAccounts bounds the accounts whose organisation is remembered.
 const maxAccounts = 1 << 16
 
-// maxOtherChains bounds the chains that are remembered beside those that the network tells of together.
+// maxOtherChains bounds the chains that are remembered beside those that nodes report together.
 const maxOtherChains = 1 << 14
 
-// nonceLen is the length of a transaction's nonce.
+// nonceLen is the length of a transaction's nonce, in bytes.
 const nonceLen = 16

@@ -43,7 +43,7 @@ func runFacade(ctx context.Context, r *role) (err error) {
 		return err
 	}
 	logger := roleLogger()
-	c, err := client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: logger, Tracer: tracer})
+	c, err := client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: logger, TracerProvider: tracer.Provider()})
 	if err != nil {
 		return err
 	}

@@ -185,7 +185,7 @@ func (x *index) halt() {
 	x.mu.Unlock()
 }
 
-// get looks a key up. It may fault on a broken disk, see catchFault.
+// get looks a key up. It may fault on a broken disk, see guard.
 func (x *index) get(k indexKey) (indexValue, bool, error) {
 	x.mu.RLock()
 	if v, ok := x.active.entries[k]; ok {
@@ -268,7 +268,7 @@ func (x *index) flushLoop() {
 		}
 		t, id := x.frozen, x.takeID()
 		x.mu.Unlock()
-		err := catchFault(func() error { return x.flush(t, id) })
+		err := guard(func() error { return x.flush(t, id) })
 		if err != nil && !x.stopping.Load() {
 			x.fail(fmt.Errorf("flush index: %w", err))
 		}

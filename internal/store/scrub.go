@@ -41,16 +41,16 @@ func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found fun
 		}
 		read := c.bytes
 		c.bytes = 0
-		if mapped += read; mapped >= dropCacheEvery {
+		if mapped += read; mapped >= relieveEvery {
 			mapped = 0
-			s.dropPageCache()
+			s.relieve()
 		}
 		if err := pace(read); err != nil {
 			return err
 		}
 	}
 	var ended error
-	defer s.dropPageCache()
+	defer s.relieve()
 	err := s.verifyIndex(func(read int) error {
 		ended = errors.Join(ctx.Err(), pace(read))
 		return ended

@@ -42,7 +42,7 @@ type Config struct {
 
 // Tracer records the spans of a process. It may be nil, and may be used by any number of goroutines.
 type Tracer struct {
-	provider *sdktrace.TracerProvider
+	provider *sdktrace.TracerProvider // nil when another package owns it
 	tracer   trace.Tracer
 }
 
@@ -70,9 +70,26 @@ func Open(c Config) (*Tracer, error) {
 	return &Tracer{provider: p, tracer: p.Tracer("ltl")}, nil
 }
 
+// New returns a tracer that records with a provider that another package opened; nil when provider is nil. Its Close does nothing: the
+// owner shuts the provider down.
+func New(provider trace.TracerProvider) *Tracer {
+	if provider == nil {
+		return nil
+	}
+	return &Tracer{tracer: provider.Tracer("ltl")}
+}
+
+// Provider returns what the tracer records with; nil when it records nothing.
+func (t *Tracer) Provider() trace.TracerProvider {
+	if t == nil {
+		return nil
+	}
+	return t.provider
+}
+
 // Close sends what is left, for a while, and ends. Spans that end later are lost.
 func (t *Tracer) Close() error {
-	if t == nil {
+	if t == nil || t.provider == nil {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)

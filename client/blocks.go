@@ -1,0 +1,177 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Block is a block of one chain, decoded.
+type Block struct {
+	ChainID string
+	// Height counts the blocks of the chain from 0, without gaps.
+	Height uint64
+	// Time is the leader's clock when the block was ordered.
+	Time time.Time
+	// Hash is the block's hash, Previous that of the block below it; zero at height 0.
+	Hash, Previous [32]byte
+	// Transactions are in the order in which they were executed.
+	Transactions []BlockTransaction
+}
+
+// BlockTransaction is a transaction in a block.
+type BlockTransaction struct {
+	// ID is the transaction's id, which the API calls transactionHash.
+	ID [32]byte
+	// Code is the result of its execution; CodeOK means that it took effect.
+	Code int32
+	// Transaction is its content.
+	Transaction *ltlv1.Transaction
+}
+
+// ParseBlock decodes a block. It returns an error when the content is not what the header's hashes cover, so what it returns is covered
+// by Block.Hash. That the endorsements and results are right is not checked; "ltl audit" does that.
+func ParseBlock(in *ltlv1.Block) (*Block, error) {
+	header, err := ledger.ParseHeader(in.GetHeader())
+	if err != nil {
+		return nil, fmt.Errorf("client: block: %w", err)
+	}
+	b := &Block{
+		ChainID: header.ChainID, Height: header.Height, Time: time.UnixMilli(header.TimeMs), Hash: ledger.BlockHash(in.GetHeader()),
+		Previous: header.Previous,
+	}
+	var outcomes []ledger.Outcome
+	var batches []ledger.Hash
+	for _, batch := range in.GetBatches() {
+		ids := make([]ledger.Hash, len(batch.GetTransactions()))
+		for i, payload := range batch.GetTransactions() {
+			ids[i] = ledger.TransactionID(payload)
+		}
+		root := ledger.BatchRoot(ids)
+		batches = append(batches, ledger.BatchHash(root, len(ids), batch.GetEndorsements()))
+		for i, payload := range batch.GetTransactions() {
+			at := len(outcomes)
+			if at >= len(in.GetResults()) {
+				return nil, fmt.Errorf("client: block %d of chain %s has fewer results than transactions", b.Height, b.ChainID)
+			}
+			tx, err := rules.Decode(payload)
+			if err != nil {
+				return nil, fmt.Errorf("client: block %d of chain %s: transaction %d: %w", b.Height, b.ChainID, at, err)
+			}
+			outcomes = append(outcomes, ledger.Outcome{ID: ids[i], Code: in.GetResults()[at], BatchRoot: root})
+			b.Transactions = append(b.Transactions, BlockTransaction{ID: ids[i], Code: in.GetResults()[at], Transaction: tx})
+		}
+	}
+	if ledger.TransactionsRoot(outcomes) != header.TxRoot || ledger.BatchesHash(batches) != header.BatchesHash {
+		return nil, fmt.Errorf("client: block %d of chain %s does not match the hashes in its header", b.Height, b.ChainID)
+	}
+	return b, nil
+}
+
+// Follow calls fn with the blocks of all chains in the order of their execution, from a sequence number on, and goes on as new blocks
+// are made. It returns when ctx ends, the client is closed, or fn returns an error, which it returns.
+//
+// The sequence number counts the blocks of all chains; 0 is the genesis block. To go on later where a Follow ended, store the sequence
+// of the last block that was handled and pass the one after it. StatusResponse.sequence of a node is the number of its next block.
+//
+// When a node breaks off, or sends a block that does not continue its chain, Follow goes on at another node; fn receives each block
+// once.
+func (l *Ledger) Follow(ctx context.Context, from uint64, fn func(sequence uint64, block *Block) error) error {
+	next := from
+	tips := map[string]*Block{}
+	return l.c.stream(ctx, "following blocks", func(ctx context.Context, node *peer) (bool, error, error) {
+		first := next
+		stop, broken := follow(ctx, node, l.c.network.id, &next, tips, fn)
+		return next > first, stop, broken
+	})
+}
+
+// follow follows the blocks of one node, and moves next and tips on. It returns what fn returned, or why the stream ended.
+func follow(ctx context.Context, n *peer, network ledger.Hash, next *uint64, tips map[string]*Block,
+	fn func(uint64, *Block) error,
+) (stop, broken error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the stream
+	stream, err := ltlv1.NewLedgerClient(n.conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: *next})
+	if err != nil {
+		return nil, err
+	}
+	for {
+		in, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil, status.Error(codes.Unavailable, "the node ended the stream")
+		}
+		if err != nil {
+			return nil, err
+		}
+		if in.GetSequence() != *next {
+			return nil, fmt.Errorf("it sent block %d in place of %d", in.GetSequence(), *next)
+		}
+		b, err := ParseBlock(in.GetBlock())
+		if err != nil {
+			return nil, err
+		}
+		if tip := tips[b.ChainID]; tip != nil && (b.Height != tip.Height+1 || b.Previous != tip.Hash) {
+			return nil, fmt.Errorf("block %d of chain %s does not continue block %d", b.Height, b.ChainID, tip.Height)
+		}
+		if err := fn(*next, b); err != nil {
+			return err, nil
+		}
+		tips[b.ChainID] = b
+		*next++
+	}
+}
+
+// Blocks calls fn with a chain's blocks from a height up to the newest that the node has at the time of the call, which may be older
+// than the network's newest. When a node breaks off, it goes on at another one; fn receives each block once. ParseBlock decodes them.
+func (l *Ledger) Blocks(ctx context.Context, in *ltlv1.BlocksRequest, fn func(*ltlv1.Block) error) error {
+	next := in.GetFromHeight()
+	var last error
+	for _, node := range l.c.peers.all() {
+		var stop error // what fn returned
+		last = eachBlock(ctx, node, &ltlv1.BlocksRequest{ChainId: in.GetChainId(), FromHeight: next}, func(b *ltlv1.Block) error {
+			if stop = fn(b); stop == nil {
+				next++
+			}
+			return stop
+		})
+		if stop != nil {
+			return stop
+		}
+		if last == nil || !elsewhere(last) || ctx.Err() != nil {
+			break
+		}
+		node.breaker.record(false)
+	}
+	return l.c.readError(last)
+}
+
+func eachBlock(ctx context.Context, node *peer, in *ltlv1.BlocksRequest, fn func(*ltlv1.Block) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the stream when fn does
+	stream, err := ltlv1.NewLedgerClient(node.conn).Blocks(ctx, in)
+	if err != nil {
+		return err
+	}
+	for {
+		out, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := fn(out.GetBlock()); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,168 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"ltl/internal/ledger"
+	"ltl/internal/policy"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// errInvalidResponse is returned, wrapped, for an endorser's answer that is not an endorsement of what was proposed.
+var errInvalidResponse = errors.New("invalid response of an endorser")
+
+// errNotAsked is the reason of a missing vote that was not asked for.
+var errNotAsked = errors.New("it was not asked")
+
+// propose asks the endorsers of the chain for their votes on a group, all at the same time. It returns as soon as no open vote can
+// change what becomes of any submission. A request whose answer is not needed ends in the background.
+func (c *Client) propose(ctx context.Context, ch *chain, g *group) *voteCount {
+	in := &ltlv1.EndorseRequest{ChainId: ch.id, MinSequence: g.minSequence, Transactions: make([][]byte, len(g.submissions))}
+	ids := make([]ledger.Hash, len(g.submissions))
+	askAll := false // a vote was missing last time: those that failed lately are asked too
+	for i, s := range g.submissions {
+		in.Transactions[i], ids[i] = s.payload, s.id
+		s.proposals++
+		askAll = askAll || s.unendorsed > 0
+	}
+	v := newVoteCount(ch, g.submissions)
+	ctx, span := c.tracer.Start(ctx, "propose")
+	defer span.End()
+	v.open = ch.quorum.All()
+	if !askAll {
+		v.open = c.selectEndorsers(v)
+	}
+	votes := make(chan vote, len(ch.organisations)) // has room for all, so a late answer never blocks
+	root := ledger.BatchRoot(ids)
+	for o := range ch.organisations {
+		if v.open.Has(o) && !c.spawn(func() { votes <- c.requestEndorsement(ctx, ch, o, in, root) }) {
+			v.add(vote{organisation: o, err: ErrClosed})
+		}
+	}
+	for !v.decided() {
+		select {
+		case one := <-votes:
+			v.add(one)
+		case <-ctx.Done():
+			v.fail(ctx.Err())
+		}
+	}
+	for {
+		select {
+		case one := <-votes: // arrived meanwhile: one more signature for the batch
+			v.add(one)
+		default:
+			return v
+		}
+	}
+}
+
+// selectEndorsers returns the organisations whose endorsers work, or all of them when those are not enough for the policy.
+func (c *Client) selectEndorsers(v *voteCount) policy.Set {
+	var usable policy.Set
+	for o, name := range v.chain.organisations {
+		if p := c.peers.endorser(name); p != nil && p.breaker.usable() {
+			usable = usable.With(o)
+		}
+	}
+	for i := range v.submissions {
+		if !v.enough(i, usable) {
+			return v.chain.quorum.All()
+		}
+	}
+	return usable
+}
+
+// requestEndorsement asks one endorser for its vote, for at most endorseTimeout. It takes the trace of the proposal's context and not
+// its end, so that an endorser that is slow for one proposal is still known to work.
+func (c *Client) requestEndorsement(
+	proposal context.Context, ch *chain, o int, in *ltlv1.EndorseRequest, root ledger.Hash,
+) vote {
+	v := vote{organisation: o}
+	p := c.peers.endorser(ch.organisations[o])
+	if p == nil {
+		v.err = errors.New("the address of its endorser is not known")
+		return v
+	}
+	if !p.breaker.begin() {
+		v.err = fmt.Errorf("%d earlier requests to it are unanswered", maxOutstanding)
+		return v
+	}
+	defer p.breaker.end()
+	ctx, cancel := context.WithTimeout(c.base, endorseTimeout)
+	defer cancel()
+	ctx, span := c.tracer.Call(ctx, proposal, "ask endorser")
+	span.Text("ltl.organisation", ch.organisations[o])
+	out, err := ltlv1.NewEndorserClient(p.conn).Endorse(ctx, in)
+	span.Failed(err)
+	span.End()
+	if err == nil {
+		v.accepted, err = c.verify(ctx, ch, o, in, out, root)
+		v.endorsement, v.codes, v.required = out.GetEndorsement(), out.GetCodes(), out.GetRequired()
+		if len(out.GetReasons()) == len(v.codes) {
+			v.reasons = out.GetReasons()
+		}
+	}
+	v.err = err
+	// An endorser that answers that it is busy or catching up works: it is asked again at once.
+	answered := err == nil || status.Code(err) == codes.ResourceExhausted
+	if c.base.Err() == nil && p.breaker.record(answered) {
+		if answered {
+			c.log.Info("endorser answers again", "organisation", p.name)
+		} else {
+			c.log.Warn("endorser does not answer", "organisation", p.name, "address", p.address, "error", err)
+		}
+	}
+	return v
+}
+
+// verify checks that a response holds the organisation's signature over exactly what was proposed, and returns which transactions it
+// accepts. What the response says beside its signed statement counts only as the reason of a refusal.
+func (c *Client) verify(
+	ctx context.Context, ch *chain, o int, in *ltlv1.EndorseRequest, out *ltlv1.EndorseResponse, root ledger.Hash,
+) ([]bool, error) {
+	n := len(in.GetTransactions())
+	if len(out.GetCodes()) != n {
+		return nil, fmt.Errorf("%w: %d codes for %d transactions", errInvalidResponse, len(out.GetCodes()), n)
+	}
+	accepted := make([]bool, n)
+	e := out.GetEndorsement()
+	if e == nil {
+		return accepted, nil
+	}
+	s, err := ledger.ParseStatement(e.GetStatement())
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errInvalidResponse, err)
+	}
+	key := ch.keys[o]
+	if s.KeyID != ledger.KeyID(key) { // it was replaced lately
+		if key, err = c.network.key(ctx, ch.organisations[o], s.KeyID); err != nil {
+			return nil, err
+		}
+	}
+	want := ledger.Statement{
+		NetworkID: c.network.id, ChainID: ch.id, Root: root, Count: uint32(n), Organisation: ch.organisations[o],
+		KeyID: ledger.KeyID(key), Height: s.Height, SystemHeight: s.SystemHeight, ExpiryMs: s.ExpiryMs, Accepted: s.Accepted,
+	}
+	// Only one encoding exists for each statement, so equal bytes mean equal fields.
+	if !bytes.Equal(want.Encode(), e.GetStatement()) {
+		return nil, fmt.Errorf("%w: its statement is about something else", errInvalidResponse)
+	}
+	if err := ledger.VerifyEndorsement(key, e); err != nil {
+		return nil, fmt.Errorf("%w: %w", errInvalidResponse, err)
+	}
+	for i := range accepted {
+		accepted[i] = s.Accepts(i)
+		if !accepted[i] && out.GetCodes()[i] == rules.OK {
+			return nil, fmt.Errorf("%w: transaction %d is accepted but not signed", errInvalidResponse, i)
+		}
+	}
+	return accepted, nil
+}

@@ -1,0 +1,242 @@
+package client
+
+import (
+	"fmt"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"ltl/internal/policy"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Some transactions need one organisation's endorsement whatever the policy says: a device signed them with a secret key that only
+// that organisation's endorser holds. The ledger knows which organisation. The client learns it from the endorsers' answers, which
+// name it in EndorseResponse.required. That list is not signed, and an endorser may lie. Therefore:
+//
+//   - Names count for transactions that carry a device's proof, and for no others. All other transactions of the batch are judged by
+//     the policy alone.
+//   - Only organisations of the chain count. Any other name, or a list of another length, counts as no name.
+//   - While the answers agree, the named organisation is required: its signature is waited for, and its refusal is final. An honest
+//     endorser names the same organisation as the ledger, so nothing that needs it is ordered without it.
+//   - When the answers contradict one another (one names an organisation, and another accepts and names none, or a different one), an
+//     endorser lies. If all that are named have signed, that changes nothing. If not, only the ledger knows which answer is right: the
+//     transaction is ordered in a batch of its own, because the leader refuses a batch as a whole. If the leader refuses it, every
+//     organisation that was named is required. So a liar that names an organisation that is down delays a device's upload by one
+//     round. One that conceals the organisation has the ledger refuse it once.
+//   - A transaction that the ledger did not find endorsed is proposed again, and then all endorsers' answers are waited for. So the
+//     fastest answer cannot conceal what the others name.
+
+// vote is one endorser's answer to a proposal.
+type vote struct {
+	organisation int // its place in the chain's list
+	endorsement  *ltlv1.Endorsement
+	accepted     []bool
+	codes        []int32
+	reasons      []string // beside the codes; empty when it gave none
+	required     []string // the organisations that it names; see above
+	err          error    // it did not answer, or its answer is invalid
+}
+
+// voteCount counts the endorsers' votes on one proposal. Slices without another comment have one element for each submission.
+type voteCount struct {
+	chain       *chain
+	submissions []*submission
+	// open are the organisations that were asked and have not answered.
+	open            policy.Set
+	signed, refused []policy.Set
+	// subjects hold what beside the policy is needed: the submitter's organisation, and those that answers name.
+	subjects []policy.Subject
+	// unnamed says that an endorser accepted a device's transaction and named no organisation.
+	unnamed      []bool
+	votes        []vote // for each organisation of the chain; empty until it answers
+	endorsements []*ltlv1.Endorsement
+}
+
+func newVoteCount(ch *chain, submissions []*submission) *voteCount {
+	n := len(submissions)
+	sets := make([]policy.Set, 2*n)
+	v := &voteCount{
+		chain: ch, submissions: submissions, signed: sets[:n], refused: sets[n:], subjects: make([]policy.Subject, n),
+		unnamed: make([]bool, n), votes: make([]vote, len(ch.organisations)),
+	}
+	for i, s := range submissions {
+		v.subjects[i].Submitter = ch.quorum.Set(s.organisation)
+	}
+	return v
+}
+
+// add counts a vote.
+func (v *voteCount) add(one vote) {
+	o := one.organisation
+	v.open = v.open.Without(o)
+	if one.err != nil {
+		v.votes[o] = vote{organisation: o, err: one.err} // nothing else of it counts
+		return
+	}
+	v.votes[o] = one
+	v.addRequirements(one)
+	for i, ok := range one.accepted {
+		if ok {
+			v.signed[i] = v.signed[i].With(o)
+		} else {
+			v.refused[i] = v.refused[i].With(o)
+		}
+	}
+	if one.endorsement != nil {
+		v.endorsements = append(v.endorsements, one.endorsement)
+	}
+}
+
+// addRequirements counts which organisations a vote names.
+func (v *voteCount) addRequirements(one vote) {
+	for i, s := range v.submissions {
+		if !s.device {
+			continue
+		}
+		var named policy.Set
+		if len(one.required) == len(v.submissions) {
+			named = v.chain.quorum.Set(one.required[i])
+		}
+		v.subjects[i].Required |= named
+		v.unnamed[i] = v.unnamed[i] || named == 0 && one.accepted[i]
+	}
+}
+
+// fail counts all open votes as not given.
+func (v *voteCount) fail(err error) {
+	for o := range v.chain.organisations {
+		if v.open.Has(o) {
+			v.add(vote{organisation: o, err: err})
+		}
+	}
+}
+
+// complete reports whether these signatures satisfy the policy for submission i, and every requirement that was named.
+func (v *voteCount) complete(i int, signed policy.Set) bool {
+	return v.chain.quorum.Satisfied(v.subjects[i], signed)
+}
+
+// enough reports whether these signatures satisfy the policy for submission i, whatever was named.
+func (v *voteCount) enough(i int, signed policy.Set) bool {
+	return v.chain.quorum.Satisfied(policy.Subject{Submitter: v.subjects[i].Submitter}, signed)
+}
+
+// disputed reports whether the answers contradict one another on what submission i needs, and the ledger has not decided yet.
+func (v *voteCount) disputed(i int) bool {
+	named := v.subjects[i].Required.Len()
+	return !v.submissions[i].ledgerDecides && (named > 1 || named == 1 && v.unnamed[i])
+}
+
+// possible reports whether submission i can be endorsed in spite of the refusals.
+func (v *voteCount) possible(i int) bool {
+	all := v.chain.quorum.All()
+	return v.enough(i, all&^v.refused[i]) && (v.subjects[i].Required&v.refused[i] == 0 || v.disputed(i))
+}
+
+// decided reports whether no open vote can change what becomes of any submission: each has enough signatures or cannot get them. While
+// a named organisation is missing, any answer may still contradict that. And where some refused and others do not answer, open votes
+// are waited for: with one more refusal the caller receives its code instead of ErrUnavailable.
+func (v *voteCount) decided() bool {
+	if v.open == 0 {
+		return true
+	}
+	for i, s := range v.submissions {
+		reach := v.signed[i] | v.open
+		switch {
+		case s.waitForAll:
+			return false
+		case v.complete(i, v.signed[i]):
+		case v.enough(i, reach) && (v.complete(i, reach) || !s.ledgerDecides):
+			return false
+		case v.refused[i] != 0 && v.possible(i) && !v.enough(i, v.chain.quorum.All()&^(v.refused[i]|v.open)):
+			return false
+		}
+	}
+	return true
+}
+
+// answer is the end of submission i, which cannot be endorsed: a refusal, or the error that organisations did not answer.
+func (v *voteCount) answer(i int) (*ltlv1.Result, error) {
+	if v.possible(i) {
+		return nil, v.missing(i)
+	}
+	code := v.refusalCode(i)
+	return &ltlv1.Result{Code: code, ChainId: v.chain.id, Reason: v.reason(i, code)}, nil
+}
+
+// refusalCode is the code of submission i, which cannot get enough signatures because of refusals: that of the submitter's
+// organisation if it refused, else that of a named organisation, which alone can verify a device's signature, else the most common
+// one, and of equally common ones that of the first organisation.
+func (v *voteCount) refusalCode(i int) int32 {
+	count := map[int32]int{}
+	fromRequired := int32(0)
+	for o, one := range v.votes {
+		if one.codes == nil || !v.refused[i].Has(o) {
+			continue
+		}
+		if v.subjects[i].Submitter.Has(o) {
+			return one.codes[i]
+		}
+		if v.subjects[i].Required.Has(o) {
+			fromRequired = one.codes[i]
+		}
+		count[one.codes[i]]++
+	}
+	if fromRequired != 0 {
+		return fromRequired
+	}
+	best := rules.NotEndorsed
+	for o, one := range v.votes {
+		if one.codes != nil && v.refused[i].Has(o) && count[one.codes[i]] > count[best] {
+			best = one.codes[i]
+		}
+	}
+	return best
+}
+
+// reason is why organisations refused submission i with this code, in the words of the first that gave a reason. Codes of the ledger's
+// own rules come without one.
+func (v *voteCount) reason(i int, code int32) string {
+	for o, one := range v.votes {
+		if one.reasons != nil && v.refused[i].Has(o) && one.codes[i] == code && one.reasons[i] != "" {
+			return strings.ToValidUTF8(one.reasons[i][:min(len(one.reasons[i]), maxReason)], "")
+		}
+	}
+	return ""
+}
+
+// missing returns the error that names the organisations whose signatures submission i lacks, and why.
+func (v *voteCount) missing(i int) error {
+	lacking := v.chain.quorum.Missing(v.subjects[i], v.signed[i], v.refused[i])
+	required := lacking&v.subjects[i].Required != 0
+	var names []string
+	overloaded := false
+	for o, name := range v.chain.organisations {
+		if !lacking.Has(o) {
+			continue
+		}
+		cause := v.votes[o].err
+		if cause == nil {
+			cause = errNotAsked
+		}
+		overloaded = overloaded || status.Code(cause) == codes.ResourceExhausted
+		names = append(names, fmt.Sprintf("%s (%v)", name, cause))
+	}
+	who := strings.Join(names, ", ")
+	switch {
+	case required && overloaded:
+		return fmt.Errorf("%w: only the endorser of %s can verify what the device signed; nothing was written", ErrOverloaded, who)
+	case required:
+		return fmt.Errorf("%w: only the endorser of %s can verify what the device signed; nothing was written",
+			ErrHolderUnavailable, who)
+	}
+	kind := ErrUnavailable
+	if overloaded {
+		kind = ErrOverloaded
+	}
+	return fmt.Errorf("%w: policy %q of chain %s is not met without the endorsement of %s; nothing was written",
+		kind, v.chain.policy, v.chain.id, who)
+}
