@@ -2,7 +2,7 @@
 # The binary carries its commit where git may be asked; a source archive has none.
 vcs := $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: build sdk up test race lint generate bench fuzz mutants faults chaos image cluster-up cluster-down cluster-status clean
+.PHONY: build sdk up test race lint generate bench trace fuzz mutants faults chaos image cluster-up cluster-down cluster-status clean
 
 build: ## bin/ltl, one static file
 	CGO_ENABLED=0 go build $(vcs) -trimpath -o bin/ltl ./cmd/ltl
@@ -20,7 +20,7 @@ test: ## everything: what is missing is installed, then lint, all tests, all tes
 	$(MAKE) race
 
 # Tests that only read files or drive other programs have no race of ours to find, and take as long again.
-drivers := client/device/c deploy test/faults test/houserules scripts
+drivers := client/device/c deploy test/faults test/houserules test/trace scripts
 
 race: ## the tests under the race detector, long simulations shortened
 	CGO_ENABLED=1 go test -race -short -timeout 12m $$(go list ./... | grep -v $(drivers:%=-e ^ltl/%))
@@ -33,6 +33,9 @@ generate: ## protobuf code from proto/
 
 bench: build ## speed of a network in a temporary directory, beside the ceiling of the Raft library
 	bin/ltl bench
+
+trace: ## files, packages and lines that one write, one read and one start run (SOURCE=DIR for another tree)
+	go run ./test/trace -source $(or $(SOURCE),.)
 
 mutants: ## faults planted in the source, one at a time, each of which the tests must find; some need root (MUTANTS=regexp for some of them)
 	go run ./test/mutants -run '$(MUTANTS)'

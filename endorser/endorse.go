@@ -252,3 +252,72 @@ func (e *Endorser) failure(err error) error {
 	}
 	return status.Errorf(codes.Unavailable, "the endorser of %s cannot judge now: %v", e.organisation, err)
 }
+
+// refuseOrganisations refuses organisations that nobody could trust: a certificate authority that cannot be read or is none with an
+// Ed25519 key, or a key that another organisation has. Once on the ledger, such an organisation would have a name and no member that
+// can connect.
+//
+// The ledger's rules take the certificate as bytes, because all nodes must execute a block alike for ever, and a parser of X.509 may
+// change between versions of Go. An endorser is free to: its judgement only decides what it signs. Two organisations with one
+// authority that are proposed at the same moment may both pass; the trust then knows the first only.
+func (e *Endorser) refuseOrganisations(transactions []*ltlv1.Transaction, verdicts []int32, reasons []string) {
+	var beside []*ltlv1.Organisation // earlier ones of this batch
+	for i, tx := range transactions {
+		if verdicts[i] != rules.OK {
+			continue
+		}
+		if m := tx.GetModifyOrganisation(); m != nil {
+			verdicts[i], reasons[i] = e.judgeChange(m)
+			continue
+		}
+		o := tx.GetCreateOrganisation().GetOrganisation()
+		if o == nil {
+			continue
+		}
+		e.learn()
+		if err := e.cfg.Trust.CheckOrganisation(o, beside...); err != nil {
+			verdicts[i], reasons[i] = rules.Forbidden, shorten(err.Error())
+			continue
+		}
+		beside = append(beside, o)
+	}
+}
+
+// judgeChange refuses a certificate authority that nobody could trust, and for its own organisation a key that this endorser does not
+// hold: with an operator's certificate alone nobody takes over an organisation's signature.
+func (e *Endorser) judgeChange(m *ltlv1.ModifyOrganisation) (int32, string) {
+	e.learn()
+	if der := m.GetAddAuthority(); len(der) > 0 {
+		if err := e.cfg.Trust.CheckAuthority(m.GetId(), der); err != nil {
+			return rules.Forbidden, shorten(err.Error())
+		}
+	}
+	if key := m.GetEndorserKey(); len(key) > 0 && m.GetId() == e.organisation && e.keys.of(key) == nil {
+		return rules.Forbidden, fmt.Sprintf("The endorser of organisation %s does not hold the new key; put it beside sign.key first, as `ltl org rotate-endorser-key` does.", e.organisation)
+	}
+	return rules.OK, ""
+}
+
+// checkDevices verifies what only this endorser can: signatures by the secret keys of devices that its organisation enrolled. The rules
+// have accepted these transactions on the word of the organisation that holds the key, and the ledger executes none of them without its
+// endorsement. required names that organisation, as Preview gave it.
+//
+// As with the organisation's own rule the preview is not repeated; clients propose again what was refused because of its neighbour.
+func (e *Endorser) checkDevices(transactions []*ltlv1.Transaction, required []string, verdicts []int32, reasons []string) {
+	for i, tx := range transactions {
+		proof := rules.DeviceProofOf(tx)
+		if verdicts[i] != rules.OK || required[i] != e.organisation || proof == nil {
+			continue
+		}
+		key := e.devices.get(deviceName{proof.GetProductKey(), proof.GetIotId()})
+		switch {
+		case key == nil:
+			verdicts[i] = rules.Forbidden
+			reasons[i] = fmt.Sprintf("The endorser of organisation %s, which enrolled the device, does not have its key; "+
+				"an operator of that organisation must hand it over again with `ltl device enroll`.", e.organisation)
+		case !rules.VerifyDeviceSignature(ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES, key, proof):
+			verdicts[i] = rules.Forbidden
+			reasons[i] = "IotSignature is not by the enrolled key of the device over IotId, random part, time and IotDataDigest."
+		}
+	}
+}

@@ -16,7 +16,6 @@ import (
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 
 	"ltl/endorser"
 	"ltl/internal/identity"
@@ -25,6 +24,7 @@ import (
 	"ltl/internal/rules"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -119,31 +119,8 @@ func (w *world) tx(submitter, uid, chainID string, action any) []byte {
 	if _, err := rand.Read(tx.Nonce); err != nil {
 		w.t.Fatal(err)
 	}
-	switch a := action.(type) {
-	case *ltlv1.Transaction_CreateAccount:
-		tx.Action = a
-	case *ltlv1.Transaction_CreateChain:
-		tx.Action = a
-	case *ltlv1.Transaction_CreateOrganisation:
-		tx.Action = a
-	case *ltlv1.Transaction_SetData:
-		tx.Action = a
-	case *ltlv1.Transaction_AttachData:
-		tx.Action = a
-	case *ltlv1.Transaction_RegisterDeviceGroup:
-		tx.Action = a
-	case *ltlv1.Transaction_EnrollDevice:
-		tx.Action = a
-	case *ltlv1.Transaction_RevokeDevice:
-		tx.Action = a
-	default:
-		w.t.Fatalf("action %T", action)
-	}
-	b, err := proto.Marshal(tx)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return b
+	offline.SetAction(tx, action)
+	return offline.Encode(w.t, tx)
 }
 
 // attach encodes an AttachData of the facade on the proof chain.
@@ -160,19 +137,13 @@ func (w *world) key(id string) string {
 	return rules.KeyVersion + "_" + w.chainCode + "_" + w.typeCode + "_" + id
 }
 
-// order writes a batch with the endorsement of everybody who may endorse on its chain.
+// order writes a batch with the endorsements of all organisations of its chain.
 func (w *world) order(payloads ...[]byte) []*ltlv1.Result {
 	w.t.Helper()
 	tx, err := rules.Decode(payloads[0])
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	var ids []ledger.Hash
-	accepted := make([]bool, len(payloads))
-	for i, p := range payloads {
-		ids, accepted[i] = append(ids, ledger.TransactionID(p)), true
-	}
-	batch := &ltlv1.Batch{ChainId: tx.GetChainId(), Transactions: payloads}
 	organisations := []string{"org1", "org2", "org3"}
 	chain, err := rules.GetChain(w.store, tx.GetChainId())
 	if err != nil {
@@ -181,14 +152,11 @@ func (w *world) order(payloads ...[]byte) []*ltlv1.Result {
 	if chain != nil {
 		organisations = chain.Organisations
 	}
-	for _, org := range organisations {
-		key := w.keys[org]
-		s := ledger.Statement{
-			NetworkID: w.trust.NetworkID(), ChainID: tx.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)), Organisation: org,
-			ExpiryMs: time.Now().Add(time.Hour).UnixMilli(), KeyID: ledger.KeyID(key.Public().(ed25519.PublicKey)), Accepted: ledger.Bitmap(accepted),
-		}
-		batch.Endorsements = append(batch.Endorsements, s.Sign(key))
+	var signers []offline.Signer
+	for _, o := range organisations {
+		signers = append(signers, offline.Signer{Organisation: o, Key: w.keys[o]})
 	}
+	batch := offline.Batch(w.trust.NetworkID(), tx.GetChainId(), time.Now().Add(time.Hour).UnixMilli(), payloads, signers)
 	w.index++
 	out, err := w.store.Apply([]store.Entry{{Index: w.index, Entry: &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{
 		Batches: &ltlv1.OrderedBatches{TimeMs: time.Now().UnixMilli(), Batches: []*ltlv1.Batch{batch}},

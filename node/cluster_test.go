@@ -23,6 +23,7 @@ import (
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
 	"ltl/test/access"
+	"ltl/test/testkit/offline"
 )
 
 // cluster is three nodes in this process over real connections.
@@ -100,8 +101,7 @@ func loadWorld(t *testing.T, dir string, spec identity.NetworkSpec) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.orgs = append(w.orgs, o.ID)
-		w.keys[o.ID] = key
+		w.signers = append(w.signers, offline.Signer{Organisation: o.ID, Key: key})
 	}
 	return w
 }
@@ -284,7 +284,7 @@ func (c *cluster) finish() {
 				c.start(i)
 			}
 		}
-		checkAcked(c.t, c.acked, compareLedgers(c.t, c.world, newVerifier().verify, c.settle()))
+		checkAcked(c.t, c.acked, compareLedgers(c.t, c.world, newEndorsementCache().verify, c.settle()))
 	}
 	for _, conns := range c.conns {
 		for _, conn := range conns {

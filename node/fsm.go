@@ -10,8 +10,11 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/store"
+	"ltl/internal/tracing"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // errStopped answers an entry that was committed while this node was stopping: it is executed after the next start.
@@ -115,7 +118,7 @@ func (f *fsm) halt(err error) error {
 	return err
 }
 
-// Snapshot implements raft.FSM. A snapshot is a pointer: it names what was executed and holds no blocks.
+// Snapshot implements raft.FSM. A snapshot is a checkpoint: it names what was executed and holds no blocks.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if f.catchUp.busy() {
 		return nil, errors.New("this node is fetching blocks; it makes no snapshot until it has them")
@@ -123,18 +126,18 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if err := f.ready(); err != nil {
 		return nil, err
 	}
-	p, err := newPointer(f.store)
+	p, err := newCheckpoint(f.store)
 	if err != nil {
 		return nil, f.halt(fmt.Errorf("read the ledger for a snapshot: %w", err))
 	}
-	return &pointerSnapshot{encoded: p.encode()}, nil
+	return &checkpointSnapshot{encoded: p.encode()}, nil
 }
 
 // Restore implements raft.FSM. It only notes where the ledger must get to and returns: blocks are fetched beside raft, which
 // goes on voting and storing entries meanwhile. Were it to wait here, a node that must be elected so that another can commit
 // might wait for a block that this other cannot serve before it commits.
 func (f *fsm) Restore(r io.ReadCloser) error {
-	p, err := readPointer(r)
+	p, err := readCheckpoint(r)
 	if closeErr := r.Close(); err == nil {
 		err = closeErr
 	}
@@ -144,16 +147,117 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 	return f.catchUp.start(p)
 }
 
-// pointerSnapshot writes a pointer that was taken on raft's goroutine.
-type pointerSnapshot struct{ encoded []byte }
+// entryVersion is the format of the Raft entries that this program writes, and the only one that it knows.
+const entryVersion = 1
 
-// Persist implements raft.FSMSnapshot.
-func (s *pointerSnapshot) Persist(sink raft.SnapshotSink) error {
-	if _, err := sink.Write(s.encoded); err != nil {
-		return errors.Join(err, sink.Cancel())
+// errEntry is wrapped by what decodeEntry returns for bytes that this program does not understand.
+var errEntry = errors.New("unknown Raft entry")
+
+// encodeEntry returns the bytes of a Raft entry: one byte of version, then the Entry.
+func encodeEntry(e *ltlv1.Entry) ([]byte, error) {
+	b := make([]byte, 1, 1+proto.Size(e))
+	b[0] = entryVersion
+	b, err := proto.MarshalOptions{}.MarshalAppend(b, e)
+	if err != nil {
+		return nil, fmt.Errorf("encode entry: %w", err)
 	}
-	return sink.Close()
+	return b, nil
 }
 
-// Release implements raft.FSMSnapshot.
-func (s *pointerSnapshot) Release() {}
+// decodeEntry reads a Raft entry. It is strict: a field that this program does not know might change what the entry means, and
+// a node that skips what others execute holds another ledger than they do.
+func decodeEntry(b []byte) (*ltlv1.Entry, error) {
+	if len(b) == 0 {
+		return nil, fmt.Errorf("%w: it is empty", errEntry)
+	}
+	if b[0] != entryVersion {
+		return nil, fmt.Errorf("%w: it has format version %d, this program knows version %d; it is a newer one that is needed", errEntry, b[0], entryVersion)
+	}
+	e := &ltlv1.Entry{}
+	if err := proto.Unmarshal(b[1:], e); err != nil {
+		return nil, fmt.Errorf("%w: %w", errEntry, err)
+	}
+	switch content := e.GetEntry().(type) {
+	case *ltlv1.Entry_Batches:
+		if unknownFields(e, content.Batches) || unknownInBatches(content.Batches.GetBatches()) {
+			return nil, fmt.Errorf("%w: its batches have fields that this program does not know", errEntry)
+		}
+	case *ltlv1.Entry_AccessKey:
+		if unknownFields(e, content.AccessKey) {
+			return nil, fmt.Errorf("%w: its AccessKey has fields that this program does not know", errEntry)
+		}
+	default:
+		return nil, fmt.Errorf("%w: it is of a type that this program does not know", errEntry)
+	}
+	return e, nil
+}
+
+func unknownFields(messages ...proto.Message) bool {
+	for _, m := range messages {
+		if len(m.ProtoReflect().GetUnknown()) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func unknownInBatches(batches []*ltlv1.Batch) bool {
+	for _, b := range batches {
+		if unknownFields(b) {
+			return true
+		}
+		for _, e := range b.GetEndorsements() {
+			if unknownFields(e) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// executions remembers when the newest entries were executed, for the traces of those who wait for them. It exists where traces are recorded
+// only; a nil one forgets everything.
+type executions struct {
+	mu     sync.Mutex
+	newest [16]execution
+	next   int
+}
+
+// execution is a group of entries that were executed together.
+type execution struct {
+	first, last uint64
+	began, over time.Time
+}
+
+// newExecutions returns nil where nothing is recorded.
+func newExecutions(t *tracing.Tracer) *executions {
+	if t == nil {
+		return nil
+	}
+	return &executions{}
+}
+
+func (x *executions) note(first, last uint64, began time.Time, took time.Duration) {
+	if x == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.newest[x.next%len(x.newest)] = execution{first, last, began, began.Add(took)}
+	x.next++
+}
+
+// of returns the execution of an entry, if it is remembered.
+func (x *executions) of(index uint64) (execution, bool) {
+	if x == nil {
+		return execution{}, false
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range x.newest {
+		if e.first <= index && index <= e.last {
+			return e, true
+		}
+	}
+	return execution{}, false
+}

@@ -17,14 +17,14 @@ const (
 	maxAppendEntries = 16
 )
 
-// Bounds of the Raft log. A snapshot is a pointer and costs one small file, so the log is cut often: an entry is at most 4 MiB,
+// Bounds of the Raft log. A snapshot is a checkpoint and costs one small file, so the log is cut often: an entry is at most 4 MiB,
 // and about threshold + trailing + what comes in between two looks are kept. With entries of some tens of KiB that is 100 MiB, at
 // the very most some GiB. A node that was away longer than the trailing entries last fetches blocks instead.
 const (
 	defaultSnapshotThreshold = 1024
 	defaultTrailingLogs      = 1024
 	defaultSnapshotInterval  = 5 * time.Second
-	// retainedSnapshots is how many Raft snapshots are kept; each is a pointer of a few KiB. More than one, because a leader may
+	// retainedSnapshots is how many Raft snapshots are kept; each is a checkpoint of a few KiB. More than one, because a leader may
 	// still begin behind an older one (snapshotlog.go).
 	retainedSnapshots = 3
 )

@@ -21,8 +21,8 @@ const (
 	membershipTimeout = 10 * time.Second
 	// maxBehind is how many Raft entries a learner may be behind when it becomes a voter.
 	maxBehind = 256
-	// removalPatience is how long a removed node waits to hear from Raft that it is out, before it stops all the same.
-	removalPatience = 10 * time.Second
+	// removalTimeout is how long a removed node waits to hear from Raft that it is out, before it stops all the same.
+	removalTimeout = 10 * time.Second
 )
 
 // The network's nodes stand on the system chain, where operators change them with endorsed transactions. Raft has a configuration of its
@@ -30,14 +30,14 @@ const (
 // majority; whoever leads next goes on. DESIGN.md, Membership.
 
 // step is one change of Raft's configuration; an empty id is none.
-type step struct {
+type configurationChange struct {
 	id   raft.ServerID
 	kind raft.ConfigurationChangeCommand
 }
 
-// nextStep is what to change next so that the configuration becomes what the ledger says. ready tells whether a learner has caught up.
+// nextChange is what to change next so that the configuration becomes what the ledger says. ready tells whether a learner has caught up.
 // It is pure but for ready.
-func nextStep(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID) bool) step {
+func nextChange(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID) bool) configurationChange {
 	suffrage := map[raft.ServerID]raft.ServerSuffrage{}
 	voters := 0
 	for _, s := range now {
@@ -57,9 +57,9 @@ func nextStep(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID) 
 		switch {
 		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED:
 		case !in:
-			return step{id, raft.AddNonvoter}
+			return configurationChange{id, raft.AddNonvoter}
 		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER && !isVoter(n.ID) && ready(id):
-			return step{id, raft.AddVoter}
+			return configurationChange{id, raft.AddVoter}
 		}
 	}
 	for _, n := range nodes {
@@ -69,12 +69,12 @@ func nextStep(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID) 
 		}
 		switch {
 		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_LEARNER && isVoter(n.ID):
-			return step{id, raft.DemoteVoter}
+			return configurationChange{id, raft.DemoteVoter}
 		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED && replaced(nodes, n, isVoter):
-			return step{id, raft.RemoveServer}
+			return configurationChange{id, raft.RemoveServer}
 		}
 	}
-	return step{}
+	return configurationChange{}
 }
 
 // replaced reports whether nobody has to take the place of a removed node any more.
@@ -92,12 +92,12 @@ func replaced(nodes []*rules.Node, n *rules.Node, isVoter func(string) bool) boo
 }
 
 // follow makes Raft's configuration follow the ledger while this node leads, and ends this node when it was removed.
-func (r *replica) follow() {
+func (r *replica) followMembership() {
 	defer r.wg.Done()
 	ticker := time.NewTicker(membershipInterval)
 	defer ticker.Stop()
 	var removed time.Time
-	var settled situation
+	var settled membershipInputs
 	told := ""
 	for {
 		select {
@@ -105,7 +105,7 @@ func (r *replica) follow() {
 			return
 		case <-ticker.C:
 		}
-		now := r.situation()
+		now := r.membershipInputs()
 		if now == settled {
 			continue
 		}
@@ -115,31 +115,31 @@ func (r *replica) follow() {
 			return
 		}
 		if now.leads {
-			step, err := r.takeStep()
+			step, err := r.changeConfiguration()
 			pending = pending || step || err != nil
 			if err != nil && r.ctx.Err() == nil && err.Error() != told {
 				told = err.Error()
 				r.logger.Warn("cannot change Raft's configuration now", "error", err)
 			}
 		}
-		if settled = (situation{}); !pending {
+		if settled = (membershipInputs{}); !pending {
 			settled = now
 		}
 	}
 }
 
-// situation is what membership depends on: while it stays as it is and nothing is pending, nothing has to be done.
-type situation struct {
+// membershipInputs is what membership depends on: while it stays as it is and nothing is pending, nothing has to be done.
+type membershipInputs struct {
 	leads  bool
 	term   uint64
 	height uint64 // of the system chain
 	known  bool   // false of the zero value
 }
 
-func (r *replica) situation() situation {
+func (r *replica) membershipInputs() membershipInputs {
 	s := r.state()
 	tip, known := r.store.Tip(ledger.SystemChain)
-	return situation{leads: s.state == raft.Leader, term: s.term, height: tip.Header.Height, known: known}
+	return membershipInputs{leads: s.state == raft.Leader, term: s.term, height: tip.Header.Height, known: known}
 }
 
 // isRemoved reports whether this node is out: removed by the ledger, and no more in Raft's configuration, or long enough. pending says that
@@ -153,17 +153,17 @@ func (r *replica) isRemoved(since *time.Time) (gone, pending bool) {
 	if !r.member(string(r.id)) {
 		return true, false
 	}
-	if r.state().state == raft.Leader || n.ReplacedBy != "" && !r.replacementVotes(n.ReplacedBy) {
+	if r.state().state == raft.Leader || n.ReplacedBy != "" && !r.replacementIsVoter(n.ReplacedBy) {
 		*since = time.Time{} // it is still needed
 		return false, true
 	}
 	if since.IsZero() {
 		*since = time.Now()
 	}
-	return time.Since(*since) > removalPatience, true
+	return time.Since(*since) > removalTimeout, true
 }
 
-func (r *replica) replacementVotes(id string) bool {
+func (r *replica) replacementIsVoter(id string) bool {
 	return slices.ContainsFunc(r.configuration(), func(s raft.Server) bool { return s.ID == raft.ServerID(id) && s.Suffrage == raft.Voter })
 }
 
@@ -183,12 +183,12 @@ func (r *replica) member(id string) bool {
 	return len(servers) == 0 || slices.ContainsFunc(servers, func(s raft.Server) bool { return s.ID == raft.ServerID(id) })
 }
 
-// takeStep makes one change if there is one to make. pending says that there may be more to do.
-func (r *replica) takeStep() (pending bool, err error) {
+// changeConfiguration makes one change if there is one to make. pending says that there may be more to do.
+func (r *replica) changeConfiguration() (pending bool, err error) {
 	ctx, cancel := context.WithTimeout(r.ctx, membershipTimeout)
 	defer cancel()
 	// Only a ledger with everything that was answered may tell: an older one could bring back who was removed.
-	if _, err := r.reads.lead(ctx); err != nil {
+	if _, err := r.reads.leaderReady(ctx); err != nil {
 		return true, nil // another leads, or this one does not lead yet
 	}
 	nodes, err := rules.ListNodes(r.store)
@@ -200,9 +200,9 @@ func (r *replica) takeStep() (pending bool, err error) {
 		return true, nil
 	}
 	defer s.release()
-	next := nextStep(nodes, s.raft.GetConfiguration().Configuration().Servers, func(id raft.ServerID) bool { return r.caughtUp(ctx, id) })
+	next := nextChange(nodes, s.raft.GetConfiguration().Configuration().Servers, func(id raft.ServerID) bool { return r.caughtUp(ctx, id) })
 	if next.id == "" {
-		return waits(nodes, s.raft.GetConfiguration().Configuration().Servers), nil
+		return learnerPending(nodes, s.raft.GetConfiguration().Configuration().Servers), nil
 	}
 	r.logger.Info("changing Raft's configuration", "node", string(next.id), "change", next.kind.String())
 	var change raft.IndexFuture
@@ -227,8 +227,8 @@ func (r *replica) takeStep() (pending bool, err error) {
 }
 
 // waits reports whether the configuration is not yet what the ledger says, because a learner has not caught up.
-func waits(nodes []*rules.Node, now []raft.Server) bool {
-	return nextStep(nodes, now, func(raft.ServerID) bool { return true }).id != ""
+func learnerPending(nodes []*rules.Node, now []raft.Server) bool {
+	return nextChange(nodes, now, func(raft.ServerID) bool { return true }).id != ""
 }
 
 // caughtUp asks a learner whether it has executed nearly everything.

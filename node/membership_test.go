@@ -36,7 +36,7 @@ func TestConfigurationFollowsLedger(t *testing.T) {
 		}
 		idle := 0
 		for range 10 * len(nodes) {
-			next := nextStep(nodes, now, ready)
+			next := nextChange(nodes, now, ready)
 			if next.id == "" {
 				idle++
 				continue
@@ -96,7 +96,7 @@ func votersOf(servers []raft.Server) (n int) {
 }
 
 // applied is a configuration after a step, as Raft makes it.
-func applied(servers []raft.Server, s step) []raft.Server {
+func applied(servers []raft.Server, s configurationChange) []raft.Server {
 	servers = slices.Clone(servers)
 	at := slices.IndexFunc(servers, func(o raft.Server) bool { return o.ID == s.id })
 	switch s.kind {
@@ -113,7 +113,7 @@ func applied(servers []raft.Server, s step) []raft.Server {
 }
 
 // checkReplacements: nobody leaves before the node that takes its place votes, if that is to vote.
-func checkReplacements(rt *rapid.T, nodes []*rules.Node, now []raft.Server, s step) {
+func checkReplacements(rt *rapid.T, nodes []*rules.Node, now []raft.Server, s configurationChange) {
 	at := slices.IndexFunc(nodes, func(n *rules.Node) bool { return n.ID == string(s.id) })
 	if s.kind != raft.RemoveServer || nodes[at].ReplacedBy == "" {
 		return

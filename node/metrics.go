@@ -57,13 +57,13 @@ func newMetrics() *metrics {
 }
 
 // proposed counts an entry on its way.
-func (m *metrics) proposed(batches, bytes int) {
+func (m *metrics) replicating(batches, bytes int) {
 	m.batches.Observe(float64(batches))
 	m.bytes.Observe(float64(bytes))
 }
 
 // taken counts a batch that waited this long until it was proposed.
-func (m *metrics) taken(waited time.Duration) { m.queued.Observe(waited.Seconds()) }
+func (m *metrics) dequeued(waited time.Duration) { m.queued.Observe(waited.Seconds()) }
 
 // applied counts a group of entries, executed in one go.
 func (m *metrics) applied(entries int, took time.Duration) {

@@ -46,7 +46,7 @@ func seen(t *testing.T, l *lone, name string) (uint64, float64) {
 // value reads a metric without labels.
 func value(t *testing.T, l *lone, name string) *dto.Metric {
 	t.Helper()
-	families, err := l.parts.metrics.registry.Gather()
+	families, err := l.dependencies.metrics.registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -38,27 +38,27 @@ const (
 	raftLogName = "raft.db"
 	// stopTimeout is how long Close lets calls under way finish before it cuts them off.
 	stopTimeout = 2 * time.Second
-	// learnInterval is how often Raft's configuration is looked at when no block comes.
-	learnInterval = 2 * time.Second
+	// trustInterval is how often Raft's configuration is looked at when no block comes.
+	trustInterval = 2 * time.Second
 )
 
 // Node is a running consensus node. Its methods may be called concurrently.
 type Node struct {
-	cfg      Config
-	id       identity.Identity
-	store    *store.Store
-	log      *raftLog
-	peers    *peers
-	raft     *RaftServer
-	replica  *replica
-	intro    *introducer
-	listener net.Listener
-	server   *grpc.Server
-	admin    *admin.Server
-	metrics  *metrics
-	scrubber *scrub.Scrubber
-	rebuild  rebuilding
-	restart  chan struct{} // closed when the node asks to be opened again
+	cfg        Config
+	id         identity.Identity
+	store      *store.Store
+	log        *raftLog
+	peers      *peers
+	raft       *RaftServer
+	replica    *replica
+	handshaker *handshaker
+	listener   net.Listener
+	server     *grpc.Server
+	admin      *admin.Server
+	metrics    *metrics
+	scrubber   *scrub.Scrubber
+	rebuild    rebuilding
+	restart    chan struct{} // closed when the node asks to be opened again
 
 	wg   sync.WaitGroup
 	ctx  context.Context // ends when Close begins
@@ -88,7 +88,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	verify := newVerifier()
+	verify := newEndorsementCache()
 	if err := n.openStores(verify); err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := n.openReplica(verify); err != nil {
 		return nil, err
 	}
-	n.scrubber = scrub.New(scrub.Config{Store: n.store, Interval: cfg.ScrubInterval, Sources: n.sources, Damaged: n.leaveToRebuild, Logger: cfg.Logger})
+	n.scrubber = scrub.New(scrub.Config{Store: n.store, Interval: cfg.ScrubInterval, Sources: n.sources, Damaged: n.restartToRebuild, Logger: cfg.Logger})
 	n.metrics.watchNode(n)
 	n.serve()
 	if cfg.AdminListen != "" {
@@ -112,7 +112,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 }
 
 // openStores opens ledger and Raft log, and compares them.
-func (n *Node) openStores(verify *verifier) error {
+func (n *Node) openStores(verify *endorsementCache) error {
 	cfg := n.cfg
 	if text, err := os.ReadFile(n.path(RemovedFile)); err == nil {
 		return fmt.Errorf("%w: %s says: %s", errRemoved, n.path(RemovedFile), strings.TrimSpace(string(text)))
@@ -152,7 +152,7 @@ func (n *Node) openStores(verify *verifier) error {
 	if err != nil {
 		return err
 	}
-	return n.openIntroducer(snaps)
+	return n.openHandshaker(snaps)
 }
 
 // checkLogIsThere refuses a directory whose Raft log is gone. Raft would take a snapshot for all that it needs, and vote a second time in
@@ -199,25 +199,25 @@ func (n *Node) snapshots() (*raft.FileSnapshotStore, error) {
 }
 
 // openReplica starts raft over gRPC and files.
-func (n *Node) openReplica(verify *verifier) error {
+func (n *Node) openReplica(verify *endorsementCache) error {
 	snaps, err := n.snapshots()
 	if err != nil {
 		return err
 	}
 	id := raft.ServerID(n.id.Name)
-	p := parts{
+	p := dependencies{
 		id: id, store: n.store, dir: n.cfg.Dir, logs: n.log, stable: n.log.stable, snaps: snaps,
-		fetch: n.fetch, remains: n.rebuild.remains != nil, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm, askApplied: n.peers.askApplied, peers: n.others,
+		fetch: n.fetch, salvage: n.rebuild.salvage != nil, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm, askApplied: n.peers.askApplied, peers: n.others,
 		verify: verify, metrics: n.metrics, logger: n.cfg.Logger, fatal: n.fatal, cfg: n.cfg,
 	}
-	for _, s := range n.intro.founders {
+	for _, s := range n.handshaker.founders {
 		p.servers = append(p.servers, raft.Server{Suffrage: raft.Voter, ID: s, Address: raft.ServerAddress(s)})
 	}
 	p.transport = func(installed func(index, term uint64)) (raft.Transport, error) {
 		t := NewTransport(TransportConfig{
 			ID: id,
 			Dial: func(peer raft.ServerID) (*grpc.ClientConn, error) {
-				return n.peers.dial(peer, transportDialOptions()...) // with the introducer's, as every connection between nodes
+				return n.peers.dial(peer, transportDialOptions()...) // with the handshaker's, as every connection between nodes
 			},
 			PeerID: callerID, OnSnapshotInstalled: installed, Logger: n.cfg.Logger,
 		})
@@ -231,18 +231,18 @@ func (n *Node) openReplica(verify *verifier) error {
 // serve begins to answer.
 func (n *Node) serve() {
 	options := append(n.cfg.Credentials.ServerOptions(acl()), transportServerOptions()...)
-	n.server = grpc.NewServer(append(options, grpc.ChainUnaryInterceptor(n.intro.unary), grpc.ChainStreamInterceptor(n.intro.stream, n.stoppable))...)
+	n.server = grpc.NewServer(append(options, grpc.ChainUnaryInterceptor(n.handshaker.unary), grpc.ChainStreamInterceptor(n.handshaker.stream, n.stoppable))...)
 	ltlv1.RegisterRaftTransportServer(n.server, n.raft)
 	ltlv1.RegisterOrdererServer(n.server, &ordererService{r: n.replica})
 	ltlv1.RegisterOperatorServer(n.server, &operatorService{r: n.replica, pulse: watchPulse})
-	ltlv1.RegisterLedgerServer(n.server, query.New(n.store, query.Options{ReadIndex: n.replica.reads.fresh, Status: n.status}))
+	ltlv1.RegisterLedgerServer(n.server, query.New(n.store, query.Options{ReadIndex: n.replica.reads.waitFresh, Status: n.status}))
 	n.wg.Go(func() {
 		if err := n.server.Serve(n.listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			n.fatal(fmt.Errorf("serve %s: %w", n.listener.Addr(), err))
 		}
 	})
-	n.wg.Go(n.learn)
-	n.wg.Go(func() { n.intro.run(n.ctx) })
+	n.wg.Go(n.updateTrust)
+	n.wg.Go(func() { n.handshaker.run(n.ctx) })
 	n.wg.Go(n.finishRebuild)
 	n.wg.Go(func() { n.scrubber.Run(n.ctx) })
 }
@@ -260,7 +260,7 @@ func (n *Node) others() []raft.ServerID {
 
 // learn keeps the trust at what the system chain says: organisations and nodes that were added can connect at once, and a node that was
 // removed as long as Raft still has it.
-func (n *Node) learn() {
+func (n *Node) updateTrust() {
 	known := uint64(0)
 	var members []raft.Server
 	for next := n.store.Sequence(); n.waitSequence(next) == nil; {
@@ -281,7 +281,7 @@ func (n *Node) learn() {
 
 // waitSequence waits for another block, or for a while: Raft's configuration changes without one.
 func (n *Node) waitSequence(next uint64) error {
-	ctx, cancel := context.WithTimeout(n.ctx, learnInterval)
+	ctx, cancel := context.WithTimeout(n.ctx, trustInterval)
 	defer cancel()
 	err := n.store.WaitSequence(ctx, next)
 	if n.ctx.Err() == nil && ctx.Err() != nil {
@@ -333,7 +333,7 @@ func (n *Node) ready() error {
 	if err := n.faultNow(); err != nil {
 		return err
 	}
-	if !n.intro.isOpen() {
+	if !n.handshaker.isOpen() {
 		return errors.New("too few other nodes have welcomed this one yet; see its log")
 	}
 	if err := n.rebuildState(); err != nil {

@@ -18,7 +18,7 @@ import (
 type peers struct {
 	credentials *identity.Credentials
 	trust       *identity.Trust
-	intro       *introducer
+	handshaker  *handshaker
 
 	mu     sync.Mutex
 	conns  map[raft.ServerID]*grpc.ClientConn
@@ -31,7 +31,7 @@ func (p *peers) dial(id raft.ServerID, options ...grpc.DialOption) (*grpc.Client
 	if !ok {
 		return nil, fmt.Errorf("the network has no node %s", id)
 	}
-	options = append(append(p.credentials.DialOptions(identity.RoleNode, string(id)), p.intro.dialOptions(id)...), options...)
+	options = append(append(p.credentials.DialOptions(identity.RoleNode, string(id)), p.handshaker.dialOptions(id)...), options...)
 	return grpc.NewClient("passthrough:///"+n.GetAddress(), options...)
 }
 
@@ -110,7 +110,7 @@ func (p *peers) askApplied(ctx context.Context, peer raft.ServerID) (uint64, err
 }
 
 // introduce sends an introduction.
-func (p *peers) introduce(ctx context.Context, peer raft.ServerID, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
+func (p *peers) handshake(ctx context.Context, peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
 	conn, err := p.conn(peer)
 	if err != nil {
 		return nil, err

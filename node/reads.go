@@ -44,7 +44,7 @@ type reads struct {
 	mu    sync.Mutex
 	ready uint64 // the term in which this node has committed an entry as leader
 	// No entry in (plain, plainTo] changes the ledger: they elect leaders and the like. It only saves reading them again.
-	plain, plainTo uint64
+	noCommandAfter, noCommandTo uint64
 }
 
 func newReads(r *replica) *reads {
@@ -62,7 +62,7 @@ func (d *reads) close() {
 }
 
 // fresh returns when this node's ledger holds every write that was answered before the call.
-func (d *reads) fresh(ctx context.Context) error {
+func (d *reads) waitFresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, maxReadWait)
 	defer cancel()
 	for {
@@ -92,7 +92,7 @@ func (d *reads) index(ctx context.Context) (uint64, error) {
 }
 
 // lead returns the term in which this node leads and has committed an entry, so that its ledger is up to date.
-func (d *reads) lead(ctx context.Context) (uint64, error) {
+func (d *reads) leaderReady(ctx context.Context) (uint64, error) {
 	s, err := d.r.use()
 	if err != nil {
 		return 0, refuse(codes.Unavailable, "%v; nothing was written", err)
@@ -146,7 +146,7 @@ func (d *reads) barrier(context.Context) (uint64, error) {
 
 // leaderIndex is one round of the three steps, for every read that waits at its beginning.
 func (d *reads) leaderIndex(ctx context.Context) (uint64, error) {
-	term, err := d.lead(ctx)
+	term, err := d.leaderReady(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -215,8 +215,8 @@ func (d *reads) ledgerIndex(commit uint64) (uint64, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for i := commit; i > applied; i-- {
-		if i <= d.plainTo && i > d.plain {
-			i = d.plain + 1 // the loop goes on below it
+		if i <= d.noCommandTo && i > d.noCommandAfter {
+			i = d.noCommandAfter + 1 // the loop goes on below it
 			continue
 		}
 		var l raft.Log
@@ -231,7 +231,7 @@ func (d *reads) ledgerIndex(commit uint64) (uint64, error) {
 			return i, nil
 		}
 	}
-	d.plain, d.plainTo = applied, commit
+	d.noCommandAfter, d.noCommandTo = applied, commit
 	return applied, nil
 }
 

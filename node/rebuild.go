@@ -54,10 +54,10 @@ type rebuildTip struct {
 
 // rebuilding is the state of a rebuild while the node runs. The zero value is none.
 type rebuilding struct {
-	mu      sync.Mutex
-	note    *rebuildNote   // nil when nothing is being rebuilt
-	remains *store.Remains // nil when nothing is left of the damaged ledger, or is needed any more
-	leaving bool
+	mu         sync.Mutex
+	note       *rebuildNote   // nil when nothing is being rebuilt
+	salvage    *store.Salvage // nil when nothing is left of the damaged ledger, or is needed any more
+	restarting bool
 }
 
 func (b *rebuilding) now() *rebuildNote {
@@ -70,11 +70,11 @@ func (b *rebuilding) now() *rebuildNote {
 func (b *rebuilding) close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.remains == nil {
+	if b.salvage == nil {
 		return nil
 	}
-	err := b.remains.Close()
-	b.remains = nil
+	err := b.salvage.Close()
+	b.salvage = nil
 	return err
 }
 
@@ -97,10 +97,10 @@ func (b *rebuilding) stream(from uint64, headersOnly bool, fn func(sequence uint
 func (b *rebuilding) block(sequence uint64) (*ltlv1.Block, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.remains == nil {
+	if b.salvage == nil {
 		return nil, errors.New("nothing is left of the damaged ledger")
 	}
-	return b.remains.BlockAt(sequence)
+	return b.salvage.BlockAt(sequence)
 }
 
 // openLedger opens the ledger. A damaged one is put aside, and a new one begins beside it: Raft's newest snapshot and its log lead to
@@ -114,7 +114,7 @@ func (n *Node) openLedger(o store.Options) error {
 		return err
 	}
 	if note != nil {
-		err = n.putAside(note)
+		err = n.setAside(note)
 	} else {
 		err = os.RemoveAll(n.path(damagedDir)) // a crash between the end of a rebuild and this
 	}
@@ -123,10 +123,10 @@ func (n *Node) openLedger(o store.Options) error {
 	}
 	n.store, err = store.Open(n.path(ledgerDir), o)
 	if errors.Is(err, store.ErrCorrupt) {
-		if note, err = n.damagedAtStart(note, err); err != nil {
+		if note, err = n.recordDamageAtStart(note, err); err != nil {
 			return err
 		}
-		if err := n.putAside(note); err != nil {
+		if err := n.setAside(note); err != nil {
 			return err
 		}
 		n.store, err = store.Open(n.path(ledgerDir), o)
@@ -139,7 +139,7 @@ func (n *Node) openLedger(o store.Options) error {
 	}
 	n.cfg.Logger.Error("the ledger was damaged, and is made anew from its remains and the other nodes", "reason", note.Reason, "blocks", note.Sequence, "applied", note.Applied)
 	n.rebuild.note = note
-	if n.rebuild.remains, err = store.OpenRemains(n.path(damagedDir)); err != nil {
+	if n.rebuild.salvage, err = store.OpenDamaged(n.path(damagedDir)); err != nil {
 		n.cfg.Logger.Warn("nothing is left of the damaged ledger: all blocks come from the other nodes", "error", err)
 	}
 	return nil
@@ -173,19 +173,19 @@ func (n *Node) saveRebuild(note *rebuildNote) error {
 }
 
 // again is the note of the next attempt.
-func (note *rebuildNote) again(why error) *rebuildNote {
+func (note *rebuildNote) nextAttempt(why error) *rebuildNote {
 	next := *note
 	next.Reason, next.Turn, next.Discard = why.Error(), note.Turn+1, true
 	return &next
 }
 
-// damagedAtStart notes that the ledger does not open.
-func (n *Node) damagedAtStart(note *rebuildNote, why error) (*rebuildNote, error) {
+// recordDamageAtStart notes that the ledger does not open.
+func (n *Node) recordDamageAtStart(note *rebuildNote, why error) (*rebuildNote, error) {
 	if note != nil {
-		note = note.again(why)
+		note = note.nextAttempt(why)
 		return note, n.saveRebuild(note)
 	}
-	r, err := store.OpenRemains(n.path(ledgerDir))
+	r, err := store.OpenDamaged(n.path(ledgerDir))
 	if err != nil {
 		return nil, fmt.Errorf("open the ledger: %w; it cannot be rebuilt, because how far it was cannot be read: %w; %w", why, err, errReplace)
 	}
@@ -193,10 +193,10 @@ func (n *Node) damagedAtStart(note *rebuildNote, why error) (*rebuildNote, error
 	return note, errors.Join(r.Close(), n.saveRebuild(note))
 }
 
-// noteDamage writes down that the open ledger is to be made anew at the next start.
-func (n *Node) noteDamage(why error) error {
+// recordDamage writes down that the open ledger is to be made anew at the next start.
+func (n *Node) recordDamage(why error) error {
 	if note := n.rebuild.now(); note != nil {
-		return n.saveRebuild(note.again(why))
+		return n.saveRebuild(note.nextAttempt(why))
 	}
 	note := &rebuildNote{Reason: why.Error(), Applied: n.store.AppliedIndex(), Sequence: n.store.Sequence(), Turn: 1}
 	for _, t := range n.store.Tips() {
@@ -205,9 +205,9 @@ func (n *Node) noteDamage(why error) error {
 	return n.saveRebuild(note)
 }
 
-// putAside moves the damaged ledger away, and removes what an attempt that turned out damaged has made. A crash within is no harm: the
+// setAside moves the damaged ledger away, and removes what an attempt that turned out damaged has made. A crash within is no harm: the
 // note stays until finishRebuild.
-func (n *Node) putAside(note *rebuildNote) error {
+func (n *Node) setAside(note *rebuildNote) error {
 	if note.Turn > maxRebuilds {
 		return fmt.Errorf("the ledger was made anew %d times, and each was damaged before it was complete (%s): look at this machine's disk and memory, then remove %s and start again",
 			maxRebuilds, note.Reason, n.path(rebuildFile))
@@ -235,7 +235,7 @@ func (n *Node) putAside(note *rebuildNote) error {
 // storeFatal ends the node. When stored bytes are not what was stored, the next start makes the ledger anew.
 func (n *Node) storeFatal(err error) {
 	if errors.Is(err, store.ErrCorrupt) && n.store != nil {
-		if note := n.noteDamage(err); note != nil {
+		if note := n.recordDamage(err); note != nil {
 			n.cfg.Logger.Error("the next start will not know that the ledger is damaged", "error", note)
 		}
 	}
@@ -301,34 +301,34 @@ func (n *Node) rebuildState() error {
 // it anew.
 func (n *Node) Restart() <-chan struct{} { return n.restart }
 
-// leaveToRebuild asks for a restart when the others can do without this node. Otherwise it goes on: what is damaged is not served, and
+// restartToRebuild asks for a restart when the others can do without this node. Otherwise it goes on: what is damaged is not served, and
 // the rest is better than nothing.
-func (n *Node) leaveToRebuild(why error) {
+func (n *Node) restartToRebuild(why error) {
 	n.rebuild.mu.Lock()
-	busy := n.rebuild.note != nil || n.rebuild.leaving
+	busy := n.rebuild.note != nil || n.rebuild.restarting
 	n.rebuild.mu.Unlock()
 	if busy {
 		return
 	}
-	if err := n.othersSuffice(); err != nil {
+	if err := n.checkOthersHealthy(); err != nil {
 		n.cfg.Logger.Error("the ledger is damaged, and waits to be made anew until the other nodes can do without this one", "damage", why, "error", err)
 		return
 	}
-	if err := n.noteDamage(why); err != nil {
+	if err := n.recordDamage(why); err != nil {
 		n.cfg.Logger.Error("the ledger is damaged, and cannot be made anew", "damage", why, "error", err)
 		return
 	}
 	n.cfg.Logger.Error("the ledger is damaged: this node restarts and makes it anew", "damage", why)
 	n.rebuild.mu.Lock()
 	defer n.rebuild.mu.Unlock()
-	if !n.rebuild.leaving {
-		n.rebuild.leaving = true
+	if !n.rebuild.restarting {
+		n.rebuild.restarting = true
 		close(n.restart)
 	}
 }
 
-// othersSuffice returns nil when a majority of the voters is well without this node.
-func (n *Node) othersSuffice() error {
+// checkOthersHealthy returns nil when a majority of the voters is well without this node.
+func (n *Node) checkOthersHealthy() error {
 	ctx, cancel := context.WithTimeout(n.ctx, askOthersTimeout)
 	defer cancel()
 	voters, others, err := n.replica.voters()
@@ -339,7 +339,7 @@ func (n *Node) othersSuffice() error {
 	var group sync.WaitGroup
 	defer group.Wait()
 	for _, id := range others {
-		group.Go(func() { answers <- n.isWell(ctx, id) })
+		group.Go(func() { answers <- n.isHealthy(ctx, id) })
 	}
 	well := 0
 	for range others {
@@ -353,30 +353,12 @@ func (n *Node) othersSuffice() error {
 	return nil
 }
 
-// isWell asks a node for its status.
-func (n *Node) isWell(ctx context.Context, id raft.ServerID) bool {
+// isHealthy asks a node for its status.
+func (n *Node) isHealthy(ctx context.Context, id raft.ServerID) bool {
 	conn, err := n.peers.conn(id)
 	if err != nil {
 		return false
 	}
 	st, err := ltlv1.NewLedgerClient(conn).Status(ctx, &ltlv1.StatusRequest{})
 	return err == nil && st.GetFault() == ""
-}
-
-// voters returns the number of voters and the ids of those beside this node.
-func (r *replica) voters() (total int, others []raft.ServerID, err error) {
-	s, err := r.use()
-	if err != nil {
-		return 0, nil, err
-	}
-	defer s.release()
-	for _, server := range s.raft.GetConfiguration().Configuration().Servers {
-		if server.Suffrage != raft.Voter {
-			continue
-		}
-		if total++; server.ID != r.id {
-			others = append(others, server.ID)
-		}
-	}
-	return total, others, nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // parts are what a replica stands on. The node brings gRPC and files, the simulation memory and faults.
-type parts struct {
+type dependencies struct {
 	id      raft.ServerID
 	servers []raft.Server // the first configuration; every node of the genesis starts from the same
 	store   *store.Store
@@ -26,7 +26,7 @@ type parts struct {
 	// transport makes the transport of one run of raft; installed must be called after raft installed a snapshot.
 	transport func(installed func(index, term uint64)) (raft.Transport, error)
 	fetch     fetchFunc
-	remains   bool // fetch gives what is left of a damaged ledger, under this node's own id
+	salvage   bool // fetch gives what is left of a damaged ledger, under this node's own id
 	// askIndex asks a leader for its read index, askTerm a node for the newest term that it knows.
 	askIndex func(ctx context.Context, leader raft.ServerID) (uint64, error)
 	askTerm  func(ctx context.Context, peer raft.ServerID) (uint64, error)
@@ -34,7 +34,7 @@ type parts struct {
 	askApplied func(ctx context.Context, peer raft.ServerID) (uint64, error)
 	// peers are the nodes that blocks may be fetched from; nil means those of servers.
 	peers   func() []raft.ServerID
-	verify  *verifier
+	verify  *endorsementCache
 	metrics *metrics
 	logger  *slog.Logger
 	fatal   func(error)
@@ -43,7 +43,7 @@ type parts struct {
 
 // replica is raft, the state machine and the ordering on top: a node without network and identity.
 type replica struct {
-	parts
+	dependencies
 	ctx    context.Context // ends when close begins
 	cancel context.CancelFunc
 	fsm    *fsm
@@ -75,9 +75,9 @@ type session struct {
 var errNoRaft = errors.New("raft is restarting")
 
 // openReplica starts raft over the parts. It owns none of the stores.
-func openReplica(p parts) (*replica, error) {
+func openReplica(p dependencies) (*replica, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &replica{parts: p, ctx: ctx, cancel: cancel, restart: make(chan struct{}, 1)}
+	r := &replica{dependencies: p, ctx: ctx, cancel: cancel, restart: make(chan struct{}, 1)}
 	r.fsm = &fsm{ctx: ctx, store: p.store, logger: p.logger, fatal: p.fatal, observe: p.metrics.applied, executed: newExecutions(p.cfg.Tracer)}
 	r.fsm.catchUp = newCatchUp(ctx, &p, r.fsm.halt)
 	r.reads = newReads(r)
@@ -90,7 +90,7 @@ func openReplica(p parts) (*replica, error) {
 	r.wg.Add(3)
 	go r.supervise()
 	go r.watch()
-	go r.follow()
+	go r.followMembership()
 	return r, nil
 }
 
@@ -152,7 +152,7 @@ func (r *replica) startRaft() error {
 	if err != nil {
 		return err
 	}
-	s.raft, err = raft.NewRaft(r.raftConfig(), r.fsm, &snapshotLog{r.logs, r.snaps}, r.stable, r.snaps, s.transport)
+	s.raft, err = raft.NewRaft(r.raftConfig(), r.fsm, &snapshotLogStore{r.logs, r.snaps}, r.stable, r.snaps, s.transport)
 	if err != nil {
 		return errors.Join(fmt.Errorf("start raft: %w", err), closeTransport(s.transport))
 	}
@@ -301,4 +301,22 @@ func (r *replica) state() raftState {
 	defer s.release()
 	_, leader := s.raft.LeaderWithID()
 	return raftState{state: s.raft.State(), leader: leader, term: s.raft.CurrentTerm(), commit: s.raft.CommitIndex(), newest: s.raft.LastIndex()}
+}
+
+// voters returns the number of voters and the ids of those beside this node.
+func (r *replica) voters() (total int, others []raft.ServerID, err error) {
+	s, err := r.use()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer s.release()
+	for _, server := range s.raft.GetConfiguration().Configuration().Servers {
+		if server.Suffrage != raft.Voter {
+			continue
+		}
+		if total++; server.ID != r.id {
+			others = append(others, server.ID)
+		}
+	}
+	return total, others, nil
 }

@@ -28,9 +28,9 @@ import (
 // lone is one replica that is its own majority, in simulated time.
 type lone struct {
 	*replica
-	world  *world
-	handle *simHandle
-	parts  parts
+	world        *world
+	handle       *simHandle
+	dependencies dependencies
 
 	mu     sync.Mutex
 	fatals []error
@@ -47,7 +47,7 @@ func runLone(t *testing.T, fn func(t *testing.T, l *lone)) {
 			defer l.mu.Unlock()
 			l.fatals = append(l.fatals, err)
 		}
-		verify := newVerifier()
+		verify := newEndorsementCache()
 		db := openStore(t, l.world, filepath.Join(dir, "ledger"), verify)
 		logs, err := newLogStore(l.handle, fatal, logOptions{logger: quiet()})
 		if err != nil {
@@ -58,7 +58,7 @@ func runLone(t *testing.T, fn func(t *testing.T, l *lone)) {
 			t.Fatal(err)
 		}
 		net := newSimNet()
-		l.parts = parts{
+		l.dependencies = dependencies{
 			id: "n1", servers: []raft.Server{{ID: "n1", Address: "n1"}}, store: db, dir: dir,
 			logs: &simSlow{logs, l.handle, fatal}, stable: &simStable{l.handle}, snaps: snaps,
 			transport: func(installed func(index, term uint64)) (raft.Transport, error) {
@@ -67,7 +67,7 @@ func runLone(t *testing.T, fn func(t *testing.T, l *lone)) {
 			fetch: net.fetch("n1"), askIndex: net.askIndex("n1"), askTerm: net.askTerm("n1"),
 			verify: verify, metrics: newMetrics(), logger: quiet(), fatal: fatal, cfg: Config{}.withDefaults(),
 		}
-		if l.replica, err = openReplica(l.parts); err != nil {
+		if l.replica, err = openReplica(l.dependencies); err != nil {
 			t.Fatal(err)
 		}
 		defer func() {
@@ -89,7 +89,7 @@ func runLone(t *testing.T, fn func(t *testing.T, l *lone)) {
 	})
 }
 
-func openStore(t *testing.T, w *world, dir string, verify *verifier) *store.Store {
+func openStore(t *testing.T, w *world, dir string, verify *endorsementCache) *store.Store {
 	t.Helper()
 	db, err := store.Open(dir, store.Options{NoSync: true, Verify: verify.verify, Logger: quiet(), Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
@@ -177,22 +177,22 @@ func TestSharedVerification(t *testing.T) {
 	})
 }
 
-// TestVerifierIsBounded: it forgets instead of growing, and it never takes a wrong signature for a right one.
-func TestVerifierIsBounded(t *testing.T) {
-	v := newVerifier()
+// TestEndorsementCacheIsBounded: it forgets instead of growing, and it never takes a wrong signature for a right one.
+func TestEndorsementCacheIsBounded(t *testing.T) {
+	v := newEndorsementCache()
 	v.check = func(_ ed25519.PublicKey, _ *ltlv1.Endorsement) error { return nil }
-	for i := range 3 * maxVerified {
+	for i := range 3 * maxCachedEndorsements {
 		if err := v.verify(nil, &ltlv1.Endorsement{Statement: binary.BigEndian.AppendUint64(nil, uint64(i))}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if n := len(v.young) + len(v.old); n > 2*maxVerified {
-		t.Errorf("%d remembered, at most %d wanted", n, 2*maxVerified)
+	if n := len(v.young) + len(v.old); n > 2*maxCachedEndorsements {
+		t.Errorf("%d remembered, at most %d wanted", n, 2*maxCachedEndorsements)
 	}
-	v = newVerifier()
+	v = newEndorsementCache()
 	w := newWorld(t, 1)
 	e := w.batch(ledger.SystemChain, []byte("x")).GetEndorsements()[0]
-	key := w.keys["o1"].Public().(ed25519.PublicKey)
+	key := w.key("o1").Public().(ed25519.PublicKey)
 	if err := v.verify(key, e); err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func TestVerifierIsBounded(t *testing.T) {
 	forged.Signature[3] ^= 1
 	for name, err := range map[string]error{
 		"signature": v.verify(key, forged),
-		"key":       v.verify(newWorld(t, 2).keys["o2"].Public().(ed25519.PublicKey), e),
+		"key":       v.verify(newWorld(t, 2).key("o2").Public().(ed25519.PublicKey), e),
 		"statement": v.verify(key, &ltlv1.Endorsement{Statement: append(bytes.Clone(e.GetStatement()), 0), Signature: e.GetSignature()}),
 	} {
 		if !errors.Is(err, ledger.ErrSignature) {
@@ -326,7 +326,7 @@ func TestWatchdog(t *testing.T) {
 // TestLostRaftLog: a node whose log is gone does not start as if it were new.
 func TestLostRaftLog(t *testing.T) {
 	runLone(t, func(t *testing.T, l *lone) {
-		p := l.parts
+		p := l.dependencies
 		empty := &simHandle{disk: newSimDisk()}
 		p.logs, p.stable = empty, &simStable{empty}
 		if r, err := openReplica(p); err == nil || !strings.Contains(err.Error(), "log is gone") {
@@ -349,7 +349,7 @@ func TestCatchUpFromHostilePeers(t *testing.T) {
 		if _, err := l.order.putAccessKey(context.Background(), &ltlv1.AccessKey{AccessKeyId: "k", Sealed: []byte("s")}); err != nil {
 			t.Fatal(err)
 		}
-		target, err := newPointer(l.store)
+		target, err := newCheckpoint(l.store)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +363,7 @@ func TestCatchUpFromHostilePeers(t *testing.T) {
 		}
 		db := openStore(t, l.world, filepath.Join(l.dir, "other"), l.verify)
 		defer db.Close()
-		p := parts{id: "me", store: db, dir: t.TempDir(), fetch: fetch, logger: quiet()}
+		p := dependencies{id: "me", store: db, dir: t.TempDir(), fetch: fetch, logger: quiet()}
 		for _, id := range []raft.ServerID{"forger", "skipper", "silent", "refuser", "nil", "honest"} {
 			p.servers = append(p.servers, raft.Server{ID: id})
 		}
@@ -422,7 +422,7 @@ func hostileFetch(ctx context.Context, s *store.Store, peer raft.ServerID, from 
 }
 
 // checkNeverBack: an older target, or the same again, changes nothing; one that contradicts the ledger stops the node.
-func checkNeverBack(t *testing.T, c *catchUp, p *pointer) {
+func checkNeverBack(t *testing.T, c *catchUp, p *checkpoint) {
 	old := *p
 	old.applied--
 	if err := c.start(&old); err != nil || c.busy() {
@@ -431,7 +431,7 @@ func checkNeverBack(t *testing.T, c *catchUp, p *pointer) {
 	halted := 0
 	c.halt = func(err error) error { halted++; return err }
 	other := *p
-	other.tips = append([]pointerChain(nil), p.tips...)
+	other.tips = append([]checkpointTip(nil), p.tips...)
 	other.tips[0].hash[0] ^= 1
 	if err := c.start(&other); err == nil || halted != 1 {
 		t.Errorf("a snapshot with another tip: %v, halted %d times", err, halted)
@@ -493,7 +493,7 @@ func TestPlaceholderIsNeverSent(t *testing.T) {
 	if err := h.StoreLogs([]*raft.Log{{Index: 54, Term: 8}}); err != nil {
 		t.Fatal(err)
 	}
-	l := &snapshotLog{h, snaps}
+	l := &snapshotLogStore{h, snaps}
 	for i := uint64(2); i < 54; i++ {
 		var before, entry raft.Log
 		if l.GetLog(i-1, &before) == nil && l.GetLog(i, &entry) == nil {
@@ -519,7 +519,7 @@ func TestSnapshotStandsForItsEntry(t *testing.T) {
 	if err := h.StoreLogs([]*raft.Log{{Index: 51, Term: 8}, {Index: 52, Term: 8}}); err != nil {
 		t.Fatal(err)
 	}
-	l := &snapshotLog{h, snaps}
+	l := &snapshotLogStore{h, snaps}
 	var out raft.Log
 	if err := l.GetLog(50, &out); err != nil || out.Term != 7 || out.Index != 50 || out.Type != placeholder {
 		t.Errorf("entry 50: %+v, %v", out, err)

@@ -103,7 +103,7 @@ func Restore(ctx context.Context, cfg RestoreConfig) (_ *Restored, err error) {
 	if err := s.SetApplied(restoredIndex); err != nil {
 		return nil, err
 	}
-	return cfg.beginLineage(s)
+	return cfg.beginEpoch(s)
 }
 
 // unused refuses a directory with anything in it.
@@ -147,15 +147,15 @@ func copyBlocks(ctx context.Context, from, to *store.Store) error {
 
 // copyAccessKeys takes the AccessKeys of a copy.
 func copyAccessKeys(from, to *store.Store) error {
-	p, err := newPointer(from)
+	p, err := newCheckpoint(from)
 	if err != nil {
 		return err
 	}
 	return to.RestoreAccessKeys(p.accessKeys)
 }
 
-// beginLineage writes the Raft state from which the restored nodes go on.
-func (cfg RestoreConfig) beginLineage(s *store.Store) (*Restored, error) {
+// beginEpoch writes the Raft state from which the restored nodes go on.
+func (cfg RestoreConfig) beginEpoch(s *store.Store) (*Restored, error) {
 	nodes, err := rules.ListNodes(s)
 	if err != nil {
 		return nil, err
@@ -164,11 +164,11 @@ func (cfg RestoreConfig) beginLineage(s *store.Store) (*Restored, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := newPointer(s)
+	p, err := newCheckpoint(s)
 	if err != nil {
 		return nil, err
 	}
-	lineage := lineageOf(p, voters, cfg.Label)
+	lineage := epochOf(p, voters, cfg.Label)
 	n := &Node{cfg: Config{Dir: cfg.Dir, Logger: cfg.Logger}}
 	snaps, err := n.snapshots()
 	if err != nil {
@@ -179,10 +179,10 @@ func (cfg RestoreConfig) beginLineage(s *store.Store) (*Restored, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the first Raft snapshot: %w", err)
 	}
-	if err := (&pointerSnapshot{encoded: p.encode()}).Persist(sink); err != nil {
+	if err := (&checkpointSnapshot{encoded: p.encode()}).Persist(sink); err != nil {
 		return nil, fmt.Errorf("write the first Raft snapshot: %w", err)
 	}
-	if err := cfg.writeDisk(nodes, lineage, voters); err != nil {
+	if err := cfg.writeIdentity(nodes, lineage, voters); err != nil {
 		return nil, err
 	}
 	return &Restored{Blocks: s.Sequence(), Voters: voters, Lineage: hex.EncodeToString(lineage), AccessKeys: len(p.accessKeys)}, syncDir(cfg.Dir)
@@ -209,8 +209,8 @@ func (cfg RestoreConfig) founders(nodes []*rules.Node) (raft.Configuration, []st
 	return c, voters, nil
 }
 
-// lineageOf depends on everything in which two nodes of a restoration must not differ.
-func lineageOf(p *pointer, voters []string, label string) []byte {
+// epochOf depends on everything in which two nodes of a restoration must not differ.
+func epochOf(p *checkpoint, voters []string, label string) []byte {
 	h := sha256.New()
 	h.Write([]byte("ltl/lineage/v1\x00"))
 	h.Write(p.encode())
@@ -218,17 +218,17 @@ func lineageOf(p *pointer, voters []string, label string) []byte {
 		sum := ledger.Hash(sha256.Sum256([]byte(part)))
 		h.Write(sum[:])
 	}
-	return h.Sum(nil)[:incarnationLen]
+	return h.Sum(nil)[:storeIDLen]
 }
 
-// writeDisk gives the directory its identity. A node that was added keeps the one that the ledger names: there is no other of this lineage.
-func (cfg RestoreConfig) writeDisk(nodes []*rules.Node, lineage []byte, voters []string) (err error) {
+// writeIdentity gives the directory its identity. A node that was added keeps the one that the ledger names: there is no other of this lineage.
+func (cfg RestoreConfig) writeIdentity(nodes []*rules.Node, lineage []byte, voters []string) (err error) {
 	log, err := openLog(filepath.Join(cfg.Dir, raftLogName), logOptions{fatal: func(error) {}, logger: cfg.Logger})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	incarnation := make([]byte, incarnationLen)
+	incarnation := make([]byte, storeIDLen)
 	if _, err := rand.Read(incarnation); err != nil {
 		return fmt.Errorf("random bytes: %w", err)
 	}
@@ -240,7 +240,7 @@ func (cfg RestoreConfig) writeDisk(nodes []*rules.Node, lineage []byte, voters [
 	for _, v := range []struct {
 		key   string
 		value []byte
-	}{{keyLineage, lineage}, {keyFounders, []byte(strings.Join(voters, "\n"))}, {keyIncarnation, incarnation}} {
+	}{{keyRestoreEpoch, lineage}, {keyFounders, []byte(strings.Join(voters, "\n"))}, {keyStoreID, incarnation}} {
 		if err := log.stable.Set([]byte(v.key), v.value); err != nil {
 			return err
 		}

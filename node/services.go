@@ -3,9 +3,12 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
+	"github.com/hashicorp/raft"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"ltl/internal/identity"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -89,7 +92,7 @@ func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, stre
 			continue
 		}
 		if !fresh {
-			if err := s.r.reads.fresh(stream.Context()); err != nil {
+			if err := s.r.reads.waitFresh(stream.Context()); err != nil {
 				return err
 			}
 			fresh = true
@@ -160,3 +163,25 @@ func acl() identity.ACL {
 
 // errNoCaller is returned for an RPC whose context names no node.
 var errNoCaller = errors.New("the caller is not a node")
+
+// refuse makes the error of an RPC.
+func refuse(code codes.Code, format string, args ...any) error {
+	return status.Error(code, fmt.Sprintf(format, args...))
+}
+
+// notLeader refuses what only the leader does. It promises that nothing was written.
+func notLeader(leader raft.ServerID) error {
+	s := status.New(codes.FailedPrecondition, "this node does not lead; nothing was written")
+	if d, err := s.WithDetails(&ltlv1.NotLeader{Leader: string(leader)}); err == nil {
+		s = d
+	}
+	return s.Err()
+}
+
+// contextCode is the code for a context that has ended.
+func contextCode(ctx context.Context) codes.Code {
+	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return codes.DeadlineExceeded
+	}
+	return codes.Canceled
+}

@@ -86,7 +86,7 @@ type sim struct {
 	world  *world
 	net    *simNet
 	nodes  []*simNode
-	verify *verifier // shared: a signature costs the same work on every node
+	verify *endorsementCache // shared: a signature costs the same work on every node
 
 	mu      sync.Mutex
 	rng     *rand.Rand
@@ -168,7 +168,7 @@ func simulate(t *testing.T, seed uint64) (acked, reads int) {
 
 func newSim(t *testing.T, seed uint64) *sim {
 	s := &sim{
-		t: t, seed: seed, world: newWorld(t, 3), net: newSimNet(), rng: rand.New(rand.NewPCG(seed, 1)), verify: newVerifier(),
+		t: t, seed: seed, world: newWorld(t, 3), net: newSimNet(), rng: rand.New(rand.NewPCG(seed, 1)), verify: newEndorsementCache(),
 		acked: make(map[ledger.Hash]*ltlv1.Result), heights: make(map[string]uint64),
 	}
 	dir := simDir(t)
@@ -259,7 +259,7 @@ func (s *sim) start(n *simNode) {
 	if err != nil {
 		s.t.Fatalf("%s: %v", n.id, err)
 	}
-	p := parts{
+	p := dependencies{
 		id: n.id, store: db, dir: n.dir, logs: &simSlow{logs, h, fatal}, stable: &simStable{h}, snaps: snaps,
 		fetch: s.net.fetch(n.id), askIndex: s.net.askIndex(n.id), askTerm: s.net.askTerm(n.id),
 		transport: func(installed func(index, term uint64)) (raft.Transport, error) {
@@ -482,7 +482,7 @@ func (s *sim) reader() {
 		}
 		began := time.Now()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		err := r.reads.fresh(ctx)
+		err := r.reads.waitFresh(ctx)
 		cancel()
 		if err != nil {
 			continue

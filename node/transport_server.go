@@ -24,19 +24,19 @@ type RaftServer struct {
 	ltlv1.UnimplementedRaftTransportServer
 	current atomic.Pointer[Transport]
 	// Answer judges a node that introduces itself; nil answers Unimplemented. Set before serving.
-	Answer func(peer raft.ServerID, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error)
+	OnHandshake func(peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error)
 }
 
 // Introduce implements ltlv1.RaftTransportServer.
-func (s *RaftServer) Introduce(ctx context.Context, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
-	if s.Answer == nil {
+func (s *RaftServer) Introduce(ctx context.Context, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
+	if s.OnHandshake == nil {
 		return s.UnimplementedRaftTransportServer.Introduce(ctx, in)
 	}
 	peer, err := callerID(ctx)
 	if err != nil {
 		return nil, status.Error(codes.PermissionDenied, err.Error())
 	}
-	out, err := s.Answer(peer, in)
+	out, err := s.OnHandshake(peer, in)
 	if err != nil {
 		return nil, status.Error(codes.Internal, err.Error())
 	}

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
 	"testing"
@@ -15,6 +14,7 @@ import (
 	"ltl/internal/rules"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 // worldAdmin administers the chain of every test network.
@@ -24,8 +24,7 @@ const worldAdmin = "1000000000000001"
 type world struct {
 	payload []byte // of the genesis transaction
 	network ledger.Hash
-	orgs    []string
-	keys    map[string]ed25519.PrivateKey
+	signers []offline.Signer
 	chain   string // the proof chain's id and code, and its administrator's type code, once begin has run
 	code    string
 	kind    string
@@ -34,25 +33,15 @@ type world struct {
 // newWorld has n organisations o1, o2, … with one node n1, n2, … each; the keys are the same in every run.
 func newWorld(t testing.TB, n int) *world {
 	t.Helper()
-	w := &world{keys: make(map[string]ed25519.PrivateKey)}
-	g := &ltlv1.Genesis{Network: "test.net", CreatedMs: 946_000_000_000, Policy: "submitter & majority"}
+	var orgs []string
 	for i := 1; i <= n; i++ {
-		org := fmt.Sprint("o", i)
-		seed := sha256.Sum256([]byte(org))
-		w.orgs = append(w.orgs, org)
-		w.keys[org] = ed25519.NewKeyFromSeed(seed[:])
-		g.Organisations = append(g.Organisations, &ltlv1.Organisation{
-			Id: org, Name: "Company " + org, CaCertificate: []byte("ca of " + org), EndorserKey: w.keys[org].Public().(ed25519.PublicKey),
-			EndorserAddress: "127.0.0.1:1000",
-		})
-		g.Nodes = append(g.Nodes, &ltlv1.Node{Id: fmt.Sprint("n", i), Organisation: org, Address: "127.0.0.1:2000", Key: w.keys[org].Public().(ed25519.PublicKey)})
+		orgs = append(orgs, fmt.Sprint("o", i))
 	}
-	tx := &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_Genesis{Genesis: g}}
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.payload, w.network = b, ledger.NetworkID(b)
+	w := &world{signers: offline.Signers(orgs...)}
+	g := offline.Genesis(orgs...)
+	g.CreatedMs = 946_000_000_000
+	w.payload = offline.GenesisPayload(t, g)
+	w.network = ledger.NetworkID(w.payload)
 	return w
 }
 
@@ -76,7 +65,7 @@ func worldMarshal(tx *ltlv1.Transaction) []byte {
 // account creates an account with an assigned uid, or with uid when it is not empty.
 func (w *world) account(rng *rand.Rand, uid string) []byte {
 	return worldMarshal(&ltlv1.Transaction{
-		Version: 1, ChainId: ledger.SystemChain, Submitter: "o1/operator/olga", Nonce: nonce(rng), CreatedMs: 1,
+		Version: 1, ChainId: ledger.SystemChain, Submitter: offline.Operator, Nonce: nonce(rng), CreatedMs: 1,
 		Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
 			Uid: uid, Name: "Somebody", Type: ltlv1.AccountType_ACCOUNT_TYPE_ROOT, Organisation: "o1"}},
 	})
@@ -85,7 +74,7 @@ func (w *world) account(rng *rand.Rand, uid string) []byte {
 // newChain creates the proof chain.
 func (w *world) newChain(rng *rand.Rand) []byte {
 	return worldMarshal(&ltlv1.Transaction{
-		Version: 1, ChainId: ledger.SystemChain, Submitter: "o1/operator/olga", Nonce: nonce(rng), CreatedMs: 1,
+		Version: 1, ChainId: ledger.SystemChain, Submitter: offline.Operator, Nonce: nonce(rng), CreatedMs: 1,
 		Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
 			Name: "proofs", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: worldAdmin}},
 	})
@@ -94,7 +83,7 @@ func (w *world) newChain(rng *rand.Rand) []byte {
 // record attaches a value to the key's history.
 func (w *world) record(rng *rand.Rand, key string) []byte {
 	return worldMarshal(&ltlv1.Transaction{
-		Version: 1, ChainId: w.chain, AccountUid: worldAdmin, Submitter: "o1/facade/f1", Nonce: nonce(rng), CreatedMs: 1,
+		Version: 1, ChainId: w.chain, AccountUid: worldAdmin, Submitter: offline.Facade, Nonce: nonce(rng), CreatedMs: 1,
 		Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
 			Key: rules.KeyVersion + "_" + w.code + "_" + w.kind + "_" + key, Value: fmt.Sprintf("value %d", rng.Uint64())}},
 	})
@@ -102,19 +91,7 @@ func (w *world) record(rng *rand.Rand, key string) []byte {
 
 // batch endorses the transactions by the first organisations, a majority.
 func (w *world) batch(chain string, payloads ...[]byte) *ltlv1.Batch {
-	b := &ltlv1.Batch{ChainId: chain, Transactions: payloads}
-	ids, accepted := make([]ledger.Hash, len(payloads)), make([]bool, len(payloads))
-	for i, p := range payloads {
-		ids[i], accepted[i] = ledger.TransactionID(p), true
-	}
-	for _, org := range w.orgs[:len(w.orgs)/2+1] {
-		s := &ledger.Statement{
-			NetworkID: w.network, ChainID: chain, Root: ledger.BatchRoot(ids), Count: uint32(len(ids)), ExpiryMs: 1 << 45,
-			KeyID: ledger.KeyID(w.keys[org].Public().(ed25519.PublicKey)), Organisation: org, Accepted: ledger.Bitmap(accepted),
-		}
-		b.Endorsements = append(b.Endorsements, s.Sign(w.keys[org]))
-	}
-	return b
+	return offline.Batch(w.network, chain, 1<<45, payloads, w.signers[:len(w.signers)/2+1])
 }
 
 // submitFunc gets a batch ordered, whatever it takes.
@@ -241,4 +218,14 @@ func eventually(t testing.TB, within time.Duration, what string, ok func() bool)
 			t.Fatalf("not within %v: %s", within, what)
 		}
 	}
+}
+
+// key returns the key that an organisation's endorser signs with.
+func (w *world) key(organisation string) ed25519.PrivateKey {
+	for _, s := range w.signers {
+		if s.Organisation == organisation {
+			return s.Key
+		}
+	}
+	return nil
 }

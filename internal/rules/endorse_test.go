@@ -9,6 +9,7 @@ import (
 
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 // codes executes one batch and returns the codes of its results, after checking that Admit agrees about endorsement.
@@ -293,7 +294,7 @@ func TestLastingOutputs(t *testing.T) {
 	w := newWorld(t)
 	for _, tx := range []*ltlv1.Transaction{
 		w.operator(account2("")), w.operator(&ltlv1.Transaction_CreateChain{CreateChain: proofChain()}),
-		w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: organisation("o4")}}),
+		w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: offline.Organisation("o4")}}),
 		w.tx(rootUID, member(freeUID)), w.tx(m1UID, attach(w.key(m1UID, "k"), "v", "")), w.tx(m1UID, attach(w.key(m1UID, "k"), "v", business)),
 	} {
 		r := w.must(tx)[0]
@@ -376,7 +377,7 @@ func TestViewErrors(t *testing.T) {
 		w.batch(ledger.SystemChain, [][]byte{
 			marshal(t, w.operator(account2(""))), marshal(t, w.operator(account2("1234567890123456"))),
 			marshal(t, w.operator(&ltlv1.Transaction_CreateChain{CreateChain: proofChain()})),
-			marshal(t, w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: organisation("o4")}})),
+			marshal(t, w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: offline.Organisation("o4")}})),
 		}, "o1", "o2"),
 	}
 	for _, b := range batches {

@@ -148,22 +148,13 @@ func (x *block) one(payload []byte, id ledger.Hash, i int, set *endorsementSet, 
 	made.Code, made.ChainId, made.BlockHeight, made.TransactionIndex, made.Output = code, x.in.ChainID, x.in.Height, index, output
 	*result = made
 	x.fresh = append(x.fresh, made)
-	if usesUp(code) {
+	if Recorded(code) {
 		x.txs[id] = made
 		if code != OK { // only then the rules ran
 			made.Reason = x.reason
 		}
 	}
 	return code, nil
-}
-
-// usesUp reports whether a transaction that ended with the code is known from then on.
-func usesUp(code int32) bool {
-	switch code {
-	case Duplicate, Malformed, NotEndorsed, EndorsementExpired:
-		return false
-	}
-	return true
 }
 
 // decide judges form and endorsements, then runs the rules.

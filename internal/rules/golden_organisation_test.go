@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 // reorganise runs one line of a script about organisations, their keys and certificates; false when it is another line.
@@ -25,9 +26,9 @@ func (s *script) reorganise(f []string) bool {
 	}
 	switch f[0] {
 	case "rotate":
-		change(&ltlv1.ModifyOrganisation{Id: f[1], EndorserKey: orgKey(f[2]).Public().(ed25519.PublicKey), Compromised: slices.Contains(f, "compromised")})
+		change(&ltlv1.ModifyOrganisation{Id: f[1], EndorserKey: offline.Key(f[2]).Public().(ed25519.PublicKey), Compromised: slices.Contains(f, "compromised")})
 	case "uses":
-		s.keys[f[1]] = orgKey(f[2])
+		s.keys[f[1]] = offline.Key(f[2])
 	case "authority":
 		m := &ltlv1.ModifyOrganisation{Id: f[1], AddAuthority: []byte(f[3])}
 		if f[2] == "retire" {

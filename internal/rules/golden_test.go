@@ -14,6 +14,7 @@ import (
 
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden scripts anew")
@@ -121,7 +122,7 @@ func (s *script) command(f []string) {
 		c.Name, c.AdministratorUid, c.Policy = f[1], uids[f[2]], strings.Join(f[3:], " ")
 		s.add(s.operator(&ltlv1.Transaction_CreateChain{CreateChain: c}))
 	case "org":
-		s.add(s.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: organisation(f[1])}}))
+		s.add(s.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: offline.Organisation(f[1])}}))
 	case "nonce":
 		b := s.batches[len(s.batches)-1]
 		s.last = proto.CloneOf(s.last)

@@ -12,11 +12,12 @@ import (
 
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 func rotation(org, key string, compromised bool) *ltlv1.Transaction_ModifyOrganisation {
 	return &ltlv1.Transaction_ModifyOrganisation{ModifyOrganisation: &ltlv1.ModifyOrganisation{
-		Id: org, EndorserKey: orgKey(key).Public().(ed25519.PublicKey), Compromised: compromised,
+		Id: org, EndorserKey: offline.Key(key).Public().(ed25519.PublicKey), Compromised: compromised,
 	}}
 }
 
@@ -45,8 +46,8 @@ func TestModifyOrganisation(t *testing.T) {
 		{"no address", func(m *ltlv1.ModifyOrganisation) { m.EndorserAddress = proto.String("h") }, OutOfRange},
 		{"short key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = make([]byte, 31) }, OutOfRange},
 		{"new key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = make([]byte, 32) }, OK},
-		{"own key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = orgKey("o1").Public().(ed25519.PublicKey) }, Conflict},
-		{"another's key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = orgKey("o2").Public().(ed25519.PublicKey) }, Conflict},
+		{"own key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = offline.Key("o1").Public().(ed25519.PublicKey) }, Conflict},
+		{"another's key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = offline.Key("o2").Public().(ed25519.PublicKey) }, Conflict},
 		{"compromised without a key", func(m *ltlv1.ModifyOrganisation) { m.Name, m.Compromised = proto.String("x"), true }, OutOfRange},
 		{"long authority", func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = make([]byte, MaxCertificate+1) }, OutOfRange},
 		{"short hash", func(m *ltlv1.ModifyOrganisation) { m.RetireAuthority = make([]byte, 31) }, OutOfRange},
@@ -101,7 +102,7 @@ func TestRotationNeedsOwnEndorsement(t *testing.T) {
 func TestRemoveOrganisation(t *testing.T) {
 	w := newWorld(t)
 	w.majority()
-	add := organisation("o4")
+	add := offline.Organisation("o4")
 	create := &ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: add}}
 	remove := func(id string) *ltlv1.Transaction { return w.operator(removeOrg(id)) }
 	w.must(w.operator(create))
@@ -180,17 +181,17 @@ func TestKeysModel(t *testing.T) {
 					last.until = w.now + FormerKeyGraceMs
 				}
 				history = append(history, key{name: name})
-				w.keys["o3"] = orgKey(name)
+				w.keys["o3"] = offline.Key(name)
 				continue
 			}
 			k := rapid.SampledFrom(history).Draw(rt, "key")
 			seen := rapid.Uint64Range(0, w.tips[ledger.SystemChain].height).Draw(rt, "seen")
 			b := w.batch(w.chain.ID, [][]byte{marshal(t, w.tx(m1UID, set(w.key(m1UID, fmt.Sprint(step)), "v")))}, "o1")
-			w.keys["o3"] = orgKey(k.name)
+			w.keys["o3"] = offline.Key(k.name)
 			s := w.statement(b, "o3")
 			s.SystemHeight = seen
-			b.Endorsements = append(b.Endorsements, s.Sign(orgKey(k.name)))
-			w.keys["o3"] = orgKey(history[len(history)-1].name)
+			b.Endorsements = append(b.Endorsements, s.Sign(offline.Key(k.name)))
+			w.keys["o3"] = offline.Key(history[len(history)-1].name)
 			want := NotEndorsed
 			if k.retired == 0 || seen < k.retired && w.now <= k.until {
 				want = OK

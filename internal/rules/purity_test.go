@@ -57,12 +57,25 @@ func TestPure(t *testing.T) {
 				continue
 			}
 			for _, s := range g.Specs {
-				if v := s.(*ast.ValueSpec); !strings.HasPrefix(v.Names[0].Name, "Err") {
+				if v := s.(*ast.ValueSpec); !strings.HasPrefix(v.Names[0].Name, "Err") && !arrayLiteral(v) {
 					t.Errorf("%s: package variable %s", name, v.Names[0].Name)
 				}
 			}
 		}
 	}
+}
+
+// arrayLiteral reports whether a variable is a table. test/houserules checks that nothing changes one.
+func arrayLiteral(v *ast.ValueSpec) bool {
+	if len(v.Values) != 1 {
+		return false
+	}
+	c, ok := v.Values[0].(*ast.CompositeLit)
+	if !ok {
+		return false
+	}
+	a, ok := c.Type.(*ast.ArrayType)
+	return ok && a.Len != nil
 }
 
 // impure says what is wrong with one node; empty when nothing is.

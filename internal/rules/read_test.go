@@ -100,18 +100,3 @@ func TestReadersReport(t *testing.T) {
 	_, err = ListMembers(w.state, w.chain)
 	bad("a member", err)
 }
-
-func TestMessages(t *testing.T) {
-	seen := map[string]int32{}
-	for _, c := range []int32{
-		OK, BadChainCode, BadKey, BadValue, NotRAM, ChainCodeDiffers, BadIoT, BadAuthType, BadDigestLength, BadDigest, BadAPIVersion, ForeignTypeCode,
-		BadIoTSource, BatchTypes, BatchRepeatedKey, ValueTooLong, BatchTooLong, SubValueTooLong, BadTypeCode, DuplicateKey, BatchDuplicateKey, InFlight,
-		UnknownUID, OutOfRange, Forbidden, NotFound, Conflict, QuotaExceeded, Duplicate, NonceUsed, NotEndorsed, EndorsementExpired, Malformed, 0,
-	} {
-		m := Message(c)
-		if other, ok := seen[m]; ok || !strings.HasSuffix(m, ".") {
-			t.Errorf("%d and %d both say %q", c, other, m)
-		}
-		seen[m] = c
-	}
-}

@@ -12,6 +12,7 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/policy"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 func TestEnvelope(t *testing.T) {
@@ -118,7 +119,7 @@ func TestOperatorsOnly(t *testing.T) {
 func TestCreateOrganisation(t *testing.T) {
 	w := bare(t)
 	create := func(change func(*ltlv1.Organisation)) *ltlv1.Transaction {
-		o := organisation("o4")
+		o := offline.Organisation("o4")
 		change(o)
 		return w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: o}})
 	}
@@ -129,7 +130,7 @@ func TestCreateOrganisation(t *testing.T) {
 	}{
 		{"good", func(*ltlv1.Organisation) {}, OK},
 		{"id known", func(o *ltlv1.Organisation) { o.Id = "o2" }, Conflict},
-		{"key known", func(o *ltlv1.Organisation) { o.EndorserKey = organisation("o2").EndorserKey }, Conflict},
+		{"key known", func(o *ltlv1.Organisation) { o.EndorserKey = offline.Organisation("o2").EndorserKey }, Conflict},
 		{"no id", func(o *ltlv1.Organisation) { o.Id = "" }, OutOfRange},
 		{"id of 32", func(o *ltlv1.Organisation) { o.Id = strings.Repeat("a", 32) }, OK},
 		{"id of 33", func(o *ltlv1.Organisation) { o.Id = strings.Repeat("a", 33) }, OutOfRange},
@@ -151,7 +152,7 @@ func TestCreateOrganisation(t *testing.T) {
 	w.want("nothing", w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{}}), OutOfRange)
 	for i := range MaxOrganisations - 3 {
 		r := w.must(create(func(o *ltlv1.Organisation) {
-			o.Id, o.EndorserKey = fmt.Sprint("p", i), organisation(fmt.Sprint("p", i)).EndorserKey
+			o.Id, o.EndorserKey = fmt.Sprint("p", i), offline.Organisation(fmt.Sprint("p", i)).EndorserKey
 		}))
 		if r[0].GetOutput() != fmt.Sprint("p", i) {
 			t.Fatal(r)

@@ -5,15 +5,13 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
-	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
-	"google.golang.org/protobuf/proto"
-
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 // memory is a View and Reader in a map.
@@ -47,7 +45,7 @@ func (m memory) store(chainID string, writes []ledger.Write) {
 }
 
 const (
-	startMs  = 1_700_000_000_000
+	startMs  = offline.StartMs
 	rootUID  = "1000000000000001" // ROOT of o1, administrator of the proof chain
 	m1UID    = "1000000000000011" // RAM of o1, member
 	m2UID    = "100000000000000012"
@@ -74,36 +72,14 @@ type tip struct {
 	timeMs int64
 }
 
-func orgKey(org string) ed25519.PrivateKey {
-	seed := sha256.Sum256([]byte("key of " + org))
-	return ed25519.NewKeyFromSeed(seed[:])
-}
-
-func organisation(id string) *ltlv1.Organisation {
-	return &ltlv1.Organisation{
-		Id: id, Name: "公司 " + id, CaCertificate: []byte("ca of " + id), EndorserKey: orgKey(id).Public().(ed25519.PublicKey),
-		EndorserAddress: "127.0.0.1:1000",
-	}
-}
+// organisations are those of every world.
+func organisations() []string { return []string{"o1", "o2", "o3"} }
 
 func genesisPayload(t testing.TB) []byte {
-	g := &ltlv1.Genesis{Network: "test.net", CreatedMs: startMs, Policy: "submitter & majority"}
-	for i, o := range []string{"o1", "o2", "o3"} {
-		g.Organisations = append(g.Organisations, organisation(o))
-		key := orgKey(fmt.Sprint("n", i)).Public().(ed25519.PublicKey)
-		g.Nodes = append(g.Nodes, &ltlv1.Node{Id: fmt.Sprint("n", i+1), Organisation: o, Address: "127.0.0.1:2000", Key: key})
-	}
-	return marshal(t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_Genesis{Genesis: g}})
+	return offline.GenesisPayload(t, offline.Genesis(organisations()...))
 }
 
-func marshal(t testing.TB, tx *ltlv1.Transaction) []byte {
-	t.Helper()
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+func marshal(t testing.TB, tx *ltlv1.Transaction) []byte { t.Helper(); return offline.Encode(t, tx) }
 
 // bare is a world with nothing but its genesis block.
 func bare(t testing.TB) *world {
@@ -114,8 +90,8 @@ func bare(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	w := &world{t: t, state: memory{}, keys: map[string]ed25519.PrivateKey{}, id: g.Header.NetworkID, tips: map[string]tip{}, now: startMs}
-	for _, o := range []string{"o1", "o2", "o3"} {
-		w.keys[o] = orgKey(o)
+	for _, o := range organisations() {
+		w.keys[o] = offline.Key(o)
 	}
 	w.commit(ledger.SystemChain, g)
 	return w
@@ -162,12 +138,12 @@ func attach(key, value, businessID string) *ltlv1.Transaction_AttachData {
 func (w *world) tx(uid string, action any) *ltlv1.Transaction {
 	w.nonce++
 	nonce := sha256.Sum256(fmt.Append(nil, w.nonce))
-	tx := &ltlv1.Transaction{Version: 1, AccountUid: uid, Submitter: "o1/facade/f1", Nonce: nonce[:NonceLen], CreatedMs: w.now}
+	tx := &ltlv1.Transaction{Version: 1, AccountUid: uid, Submitter: offline.Facade, Nonce: nonce[:NonceLen], CreatedMs: w.now}
 	if w.chain != nil {
 		tx.ChainId = w.chain.ID
 	}
-	if action != nil { // by reflection: the oneof's interface has no name outside its package
-		reflect.ValueOf(tx).Elem().FieldByName("Action").Set(reflect.ValueOf(action))
+	if action != nil {
+		offline.SetAction(tx, action)
 	}
 	return tx
 }
@@ -175,7 +151,7 @@ func (w *world) tx(uid string, action any) *ltlv1.Transaction {
 // operator is a transaction on the system chain by an operator of o1.
 func (w *world) operator(action any) *ltlv1.Transaction {
 	tx := w.tx("", action)
-	tx.ChainId, tx.Submitter = ledger.SystemChain, "o1/operator/olga"
+	tx.ChainId, tx.Submitter = ledger.SystemChain, offline.Operator
 	return tx
 }
 
@@ -199,16 +175,9 @@ func (w *world) batch(chainID string, payloads [][]byte, orgs ...string) *ltlv1.
 
 // statement accepts everything, for an hour.
 func (w *world) statement(b *ltlv1.Batch, org string) *ledger.Statement {
-	ids := make([]ledger.Hash, len(b.GetTransactions()))
-	accepted := make([]bool, len(ids))
-	for i, p := range b.GetTransactions() {
-		ids[i], accepted[i] = ledger.TransactionID(p), true
-	}
-	return &ledger.Statement{
-		NetworkID: w.id, ChainID: b.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)), Height: w.tips[b.GetChainId()].height,
-		SystemHeight: w.tips[ledger.SystemChain].height, ExpiryMs: w.now + 3_600_000,
-		KeyID: ledger.KeyID(w.keys[org].Public().(ed25519.PublicKey)), Organisation: org, Accepted: ledger.Bitmap(accepted),
-	}
+	s := offline.Statement(w.id, b, org, w.keys[org].Public().(ed25519.PublicKey), w.now+3_600_000)
+	s.Height, s.SystemHeight = w.tips[b.GetChainId()].height, w.tips[ledger.SystemChain].height
+	return s
 }
 
 func (w *world) input(chainID string, batches ...*ltlv1.Batch) Input {

@@ -102,8 +102,7 @@ func (c *checker) block(tx *bbolt.Tx, sequence uint64) error {
 
 // located checks that the index finds a transaction where it is. What left no trace in the state is not in the index.
 func (c *checker) located(h *ledger.Header, id ledger.Hash, index uint32, code int32) error {
-	switch code {
-	case rules.Duplicate, rules.Malformed, rules.NotEndorsed, rules.EndorsementExpired:
+	if !rules.Recorded(code) {
 		return nil
 	}
 	l, err := rules.Locate(c.s, h.ChainID, rules.TransactionKey(id))
@@ -124,7 +123,7 @@ func (s *Store) verifyIndex(pace func(bytes int) error) error {
 	}
 	defer v.release()
 	for _, r := range v.runs {
-		if err := guard(func() error { return r.verify(pace) }); err != nil {
+		if err := catchFault(func() error { return r.verify(pace) }); err != nil {
 			return err
 		}
 	}

@@ -185,7 +185,7 @@ func (x *index) halt() {
 	x.mu.Unlock()
 }
 
-// get looks a key up. It may fault on a broken disk, see guard.
+// get looks a key up. It may fault on a broken disk, see catchFault.
 func (x *index) get(k indexKey) (indexValue, bool, error) {
 	x.mu.RLock()
 	if v, ok := x.active.entries[k]; ok {
@@ -268,7 +268,7 @@ func (x *index) flushLoop() {
 		}
 		t, id := x.frozen, x.takeID()
 		x.mu.Unlock()
-		err := guard(func() error { return x.flush(t, id) })
+		err := catchFault(func() error { return x.flush(t, id) })
 		if err != nil && !x.stopping.Load() {
 			x.fail(fmt.Errorf("flush index: %w", err))
 		}

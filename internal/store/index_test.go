@@ -361,7 +361,7 @@ func FuzzRunFile(f *testing.F) {
 		if len(b) >= pageSize {
 			info.sum = binary.BigEndian.Uint32(b[(len(b)/pageSize)*pageSize-crcLen:])
 		}
-		err := guard(func() error {
+		err := catchFault(func() error {
 			r, err := openRun(dir, info, len(b)%2 == 0)
 			if err != nil {
 				return err

@@ -55,7 +55,7 @@ func open(dir string, o Options, with seams) (_ *Store, err error) {
 	if s.lock, err = lockDir(dir); err != nil {
 		return nil, err
 	}
-	err = guard(func() error {
+	err = catchFault(func() error {
 		if err := prepare(dir, o, with); err != nil {
 			return err
 		}
@@ -71,7 +71,7 @@ func open(dir string, o Options, with seams) (_ *Store, err error) {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.lock.Close())
 	}
 	s.log.Info("store opened", "dir", dir, "chains", len(s.tips), "sequence", s.head.sequence, "applied", s.head.applied, "runs", len(s.index.manifest.runs))
-	s.relieve() // the checks above have read everything
+	s.dropPageCache() // the checks above have read everything
 	s.index.start()
 	return s, nil
 }

@@ -20,7 +20,7 @@ func (s *Store) view(fn func(*bbolt.Tx) error) error {
 	if err := s.alive(); err != nil {
 		return err
 	}
-	err := guard(func() error { return s.db.View(fn) })
+	err := catchFault(func() error { return s.db.View(fn) })
 	if errors.Is(err, errDatabaseClosed) {
 		return ErrClosed
 	}
@@ -143,7 +143,7 @@ func (s *Store) Get(chainID string, key []byte) (value []byte, err error) {
 		return nil, nil
 	}
 	if indexed(key) {
-		err := guard(func() error {
+		err := catchFault(func() error {
 			v, ok, err := s.index.get(hashKey(chainID, key))
 			if ok {
 				value = v[:]

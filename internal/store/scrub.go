@@ -41,16 +41,16 @@ func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found fun
 		}
 		read := c.bytes
 		c.bytes = 0
-		if mapped += read; mapped >= relieveEvery {
+		if mapped += read; mapped >= dropCacheEvery {
 			mapped = 0
-			s.relieve()
+			s.dropPageCache()
 		}
 		if err := pace(read); err != nil {
 			return err
 		}
 	}
 	var ended error
-	defer s.relieve()
+	defer s.dropPageCache()
 	err := s.verifyIndex(func(read int) error {
 		ended = errors.Join(ctx.Err(), pace(read))
 		return ended

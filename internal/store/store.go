@@ -79,8 +79,8 @@ type Store struct {
 
 	// writing serialises everything that changes the head.
 	writing sync.Mutex
-	// unrelieved is the number of blocks' bytes since relieve was called; under writing.
-	unrelieved int
+	// sinceDrop is the number of blocks' bytes since dropPageCache was called; under writing.
+	sinceDrop int
 
 	mu   sync.RWMutex
 	head head
@@ -228,7 +228,7 @@ func (s *Store) commit(tx *bbolt.Tx) error {
 	if limit == 0 {
 		limit = commitLimit
 	}
-	hang := AfterRunning(limit, func() { s.fail(fmt.Errorf("the disk hangs: a commit takes longer than %v", limit)) })
+	hang := StartWatchdog(limit, func() { s.fail(fmt.Errorf("the disk hangs: a commit takes longer than %v", limit)) })
 	defer hang.Stop()
 	if s.with.beforeCommit != nil {
 		s.with.beforeCommit()
@@ -245,7 +245,7 @@ func (s *Store) update(fn func(*bbolt.Tx) error) error {
 	if err := s.alive(); err != nil {
 		return err
 	}
-	err := guard(func() error {
+	err := catchFault(func() error {
 		tx, err := s.db.Begin(true)
 		if err != nil {
 			return fmt.Errorf("begin: %w", err)

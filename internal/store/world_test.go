@@ -1,7 +1,6 @@
 package store
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -19,38 +18,24 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 const (
-	startMs   = 1_700_000_000_000
+	startMs   = offline.StartMs
 	rootUID   = "1000000000000001"
 	memberUID = "1000000000000011"
 )
 
-var orgs = []string{"o1", "o2", "o3"}
+func organisations() []string { return []string{"o1", "o2", "o3"} }
 
-func orgKey(org string) ed25519.PrivateKey {
-	seed := sha256.Sum256([]byte("key of " + org))
-	return ed25519.NewKeyFromSeed(seed[:])
-}
-
-func marshal(t testing.TB, m proto.Message) []byte {
-	t.Helper()
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
+func marshal(t testing.TB, m proto.Message) []byte { t.Helper(); return offline.Encode(t, m) }
 
 func genesisPayload(t testing.TB, network string) []byte {
-	g := &ltlv1.Genesis{Network: network, CreatedMs: startMs, Policy: "submitter & majority"}
-	for i, o := range orgs {
-		g.Organisations = append(g.Organisations, &ltlv1.Organisation{Id: o, Name: "Company " + o, CaCertificate: []byte("ca of " + o),
-			EndorserKey: orgKey(o).Public().(ed25519.PublicKey), EndorserAddress: "127.0.0.1:1000"})
-		g.Nodes = append(g.Nodes, &ltlv1.Node{Id: fmt.Sprint("n", i+1), Organisation: o, Address: "127.0.0.1:2000", Key: orgKey(fmt.Sprint("n", i)).Public().(ed25519.PublicKey)})
-	}
-	return marshal(t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_Genesis{Genesis: g}})
+	t.Helper()
+	g := offline.Genesis(organisations()...)
+	g.Network = network
+	return offline.GenesisPayload(t, g)
 }
 
 // maker makes ordered entries of a network with two proof chains. It is its own leader, client and endorsers.
@@ -135,13 +120,13 @@ func newMaker(t testing.TB) *maker {
 func (m *maker) fresh(tx *ltlv1.Transaction) *ltlv1.Transaction {
 	m.nonce++
 	nonce := sha256.Sum256(binary.BigEndian.AppendUint64(nil, m.nonce))
-	tx.Version, tx.Nonce, tx.CreatedMs, tx.Submitter = 1, nonce[:16], m.now, "o1/facade/f1"
+	tx.Version, tx.Nonce, tx.CreatedMs, tx.Submitter = 1, nonce[:16], m.now, offline.Facade
 	return tx
 }
 
 func (m *maker) system(tx *ltlv1.Transaction) *ltlv1.Transaction {
 	tx = m.fresh(tx)
-	tx.ChainId, tx.Submitter = ledger.SystemChain, "o1/operator/olga"
+	tx.ChainId, tx.Submitter = ledger.SystemChain, offline.Operator
 	return tx
 }
 
@@ -165,18 +150,11 @@ func (m *maker) key(i int, id string) string {
 
 // batch is endorsed by everybody.
 func (m *maker) batch(txs ...*ltlv1.Transaction) *ltlv1.Batch {
-	b := &ltlv1.Batch{ChainId: txs[0].GetChainId()}
-	ids, accepted := make([]ledger.Hash, len(txs)), make([]bool, len(txs))
-	for i, tx := range txs {
-		b.Transactions = append(b.Transactions, marshal(m.t, tx))
-		ids[i], accepted[i] = ledger.TransactionID(b.Transactions[i]), true
+	var payloads [][]byte
+	for _, tx := range txs {
+		payloads = append(payloads, marshal(m.t, tx))
 	}
-	for _, o := range orgs {
-		st := &ledger.Statement{NetworkID: m.network, ChainID: b.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)), ExpiryMs: m.now + 3_600_000,
-			KeyID: ledger.KeyID(orgKey(o).Public().(ed25519.PublicKey)), Organisation: o, Accepted: ledger.Bitmap(accepted)}
-		b.Endorsements = append(b.Endorsements, st.Sign(orgKey(o)))
-	}
-	return b
+	return offline.Batch(m.network, txs[0].GetChainId(), m.now+3_600_000, payloads, offline.Signers(organisations()...))
 }
 
 // entry orders one batch; ordered several.

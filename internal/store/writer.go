@@ -54,9 +54,9 @@ func (s *Store) change(fn func(*writer) error) error {
 	// The point of no return is passed: the group is on disk and is never taken back. Tips come first, so that whoever finds
 	// an index entry finds its block; head comes last, so that whoever waited for it finds everything.
 	s.publish(w)
-	if s.unrelieved += w.bytes; s.unrelieved >= relieveEvery {
-		s.unrelieved = 0
-		s.relieve()
+	if s.sinceDrop += w.bytes; s.sinceDrop >= dropCacheEvery {
+		s.sinceDrop = 0
+		s.dropPageCache()
 	}
 	return nil
 }

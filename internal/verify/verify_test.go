@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -15,9 +14,8 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
-
-const startMs = 1_700_000_000_000
 
 // state is a rules.Reader in memory.
 type state map[string][]byte
@@ -47,7 +45,6 @@ func (s state) apply(made *rules.Executed) {
 // world is a network of one organisation: its genesis block, and the blocks made on top of it.
 type world struct {
 	t       *testing.T
-	key     ed25519.PrivateKey
 	network ledger.Hash
 	state   state
 	system  Tip
@@ -58,26 +55,9 @@ func tipOf(made *rules.Executed) Tip {
 	return Tip{ChainID: made.Header.ChainID, Header: made.Header, Hash: made.Hash}
 }
 
-func marshal(t *testing.T, m proto.Message) []byte {
-	t.Helper()
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
-}
-
 func newWorld(t *testing.T) *world {
-	seed := sha256.Sum256([]byte("o1"))
-	w := &world{t: t, key: ed25519.NewKeyFromSeed(seed[:]), state: state{}}
-	nodeSeed := sha256.Sum256([]byte("n1"))
-	genesis := marshal(t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_Genesis{Genesis: &ltlv1.Genesis{
-		Network: "test.net", CreatedMs: startMs, Policy: "submitter & majority",
-		Organisations: []*ltlv1.Organisation{{Id: "o1", Name: "Company", CaCertificate: []byte("ca"), EndorserAddress: "127.0.0.1:1000",
-			EndorserKey: w.key.Public().(ed25519.PublicKey)}},
-		Nodes: []*ltlv1.Node{{Id: "n1", Organisation: "o1", Address: "127.0.0.1:2000",
-			Key: ed25519.NewKeyFromSeed(nodeSeed[:]).Public().(ed25519.PublicKey)}},
-	}}})
+	w := &world{t: t, state: state{}}
+	genesis := offline.GenesisPayload(t, offline.Genesis("o1"))
 	made, err := rules.GenesisBlock(genesis)
 	if err != nil {
 		t.Fatal(err)
@@ -89,23 +69,15 @@ func newWorld(t *testing.T) *world {
 
 // batch is an endorsed batch of new accounts.
 func (w *world) batch(uids ...string) *ltlv1.Batch {
-	b := &ltlv1.Batch{ChainId: ledger.SystemChain}
-	var ids []ledger.Hash
-	accepted := make([]bool, len(uids))
-	for i, uid := range uids {
+	var payloads [][]byte
+	for _, uid := range uids {
 		w.nonce++
 		nonce := sha256.Sum256([]byte{w.nonce})
-		payload := marshal(w.t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Nonce: nonce[:16], CreatedMs: startMs,
-			Submitter: "o1/operator/olga", Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
-				Uid: uid, Name: "account", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}})
-		b.Transactions = append(b.Transactions, payload)
-		ids = append(ids, ledger.TransactionID(payload))
-		accepted[i] = true
+		payloads = append(payloads, offline.Encode(w.t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Nonce: nonce[:16],
+			CreatedMs: offline.StartMs, Submitter: offline.Operator, Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
+				Uid: uid, Name: "account", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}}))
 	}
-	st := &ledger.Statement{NetworkID: w.network, ChainID: b.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
-		ExpiryMs: startMs + 3_600_000, KeyID: ledger.KeyID(w.key.Public().(ed25519.PublicKey)), Organisation: "o1", Accepted: ledger.Bitmap(accepted)}
-	b.Endorsements = append(b.Endorsements, st.Sign(w.key))
-	return b
+	return offline.Batch(w.network, ledger.SystemChain, offline.StartMs+3_600_000, payloads, offline.Signers("o1"))
 }
 
 // due describes the next block of the system chain.
@@ -166,7 +138,7 @@ func reroot(h *ledger.Header, b *ltlv1.Block) {
 
 func TestExecute(t *testing.T) {
 	w := newWorld(t)
-	b := w.make(startMs+5, w.batch("1000000000000001", "1000000000000002"), w.batch("1000000000000001")).Block
+	b := w.make(offline.StartMs+5, w.batch("1000000000000001", "1000000000000002"), w.batch("1000000000000001")).Block
 	if got := b.GetResults(); got[0] != rules.OK || got[1] != rules.OK || got[2] == rules.OK {
 		t.Fatalf("results %v", got)
 	}
@@ -189,7 +161,7 @@ func TestExecute(t *testing.T) {
 		"network":       {func(h *ledger.Header) { h.NetworkID[3]++ }, "it is of network"},
 		"height":        {func(h *ledger.Header) { h.Height++ }, "out of order"},
 		"previous":      {func(h *ledger.Header) { h.Previous[3]++ }, "it extends block"},
-		"time":          {func(h *ledger.Header) { h.TimeMs = startMs - 1 }, "its time is"},
+		"time":          {func(h *ledger.Header) { h.TimeMs = offline.StartMs - 1 }, "its time is"},
 		"expired":       {func(h *ledger.Header) { h.TimeMs += 4_000_000 }, "has result"},
 		"system height": {func(h *ledger.Header) { h.SystemHeight++ }, "system height"},
 		"count":         {func(h *ledger.Header) { h.Count++ }, "its count"},
@@ -226,7 +198,7 @@ func TestExecute(t *testing.T) {
 // TestExecuteAboveNewerRules: a block that this program is too old for is not a bad block.
 func TestExecuteAboveNewerRules(t *testing.T) {
 	w := newWorld(t)
-	b := w.make(startMs+5, w.batch("1000000000000001")).Block
+	b := w.make(offline.StartMs+5, w.batch("1000000000000001")).Block
 	fails := errors.New("the disk is gone")
 	h, _ := Header(b)
 	if _, err := Execute(&h, b, w.due(), failingView{fails}, ledger.VerifyEndorsement); err == nil {
@@ -245,7 +217,7 @@ func (v failingView) Get(string, []byte) ([]byte, error) { return nil, v.err }
 
 func TestContentAndIs(t *testing.T) {
 	w := newWorld(t)
-	made := w.make(startMs+5, w.batch("1000000000000001", "1000000000000002"), w.batch("1000000000000003"))
+	made := w.make(offline.StartMs+5, w.batch("1000000000000001", "1000000000000002"), w.batch("1000000000000003"))
 	b := made.Block
 	if err := Is(b, made.Hash); err != nil {
 		t.Fatal(err)

@@ -4,16 +4,19 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"ltl/client/device"
+	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 	"ltl/test/testkit"
 )
 
-// businessCode is a row of the table of business errors. Applies names the Actions that must be able to answer with it: see answers.
+// businessCode is a row of the table of business errors. Applies names the Actions that must be able to answer with it: see
+// answers. Meaning and Remedy are those of the table of result codes.
 type businessCode struct {
 	Code                     int
 	Applies, Meaning, Remedy string
@@ -39,6 +42,19 @@ func loadCodes(t testing.TB) (business []businessCode, gateway []gatewayCode) {
 	}
 	if err := json.Unmarshal(raw, &table); err != nil {
 		t.Fatal(err)
+	}
+	for i := range table.Business {
+		b := &table.Business[i]
+		row := rules.Describe(int32(b.Code))
+		if b.Meaning, b.Remedy = row.Meaning, row.Remedy; row.Answer != int32(b.Code) {
+			t.Fatalf("testdata/errors.json has %d, which is not a code that the API answers with", b.Code)
+		}
+	}
+	for _, c := range rules.Codes() {
+		known := slices.ContainsFunc(table.Business, func(b businessCode) bool { return b.Code == int(c.Code) })
+		if c.Meaning != "" && !known {
+			t.Fatalf("testdata/errors.json does not say which Actions answer with %d", c.Code)
+		}
 	}
 	return table.Business, table.Gateway
 }

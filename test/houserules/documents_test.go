@@ -8,10 +8,8 @@ import (
 	"testing"
 )
 
-// maxFilesOfAWrite is how many files a write may cross on its way from the HTTP request to the disk and back.
-const maxFilesOfAWrite = 12
-
-// TestWayOfAWrite: ARCHITECTURE.md lists the files that a write crosses; each exists, and they stay few.
+// TestWayOfAWrite: each file that ARCHITECTURE.md lists as a part of the way of a write exists. How much of a write's code they hold,
+// and how much there is, is measured by test/trace.
 func TestWayOfAWrite(t *testing.T) {
 	section := sectionOf(t, "ARCHITECTURE.md", "## The way of a write")
 	files := map[string]bool{}
@@ -21,8 +19,8 @@ func TestWayOfAWrite(t *testing.T) {
 			t.Errorf("ARCHITECTURE.md sends a write through %s: %v", m[1], err)
 		}
 	}
-	if len(files) == 0 || len(files) > maxFilesOfAWrite {
-		t.Errorf("ARCHITECTURE.md sends a write through %d files, want 1 to %d", len(files), maxFilesOfAWrite)
+	if len(files) == 0 {
+		t.Error("ARCHITECTURE.md lists no file as the way of a write")
 	}
 }
 

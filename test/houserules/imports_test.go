@@ -45,6 +45,8 @@ func edges() map[string][]string {
 		"test/format":             {},
 		"test/conformance":        {},
 		"test/testkit":            {"node", "endorser", "client", "facade", "internal/store", "internal/rules", "internal/identity", "internal/ledger", wire},
+		"test/testkit/offline":    {"internal/ledger", wire},
+		"test/trace":              {"internal/localnet"},
 		"test/access":             {"internal/identity", "internal/ledger", wire},
 	}
 }

@@ -26,13 +26,13 @@ type Verdict int32
 
 const (
 	Verdict_VERDICT_UNSPECIFIED Verdict = 0
-	Verdict_VERDICT_WELCOME     Verdict = 1
-	// VERDICT_OTHER_DISK: the peer was known on another disk.
-	Verdict_VERDICT_OTHER_DISK Verdict = 2
+	Verdict_VERDICT_ACCEPTED    Verdict = 1
+	// VERDICT_DIRECTORY_MISMATCH: the peer was known on another disk.
+	Verdict_VERDICT_DIRECTORY_MISMATCH Verdict = 2
 	// VERDICT_ROLLED_BACK: the peer has told of a term or an entry that its disk no longer has.
 	Verdict_VERDICT_ROLLED_BACK Verdict = 3
-	// VERDICT_OTHER_LINEAGE: the peer's ledger goes on from another backup, or from none.
-	Verdict_VERDICT_OTHER_LINEAGE Verdict = 4
+	// VERDICT_EPOCH_MISMATCH: the peer's ledger goes on from another backup, or from none.
+	Verdict_VERDICT_EPOCH_MISMATCH Verdict = 4
 	// VERDICT_REMOVED: the peer is no node of the network any more.
 	Verdict_VERDICT_REMOVED Verdict = 5
 )
@@ -41,19 +41,19 @@ const (
 var (
 	Verdict_name = map[int32]string{
 		0: "VERDICT_UNSPECIFIED",
-		1: "VERDICT_WELCOME",
-		2: "VERDICT_OTHER_DISK",
+		1: "VERDICT_ACCEPTED",
+		2: "VERDICT_DIRECTORY_MISMATCH",
 		3: "VERDICT_ROLLED_BACK",
-		4: "VERDICT_OTHER_LINEAGE",
+		4: "VERDICT_EPOCH_MISMATCH",
 		5: "VERDICT_REMOVED",
 	}
 	Verdict_value = map[string]int32{
-		"VERDICT_UNSPECIFIED":   0,
-		"VERDICT_WELCOME":       1,
-		"VERDICT_OTHER_DISK":    2,
-		"VERDICT_ROLLED_BACK":   3,
-		"VERDICT_OTHER_LINEAGE": 4,
-		"VERDICT_REMOVED":       5,
+		"VERDICT_UNSPECIFIED":        0,
+		"VERDICT_ACCEPTED":           1,
+		"VERDICT_DIRECTORY_MISMATCH": 2,
+		"VERDICT_ROLLED_BACK":        3,
+		"VERDICT_EPOCH_MISMATCH":     4,
+		"VERDICT_REMOVED":            5,
 	}
 )
 
@@ -84,14 +84,14 @@ func (Verdict) EnumDescriptor() ([]byte, []int) {
 	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{0}
 }
 
-type IntroduceRequest struct {
+type PeerHandshakeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// incarnation is the 16 random bytes that the node's directory was made with.
-	Incarnation []byte `protobuf:"bytes,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	StoreId []byte `protobuf:"bytes,1,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
 	// lineage is empty in a network that was never restored, else the 16 bytes that ltl restore drew.
-	Lineage []byte `protobuf:"bytes,2,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	RestoreEpoch []byte `protobuf:"bytes,2,opt,name=restore_epoch,json=restoreEpoch,proto3" json:"restore_epoch,omitempty"`
 	// admitted is false on a disk that has not taken part in consensus yet.
-	Admitted bool `protobuf:"varint,3,opt,name=admitted,proto3" json:"admitted,omitempty"`
+	Joined bool `protobuf:"varint,3,opt,name=joined,proto3" json:"joined,omitempty"`
 	// term and commit are a term and an index that this node has on its disk and will never go back behind; last is where its log ends.
 	Term   uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
 	Commit uint64 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
@@ -102,20 +102,20 @@ type IntroduceRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *IntroduceRequest) Reset() {
-	*x = IntroduceRequest{}
+func (x *PeerHandshakeRequest) Reset() {
+	*x = PeerHandshakeRequest{}
 	mi := &file_ltl_v1_raft_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *IntroduceRequest) String() string {
+func (x *PeerHandshakeRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*IntroduceRequest) ProtoMessage() {}
+func (*PeerHandshakeRequest) ProtoMessage() {}
 
-func (x *IntroduceRequest) ProtoReflect() protoreflect.Message {
+func (x *PeerHandshakeRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_ltl_v1_raft_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -127,66 +127,66 @@ func (x *IntroduceRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use IntroduceRequest.ProtoReflect.Descriptor instead.
-func (*IntroduceRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use PeerHandshakeRequest.ProtoReflect.Descriptor instead.
+func (*PeerHandshakeRequest) Descriptor() ([]byte, []int) {
 	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *IntroduceRequest) GetIncarnation() []byte {
+func (x *PeerHandshakeRequest) GetStoreId() []byte {
 	if x != nil {
-		return x.Incarnation
+		return x.StoreId
 	}
 	return nil
 }
 
-func (x *IntroduceRequest) GetLineage() []byte {
+func (x *PeerHandshakeRequest) GetRestoreEpoch() []byte {
 	if x != nil {
-		return x.Lineage
+		return x.RestoreEpoch
 	}
 	return nil
 }
 
-func (x *IntroduceRequest) GetAdmitted() bool {
+func (x *PeerHandshakeRequest) GetJoined() bool {
 	if x != nil {
-		return x.Admitted
+		return x.Joined
 	}
 	return false
 }
 
-func (x *IntroduceRequest) GetTerm() uint64 {
+func (x *PeerHandshakeRequest) GetTerm() uint64 {
 	if x != nil {
 		return x.Term
 	}
 	return 0
 }
 
-func (x *IntroduceRequest) GetCommit() uint64 {
+func (x *PeerHandshakeRequest) GetCommit() uint64 {
 	if x != nil {
 		return x.Commit
 	}
 	return 0
 }
 
-func (x *IntroduceRequest) GetLast() uint64 {
+func (x *PeerHandshakeRequest) GetLast() uint64 {
 	if x != nil {
 		return x.Last
 	}
 	return 0
 }
 
-func (x *IntroduceRequest) GetFirst() bool {
+func (x *PeerHandshakeRequest) GetFirst() bool {
 	if x != nil {
 		return x.First
 	}
 	return false
 }
 
-type IntroduceResponse struct {
+type PeerHandshakeResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Verdict Verdict                `protobuf:"varint,1,opt,name=verdict,proto3,enum=ltl.v1.Verdict" json:"verdict,omitempty"`
 	// incarnation and lineage are those of the node that answers.
-	Incarnation []byte `protobuf:"bytes,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
-	Lineage     []byte `protobuf:"bytes,3,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	StoreId      []byte `protobuf:"bytes,2,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
+	RestoreEpoch []byte `protobuf:"bytes,3,opt,name=restore_epoch,json=restoreEpoch,proto3" json:"restore_epoch,omitempty"`
 	// term and commit are the highest that the caller has told of, as far as this node remembers.
 	Term          uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
 	Commit        uint64 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
@@ -194,20 +194,20 @@ type IntroduceResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *IntroduceResponse) Reset() {
-	*x = IntroduceResponse{}
+func (x *PeerHandshakeResponse) Reset() {
+	*x = PeerHandshakeResponse{}
 	mi := &file_ltl_v1_raft_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *IntroduceResponse) String() string {
+func (x *PeerHandshakeResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*IntroduceResponse) ProtoMessage() {}
+func (*PeerHandshakeResponse) ProtoMessage() {}
 
-func (x *IntroduceResponse) ProtoReflect() protoreflect.Message {
+func (x *PeerHandshakeResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_ltl_v1_raft_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -219,40 +219,40 @@ func (x *IntroduceResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use IntroduceResponse.ProtoReflect.Descriptor instead.
-func (*IntroduceResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use PeerHandshakeResponse.ProtoReflect.Descriptor instead.
+func (*PeerHandshakeResponse) Descriptor() ([]byte, []int) {
 	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *IntroduceResponse) GetVerdict() Verdict {
+func (x *PeerHandshakeResponse) GetVerdict() Verdict {
 	if x != nil {
 		return x.Verdict
 	}
 	return Verdict_VERDICT_UNSPECIFIED
 }
 
-func (x *IntroduceResponse) GetIncarnation() []byte {
+func (x *PeerHandshakeResponse) GetStoreId() []byte {
 	if x != nil {
-		return x.Incarnation
+		return x.StoreId
 	}
 	return nil
 }
 
-func (x *IntroduceResponse) GetLineage() []byte {
+func (x *PeerHandshakeResponse) GetRestoreEpoch() []byte {
 	if x != nil {
-		return x.Lineage
+		return x.RestoreEpoch
 	}
 	return nil
 }
 
-func (x *IntroduceResponse) GetTerm() uint64 {
+func (x *PeerHandshakeResponse) GetTerm() uint64 {
 	if x != nil {
 		return x.Term
 	}
 	return 0
 }
 
-func (x *IntroduceResponse) GetCommit() uint64 {
+func (x *PeerHandshakeResponse) GetCommit() uint64 {
 	if x != nil {
 		return x.Commit
 	}
@@ -1268,19 +1268,19 @@ var File_ltl_v1_raft_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\n" +
-	"\x11ltl/v1/raft.proto\x12\x06ltl.v1\"\xc0\x01\n" +
-	"\x10IntroduceRequest\x12 \n" +
-	"\vincarnation\x18\x01 \x01(\fR\vincarnation\x12\x18\n" +
-	"\alineage\x18\x02 \x01(\fR\alineage\x12\x1a\n" +
-	"\badmitted\x18\x03 \x01(\bR\badmitted\x12\x12\n" +
+	"\x11ltl/v1/raft.proto\x12\x06ltl.v1\"\xc4\x01\n" +
+	"\x14PeerHandshakeRequest\x12\x19\n" +
+	"\bstore_id\x18\x01 \x01(\fR\astoreId\x12#\n" +
+	"\rrestore_epoch\x18\x02 \x01(\fR\frestoreEpoch\x12\x16\n" +
+	"\x06joined\x18\x03 \x01(\bR\x06joined\x12\x12\n" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x16\n" +
 	"\x06commit\x18\x05 \x01(\x04R\x06commit\x12\x12\n" +
 	"\x04last\x18\x06 \x01(\x04R\x04last\x12\x14\n" +
-	"\x05first\x18\a \x01(\bR\x05first\"\xa6\x01\n" +
-	"\x11IntroduceResponse\x12)\n" +
-	"\averdict\x18\x01 \x01(\x0e2\x0f.ltl.v1.VerdictR\averdict\x12 \n" +
-	"\vincarnation\x18\x02 \x01(\fR\vincarnation\x12\x18\n" +
-	"\alineage\x18\x03 \x01(\fR\alineage\x12\x12\n" +
+	"\x05first\x18\a \x01(\bR\x05first\"\xae\x01\n" +
+	"\x15PeerHandshakeResponse\x12)\n" +
+	"\averdict\x18\x01 \x01(\x0e2\x0f.ltl.v1.VerdictR\averdict\x12\x19\n" +
+	"\bstore_id\x18\x02 \x01(\fR\astoreId\x12#\n" +
+	"\rrestore_epoch\x18\x03 \x01(\fR\frestoreEpoch\x12\x12\n" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x16\n" +
 	"\x06commit\x18\x05 \x01(\x04R\x06commit\"a\n" +
 	"\n" +
@@ -1359,14 +1359,14 @@ const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\x17InstallSnapshotResponse\x12*\n" +
 	"\x06header\x18\x01 \x01(\v2\x12.ltl.v1.RaftHeaderR\x06header\x12\x12\n" +
 	"\x04term\x18\x02 \x01(\x04R\x04term\x12\x18\n" +
-	"\asuccess\x18\x03 \x01(\bR\asuccess*\x98\x01\n" +
+	"\asuccess\x18\x03 \x01(\bR\asuccess*\xa2\x01\n" +
 	"\aVerdict\x12\x17\n" +
-	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x13\n" +
-	"\x0fVERDICT_WELCOME\x10\x01\x12\x16\n" +
-	"\x12VERDICT_OTHER_DISK\x10\x02\x12\x17\n" +
-	"\x13VERDICT_ROLLED_BACK\x10\x03\x12\x19\n" +
-	"\x15VERDICT_OTHER_LINEAGE\x10\x04\x12\x13\n" +
-	"\x0fVERDICT_REMOVED\x10\x052\xa8\x04\n" +
+	"\x13VERDICT_UNSPECIFIED\x10\x00\x12\x14\n" +
+	"\x10VERDICT_ACCEPTED\x10\x01\x12\x1e\n" +
+	"\x1aVERDICT_DIRECTORY_MISMATCH\x10\x02\x12\x17\n" +
+	"\x13VERDICT_ROLLED_BACK\x10\x03\x12\x1a\n" +
+	"\x16VERDICT_EPOCH_MISMATCH\x10\x04\x12\x13\n" +
+	"\x0fVERDICT_REMOVED\x10\x052\xb0\x04\n" +
 	"\rRaftTransport\x12S\n" +
 	"\x0eAppendPipeline\x12\x1d.ltl.v1.AppendPipelineRequest\x1a\x1e.ltl.v1.AppendPipelineResponse(\x010\x01\x12L\n" +
 	"\rAppendEntries\x12\x1c.ltl.v1.AppendEntriesRequest\x1a\x1d.ltl.v1.AppendEntriesResponse\x12F\n" +
@@ -1374,8 +1374,8 @@ const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\x0eRequestPreVote\x12\x1d.ltl.v1.RequestPreVoteRequest\x1a\x1e.ltl.v1.RequestPreVoteResponse\x12C\n" +
 	"\n" +
 	"TimeoutNow\x12\x19.ltl.v1.TimeoutNowRequest\x1a\x1a.ltl.v1.TimeoutNowResponse\x12T\n" +
-	"\x0fInstallSnapshot\x12\x1e.ltl.v1.InstallSnapshotRequest\x1a\x1f.ltl.v1.InstallSnapshotResponse(\x01\x12@\n" +
-	"\tIntroduce\x12\x18.ltl.v1.IntroduceRequest\x1a\x19.ltl.v1.IntroduceResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
+	"\x0fInstallSnapshot\x12\x1e.ltl.v1.InstallSnapshotRequest\x1a\x1f.ltl.v1.InstallSnapshotResponse(\x01\x12H\n" +
+	"\tIntroduce\x12\x1c.ltl.v1.PeerHandshakeRequest\x1a\x1d.ltl.v1.PeerHandshakeResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
 
 var (
 	file_ltl_v1_raft_proto_rawDescOnce sync.Once
@@ -1393,8 +1393,8 @@ var file_ltl_v1_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_ltl_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_ltl_v1_raft_proto_goTypes = []any{
 	(Verdict)(0),                    // 0: ltl.v1.Verdict
-	(*IntroduceRequest)(nil),        // 1: ltl.v1.IntroduceRequest
-	(*IntroduceResponse)(nil),       // 2: ltl.v1.IntroduceResponse
+	(*PeerHandshakeRequest)(nil),    // 1: ltl.v1.PeerHandshakeRequest
+	(*PeerHandshakeResponse)(nil),   // 2: ltl.v1.PeerHandshakeResponse
 	(*RaftHeader)(nil),              // 3: ltl.v1.RaftHeader
 	(*RaftLog)(nil),                 // 4: ltl.v1.RaftLog
 	(*AppendPipelineRequest)(nil),   // 5: ltl.v1.AppendPipelineRequest
@@ -1412,7 +1412,7 @@ var file_ltl_v1_raft_proto_goTypes = []any{
 	(*InstallSnapshotResponse)(nil), // 17: ltl.v1.InstallSnapshotResponse
 }
 var file_ltl_v1_raft_proto_depIdxs = []int32{
-	0,  // 0: ltl.v1.IntroduceResponse.verdict:type_name -> ltl.v1.Verdict
+	0,  // 0: ltl.v1.PeerHandshakeResponse.verdict:type_name -> ltl.v1.Verdict
 	7,  // 1: ltl.v1.AppendPipelineRequest.append:type_name -> ltl.v1.AppendEntriesRequest
 	8,  // 2: ltl.v1.AppendPipelineResponse.append:type_name -> ltl.v1.AppendEntriesResponse
 	3,  // 3: ltl.v1.AppendEntriesRequest.header:type_name -> ltl.v1.RaftHeader
@@ -1433,14 +1433,14 @@ var file_ltl_v1_raft_proto_depIdxs = []int32{
 	11, // 18: ltl.v1.RaftTransport.RequestPreVote:input_type -> ltl.v1.RequestPreVoteRequest
 	13, // 19: ltl.v1.RaftTransport.TimeoutNow:input_type -> ltl.v1.TimeoutNowRequest
 	15, // 20: ltl.v1.RaftTransport.InstallSnapshot:input_type -> ltl.v1.InstallSnapshotRequest
-	1,  // 21: ltl.v1.RaftTransport.Introduce:input_type -> ltl.v1.IntroduceRequest
+	1,  // 21: ltl.v1.RaftTransport.Introduce:input_type -> ltl.v1.PeerHandshakeRequest
 	6,  // 22: ltl.v1.RaftTransport.AppendPipeline:output_type -> ltl.v1.AppendPipelineResponse
 	8,  // 23: ltl.v1.RaftTransport.AppendEntries:output_type -> ltl.v1.AppendEntriesResponse
 	10, // 24: ltl.v1.RaftTransport.RequestVote:output_type -> ltl.v1.RequestVoteResponse
 	12, // 25: ltl.v1.RaftTransport.RequestPreVote:output_type -> ltl.v1.RequestPreVoteResponse
 	14, // 26: ltl.v1.RaftTransport.TimeoutNow:output_type -> ltl.v1.TimeoutNowResponse
 	17, // 27: ltl.v1.RaftTransport.InstallSnapshot:output_type -> ltl.v1.InstallSnapshotResponse
-	2,  // 28: ltl.v1.RaftTransport.Introduce:output_type -> ltl.v1.IntroduceResponse
+	2,  // 28: ltl.v1.RaftTransport.Introduce:output_type -> ltl.v1.PeerHandshakeResponse
 	22, // [22:29] is the sub-list for method output_type
 	15, // [15:22] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name

@@ -44,7 +44,7 @@ type RaftTransportClient interface {
 	InstallSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[InstallSnapshotRequest, InstallSnapshotResponse], error)
 	// Introduce tells a peer which disk this node runs on and how far its log goes, and asks what the peer remembers of it. Nodes
 	// exchange no other message of this service before, and repeat it about once a second.
-	Introduce(ctx context.Context, in *IntroduceRequest, opts ...grpc.CallOption) (*IntroduceResponse, error)
+	Introduce(ctx context.Context, in *PeerHandshakeRequest, opts ...grpc.CallOption) (*PeerHandshakeResponse, error)
 }
 
 type raftTransportClient struct {
@@ -121,9 +121,9 @@ func (c *raftTransportClient) InstallSnapshot(ctx context.Context, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type RaftTransport_InstallSnapshotClient = grpc.ClientStreamingClient[InstallSnapshotRequest, InstallSnapshotResponse]
 
-func (c *raftTransportClient) Introduce(ctx context.Context, in *IntroduceRequest, opts ...grpc.CallOption) (*IntroduceResponse, error) {
+func (c *raftTransportClient) Introduce(ctx context.Context, in *PeerHandshakeRequest, opts ...grpc.CallOption) (*PeerHandshakeResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(IntroduceResponse)
+	out := new(PeerHandshakeResponse)
 	err := c.cc.Invoke(ctx, RaftTransport_Introduce_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -147,7 +147,7 @@ type RaftTransportServer interface {
 	InstallSnapshot(grpc.ClientStreamingServer[InstallSnapshotRequest, InstallSnapshotResponse]) error
 	// Introduce tells a peer which disk this node runs on and how far its log goes, and asks what the peer remembers of it. Nodes
 	// exchange no other message of this service before, and repeat it about once a second.
-	Introduce(context.Context, *IntroduceRequest) (*IntroduceResponse, error)
+	Introduce(context.Context, *PeerHandshakeRequest) (*PeerHandshakeResponse, error)
 	mustEmbedUnimplementedRaftTransportServer()
 }
 
@@ -176,7 +176,7 @@ func (UnimplementedRaftTransportServer) TimeoutNow(context.Context, *TimeoutNowR
 func (UnimplementedRaftTransportServer) InstallSnapshot(grpc.ClientStreamingServer[InstallSnapshotRequest, InstallSnapshotResponse]) error {
 	return status.Error(codes.Unimplemented, "method InstallSnapshot not implemented")
 }
-func (UnimplementedRaftTransportServer) Introduce(context.Context, *IntroduceRequest) (*IntroduceResponse, error) {
+func (UnimplementedRaftTransportServer) Introduce(context.Context, *PeerHandshakeRequest) (*PeerHandshakeResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Introduce not implemented")
 }
 func (UnimplementedRaftTransportServer) mustEmbedUnimplementedRaftTransportServer() {}
@@ -287,7 +287,7 @@ func _RaftTransport_InstallSnapshot_Handler(srv interface{}, stream grpc.ServerS
 type RaftTransport_InstallSnapshotServer = grpc.ClientStreamingServer[InstallSnapshotRequest, InstallSnapshotResponse]
 
 func _RaftTransport_Introduce_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(IntroduceRequest)
+	in := new(PeerHandshakeRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -299,7 +299,7 @@ func _RaftTransport_Introduce_Handler(srv interface{}, ctx context.Context, dec 
 		FullMethod: RaftTransport_Introduce_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(RaftTransportServer).Introduce(ctx, req.(*IntroduceRequest))
+		return srv.(RaftTransportServer).Introduce(ctx, req.(*PeerHandshakeRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }

@@ -1,0 +1,338 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"google.golang.org/protobuf/proto"
+
+	"ltl/internal/rules"
+	"ltl/internal/store"
+	"ltl/internal/verify"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+const (
+	// pendingFile holds the checkpoint that this ledger has to reach before it executes further entries.
+	pendingFile = "catch-up"
+	// fetchIdle is how long a peer may send nothing before another one is asked.
+	fetchIdle = 5 * time.Second
+	// fetchBlocks and fetchBytes bound what is held before it is stored.
+	fetchBlocks = 256
+	fetchBytes  = 4 << 20
+	// fetchRetryMin and fetchRetryMax bound the pause after a peer that gave nothing.
+	fetchRetryMin = 50 * time.Millisecond
+	fetchRetryMax = 2 * time.Second
+)
+
+// errFetched ends a stream that has brought all that was asked for.
+var errFetched = errors.New("fetched")
+
+// fetchFunc streams the blocks of a peer, or their headers only, in order of sequence, from the given one, until fn returns an error, which
+// it returns.
+type fetchFunc func(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error
+
+// catchUp brings a ledger to the point that a snapshot names: it fetches the headers of the missing blocks, which have to lead to that
+// point, then the blocks from any peer, executes and compares each of them, and only then lets further entries be executed.
+//
+// The target is durable from before the first block until the applied index is stored. In between the ledger holds blocks whose
+// entries raft might hand over once more, and executing a refused transaction again would make a block that others do not have.
+type catchUp struct {
+	ctx    context.Context
+	store  *store.Store
+	dir    string
+	peers  func() []raft.ServerID
+	fetch  fetchFunc
+	logger *slog.Logger
+	halt   func(error) error
+
+	wg     sync.WaitGroup
+	mu     sync.Mutex
+	target *checkpoint
+	done   chan struct{} // closed while there is no target
+}
+
+func newCatchUp(ctx context.Context, p *dependencies, halt func(error) error) *catchUp {
+	c := &catchUp{ctx: ctx, store: p.store, dir: p.dir, peers: p.peers, fetch: p.fetch, logger: p.logger, halt: halt, done: make(chan struct{})}
+	close(c.done)
+	if c.peers == nil {
+		c.peers = func() []raft.ServerID { return others(p.servers, p.id) }
+	}
+	if p.salvage {
+		peers, self := c.peers, p.id
+		c.peers = func() []raft.ServerID { return append([]raft.ServerID{self}, peers()...) } // first: no network is crossed for what is good
+	}
+	return c
+}
+
+// others are the ids of all servers but one.
+func others(servers []raft.Server, self raft.ServerID) []raft.ServerID {
+	var ids []raft.ServerID
+	for _, s := range servers {
+		if s.ID != self {
+			ids = append(ids, s.ID)
+		}
+	}
+	return ids
+}
+
+// busy reports whether blocks are being fetched.
+func (c *catchUp) busy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.target != nil
+}
+
+// wait returns when there is nothing to fetch.
+func (c *catchUp) wait(ctx context.Context) error {
+	c.mu.Lock()
+	done := c.done
+	c.mu.Unlock()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// resume goes on where the process stopped: the target may be in the file, or, after a crash between the two, only in raft's newest snapshot.
+func (c *catchUp) resume(snaps raft.SnapshotStore) error {
+	if f, err := os.Open(filepath.Join(c.dir, pendingFile)); err == nil {
+		p, err := readCheckpoint(f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return fmt.Errorf("read %s: %w", filepath.Join(c.dir, pendingFile), err)
+		}
+		if err := c.start(p); err != nil {
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	list, err := snaps.List()
+	if err != nil || len(list) == 0 {
+		return err
+	}
+	_, r, err := snaps.Open(list[0].ID)
+	if err != nil {
+		return fmt.Errorf("open the newest Raft snapshot: %w", err)
+	}
+	p, err := readCheckpoint(r)
+	if err := errors.Join(err, r.Close()); err != nil {
+		return fmt.Errorf("read the newest Raft snapshot: %w", err)
+	}
+	return c.start(p)
+}
+
+// start makes p the target unless the ledger is there already. It never takes a ledger back.
+func (c *catchUp) start(p *checkpoint) error {
+	if p.applied <= c.store.AppliedIndex() {
+		if err := p.check(c.store); err != nil {
+			return c.halt(fmt.Errorf("compare this ledger with the leader's snapshot at Raft index %d: %w", p.applied, err))
+		}
+		return nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return errStopped
+	}
+	if c.target != nil && c.target.applied >= p.applied {
+		return nil
+	}
+	if err := writeDurably(filepath.Join(c.dir, pendingFile), p.encode()); err != nil {
+		return c.halt(fmt.Errorf("note where this ledger has to get to: %w", err))
+	}
+	running := c.target != nil
+	c.target = p
+	if !running {
+		c.done = make(chan struct{})
+		c.wg.Add(1)
+		go c.run()
+	}
+	return nil
+}
+
+func (c *catchUp) run() {
+	defer c.wg.Done()
+	for {
+		c.mu.Lock()
+		p := c.target
+		c.mu.Unlock()
+		if err := c.reach(p); err != nil {
+			if c.ctx.Err() == nil {
+				_ = c.halt(fmt.Errorf("catch up to Raft index %d: %w", p.applied, err)) // it is told to the process; nobody waits here
+			}
+			return
+		}
+		if c.finish(p) {
+			return
+		}
+	}
+}
+
+// finish removes the target if it is still p.
+func (c *catchUp) finish(p *checkpoint) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.target != p {
+		return false
+	}
+	// A file that stays behind after a crash does no harm: its target is reached.
+	if err := os.Remove(filepath.Join(c.dir, pendingFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.logger.Warn("cannot remove the note of a finished catch-up", "error", err)
+	}
+	c.target = nil
+	close(c.done)
+	return true
+}
+
+// reach fetches until the ledger is at p, and compares.
+func (c *catchUp) reach(p *checkpoint) error {
+	if p.network != c.store.NetworkID() {
+		return p.check(c.store)
+	}
+	c.logger.Info("fetching blocks", "have", c.store.Sequence(), "want", p.sequence, "applied", p.applied)
+	if err := c.fetchAll(p); err != nil {
+		return err
+	}
+	if err := p.check(c.store); err != nil {
+		return err
+	}
+	if err := c.store.RestoreAccessKeys(p.accessKeys); err != nil {
+		return fmt.Errorf("store AccessKeys: %w", err)
+	}
+	if err := c.store.SetApplied(p.applied); err != nil {
+		return fmt.Errorf("store the applied index: %w", err)
+	}
+	c.logger.Info("caught up", "sequence", p.sequence, "applied", p.applied)
+	return nil
+}
+
+// fetchAll asks one peer after the other until the ledger has every block up to p. A peer whose blocks are not those that lead to p is
+// left out while there is another.
+func (c *catchUp) fetchAll(p *checkpoint) error {
+	var known *headerChain
+	defer func() { known.close() }()
+	badPeers := map[raft.ServerID]bool{}
+	pause := fetchRetryMin
+	for turn := 0; c.store.Sequence() < p.sequence; turn++ {
+		peers := c.peers()
+		if len(peers) == 0 {
+			return errors.New("there is no peer to fetch blocks from")
+		}
+		if len(badPeers) >= len(peers) {
+			clear(badPeers) // it cannot go on without any
+		}
+		peer, before := peers[turn%len(peers)], c.store.Sequence()
+		if badPeers[peer] {
+			continue
+		}
+		err := c.fetchFrom(peer, p, &known)
+		if c.ctx.Err() != nil {
+			return c.ctx.Err()
+		}
+		if errors.Is(err, rules.ErrNewerRules) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errDiverged) || errors.Is(err, errHeaderFile) {
+			return err
+		}
+		if errors.Is(err, errWrongBlocks) || errors.Is(err, verify.ErrBadBlock) {
+			badPeers[peer] = true
+			c.logger.Error("a peer gives blocks that are not those of the leader's snapshot; audit it", "peer", peer, "error", err)
+		} else if err != nil {
+			c.logger.Warn("peer did not give all missing blocks", "peer", peer, "from", before, "to", c.store.Sequence(), "error", err)
+		}
+		if c.store.Sequence() > before {
+			pause = fetchRetryMin
+			continue
+		}
+		select {
+		case <-time.After(pause):
+		case <-c.ctx.Done():
+			return c.ctx.Err()
+		}
+		pause = min(2*pause, fetchRetryMax)
+	}
+	return nil
+}
+
+// fetchFrom finds out which blocks lead to p unless that is known, and stores what the peer gives of them.
+func (c *catchUp) fetchFrom(peer raft.ServerID, p *checkpoint, known **headerChain) error {
+	if *known == nil {
+		r, err := c.fetchHeaders(peer, p)
+		if err != nil {
+			return err
+		}
+		*known = r
+	}
+	err := c.fetchBlocksAlong(peer, *known)
+	if errors.Is(err, errWrongBlocks) {
+		// Headers do not tell in which order blocks of different chains were made, so it may be the way that is wrong: ask for it again.
+		(*known).close()
+		*known = nil
+	}
+	return err
+}
+
+// fetchBlocksAlong stores the peer's blocks along the route. Their headers are known before anything is executed; that the rest belongs to them
+// is judged by store.Append, which executes each block and compares every byte.
+func (c *catchUp) fetchBlocksAlong(peer raft.ServerID, along *headerChain) error {
+	var held []*ltlv1.Block
+	size := 0
+	flush := func() error {
+		blocks := held
+		held, size = nil, 0
+		if len(blocks) == 0 {
+			return nil
+		}
+		return c.store.Append(blocks)
+	}
+	err := c.stream(peer, c.store.Sequence(), along.until, false, func(sequence uint64, block *ltlv1.Block) error {
+		if err := along.check(sequence, block.GetHeader()); err != nil {
+			return err
+		}
+		held = append(held, block)
+		if size += proto.Size(block); sequence+1 < along.until && len(held) < fetchBlocks && size < fetchBytes {
+			return nil
+		}
+		return flush()
+	})
+	return errors.Join(err, flush())
+}
+
+// stream calls fn with what a peer has from one sequence up to another, in order and without gaps. A peer that falls silent is given up.
+func (c *catchUp) stream(peer raft.ServerID, from, until uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error {
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	idle := time.AfterFunc(fetchIdle, cancel)
+	defer idle.Stop()
+	next := from
+	err := c.fetch(ctx, peer, from, headersOnly, func(sequence uint64, block *ltlv1.Block) error {
+		idle.Reset(fetchIdle)
+		if sequence != next || block == nil {
+			return fmt.Errorf("it sent sequence %d where %d was due", sequence, next)
+		}
+		next++
+		if err := fn(sequence, block); err != nil {
+			return err
+		}
+		if next >= until {
+			return errFetched
+		}
+		return nil
+	})
+	if errors.Is(err, errFetched) {
+		return nil
+	}
+	return err
+}
+
+// close waits for the goroutine; the context has ended before.
+func (c *catchUp) close() { c.wg.Wait() }

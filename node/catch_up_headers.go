@@ -1,0 +1,152 @@
+package node
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/hashicorp/raft"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+var (
+	// errWrongBlocks is wrapped for blocks that do not lead to the snapshot: the peer that sent them is at fault.
+	errWrongBlocks = errors.New("not the leader's history")
+	// errDiverged is wrapped when the way to the snapshot does not begin at this ledger: this ledger is at fault, or the leader's.
+	errDiverged = errors.New("this ledger and the leader's snapshot have different histories")
+	// errHeaderFile is wrapped for the failures of the route's file.
+	errHeaderFile = errors.New("note the blocks to be fetched")
+)
+
+// route is the way from this ledger to a snapshot: the hash of every missing block, in order of sequence. Each header holds the hash of the one
+// below, so when the last ones are those that the snapshot names, all are. It is kept in a file, 32 bytes a block, that vanishes with the process.
+type headerChain struct {
+	from, until uint64
+	file        *os.File
+}
+
+// close gives the file back; a nil route has none.
+func (r *headerChain) close() {
+	if r != nil {
+		_ = r.file.Close() // its name is gone already, and nothing in it is needed any more
+	}
+}
+
+// check compares a block's header with the route.
+func (r *headerChain) check(sequence uint64, header []byte) error {
+	var want ledger.Hash
+	if sequence < r.from || sequence >= r.until {
+		return fmt.Errorf("sequence %d is not between %d and %d", sequence, r.from, r.until)
+	}
+	if _, err := r.file.ReadAt(want[:], int64(sequence-r.from)*int64(len(want))); err != nil {
+		return fmt.Errorf("%w: %w", errHeaderFile, err)
+	}
+	if got := ledger.BlockHash(header); got != want {
+		return fmt.Errorf("%w: the block at sequence %d is %x, on the way to the snapshot it is %x", errWrongBlocks, sequence, got, want)
+	}
+	return nil
+}
+
+// fetchHeaders reads the headers of all missing blocks from a peer.
+func (c *catchUp) fetchHeaders(peer raft.ServerID, p *checkpoint) (*headerChain, error) {
+	file, err := os.CreateTemp(c.dir, "headers.*")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errHeaderFile, err)
+	}
+	r := &headerChain{from: c.store.Sequence(), until: p.sequence, file: file}
+	if err := os.Remove(file.Name()); err != nil {
+		r.close()
+		return nil, fmt.Errorf("%w: %w", errHeaderFile, err)
+	}
+	l := newHeaderLinks(c.localTips())
+	w := bufio.NewWriter(file)
+	err = c.stream(peer, r.from, r.until, true, func(_ uint64, block *ltlv1.Block) error {
+		hash, err := l.add(block.GetHeader())
+		if err != nil {
+			return err
+		}
+		if _, err := w.Write(hash[:]); err != nil {
+			return fmt.Errorf("%w: %w", errHeaderFile, err)
+		}
+		return nil
+	})
+	if err == nil {
+		err = l.checkEnd(p.tips)
+	}
+	if err == nil {
+		if err = w.Flush(); err != nil {
+			err = fmt.Errorf("%w: %w", errHeaderFile, err)
+		}
+	}
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// localTips are the newest blocks of this ledger.
+func (c *catchUp) localTips() []checkpointTip {
+	var tips []checkpointTip
+	for _, t := range c.store.Tips() {
+		tips = append(tips, checkpointTip{id: t.ChainID, height: t.Header.Height, hash: t.Hash})
+	}
+	return tips
+}
+
+// links follows headers upwards, each chain by itself.
+type headerLinks struct {
+	at map[string]checkpointTip
+	// own are the chains to which nothing was added yet; apart tells of one that what was added does not fit on.
+	local    map[string]bool
+	diverged error
+}
+
+func newHeaderLinks(tips []checkpointTip) *headerLinks {
+	l := &headerLinks{at: map[string]checkpointTip{}, local: map[string]bool{}}
+	for _, t := range tips {
+		l.at[t.id], l.local[t.id] = t, true
+	}
+	return l
+}
+
+// add takes the next header and returns its hash.
+func (l *headerLinks) add(header []byte) (ledger.Hash, error) {
+	h, err := ledger.ParseHeader(header)
+	if err != nil {
+		return ledger.Hash{}, fmt.Errorf("%w: %w", errWrongBlocks, err)
+	}
+	below, known := l.at[h.ChainID]
+	next := uint64(0)
+	if known {
+		next = below.height + 1
+	}
+	switch {
+	case h.Height != next:
+		return ledger.Hash{}, fmt.Errorf("%w: block %d of chain %s where block %d was due", errWrongBlocks, h.Height, h.ChainID, next)
+	case h.Previous == below.hash: // zero below block 0
+	case l.local[h.ChainID]:
+		// Only when it turns out to lead to the snapshot is it known that this ledger is the one that differs.
+		l.diverged = fmt.Errorf("%w: block %d of chain %s stands on %x, and block %d here is %x", errDiverged, h.Height, h.ChainID, h.Previous, below.height, below.hash)
+	default:
+		return ledger.Hash{}, fmt.Errorf("%w: block %d of chain %s does not stand on the one before", errWrongBlocks, h.Height, h.ChainID)
+	}
+	hash := ledger.BlockHash(header)
+	delete(l.local, h.ChainID)
+	l.at[h.ChainID] = checkpointTip{id: h.ChainID, height: h.Height, hash: hash}
+	return hash, nil
+}
+
+// checkEnd compares where it ended with where it was to end. What this ledger had all the time is compared by checkpoint.check.
+func (l *headerLinks) checkEnd(tips []checkpointTip) error {
+	for _, want := range tips {
+		got := l.at[want.id]
+		if got != want && !(l.local[want.id] && got.height >= want.height) {
+			return fmt.Errorf("%w: chain %s gets to block %d, %x; the snapshot names block %d, %x", errWrongBlocks, want.id, got.height, got.hash, want.height, want.hash)
+		}
+	}
+	return l.diverged
+}

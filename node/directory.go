@@ -1,0 +1,270 @@
+package node
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/raft"
+
+	"ltl/internal/rules"
+)
+
+const (
+	storeIDLen = rules.IncarnationLen
+	// positionInterval is how often what was heard of a peer's position is written down. A peer that falls back by less while this
+	// node restarts is not noticed.
+	positionInterval = 10 * time.Second
+)
+
+// Keys beside Raft's term and vote.
+const (
+	keyStoreID      = "Incarnation"
+	keyRestoreEpoch = "Lineage"
+	keyJoined       = "Admitted"
+	keyPeerPrefix   = "Peer/"
+)
+
+// disk is what a node's directory knows of itself and of the disks of others: an identity that is made with the directory and gone
+// with it. It stands in the Raft log's file, because that is what must not be lost. Its methods may be called concurrently.
+type directory struct {
+	stable   raft.StableStore
+	storeID  []byte
+	founders []raft.ServerID // of the lineage, on the disk of one of them; empty in a network that was never restored
+
+	mu     sync.Mutex
+	epoch  []byte
+	joined bool
+	peers  map[raft.ServerID]*peerRecord
+}
+
+// peerRecord is what is known of a peer.
+type peerRecord struct {
+	storeID []byte
+	position
+	saved time.Time
+}
+
+// openDirectory reads or makes the identity of a directory. used says that it holds Raft state; such a one without an identity is of a version
+// that made none.
+func openDirectory(stable raft.StableStore, used bool) (*directory, error) {
+	d := &directory{stable: stable, peers: map[raft.ServerID]*peerRecord{}}
+	var err error
+	if d.storeID, err = optional(stable, keyStoreID); err != nil {
+		return nil, err
+	}
+	made := d.storeID == nil
+	if made {
+		d.storeID = make([]byte, storeIDLen)
+		if _, err := rand.Read(d.storeID); err != nil {
+			return nil, fmt.Errorf("random bytes: %w", err)
+		}
+		if err := stable.Set([]byte(keyStoreID), d.storeID); err != nil {
+			return nil, err
+		}
+	}
+	if len(d.storeID) != storeIDLen {
+		return nil, fmt.Errorf("%w: an incarnation of %d bytes", errLogCorrupt, len(d.storeID))
+	}
+	if d.epoch, err = optional(stable, keyRestoreEpoch); err != nil {
+		return nil, err
+	}
+	founders, err := optional(stable, keyFounders)
+	if err != nil {
+		return nil, err
+	}
+	if founders != nil {
+		for _, id := range strings.Split(string(founders), "\n") {
+			d.founders = append(d.founders, raft.ServerID(id))
+		}
+	}
+	joined, err := optional(stable, keyJoined)
+	d.joined = joined != nil || made && used
+	return d, err
+}
+
+// optional reads a value that may be absent.
+func optional(stable raft.StableStore, key string) ([]byte, error) {
+	b, err := stable.Get([]byte(key))
+	if isKeyNotFound(err) {
+		return nil, nil
+	}
+	return b, err
+}
+
+// Prepare makes the directory of a node that is to be added to a network, and returns the 16 bytes that tell it from any other. The
+// transaction that adds the node names them. A directory that holds a Raft log is refused.
+func Prepare(dir string) (storeID []byte, err error) {
+	path := filepath.Join(dir, raftLogName)
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return nil, errors.Join(err, fmt.Errorf("%s exists already: a node's directory is prepared once", path))
+	}
+	if err := os.MkdirAll(dir, dirMode); err != nil {
+		return nil, err
+	}
+	log, err := openLog(path, logOptions{fatal: func(error) {}})
+	if err != nil {
+		return nil, err
+	}
+	d, err := openDirectory(log.stable, false)
+	if err := errors.Join(err, log.Close()); err != nil {
+		return nil, err
+	}
+	return d.storeID, syncDir(dir)
+}
+
+func (d *directory) hasJoined() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.joined
+}
+
+// admit notes that this disk takes part in consensus.
+func (d *directory) markJoined() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.joined {
+		return nil
+	}
+	if err := d.stable.Set([]byte(keyJoined), []byte{1}); err != nil {
+		return err
+	}
+	d.joined = true
+	return nil
+}
+
+func (d *directory) restoreEpoch() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.epoch
+}
+
+// adopt takes the lineage of the network that a new disk joins.
+func (d *directory) adoptEpoch(epoch []byte) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.joined || len(d.epoch) != 0 || len(epoch) != storeIDLen {
+		return nil
+	}
+	if err := d.stable.Set([]byte(keyRestoreEpoch), epoch); err != nil {
+		return err
+	}
+	d.epoch = bytes.Clone(epoch)
+	return nil
+}
+
+// remember notes a peer's disk at the first testPeers, durably, and reports whether it is that of the first testPeers.
+func (d *directory) recordPeer(peer raft.ServerID, storeID []byte) (same bool, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a, err := d.peerRecord(peer)
+	if err != nil {
+		return false, err
+	}
+	if a.storeID == nil {
+		known := peerRecord{storeID: bytes.Clone(storeID), position: a.position}
+		if err := d.save(peer, &known); err != nil {
+			return false, err
+		}
+		*a = known
+	}
+	return bytes.Equal(a.storeID, storeID), nil
+}
+
+// heard notes how far a peer says it is, and returns the farthest that it has said, this time included.
+func (d *directory) recordPosition(peer raft.ServerID, at position) (position, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a, err := d.peerRecord(peer)
+	if err != nil {
+		return position{}, err
+	}
+	a.term, a.commit = max(a.term, at.term), max(a.commit, at.commit)
+	if time.Since(a.saved) >= positionInterval {
+		if err := d.save(peer, a); err != nil {
+			return position{}, err
+		}
+	}
+	return a.position, nil
+}
+
+// peerRecord reads what is known of a peer. The caller holds mu.
+func (d *directory) peerRecord(peer raft.ServerID) (*peerRecord, error) {
+	if a := d.peers[peer]; a != nil {
+		return a, nil
+	}
+	b, err := optional(d.stable, keyPeerPrefix+string(peer))
+	if err != nil {
+		return nil, err
+	}
+	a := &peerRecord{}
+	if b != nil {
+		if len(b) != storeIDLen+2*uint64Bytes {
+			return nil, fmt.Errorf("%w: %d bytes about peer %s", errLogCorrupt, len(b), peer)
+		}
+		a.storeID = b[:storeIDLen]
+		a.term, a.commit = binary.BigEndian.Uint64(b[storeIDLen:]), binary.BigEndian.Uint64(b[storeIDLen+uint64Bytes:])
+	}
+	d.peers[peer] = a
+	return a, nil
+}
+
+func (d *directory) save(peer raft.ServerID, a *peerRecord) error {
+	if a.storeID == nil {
+		return nil
+	}
+	b := bytes.Clone(a.storeID)
+	b = binary.BigEndian.AppendUint64(b, a.term)
+	b = binary.BigEndian.AppendUint64(b, a.commit)
+	if err := d.stable.Set([]byte(keyPeerPrefix+string(peer)), b); err != nil {
+		return err
+	}
+	a.saved = time.Now()
+	return nil
+}
+
+// of is the disk of a peer, nil when they never met.
+func (d *directory) storeIDOf(peer raft.ServerID) ([]byte, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a, err := d.peerRecord(peer)
+	if err != nil {
+		return nil, err
+	}
+	return a.storeID, nil
+}
+
+// writeDurably replaces a file so that after a crash it holds all of b or what it held before.
+func writeDurably(path string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err := errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, os.Remove(f.Name()))
+	}
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

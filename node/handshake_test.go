@@ -1,0 +1,305 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
+
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// testPeers is a number of nodes that introduce themselves to one another, without a network.
+type testPeers struct {
+	t       *testing.T
+	genesis []raft.ServerID
+	nodes   map[raft.ServerID]*testPeer
+	// disks are what the ledger names of added nodes; gone are those that it removed.
+	disks map[raft.ServerID][]byte
+	gone  map[raft.ServerID]bool
+}
+
+// testPeer is one node of a testPeers.
+type testPeer struct {
+	*handshaker
+	stable raft.StableStore
+	at     position
+	down   bool
+	fatals []error
+}
+
+func newTestPeers(t *testing.T, genesis int) *testPeers {
+	m := &testPeers{t: t, nodes: map[raft.ServerID]*testPeer{}, disks: map[raft.ServerID][]byte{}, gone: map[raft.ServerID]bool{}}
+	for i := range genesis {
+		m.genesis = append(m.genesis, raft.ServerID(fmt.Sprintf("n%d", i+1)))
+	}
+	for _, id := range m.genesis {
+		m.start(id, raft.NewInmemStore(), position{})
+	}
+	return m
+}
+
+// start starts a node on a disk.
+func (m *testPeers) start(id raft.ServerID, stable raft.StableStore, at position) *testPeer {
+	m.t.Helper()
+	d, err := openDirectory(stable, false)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	g := &testPeer{stable: stable, at: at}
+	g.handshaker = &handshaker{
+		self: id, dir: d, founders: m.genesis, logger: slog.New(slog.DiscardHandler),
+		peers: func() []raft.ServerID {
+			var ids []raft.ServerID
+			for other := range m.nodes {
+				if other != id {
+					ids = append(ids, other)
+				}
+			}
+			return ids
+		},
+		ledgerStoreID: func(id raft.ServerID) ([]byte, error) { return m.disks[id], nil },
+		removed:       func(id raft.ServerID) bool { return m.gone[id] },
+		position:      func() (position, error) { return g.at, nil },
+		call: func(_ context.Context, peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
+			if other := m.nodes[peer]; other != nil && !other.down {
+				return other.handle(id, in)
+			}
+			return nil, errors.New("it is down")
+		},
+		fatal:    func(err error) { g.fatals = append(g.fatals, err) },
+		accepted: map[raft.ServerID]bool{}, running: map[raft.ServerID]context.CancelFunc{},
+	}
+	m.nodes[id] = g
+	return g
+}
+
+// handshakeWith introduces a node to others, as the first time in its process.
+func (g *testPeer) handshakeWith(peers ...raft.ServerID) (err error) {
+	for _, peer := range peers {
+		err = errors.Join(err, g.handshake(context.Background(), peer, true))
+	}
+	return err
+}
+
+// everybody lets all nodes that run introduce themselves to all others.
+func (m *testPeers) handshakeAll() {
+	for _, g := range m.nodes {
+		for _, peer := range g.peers() {
+			if !g.down {
+				_ = g.handshakeWith(peer) // some are down
+			}
+		}
+	}
+}
+
+func (m *testPeers) wantOpen(open ...raft.ServerID) {
+	m.t.Helper()
+	for id, g := range m.nodes {
+		if got, want := g.isOpen(), slices.Contains(open, id); got != want {
+			m.t.Errorf("node %s takes part: %v, want %v", id, got, want)
+		}
+	}
+}
+
+// TestFirstStartNeedsMajorityOfOthers: two disks under one id never both take part, because the groups that welcome them share a member.
+func TestFirstStartNeedsMajorityOfOthers(t *testing.T) {
+	for _, c := range []struct{ nodes, up, open int }{{1, 1, 1}, {2, 1, 0}, {2, 2, 2}, {3, 2, 0}, {3, 3, 3}, {4, 2, 0}, {4, 3, 3}, {5, 3, 0}, {5, 4, 4}} {
+		m := newTestPeers(t, c.nodes)
+		for _, id := range m.genesis[c.up:] {
+			m.nodes[id].down = true
+		}
+		m.handshakeAll()
+		m.nodes["n1"].openNow()
+		open := 0
+		for _, g := range m.nodes {
+			if g.isOpen() {
+				open++
+			}
+		}
+		if open != c.open {
+			t.Errorf("%d of %d nodes up: %d take part, want %d", c.up, c.nodes, open, c.open)
+		}
+	}
+}
+
+// openNow is follow without the goroutines.
+func (g *testPeer) openNow() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.openLocked()
+}
+
+func TestWipedDirectoryIsRefused(t *testing.T) {
+	m := newTestPeers(t, 3)
+	m.handshakeAll()
+	m.wantOpen("n1", "n2", "n3")
+	for _, peer := range []raft.ServerID{"n1", "n2"} {
+		wiped := m.start("n3", raft.NewInmemStore(), position{})
+		if err := wiped.handshakeWith(peer); !errors.Is(err, errDirectoryMismatch) || len(wiped.fatals) != 1 {
+			t.Errorf("%s says %v to a wiped disk; told to the process: %v", peer, err, wiped.fatals)
+		}
+		m.wantOpen("n1", "n2")
+	}
+	// Nobody calls it either.
+	wiped := m.start("n3", raft.NewInmemStore(), position{})
+	if err := m.nodes["n1"].handshakeWith("n3"); err == nil {
+		t.Error("n1 and the wiped n3 are introduced")
+	}
+	if wiped.isOpen() {
+		t.Error("a wiped node takes part")
+	}
+}
+
+// TestRestartKeepsPeerPositions: a peer that itself was restarted still knows the disks of others, and how far they were.
+func TestRestartKeepsPeerPositions(t *testing.T) {
+	m := newTestPeers(t, 3)
+	m.nodes["n3"].at = position{term: 7, commit: 100, last: 120}
+	m.handshakeAll()
+	for _, id := range []raft.ServerID{"n1", "n2"} {
+		m.start(id, m.nodes[id].stable, position{})
+	}
+	for _, c := range []struct {
+		what string
+		at   position
+		want error
+	}{
+		{"as it was", position{7, 100, 120}, nil},
+		{"the uncommitted tail is cut", position{7, 100, 100}, nil},
+		{"not told what is committed", position{8, 0, 100}, nil},
+		{"older term", position{6, 100, 120}, errRolledBack},
+		{"committed entry gone", position{9, 90, 99}, errRolledBack},
+	} {
+		g := m.start("n3", m.nodes["n3"].stable, c.at)
+		if err := g.handshakeWith("n2"); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) || (len(g.fatals) == 0) != (c.want == nil) {
+			t.Errorf("%s: %v (told: %v), want %v", c.what, err, g.fatals, c.want)
+		}
+		if open := g.isOpen(); open != (c.want == nil) {
+			t.Errorf("%s: it takes part: %v", c.what, open)
+		}
+	}
+}
+
+// TestLateHandshakeIsNotJudged: one that comes after newer ones says nothing about the disk.
+func TestLateHandshakeIsNotJudged(t *testing.T) {
+	m := newTestPeers(t, 2)
+	g := m.nodes["n2"]
+	g.at = position{term: 3, commit: 50, last: 50}
+	m.handshakeAll()
+	g.at = position{term: 3, commit: 40, last: 40}
+	if err := g.handshake(t.Context(), "n1", false); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAddedNodeIsKnownByTheLedger(t *testing.T) {
+	m := newTestPeers(t, 3)
+	m.handshakeAll()
+	stable := raft.NewInmemStore()
+	d, err := openDirectory(stable, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.disks["n4"] = d.storeID
+	other := m.start("n4", raft.NewInmemStore(), position{})
+	if err := other.handshakeWith("n1"); !errors.Is(err, errDirectoryMismatch) {
+		t.Errorf("another disk than the ledger's: %v", err)
+	}
+	n4 := m.start("n4", stable, position{})
+	if err := n4.handshakeWith("n1"); err != nil || !n4.isOpen() {
+		t.Errorf("the ledger's disk: %v, takes part: %v", err, n4.isOpen())
+	}
+	m.gone["n4"] = true
+	if err := n4.handshakeWith("n1"); !errors.Is(err, errRemoved) {
+		t.Errorf("a removed node: %v", err)
+	}
+}
+
+func TestRestoreEpochs(t *testing.T) {
+	m := newTestPeers(t, 3)
+	epoch := make([]byte, storeIDLen)
+	_, _ = rand.Read(epoch) // it never fails
+	for _, id := range []raft.ServerID{"n1", "n2"} {
+		stable := raft.NewInmemStore()
+		if err := stable.Set([]byte(keyRestoreEpoch), epoch); err != nil {
+			t.Fatal(err)
+		}
+		m.start(id, stable, position{})
+	}
+	m.nodes["n3"].down = true
+	m.handshakeAll()
+	// One that has taken part in the old network is refused; a disk that the ledger names takes the lineage of the network.
+	old := m.start("n3", raft.NewInmemStore(), position{term: 4})
+	if err := old.dir.markJoined(); err != nil {
+		t.Fatal(err)
+	}
+	if err := old.handshakeWith("n1"); !errors.Is(err, errEpochMismatch) || old.isOpen() {
+		t.Errorf("a node of the old epoch: %v, takes part: %v", err, old.isOpen())
+	}
+	if empty := m.start("n3", raft.NewInmemStore(), position{}); !errors.Is(empty.handshakeWith("n1"), errEpochMismatch) {
+		t.Error("an empty disk of a founder of the old epoch is let in")
+	}
+	added := raft.NewInmemStore()
+	d, err := openDirectory(added, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.disks["n9"] = d.storeID
+	fresh := m.start("n9", added, position{})
+	if err := fresh.handshakeWith("n1", "n2"); err != nil || !fresh.isOpen() || string(fresh.dir.restoreEpoch()) != string(epoch) {
+		t.Errorf("a new disk: %v, takes part: %v, epoch %x", err, fresh.isOpen(), fresh.dir.restoreEpoch())
+	}
+	if again := m.start("n9", fresh.stable, position{}); string(again.dir.restoreEpoch()) != string(epoch) {
+		t.Error("the epoch is not on the disk")
+	}
+}
+
+func TestPrepareOnce(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Prepare(dir)
+	if err != nil || len(first) != storeIDLen {
+		t.Fatal(first, err)
+	}
+	if _, err := Prepare(dir); err == nil {
+		t.Error("a directory is prepared twice")
+	}
+}
+
+// TestCallsNameStoreIDs: a node's certificate alone is not enough for what depends on a node's memory: the call must name the caller's disk, the
+// disk that is meant and the lineage. A wiped node would confirm to an old leader that it still leads.
+func TestCallsNameStoreIDs(t *testing.T) {
+	c := newCluster(t, nil)
+	c.leader()
+	n1, n2 := c.node(0), c.node(1)
+	eventually(t, 20*time.Second, "n1 takes part, so that it has met n2", n1.handshaker.isOpen)
+	from, to := hex.EncodeToString(n2.handshaker.dir.storeID), hex.EncodeToString(n1.handshaker.dir.storeID)
+	other := hex.EncodeToString(make([]byte, storeIDLen))
+	orderer := ltlv1.NewOrdererClient(c.conn(0, "nodes", "n2"))
+	for _, call := range []struct {
+		what  string
+		given []string
+		want  codes.Code
+	}{
+		{"as it is", []string{metadataFrom, from, metadataTo, to, metadataRestoreEpoch, ""}, codes.OK},
+		{"nothing named", nil, codes.FailedPrecondition},
+		{"another disk of the caller", []string{metadataFrom, other, metadataTo, to, metadataRestoreEpoch, ""}, codes.FailedPrecondition},
+		{"another disk is meant", []string{metadataFrom, from, metadataTo, other, metadataRestoreEpoch, ""}, codes.FailedPrecondition},
+		{"another lineage", []string{metadataFrom, from, metadataTo, to, metadataRestoreEpoch, other}, codes.FailedPrecondition},
+		{"the caller's disk named twice", []string{metadataFrom, from, metadataFrom, from, metadataTo, to, metadataRestoreEpoch, ""}, codes.FailedPrecondition},
+	} {
+		ctx := metadata.AppendToOutgoingContext(context.Background(), call.given...)
+		if _, err := orderer.ConfirmTerm(ctx, &ltlv1.ConfirmTermRequest{}); status.Code(err) != call.want {
+			t.Errorf("%s: %v, want %v", call.what, err, call.want)
+		}
+	}
+}
