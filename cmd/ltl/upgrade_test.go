@@ -321,8 +321,8 @@ func buildNewer(t *testing.T, marker string) string {
 	replaced := map[string]string{}
 	for file, changes := range map[string][]string{
 		"internal/rules/version.go": {"const Version uint32 = 1", "const Version uint32 = 3"},
-		"internal/rules/apply.go": {"	a, err := e.actor(", "	if v, err := VersionInForce(e); err != nil {\n		return 0, \"\", err\n	} else if v >= 2 && tx.GetSetData().GetValue() == \"version 2 refuses this\" {\n" +
-			"		return Forbidden, \"\", nil\n	}\n	a, err := e.actor("},
+		"internal/rules/apply.go": {"	act := action{tx: tx", "	if v, err := VersionInForce(e); err != nil {\n		return 0, \"\", err\n	} else if v >= 2 && tx.GetSetData().GetValue() == \"version 2 refuses this\" {\n" +
+			"		return Forbidden, \"\", nil\n	}\n	act := action{tx: tx"},
 		"node/fsm.go": {
 			"\"errors\"\n", "\"errors\"\n	\"os\"\n",
 			"	b[0] = entryVersion\n", fmt.Sprintf("	b[0] = entryVersion\n	if _, err := os.Stat(%q); err == nil {\n		b[0] = 2\n	}\n", marker),

@@ -200,13 +200,8 @@ func (s *server) record(chain *rules.Chain, at *rules.Locator, version uint32) (
 		IotId: rules.DeviceProofOf(tx).GetIotId(), ChainId: chain.ID, ChainName: chain.Name, BlockHeight: at.Height, TransactionIndex: at.Index, TransactionHash: id[:],
 		BlockHash: hash[:], PreviousHash: header.Previous[:], TimeMs: header.TimeMs, Version: version, AccountUid: tx.GetAccountUid(),
 	}
-	switch a := tx.GetAction().(type) {
-	case *ltlv1.Transaction_SetData:
-		r.Key, r.Value = a.SetData.GetKey(), a.SetData.GetValue()
-	case *ltlv1.Transaction_AttachData:
-		r.Key, r.Value = a.AttachData.GetKey(), a.AttachData.GetValue()
-		r.BusinessId = rules.BusinessID(id, a.AttachData)
-	default:
+	var ok bool
+	if r.Key, r.Value, r.BusinessId, ok = rules.ProofRecord(tx, id); !ok {
 		return nil, fmt.Errorf("%w: transaction %d of block %d holds no record", store.ErrCorrupt, at.Index, at.Height)
 	}
 	digest := ledger.DataHash(r.Value)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"ltl/internal/ledger"
-	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // domainDerive begins everything that an identifier is derived from.
@@ -91,12 +90,4 @@ func firstFree(id ledger.Hash, purpose string, spell func([32]byte) string, take
 		}
 	}
 	return "", fmt.Errorf("%w: %d identifiers in a row are taken (%s)", ErrState, maxDerive, purpose)
-}
-
-// BusinessID is the BusinessId of an AttachData: the caller's, or the one that the ledger derives from the transaction.
-func BusinessID(id ledger.Hash, a *ltlv1.AttachData) string {
-	if given := a.GetBusinessId(); given != "" {
-		return given
-	}
-	return digits16(derive(id, forBusinessID, 0))
 }

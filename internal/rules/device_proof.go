@@ -15,24 +15,11 @@ const (
 	SourceIoTPlatform  = "2"
 )
 
-// DeviceProofOf returns the proof that a device signed the transaction's payload; nil when none did.
-func DeviceProofOf(tx *ltlv1.Transaction) *ltlv1.DeviceProof {
-	switch a := tx.GetAction().(type) {
-	case *ltlv1.Transaction_SetData:
-		return a.SetData.GetDevice()
-	case *ltlv1.Transaction_AttachData:
-		return a.AttachData.GetDevice()
-	case *ltlv1.Transaction_UploadPhaseData:
-		return a.UploadPhaseData.GetDevice()
-	}
-	return nil
-}
-
 // CheckDeviceProof judges a proof as far as that goes with nothing but the payload text that the device digested: OK, BadIoT,
 // BadIoTSource, BadAuthType, BadDigestLength or BadDigest, in this order.
 func CheckDeviceProof(p *ltlv1.DeviceProof, payload string) int32 {
 	switch {
-	case p.GetAuthType() == "" || p.GetDataDigest() == "" || p.GetSignature() == "" || p.GetProductKey() == "" || !validIotID(p.GetIotId()):
+	case p.GetAuthType() == "" || p.GetDataDigest() == "" || p.GetSignature() == "" || p.GetProductKey() == "" || !ValidIotID(p.GetIotId()):
 		return BadIoT
 	case p.GetSource() != SourceOpenPlatform && p.GetSource() != SourceIoTPlatform:
 		return BadIoTSource

@@ -148,20 +148,35 @@ func (e *exec) submitterOrganisation(tx *ltlv1.Transaction) (string, error) {
 	return a.account.Organisation, nil
 }
 
-// NeedsOne reports whether there may be one organisation without whose endorsement the transaction is not executed.
-func NeedsOne(tx *ltlv1.Transaction) bool {
-	return DeviceProofOf(tx) != nil || len(tx.GetModifyOrganisation().GetEndorserKey()) > 0
+// DeviceProofOf returns the proof that a device signed the transaction's payload; nil when none did.
+func DeviceProofOf(tx *ltlv1.Transaction) *ltlv1.DeviceProof {
+	if k := kindOf(tx); k != nil && k.device != nil {
+		return k.device(tx)
+	}
+	return nil
 }
 
-// neededOrganisation is the one without whose endorsement the transaction cannot be executed: that which holds the secret key of the
-// device that signed it, or whose endorser key it replaces. Empty when there is none.
-func (e *exec) neededOrganisation(tx *ltlv1.Transaction) (string, error) {
-	if m := tx.GetModifyOrganisation(); len(m.GetEndorserKey()) > 0 {
-		return m.GetId(), nil
+// NeedsOne reports whether there may be an organisation without whose endorsement the transaction is not executed, whatever
+// the policy says.
+func NeedsOne(tx *ltlv1.Transaction) bool {
+	return DeviceProofOf(tx) != nil || endorserOf(tx) != ""
+}
+
+// endorserOf returns the organisation that the transaction itself says must endorse it; empty when there is none.
+func endorserOf(tx *ltlv1.Transaction) string {
+	if k := kindOf(tx); k != nil && k.endorser != nil {
+		return k.endorser(tx)
 	}
+	return ""
+}
+
+// neededOrganisation returns the organisation without whose endorsement the transaction cannot be executed, whatever the
+// policy says: the one that holds the secret key of the device that signed it, or the one that the kind names. Empty when
+// there is none.
+func (e *exec) neededOrganisation(tx *ltlv1.Transaction) (string, error) {
 	p := DeviceProofOf(tx)
 	if p == nil {
-		return "", nil
+		return endorserOf(tx), nil
 	}
 	d, err := GetEnrolment(e.view, p.GetProductKey(), p.GetIotId())
 	if d == nil || err != nil || d.Revoked || d.KeyType != ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {

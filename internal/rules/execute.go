@@ -3,7 +3,6 @@ package rules
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -218,14 +217,8 @@ func (e *exec) outputOf(payload []byte, id ledger.Hash) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: transaction %x succeeded, but does not decode: %w", ErrInvariant, id, err)
 	}
-	switch a := tx.GetAction().(type) {
-	case *ltlv1.Transaction_SetData:
-		return "", nil
-	case *ltlv1.Transaction_AttachData:
-		return BusinessID(id, a.AttachData), nil
-	case *ltlv1.Transaction_UploadPhaseData:
-		items, _ := PhaseItems(a.UploadPhaseData)
-		return strings.Join(DataSeqs(id, items), ","), nil
+	if k := kindOf(tx); k != nil && k.output != nil {
+		return k.output(tx, id), nil
 	}
 	b, err := e.view.Get(e.in.ChainID, []byte(outputKey(id)))
 	return string(b), err

@@ -38,8 +38,8 @@ func parseIdentity(s string) (identity, bool) {
 	return identity{}, false
 }
 
-// validUID reports whether s is MinUID to MaxUID digits.
-func validUID(s string) bool {
+// ValidUID reports whether s has the form of an account's uid: MinUID to MaxUID digits.
+func ValidUID(s string) bool {
 	return len(s) >= MinUID && len(s) <= MaxUID && allDigits(s)
 }
 
@@ -52,8 +52,9 @@ func allDigits(s string) bool {
 	return true
 }
 
-// validName is the rule of names: 2 to 30 Chinese characters, English letters, digits, "_", "-", ".", "(" and ")".
-func validName(s string) bool {
+// ValidName reports whether s may be the name of a member, a contact, a device group, a phase group or a phase: MinName to
+// MaxName Chinese characters, English letters, digits, "_", "-", ".", "(" and ")".
+func ValidName(s string) bool {
 	n := 0
 	for _, r := range s {
 		if !nameRune(r) {
@@ -94,10 +95,11 @@ func validOrganisationName(s string) bool {
 	})
 }
 
-func validRemark(s string) bool { return utf8.RuneCountInString(s) <= MaxRemark }
+// ValidRemark reports whether s is no longer than MaxRemark characters.
+func ValidRemark(s string) bool { return utf8.RuneCountInString(s) <= MaxRemark }
 
-// validPhone: 1 to MaxPhone digits and "-".
-func validPhone(s string) bool {
+// ValidPhone reports whether s is 1 to MaxPhone digits and "-".
+func ValidPhone(s string) bool {
 	if s == "" || len(s) > MaxPhone {
 		return false
 	}
@@ -158,4 +160,35 @@ func allIDRunes(s string) bool {
 		}
 	}
 	return true
+}
+
+// validAssignedID reports whether s has the form of identifiers that the ledger assigns: 16 digits.
+func validAssignedID(s string) bool { return len(s) == AssignedIDLen && allDigits(s) }
+
+// ValidProductKey reports whether s may be the product key of a device group: 1 to MaxProductKey letters, digits, "-", "." and "_". Without "/" and zero bytes it can be part
+// of a key of state.
+func ValidProductKey(s string) bool {
+	return s != "" && len(s) <= MaxProductKey && !containsOther(s, "-._")
+}
+
+// ValidIotID reports whether s may be the IotId of a device: 1 to MaxIotID letters, digits, "-", ".", "_", ":" and "@".
+func ValidIotID(s string) bool { return s != "" && len(s) <= MaxIotID && !containsOther(s, "-._:@") }
+
+// containsOther reports whether s has a byte that is no letter, no digit and not in also.
+func containsOther(s, also string) bool {
+	for i := range len(s) {
+		c := s[i]
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if letter || '0' <= c && c <= '9' {
+			continue
+		}
+		other := true
+		for j := range len(also) {
+			other = other && also[j] != c
+		}
+		if other {
+			return true
+		}
+	}
+	return false
 }

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 
 	"ltl/internal/ledger"
 	"ltl/internal/policy"
@@ -47,6 +48,48 @@ func GenesisBlock(payload []byte) (*Executed, error) {
 	done.seal(in, g.GetCreatedMs(), []ledger.Outcome{{ID: id, Code: OK, BatchRoot: root}}, []ledger.Hash{ledger.BatchHash(root, 1, nil)})
 	done.Results = [][]*ltlv1.Result{{{Code: OK, ChainId: ledger.SystemChain, TimeMs: done.Header.TimeMs, BlockHash: done.Hash[:]}}}
 	return done, nil
+}
+
+// checkGenesis judges a whole genesis: it depends on nothing but itself.
+func checkGenesis(tx *ltlv1.Transaction) int32 {
+	g := tx.GetGenesis()
+	orgs, nodes := g.GetOrganisations(), g.GetNodes()
+	if !validNetworkName(g.GetNetwork()) || g.GetCreatedMs() < 0 || g.GetCreatedMs() > maxTimeMs || len(orgs) == 0 ||
+		len(orgs) > MaxOrganisations || len(nodes) == 0 || len(nodes) > MaxNodes {
+		return OutOfRange
+	}
+	ids := make([]string, len(orgs))
+	for i, o := range orgs {
+		if code := checkOrganisation(o); code != OK {
+			return code
+		}
+		same := func(p *ltlv1.Organisation) bool {
+			return p.GetId() == o.GetId() || string(p.GetEndorserKey()) == string(o.GetEndorserKey())
+		}
+		if slices.ContainsFunc(orgs[:i], same) {
+			return Conflict
+		}
+		ids[i] = o.GetId()
+	}
+	for i, n := range nodes {
+		if code := checkNode(n); code != OK {
+			return code
+		}
+		if len(n.GetIncarnation()) != 0 {
+			return OutOfRange // no disk is made before the genesis is
+		}
+		same := func(p *ltlv1.Node) bool { return p.GetId() == n.GetId() || string(p.GetKey()) == string(n.GetKey()) }
+		if slices.ContainsFunc(nodes[:i], same) {
+			return Conflict
+		}
+		if !slices.Contains(ids, n.GetOrganisation()) {
+			return NotFound
+		}
+	}
+	if p, err := policy.Parse(g.GetPolicy()); err != nil || !p.Satisfiable(ids[0], ids) {
+		return OutOfRange
+	}
+	return OK
 }
 
 func genesisFault(code int32) string {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"strings"
 
 	"ltl/internal/ledger"
@@ -243,7 +244,7 @@ func (e *exec) actor(uid string) (*actor, error) {
 }
 
 func (e *exec) loadActor(a *actor) (err error) {
-	if !validUID(a.uid) {
+	if !ValidUID(a.uid) {
 		return nil
 	}
 	if a.account, err = GetAccount(e.view, a.uid); err != nil || a.account == nil {
@@ -266,4 +267,35 @@ func (e *exec) identity(text string) identity {
 		e.last, e.lastText = id, text
 	}
 	return e.last
+}
+
+// scan calls fn with all values under a prefix of this chain, as this block has left them.
+func (e *exec) scan(prefix string, fn func(value []byte) error) error {
+	r, ok := e.view.(Reader)
+	if !ok {
+		return fmt.Errorf("%w: the state cannot be scanned", ErrInvariant)
+	}
+	err := r.Scan(e.in.ChainID, []byte(prefix), func(key, value []byte) error {
+		if at, changed := e.plain[string(key)]; changed {
+			value = e.writes[at].Value
+		}
+		return fn(value)
+	})
+	if err != nil {
+		return err
+	}
+	for _, w := range e.writes { // what this block made
+		key := string(w.Key)
+		if len(key) <= len(prefix) || key[:len(prefix)] != prefix {
+			continue
+		}
+		if below, err := e.view.Get(e.in.ChainID, w.Key); err != nil {
+			return err
+		} else if below == nil {
+			if err := fn(w.Value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

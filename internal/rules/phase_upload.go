@@ -9,10 +9,25 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
+func checkUploadPhaseData(tx *ltlv1.Transaction) int32 {
+	return CheckPhaseUpload(tx.GetUploadPhaseData())
+}
+
+func uploadPhaseDataDevice(tx *ltlv1.Transaction) *ltlv1.DeviceProof {
+	return tx.GetUploadPhaseData().GetDevice()
+}
+
+// uploadPhaseDataOutput returns the DataSeqs of the upload's records, joined by commas.
+func uploadPhaseDataOutput(tx *ltlv1.Transaction, id ledger.Hash) string {
+	items, _ := PhaseItems(tx.GetUploadPhaseData()) // it succeeded, so its items can be read
+	return strings.Join(DataSeqs(id, items), ",")
+}
+
 // uploadPhaseData takes one record or a batch, as a whole or not at all. Everything is judged before anything is written, so what an
 // upload refers to was on the chain before it.
-func (e *exec) uploadPhaseData(a *actor, u *ltlv1.UploadPhaseData, id ledger.Hash, here Locator) (int32, string, error) {
-	phase, code, err := e.writablePhase(a, u.GetPhaseGroupId(), u.GetPhaseId())
+func (e *exec) uploadPhaseData(act action) (int32, string, error) {
+	u := act.tx.GetUploadPhaseData()
+	phase, code, err := e.writablePhase(act.actor, u.GetPhaseGroupId(), u.GetPhaseId())
 	if code != OK || err != nil {
 		return code, "", err
 	}
@@ -34,7 +49,7 @@ func (e *exec) uploadPhaseData(a *actor, u *ltlv1.UploadPhaseData, id ledger.Has
 	if !signed && u.GetDevice() != nil {
 		return CheckPhaseUpload(u), "", nil
 	}
-	device, code, err := e.admitDevice(a, u.GetDevice(), payload, id, here)
+	device, code, err := e.admitDevice(act.actor, u.GetDevice(), payload, act.id, act.here)
 	if code != OK || err != nil {
 		return code, "", err
 	}
@@ -42,10 +57,10 @@ func (e *exec) uploadPhaseData(a *actor, u *ltlv1.UploadPhaseData, id ledger.Has
 	for _, item := range items {
 		bytes += len(item.GetPhaseData())
 	}
-	if code, err := e.quotaLeftFor(len(items), bytes); code != OK || err != nil {
+	if code, err := e.quotaLeft(len(items), bytes); code != OK || err != nil {
 		return code, "", err
 	}
-	keys, seqs := make([]string, len(items)), DataSeqs(id, items)
+	keys, seqs := make([]string, len(items)), DataSeqs(act.id, items)
 	for i, item := range items {
 		keys[i] = PhaseKey(e.chain.Code, phase.Code, item.GetDataKey())
 		if used, err := e.sequenceUsed(keys[i], seqs[i]); used || err != nil {
@@ -53,13 +68,12 @@ func (e *exec) uploadPhaseData(a *actor, u *ltlv1.UploadPhaseData, id ledger.Has
 		}
 	}
 	for i, key := range keys {
-		if err := e.addPhaseRecord(key, seqs[i], here); err != nil {
+		if err := e.addPhaseRecord(key, seqs[i], act.here); err != nil {
 			return 0, "", err
 		}
 	}
-	e.charge(a.usage, uint64(len(items)), uint64(bytes), 0)
-	e.charge(e.total, uint64(len(items)), uint64(bytes), 0)
-	e.useDevice(device, here)
+	e.chargeRecords(act.actor, len(items), bytes)
+	e.useDevice(device, act.here)
 	return OK, strings.Join(seqs, ","), nil
 }
 
@@ -112,18 +126,6 @@ func (e *exec) findRelated(groupID string, r *ltlv1.RelatedData) (int32, error) 
 		return e.refuse(NotFound, reasonRelatedRecord), err
 	}
 	return OK, err
-}
-
-// quotaLeftFor judges whether so many records more of so many bytes fit.
-func (e *exec) quotaLeftFor(count, bytes int) (int32, error) {
-	if err := e.openTotal(); err != nil {
-		return 0, err
-	}
-	u := &e.total.usage
-	if u.Count+uint64(count) > e.chain.CountQuota || u.Bytes+uint64(bytes) > e.chain.CapacityQuota {
-		return QuotaExceeded, nil
-	}
-	return OK, nil
 }
 
 // addPhaseRecord writes the next version of a Key, as attachData does.

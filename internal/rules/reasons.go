@@ -46,6 +46,17 @@ const (
 
 	reasonNodeKnown = "A node with this id, key or data directory is or was in the network; prepare a new directory and keys under a new id."
 	reasonLastVoter = "It is the only voter of the network; promote another node first."
+
+	reasonNotCollaboration = "This is no collaboration chain; use the Actions of its own service."
+	reasonNoPermission     = "The account may read this phase, but not write to it; ask the chain's administrator to call UpdateMPCoSAuthorizedInfo."
+	reasonAllPhases        = "The administrator may write to every phase; its authorisation cannot be changed."
+	reasonNoPhase          = "There is no such phase in this phase group."
+	reasonRelatedPhase     = "Related data must belong to phases of the same phase group; a relatedPhaseId names none of them."
+	reasonRelatedKey       = "A relatedDataKey in its whole form, 0002_chain code_type code_data key, is not of this chain and its relatedPhaseId."
+	reasonRelatedRecord    = "A record that is referred to was not on the chain before this upload; check relatedDataKey and relatedDataSeq."
+	reasonUnknownPhases    = "The list names a phase that this phase group does not have."
+
+	reasonTooNew = "A process that was asked runs a program that does not know these rules; every node and endorser needs the newer program first."
 )
 
 // memberReason explains why memberCode refuses.

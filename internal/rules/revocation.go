@@ -53,45 +53,44 @@ func ListRemoved(r Reader) ([]string, error) {
 
 // revokeCertificate takes a certificate or an identity out of the network, in the name of an operator of its organisation. Doing it again
 // changes nothing.
-func (e *exec) revokeCertificate(r *ltlv1.RevokeCertificate, submitter string, here Locator) (int32, error) {
-	if code := checkRevokeCertificate(r); code != OK {
-		return code, nil
-	}
+func (e *exec) revokeCertificate(act action) (int32, string, error) {
+	r := act.tx.GetRevokeCertificate()
 	id, _ := parseIdentity(r.GetIdentity()) // checked
-	if id.organisation != submitter {
-		return e.refuse(Forbidden, reasonOtherOrganisation), nil
+	if id.organisation != act.submitter.organisation {
+		return e.refuse(Forbidden, reasonOtherOrganisation), "", nil
 	}
 	key := revocationKey(r.GetIdentity(), r.GetKeyHash())
 	known, err := load(e, ledger.SystemChain, key, parseRevocation)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	if known == nil {
-		affairs, err := e.affairs(submitter)
+		affairs, err := e.affairs(act.submitter.organisation)
 		if err != nil {
-			return 0, err
+			return 0, "", err
 		}
 		if affairs.Revocations >= MaxRevocations {
-			return e.refuse(QuotaExceeded, reasonRevocations), nil
+			return e.refuse(QuotaExceeded, reasonRevocations), "", nil
 		}
 		affairs.Revocations++
-		e.put(affairsKey(submitter), affairs.encode())
+		e.put(affairsKey(act.submitter.organisation), affairs.encode())
 	}
 	if known == nil || known.KeyOnly && !r.GetKeyOnly() {
-		made := Revocation{Identity: r.GetIdentity(), KeyHash: r.GetKeyHash(), KeyOnly: r.GetKeyOnly(), Height: here.Height}
+		made := Revocation{Identity: r.GetIdentity(), KeyHash: r.GetKeyHash(), KeyOnly: r.GetKeyOnly(), Height: act.here.Height}
 		e.put(key, made.encode())
 	}
 	if r.GetKeyOnly() {
-		return OK, nil
+		return OK, "", nil
 	}
 	if gone, err := IdentityRevoked(e, r.GetIdentity()); gone || err != nil {
-		return OK, err
+		return OK, "", err
 	}
-	e.put(revokedKey(r.GetIdentity()), here.Append(nil))
-	return OK, nil
+	e.put(revokedKey(r.GetIdentity()), act.here.Append(nil))
+	return OK, "", nil
 }
 
-func checkRevokeCertificate(r *ltlv1.RevokeCertificate) int32 {
+func checkRevokeCertificate(tx *ltlv1.Transaction) int32 {
+	r := tx.GetRevokeCertificate()
 	id, ok := parseIdentity(r.GetIdentity())
 	n := len(r.GetKeyHash())
 	fixed := id.role == roleNode || id.role == roleEndorser // its name cannot be another

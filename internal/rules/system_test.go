@@ -486,8 +486,8 @@ func TestPolicyOfNewChainReadable(t *testing.T) {
 	}
 }
 
-func chainWithPolicy(policy string) *ltlv1.CreateChain {
-	return &ltlv1.CreateChain{
+func chainWithPolicy(policy string) *ltlv1.Transaction {
+	return &ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
 		Name: "chain", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: "1234567890123456", Policy: policy,
-	}
+	}}}
 }

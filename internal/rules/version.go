@@ -51,21 +51,20 @@ func KnownVersion(v View) (uint32, error) {
 }
 
 // activateRules puts the next version in force from the next block on. What was executed stays as it is.
-func (e *exec) activateRules(a *ltlv1.ActivateRules) (int32, error) {
+func (e *exec) activateRules(act action) (int32, string, error) {
+	a := act.tx.GetActivateRules()
 	now, err := VersionInForce(e)
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, "", err
 	case a.GetVersion() != now+1:
-		return e.refuse(Conflict, fmt.Sprintf("Version %d of the rules is in force; only version %d can be put in force next.", now, now+1)), nil
+		return e.refuse(Conflict, fmt.Sprintf("Version %d of the rules is in force; only version %d can be put in force next.", now, now+1)), "", nil
 	case a.GetVersion() > Version:
-		return 0, newerRules(a.GetVersion())
+		return 0, "", newerRules(a.GetVersion())
 	}
 	e.put(keyRules, binary.BigEndian.AppendUint32(nil, a.GetVersion()))
-	return OK, nil
+	return OK, "", nil
 }
 
 // tooNew reports whether a transaction would put rules in force that this program does not know. Who signs or orders it would stop itself.
 func tooNew(tx *ltlv1.Transaction) bool { return tx.GetActivateRules().GetVersion() > Version }
-
-const reasonTooNew = "A process that was asked runs a program that does not know these rules; every node and endorser needs the newer program first."

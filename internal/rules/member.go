@@ -1,17 +1,26 @@
 package rules
 
-import (
-	"ltl/internal/ledger"
-	ltlv1 "ltl/proto/ltl/v1"
-)
+import ltlv1 "ltl/proto/ltl/v1"
 
-func (e *exec) createMember(a *actor, m *ltlv1.CreateMember, id ledger.Hash, here Locator) (int32, string, error) {
-	if a.member.Role != RoleAdmin {
-		return e.refuse(Forbidden, reasonAdministrator), "", nil
+func checkCreateMember(tx *ltlv1.Transaction) int32 {
+	m := tx.GetCreateMember()
+	return checkMember(m.GetMemberUid(), m.GetName(), m.GetContact(), m.GetPhone(), m.GetRemark())
+}
+
+func checkMember(uid, name, contact, phone, remark string) int32 {
+	if !ValidUID(uid) || !ValidName(name) || !ValidName(contact) || !ValidPhone(phone) || !ValidRemark(remark) {
+		return OutOfRange
 	}
-	if code := checkCreateMember(m); code != OK {
-		return code, "", nil
-	}
+	return OK
+}
+
+func checkModifyMember(tx *ltlv1.Transaction) int32 {
+	m := tx.GetModifyMember()
+	return checkMember(m.GetMemberUid(), m.GetName(), m.GetContact(), m.GetPhone(), m.GetRemark())
+}
+
+func (e *exec) createMember(act action) (int32, string, error) {
+	m := act.tx.GetCreateMember()
 	who, code, err := e.newcomer(m.GetMemberUid())
 	if code != OK || err != nil {
 		return code, "", err
@@ -24,16 +33,16 @@ func (e *exec) createMember(a *actor, m *ltlv1.CreateMember, id ledger.Hash, her
 	}
 	made := &Member{
 		UID: who.uid, Name: m.GetName(), Contact: m.GetContact(), Phone: m.GetPhone(), Remark: m.GetRemark(),
-		Role: RoleMember, Status: StatusUnlock, CreatedMs: e.timeMs, CreatedHeight: here.Height, CreatedIndex: here.Index,
+		Role: RoleMember, Status: StatusUnlock, CreatedMs: e.timeMs, CreatedHeight: act.here.Height, CreatedIndex: act.here.Index,
 	}
-	made.ID, err = firstFree(id, forMember, digits16, func(s string) (bool, error) {
+	made.ID, err = firstFree(act.id, forMember, digits16, func(s string) (bool, error) {
 		used, err := e.exists(prefixMemberID + s)
 		return used || s == e.chain.AdministratorMemberID, err
 	})
 	if err != nil {
 		return 0, "", err
 	}
-	made.TypeCode, err = firstFree(id, forTypeCode, spellTypeCode, func(s string) (bool, error) {
+	made.TypeCode, err = firstFree(act.id, forTypeCode, spellTypeCode, func(s string) (bool, error) {
 		used, err := e.exists(prefixTypeCode + s)
 		return used || s == e.chain.AdministratorTypeCode, err
 	})
@@ -41,7 +50,8 @@ func (e *exec) createMember(a *actor, m *ltlv1.CreateMember, id ledger.Hash, her
 		return 0, "", err
 	}
 	e.putMember(who, made)
-	e.put(outputKey(id), []byte(made.ID))
+	// apply writes the output too, but later. Its place among the block's writes is fixed by the writes hash: before the usage.
+	e.put(outputKey(act.id), []byte(made.ID))
 	e.charge(e.total, 0, 0, 1)
 	return OK, made.ID, nil
 }
@@ -73,10 +83,8 @@ func (e *exec) putMember(who *actor, m *Member) {
 }
 
 // managed finds the member that the administrator wants to change: not its own entry, which stands on the system chain.
-func (e *exec) managed(a *actor, id string) (who *actor, code int32, err error) {
+func (e *exec) managed(id string) (who *actor, code int32, err error) {
 	switch {
-	case a.member.Role != RoleAdmin:
-		return nil, e.refuse(Forbidden, reasonAdministrator), nil
 	case id == e.chain.AdministratorMemberID:
 		return nil, e.refuse(Forbidden, reasonOwnEntry), nil
 	case !validAssignedID(id):
@@ -98,21 +106,22 @@ func (e *exec) managed(a *actor, id string) (who *actor, code int32, err error) 
 
 // modifyMember replaces a member's data. Another uid takes over the whole entry: its id, its type code, its use, and whatever else
 // belongs to the id; the former one is on the chain no more.
-func (e *exec) modifyMember(a *actor, m *ltlv1.ModifyMember) (int32, error) {
-	who, code, err := e.managed(a, m.GetMemberId())
+func (e *exec) modifyMember(act action) (int32, string, error) {
+	m := act.tx.GetModifyMember()
+	who, code, err := e.managed(m.GetMemberId())
 	if err != nil || code == Forbidden {
-		return code, err
+		return code, "", err
 	}
-	if form := checkModifyMember(m); form != OK {
-		return form, nil
+	if form := checkModifyMember(act.tx); form != OK {
+		return form, "", nil
 	}
 	if code != OK {
-		return code, nil
+		return code, "", nil
 	}
 	to := who
 	if m.GetMemberUid() != who.uid {
 		if to, code, err = e.newcomer(m.GetMemberUid()); code != OK || err != nil {
-			return code, err
+			return code, "", err
 		}
 	}
 	changed := *who.member
@@ -123,7 +132,7 @@ func (e *exec) modifyMember(a *actor, m *ltlv1.ModifyMember) (int32, error) {
 	if to == who {
 		e.put(prefixMember+changed.UID, changed.encode())
 		who.member = &changed
-		return OK, nil
+		return OK, "", nil
 	}
 	e.put(prefixMember+who.uid, []byte(former))
 	who.member = nil
@@ -132,31 +141,26 @@ func (e *exec) modifyMember(a *actor, m *ltlv1.ModifyMember) (int32, error) {
 		e.charge(to.usage, u.Count, u.Bytes, 0)
 		e.charge(who.usage, -u.Count, -u.Bytes, 0)
 	}
-	return OK, nil
+	return OK, "", nil
 }
 
 // lockMember locks or unlocks; doing it again changes nothing.
-func (e *exec) lockMember(a *actor, m *ltlv1.LockMember) (int32, error) {
-	who, code, err := e.managed(a, m.GetMemberId())
+func (e *exec) lockMember(act action) (int32, string, error) {
+	m := act.tx.GetLockMember()
+	who, code, err := e.managed(m.GetMemberId())
 	if code != OK || err != nil {
-		return code, err
+		return code, "", err
 	}
 	status := StatusUnlock
 	if m.GetLocked() {
 		status = StatusLock
 	}
 	if who.member.Status == status {
-		return OK, nil
+		return OK, "", nil
 	}
 	changed := *who.member
 	changed.Status = status
 	e.put(prefixMember+changed.UID, changed.encode())
 	who.member = &changed
-	return OK, nil
-}
-
-func checkModifyMember(m *ltlv1.ModifyMember) int32 {
-	return checkCreateMember(&ltlv1.CreateMember{
-		MemberUid: m.GetMemberUid(), Name: m.GetName(), Contact: m.GetContact(), Phone: m.GetPhone(), Remark: m.GetRemark(),
-	})
+	return OK, "", nil
 }

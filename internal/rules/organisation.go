@@ -76,6 +76,82 @@ func GetFormerKey(v View, keyID [8]byte) (*FormerKey, error) {
 // Removed reports whether an organisation was removed from the network.
 func Removed(v View, id string) (bool, error) { return IdentityRevoked(v, id) }
 
+func checkCreateOrganisation(tx *ltlv1.Transaction) int32 {
+	return checkOrganisation(tx.GetCreateOrganisation().GetOrganisation())
+}
+
+func checkOrganisation(o *ltlv1.Organisation) int32 {
+	ca := len(o.GetCaCertificate())
+	if !ledger.ValidID(o.GetId(), MaxOrganisationID) || !validOrganisationName(o.GetName()) || ca == 0 || ca > MaxCertificate ||
+		len(o.GetEndorserKey()) != ed25519.PublicKeySize || !validAddress(o.GetEndorserAddress()) {
+		return OutOfRange
+	}
+	return OK
+}
+
+func checkModifyOrganisation(tx *ltlv1.Transaction) int32 {
+	m := tx.GetModifyOrganisation()
+	key, added, hash := len(m.GetEndorserKey()), len(m.GetAddAuthority()), len(m.GetRetireAuthority())
+	if !ledger.ValidID(m.GetId(), MaxOrganisationID) || m.Name != nil && !validOrganisationName(m.GetName()) ||
+		m.EndorserAddress != nil && !validAddress(m.GetEndorserAddress()) {
+		return OutOfRange
+	}
+	if key != 0 && key != ed25519.PublicKeySize || added > MaxCertificate || hash != 0 && hash != sha256.Size || key == 0 && m.GetCompromised() {
+		return OutOfRange
+	}
+	if m.Name == nil && m.EndorserAddress == nil && key+added+hash == 0 {
+		return OutOfRange // nothing to change
+	}
+	return OK
+}
+
+func (e *exec) createOrganisation(act action) (int32, string, error) {
+	o := act.tx.GetCreateOrganisation().GetOrganisation()
+	all, err := ListOrganisations(e)
+	if err != nil {
+		return 0, "", err
+	}
+	for _, p := range all {
+		// One key under two names would count as two signatures.
+		if p.ID == o.GetId() || string(p.EndorserKey) == string(o.GetEndorserKey()) {
+			return Conflict, "", nil
+		}
+	}
+	if len(all) >= MaxOrganisations {
+		return QuotaExceeded, "", nil
+	}
+	if gone, err := Removed(e, o.GetId()); gone || err != nil {
+		return e.refuse(Conflict, reasonWasRemoved), "", err
+	}
+	if former, err := GetFormerKey(e, ledger.KeyID(o.GetEndorserKey())); former != nil || err != nil {
+		return e.refuse(Conflict, reasonKeyUsed), "", err
+	}
+	n, err := GetNetwork(e)
+	if err != nil {
+		return 0, "", err
+	}
+	n.Organisations = append(n.Organisations, o.GetId())
+	e.putOrganisation(o)
+	e.put(keyNetwork, n.encode())
+	return OK, o.GetId(), nil
+}
+
+func (e *exec) putOrganisation(o *ltlv1.Organisation) {
+	s := Organisation{
+		ID: o.GetId(), Name: o.GetName(), CACertificate: o.GetCaCertificate(), EndorserKey: o.GetEndorserKey(),
+		EndorserAddress: o.GetEndorserAddress(),
+	}
+	e.put(prefixOrganisation+s.ID, s.encode())
+}
+
+// replacedKeyOwner returns the organisation whose endorser key a ModifyOrganisation replaces; empty when it replaces none.
+func replacedKeyOwner(tx *ltlv1.Transaction) string {
+	if m := tx.GetModifyOrganisation(); len(m.GetEndorserKey()) > 0 {
+		return m.GetId()
+	}
+	return ""
+}
+
 // endorserKey returns the key that a statement has to be signed with to count in this block; nil when there is none.
 func (e *exec) endorserKey(s *ledger.Statement) (ed25519.PublicKey, error) {
 	o, err := GetOrganisation(e, s.Organisation)
@@ -93,32 +169,30 @@ func (e *exec) endorserKey(s *ledger.Statement) (ed25519.PublicKey, error) {
 }
 
 // modifyOrganisation changes an organisation in the name of its own operator.
-func (e *exec) modifyOrganisation(m *ltlv1.ModifyOrganisation, submitter string, here Locator) (int32, error) {
-	if code := checkModifyOrganisation(m); code != OK {
-		return code, nil
-	}
-	if m.GetId() != submitter {
-		return e.refuse(Forbidden, reasonOtherOrganisation), nil
+func (e *exec) modifyOrganisation(act action) (int32, string, error) {
+	m := act.tx.GetModifyOrganisation()
+	if m.GetId() != act.submitter.organisation {
+		return e.refuse(Forbidden, reasonOtherOrganisation), "", nil
 	}
 	o, err := GetOrganisation(e, m.GetId())
 	if o == nil || err != nil {
-		return NotFound, err
+		return NotFound, "", err
 	}
 	change := *o
 	take(&change.Name, m.Name)
 	take(&change.EndorserAddress, m.EndorserAddress)
 	affairs, code, err := e.changeAuthorities(&change, m)
 	if code != OK || err != nil {
-		return code, err
+		return code, "", err
 	}
-	if code, err := e.changeEndorserKey(&change, m, here); code != OK || err != nil {
-		return code, err
+	if code, err := e.changeEndorserKey(&change, m, act.here); code != OK || err != nil {
+		return code, "", err
 	}
 	if affairs != nil {
 		e.put(affairsKey(o.ID), affairs.encode())
 	}
 	e.put(prefixOrganisation+o.ID, change.encode())
-	return OK, nil
+	return OK, "", nil
 }
 
 // changeEndorserKey puts the new key into o and the former one among the former ones. It is the last to refuse: it writes.
@@ -200,43 +274,44 @@ func (e *exec) affairs(id string) (*Affairs, error) {
 
 // removeOrganisation ends an organisation's part in the network. Its definition stays: blocks name it. Its id and key are never taken
 // again.
-func (e *exec) removeOrganisation(id string, here Locator) (int32, error) {
+func (e *exec) removeOrganisation(act action) (int32, string, error) {
+	id := act.tx.GetRemoveOrganisation().GetId()
 	n, err := GetNetwork(e)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	if !slices.Contains(n.Organisations, id) {
-		return NotFound, nil
+		return NotFound, "", nil
 	}
 	o, err := GetOrganisation(e, id)
 	if o == nil || err != nil {
-		return NotFound, err
+		return NotFound, "", err
 	}
 	nodes, err := ListNodes(e)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	if slices.ContainsFunc(nodes, func(n *Node) bool {
 		return n.Organisation == id && n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED
 	}) {
-		return e.refuse(Conflict, reasonHasNodes), nil
+		return e.refuse(Conflict, reasonHasNodes), "", nil
 	}
 	n.Organisations = slices.DeleteFunc(n.Organisations, func(s string) bool { return s == id })
 	p, err := policy.Parse(n.Policy)
 	if err != nil {
-		return 0, fmt.Errorf("%w: policy of the system chain: %w", ErrState, err)
+		return 0, "", fmt.Errorf("%w: policy of the system chain: %w", ErrState, err)
 	}
 	if len(n.Organisations) == 0 || !p.Satisfiable(n.Organisations[0], n.Organisations) {
-		return e.refuse(Conflict, reasonNetworkNeeds), nil
+		return e.refuse(Conflict, reasonNetworkNeeds), "", nil
 	}
 	if reason, err := e.neededOnChains(id); reason != "" || err != nil {
-		return e.refuse(Conflict, reason), err
+		return e.refuse(Conflict, reason), "", err
 	}
-	former := FormerKey{Organisation: id, Key: o.EndorserKey, RetiredHeight: here.Height}
+	former := FormerKey{Organisation: id, Key: o.EndorserKey, RetiredHeight: act.here.Height}
 	e.put(formerKeyKey(ledger.KeyID(o.EndorserKey)), former.encode())
-	e.put(revokedKey(id), here.Append(nil))
+	e.put(revokedKey(id), act.here.Append(nil))
 	e.put(keyNetwork, n.encode())
-	return OK, nil
+	return OK, "", nil
 }
 
 // neededOnChains says for what a business chain needs an organisation; empty when none does.
@@ -257,52 +332,6 @@ func (e *exec) neededOnChains(id string) (reason string, err error) {
 		return err
 	})
 	return reason, err
-}
-
-// scan calls fn with all values under a prefix of this chain, as this block has left them.
-func (e *exec) scan(prefix string, fn func(value []byte) error) error {
-	r, ok := e.view.(Reader)
-	if !ok {
-		return fmt.Errorf("%w: the state cannot be scanned", ErrInvariant)
-	}
-	err := r.Scan(e.in.ChainID, []byte(prefix), func(key, value []byte) error {
-		if at, changed := e.plain[string(key)]; changed {
-			value = e.writes[at].Value
-		}
-		return fn(value)
-	})
-	if err != nil {
-		return err
-	}
-	for _, w := range e.writes { // what this block made
-		key := string(w.Key)
-		if len(key) <= len(prefix) || key[:len(prefix)] != prefix {
-			continue
-		}
-		if below, err := e.view.Get(e.in.ChainID, w.Key); err != nil {
-			return err
-		} else if below == nil {
-			if err := fn(w.Value); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-func checkModifyOrganisation(m *ltlv1.ModifyOrganisation) int32 {
-	key, added, hash := len(m.GetEndorserKey()), len(m.GetAddAuthority()), len(m.GetRetireAuthority())
-	if !ledger.ValidID(m.GetId(), MaxOrganisationID) || m.Name != nil && !validOrganisationName(m.GetName()) ||
-		m.EndorserAddress != nil && !validAddress(m.GetEndorserAddress()) {
-		return OutOfRange
-	}
-	if key != 0 && key != ed25519.PublicKeySize || added > MaxCertificate || hash != 0 && hash != sha256.Size || key == 0 && m.GetCompromised() {
-		return OutOfRange
-	}
-	if m.Name == nil && m.EndorserAddress == nil && key+added+hash == 0 {
-		return OutOfRange // nothing to change
-	}
-	return OK
 }
 
 func (a *Affairs) encode() []byte {

@@ -1,11 +1,41 @@
 package rules
 
 import (
+	"crypto/ed25519"
 	"slices"
 
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
 )
+
+func checkAddNode(tx *ltlv1.Transaction) int32 {
+	a := tx.GetAddNode()
+	standing := a.GetStanding() == ltlv1.NodeStanding_NODE_STANDING_LEARNER || a.GetStanding() == ltlv1.NodeStanding_NODE_STANDING_VOTER
+	if !standing || len(a.GetNode().GetIncarnation()) != IncarnationLen || a.GetReplaces() != "" && !ledger.ValidID(a.GetReplaces(), MaxNodeID) {
+		return OutOfRange
+	}
+	// A learner in a voter's place could leave a network without voters.
+	if a.GetReplaces() != "" && a.GetStanding() != ltlv1.NodeStanding_NODE_STANDING_VOTER {
+		return OutOfRange
+	}
+	return checkNode(a.GetNode())
+}
+
+func checkChangeNode(tx *ltlv1.Transaction) int32 {
+	c := tx.GetChangeNode()
+	if !ledger.ValidID(c.GetId(), MaxNodeID) || c.GetStanding() < ltlv1.NodeStanding_NODE_STANDING_VOTER || c.GetStanding() > ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+		return OutOfRange
+	}
+	return OK
+}
+
+func checkNode(n *ltlv1.Node) int32 {
+	if !ledger.ValidID(n.GetId(), MaxNodeID) || !ledger.ValidID(n.GetOrganisation(), MaxOrganisationID) || !validAddress(n.GetAddress()) ||
+		len(n.GetKey()) != ed25519.PublicKeySize {
+		return OutOfRange
+	}
+	return OK
+}
 
 // nodeFacts is what transactions have said of a node since the genesis, or since it was added. It stands beside the node's own value,
 // whose bytes do not change: earlier blocks must give the same writes for ever. A node without facts is a voter of the genesis.
@@ -21,10 +51,8 @@ type nodeFacts struct {
 
 // addNode adds a node, and ends the one that it replaces. An id or a key that was ever in use never comes back: a node whose disk was
 // lost may have promised what it no longer knows, so it comes back as another one.
-func (e *exec) addNode(a *ltlv1.AddNode, here Locator) (int32, string, error) {
-	if code := checkAddNode(a); code != OK {
-		return code, "", nil
-	}
+func (e *exec) addNode(act action) (int32, string, error) {
+	a := act.tx.GetAddNode()
 	made := a.GetNode()
 	if known, err := e.exists(prefixOrganisation + made.GetOrganisation()); !known || err != nil {
 		return NotFound, "", err
@@ -49,9 +77,9 @@ func (e *exec) addNode(a *ltlv1.AddNode, here Locator) (int32, string, error) {
 	if present >= MaxNodes || len(ever) >= MaxNodesEver {
 		return QuotaExceeded, "", nil
 	}
-	facts := nodeFacts{Standing: a.GetStanding(), Incarnation: made.GetIncarnation(), Replaces: a.GetReplaces(), ChangedHeight: here.Height}
+	facts := nodeFacts{Standing: a.GetStanding(), Incarnation: made.GetIncarnation(), Replaces: a.GetReplaces(), ChangedHeight: act.here.Height}
 	if a.GetReplaces() != "" {
-		if code, err := e.removeNode(a.GetReplaces(), made.GetId(), here, ever); code != OK || err != nil {
+		if code, err := e.removeNode(a.GetReplaces(), made.GetId(), act.here, ever); code != OK || err != nil {
 			return code, "", err
 		}
 	}
@@ -79,31 +107,30 @@ func (e *exec) removeNode(id, by string, here Locator, ever []*Node) (int32, err
 }
 
 // changeNode promotes, demotes or removes a node; saying again what it is changes nothing.
-func (e *exec) changeNode(c *ltlv1.ChangeNode, here Locator) (int32, error) {
-	if code := checkChangeNode(c); code != OK {
-		return code, nil
-	}
+func (e *exec) changeNode(act action) (int32, string, error) {
+	c := act.tx.GetChangeNode()
 	ever, err := listNamed(e, func(n *Network) []string { return n.Nodes }, GetNode)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	at := slices.IndexFunc(ever, func(n *Node) bool { return n.ID == c.GetId() })
 	if at < 0 || ever[at].Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED {
-		return NotFound, nil
+		return NotFound, "", nil
 	}
 	if c.GetStanding() == ltlv1.NodeStanding_NODE_STANDING_REMOVED {
-		return e.removeNode(c.GetId(), "", here, ever)
+		code, err := e.removeNode(c.GetId(), "", act.here, ever)
+		return code, "", err
 	}
 	if ever[at].Standing == c.GetStanding() {
-		return OK, nil
+		return OK, "", nil
 	}
 	if c.GetStanding() != ltlv1.NodeStanding_NODE_STANDING_VOTER && lastVoter(ever, c.GetId()) {
-		return e.refuse(Forbidden, reasonLastVoter), nil
+		return e.refuse(Forbidden, reasonLastVoter), "", nil
 	}
 	facts := ever[at].facts()
-	facts.Standing, facts.ChangedHeight = c.GetStanding(), here.Height
+	facts.Standing, facts.ChangedHeight = c.GetStanding(), act.here.Height
 	e.put(prefixNodeFacts+c.GetId(), facts.encode())
-	return OK, nil
+	return OK, "", nil
 }
 
 // lastVoter reports whether no other node than this is a voter.
@@ -111,25 +138,6 @@ func lastVoter(nodes []*Node, id string) bool {
 	return !slices.ContainsFunc(nodes, func(n *Node) bool {
 		return n.ID != id && n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER
 	})
-}
-
-func checkAddNode(a *ltlv1.AddNode) int32 {
-	standing := a.GetStanding() == ltlv1.NodeStanding_NODE_STANDING_LEARNER || a.GetStanding() == ltlv1.NodeStanding_NODE_STANDING_VOTER
-	if !standing || len(a.GetNode().GetIncarnation()) != IncarnationLen || a.GetReplaces() != "" && !ledger.ValidID(a.GetReplaces(), MaxNodeID) {
-		return OutOfRange
-	}
-	// A learner in a voter's place could leave a network without voters.
-	if a.GetReplaces() != "" && a.GetStanding() != ltlv1.NodeStanding_NODE_STANDING_VOTER {
-		return OutOfRange
-	}
-	return checkNode(a.GetNode())
-}
-
-func checkChangeNode(c *ltlv1.ChangeNode) int32 {
-	if !ledger.ValidID(c.GetId(), MaxNodeID) || c.GetStanding() < ltlv1.NodeStanding_NODE_STANDING_VOTER || c.GetStanding() > ltlv1.NodeStanding_NODE_STANDING_REMOVED {
-		return OutOfRange
-	}
-	return OK
 }
 
 // facts are those of the node, for a change.

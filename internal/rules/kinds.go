@@ -1,0 +1,191 @@
+package rules
+
+import (
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// kind is what the rules know of one kind of transaction, that is, of one field of the oneof Transaction.action. All that
+// depends on the kind is a field of it: nothing else in this package looks at which action a transaction holds.
+type kind struct {
+	name string
+	// is reports whether an action is of this kind.
+	is func(action any) bool
+	// chain is where the kind may be executed.
+	chain chainKind
+	// administrator is set when only the administrator of the chain may do it.
+	administrator bool
+	// check judges what can be judged from the transaction alone; nil when nothing can.
+	check func(*ltlv1.Transaction) int32
+	// lateCheck is set when apply judges the form itself, because other refusals come before it.
+	lateCheck bool
+	// apply executes a transaction that may be executed: the submitter and the account are entitled, the chain takes writes.
+	// It writes nothing unless the code is OK. output is what the transaction created. nil for the genesis.
+	apply func(*exec, action) (code int32, output string, err error)
+	// output computes the output of a transaction that succeeded. nil when it cannot be computed from the transaction alone:
+	// then apply's output is kept in the state.
+	output func(*ltlv1.Transaction, ledger.Hash) string
+	// device returns the proof that a device signed the transaction; nil for kinds that no device signs.
+	device func(*ltlv1.Transaction) *ltlv1.DeviceProof
+	// endorser returns the organisation that must endorse whatever the policy says; nil for kinds without one.
+	endorser func(*ltlv1.Transaction) string
+	// record returns the Key and the value that the transaction puts on a proof chain; nil for kinds that put none.
+	record func(*ltlv1.Transaction) (key, value string)
+}
+
+// chainKind says on which chains a kind of transaction may be executed.
+type chainKind uint8
+
+const (
+	onSystem        chainKind = iota // the system chain
+	onBusiness                       // every other chain
+	onProof                          // chains of the proof service
+	onCollaboration                  // chains of the collaboration service
+)
+
+// action is a transaction as the apply function of its kind gets it.
+type action struct {
+	tx   *ltlv1.Transaction
+	id   ledger.Hash
+	here Locator
+	// submitter is the process that sent it.
+	submitter identity
+	// actor is the account in whose name it was sent; nil on the system chain.
+	actor *actor
+}
+
+// is reports whether an action has the type A.
+func is[A any](action any) bool {
+	_, ok := action.(A)
+	return ok
+}
+
+// kindOf returns the kind of a transaction; nil when it has no action. The kinds of records come first in the table, so
+// this takes a few nanoseconds for them.
+func kindOf(tx *ltlv1.Transaction) *kind {
+	a := tx.GetAction()
+	for _, k := range kindTable {
+		if k.is(a) {
+			return k
+		}
+	}
+	return nil
+}
+
+// noOutput is the output of kinds that create nothing but a record under a Key.
+func noOutput(*ltlv1.Transaction, ledger.Hash) string { return "" }
+
+// kindTable has one row per kind of transaction. TestKindTable compares it with transaction.proto.
+var kindTable = [...]*kind{
+	{
+		name: "set_data", is: is[*ltlv1.Transaction_SetData], chain: onProof,
+		check: checkSetData, lateCheck: true, apply: (*exec).setData, output: noOutput,
+		device: setDataDevice, record: setDataRecord,
+	},
+	{
+		name: "attach_data", is: is[*ltlv1.Transaction_AttachData], chain: onProof,
+		check: checkAttachData, lateCheck: true, apply: (*exec).attachData, output: attachDataOutput,
+		device: attachDataDevice, record: attachDataRecord,
+	},
+	{
+		name: "upload_phase_data", is: is[*ltlv1.Transaction_UploadPhaseData], chain: onCollaboration,
+		check: checkUploadPhaseData, lateCheck: true, apply: (*exec).uploadPhaseData, output: uploadPhaseDataOutput,
+		device: uploadPhaseDataDevice,
+	},
+	{
+		name: "create_member", is: is[*ltlv1.Transaction_CreateMember], chain: onBusiness, administrator: true,
+		check: checkCreateMember, apply: (*exec).createMember,
+	},
+	{
+		name: "modify_member", is: is[*ltlv1.Transaction_ModifyMember], chain: onBusiness, administrator: true,
+		check: checkModifyMember, lateCheck: true, apply: (*exec).modifyMember,
+	},
+	{
+		name: "lock_member", is: is[*ltlv1.Transaction_LockMember], chain: onBusiness, administrator: true,
+		apply: (*exec).lockMember,
+	},
+	{
+		name: "register_device_group", is: is[*ltlv1.Transaction_RegisterDeviceGroup], chain: onBusiness,
+		check: checkRegisterDeviceGroup, apply: (*exec).registerDeviceGroup,
+	},
+	{
+		name: "authorize_device_group", is: is[*ltlv1.Transaction_AuthorizeDeviceGroup], chain: onBusiness, administrator: true,
+		apply: (*exec).authorizeDeviceGroup,
+	},
+	{
+		name: "authorize_device", is: is[*ltlv1.Transaction_AuthorizeDevice], chain: onBusiness, administrator: true,
+		apply: (*exec).authorizeDevice,
+	},
+	{
+		name: "create_phase_group", is: is[*ltlv1.Transaction_CreatePhaseGroup], chain: onCollaboration, administrator: true,
+		check: checkCreatePhaseGroup, apply: (*exec).createPhaseGroup,
+	},
+	{
+		name: "modify_phase_group", is: is[*ltlv1.Transaction_ModifyPhaseGroup], chain: onCollaboration, administrator: true,
+		check: checkModifyPhaseGroup, apply: (*exec).modifyPhaseGroup,
+	},
+	{
+		name: "create_phase", is: is[*ltlv1.Transaction_CreatePhase], chain: onCollaboration, administrator: true,
+		check: checkCreatePhase, apply: (*exec).createPhase,
+	},
+	{
+		name: "modify_phase", is: is[*ltlv1.Transaction_ModifyPhase], chain: onCollaboration, administrator: true,
+		check: checkModifyPhase, apply: (*exec).modifyPhase,
+	},
+	{
+		name: "authorize_phases", is: is[*ltlv1.Transaction_AuthorizePhases], chain: onCollaboration, administrator: true,
+		check: checkAuthorizePhases, apply: (*exec).authorizePhases,
+	},
+	{
+		name: "create_organisation", is: is[*ltlv1.Transaction_CreateOrganisation], chain: onSystem,
+		check: checkCreateOrganisation, apply: (*exec).createOrganisation,
+	},
+	{
+		name: "modify_organisation", is: is[*ltlv1.Transaction_ModifyOrganisation], chain: onSystem,
+		check: checkModifyOrganisation, apply: (*exec).modifyOrganisation, endorser: replacedKeyOwner,
+	},
+	{
+		name: "remove_organisation", is: is[*ltlv1.Transaction_RemoveOrganisation], chain: onSystem,
+		apply: (*exec).removeOrganisation,
+	},
+	{
+		name: "revoke_certificate", is: is[*ltlv1.Transaction_RevokeCertificate], chain: onSystem,
+		check: checkRevokeCertificate, apply: (*exec).revokeCertificate,
+	},
+	{
+		name: "create_account", is: is[*ltlv1.Transaction_CreateAccount], chain: onSystem,
+		check: checkCreateAccount, apply: (*exec).createAccount,
+	},
+	{
+		name: "create_chain", is: is[*ltlv1.Transaction_CreateChain], chain: onSystem,
+		check: checkCreateChain, apply: (*exec).createChain,
+	},
+	{
+		name: "modify_chain", is: is[*ltlv1.Transaction_ModifyChain], chain: onSystem,
+		check: checkModifyChain, apply: (*exec).modifyChain,
+	},
+	{
+		name: "enroll_device", is: is[*ltlv1.Transaction_EnrollDevice], chain: onSystem,
+		check: checkEnrollDevice, apply: (*exec).enrollDevice,
+	},
+	{
+		name: "revoke_device", is: is[*ltlv1.Transaction_RevokeDevice], chain: onSystem,
+		apply: (*exec).revokeDevice,
+	},
+	{
+		name: "add_node", is: is[*ltlv1.Transaction_AddNode], chain: onSystem,
+		check: checkAddNode, apply: (*exec).addNode,
+	},
+	{
+		name: "change_node", is: is[*ltlv1.Transaction_ChangeNode], chain: onSystem,
+		check: checkChangeNode, apply: (*exec).changeNode,
+	},
+	{
+		name: "activate_rules", is: is[*ltlv1.Transaction_ActivateRules], chain: onSystem,
+		apply: (*exec).activateRules,
+	},
+	{
+		// It makes block 0 of the system chain and has no submitter: see GenesisBlock. In any other block it is refused.
+		name: "genesis", is: is[*ltlv1.Transaction_Genesis], chain: onSystem, check: checkGenesis,
+	},
+}

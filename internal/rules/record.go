@@ -1,0 +1,248 @@
+package rules
+
+import (
+	"strings"
+
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// KeyVersion is the version part of the Key of proof data.
+const KeyVersion = "0001"
+
+func checkSetData(tx *ltlv1.Transaction) int32 {
+	d := tx.GetSetData()
+	return checkUpload(d.GetKey(), d.GetValue(), "", d.GetDevice())
+}
+
+func checkAttachData(tx *ltlv1.Transaction) int32 {
+	d := tx.GetAttachData()
+	return checkUpload(d.GetKey(), d.GetValue(), d.GetBusinessId(), d.GetDevice())
+}
+
+// checkUpload judges all that a proof upload says by itself.
+func checkUpload(key, value, businessID string, p *ltlv1.DeviceProof) int32 {
+	if code := checkRecord(key, value); code != OK {
+		return code
+	}
+	if code := checkBusinessID(businessID); code != OK || p == nil {
+		return code
+	}
+	return CheckDeviceProof(p, value)
+}
+
+// checkRecord judges Key and value as far as that goes without the chain.
+func checkRecord(key, value string) int32 {
+	_, pk, _, _, ok := splitKey(key)
+	if !ok {
+		return BadKey
+	}
+	if _, code := CheckKey(pk, key); code != OK {
+		return code
+	}
+	return checkValue(value)
+}
+
+func checkValue(value string) int32 {
+	switch {
+	case value == "":
+		return BadValue
+	case len(value) > MaxValue:
+		return ValueTooLong
+	}
+	return OK
+}
+
+func checkBusinessID(id string) int32 {
+	if id != "" && !validBusinessID(id) {
+		return OutOfRange
+	}
+	return OK
+}
+
+// splitKey takes VERSION_PK_TYPE_ID apart; false unless these are four parts that are not empty.
+func splitKey(key string) (version, pk, typeCode, id string, ok bool) {
+	version, rest, ok1 := strings.Cut(key, "_")
+	pk, rest, ok2 := strings.Cut(rest, "_")
+	typeCode, id, ok3 := strings.Cut(rest, "_")
+	ok = ok1 && ok2 && ok3 && version != "" && pk != "" && typeCode != "" && id != "" && strings.IndexByte(id, '_') < 0
+	return version, pk, typeCode, id, ok
+}
+
+// CheckKey judges the form of a Key against the code of its chain, and returns its data type code. Whose type code it is
+// and whether the chain has it is not looked at.
+func CheckKey(chainCode, key string) (typeCode string, code int32) {
+	version, pk, typeCode, id, ok := splitKey(key)
+	switch {
+	case !ok:
+		return "", BadKey
+	case version != KeyVersion || len(id) > MaxKeyID || !allIDRunes(id):
+		return "", BadKey
+	case len(pk) != ChainCodeLen:
+		return "", BadChainCode
+	case pk != chainCode:
+		return "", ChainCodeDiffers
+	case !validTypeCode(typeCode):
+		return "", BadTypeCode
+	}
+	return typeCode, OK
+}
+
+func validTypeCode(s string) bool {
+	if len(s) != TypeCodeLen {
+		return false
+	}
+	for i := range len(s) {
+		if (s[i] < '0' || s[i] > '9') && (s[i] < 'A' || s[i] > 'Z') {
+			return false
+		}
+	}
+	return true
+}
+
+// admitRecord judges what SetData and AttachData have in common.
+func (e *exec) admitRecord(a *actor, key, value string) int32 {
+	if e.timeMs < e.chain.EffectiveMs {
+		return e.refuse(Forbidden, reasonNotEffective)
+	}
+	typeCode, code := CheckKey(e.chain.Code, key)
+	if code != OK {
+		return code
+	}
+	if typeCode != a.member.TypeCode {
+		return BadTypeCode
+	}
+	return checkValue(value)
+}
+
+// quotaLeft judges whether count more records of so many bytes in total fit into the chain's quota.
+func (e *exec) quotaLeft(count, bytes int) (int32, error) {
+	if err := e.openTotal(); err != nil {
+		return 0, err
+	}
+	u := &e.total.usage
+	if u.Count+uint64(count) > e.chain.CountQuota || u.Bytes+uint64(bytes) > e.chain.CapacityQuota {
+		return QuotaExceeded, nil
+	}
+	return OK, nil
+}
+
+// openTotal reads the usage of the whole chain, once a block.
+func (e *exec) openTotal() (err error) {
+	if e.total == nil {
+		e.total, err = e.meterOf("")
+	}
+	return err
+}
+
+// chargeRecords adds records to the usage of the account and of the chain.
+func (e *exec) chargeRecords(a *actor, count, bytes int) {
+	e.charge(a.usage, uint64(count), uint64(bytes), 0)
+	e.charge(e.total, uint64(count), uint64(bytes), 0)
+}
+
+func (e *exec) setData(act action) (int32, string, error) {
+	d := act.tx.GetSetData()
+	if code := e.admitRecord(act.actor, d.GetKey(), d.GetValue()); code != OK {
+		return code, "", nil
+	}
+	device, code, err := e.admitDevice(act.actor, d.GetDevice(), d.GetValue(), act.id, act.here)
+	if code != OK || err != nil {
+		return code, "", err
+	}
+	if code, err := e.quotaLeft(1, len(d.GetValue())); code != OK || err != nil {
+		return code, "", err
+	}
+	old, found, err := e.newestOf(d.GetKey())
+	if err != nil {
+		return 0, "", err
+	}
+	if found {
+		return DuplicateKey, "", nil
+	}
+	here := act.here
+	here.Extra = 1 | singleBit
+	e.setNewest(d.GetKey(), here, old.at)
+	e.chargeRecords(act.actor, 1, len(d.GetValue()))
+	e.useDevice(device, here)
+	return OK, "", nil
+}
+
+func (e *exec) attachData(act action) (int32, string, error) {
+	d := act.tx.GetAttachData()
+	if code := e.admitRecord(act.actor, d.GetKey(), d.GetValue()); code != OK {
+		return code, "", nil
+	}
+	if code := checkBusinessID(d.GetBusinessId()); code != OK {
+		return code, "", nil
+	}
+	device, code, err := e.admitDevice(act.actor, d.GetDevice(), d.GetValue(), act.id, act.here)
+	if code != OK || err != nil {
+		return code, "", err
+	}
+	if code, err := e.quotaLeft(1, len(d.GetValue())); code != OK || err != nil {
+		return code, "", err
+	}
+	old, found, err := e.newestOf(d.GetKey())
+	if err != nil {
+		return 0, "", err
+	}
+	if found && old.locator.Single() {
+		return DuplicateKey, "", nil
+	}
+	business := BusinessID(act.id, d)
+	if found {
+		// Two ids that the ledger assigned under one Key collide once in 10^16 pairs; that too is refused, not resolved, so
+		// that the id follows from the transaction alone.
+		if used, err := e.businessUsed(d.GetKey(), business); used || err != nil {
+			return DuplicateKey, "", err
+		}
+	}
+	here := act.here
+	here.Extra = old.locator.Version() + 1
+	e.setNewest(d.GetKey(), here, old.at)
+	e.writeLocator(appendVersionKey(e.room(6+len(d.GetKey())), d.GetKey(), here.Extra), here)
+	e.useBusiness(d.GetKey(), business, here)
+	e.chargeRecords(act.actor, 1, len(d.GetValue()))
+	e.useDevice(device, here)
+	return OK, business, nil
+}
+
+// BusinessID is the BusinessId of an AttachData: the caller's, or the one that the ledger derives from the transaction.
+func BusinessID(id ledger.Hash, a *ltlv1.AttachData) string {
+	if given := a.GetBusinessId(); given != "" {
+		return given
+	}
+	return digits16(derive(id, forBusinessID, 0))
+}
+
+// ProofRecord returns the Key, value and BusinessId of a transaction that puts a record on a proof chain; ok is false for
+// any other transaction.
+func ProofRecord(tx *ltlv1.Transaction, id ledger.Hash) (key, value, businessID string, ok bool) {
+	k := kindOf(tx)
+	if k == nil || k.record == nil {
+		return "", "", "", false
+	}
+	key, value = k.record(tx)
+	return key, value, k.output(tx, id), true
+}
+
+// What a record's transaction says of itself, for the table of kinds.
+
+func setDataRecord(tx *ltlv1.Transaction) (key, value string) {
+	return tx.GetSetData().GetKey(), tx.GetSetData().GetValue()
+}
+
+func setDataDevice(tx *ltlv1.Transaction) *ltlv1.DeviceProof { return tx.GetSetData().GetDevice() }
+
+func attachDataRecord(tx *ltlv1.Transaction) (key, value string) {
+	return tx.GetAttachData().GetKey(), tx.GetAttachData().GetValue()
+}
+
+func attachDataDevice(tx *ltlv1.Transaction) *ltlv1.DeviceProof {
+	return tx.GetAttachData().GetDevice()
+}
+
+func attachDataOutput(tx *ltlv1.Transaction, id ledger.Hash) string {
+	return BusinessID(id, tx.GetAttachData())
+}
