@@ -1,8 +1,8 @@
-// Package admin serves health, metrics and profiles of a process on a loopback address, and its metrics alone, if that is asked for, on
-// another one over mutual TLS.
+// Package admin serves health, metrics and profiles of a process on a loopback address, and, where configured, its metrics alone
+// on another address over mutual TLS.
 //
-// On the loopback address nothing is authenticated, and a profile shows memory; so the server refuses to listen there where other machines
-// could reach it.
+// Requests to the loopback address are not authenticated, and a profile shows memory. So the server refuses every address that
+// other machines could reach.
 package admin
 
 import (
@@ -35,11 +35,11 @@ const (
 // ErrNotLoopback is returned, wrapped, for an address that other machines could reach.
 var ErrNotLoopback = errors.New("admin address must be a loopback address, for example 127.0.0.1:0")
 
-// Metrics is where metrics are shown to other machines; the zero value shows them to none.
+// Metrics configures serving metrics to other machines; the zero value serves none.
 type Metrics struct {
 	// Listen is the HOST:PORT.
 	Listen string
-	// TLS decides who may read. Its ClientAuth must demand a certificate.
+	// TLS authenticates and authorizes readers. Its ClientAuth must demand a certificate.
 	TLS *tls.Config
 }
 
@@ -54,9 +54,9 @@ type Server struct {
 	err      error
 }
 
-// Serve listens on addr, which must be a loopback address, until Close is called or ctx ends. ready says why the process is not
-// ready, or nil when it is; it must not block, and a nil function means always ready. What every process tells of itself is added to
-// reg unless it is there already; reg may be nil.
+// Serve listens on addr, which must be a loopback address, until Close is called or ctx ends. ready returns why the process is
+// not ready, or nil when it is; it must not block, and a nil function means always ready. The metrics that every process has are
+// added to reg unless they are there already; reg may be nil.
 func Serve(ctx context.Context, addr string, m Metrics, ready func() error, reg *prometheus.Registry) (*Server, error) {
 	if err := checkLoopback(addr); err != nil {
 		return nil, err
@@ -77,7 +77,7 @@ func Serve(ctx context.Context, addr string, m Metrics, ready func() error, reg 
 		return nil, fmt.Errorf("admin: listen: %w", err)
 	}
 	if a, ok := listener.Addr().(*net.TCPAddr); !ok || !a.IP.IsLoopback() {
-		listener.Close() // nobody was served
+		listener.Close() // before any request
 		return nil, fmt.Errorf("%w: %q resolves to %s", ErrNotLoopback, addr, listener.Addr())
 	}
 	s := &Server{listener: listener, http: newHTTP(routes(ready, reg), slog.LevelWarn), done: make(chan struct{})}
@@ -91,7 +91,7 @@ func Serve(ctx context.Context, addr string, m Metrics, ready func() error, reg 
 	return s, nil
 }
 
-// newHTTP is a server with bounds on what a caller may hold.
+// newHTTP returns a server with bounds on what a caller may hold.
 func newHTTP(h http.Handler, level slog.Level) *http.Server {
 	return &http.Server{
 		Handler: h, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
@@ -99,7 +99,8 @@ func newHTTP(h http.Handler, level slog.Level) *http.Server {
 	}
 }
 
-// standard is what every process tells: memory, goroutines and file descriptors, what it was built from, and whether it is ready.
+// standard returns the metrics that every process has: memory, goroutines and file descriptors, its build, and whether it is
+// ready.
 func standard(ready func() error) []prometheus.Collector {
 	return []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
@@ -112,8 +113,8 @@ func standard(ready func() error) []prometheus.Collector {
 	}
 }
 
-// CertificateExpiry is the metric by which people are warned in time of the end of a process's own certificate; it has the same name in
-// every process.
+// CertificateExpiry is the metric for a warning before the end of a process's own certificate; it has the same name in every
+// process.
 func CertificateExpiry(expiry func() time.Time) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ltl_certificate_expiry_timestamp_seconds", Help: "End of the own certificate's validity, in seconds since 1970.",
@@ -199,7 +200,7 @@ func answer(w http.ResponseWriter, code int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
-	io.WriteString(w, text+"\n") // the caller went away; there is nobody to tell
+	io.WriteString(w, text+"\n") // an error means that the caller went away
 }
 
 func checkLoopback(addr string) error {

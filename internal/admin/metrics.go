@@ -21,10 +21,10 @@ const (
 	metricsTimeout = 30 * time.Second
 )
 
-// errNoClientCertificate is a mistake in the program: metrics would be open to everybody.
+// errNoClientCertificate is a mistake in the program: every machine could read the metrics.
 var errNoClientCertificate = errors.New("BUG: the TLS configuration for metrics demands no certificate")
 
-// metricsServer shows metrics, and nothing else, over mutual TLS.
+// metricsServer serves metrics, and nothing else, over mutual TLS.
 type metricsServer struct {
 	listener net.Listener
 	http     *http.Server
@@ -41,19 +41,19 @@ func serveMetrics(m Metrics, reg *prometheus.Registry) (*metricsServer, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	s := &metricsServer{listener: listener, http: newHTTP(mux, slog.LevelDebug), done: make(chan struct{})} // anybody can fail a handshake
+	s := &metricsServer{listener: listener, http: newHTTP(mux, slog.LevelDebug), done: make(chan struct{})} // any machine can fail a handshake
 	s.http.WriteTimeout = metricsTimeout
 	go func() {
 		defer close(s.done)
 		bounded := tls.NewListener(netutil.LimitListener(listener, maxReaders), m.TLS)
 		if err := s.http.Serve(bounded); !errors.Is(err, http.ErrServerClosed) {
-			slog.Error("metrics are not shown any more", "address", listener.Addr().String(), "error", err)
+			slog.Error("metrics are not served any more", "address", listener.Addr().String(), "error", err)
 		}
 	}()
 	return s, nil
 }
 
-// close ends the server and waits for it. An answer under way is cut off: the reader asks again soon.
+// close ends the server and waits for it. An answer in progress is cut off: the reader repeats its request soon.
 func (s *metricsServer) close() error {
 	err := s.http.Close()
 	<-s.done
@@ -63,7 +63,7 @@ func (s *metricsServer) close() error {
 	return nil
 }
 
-// MetricsAddr is the address on which metrics are shown to other machines; empty when there is none.
+// MetricsAddr is the address on which metrics are served to other machines; empty when there is none.
 func (s *Server) MetricsAddr() string {
 	if s.metrics == nil {
 		return ""

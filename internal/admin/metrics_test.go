@@ -133,7 +133,7 @@ func TestMetricsOverTLS(t *testing.T) {
 	}
 }
 
-// TestMetricsNeverOpen: a configuration that lets in everybody is refused, and so is an address that is taken.
+// TestMetricsNeverOpen: a configuration without client certificates is refused, and so is an address that is taken.
 func TestMetricsNeverOpen(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -29,7 +29,7 @@ const (
 	maxWarned = 1024
 )
 
-// Credentials are a process's own certificate and key, and the trust under which it judges others.
+// Credentials are a process's own certificate and key, and the trust under which it verifies its peers.
 type Credentials struct {
 	dir    string
 	trust  *Trust
@@ -39,17 +39,17 @@ type Credentials struct {
 	own    atomic.Pointer[tls.Certificate]
 
 	mu     sync.Mutex
-	warned map[Identity]time.Time
+	warned map[Identity]time.Time // guarded by mu
 
-	// What the files were like when they were read last, and when they were looked at.
+	// files is the state of the two files when they were read last; looked is when it was compared. Guarded by mu.
 	files  [2]fileState
 	looked time.Time
 }
 
-// reloadEvery is how often at most the certificate's files are looked at; new connections do so.
+// reloadEvery is the least time between two looks at the certificate's files; new connections cause them.
 const reloadEvery = time.Second
 
-// fileState tells whether a file was replaced.
+// fileState changes when a file is replaced.
 type fileState struct {
 	modified time.Time
 	size     int64
@@ -64,9 +64,9 @@ func WithLogger(l *slog.Logger) Option { return func(c *Credentials) { c.logger 
 // WithClock replaces the clock that decides about warnings. Nothing else depends on it.
 func WithClock(now func() time.Time) Option { return func(c *Credentials) { c.now = now } }
 
-// LoadCredentials reads tls.pem and tls.key in dir. The certificate must verify under the trust: a process that no other would
-// believe does not start. The one exception are organisations and nodes that joined after the genesis: the ledger tells others of them, and
-// tells their own processes only when they have connected.
+// LoadCredentials reads tls.pem and tls.key in dir. The certificate must verify under the trust: a process that every peer
+// would refuse does not start. Organisations and nodes that joined after the genesis are the exception: their peers know them
+// from the ledger, which their own processes can read only after they have connected.
 func LoadCredentials(dir string, t *Trust, options ...Option) (*Credentials, error) {
 	c := &Credentials{dir: dir, trust: t, logger: slog.Default(), now: time.Now, warned: make(map[Identity]time.Time)}
 	for _, option := range options {
@@ -91,8 +91,8 @@ func (c *Credentials) fileStates() (states [2]fileState) {
 	return states
 }
 
-// current is the certificate for a new connection: that of the files, when they were renewed. Files that cannot be used are named in
-// the log, once, and the former certificate goes on.
+// current returns the certificate for a new connection and reads the files again when they were replaced. Files that cannot
+// be used are logged, once, and the former certificate stays in use.
 func (c *Credentials) current() *tls.Certificate {
 	c.mu.Lock()
 	due := time.Since(c.looked) >= reloadEvery
@@ -105,9 +105,9 @@ func (c *Credentials) current() *tls.Certificate {
 	c.mu.Unlock()
 	if due {
 		if err := c.Reload(); err != nil {
-			c.logger.Warn("the renewed certificate cannot be used, the former one goes on", "error", err)
-			c.trust.doubted(err)
-			if errors.Is(err, errAuthority) { // the ledger may know it: looked at again
+			c.logger.Warn("the renewed certificate cannot be used, the former one stays in use", "error", err)
+			c.trust.reportUnknown(err)
+			if errors.Is(err, errAuthority) { // the ledger may know it: try again at the next connection
 				c.mu.Lock()
 				c.files = [2]fileState{}
 				c.mu.Unlock()
@@ -119,9 +119,9 @@ func (c *Credentials) current() *tls.Certificate {
 	return c.own.Load()
 }
 
-// Reload reads tls.pem and tls.key again, after a renewal; new connections use them, open ones go on. When they cannot be used,
-// or name somebody else, it returns an error and the old ones stay. A certificate under an authority that this process does not know yet is
-// such a one.
+// Reload reads tls.pem and tls.key again, after a renewal. New connections use them, open ones go on. Files that cannot be
+// used or that name another identity are an error, and the former ones stay in use; so is a certificate under an authority
+// that this process does not know yet.
 func (c *Credentials) Reload() error {
 	own, id, err := c.load()
 	if err != nil {
@@ -149,7 +149,7 @@ func (c *Credentials) load() (*tls.Certificate, Identity, error) {
 		id, err = identityOf(cert)
 	}
 	if errors.Is(err, errAuthority) {
-		err = fmt.Errorf("%w; if its organisation has a new authority, bring the trust file up to date with `ltl trust update`", err)
+		err = fmt.Errorf("%w; if its organisation has a new authority, update the trust file with `ltl trust update`", err)
 	}
 	if err != nil {
 		return nil, Identity{}, err
@@ -158,23 +158,23 @@ func (c *Credentials) load() (*tls.Certificate, Identity, error) {
 		return nil, Identity{}, fmt.Errorf("%w: %s does not belong to %s", ErrKeyFile, keyFile, certificateFile)
 	}
 	if left := cert.NotAfter.Sub(c.now()); left < expirySoon {
-		c.logger.Warn("own certificate expires; it goes on to be accepted, renew it", "identity", id.String(), "expiry", cert.NotAfter)
+		c.logger.Warn("own certificate expires; peers go on accepting it, renew it", "identity", id.String(), "expiry", cert.NotAfter)
 	}
 	return &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, id, nil
 }
 
-// DeviceKeyPath is where the credentials' directory holds the key under which an endorser seals devices' keys. Directories that were
-// made by older versions hold none.
+// DeviceKeyPath is the file of the key under which an endorser seals devices' keys. Directories made by older versions do
+// not have it.
 func (c *Credentials) DeviceKeyPath() string { return filepath.Join(c.dir, deviceKeyFile) }
 
-// Identity is who the certificate names.
+// Identity is the identity in the certificate.
 func (c *Credentials) Identity() Identity { return c.id }
 
-// CertificateExpiry is the end of the certificate's validity, for a metric that warns people in time.
+// CertificateExpiry is the end of the certificate's validity, for a metric that warns in time.
 func (c *Credentials) CertificateExpiry() time.Time { return c.current().Leaf.NotAfter }
 
-// serverTLS asks every caller for a certificate and verifies it. crypto/tls itself verifies nothing here, because it knows one
-// set of roots and one clock; verifyPeer does all of it, in every handshake: there are no session tickets.
+// serverTLS demands a certificate from every caller and verifies it. crypto/tls itself verifies nothing here, because it has
+// one set of roots and one clock; verifyPeer does, in every handshake: there are no session tickets.
 func (c *Credentials) serverTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
@@ -188,7 +188,7 @@ func (c *Credentials) serverTLS() *tls.Config {
 	}
 }
 
-// clientTLS verifies the server by its role and name; addresses are not in certificates, so that a node can move.
+// clientTLS verifies the server by its role and name. Addresses are not in certificates, so that a node can move.
 func (c *Credentials) clientTLS(role Role, name string) *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
@@ -218,7 +218,7 @@ func (c *Credentials) verifyPeer(state tls.ConnectionState, usage x509.ExtKeyUsa
 	cert := state.PeerCertificates[0]
 	id, expired, err := c.trust.verify(cert, usage, c.now())
 	if err != nil {
-		c.trust.doubted(err)
+		c.trust.reportUnknown(err)
 		return Identity{}, err
 	}
 	if expired {
@@ -227,7 +227,7 @@ func (c *Credentials) verifyPeer(state tls.ConnectionState, usage x509.ExtKeyUsa
 	return id, nil
 }
 
-// warn logs that a peer's certificate is outside its validity, now and then.
+// warn logs that a peer's certificate is outside its validity, once per warnAgain and identity.
 func (c *Credentials) warn(id Identity, cert *x509.Certificate) {
 	now := c.now()
 	c.mu.Lock()
@@ -245,5 +245,5 @@ func (c *Credentials) warn(id Identity, cert *x509.Certificate) {
 	}
 }
 
-// errNoPeer is what the interceptors meet when a connection carries no verified certificate. TLS lets none through.
+// errNoPeer is the error of the interceptors for a connection without a verified certificate. TLS lets none through.
 var errNoPeer = errors.New("no verified certificate on the connection")

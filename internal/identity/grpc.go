@@ -26,7 +26,7 @@ const (
 
 // Bounds on a connection.
 const (
-	// handshakeTimeout bounds how long somebody may hold a connection open without a certificate.
+	// handshakeTimeout bounds how long a connection may stay open without a certificate.
 	handshakeTimeout = 10 * time.Second
 	// maxConcurrentStreams bounds the calls in progress on one connection.
 	maxConcurrentStreams = 1024
@@ -35,12 +35,12 @@ const (
 	// bufferBytes is how much is read and written at once: batches are tens of kilobytes, and each system call and TLS record costs.
 	bufferBytes = 128 << 10
 	// streamWindow and connWindow are fixed, and large enough for the messages in flight: no probing of the bandwidth, and few
-	// window updates. A peer that sends more than it is asked for fills at most a connection's window.
+	// window updates. A peer that sends unrequested data fills at most a connection's window.
 	streamWindow = 2 << 20
 	connWindow   = 8 << 20
 )
 
-// Reconnecting. Writes must go on within seconds of a failure, so a client does not wait as long as gRPC would by default.
+// Reconnecting. Writes must go on within seconds of a failure, so the pauses are shorter than gRPC's defaults.
 const (
 	reconnectFirst  = 100 * time.Millisecond
 	reconnectMost   = 2 * time.Second
@@ -52,7 +52,8 @@ const (
 // stackBytesLogged bounds the stack in the log line about a handler's panic.
 const stackBytesLogged = 4 << 10
 
-// ACL says which roles may call which method, by its full name, for example "/ltl.v1.Orderer/Submit". A method that is not listed is denied.
+// ACL lists the roles that may call each method, by its full name, for example "/ltl.v1.Orderer/Submit". A method that is not
+// listed is denied.
 type ACL map[string][]Role
 
 // callerKey is the context key of the caller's identity.
@@ -66,11 +67,11 @@ func FromContext(ctx context.Context) (Identity, bool) {
 
 // ServerOptions are the options of every gRPC server: mutual TLS, the ACL, keepalive, message bounds.
 // Further interceptors may be appended with grpc.ChainUnaryInterceptor and grpc.ChainStreamInterceptor; they run after the ACL.
-// A handler that panics fails its own call with Internal, not the process: no message from outside may stop a server. What runs
-// on other goroutines is not covered.
+// A handler that panics fails its own call with Internal, not the process: no message from outside may stop a server. Other
+// goroutines are not covered.
 func (c *Credentials) ServerOptions(acl ACL) []grpc.ServerOption {
 	return []grpc.ServerOption{
-		grpc.Creds(guarded{credentials.NewTLS(c.serverTLS()), c}),
+		grpc.Creds(trackedTLS{credentials.NewTLS(c.serverTLS()), c}),
 		grpc.ChainUnaryInterceptor(c.unary(acl)),
 		grpc.ChainStreamInterceptor(c.stream(acl)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingMinTime, PermitWithoutStream: true}),
@@ -91,7 +92,7 @@ func (c *Credentials) ServerOptions(acl ACL) []grpc.ServerOption {
 // A node's name is its id, an endorser's is its organisation's id.
 func (c *Credentials) DialOptions(peerRole Role, peerName string) []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithTransportCredentials(guarded{credentials.NewTLS(c.clientTLS(peerRole, peerName)), c}),
+		grpc.WithTransportCredentials(trackedTLS{credentials.NewTLS(c.clientTLS(peerRole, peerName)), c}),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: reconnectFirst, Multiplier: reconnectFactor, Jitter: reconnectJitter, MaxDelay: reconnectMost},
@@ -103,7 +104,7 @@ func (c *Credentials) DialOptions(peerRole Role, peerName string) []grpc.DialOpt
 		grpc.WithWriteBufferSize(bufferBytes),
 		grpc.WithInitialWindowSize(streamWindow),
 		grpc.WithInitialConnWindowSize(connWindow),
-		// Neither the environment nor DNS TXT records decide where these connections go.
+		// Neither environment variables nor DNS TXT records may redirect these connections.
 		grpc.WithNoProxy(),
 		grpc.WithDisableServiceConfig(),
 	}

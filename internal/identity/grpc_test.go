@@ -23,7 +23,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// ledgerService answers with who called, and panics where it is told to.
+// ledgerService answers with the caller, and panics on request.
 type ledgerService struct {
 	ltlv1.UnimplementedLedgerServer
 }
@@ -55,7 +55,7 @@ func testACL() identity.ACL {
 		ltlv1.Ledger_GetNetwork_FullMethodName: {identity.RoleClient},
 		ltlv1.Ledger_Blocks_FullMethodName:     {identity.RoleEndorser, identity.RoleClient},
 		ltlv1.Ledger_Follow_FullMethodName:     {identity.RoleEndorser},
-		ltlv1.Ledger_GetRecord_FullMethodName:  {}, // listed for nobody
+		ltlv1.Ledger_GetRecord_FullMethodName:  {}, // listed without a role
 	}
 }
 

@@ -1,8 +1,8 @@
-// Package identity says who a process is and proves it: identities, certificates, the trust file, roles on gRPC, and the
-// sealing of AccessKey secrets.
+// Package identity proves the identity of processes: identities, certificates, the trust file, roles on gRPC, and the sealing
+// of AccessKey secrets.
 //
-// Every connection is mutual TLS 1.3. A certificate names its holder in one URI, ltl://organisation/role/name, and counts only
-// when it verifies under the certificate authority of the very organisation that the URI names.
+// Every connection is mutual TLS 1.3. A certificate holds one URI, ltl://organisation/role/name, and is accepted only when it
+// verifies under a certificate authority of the organisation that the URI names.
 // All exported types may be used concurrently.
 package identity
 
@@ -45,10 +45,10 @@ type Identity struct {
 // String is "organisation/role/name".
 func (i Identity) String() string { return i.Organisation + "/" + string(i.Role) + "/" + i.Name }
 
-// uriScheme starts the URI that stands in a certificate.
+// uriScheme begins the URI in a certificate.
 const uriScheme = "ltl://"
 
-// URI is the form that stands in a certificate.
+// URI is the form in a certificate.
 func (i Identity) URI() string { return uriScheme + i.String() }
 
 // Parse reads "organisation/role/name". Each identity has exactly one text.

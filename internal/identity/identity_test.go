@@ -125,7 +125,7 @@ func FuzzUnseal(f *testing.F) {
 	f.Add("id", make([]byte, 28))
 	f.Fuzz(func(t *testing.T, id string, sealed []byte) {
 		if secret, err := Unseal(key, id, sealed); err == nil {
-			t.Fatalf("forged %q: nobody sealed it", secret)
+			t.Fatalf("forged %q: it was never sealed", secret)
 		}
 	})
 }

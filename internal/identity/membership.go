@@ -40,12 +40,12 @@ func ReadMembership(r rules.Reader, height uint64) (*Membership, error) {
 		m.Organisations = append(m.Organisations, &ltlv1.Organisation{
 			Id: o.ID, Name: o.Name, CaCertificate: o.CACertificate, EndorserKey: o.EndorserKey, EndorserAddress: o.EndorserAddress,
 		})
-		affairs, err := rules.GetAffairs(r, o.ID)
+		credentials, err := rules.GetAffairs(r, o.ID)
 		if err != nil {
 			return nil, err
 		}
-		if affairs != nil && len(affairs.Authorities) > 0 {
-			m.Authorities = append(m.Authorities, &ltlv1.Authorities{Organisation: o.ID, Certificates: affairs.Authorities})
+		if credentials != nil && len(credentials.Authorities) > 0 {
+			m.Authorities = append(m.Authorities, &ltlv1.Authorities{Organisation: o.ID, Certificates: credentials.Authorities})
 		}
 	}
 	revocations, err := rules.ListRevocations(r)
@@ -59,7 +59,7 @@ func ReadMembership(r rules.Reader, height uint64) (*Membership, error) {
 	return m, err
 }
 
-// MembershipOf takes what a node tells of the network.
+// MembershipOf reads the membership from a node's answer.
 func MembershipOf(in *ltlv1.GetNetworkResponse) *Membership {
 	m := &Membership{
 		Organisations: in.GetOrganisations(), Authorities: in.GetAuthorities(), Revocations: in.GetRevocations(), Removed: in.GetRemoved(),
@@ -82,9 +82,9 @@ func (m *Membership) authoritiesOf(o *ltlv1.Organisation) [][]byte {
 	return [][]byte{o.GetCaCertificate()}
 }
 
-// revocations are what was revoked, as certificates are held against it.
+// revocations are the revoked identities and keys, in the form in which certificates are compared with them.
 type revocations struct {
-	identities map[string]bool // whatever the key
+	identities map[string]bool // with any key
 	keys       map[string]bool // organisation, "/", SHA-256 of the public key
 }
 
@@ -93,7 +93,7 @@ func newRevocations(list []*ltlv1.RevokeCertificate) revocations {
 	for _, v := range list {
 		id, err := Parse(v.GetIdentity())
 		if err != nil {
-			continue // such an identity has no certificate that anybody accepts
+			continue // no certificate with such an identity is accepted
 		}
 		if !v.GetKeyOnly() {
 			r.identities[v.GetIdentity()] = true
@@ -105,15 +105,15 @@ func newRevocations(list []*ltlv1.RevokeCertificate) revocations {
 	return r
 }
 
-// has reports whether the holder of a certificate is refused.
+// has reports whether a certificate's identity or key was revoked.
 func (r revocations) has(id Identity, cert *x509.Certificate) bool {
-	hash := sha256.Sum256(cert.PublicKey.(ed25519.PublicKey)) // verify has seen its type
+	hash := sha256.Sum256(cert.PublicKey.(ed25519.PublicKey)) // verify has checked its type
 	return r.identities[id.String()] || r.keys[id.Organisation+"/"+string(hash[:])]
 }
 
-// Update takes over what the system chain says of organisations and certificates, unless it is older than what is known already. It
-// goes on after an organisation that cannot be trusted, of which it keeps what it knew, and returns all errors. Connections of those
-// whom the trust refuses from now on are closed before it returns.
+// Update replaces what is known of organisations and certificates by what the system chain says, unless that is older than
+// what is known. An organisation that cannot be trusted keeps its former definition, and Update goes on with the others; it
+// returns all errors. Connections of peers that the trust refuses from now on are closed before it returns.
 func (t *Trust) Update(m *Membership) error {
 	t.mu.Lock()
 	if m.Height < t.height {
@@ -156,7 +156,7 @@ func (t *Trust) setOrganisation(o *ltlv1.Organisation, authorities [][]byte) err
 	return nil
 }
 
-// has reports whether the organisation has just these authorities.
+// has reports whether the organisation has exactly these authorities.
 func (o *organisation) has(authorities [][]byte) bool {
 	if len(authorities) != len(o.authorities) {
 		return false
@@ -191,34 +191,36 @@ func (t *Trust) CheckAuthority(id string, der []byte) error {
 	return nil
 }
 
-// OnDoubt has fn called, on any goroutine, each time a peer is refused that may be known to the ledger and not yet to this trust: its
-// organisation or its authority is new. A process without a copy of the ledger asks then. fn must not block.
-func (t *Trust) OnDoubt(fn func()) {
+// OnUnknownPeer sets a function that is called, on any goroutine, each time a peer is refused that the ledger may know and this
+// trust does not know yet: its organisation or its authority is new. A process without a copy of the ledger reads the membership
+// from a node then. fn must not block.
+func (t *Trust) OnUnknownPeer(fn func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.doubt = fn
+	t.onUnknownPeer = fn
 }
 
-func (t *Trust) doubted(err error) {
+// reportUnknown calls the function of OnUnknownPeer when err refuses a peer that the ledger may know.
+func (t *Trust) reportUnknown(err error) {
 	if !errors.Is(err, errAuthority) && !errors.Is(err, errUnknownOrganisation) {
 		return
 	}
 	t.mu.RLock()
-	fn := t.doubt
+	fn := t.onUnknownPeer
 	t.mu.RUnlock()
 	if fn != nil {
 		fn()
 	}
 }
 
-// Height is the height of the system chain that the trust has learned of; 0 for no more than the genesis.
+// Height is the height of the system chain that the trust was updated from; 0 when it knows the genesis alone.
 func (t *Trust) Height() uint64 {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	return t.height
 }
 
-// Fingerprint is the SHA-256 of a certificate's DER in hexadecimal digits, by which people tell authorities apart.
+// Fingerprint is the SHA-256 of a certificate's DER in hexadecimal digits, for people who compare authorities.
 func Fingerprint(der []byte) string {
 	hash := sha256.Sum256(der)
 	return hex.EncodeToString(hash[:])

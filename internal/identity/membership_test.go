@@ -58,7 +58,7 @@ func TestTrustFollowsTheLedger(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	want("an authority that nobody knows", under, errAuthority)
+	want("an unknown authority", under, errAuthority)
 	first := trust.Genesis().GetOrganisations()[0].GetCaCertificate()
 	both := []*ltlv1.Authorities{{Organisation: "org1", Certificates: [][]byte{first, der}}}
 	update(5, func(m *Membership) { m.Authorities = both })

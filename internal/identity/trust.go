@@ -20,8 +20,8 @@ import (
 // ErrTrust is returned, wrapped, for a genesis, trust file, organisation or node that cannot be trusted.
 var ErrTrust = errors.New("not to be trusted")
 
-// Trust is what one believes before any message arrives: the genesis of the network, and the organisations and nodes that the
-// ledger added since.
+// Trust is what a process knows of its network before any message arrives: the genesis, and the organisations and nodes that
+// the ledger added since. Certificates are verified under it.
 type Trust struct {
 	payload []byte
 	genesis *ltlv1.Genesis
@@ -30,14 +30,14 @@ type Trust struct {
 	mu            sync.RWMutex
 	organisations map[string]*organisation
 	nodes         map[string]*ltlv1.Node
-	// What the system chain said last, at which height; nil before it said anything.
+	// membership is what the system chain said last, at height; nil before the first Update.
 	membership *Membership
 	height     uint64
 	revoked    revocations
 	// connections are the open ones whose peers were verified under this trust.
 	connections map[*peerConn]struct{}
-	// doubt is called when a peer is refused that the ledger may know; nil for nobody.
-	doubt func()
+	// onUnknownPeer is called when a peer is refused that the ledger may know; it may be nil.
+	onUnknownPeer func()
 }
 
 // organisation is a party with its certificate authorities ready for use.
@@ -54,7 +54,7 @@ type authority struct {
 
 // NewTrust makes the trust of a network from the payload of its genesis transaction.
 func NewTrust(genesisPayload []byte) (*Trust, error) {
-	// The ledger's own judgement first, so that no network can be trusted that the ledger would refuse.
+	// The ledger's own checks come first: a genesis that the ledger refuses is never trusted.
 	if _, err := rules.GenesisBlock(genesisPayload); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTrust, err)
 	}
@@ -89,8 +89,8 @@ func NewTrust(genesisPayload []byte) (*Trust, error) {
 	return t, nil
 }
 
-// parseGenesis reads a genesis transaction that the ledger accepts. Beyond that, nobody submitted it, and it has a nonce: two
-// networks of one description are two networks.
+// parseGenesis reads a genesis transaction that the ledger accepts. It must have no submitter, and it must have a nonce: two
+// networks with the same description are two networks.
 func parseGenesis(payload []byte) (*ltlv1.Genesis, error) {
 	tx, err := rules.Decode(payload)
 	if err != nil {
@@ -149,8 +149,8 @@ func (t *Trust) node(id string) (*ltlv1.Node, bool) {
 	return n, ok
 }
 
-// AddOrganisation makes an organisation known that the system chain added. Adding the same again changes nothing; another
-// definition under a known id is refused with ErrTrust, and so is a certificate authority or key that another organisation has.
+// AddOrganisation adds an organisation that the system chain added. Adding the same again changes nothing. Another definition
+// under a known id is refused with ErrTrust, and so is a certificate authority or key that another organisation has.
 func (t *Trust) AddOrganisation(o *ltlv1.Organisation) error {
 	added, err := newOrganisation(proto.CloneOf(o))
 	if err != nil {
@@ -168,7 +168,7 @@ func (t *Trust) AddOrganisation(o *ltlv1.Organisation) error {
 	return nil
 }
 
-// CheckOrganisation returns the error with which AddOrganisation would refuse an organisation, if it knew those beside it too.
+// CheckOrganisation returns the error with which AddOrganisation would refuse an organisation, if it knew those in beside too.
 func (t *Trust) CheckOrganisation(o *ltlv1.Organisation, beside ...*ltlv1.Organisation) error {
 	added, err := newOrganisation(proto.CloneOf(o))
 	if err != nil {
@@ -188,7 +188,7 @@ func (t *Trust) CheckOrganisation(o *ltlv1.Organisation, beside ...*ltlv1.Organi
 	return t.conflict(added)
 }
 
-// conflict says why an organisation cannot stand beside those that are known. The caller holds the lock.
+// conflict returns why an organisation cannot be added to those that are known. The caller holds the lock.
 func (t *Trust) conflict(added *organisation) error {
 	for _, other := range t.organisations {
 		if err := added.conflict(other); err != nil {
@@ -198,14 +198,14 @@ func (t *Trust) conflict(added *organisation) error {
 	return nil
 }
 
-// conflict says why two organisations cannot both be trusted.
+// conflict returns why two organisations cannot both be trusted.
 func (o *organisation) conflict(other *organisation) error {
 	id, taken := o.definition.GetId(), other.definition.GetId()
 	switch {
 	case id == taken:
 		return fmt.Errorf("%w: organisation %q is known with another definition", ErrTrust, id)
 	case o.shares(other):
-		// Two organisations with one authority could vouch for each other.
+		// Two organisations with one authority could issue certificates for each other.
 		return fmt.Errorf("%w: organisation %q has the certificate authority of %q", ErrTrust, id, taken)
 	case string(o.definition.GetEndorserKey()) == string(other.definition.GetEndorserKey()):
 		return fmt.Errorf("%w: organisation %q has the endorser key of %q", ErrTrust, id, taken)
@@ -225,23 +225,23 @@ func (o *organisation) shares(other *organisation) bool {
 	return false
 }
 
-// Learn makes everybody known whom the system chain names at its height, and forgets whom it does not name any more, but for the nodes that
-// stays, which may be nil, keeps: consensus may need one for a moment longer. It goes on after one that cannot be trusted, and returns all
-// errors.
-func (t *Trust) Learn(v rules.Reader, height uint64, stays func(node string) bool) error {
+// Learn takes organisations and nodes from a copy of the ledger at a height: it adds what the system chain names and removes
+// what it removed, except nodes for which keep returns true, which consensus may need for a moment longer. keep may be nil. An
+// entry that cannot be trusted does not stop it; it returns all errors.
+func (t *Trust) Learn(v rules.Reader, height uint64, keep func(node string) bool) error {
 	m, err := ReadMembership(v, height)
 	if err != nil {
 		return err
 	}
-	return errors.Join(t.Update(m), t.learnNodes(v, stays))
+	return errors.Join(t.Update(m), t.learnNodes(v, keep))
 }
 
-// learnNodes makes nodes known, and forgets those that were removed.
-func (t *Trust) learnNodes(v rules.View, stays func(node string) bool) error {
+// learnNodes adds the nodes of the ledger and removes those that it removed.
+func (t *Trust) learnNodes(v rules.View, keep func(node string) bool) error {
 	nodes, err := rules.ListNodes(v)
 	for _, s := range nodes {
 		if s.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED {
-			if stays == nil || !stays(s.ID) {
+			if keep == nil || !keep(s.ID) {
 				t.RemoveNode(s.ID)
 			}
 			continue
@@ -253,7 +253,8 @@ func (t *Trust) learnNodes(v rules.View, stays func(node string) bool) error {
 	return err
 }
 
-// RemoveNode forgets a node that the system chain removed: its certificates count no more, and its connections end.
+// RemoveNode removes a node that the system chain removed: its certificates are refused from now on, and its connections
+// are closed.
 func (t *Trust) RemoveNode(id string) {
 	t.mu.Lock()
 	_, known := t.nodes[id]
@@ -315,8 +316,8 @@ func parseAuthority(der []byte) (*authority, error) {
 	return &authority{certificate: ca, roots: roots}, nil
 }
 
-// AddNode makes a node known that the system chain added. Adding the same again changes nothing; another definition under a
-// known id is refused with ErrTrust.
+// AddNode adds a node that the system chain added. Adding the same again changes nothing; another definition under a known id
+// is refused with ErrTrust.
 func (t *Trust) AddNode(n *ltlv1.Node) error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("%w: node %q: %w", ErrTrust, n.GetId(), fmt.Errorf(format, args...))

@@ -344,12 +344,12 @@ func TestTrustGrows(t *testing.T) {
 	taken := proto.CloneOf(trust.Genesis().GetOrganisations()[0])
 	taken.Name = "Another"
 	if err := trust.AddOrganisation(taken); !errors.Is(err, ErrTrust) {
-		t.Errorf("a known organisation is defined anew: %v", err)
+		t.Errorf("a known organisation gets another definition: %v", err)
 	}
 	moved := proto.CloneOf(trust.Genesis().GetNodes()[0])
 	moved.Organisation = "org2"
 	if err := trust.AddNode(moved); !errors.Is(err, ErrTrust) {
-		t.Errorf("a known node is defined anew: %v", err)
+		t.Errorf("a known node gets another definition: %v", err)
 	}
 	if len(trust.Genesis().GetOrganisations()) != 3 {
 		t.Error("the genesis grew")
@@ -436,7 +436,7 @@ func TestKeyFilesRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := LoadKey(path); !errors.Is(err, ErrKeyFile) {
-		t.Errorf("a key that everybody may read is used: %v", err)
+		t.Errorf("a key file that every user may read is used: %v", err)
 	}
 	if err := os.Chmod(path, 0o640); err != nil { // as a container mounts it
 		t.Fatal(err)

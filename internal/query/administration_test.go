@@ -315,7 +315,7 @@ func (f *office) deviceRecord(t *testing.T) {
 	}
 }
 
-// organisations: who signed a record is told also when an operator has taken it off the chain's list since.
+// organisations: a record names an organisation that signed it also after an operator took it off the chain's list.
 func (f *office) organisations(t *testing.T) {
 	names := func() []string {
 		t.Helper()

@@ -18,7 +18,7 @@ func (s *server) ListDeviceGroups(ctx context.Context, in *ltlv1.ListDeviceGroup
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	chain, member, code, err := s.visitor(in.GetChainId(), in.GetAccountUid())
+	chain, member, code, err := s.authorize(in.GetChainId(), in.GetAccountUid())
 	if err != nil || code != rules.OK {
 		return &ltlv1.ListDeviceGroupsResponse{Code: code}, failure(err)
 	}
@@ -48,7 +48,7 @@ func seesGroup(m *rules.Member, g *rules.DeviceGroup) bool { return seesAll(m) |
 func (s *server) groupInfo(chain *rules.Chain, g *rules.DeviceGroup) (*ltlv1.DeviceGroupInfo, error) {
 	owner, err := rules.MemberByID(s.store, chain, g.OwnerID)
 	if err == nil && owner == nil {
-		// A block may have given the entry to another account between the two looks that this takes; not twice.
+		// A block may have given the membership to another account between the two reads that this takes; not twice.
 		owner, err = rules.MemberByID(s.store, chain, g.OwnerID)
 	}
 	if err == nil && owner == nil {
@@ -64,7 +64,7 @@ func (s *server) groupInfo(chain *rules.Chain, g *rules.DeviceGroup) (*ltlv1.Dev
 	}, err
 }
 
-// ListDevices implements ltlv1.LedgerServer. Who may see the group may see its devices.
+// ListDevices implements ltlv1.LedgerServer. A caller that may see the group may see its devices.
 func (s *server) ListDevices(ctx context.Context, in *ltlv1.ListDevicesRequest) (*ltlv1.ListDevicesResponse, error) {
 	page, err := pageOf(in.GetPage(), in.GetSize())
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *server) ListDevices(ctx context.Context, in *ltlv1.ListDevicesRequest) 
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	chain, member, code, err := s.visitor(in.GetChainId(), in.GetAccountUid())
+	chain, member, code, err := s.authorize(in.GetChainId(), in.GetAccountUid())
 	if err != nil || code != rules.OK {
 		return &ltlv1.ListDevicesResponse{Code: code}, failure(err)
 	}

@@ -14,7 +14,7 @@ func (s *server) GetChain(ctx context.Context, in *ltlv1.GetChainRequest) (*ltlv
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	chain, member, code, err := s.visitor(in.GetChainId(), in.GetAccountUid())
+	chain, member, code, err := s.authorize(in.GetChainId(), in.GetAccountUid())
 	if err != nil || code != rules.OK {
 		return &ltlv1.GetChainResponse{Code: code}, failure(err)
 	}
@@ -51,7 +51,7 @@ func (s *server) ListMembers(ctx context.Context, in *ltlv1.ListMembersRequest) 
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	chain, member, code, err := s.visitor(in.GetChainId(), in.GetAccountUid())
+	chain, member, code, err := s.authorize(in.GetChainId(), in.GetAccountUid())
 	if err != nil || code != rules.OK {
 		return &ltlv1.ListMembersResponse{Code: code}, failure(err)
 	}
@@ -91,7 +91,7 @@ func (s *server) memberInfo(chain *rules.Chain, m *rules.Member) (*ltlv1.MemberI
 	}, err
 }
 
-// nameOf is the name of an entry; the administrator's is that of its account, since nobody entered one on the chain.
+// nameOf is the name of a member. The administrator was not entered on the chain with a name; its name is its account's.
 func (s *server) nameOf(m *rules.Member) (string, error) {
 	if m.Role != rules.RoleAdmin {
 		return m.Name, nil
@@ -106,9 +106,9 @@ func (s *server) nameOf(m *rules.Member) (string, error) {
 	return a.Name, nil
 }
 
-// visitor finds a business chain and the entry of who asks there; member is nil for operators and auditors, who name no account. A code
-// other than OK is the refusal.
-func (s *server) visitor(chainID, uid string) (chain *rules.Chain, member *rules.Member, code int32, err error) {
+// authorize finds a business chain and the caller's membership there. member is nil for operators and auditors, who call without
+// an account. A code other than OK is the refusal.
+func (s *server) authorize(chainID, uid string) (chain *rules.Chain, member *rules.Member, code int32, err error) {
 	chain, err = rules.GetChain(s.store, chainID)
 	if chain == nil || err != nil {
 		return nil, nil, rules.NotFound, err
@@ -120,5 +120,5 @@ func (s *server) visitor(chainID, uid string) (chain *rules.Chain, member *rules
 	return chain, member, code, err
 }
 
-// seesAll reports whether an entry is the administrator's, or none: that of an operator.
+// seesAll reports whether a caller may see everything on a chain: the administrator, or an operator, who is no member.
 func seesAll(m *rules.Member) bool { return m == nil || m.Role == rules.RoleAdmin }

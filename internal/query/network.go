@@ -52,7 +52,7 @@ func (s *server) ListChains(ctx context.Context, in *ltlv1.ListChainsRequest) (*
 	return out, nil
 }
 
-// chainInfo tells a chain as the member sees it; member may be nil.
+// chainInfo describes a chain as the member sees it; member may be nil.
 func (s *server) chainInfo(c *rules.Chain, member *rules.Member) (*ltlv1.ChainInfo, error) {
 	usage, err := rules.GetUsage(s.store, c.ID, "")
 	if err != nil {
@@ -91,7 +91,7 @@ func (s *server) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*
 	}
 	id := s.store.NetworkID()
 	out.NetworkId = id[:]
-	tip, known := s.store.Tip(ledger.SystemChain) // before reading: what is told is at least that new
+	tip, known := s.store.Tip(ledger.SystemChain) // before reading: the answer is at least that new
 	members, err := identity.ReadMembership(s.store, tip.Header.Height)
 	if err != nil {
 		return nil, failure(err)

@@ -49,11 +49,11 @@ func TestNetworkOfManyChains(t *testing.T) {
 	}
 	told := out.GetChains()
 	if len(told) != query.MaxNetworkChains+1 || told[0].GetChainId() != ledger.SystemChain || out.GetTotalChains() != uint64(len(listed)) || len(listed) <= query.MaxNetworkChains {
-		t.Fatalf("%d chains are told of, of %d; %d are listed", len(told)-1, out.GetTotalChains(), len(listed))
+		t.Fatalf("GetNetwork lists %d chains of %d; ListChains lists %d", len(told)-1, out.GetTotalChains(), len(listed))
 	}
 	for i, chain := range told[1:] {
 		if chain.GetChainId() != listed[i] {
-			t.Fatalf("place %d: %s is told of, %s listed", i, chain.GetChainId(), listed[i])
+			t.Fatalf("place %d: GetNetwork lists %s, ListChains %s", i, chain.GetChainId(), listed[i])
 		}
 	}
 	// The newest chain is not told of; a client finds it all the same.

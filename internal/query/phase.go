@@ -8,9 +8,9 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// collaboration is visitor for collaboration chains; others are not found.
+// collaboration is authorize for collaboration chains; others are not found.
 func (s *server) collaboration(chainID, uid string) (*rules.Chain, *rules.Member, int32, error) {
-	chain, member, code, err := s.visitor(chainID, uid)
+	chain, member, code, err := s.authorize(chainID, uid)
 	if err == nil && chain != nil && !rules.CollaborationChain(chain) {
 		code = rules.NotFound
 	}
@@ -82,8 +82,8 @@ func (s *server) GetPhaseAuthorization(ctx context.Context, in *ltlv1.GetPhaseAu
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	chain, asks, code, err := s.collaboration(in.GetChainId(), in.GetAccountUid())
-	if code == rules.OK && !seesAll(asks) {
+	chain, caller, code, err := s.collaboration(in.GetChainId(), in.GetAccountUid())
+	if code == rules.OK && !seesAll(caller) {
 		code = rules.Forbidden
 	}
 	if err != nil || code != rules.OK {
@@ -108,7 +108,7 @@ func (s *server) GetPhaseAuthorization(ctx context.Context, in *ltlv1.GetPhaseAu
 	return out, nil
 }
 
-// phases are those of a group, oldest first, with the permission of a member; nobody, nil, may read them all.
+// phases returns those of a group, oldest first, with the permission of a member; nil, an operator, may read them all.
 func (s *server) phases(chain *rules.Chain, m *rules.Member, groupID string) ([]*ltlv1.PhaseInfo, int32, error) {
 	group, err := rules.GetPhaseGroup(s.store, chain.ID, groupID)
 	if err != nil || group == nil {

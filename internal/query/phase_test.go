@@ -305,7 +305,7 @@ func (f *workflow) access(t *testing.T) {
 	}
 }
 
-// newestThen has many writers refer to the newest record of a data key that others write at the same time. What each of them is told
+// newestThen has many writers refer to the newest record of a data key that others write at the same time. What each of them gets
 // later is what stood in front of it, as a walk over the blocks finds.
 func (f *workflow) newestThen(t *testing.T) {
 	related := []*ltlv1.RelatedData{{PhaseId: f.phases[0], DataKey: "busy", PhaseData: "?"}}

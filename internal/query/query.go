@@ -1,6 +1,6 @@
-// Package query serves the Ledger service over a store: status, blocks, and what people ask of records and chains.
-// Nodes and endorsers serve it alike, each from its own copy. A node makes a read linearizable with Options.ReadIndex;
-// an endorser answers what its organisation has verified.
+// Package query serves the Ledger service over a store: status, blocks, records, chains and members. Nodes and endorsers serve
+// it alike, each from its own copy. A node makes a read linearizable with Options.ReadIndex; an endorser answers from what its
+// organisation has verified.
 //
 // All methods may be called concurrently. No read holds a database transaction for long: lists are paged, streams
 // read one block at a time.
@@ -22,19 +22,19 @@ import (
 const (
 	// MaxPage is the largest page of any list.
 	MaxPage = 100
-	// MaxNetworkChains is the number of business chains that GetNetwork tells of: with the longest policies they fit into one message.
+	// MaxNetworkChains is the number of business chains that GetNetwork lists: with the longest policies they fit into one message.
 	MaxNetworkChains = 500
-	// MaxAccounts is the number of accounts that GetAccount lists when no page is asked for.
+	// MaxAccounts is the number of accounts that GetAccount lists when the request names no page.
 	MaxAccounts = 1000
-	// MaxHistory is the number of records that are listed without a window of time; LTL manual, GetHistoryDataList.
+	// MaxHistory is the number of records that are listed without a time window; LTL manual, GetHistoryDataList.
 	MaxHistory = 500
 )
 
-// Options say how a process serves its copy.
+// Options configure how a process serves its copy.
 type Options struct {
-	// ReadIndex returns when this copy holds every write answered before the call; nil makes every read local.
+	// ReadIndex returns once this copy holds every write that was answered before the call; nil makes every read local.
 	ReadIndex func(ctx context.Context) error
-	// Status completes an answer with what the store does not know: id, role, leader, term, fault. May be nil.
+	// Status adds to an answer what the store does not know: id, role, leader, term, fault. It may be nil.
 	Status func(*ltlv1.StatusResponse)
 }
 
@@ -47,7 +47,7 @@ type server struct {
 	options Options
 }
 
-// fresh waits until the copy is as new as the caller asked for.
+// fresh waits until the copy is as new as the caller demands.
 func (s *server) fresh(ctx context.Context, c ltlv1.Consistency) error {
 	if c == ltlv1.Consistency_CONSISTENCY_LOCAL || s.options.ReadIndex == nil {
 		return nil
@@ -64,7 +64,7 @@ func (s *server) Status(context.Context, *ltlv1.StatusRequest) (*ltlv1.StatusRes
 		})
 	}
 	if out.Sequence > 0 { // before the genesis no rules are in force
-		// Damaged state must not hide the status, which names it; then no version is told.
+		// Damaged state must not hide the status, which reports the damage; the answer has no version then.
 		out.RulesInForce, _ = rules.VersionInForce(s.store)
 	}
 	out.RulesKnown = rules.Version
@@ -140,7 +140,7 @@ func (s *server) GetTransaction(ctx context.Context, in *ltlv1.GetTransactionReq
 	return &ltlv1.GetTransactionResponse{Code: rules.NotFound}, nil
 }
 
-// failure turns an error of the store into the status that tells the caller whether another process may do better.
+// failure turns an error of the store into a gRPC status, from which the caller sees whether to try another process.
 func failure(err error) error {
 	switch {
 	case err == nil:

@@ -228,7 +228,7 @@ func (f *fixture) access(t *testing.T) {
 			t.Errorf("%s: refused, and answered all the same", c.what)
 		}
 	}
-	// A type code of another chain is told apart from one that nobody has.
+	// A type code of another chain has another code than one that no chain has.
 	other := n.Submit(identity.RoleOperator, &ltlv1.Transaction{
 		ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
 			Name: "another-chain", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: n.Admin.UID,
@@ -255,7 +255,7 @@ func (f *fixture) chains(t *testing.T) {
 	}{
 		{"the member's", &ltlv1.ListChainsRequest{AccountUid: n.Member.UID}, 1, rules.RoleMember},
 		{"the administrator's", &ltlv1.ListChainsRequest{AccountUid: n.Admin.UID}, 2, rules.RoleAdmin},
-		{"of a service that nobody has", &ltlv1.ListChainsRequest{AccountUid: n.Admin.UID, Service: ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION}, 0, ""},
+		{"of a service that no chain has", &ltlv1.ListChainsRequest{AccountUid: n.Admin.UID, Service: ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION}, 0, ""},
 		{"of a name that no chain has", &ltlv1.ListChainsRequest{AccountUid: n.Admin.UID, Name: "nothing"}, 0, ""},
 		{"of a stranger", &ltlv1.ListChainsRequest{AccountUid: "9999999999999999"}, 0, ""},
 		{"an operator's", &ltlv1.ListChainsRequest{}, 2, ""},

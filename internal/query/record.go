@@ -97,7 +97,7 @@ func (s *server) CountHistory(ctx context.Context, in *ltlv1.CountHistoryRequest
 	return &ltlv1.CountHistoryResponse{Code: rules.OK, Count: uint64(last + 1 - first)}, nil
 }
 
-// readable finds the chain and judges whether the account may read the Key there.
+// readable finds the chain and checks whether the account may read the Key there.
 func (s *server) readable(chainCode, uid, key string) (*rules.Chain, int32, error) {
 	chain, err := rules.ChainByCode(s.store, chainCode)
 	if err != nil {
@@ -117,8 +117,8 @@ func (s *server) readable(chainCode, uid, key string) (*rules.Chain, int32, erro
 	return chain, code, err
 }
 
-// foreignTypeCode reports whether the Key's data type code is unknown on this chain but belongs to another one.
-// Rules see one chain only, so this is asked here.
+// foreignTypeCode reports whether the Key's data type code is unknown on this chain but belongs to another one. The rules see
+// one chain only, so this is checked here.
 func (s *server) foreignTypeCode(chain *rules.Chain, key string) (bool, error) {
 	typeCode, code := rules.CheckKey(chain.Code, key)
 	if code != rules.OK {
@@ -211,9 +211,9 @@ func (s *server) record(chain *rules.Chain, at *rules.Locator, version uint32) (
 	return r, err
 }
 
-// endorsers names the organisations that signed the transaction, in the order of the chain's organisations, then those that
-// are the chain's no more, in the order in which they joined the network. Every endorsement in a block has been verified by
-// execution; here it only matters who accepted this transaction.
+// endorsers names the organisations that signed the transaction: first the chain's organisations, in their order, then those that
+// have left the chain, in the order in which they joined the network. Execution has verified every endorsement in a block; here
+// only the accepted transactions of each matter.
 func (s *server) endorsers(chain *rules.Chain, batch *ltlv1.Batch, payload []byte) ([]string, error) {
 	i := 0
 	for i < len(batch.GetTransactions()) && !bytes.Equal(batch.GetTransactions()[i], payload) {

@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// A connection lives for as long as its peer is trusted: gRPC's streams go on for days, and a certificate that is revoked meanwhile must
-// not count on them.
+// A connection lives for as long as its peer is trusted: gRPC's streams go on for days, and a certificate that is revoked
+// meanwhile must not count on them.
 
 // peerConn is a connection whose peer was verified.
 type peerConn struct {
@@ -31,37 +31,37 @@ func (c *peerConn) Close() error {
 	return c.Conn.Close()
 }
 
-// guarded are TLS credentials whose connections the trust can end.
-type guarded struct {
+// trackedTLS are TLS credentials whose connections the trust can close.
+type trackedTLS struct {
 	credentials.TransportCredentials
 	owner *Credentials
 }
 
 // ServerHandshake implements credentials.TransportCredentials.
-func (g guarded) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (g trackedTLS) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := g.TransportCredentials.ServerHandshake(raw)
-	return g.owner.guard(conn, info, err, x509.ExtKeyUsageClientAuth)
+	return g.owner.track(conn, info, err, x509.ExtKeyUsageClientAuth)
 }
 
 // ClientHandshake implements credentials.TransportCredentials.
-func (g guarded) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (g trackedTLS) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := g.TransportCredentials.ClientHandshake(ctx, authority, raw)
-	return g.owner.guard(conn, info, err, x509.ExtKeyUsageServerAuth)
+	return g.owner.track(conn, info, err, x509.ExtKeyUsageServerAuth)
 }
 
 // Clone implements credentials.TransportCredentials.
-func (g guarded) Clone() credentials.TransportCredentials {
-	return guarded{g.TransportCredentials.Clone(), g.owner}
+func (g trackedTLS) Clone() credentials.TransportCredentials {
+	return trackedTLS{g.TransportCredentials.Clone(), g.owner}
 }
 
-// guard enters a connection that a handshake made, and looks at its peer once more: it may have been revoked since.
-func (c *Credentials) guard(conn net.Conn, info credentials.AuthInfo, err error, usage x509.ExtKeyUsage) (net.Conn, credentials.AuthInfo, error) {
+// track registers the connection of a handshake and verifies the peer once more: it may have been revoked since.
+func (c *Credentials) track(conn net.Conn, info credentials.AuthInfo, err error, usage x509.ExtKeyUsage) (net.Conn, credentials.AuthInfo, error) {
 	tls, ok := info.(credentials.TLSInfo)
 	if err != nil || !ok {
 		return conn, info, err
 	}
 	if len(tls.State.PeerCertificates) != 1 {
-		return nil, nil, errNoPeer // the handshake lets none through
+		return nil, nil, errNoPeer // the handshake refuses these
 	}
 	made := &peerConn{Conn: conn, trust: c.trust, cert: tls.State.PeerCertificates[0], usage: usage}
 	c.trust.mu.Lock()
@@ -74,7 +74,7 @@ func (c *Credentials) guard(conn net.Conn, info credentials.AuthInfo, err error,
 	return made, info, nil
 }
 
-// closeRefused ends the connections of peers that are not trusted any more.
+// closeRefused closes the connections of peers that are not trusted any more.
 func (t *Trust) closeRefused() {
 	t.mu.RLock()
 	all := make([]*peerConn, 0, len(t.connections))
@@ -84,7 +84,7 @@ func (t *Trust) closeRefused() {
 	t.mu.RUnlock()
 	for _, c := range all {
 		if _, _, err := t.verify(c.cert, c.usage, c.cert.NotBefore); err != nil {
-			c.Close() // gRPC notices and tells its callers; an error says that it was closed already
+			c.Close() // gRPC ends the calls on it; an error means that it was closed already
 		}
 	}
 }

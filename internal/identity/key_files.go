@@ -3,7 +3,6 @@ package identity
 import (
 	"bytes"
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -14,12 +13,12 @@ import (
 	"path/filepath"
 )
 
-// Modes of what is written: keys are for their owner alone.
+// Modes of the files that are written: keys are for their owner alone.
 const (
 	modeKey    = 0o600
 	modePublic = 0o644
 	modeDir    = 0o700
-	// modeOthers are the permission bits of everybody else; a key file that grants any of them is refused.
+	// modeOthers are the permission bits of users outside owner and group; a key file that grants any of them is refused.
 	modeOthers = 0o007
 )
 
@@ -49,33 +48,6 @@ func LoadKey(path string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-// CreateSealingKey makes a new sealing key and writes it durably to a file that must not exist yet.
-func CreateSealingKey(path string) ([]byte, error) {
-	key := make([]byte, SealingKeyLen)
-	if _, err := rand.Read(key); err != nil {
-		return nil, fmt.Errorf("random bytes: %w", err)
-	}
-	if err := writeNew(path, key, modeKey); err != nil {
-		return nil, err
-	}
-	return key, syncDir(filepath.Dir(path))
-}
-
-// LoadSealingKey reads a sealing key: exactly SealingKeyLen bytes.
-func LoadSealingKey(path string) ([]byte, error) {
-	if err := checkSecret(path); err != nil {
-		return nil, err
-	}
-	b, err := readBounded(path)
-	if err != nil {
-		return nil, err
-	}
-	if len(b) != SealingKeyLen {
-		return nil, fmt.Errorf("%w: %s has %d bytes, want %d", ErrKeyFile, path, len(b), SealingKeyLen)
-	}
-	return b, nil
-}
-
 func loadCertificate(path string) (*x509.Certificate, error) {
 	der, err := readPEM(path, pemCertificate, false)
 	if err != nil {
@@ -88,7 +60,7 @@ func loadCertificate(path string) (*x509.Certificate, error) {
 	return cert, nil
 }
 
-// readPEM reads a file that holds one PEM block of the kind and nothing behind it.
+// readPEM reads a file that holds one PEM block of the kind and nothing after it.
 func readPEM(path, kind string, secret bool) ([]byte, error) {
 	if secret {
 		if err := checkSecret(path); err != nil {
@@ -106,14 +78,15 @@ func readPEM(path, kind string, secret bool) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// checkSecret refuses a secret that everybody may read. The group is left alone: containers are given secrets through it.
+// checkSecret refuses a secret file that grants other users any permission. The group may have some: containers get their
+// secrets through it.
 func checkSecret(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return fmt.Errorf("key file: %w", err)
 	}
 	if info.Mode().Perm()&modeOthers != 0 {
-		return fmt.Errorf("%w: %s has mode %04o, everybody may open it; use chmod 600", ErrKeyFile, path, info.Mode().Perm())
+		return fmt.Errorf("%w: %s has mode %04o, every user may open it; use chmod 600", ErrKeyFile, path, info.Mode().Perm())
 	}
 	return nil
 }
@@ -134,7 +107,8 @@ func readBounded(path string) ([]byte, error) {
 	return b, nil
 }
 
-// writeNew writes a file that must not exist yet, and its directories, and syncs the content. Nothing is ever overwritten: it could be the only copy of a key.
+// writeNew writes a file that must not exist yet, and its directories, and syncs the content. Nothing is overwritten: it could
+// be the only copy of a key.
 func writeNew(path string, b []byte, mode os.FileMode) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), modeDir); err != nil {
 		return fmt.Errorf("create directory: %w", err)
@@ -157,7 +131,7 @@ func writeNew(path string, b []byte, mode os.FileMode) (err error) {
 	return nil
 }
 
-// replace puts a public file in its place as a whole or not at all.
+// replace replaces a public file atomically: after a crash it has its old or its new content.
 func replace(path string, b []byte) error {
 	temporary := path + ".new"
 	if err := os.Remove(temporary); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -190,7 +164,7 @@ func syncDir(path string) error {
 	if err != nil {
 		return fmt.Errorf("open directory: %w", err)
 	}
-	defer d.Close() // nothing was written through it
+	defer d.Close() // nothing was written to it
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("sync directory %s: %w", path, err)
 	}

@@ -11,7 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// TestAuthorityOfAnotherOrganisation: no certificate is made that everybody would refuse, and nothing is left behind.
+// TestAuthorityOfAnotherOrganisation: no certificate is made that every peer would refuse, and no file is left behind.
 func TestAuthorityOfAnotherOrganisation(t *testing.T) {
 	dir, _ := newNetwork(t, time.Time{})
 	out := filepath.Join(t.TempDir(), "out")

@@ -12,18 +12,18 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// trustFile is the content of trust.json. The genesis is authoritative; all else is a copy for people to read.
+// trustFile is the content of trust.json. The genesis is authoritative; the other fields are a copy for people to read.
 type trustFile struct {
 	Network       string              `json:"network"`
 	NetworkID     string              `json:"networkId"`
 	Genesis       string              `json:"genesis"`
 	Organisations []trustOrganisation `json:"organisations"`
 	Nodes         []trustNode         `json:"nodes"`
-	// Learned is what the ledger said since, as far as whoever wrote the file had read it: absent in the file of a new network.
+	// Learned is what the ledger said since, at the time of writing; absent in the file of a new network.
 	Learned *trustLearned `json:"learned,omitempty"`
 }
 
-// trustLearned is a Membership. It is believed because the file is.
+// trustLearned is a Membership. It is trusted as the file is.
 type trustLearned struct {
 	Height        uint64                `json:"height"`
 	Organisations []learnedOrganisation `json:"organisations"`
@@ -56,7 +56,7 @@ type trustNode struct {
 	Key          string `json:"key"`
 }
 
-// LoadTrust reads a trust file. What people read in it must say what the genesis says; otherwise the answer is ErrTrust, wrapped.
+// LoadTrust reads a trust file. The fields for people must agree with the genesis; otherwise the error is ErrTrust, wrapped.
 func LoadTrust(path string) (*Trust, error) {
 	b, err := readBounded(path)
 	if err != nil {
@@ -104,8 +104,8 @@ func parseTrust(b []byte) (*Trust, error) {
 	case !slices.Equal(f.Nodes, want.Nodes):
 		err = errors.New("the nodes are not those of the genesis")
 	case !sameJSON(b, want):
-		// A repeated field: people read the first, the decoder takes the last.
-		err = errors.New("it has repeated fields, another order of fields, or something behind its end")
+		// Of a repeated field people read the first, and the decoder takes the last.
+		err = errors.New("it has repeated fields, another order of fields, or bytes after its end")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTrust, err)
@@ -183,7 +183,7 @@ func (l *trustLearned) membership() (*Membership, error) {
 	return m, nil
 }
 
-// SaveTrust writes the trust file with what was learned of organisations and certificates, in the place of the former one.
+// SaveTrust replaces the trust file by one with what was learned of organisations and certificates.
 func SaveTrust(path string, t *Trust) error {
 	b, err := t.file().encode()
 	if err != nil {
@@ -209,7 +209,7 @@ func (f trustFile) encode() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// sameJSON reports whether b is what encode makes, but for white space between its parts.
+// sameJSON reports whether b is what encode makes, except for white space between its tokens.
 func sameJSON(b []byte, want trustFile) bool {
 	encoded, err := want.encode()
 	if err != nil {

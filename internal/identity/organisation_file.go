@@ -14,7 +14,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// OrganisationFile is the name of an organisation's description, which it hands to an operator of the network it wants to join.
+// OrganisationFile is the name of an organisation's description. An organisation that joins a network gives it to an operator
+// of that network.
 const OrganisationFile = "organisation.json"
 
 // organisationFile is its content; nothing in it is secret.
@@ -27,7 +28,7 @@ type organisationFile struct {
 }
 
 // CreateOrganisation makes the certificate authority and the endorser's keys of an organisation that joins a network, in
-// dir/orgs/<id>, where nothing may stand yet, and describes it in organisation.json there.
+// dir/orgs/<id>, which must hold no keys yet, and describes the organisation in organisation.json there.
 func CreateOrganisation(dir string, spec OrgSpec, created time.Time) (*ltlv1.Organisation, error) {
 	own := filepath.Join(dir, "orgs", spec.ID)
 	w := &networkWriter{dir: dir, created: created}
@@ -56,7 +57,7 @@ func CreateOrganisation(dir string, spec OrgSpec, created time.Time) (*ltlv1.Org
 	return o, nil
 }
 
-// LoadOrganisation reads a description that CreateOrganisation wrote, and checks that others could trust such an organisation.
+// LoadOrganisation reads a description that CreateOrganisation wrote, and checks that a network could trust the organisation.
 func LoadOrganisation(path string) (*ltlv1.Organisation, error) {
 	b, err := readBounded(path)
 	if err != nil {
@@ -66,7 +67,7 @@ func LoadOrganisation(path string) (*ltlv1.Organisation, error) {
 	decoder := json.NewDecoder(bytes.NewReader(b))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&f); err != nil {
-		return nil, fmt.Errorf("%s is no description of an organisation: %w", path, err)
+		return nil, fmt.Errorf("%s does not describe an organisation: %w", path, err)
 	}
 	o := &ltlv1.Organisation{Id: f.ID, Name: f.Name, EndorserAddress: f.EndorserAddress}
 	if o.EndorserKey, err = hex.DecodeString(f.EndorserKey); err != nil {

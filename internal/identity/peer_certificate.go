@@ -15,24 +15,24 @@ var ErrCertificate = errors.New("certificate refused")
 // ErrRevoked is why a certificate is refused whose key or identity was revoked on the ledger; it comes wrapped in ErrCertificate.
 var ErrRevoked = errors.New("it was revoked")
 
-// errRemovedOrganisation is why the certificates of an organisation that left the network are refused.
+// errRemovedOrganisation refuses the certificates of an organisation that was removed from the network.
 var errRemovedOrganisation = errors.New("its organisation was removed from the network")
 
-// errAuthority is why a certificate is refused that no authority of its organisation vouches for.
+// errAuthority refuses a certificate that no authority of its organisation signed.
 var errAuthority = errors.New("not under the authority of its organisation")
 
-// errUnknownOrganisation is why the certificate of an organisation is refused that the trust does not know, or not yet.
+// errUnknownOrganisation refuses the certificate of an organisation that the trust does not know, perhaps not yet.
 var errUnknownOrganisation = errors.New("its organisation is not of this network")
 
-// errUnknownNode is why the certificate of a node is refused that the trust does not know, or not yet, or no more.
+// errUnknownNode refuses the certificate of a node that the trust does not know, perhaps not yet or not any more.
 var errUnknownNode = errors.New("the organisation has no such node")
 
 // verify returns the identity that the certificate proves and whether now lies outside its validity.
 //
-// An expired certificate still counts. Whether a key is valid is decided by what stands on the ledger, that is by height, and not
-// by anybody's clock: a network whose certificates all expired in one night must go on, and so must one whose machines woke up with
-// a wrong clock. What is pinned is the organisation's authority in the trust file. So the chain is verified at the moment within
-// the validity that is nearest to now, and the expiry is only a warning.
+// An expired certificate is still accepted. Whether a key is valid is decided by the ledger, that is by height, and not by a
+// clock: a network whose certificates all expired in one night must go on, and so must one whose machines start with a wrong
+// clock. The pin is the organisation's authority in the trust file. So the certificate chain is verified at the moment within the
+// validity that is nearest to now, and the expiry is only a warning.
 func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.Time) (id Identity, expired bool, err error) {
 	id, err = identityOf(cert)
 	if err != nil {
@@ -55,12 +55,12 @@ func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.
 		return refuse("its key is not Ed25519")
 	}
 	if cert.IsCA {
-		return refuse("a certificate authority is nobody's certificate")
+		return refuse("it is a certificate authority, and an authority is not an identity")
 	}
 	if !slices.Equal(cert.ExtKeyUsage, extKeyUsage(id.Role)) || len(cert.UnknownExtKeyUsage) != 0 {
 		return refuse("its extended key usage is not that of the role %s", id.Role)
 	}
-	at, err := o.vouches(cert, usage, now)
+	at, err := o.validAt(cert, usage, now)
 	if err != nil {
 		return refuse("%w: %w", errAuthority, err)
 	}
@@ -68,7 +68,7 @@ func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.
 		return refuse("%w", ErrRevoked)
 	}
 	if id.Role == RoleNode {
-		// Nodes are addressed by their id alone, so an organisation must not name a node that belongs to another.
+		// Nodes are addressed by their id alone, so an organisation must not certify a node that belongs to another.
 		n, ok := t.node(id.Name)
 		if !ok || n.GetOrganisation() != id.Organisation {
 			return refuse("%w", errUnknownNode)
@@ -77,9 +77,9 @@ func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.
 	return id, !at.Equal(now), nil
 }
 
-// vouches verifies a certificate under the organisation's authorities, the newest first, and returns the moment at which it is valid.
-// They are the only roots and there are no intermediates: no other authority can vouch for a name of the organisation.
-func (o *organisation) vouches(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.Time) (at time.Time, err error) {
+// validAt verifies a certificate under the organisation's authorities, the newest first, and returns the moment at which it is
+// valid. They are the only roots and there are no intermediates: no other authority can certify a name of the organisation.
+func (o *organisation) validAt(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.Time) (at time.Time, err error) {
 	for i := len(o.authorities) - 1; i >= 0; i-- {
 		a := o.authorities[i]
 		at = within(now, cert, a.certificate)
@@ -106,7 +106,7 @@ func within(now time.Time, certs ...*x509.Certificate) time.Time {
 	return at
 }
 
-// identityOf reads the identity in a certificate: it has exactly one URI, and that is an identity's.
+// identityOf reads the identity in a certificate, which has exactly one URI.
 func identityOf(cert *x509.Certificate) (Identity, error) {
 	if len(cert.URIs) != 1 {
 		return Identity{}, fmt.Errorf("%d URIs in the certificate, want exactly one", len(cert.URIs))
@@ -118,7 +118,7 @@ func identityOf(cert *x509.Certificate) (Identity, error) {
 	return Parse(uri[len(uriScheme):])
 }
 
-// extKeyUsage is what a certificate of the role is for: everybody calls, nodes and endorsers are also called.
+// extKeyUsage is the extended key usage of the role's certificates: every role calls, nodes and endorsers also serve.
 func extKeyUsage(r Role) []x509.ExtKeyUsage {
 	if r.serves() {
 		return []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}

@@ -70,16 +70,16 @@ func (s *server) ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecord
 	return out, nil
 }
 
-// shelf is where the records of one phase and data key stand, and the phases that they may refer to.
+// shelf is where the records of one phase and data key are found, and the phases that they may refer to.
 type shelf struct {
 	chain *rules.Chain
 	phase *rules.Phase
-	// dataKey is the plain one, key the whole.
+	// dataKey is the plain data key, key the complete Key.
 	dataKey, key string
-	// upload is the one that was read last: the records of a batch follow one another. other is the one that related data was read from
-	// last: a record often refers to several of one batch.
+	// upload is the one that was read last: the records of a batch are adjacent. other is the one that related data was read from
+	// last: a record often refers to several records of one batch.
 	upload, other *upload
-	// phases are those that were looked up for related data, seqs the DataSeqs of records that were, by Key and version.
+	// phases and seqs cache what was looked up for related data: phases by id, DataSeqs by Key and version.
 	phases map[string]*rules.Phase
 	seqs   map[keyVersion]string
 }
@@ -101,7 +101,7 @@ type upload struct {
 	names    []string
 }
 
-// shelf judges whether the account may read the phase, and finds its records.
+// shelf checks whether the account may read the phase, and finds its records.
 func (s *server) shelf(chainID, uid, groupID, phaseID, dataKey string) (*shelf, int32, error) {
 	chain, _, code, err := s.collaboration(chainID, uid)
 	if err != nil || code != rules.OK {
@@ -152,7 +152,7 @@ func (s *server) phaseRecord(ctx context.Context, sh *shelf, at *rules.Locator) 
 	return r, nil
 }
 
-// uploadAt is the upload that a locator names: the last one if it is that, else the one that is read, which is the last from then on.
+// uploadAt returns the upload that a locator names. last caches the one that was read last.
 func (s *server) uploadAt(last **upload, chain *rules.Chain, at *rules.Locator) (*upload, error) {
 	if u := *last; u != nil && u.at.Height == at.Height && u.at.Index == at.Index {
 		return u, nil
@@ -184,7 +184,7 @@ func (s *server) readUpload(chain *rules.Chain, at *rules.Locator) (*upload, err
 	return u, err
 }
 
-// itemOf finds the item of an upload that is a version of a Key: items of one data key have versions that follow one another.
+// itemOf finds the item of an upload that is a version of a Key: items of one data key have consecutive versions.
 func (s *server) itemOf(chain *rules.Chain, key, dataKey string, u *upload, version uint32) (int, error) {
 	var same []int
 	for i, item := range u.items {
@@ -209,7 +209,7 @@ func (s *server) itemOf(chain *rules.Chain, key, dataKey string, u *upload, vers
 	return same[version-first.Version()], nil
 }
 
-// related tells what a record refers to, by the names that phases have today.
+// related describes what a record refers to, by the present names of the phases.
 func (s *server) related(ctx context.Context, sh *shelf, d *ltlv1.RelatedData, at *rules.Locator) (*ltlv1.RelatedRecord, error) {
 	phase, ok := sh.phases[d.GetPhaseId()]
 	if !ok {

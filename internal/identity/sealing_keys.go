@@ -2,6 +2,7 @@ package identity
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -11,11 +12,12 @@ import (
 	"path/filepath"
 )
 
-// The facades' sealing keys lie beside the certificates of facades and operators: sealing.key, under which AccessKeys are sealed, and
-// sealing-FINGERPRINT.key for each other one that opens some: the former ones, and the next one while it is being handed out.
+// sealingKeyPattern matches further sealing keys. The facades' sealing keys are in the directories of the certificates of
+// facades and operators: sealing.key, under which AccessKeys are sealed, and sealing-FINGERPRINT.key for each other one that
+// opens some: the former ones, and the next one while it is being distributed.
 const sealingKeyPattern = "sealing-*.key"
 
-// nextSealingKeyFile is the key that a rotation, which may have been interrupted, goes on with.
+// nextSealingKeyFile is the new key of a rotation that has not ended; an interrupted rotation goes on with it.
 const nextSealingKeyFile = "sealing.key.next"
 
 // LoadSealingKeys reads all sealing keys in a directory; the first is the one to seal under.
@@ -39,7 +41,7 @@ func LoadSealingKeys(dir string) ([][]byte, error) {
 	return keys, nil
 }
 
-// UnsealAny is Unseal with whichever key opens it; at is that key's place.
+// UnsealAny is Unseal with the first key that opens the secret; at is the index of that key.
 func UnsealAny(keys [][]byte, accessKeyID string, sealed []byte) (secret string, at int, err error) {
 	err = ErrSealed
 	for i, key := range keys {
@@ -50,7 +52,7 @@ func UnsealAny(keys [][]byte, accessKeyID string, sealed []byte) (secret string,
 	return "", -1, err
 }
 
-// NextSealingKey returns the key that a rotation of dir's sealing key is going on with, and makes one if there is none.
+// NextSealingKey returns the new key of the rotation of dir's sealing key, and makes one when no rotation is going on.
 func NextSealingKey(dir string) ([]byte, error) {
 	path := filepath.Join(dir, nextSealingKeyFile)
 	key, err := LoadSealingKey(path)
@@ -60,7 +62,7 @@ func NextSealingKey(dir string) ([]byte, error) {
 	return key, err
 }
 
-// AddSealingKey puts one more sealing key into a directory, from where a running facade takes it. The same again changes nothing.
+// AddSealingKey adds a sealing key to a directory, from where a running facade reads it. Adding the same again changes nothing.
 func AddSealingKey(dir string, key []byte) error {
 	path := filepath.Join(dir, sealingKeyName(key))
 	have, err := LoadSealingKey(path)
@@ -73,22 +75,22 @@ func AddSealingKey(dir string, key []byte) error {
 	return syncDir(dir)
 }
 
-// NextDeviceKey makes the next key under which the endorser in dir seals its devices' keys, and returns its path. A running endorser takes
-// it within seconds.
+// NextDeviceKey makes the next key under which the endorser in dir seals its devices' keys, and returns its path. A running
+// endorser reads it within seconds.
 func NextDeviceKey(dir string) (string, error) {
 	path := filepath.Join(dir, deviceKeyFile+".next")
 	_, err := CreateSealingKey(path)
 	return path, err
 }
 
-// sealingKeyName names a key's file by the beginning of its SHA-256, which tells nothing of it.
+// sealingKeyName names a key's file by the first 8 bytes of its SHA-256, which do not reveal the key.
 func sealingKeyName(key []byte) string {
 	hash := sha256.Sum256(key)
 	return "sealing-" + hex.EncodeToString(hash[:8]) + ".key"
 }
 
-// PromoteSealingKey makes key the one to seal under in dir; the former one stays beside it, since backups may need it. A crash leaves
-// either. The same again changes nothing.
+// PromoteSealingKey makes key the one to seal under in dir. The former one is kept, since backups may need it. After a crash
+// either is in force. Promoting the same again changes nothing.
 func PromoteSealingKey(dir string, key []byte) error {
 	path := filepath.Join(dir, sealingKeyFile)
 	former, err := LoadSealingKey(path)
@@ -110,4 +112,31 @@ func PromoteSealingKey(dir string, key []byte) error {
 		return fmt.Errorf("remove: %w", err)
 	}
 	return syncDir(dir)
+}
+
+// CreateSealingKey makes a new sealing key and writes it durably to a file that must not exist yet.
+func CreateSealingKey(path string) ([]byte, error) {
+	key := make([]byte, SealingKeyLen)
+	if _, err := rand.Read(key); err != nil {
+		return nil, fmt.Errorf("random bytes: %w", err)
+	}
+	if err := writeNew(path, key, modeKey); err != nil {
+		return nil, err
+	}
+	return key, syncDir(filepath.Dir(path))
+}
+
+// LoadSealingKey reads a sealing key: exactly SealingKeyLen bytes.
+func LoadSealingKey(path string) ([]byte, error) {
+	if err := checkSecret(path); err != nil {
+		return nil, err
+	}
+	b, err := readBounded(path)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) != SealingKeyLen {
+		return nil, fmt.Errorf("%w: %s has %d bytes, want %d", ErrKeyFile, path, len(b), SealingKeyLen)
+	}
+	return b, nil
 }

@@ -11,11 +11,12 @@ import (
 	"ltl/internal/ledger"
 )
 
-// An endorser's signing keys lie beside its certificate: sign.key, the first one, and sign-ID.key for each that a rotation made, where ID
-// is the id of the key in hexadecimal digits, as in endorsement statements.
+// signKeyPattern matches the signing keys after the first. An endorser's signing keys are in the directory of its certificate:
+// sign.key, the first one, and sign-ID.key for each that a rotation made, where ID is the id of the key in hexadecimal digits,
+// as in endorsement statements.
 const signKeyPattern = "sign-*.key"
 
-// SignKeys reads all signing keys beside the certificate. A directory without any gives none.
+// SignKeys reads all signing keys in the directory of the certificate; there may be none.
 func (c *Credentials) SignKeys() ([]ed25519.PrivateKey, error) {
 	paths, err := filepath.Glob(filepath.Join(c.dir, signKeyPattern))
 	if err != nil {
@@ -35,13 +36,23 @@ func (c *Credentials) SignKeys() ([]ed25519.PrivateKey, error) {
 	return keys, nil
 }
 
-// HasFirstSignKey reports whether there is a sign.key beside the certificate.
+// HasFirstSignKey reports whether there is a sign.key in the directory of the certificate.
 func (c *Credentials) HasFirstSignKey() bool {
 	_, err := os.Stat(filepath.Join(c.dir, signKeyFile))
 	return err == nil
 }
 
-// CreateSignKey makes one more signing key in an endorser's directory and returns its public key and where it is.
+// CreateFirstSignKey makes sign.key, with which a node or an endorser signs, in the directory of its certificate, which must
+// not have one yet.
+func CreateFirstSignKey(dir string) (ed25519.PublicKey, error) {
+	public, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("generate key: %w", err)
+	}
+	return public, writeKey(filepath.Join(dir, signKeyFile), key)
+}
+
+// CreateSignKey makes one more signing key in an endorser's directory and returns its public key and its path.
 func CreateSignKey(dir string) (ed25519.PublicKey, string, error) {
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

@@ -2,7 +2,6 @@ package identity
 
 import (
 	"crypto/ed25519"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -24,16 +23,7 @@ type nodeFile struct {
 	Incarnation  string `json:"incarnation"`
 }
 
-// CreateFirstSignKey makes the key with which a node or an endorser signs, in the directory of its certificate, where none may stand yet.
-func CreateFirstSignKey(dir string) (ed25519.PublicKey, error) {
-	public, key, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("generate key: %w", err)
-	}
-	return public, writeKey(filepath.Join(dir, signKeyFile), key)
-}
-
-// DescribeNode writes node.json into dataDir, from the certificate and the signing key in keyDir, and returns what it says.
+// DescribeNode writes node.json into dataDir, from the certificate and the signing key in keyDir, and returns its content.
 func DescribeNode(keyDir, dataDir, address string, incarnation []byte) (*ltlv1.Node, error) {
 	cert, err := loadCertificate(filepath.Join(keyDir, certificateFile))
 	if err != nil {
@@ -71,7 +61,7 @@ func LoadNode(path string) (*ltlv1.Node, error) {
 	}
 	var f nodeFile
 	if err := json.Unmarshal(b, &f); err != nil {
-		return nil, fmt.Errorf("%s is no description of a node: %w", path, err)
+		return nil, fmt.Errorf("%s does not describe a node: %w", path, err)
 	}
 	n := &ltlv1.Node{Id: f.ID, Organisation: f.Organisation, Address: f.Address}
 	if n.Key, err = hex.DecodeString(f.Key); err != nil || len(n.Key) != ed25519.PublicKeySize {
