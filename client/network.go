@@ -58,7 +58,7 @@ func newNetwork(c *Client, trust *identity.Trust) (*network, error) {
 		others: map[string]otherChain{}, former: map[string]ed25519.PublicKey{},
 	}
 	n.fetch.spawn, n.fetch.run = c.spawn, n.fetchNow
-	trust.OnDoubt(n.onUnknownPeer)
+	trust.OnUnknownPeer(n.onUnknownPeer)
 	genesis := trust.Genesis()
 	system := &ltlv1.ChainInfo{ChainId: ledger.SystemChain, Chain: &ltlv1.CreateChain{Policy: genesis.GetPolicy()}}
 	for _, o := range genesis.GetOrganisations() {
