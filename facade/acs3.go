@@ -102,26 +102,6 @@ func (q *request) acs3Credentials(header string) (credentials, *gatewayError) {
 	return c, nil
 }
 
-// common returns Action or Version: of an ACS3-signed request from its signed header if it is there, else from the parameters, which
-// are signed. If both are there, they must be equal.
-func (q *request) common(c *credentials, name, header string) (string, *gatewayError) {
-	v, ok := q.get(name)
-	if c.acs3 != nil && len(q.header[http.CanonicalHeaderKey(header)]) > 0 {
-		h, covered := c.acs3.signed(q, header)
-		if !covered {
-			return "", gateway(codeIncomplete)
-		}
-		if ok && v != h {
-			return "", invalid(name)
-		}
-		return h, nil
-	}
-	if !ok {
-		return "", missing(name)
-	}
-	return v, nil
-}
-
 // appendCanonicalRequest appends the text that an ACS3 signature covers; list is the SignedHeaders in it.
 func (q *request) appendCanonicalRequest(b []byte, a *authorization, list string) []byte {
 	b = append(b, q.method...)

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"hash/maphash"
+	"net/http"
 	"strings"
 	"sync"
 	"time"
@@ -151,6 +152,26 @@ func (q *request) rpcCredentials() (credentials, *gatewayError) {
 		}
 	}
 	return c, nil
+}
+
+// common returns Action or Version: of an ACS3-signed request from its signed header if it is there, else from the parameters, which
+// are signed. If both are there, they must be equal.
+func (q *request) common(c *credentials, name, header string) (string, *gatewayError) {
+	v, ok := q.get(name)
+	if c.acs3 != nil && len(q.header[http.CanonicalHeaderKey(header)]) > 0 {
+		h, covered := c.acs3.signed(q, header)
+		if !covered {
+			return "", gateway(codeIncomplete)
+		}
+		if ok && v != h {
+			return "", invalid(name)
+		}
+		return h, nil
+	}
+	if !ok {
+		return "", missing(name)
+	}
+	return v, nil
 }
 
 // verifyRPC compares an RPC signature with the one that the secret gives, in constant time.

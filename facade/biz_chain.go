@@ -1,52 +1,8 @@
 package facade
 
 import (
-	"unicode/utf8"
-
-	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
-
-// findChainByID finds the chain that BizChainId names. Whether the caller is a member of it is left to the ledger.
-func (c *call) findChainByID() error {
-	id := c.text(bizChainID)
-	service, ok, err := c.f.chains.service(c.ctx, id)
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		return newRefusal(rules.NotFound, "No business chain has the identifier given in BizChainId.")
-	case c.action.service == ltlv1.ChainService_CHAIN_SERVICE_PROOF && service != c.action.service:
-		return newRefusal(rules.NotFound, "The business chain given in BizChainId is not one of the proof service.")
-	case c.action.service == ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION && service != c.action.service:
-		return newRefusal(rules.NotFound, "The business chain given in BizChainId is not one of the collaboration service.")
-	}
-	c.chainID = id
-	return nil
-}
-
-// findChainByCode checks the form of ProductKey and Key and finds the chain. A wrong form of the type code in Key is not reported here:
-// the caller's rights on the chain come first. See checks.
-func (c *call) findChainByCode() error {
-	chain := c.text(chainCode)
-	if utf8.RuneCountInString(chain) != rules.ChainCodeLen {
-		return refuse(rules.BadChainCode)
-	}
-	typeCode, code := rules.CheckKey(chain, c.text("Key"))
-	switch code {
-	case rules.OK, rules.BadTypeCode:
-	case rules.BadChainCode: // inside Key; the one in ProductKey has the right length, so that the two differ
-		return refuse(rules.ChainCodeDiffers)
-	default:
-		return refuse(code)
-	}
-	id, err := c.f.chains.id(c.ctx, chain)
-	if err == nil && id == "" {
-		err = newRefusal(rules.NotFound, "No business chain of the proof service has the code given in ProductKey.")
-	}
-	c.chainID, c.typeCode = id, typeCode
-	return err
-}
 
 // chainInfo reads the chain and how much of its quotas is used, as the caller sees it.
 func (c *call) chainInfo() (*ltlv1.GetChainResponse, error) {
