@@ -51,7 +51,8 @@ type keyring struct {
 	wait    time.Duration
 	waiters atomic.Int64
 
-	// sealingKeys decrypt AccessKeys; undecrypted holds the AccessKeys that none of them decrypts. Both are owned by follow.
+	// sealingKeys decrypt AccessKeys; undecrypted holds the AccessKeys that none of them decrypts. Both are owned by
+	// follow.
 	sealingKeys [][]byte
 	undecrypted map[string]*ltlv1.AccessKey
 
@@ -117,8 +118,8 @@ func (r *keyring) decrypt(in *ltlv1.AccessKey) *accessKey {
 	return newAccessKey(in.GetAccessKeyId(), in.GetAccountUid(), secret, in.GetDisabled(), in.GetVersion())
 }
 
-// apply applies one change. nil means that all changes so far have been delivered; then AccessKeys that could not be decrypted are tried
-// again.
+// apply applies one change. nil means that all changes so far have been delivered; then AccessKeys that could not be
+// decrypted are tried again.
 func (r *keyring) apply(in *ltlv1.AccessKey) {
 	if in == nil {
 		for _, one := range slices.Collect(maps.Values(r.undecrypted)) {
@@ -181,7 +182,8 @@ func (r *keyring) ready() error {
 	return nil
 }
 
-// lookup returns an enabled key. A key that is not known may be on its way, so that up to maxKeyWaiters calls wait for keyWait.
+// lookup returns an enabled key. A key that is not known may be on its way, so that up to maxKeyWaiters calls wait
+// for keyWait.
 func (r *keyring) lookup(ctx context.Context, id string) (*accessKey, *gatewayError) {
 	k, current, changed := r.find(id)
 	if k == nil {

@@ -69,7 +69,8 @@ func parseAuthorization(s string) (*authorization, *gatewayError) {
 	return a, nil
 }
 
-// signed returns the one value of a header that the signature covers; ok is false when it is absent, repeated or not covered.
+// signed returns the one value of a header that the signature covers; ok is false when it is absent, repeated or not
+// covered.
 func (a *authorization) signed(q *request, name string) (v string, ok bool) {
 	values := q.header[http.CanonicalHeaderKey(name)]
 	if len(values) != 1 {
@@ -134,7 +135,8 @@ func (q *request) appendCanonicalRequest(b []byte, a *authorization, list string
 	return hex.AppendEncode(b, hash[:])
 }
 
-// headerValue is the value of a header as it is signed. net/http stores Host and Content-Length apart from the other headers.
+// headerValue is the value of a header as it is signed. net/http stores Host and Content-Length apart from the other
+// headers.
 func (q *request) headerValue(name string) string {
 	switch name {
 	case "host":

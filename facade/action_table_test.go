@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// TestTable: the table of Actions is that of the API document and of the conformance tests. Order of parameters does not matter.
+// TestTable: the table of Actions is equal to that of the API document and the conformance tests, except for the
+// order of parameters.
 func TestTable(t *testing.T) {
 	type row struct {
 		Name       string

@@ -32,9 +32,11 @@ type parameter struct {
 	kind parameterType
 	// optional parameters may be absent. An optional number or list may also be empty.
 	optional bool
-	// payload texts may have any length, because too long a payload has a result code of its own. Other texts are bounded by maxText.
+	// payload texts may have any length, because too long a payload has a result code of its own. Other texts are
+	// bounded by maxText.
 	payload bool
-	// absent, if not 0, is the result code for a mandatory parameter that is absent, in place of the gateway error Missing<Name>.
+	// absent, if not 0, is the result code for a mandatory parameter that is absent, in place of the gateway error
+	// Missing<Name>.
 	absent int32
 }
 
@@ -48,7 +50,8 @@ type action struct {
 	service ltlv1.ChainService
 	// admin marks Actions of the administrator only.
 	admin bool
-	// data is the form of Data. A refused call answers with "" where it is a string, and leaves Data out where it is a structure.
+	// data is the form of Data. A refused call answers with "" where it is a string, and leaves Data out where it is a
+	// structure.
 	data kind
 	run  func(*call) (value, error)
 	// first asks the ledger for the refusal that precedes a form error of this Action; see checks. Nil if there is none.
@@ -60,7 +63,8 @@ func actions() []action {
 	return slices.Concat(generalActions(), recordActions(), phaseActions())
 }
 
-// paged are the parameters of a list that is read page by page, followed by others. Their order decides which absence is reported.
+// paged are the parameters of a list that is read page by page, followed by others. Their order decides which absence
+// is reported.
 func paged(more ...parameter) []parameter {
 	return append([]parameter{{name: "Num", kind: typeInteger}, {name: "Size", kind: typeInteger}}, more...)
 }

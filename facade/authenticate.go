@@ -89,7 +89,8 @@ func appendPercentTwice(b []byte, s string) []byte {
 	return b
 }
 
-// appendStringToSign appends the text that an RPC signature covers: the method and all parameters of query and body except Signature.
+// appendStringToSign appends the text that an RPC signature covers: the method and all parameters of query and body
+// except Signature.
 func (q *request) appendStringToSign(b []byte) []byte {
 	b = append(b, q.method...)
 	b = append(b, "&%2F&"...)
@@ -154,8 +155,8 @@ func (q *request) rpcCredentials() (credentials, *gatewayError) {
 	return c, nil
 }
 
-// common returns Action or Version: of an ACS3-signed request from its signed header if it is there, else from the parameters, which
-// are signed. If both are there, they must be equal.
+// common returns Action or Version: of an ACS3-signed request from its signed header if it is there, else from the
+// parameters, which are signed. If both are there, they must be equal.
 func (q *request) common(c *credentials, name, header string) (string, *gatewayError) {
 	v, ok := q.get(name)
 	if c.acs3 != nil && len(q.header[http.CanonicalHeaderKey(header)]) > 0 {
@@ -218,14 +219,14 @@ const (
 	nonceShards = 16
 	// noncesPerShard is the size at which a shard's younger generation becomes the older one; two generations are kept.
 	noncesPerShard = maxNonces / nonceShards / 2
-	// nonceLife is how long a nonce is remembered at least, unless maxNonces others came later. A timestamp may be ahead of the clock by
-	// the window and is valid until it is behind by the window.
+	// nonceLife is how long a nonce is remembered at least, unless maxNonces others came later. A timestamp may be ahead
+	// of the clock by the window and is valid until it is behind by the window.
 	nonceLife = 2 * timestampWindow
 )
 
-// nonces remembers the pairs of AccessKeyId and SignatureNonce that were used. It holds at most maxNonces and then forgets the oldest;
-// the ledger refuses an older replay of a write, because it keeps all pairs. Entries are 64-bit keyed hashes: the probability of a
-// false refusal is 2^-43 when full.
+// nonces remembers the pairs of AccessKeyId and SignatureNonce that were used. It holds at most maxNonces and then
+// forgets the oldest; the ledger refuses an older replay of a write, because it keeps all pairs. Entries are 64-bit
+// keyed hashes: the probability of a false refusal is 2^-43 when full.
 type nonces struct {
 	seed maphash.Seed
 	// limit is the size at which a shard's young generation becomes the old one.

@@ -24,7 +24,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// wants checks status and code of a gateway error or business error.
+// wants checks the HTTP status and the code of a response.
 func wants(t *testing.T, what string, r reply, status int, code string) {
 	t.Helper()
 	if r.status != status || r.code() != code {
@@ -46,7 +46,7 @@ func TestRPCAuthentication(t *testing.T) {
 		code   string
 	}{
 		{"no AccessKeyId", []string{"AccessKeyId", "-"}, 400, "MissingAccessKeyId"},
-		{"unknown AccessKeyId", []string{"AccessKeyId", "nobody"}, 404, "InvalidAccessKeyId.NotFound"},
+		{"unknown AccessKeyId", []string{"AccessKeyId", "unknown"}, 404, "InvalidAccessKeyId.NotFound"},
 		{"long AccessKeyId", []string{"AccessKeyId", strings.Repeat("a", 129)}, 404, "InvalidAccessKeyId.NotFound"},
 		{"disabled AccessKey", []string{"AccessKeyId", "off"}, 400, "InvalidAccessKeyId.Inactive"},
 		{"no SignatureMethod", []string{"SignatureMethod", "-"}, 400, "MissingSignatureMethod"},
@@ -119,7 +119,7 @@ func TestNoncesAreRememberedLongEnoughAndBounded(t *testing.T) {
 		t.Fatal("a nonce must be refused within its life")
 	}
 	accepted := 0
-	for i := range 40 { // time passes: generations turn, and at last the nonce is forgotten
+	for i := range 40 { // time passes: generations are replaced, and at last the nonce is forgotten
 		if n.use("k", "a", start.Add(time.Duration(i)*nonceLife/2)) {
 			accepted++
 		}
@@ -165,7 +165,7 @@ func TestOneOfManyWinsTheNonce(t *testing.T) {
 	}
 }
 
-// signACS3 is a second implementation of the header signature, from the documents.
+// signACS3 is a second implementation of the header signature, written from the documents.
 func signACS3(r *http.Request, id, secret string, body []byte, signed []string) {
 	slices.Sort(signed)
 	quote := func(s string) string {
@@ -192,7 +192,7 @@ func signACS3(r *http.Request, id, secret string, body []byte, signed []string) 
 	r.Header.Set("Authorization", "ACS3-HMAC-SHA256 Credential="+id+",SignedHeaders="+strings.Join(signed, ";")+",Signature="+hex.EncodeToString(mac.Sum(nil)))
 }
 
-// acs3 makes a request that signACS3 can sign.
+// acs3 is a request that signACS3 can sign.
 func (f *testFacade) acs3(method, query, body string) *http.Request {
 	r := httptest.NewRequest(method, "/?"+query, strings.NewReader(body))
 	sum := sha256.Sum256([]byte(body))
@@ -237,7 +237,7 @@ func TestACS3Authentication(t *testing.T) {
 			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "Credential=member,", "", 1))
 		}, status: 400, code: "IncompleteSignature"},
 		{what: "unknown key", after: func(r *http.Request) {
-			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "member", "nobody", 1))
+			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "member", "unknown", 1))
 		}, status: 404, code: "InvalidAccessKeyId.NotFound"},
 		{what: "fields in another order, with blanks", after: func(r *http.Request) {
 			fields := strings.Split(strings.TrimPrefix(r.Header.Get("Authorization"), "ACS3-HMAC-SHA256 "), ",")
@@ -276,7 +276,8 @@ func TestACS3Authentication(t *testing.T) {
 	}
 }
 
-// TestBothImplementationsAgree signs random parameters with the second implementation and verifies them with the first.
+// TestBothImplementationsAgree signs random parameters with the second implementation and verifies them with the
+// first one.
 func TestBothImplementationsAgree(t *testing.T) {
 	f := newTestFacade(t)
 	rapid.Check(t, func(t *rapid.T) {
@@ -332,7 +333,7 @@ func TestUnknownKeyIsAwaited(t *testing.T) {
 	}()
 	for deadline := time.Now().Add(5 * time.Second); f.keys.waiters.Load() == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("nobody waits")
+			t.Fatal("no call waits for the key")
 		}
 	}
 	f.keys.apply(sealed(t, "unrelated", memberUID, "s", 200))
@@ -340,20 +341,20 @@ func TestUnknownKeyIsAwaited(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
-	// The number of those who wait is bounded: the next one is answered at once.
+	// The number of waiting calls is bounded: the next call gets its response at once.
 	f.keys.waiters.Store(maxKeyWaiters)
-	if _, err := f.keys.lookup(context.Background(), "nobody"); err == nil || err.code != codeKeyNotFound {
+	if _, err := f.keys.lookup(context.Background(), "unknown"); err == nil || err.code != codeKeyNotFound {
 		t.Error(err)
 	}
 	empty := newKeyring(sealingKey(), f.logger)
 	empty.wait = time.Millisecond
-	if _, err := empty.lookup(context.Background(), "nobody"); err == nil || err.code != codeServiceUnavailable || empty.ready() == nil {
+	if _, err := empty.lookup(context.Background(), "unknown"); err == nil || err.code != codeServiceUnavailable || empty.ready() == nil {
 		t.Errorf("before any AccessKey has arrived: %v", err)
 	}
 }
 
-// TestSealingKeyIsReplaced: an AccessKey that was sealed under a key that the facade does not have yet works as soon as it has it, without
-// a restart and without another change of the AccessKey.
+// TestSealingKeyIsReplaced: an AccessKey that was sealed with a key that the facade does not have works once the
+// facade can read that key, without a restart and without another change of the AccessKey.
 func TestSealingKeyIsReplaced(t *testing.T) {
 	f := newTestFacade(t)
 	next := []byte("fedcba9876543210fedcba9876543210")
@@ -371,5 +372,5 @@ func TestSealingKeyIsReplaced(t *testing.T) {
 	keys = append(keys, next)
 	f.keys.apply(nil)
 	wants(t, "with the key", f.act(t, "member", "GetData", args...), 200, "404")
-	wants(t, "one under the former key", f.act(t, "other", "GetData", args...), 200, "403") // authenticated: it may not read this
+	wants(t, "one under the former key", f.act(t, "other", "GetData", args...), 200, "403") // authenticated, but it may not read this
 }

@@ -22,7 +22,7 @@ func (instantNetwork) Submit(context.Context, *ltlv1.Transaction) (*ltlv1.Result
 	return &ltlv1.Result{Code: rules.OK}, nil
 }
 
-// BenchmarkSetData measures the facade's own part of a signed SetData: parsing, authentication, envelope.
+// BenchmarkSetData measures the facade's own part of a signed SetData: parsing, authentication, response.
 func BenchmarkSetData(b *testing.B) {
 	f := &testFacade{Facade: newFacade(Config{SealingKey: sealingKey(), Clock: time.Now, Logger: slog.New(slog.DiscardHandler)}, instantNetwork{newFakeNetwork()})}
 	f.keys.apply(sealed(b, "member", memberUID, "member-secret", 1))
@@ -76,7 +76,7 @@ func BenchmarkSetDataHTTP(b *testing.B) {
 			buffer := make([]byte, 4096)
 			for request := range targets {
 				if _, err = c.Write([]byte(request)); err == nil {
-					_, err = c.Read(buffer) // an answer comes in one piece
+					_, err = c.Read(buffer) // a response arrives in one read
 				}
 				if err != nil || !bytes.HasPrefix(buffer, []byte("HTTP/1.1 200")) {
 					b.Errorf("%v %s", err, buffer)

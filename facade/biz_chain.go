@@ -57,8 +57,9 @@ func (c *call) listChains(service ltlv1.ChainService, row func(*ltlv1.ChainInfo)
 	return p.data(rows(r.GetChains(), row), r.GetTotal()), nil
 }
 
-// describeResourceInfo is the Action DescribeResourceInfo. Its AuthorizeType is the edition, in Chinese. Whether the term is over is
-// decided by the clock of this facade, because the blocks of a chain show it only after the next write.
+// describeResourceInfo is the Action DescribeResourceInfo. Its AuthorizeType is the edition, in Chinese. Whether the
+// term is over is decided by the clock of this facade, because the blocks of a chain show it only after the next
+// write.
 func describeResourceInfo(c *call) (value, error) {
 	r, err := c.chainInfo()
 	if err != nil {

@@ -28,29 +28,37 @@ type call struct {
 	lists []list
 }
 
-// checks is the order of refusals: each check runs when all before it have passed, and the first that fails gives the answer. The
-// manual lists the result codes (4.2.6) without an order. This is the one that docs/api.md promises under "Judging a call": from what
-// is cheap to check and concerns every call to what only the ledger knows, and form before existence.
+// checks is the order of refusals. Each check runs when all before it have passed, and the first that fails gives the
+// answer. The manual lists the result codes (4.2.6) without an order. This is the order that docs/api.md promises:
+// from what is cheap to check and concerns every call to what only the ledger knows, and form before existence.
 //
-//	step                           codes                     checked by             why in this place
-//	signature, time, nonce         gateway codes             Facade.authenticate    an unknown caller learns nothing of the network
-//	Action, Version                gateway codes             Facade.route           the Action decides what the parameters are
-//	ApiVersion                     -113                      Facade.process         the version decides what the parameters mean
-//	account                        -339, -104                checkAccount           a parameter cannot make up for a wrong account
-//	parameters present, typed      Missing…, Invalid…        checkParameters        every later check reads them
-//	chain code and Key             -101, -102, -105          checkChain             the form of a name before what it names
-//	chain and its service          404                       checkChain
-//	member, lock, role, term       403                       ledger                 a caller without rights learns nothing of the data
-//	type code                      -305, -115                ledger                 part of the right to write: it names the member
-//	phase and right to it          404, 403                  ledger                 likewise
-//	form of the values             400, 404, -103, -219..222 the Action             needs nothing but the request, yet see below
-//	device parameters              -106, -118, -107,         the Action,            digest and signature cover a value that must be
-//	                               -110, -111                rules.CheckDeviceProof valid first
-//	device, related data, quota,   403, 404, 429, 409        ledger                 they need the state of the chain
-//	duplicates                     -317, -318                ledger
+//	step                        codes                   checked by
+//	signature, time, nonce      gateway codes           Facade.authenticate
+//	Action, Version             gateway codes           Facade.route
+//	ApiVersion                  -113                    Facade.process
+//	account                     -339, -104              checkAccount
+//	parameters: present, typed  Missing…, Invalid…      checkParameters
+//	chain code and Key: form    -101, -102, -105        checkChain
+//	chain and its service       404                     checkChain
+//	member, lock, role, term    403                     ledger
+//	type code                   -305, -115              ledger
+//	phase and the right to it   404, 403                ledger
+//	form of the values          400, 404, -103, -219    the Action
+//	                            to -222
+//	device parameters           -106, -118, -107,       the Action, with
+//	                            -110, -111              rules.CheckDeviceProof
+//	device, related data        403, 404                ledger
+//	quota, duplicates           429, 409, -317, -318    ledger
 //
-// The ledger checks the form of a transaction before the rights of its author, because form needs no state. So an Action that finds a
-// wrong form does not submit: it returns a formError, and action.first asks the ledger for the refusal that precedes it.
+// The reasons of each place: a caller without a valid signature learns nothing about the network, one without rights
+// on the chain nothing about its data. The Action and ApiVersion decide what the parameters mean. No parameter can
+// make up for a wrong account. Every later check reads the parameters. A name must have its form before what it names
+// can be missing. Type code and phase are part of the right to write. The digest and the signature of a device cover
+// a value, which must therefore be valid. The last two steps need the state of the chain at the moment of the write.
+//
+// The ledger checks the form of a transaction before the rights of its author, because form needs no state. So an
+// Action that finds a wrong form does not submit: it returns a formError, and action.first asks the ledger for the
+// refusal that precedes it.
 func (c *call) checks() [3]func(*call) error {
 	return [...]func(*call) error{(*call).checkAccount, (*call).checkParameters, (*call).checkChain}
 }
@@ -167,8 +175,8 @@ func (c *call) findChainByID() error {
 	return nil
 }
 
-// findChainByCode checks the form of ProductKey and Key and finds the chain. A wrong form of the type code in Key is not reported here:
-// the caller's rights on the chain come first. See checks.
+// findChainByCode checks the form of ProductKey and Key and finds the chain. A wrong form of the type code in Key is
+// not reported here: the caller's rights on the chain come first. See checks.
 func (c *call) findChainByCode() error {
 	chain := c.text(chainCode)
 	if utf8.RuneCountInString(chain) != rules.ChainCodeLen {
@@ -224,8 +232,8 @@ func (c *call) remark() *string {
 	return nil
 }
 
-// submit writes tx to the chain on behalf of the caller and waits until it is committed and executed. output is the identifier of
-// what it created, if it creates anything.
+// submit writes tx to the chain on behalf of the caller and waits until it is committed and executed. output is the
+// identifier of what it created, if it creates anything.
 func (c *call) submit(tx *ltlv1.Transaction) (output string, err error) {
 	tx.ChainId, tx.AccountUid, tx.AccessKeyId, tx.SignatureNonce = c.chainID, c.uid, c.key, c.nonce
 	result, err := c.f.net.Submit(c.ctx, tx)

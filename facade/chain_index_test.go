@@ -7,8 +7,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// TestChainIndexOfManyChains: every chain is found, whichever page it is on; what is known is not read again, and a new chain or one that
-// is not there costs the last page.
+// TestChainIndexOfManyChains: chains on every page are found. An indexed chain costs no read; a new or unknown one
+// costs a read of the last page.
 func TestChainIndexOfManyChains(t *testing.T) {
 	n := newFakeNetwork()
 	n.chains = nil
@@ -36,13 +36,13 @@ func TestChainIndexOfManyChains(t *testing.T) {
 	for i := range many {
 		find(i+1, 0)
 	}
-	for i := many; i < 3*chainPage+1; i++ { // up to a full page, and over it
+	for i := many; i < 3*chainPage+1; i++ { // up to a full page, and one more
 		add(i + 1)
 	}
 	find(3*chainPage, 2)
 	find(3*chainPage+1, 0)
 	before := n.chainLists
-	if id, err := d.id(t.Context(), "nobody"); id != "" || err != nil || n.chainLists != before+1 {
+	if id, err := d.id(t.Context(), "unknown"); id != "" || err != nil || n.chainLists != before+1 {
 		t.Errorf("a code that no chain has: %q, %v, %d pages", id, err, n.chainLists-before)
 	}
 }

@@ -7,7 +7,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// deviceParameters are the parameters of an upload that a device signed. Each has a result code of its own when it is absent or empty.
+// deviceParameters are the parameters of an upload that a device signed. Each has a result code of its own when it is
+// absent or empty.
 func deviceParameters() []parameter {
 	return []parameter{
 		{name: "IotAuthType", absent: rules.BadIoT}, {name: "IotDataDigest", absent: rules.BadIoT}, {name: "IotId", absent: rules.BadIoT},
@@ -16,7 +17,8 @@ func deviceParameters() []parameter {
 	}
 }
 
-// deviceProof is the content of deviceParameters. Check it with rules.CheckDeviceProof against the text that the device signed.
+// deviceProof is the content of deviceParameters. Check it with rules.CheckDeviceProof against the text that the
+// device signed.
 func (c *call) deviceProof() *ltlv1.DeviceProof {
 	return &ltlv1.DeviceProof{
 		AuthType: c.text("IotAuthType"), IotId: c.text("IotId"), ProductKey: c.text("IotIdServiceProvider"),
@@ -27,7 +29,8 @@ func (c *call) deviceProof() *ltlv1.DeviceProof {
 // deviceStatus is the Status of a device or a device group.
 func deviceStatus(authorized bool) string { return either(authorized, "AUTHORIZED", "UNAUTHORIZED") }
 
-// registerDeviceGroup is the Action RegisterDeviceGroup. Its ProductKey is that of the devices' product, not the code of a chain.
+// registerDeviceGroup is the Action RegisterDeviceGroup. Its ProductKey is that of the devices' product, not the code
+// of a chain.
 func registerDeviceGroup(c *call) (value, error) {
 	if c.text("AuthorizeType") != rules.AuthorizeType {
 		return value{}, malformed("AuthorizeType must be ID2.")

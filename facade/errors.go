@@ -36,10 +36,11 @@ const (
 	codeInternal           = "InternalError"
 )
 
-// GatewayError is the answer to a call that did not reach the rules of the ledger. Its code is a name and its HTTP status is not 2xx.
+// GatewayError is the answer to a call that did not reach the rules of the ledger. Its code is a name and its HTTP
+// status is not 2xx.
 type GatewayError struct {
-	// Code and Message are those of Alibaba Cloud's gateway where it has the error, since SDKs compare them. In those of a parameter,
-	// <Name> stands for its name. An empty Message is written for each case.
+	// Code and Message are those of Alibaba Cloud's gateway where it has the error, since SDKs compare them. In those of
+	// a parameter, <Name> stands for its name. An empty Message is written for each case.
 	Code    string
 	Status  int
 	Message string
@@ -166,8 +167,8 @@ func isRefusal(err error, code int32) bool {
 	return errors.As(err, &refusal) && refusal.code == code
 }
 
-// formError says that the value of a parameter has a wrong form. An Action returns it without asking the ledger; see checks for what
-// precedes it.
+// formError says that the value of a parameter has a wrong form. An Action returns it without asking the ledger; see
+// checks for what precedes it.
 type formError struct{ refusal *businessError }
 
 // Error is the message of the refusal.
@@ -184,7 +185,8 @@ func newFormErrorMessage(code int32, message string) *formError {
 	return &formError{newRefusal(code, message)}
 }
 
-// withMessage replaces the usual message of a refusal with that code by a more specific one. Any other error is returned as it is.
+// withMessage replaces the usual message of a refusal with that code by a more specific one. Any other error is
+// returned as it is.
 func withMessage(err error, code int32, message string) error {
 	if isRefusal(err, code) && err.Error() == rules.Message(code) {
 		return newRefusal(code, message)
@@ -209,8 +211,8 @@ func ledgerError(code int32) error {
 	return refuse(code)
 }
 
-// resultError turns the result of a transaction into the error to answer with; nil for success. A reason that an endorsing
-// organisation gave is the message.
+// resultError turns the result of a transaction into the error to answer with; nil for success. A reason that an
+// endorsing organisation gave is the message.
 func resultError(result *ltlv1.Result) error {
 	if result.GetReason() == "" {
 		return ledgerError(result.GetCode())

@@ -1,5 +1,6 @@
-// Package facade serves the LTL HTTP API: it authenticates a call by its AccessKey, turns its Action into a transaction or a read of
-// the network, and writes the response in the form that existing LTL clients expect. It stores no ledger.
+// Package facade serves the LTL HTTP API: it authenticates a call by its AccessKey, turns its Action into a
+// transaction or a read of the network, and writes the response in the form that existing LTL clients expect. It
+// stores no ledger.
 //
 // A call passes these files, in this order:
 //
@@ -12,8 +13,8 @@
 //	record.go, device.go, member.go, biz_chain.go, phase.go, phase_record.go, phase_upload.go: the Actions, by the manual's nouns
 //	response.go      JSON and XML; errors.go has the table of gateway errors
 //
-// Besides these, network.go is what the facade needs of the network and caches of it, refusal_order.go what precedes a form error,
-// list_parameter.go the forms of a list, general.go pages, windows and names, limits.go the bounds.
+// Besides these, network.go is what the facade needs of the network and caches of it, refusal_order.go what precedes
+// a form error, list_parameter.go the forms of a list, general.go pages, windows and names, limits.go the bounds.
 package facade
 
 import (
@@ -40,15 +41,15 @@ type Config struct {
 	AdminListen string
 	// Metrics serves the metrics to other machines as well. It requires AdminListen; the zero value does not serve them.
 	Metrics admin.Metrics
-	// Tracer begins a trace with each request that it samples; nil records nothing. Give the client the same one. The facade does not
-	// close it.
+	// Tracer begins a trace with each request that it samples; nil records nothing. Give the client the same one. The
+	// facade does not close it.
 	Tracer *tracing.Tracer
 	// Client reaches the network. The facade does not close it.
 	Client *client.Client
 	// SealingKey decrypts the secrets of AccessKeys; all facades of a network share it.
 	SealingKey []byte
-	// SealingKeys reads all keys that may decrypt them, while the sealing key is being replaced; nil for SealingKey alone. It is called
-	// when a secret cannot be decrypted with the keys known so far.
+	// SealingKeys reads all keys that may decrypt them, while the sealing key is being replaced; nil for SealingKey
+	// alone. It is called when a secret cannot be decrypted with the keys known so far.
 	SealingKeys func() ([][]byte, error)
 	// Clock is the time that the timestamps of requests are compared with; by default time.Now.
 	Clock func() time.Time
@@ -180,8 +181,8 @@ func (f *Facade) Ready() error {
 	return f.keys.ready()
 }
 
-// Close stops accepting calls, waits up to closeTimeout for those under way, and waits for all goroutines of the facade. Further calls
-// of Close return the same error.
+// Close stops accepting calls, waits up to closeTimeout for those under way, and waits for all goroutines of the
+// facade. Further calls of Close return the same error.
 func (f *Facade) Close() error {
 	f.once.Do(func() {
 		f.closing.Store(true)

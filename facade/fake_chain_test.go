@@ -8,7 +8,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// answered is the answer that a test has set for reads of that type with fakeNetwork.answers; the request is kept in lastRead.
+// answered is the response that a test has set for reads of that type with fakeNetwork.answer. It stores the request
+// in lastRead.
 func answered[Out any](n *fakeNetwork, in any) (*Out, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -23,7 +24,7 @@ func answered[Out any](n *fakeNetwork, in any) (*Out, error) {
 	return out, nil
 }
 
-// answer sets what every read that answers with that type is told.
+// answer sets the response of all reads whose response has the type of out.
 func (n *fakeNetwork) answer(out any) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -33,7 +34,7 @@ func (n *fakeNetwork) answer(out any) {
 	n.answers[reflect.TypeOf(out).Elem()] = out
 }
 
-// GetChain judges the account like the ledger does; a test may set another answer.
+// GetChain checks the account as the ledger does. A test may set another response.
 func (n *fakeNetwork) GetChain(_ context.Context, in *ltlv1.GetChainRequest) (*ltlv1.GetChainResponse, error) {
 	out, err := answered[ltlv1.GetChainResponse](n, in)
 	if err != nil || out.GetCode() != 0 {
@@ -89,7 +90,7 @@ func (n *fakeNetwork) ListPhaseRecords(_ context.Context, in *ltlv1.ListPhaseRec
 	return answered[ltlv1.ListPhaseRecordsResponse](n, in)
 }
 
-// judge is what the fake ledger makes of a transaction about anything but proof data: it looks at the account only.
+// judge is the result of a transaction on anything but proof data. The fake ledger checks only the account.
 func (n *fakeNetwork) judge(tx *ltlv1.Transaction) *ltlv1.Result {
 	c := n.chain(func(c *fakeChain) bool { return c.id == tx.GetChainId() })
 	if c == nil {

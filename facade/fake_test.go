@@ -35,7 +35,7 @@ type fakeChain struct {
 	expired        bool
 }
 
-// fakeNetwork behaves as the ledger is documented to, in a few lines. Its errors can be set.
+// fakeNetwork implements the documented rules of proof data in a few lines. Tests set its errors.
 type fakeNetwork struct {
 	mu       sync.Mutex
 	accounts map[string]ltlv1.AccountType
@@ -43,21 +43,21 @@ type fakeNetwork struct {
 	records  []*ltlv1.Record
 	nonces   map[string]bool
 	last     *ltlv1.Transaction
-	// err fails every call; code answers every Submit; hold, when set, keeps Submit waiting until it is closed.
+	// err fails every call; code is the result of every Submit; hold, if set, blocks Submit until it is closed.
 	err       error
 	submitErr error
 	code      int32
 	hold      chan struct{}
 	keys      chan *ltlv1.AccessKey
-	// chainLists counts the pages of all chains that were read.
+	// chainLists counts the reads of a page of all chains.
 	chainLists int
 	panics     bool
-	// answers are what reads answer, by type; lastRead is the newest request for one of them. output is what transactions create, and
-	// reason what an organisation says of those that are refused with code; see fakebiz_test.go.
+	// answers are the responses of reads, by type; lastRead is the newest request for one of them. output is the output
+	// of transactions, reason the reason of an organisation for refusing with code; see fake_chain_test.go.
 	answers        map[reflect.Type]any
 	lastRead       any
 	output, reason string
-	// pages, if set, are the answers to one ListMembers after the other.
+	// pages, if set, are the responses of successive calls of ListMembers.
 	pages []*ltlv1.ListMembersResponse
 }
 
@@ -99,7 +99,7 @@ func (n *fakeNetwork) chain(match func(*fakeChain) bool) *fakeChain {
 	return nil
 }
 
-// standing is the code of an account's standing on a chain.
+// membership is an account's membership of a chain, and the code with which the ledger refuses it.
 func (n *fakeNetwork) membership(c *fakeChain, uid string) (membership, int32) {
 	if _, ok := n.accounts[uid]; !ok {
 		return membership{}, rules.UnknownUID
@@ -123,7 +123,7 @@ func (n *fakeNetwork) typeCodeOn(c *fakeChain, code string) bool {
 	return false
 }
 
-// readable judges a read.
+// readable checks a read of a Key.
 func (n *fakeNetwork) readable(code, uid, key string) (*fakeChain, int32) {
 	c := n.chain(func(c *fakeChain) bool { return c.code == code })
 	if c == nil {
@@ -292,15 +292,15 @@ func (n *fakeNetwork) ListChains(_ context.Context, in *ltlv1.ListChainsRequest)
 	if n.err != nil {
 		return nil, n.err
 	}
-	everybody := in.GetAccountUid() == ""
-	if everybody {
+	all := in.GetAccountUid() == ""
+	if all {
 		n.chainLists++
 	}
 	out := &ltlv1.ListChainsResponse{Code: rules.OK}
 	from, to := uint64(in.GetPage()-1)*uint64(in.GetSize()), uint64(in.GetPage())*uint64(in.GetSize())
 	for _, c := range n.chains {
 		m, ok := c.members[in.GetAccountUid()]
-		if !ok && !everybody || in.GetService() != 0 && in.GetService() != c.service || in.GetName() != "" && in.GetName() != c.name {
+		if !ok && !all || in.GetService() != 0 && in.GetService() != c.service || in.GetName() != "" && in.GetName() != c.name {
 			continue
 		}
 		if out.Total >= from && out.Total < to {
@@ -341,14 +341,14 @@ func (n *fakeNetwork) WatchAccessKeys(ctx context.Context, _ uint64, fn func(*lt
 	}
 }
 
-// set changes the fake under its lock.
+// set changes the fake while holding its lock.
 func (n *fakeNetwork) set(change func(*fakeNetwork)) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	change(n)
 }
 
-// sealingKey is the key of all tests.
+// sealingKey is the sealing key of all tests.
 func sealingKey() []byte { return []byte("0123456789abcdef0123456789abcdef") }
 
 func sealed(t testing.TB, id, uid, secret string, keyVersion uint64) *ltlv1.AccessKey {
@@ -360,7 +360,7 @@ func sealed(t testing.TB, id, uid, secret string, keyVersion uint64) *ltlv1.Acce
 	return &ltlv1.AccessKey{AccessKeyId: id, AccountUid: uid, Sealed: b, Version: keyVersion}
 }
 
-// clockAt is a clock that stands still.
+// clockAt is a clock that does not advance.
 func clockAt(t testing.TB, s string) func() time.Time {
 	t.Helper()
 	at, ok := parseTimestamp(s)
@@ -377,7 +377,7 @@ type testFacade struct {
 	nonce atomic.Int64
 }
 
-// userKeys are the AccessKeys of the tests: the secret of each is its id followed by "-secret".
+// userKeys maps the AccessKeys of the tests to UIDs. The secret of each is its id followed by "-secret".
 func userKeys() map[string]string {
 	return map[string]string{"admin": adminUID, "member": memberUID, "other": otherUID, "root": rootUID, "none": noneUID, "ghost": "999999999999999999"}
 }
@@ -399,7 +399,8 @@ func newTestFacade(t testing.TB) *testFacade {
 	return &testFacade{Facade: f, net: n}
 }
 
-// params makes the parameters of a call by a user, common ones included; pairs override, a "-" as value removes.
+// params are the parameters of a call by a user, including the common ones. pairs override them; the value "-"
+// removes one.
 func (f *testFacade) params(user, action string, pairs ...string) url.Values {
 	v := url.Values{}
 	for _, p := range [][2]string{{"AccessKeyId", user}, {"Action", action}, {"Version", "2019-05-10"}, {"ApiVersion", "1.0.0"},
@@ -438,7 +439,7 @@ func signRPC(method, secret string, v url.Values) string {
 	return base64.StdEncoding.EncodeToString(mac.Sum(nil))
 }
 
-// reply is a decoded answer.
+// reply is a decoded response.
 type reply struct {
 	status int
 	body   string
@@ -477,7 +478,7 @@ func (f *testFacade) get(t testing.TB, v url.Values) reply {
 	return f.do(t, httptest.NewRequest(http.MethodGet, "/?"+v.Encode(), nil))
 }
 
-// act is a signed call of an Action.
+// act sends a signed call of an Action.
 func (f *testFacade) act(t testing.TB, user, action string, pairs ...string) reply {
 	t.Helper()
 	return f.get(t, f.params(user, action, pairs...))

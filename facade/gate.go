@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// gate bounds the resources that callers take before they are authenticated: the number of connections, and the memory of long requests
-// while they are read. Requests may be long because the official clients send batches in the query.
+// gate bounds the resources that callers take before they are authenticated: the number of connections, and the
+// memory of long requests while they are read. Requests may be long because the official clients send batches in the
+// query.
 type gate struct {
 	net.Listener
 	// slots holds one element for each open connection.
@@ -34,7 +35,8 @@ func newGate(l net.Listener, connections int, limit int64) *gate {
 		keepAlive: func(bool) {}, refused: func(string) {}}
 }
 
-// Accept waits for a free slot, then for a connection. While no slot is free, idle connections are closed in favour of new ones.
+// Accept waits for a free slot, then for a connection. While no slot is free, idle connections are closed in favour
+// of new ones.
 func (g *gate) Accept() (net.Conn, error) {
 	select {
 	case g.slots <- struct{}{}:
@@ -63,7 +65,8 @@ func (g *gate) Close() error {
 	return g.Listener.Close()
 }
 
-// connection counts the bytes that are read of a request until its handler begins, because net/http keeps all of them in memory.
+// connection counts the bytes that are read of a request until its handler begins, because net/http keeps all of them
+// in memory.
 type connection struct {
 	net.Conn
 	gate *gate
@@ -150,8 +153,8 @@ func (c *connection) CloseWrite() error {
 	return nil
 }
 
-// refuse sends a gateway error to a request that is not read to its end. For refusedTimeout it discards what the caller still sends:
-// closing at once would reset the connection, and the caller would lose the response.
+// refuse sends a gateway error to a request that is not read to its end. For refusedTimeout it discards what the
+// caller still sends: closing at once would reset the connection, and the caller would lose the response.
 func (c *connection) refuse(code string) {
 	a := response{gateway: gateway(code), host: c.LocalAddr().String()}
 	newRequestID(&a.requestID)

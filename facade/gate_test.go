@@ -22,7 +22,7 @@ func entrance(t *testing.T, f *Facade) *gate {
 	return g
 }
 
-// dial opens a connection that is closed with the test.
+// dial opens a connection and closes it when the test ends.
 func dial(t *testing.T, addr string) net.Conn {
 	t.Helper()
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", addr)
@@ -33,8 +33,8 @@ func dial(t *testing.T, addr string) net.Conn {
 	return c
 }
 
-// TestLargestBatchFitsIntoTheQuery: 50 items of 4,096 characters each, however they are escaped, arrive in a URL, as the official
-// clients send them, and leave nothing behind.
+// TestLargestBatchFitsIntoTheQuery: 50 items of 4,096 characters, with any escaping, are accepted in a URL, as the
+// official clients send them, and their memory is given back.
 func TestLargestBatchFitsIntoTheQuery(t *testing.T) {
 	f := openFake(t, newFakeNetwork())
 	tf := &testFacade{Facade: f}
@@ -60,7 +60,7 @@ func TestLargestBatchFitsIntoTheQuery(t *testing.T) {
 	eventually(t, "nothing is accounted for", func() bool { return entrance(t, f).long.Load() == 0 })
 }
 
-// refusal reads the answer to a request that was cut off.
+// refusal reads the response to a request that was refused while it was read.
 func refusal(t *testing.T, c net.Conn, status int, code string) {
 	t.Helper()
 	_ = c.SetReadDeadline(time.Now().Add(10 * time.Second))
@@ -75,13 +75,13 @@ func refusal(t *testing.T, c net.Conn, status int, code string) {
 	}
 }
 
-// TestLongHeadersAreBounded: unfinished requests take no more memory together than they may, however many there are, and short ones
-// are served meanwhile. What is too long by itself is refused as such.
+// TestLongHeadersAreBounded: the memory of all unfinished requests together is bounded, and short ones are served
+// meanwhile. A request that is too long by itself gets its own error.
 func TestLongHeadersAreBounded(t *testing.T) {
 	f := openFake(t, newFakeNetwork())
 	g := entrance(t, f)
 	taken := g.limit - 3<<20
-	g.long.Add(taken) // as if others had left room for less than three long requests
+	g.long.Add(taken) // as if other requests had left room for less than three long ones
 	begun := []byte("GET /?A=" + strings.Repeat("a", 1<<20))
 	each := int64(len(begun) - maxSmallHeader)
 	for i := range int64(3) {
@@ -110,7 +110,7 @@ func TestLongHeadersAreBounded(t *testing.T) {
 	refusal(t, over, 414, "RequestURITooLong")
 }
 
-// TestLongHeadersAreGivenBack: whoever goes away in the middle of a long request leaves nothing behind.
+// TestLongHeadersAreGivenBack: when a caller disconnects in the middle of a long request, its memory is given back.
 func TestLongHeadersAreGivenBack(t *testing.T) {
 	f := openFake(t, newFakeNetwork())
 	g := entrance(t, f)
@@ -120,10 +120,10 @@ func TestLongHeadersAreGivenBack(t *testing.T) {
 	}
 	eventually(t, "it is being read", func() bool { return g.long.Load() == 1<<20+8-maxSmallHeader })
 	_ = c.Close()
-	eventually(t, "it is given back", func() bool { return g.long.Load() == 0 && len(g.slots) == 1 }) // the one that Accept holds
+	eventually(t, "it is given back", func() bool { return g.long.Load() == 0 && len(g.slots) == 1 }) // the slot that Accept holds
 }
 
-// TestConnectionsAreBounded: there are no more connections than there may be, and idle ones make room for new callers.
+// TestConnectionsAreBounded: the number of connections is bounded, and idle ones are closed in favour of new ones.
 func TestConnectionsAreBounded(t *testing.T) {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -181,7 +181,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	eventually(t, "no connection is left", func() bool { return len(g.slots) == 0 && g.long.Load() == 0 })
 }
 
-// TestGateClosesWhileFull: closing does not wait for a connection to end.
+// TestGateClosesWhileFull: Close does not wait for a connection to end.
 func TestGateClosesWhileFull(t *testing.T) {
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -42,7 +42,8 @@ func rows[T any](all []T, row func(T) value) []value {
 	return out
 }
 
-// window reads StartTime and EndTime; both results are 0 when there is no window. limit bounds its length in milliseconds, 0 does not.
+// window reads StartTime and EndTime; both results are 0 when there is no window. limit bounds its length in
+// milliseconds, 0 does not.
 func (c *call) window(limit int64) (start, end int64, err error) {
 	start, hasStart := c.number("StartTime")
 	end, hasEnd := c.number("EndTime")
@@ -56,8 +57,8 @@ func (c *call) window(limit int64) (start, end int64, err error) {
 	case limit > 0 && end-start > limit:
 		return 0, 0, malformed("The window from StartTime to EndTime must not exceed 30 days.")
 	}
-	// The ledger reads two zeros as no window, and nothing was recorded in 1970. It searches for the first record after end, so that
-	// there must be a number after end.
+	// The ledger reads two zeros as no window, and nothing was recorded in 1970. It searches for the first record after
+	// end, so that there must be a number after end.
 	return start, min(max(end, 1), math.MaxInt64-1), nil
 }
 

@@ -15,22 +15,22 @@ import (
 )
 
 const (
-	proofID = "0000000000000011" // adminUID administers it, memberUID is a member
-	coID    = "0000000000000013" // adminUID administers it
+	proofID = "0000000000000011" // adminUID is its administrator, memberUID a member
+	coID    = "0000000000000013" // adminUID is its administrator
 )
 
-// shape says what one Action makes of a request, and what its answer looks like. The answers have the order of members and the types
-// that existing clients know.
+// shape is the transaction or read that one Action makes of a request, and its response, with the order and the types
+// of members that existing clients expect.
 type shape struct {
 	action, user string
 	pairs        []string
-	// tx is the transaction that is written; its envelope is filled in. reads is the request of the read.
+	// tx is the expected transaction, without its envelope; reads is the expected request of a read.
 	tx    *ltlv1.Transaction
 	reads proto.Message
-	// answer is what the read is told; output is what the transaction created.
+	// answer is the response of the read; output is the output of the transaction.
 	answer any
 	output string
-	// json is Data in JSON; xml is what stands in place of Data in XML.
+	// json is Data in JSON; xml is the element Data in XML.
 	json, xml string
 }
 
@@ -159,7 +159,7 @@ func resourceShapes() []shape {
 	}
 }
 
-// TestGeneralActions: each Action makes the one transaction or read that it stands for, and answers in the documented form.
+// TestGeneralActions: each Action makes exactly one transaction or read, and its response has the documented form.
 func TestGeneralActions(t *testing.T) {
 	tried := map[string]bool{}
 	for _, s := range append(append(memberShapes(), deviceShapes()...), resourceShapes()...) {
@@ -205,7 +205,7 @@ func checkShape(t *testing.T, s shape) {
 	}
 }
 
-// TestDescribeMemberCapacityInfoReadsAllPages: the Action has no pages, the ledger has.
+// TestDescribeMemberCapacityInfoReadsAllPages: the Action returns the members of all pages of the ledger.
 func TestDescribeMemberCapacityInfoReadsAllPages(t *testing.T) {
 	f := newTestFacade(t)
 	full := &ltlv1.ListMembersResponse{Code: rules.OK}
@@ -219,7 +219,7 @@ func TestDescribeMemberCapacityInfoReadsAllPages(t *testing.T) {
 	}
 }
 
-// valid are right parameters for each general Action.
+// valid are valid parameters of each general Action.
 func valid(action string) []string {
 	for _, s := range append(append(memberShapes(), deviceShapes()...), resourceShapes()...) {
 		if s.action == action {
@@ -229,12 +229,12 @@ func valid(action string) []string {
 	return nil
 }
 
-// with is pairs with one of them replaced.
+// with is pairs with one value replaced.
 func with(pairs []string, name, v string) []string {
 	return append(pairs[:len(pairs):len(pairs)], name, v)
 }
 
-// TestChainChecks: what is wrong with the chain comes after what is missing and before what is wrong with a value.
+// TestChainChecks: a refusal by the chain comes after missing parameters and before form errors.
 func TestChainChecks(t *testing.T) {
 	var steps []step
 	for _, a := range append(generalActions(), action{name: "ListPSMemberDataTypeCode", admin: true}) {
@@ -278,7 +278,7 @@ func TestChainChecks(t *testing.T) {
 	runSteps(t, f, steps)
 }
 
-// TestValuesOfGeneralActions: each parameter is bounded as documented, and the refusal names it.
+// TestValuesOfGeneralActions: each parameter has the documented bounds, and the refusal names the parameter.
 func TestValuesOfGeneralActions(t *testing.T) {
 	long := strings.Repeat("长", 30)
 	for _, s := range []struct {
@@ -324,8 +324,9 @@ func TestValuesOfGeneralActions(t *testing.T) {
 	}
 }
 
-// TestVerdictsOfTheLedger: a refusal of the ledger keeps its code, says what was not found, and passes on what the endorsers say.
-func TestVerdictsOfTheLedger(t *testing.T) {
+// TestLedgerRefusals: a refusal by the ledger keeps its code; its message says what was not found, or is the reason
+// of an endorser.
+func TestLedgerRefusals(t *testing.T) {
 	for _, s := range []struct {
 		action  string
 		code    int32
@@ -375,7 +376,7 @@ func TestVerdictsOfTheLedger(t *testing.T) {
 	}
 }
 
-// TestTextsAreBounded: no text that is far too long travels to the network; payloads have a code of their own for it.
+// TestTextsAreBounded: texts over maxText are not sent to the network. Too long a payload has a code of its own.
 func TestTextsAreBounded(t *testing.T) {
 	f := newTestFacade(t)
 	f.net.answer(&ltlv1.ListPhasesResponse{Code: rules.OK, Total: 1, Phases: []*ltlv1.PhaseInfo{{PhaseId: "1000000000000002", Permission: 3}}})
@@ -403,8 +404,8 @@ func TestTextsAreBounded(t *testing.T) {
 	}
 }
 
-// TestRoleOfThisMoment: a main account that has just become the administrator is not refused for having been a member.
-func TestRoleOfThisMoment(t *testing.T) {
+// TestRoleIsReadAgain: a main account that has just become the administrator is not refused because of a cached role.
+func TestRoleIsReadAgain(t *testing.T) {
 	f := newTestFacade(t)
 	if r := f.act(t, "root", "LockMember", valid("LockMember")...); r.code() != "-104" {
 		t.Fatal(r.body)

@@ -8,8 +8,8 @@ import (
 
 // Bounds on a request. A larger request is refused with a gateway error before any of it is stored.
 const (
-	// maxQuery bounds the query string, in bytes. The official clients put a batch of 50 items into it, each of which may have 4,096
-	// characters that take up to 8 bytes when they are escaped as JSON and percent-encoded.
+	// maxQuery bounds the query string, in bytes. The official clients put a batch of 50 items into it, each of which
+	// may have 4,096 characters that take up to 8 bytes when they are escaped as JSON and percent-encoded.
 	maxQuery = 2 << 20
 	// maxHeaderBytes bounds the request line and the headers together.
 	maxHeaderBytes = maxQuery + 64<<10
@@ -19,16 +19,17 @@ const (
 	maxText = 64 << 10
 	// maxParams bounds the parameters of one request: a batch of 50 items with several related data each, flattened, fits.
 	maxParams = 4096
-	// maxNodes and maxDepth bound one structured parameter: a batch of 50 items with tens of related data each fits. The deepest
-	// parameter of the API is a list of objects with a list of objects of texts.
+	// maxNodes and maxDepth bound one structured parameter: a batch of 50 items with tens of related data each fits. The
+	// deepest parameter of the API is a list of objects with a list of objects of texts.
 	maxNodes = 16384
 	maxDepth = 4
 	// maxSmallBody is the size up to which a body does not count against maxBodyMemory.
 	maxSmallBody = 32 << 10
 	// maxBodyMemory bounds the sum of all larger bodies in memory.
 	maxBodyMemory = 64 << 20
-	// maxSmallHeader is the size up to which request line and headers do not count against maxHeaderMemory, which bounds the sum of the
-	// excess of all longer ones. Together with maxConnections it bounds the memory that callers without an AccessKey can take.
+	// maxSmallHeader is the size up to which request line and headers do not count against maxHeaderMemory, which bounds
+	// the sum of the excess of all longer ones. Together with maxConnections it bounds the memory that callers without
+	// an AccessKey can take.
 	maxSmallHeader  = 16 << 10
 	maxHeaderMemory = 64 << 20
 	maxConnections  = 10240
@@ -66,8 +67,8 @@ const (
 	// watchRetryMin and watchRetryMax bound the pause before the watch of AccessKeys is tried again.
 	watchRetryMin = 50 * time.Millisecond
 	watchRetryMax = 2 * time.Second
-	// accountAge is how long a cached account is used without a read. It only affects which of several refusals is returned: the ledger
-	// checks every call itself.
+	// accountAge is how long a cached account is used without a read. It only affects which of several refusals is
+	// returned: the ledger checks every call itself.
 	accountAge = 10 * time.Second
 	// accountRefresh is how long a call waits for the read of an account that is cached.
 	accountRefresh = time.Second
@@ -82,10 +83,12 @@ const (
 	maxHistoryWindow = 30 * 24 * 3600 * 1000
 	// maxValueBytes bounds Value, in bytes of UTF-8.
 	maxValueBytes = 256
-	// businessIDLen is the length of a BusinessId that the caller chose, assignedIDLen that of an identifier that the ledger assigned.
+	// businessIDLen is the length of a BusinessId that the caller chose, assignedIDLen that of an identifier that the
+	// ledger assigned.
 	businessIDLen = 64
 	assignedIDLen = 16
-	// maxUploadBytes bounds the records of one upload, in bytes. The rest of a transaction is for its envelope and the device's proof.
+	// maxUploadBytes bounds the records of one upload, in bytes. The rest of a transaction is for its envelope and the
+	// device's proof.
 	maxUploadBytes = rules.MaxTransaction - 8<<10
 	// maxAccountPages bounds the pages of an account's chains that are read.
 	maxAccountPages = 20

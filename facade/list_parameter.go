@@ -13,7 +13,8 @@ import (
 type list struct {
 	name  string
 	items []node
-	// text is the JSON text of the list. It is empty for a flattened list, which has no text that a device could have signed.
+	// text is the JSON text of the list. It is empty for a flattened list, which has no text that a device could have
+	// signed.
 	text string
 }
 
@@ -29,8 +30,9 @@ func (l *list) strings() (all []string, ok bool) {
 	return all, true
 }
 
-// decodeList decodes a list parameter. The official clients send it as the JSON text of an array, as the JSON text of an object whose
-// members are numbered from 0 or 1, or flattened: Name.1, Name.2, or Name.1.member. present is false when there is none in any form.
+// decodeList decodes a list parameter. The official clients send it as the JSON text of an array, as the JSON text of
+// an object whose members are numbered from 0 or 1, or flattened: Name.1, Name.2, or Name.1.member. present is false
+// when there is none in any form.
 func (q *request) decodeList(name string) (l list, present bool, err *gatewayError) {
 	l.name = name
 	text, whole := q.get(name)
@@ -76,8 +78,9 @@ func (q *request) under(name string) []param {
 	return q.params[from:to]
 }
 
-// put stores a text at a path of names joined by dots. It fails where another value is stored already. The paths of one parameter come
-// in sorted order, so that what two paths share was stored last; there are no more of them than maxParams.
+// put stores a text at a path of names joined by dots. It fails where another value is stored already. The paths of
+// one parameter come in sorted order, so that what two paths share was stored last; there are no more of them than
+// maxParams.
 func (n *node) put(path, text string, depth int) bool {
 	name, rest, deeper := strings.Cut(path, ".")
 	if name == "" || depth > maxDepth {
@@ -106,8 +109,8 @@ func (n *node) last(name string) *node {
 	return n.get(name)
 }
 
-// node is a part of a structured parameter: a text, a list, or an object with named members. Other JSON values are refused, because no
-// parameter of the API has them.
+// node is a part of a structured parameter: a text, a list, or an object with named members. Other JSON values are
+// refused, because no parameter of the API has them.
 type node struct {
 	form nodeForm
 	text string
@@ -149,7 +152,8 @@ func (n *node) string(name string) (s string, ok bool) {
 	return m.text, m.form == nodeText
 }
 
-// list is the node as a list: a list, or an object whose members are numbered without a gap from 0 or from 1, in any order.
+// list is the node as a list: a list, or an object whose members are numbered without a gap from 0 or from 1, in any
+// order.
 func (n *node) list() (items []node, ok bool) {
 	switch n.form {
 	case nodeList:
@@ -175,8 +179,8 @@ func (n *node) list() (items []node, ok bool) {
 	return items, true
 }
 
-// parseTree parses one JSON text of strings, arrays and objects. It refuses duplicate members, trailing text, more than maxNodes nodes
-// and more than maxDepth levels.
+// parseTree parses one JSON text of strings, arrays and objects. It refuses duplicate members, trailing text, more
+// than maxNodes nodes and more than maxDepth levels.
 func parseTree(s string) (node, bool) {
 	p := treeParser{rest: s}
 	n, ok := p.value(0)

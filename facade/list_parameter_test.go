@@ -17,7 +17,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// plain is a node as encoding/json would give it; a list that came as a numbered object is an object here.
+// plain is a node as encoding/json decodes it; a list in the form of a numbered object is an object here.
 func plain(n *node) any {
 	switch n.form {
 	case nodeText:
@@ -36,16 +36,16 @@ func plain(n *node) any {
 	return out
 }
 
-// settle is v with every numbered object turned into a list, so that all forms of one list become equal.
-func settle(v any) any {
+// normalise turns every numbered object into a list, so that all forms of one list become equal.
+func normalise(v any) any {
 	switch v := v.(type) {
 	case []any:
 		for i := range v {
-			v[i] = settle(v[i])
+			v[i] = normalise(v[i])
 		}
 	case map[string]any:
 		for k := range v {
-			v[k] = settle(v[k])
+			v[k] = normalise(v[k])
 		}
 		for _, base := range []int{0, 1} {
 			var list []any
@@ -64,7 +64,7 @@ func settle(v any) any {
 	return v
 }
 
-// numbered is v with every list turned into an object with the numbers from base as names.
+// numbered turns every list into an object whose members are numbered from base.
 func numbered(v any, base int) any {
 	out := map[string]any{}
 	switch v := v.(type) {
@@ -118,7 +118,8 @@ func decode(t interface{ Fatal(...any) }, v url.Values) (list, bool, *gatewayErr
 	return q.decodeList("L")
 }
 
-// TestListsMeanTheSameInEveryForm: a list of texts, or of objects with texts and lists of objects, is the same list however it is sent.
+// TestListsMeanTheSameInEveryForm: all forms of a list of texts, or of objects with texts and lists of objects,
+// decode to the same list.
 func TestListsMeanTheSameInEveryForm(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.SampledFrom([]string{"dataKey", "phaseData", "dataSeq", "名", "x-y"})
@@ -164,7 +165,7 @@ func TestListsMeanTheSameInEveryForm(t *testing.T) {
 			}
 			var got []any
 			for i := range l.items {
-				got = append(got, settle(plain(&l.items[i])))
+				got = append(got, normalise(plain(&l.items[i])))
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Fatalf("%s: %v became %v, want %v", form, v, got, want)
@@ -228,7 +229,8 @@ func TestListsThatAreNone(t *testing.T) {
 	}
 }
 
-// TestNumberedObjectsAreSortedAsNumbers: clients in Go write the members of an object in the order of their spelling.
+// TestNumberedObjectsAreSortedAsNumbers: clients in Go write the members of an object in the order of their names as
+// texts.
 func TestNumberedObjectsAreSortedAsNumbers(t *testing.T) {
 	object := map[string]string{}
 	for i := range 50 {
@@ -246,7 +248,7 @@ func TestNumberedObjectsAreSortedAsNumbers(t *testing.T) {
 	}
 }
 
-// listAction is an Action with a mandatory and an optional list, which answers with what it was given.
+// listAction is an Action with a mandatory and an optional list that returns their elements.
 func listAction() *action {
 	return &action{name: "Lists", data: kindArray, params: []parameter{{name: "L", kind: typeList}, {name: "M", kind: typeList, optional: true}},
 		run: func(c *call) (value, error) {
@@ -285,7 +287,7 @@ func TestListParameters(t *testing.T) {
 	}
 }
 
-// FuzzList: whatever is taken for a list is JSON that the standard library reads in the same way.
+// FuzzList: every text that parses as a list is JSON that the standard library decodes to the same value.
 func FuzzList(f *testing.F) {
 	for _, s := range []string{`["a","b"]`, `{"0":"a","1":"b"}`, `{"1":{"dataKey":"k","relatedDataList":[{"relatedPhaseId":"1"}]}}`, `["\u4e2d\ud83d\ude00\n\/"]`, `[[]]`,
 		`["\ud800"]`, "[\"\xff\"]", `[{"a":"1","a":"2"}]`, "[\"\u2028\"]", strings.Repeat("[", 9)} {
@@ -309,7 +311,7 @@ func FuzzList(f *testing.F) {
 	})
 }
 
-// FuzzFlattenedList: parameters become a list or an error, whatever their names are, and no text is lost or made up.
+// FuzzFlattenedList: parameters with any names decode to a list or an error, and no text is lost or invented.
 func FuzzFlattenedList(f *testing.F) {
 	f.Add("L.1", "a", "L.2", "b", "L.3.x", "c")
 	f.Add("L.1.relatedDataList.1.relatedPhaseId", "a", "L.1.dataKey", "b", "L", "[]")

@@ -102,7 +102,8 @@ func listMember(c *call) (value, error) {
 	})
 }
 
-// listPSMemberDataTypeCode is the Action ListPSMemberDataTypeCode. The administrator, who has a type code too, is the first row.
+// listPSMemberDataTypeCode is the Action ListPSMemberDataTypeCode. The administrator, who has a type code too, is the
+// first row.
 func listPSMemberDataTypeCode(c *call) (value, error) {
 	return c.memberPage(true, func(m *ltlv1.MemberInfo) value {
 		return object(
@@ -114,7 +115,8 @@ func listPSMemberDataTypeCode(c *call) (value, error) {
 	})
 }
 
-// describeMemberCapacityInfo is the Action DescribeMemberCapacityInfo. Its answer has no pages, so that all pages of the ledger are read.
+// describeMemberCapacityInfo is the Action DescribeMemberCapacityInfo. Its answer has no pages, so that all pages of
+// the ledger are read.
 func describeMemberCapacityInfo(c *call) (value, error) {
 	var rows []value
 	for number := uint32(1); ; number++ {

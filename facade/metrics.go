@@ -56,7 +56,8 @@ func (m *metrics) observe(r *response, took time.Duration) {
 	m.calls.WithLabelValues(name, metricCode(r)).Inc()
 }
 
-// metricCode is the label of a result code. Codes with the name of a parameter share one label, to bound the number of series.
+// metricCode is the label of a result code. Codes with the name of a parameter share one label, to bound the number
+// of series.
 func metricCode(r *response) string {
 	if r.gateway != nil && (r.gateway.row == codeMissing || r.gateway.row == codeInvalid) {
 		return codeParameter

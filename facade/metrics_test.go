@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// TestWatchAge: silence of the network ages what is known of AccessKeys; any message, also that nothing has changed, renews it.
+// TestWatchAge: the age grows until the next message of the network, including that nothing has changed.
 func TestWatchAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newKeyring(sealingKey(), slog.New(slog.DiscardHandler))

@@ -11,8 +11,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// network is what the facade needs of package client. Tests have an implementation of their own. Every method may be called
-// concurrently.
+// network is what the facade needs of package client. Tests have an implementation of their own. Every method may be
+// called concurrently.
 type network interface {
 	Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Result, error)
 	GetRecord(ctx context.Context, in *ltlv1.GetRecordRequest) (*ltlv1.GetRecordResponse, error)
@@ -87,8 +87,8 @@ func (r *refresher) try(read func() error) error {
 // chainPage is the number of chains that are read at a time.
 const chainPage = 100
 
-// chainIndex maps the code of each proof chain to its identifier, and the identifier of every chain to its service. Neither ever
-// changes, so that entries do not expire.
+// chainIndex maps the code of each proof chain to its identifier, and the identifier of every chain to its service.
+// Neither ever changes, so that entries do not expire.
 type chainIndex struct {
 	net      network
 	refresh  *refresher
@@ -139,8 +139,9 @@ func (x *chainIndex) service(ctx context.Context, id string) (service ltlv1.Chai
 	return service, ok, nil
 }
 
-// load reads the chains that are not in the index yet, page by page, or waits for another caller's load. The network lists chains in the
-// order of creation and never removes one, so that the index always holds the beginning of the list.
+// load reads the chains that are not in the index yet, page by page, or waits for another caller's load. The network
+// lists chains in the order of creation and never removes one, so that the index always holds the beginning of the
+// list.
 func (x *chainIndex) load(ctx context.Context) error {
 	return x.refresh.do(ctx, func() error {
 		for {
@@ -181,8 +182,8 @@ type membership struct{ role, typeCode string }
 // account is the state of an account at one moment.
 type account struct {
 	root bool
-	// total is the number of chains that it is a member of, including those where it is locked. chains holds the chains where it is not
-	// locked by chain code, chainsByID by identifier.
+	// total is the number of chains that it is a member of, including those where it is locked. chains holds the chains
+	// where it is not locked by chain code, chainsByID by identifier.
 	total              uint64
 	chains, chainsByID map[string]membership
 	at                 time.Time
@@ -218,8 +219,8 @@ func (a *accounts) entry(uid string) *accountEntry {
 	return e
 }
 
-// get returns the account, from the cache if it may. An account on no chain is always read again, so that its first call after it has
-// joined a chain succeeds.
+// get returns the account, from the cache if it may. An account on no chain is always read again, so that its first
+// call after it has joined a chain succeeds.
 func (a *accounts) get(ctx context.Context, uid string) (*account, error) {
 	e := a.entry(uid)
 	known := e.known.Load()
@@ -229,8 +230,8 @@ func (a *accounts) get(ctx context.Context, uid string) (*account, error) {
 	if time.Since(known.at) < accountAge {
 		return known, nil
 	}
-	// The entry is too old. One caller reads it again. If the network does not answer, the old entry serves, because the ledger checks
-	// every call itself.
+	// The entry is too old. One caller reads it again. If the network does not answer, the old entry serves, because the
+	// ledger checks every call itself.
 	short, cancel := context.WithTimeout(ctx, accountRefresh)
 	defer cancel()
 	if err := e.refresh.try(func() error { return a.load(short, uid, e) }); err != nil {
@@ -285,8 +286,9 @@ func (a *accounts) read(ctx context.Context, uid string) (*account, error) {
 	return out, nil
 }
 
-// mayAct returns the refusal of an account that may not call any Action, or none on the chain with that code or identifier; nil if it
-// may. A code can be taken for an identifier only if it consists of digits; then the code counts.
+// mayAct returns the refusal of an account that may not call any Action, or none on the chain with that code or
+// identifier; nil if it may. A code can be taken for an identifier only if it consists of digits; then the code
+// counts.
 func (a *account) mayAct(chain string) *businessError {
 	if a.total == 0 {
 		return refuse(rules.UnknownUID)

@@ -75,7 +75,7 @@ func startLive(t *testing.T) *liveNetwork {
 	return n
 }
 
-// sign makes a signed query.
+// sign is a signed query.
 func (n *liveNetwork) sign(user, action string, pairs ...string) url.Values {
 	v := url.Values{}
 	for _, p := range [][2]string{{"AccessKeyId", user}, {"Action", action}, {"Version", "2019-05-10"}, {"ApiVersion", "1.0.0"}, {"SignatureMethod", "HMAC-SHA1"},
@@ -126,7 +126,7 @@ func TestLiveNetwork(t *testing.T) {
 		{"256 bytes", "member", "SetData", data(key(own, "3"), n.ChainCode, strings.Repeat("v", 256)), "200"},
 		{"type code of another chain", "member", "SetData", data(key(n.foreign, "4"), n.ChainCode, "v"), "-115"},
 		{"type code of another chain, no value", "member", "SetData", data(key(n.foreign, "4"), n.ChainCode, ""), "-115"},
-		{"type code of nobody", "member", "SetData", data(key("ZZZZ", "4"), n.ChainCode, "v"), "-305"},
+		{"unused type code", "member", "SetData", data(key("ZZZZ", "4"), n.ChainCode, "v"), "-305"},
 		{"administrator's type code", "member", "SetData", data(key(admin, "4"), n.ChainCode, "v"), "-305"},
 		{"member's type code", "admin", "SetData", data(key(own, "4"), n.ChainCode, "v"), "-305"},
 		{"chain of others", "member", "SetData", data(second(n.foreign), n.secondChain, "v"), "403"},
@@ -145,11 +145,11 @@ func TestLiveNetwork(t *testing.T) {
 			t.Errorf("%s: %s, want %s", s.name, r.body, s.want)
 		}
 	}
-	// What one facade has written the other reads at once.
+	// A record that was written through one facade is read through the other at once.
 	if r := n.get(t, 1, n.sign("member", "GetData", read(key(own, "1"), n.ChainCode)...)); r.json["Data"] != "某公司" {
 		t.Errorf("the other facade: %s", r.body)
 	}
-	// A signed write counts once, at however many facades.
+	// A signed write takes effect once, also when it is sent to both facades.
 	v := n.sign("member", "AttachData", data(key(own, "5"), n.ChainCode, "v")...)
 	if r := n.get(t, 0, v); r.code() != "200" {
 		t.Error(r.body)
@@ -160,14 +160,14 @@ func TestLiveNetwork(t *testing.T) {
 	if r := n.get(t, 0, n.sign("member", "GetHistoryDataCount", read(key(own, "5"), n.ChainCode)...)); r.json["Data"] != "1" {
 		t.Errorf("after the replays: %s", r.body)
 	}
-	// The whole of time is a window too.
+	// The largest possible window is accepted.
 	if r := n.get(t, 0, n.sign("member", "GetHistoryDataCount", read(key(own, "5"), n.ChainCode, "StartTime", "0", "EndTime", "9223372036854775807")...)); r.json["Data"] != "1" {
 		t.Errorf("until the end of time: %s", r.body)
 	}
 	checkBlockChainInfo(t, n.get(t, 0, n.sign("member", "GetBlockChainInfo", read(key(own, "1"), n.ChainCode)...)))
 }
 
-// checkBlockChainInfo recomputes what can be recomputed without the ledger.
+// checkBlockChainInfo recomputes the members that do not need the ledger.
 func checkBlockChainInfo(t *testing.T, r reply) {
 	t.Helper()
 	var info struct {

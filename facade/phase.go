@@ -149,7 +149,8 @@ func describeAuthorization(c *call) (value, error) {
 	), nil
 }
 
-// updateAuthorization is the Action UpdateMPCoSAuthorizedInfo. The list replaces the former rights of the member in this phase group.
+// updateAuthorization is the Action UpdateMPCoSAuthorizedInfo. The list replaces the former rights of the member in
+// this phase group.
 func updateAuthorization(c *call) (value, error) {
 	if err := cmp.Or(c.checkID("PhaseGroupId", noPhaseGroup), c.checkID("MemberId", noMember)); err != nil {
 		return value{}, err

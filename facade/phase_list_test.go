@@ -16,7 +16,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// hardTexts are texts of every Unicode plane and of everything that some encoding on the way gives a meaning.
+// hardTexts are texts of every Unicode plane and of all characters with a meaning in one of the encodings on the way.
 func hardTexts() []string {
 	planes := make([]rune, 0, 3*17)
 	for plane := range rune(17) {
@@ -47,7 +47,7 @@ type recordItem struct {
 	Related []reference `json:"relatedDataList,omitempty"`
 }
 
-// randomItems makes n items that the ledger takes.
+// randomItems are n items that the ledger accepts.
 func randomItems(r *rand.Rand, n int) []recordItem {
 	texts := hardTexts()
 	name := func(s string) string { return s + strconv.Itoa(r.IntN(1000)) }
@@ -67,7 +67,7 @@ func randomItems(r *rand.Rand, n int) []recordItem {
 	return items
 }
 
-// raw is the JSON text of v as most libraries write it; the one of Go escapes <, > and & like Gson does.
+// raw is the JSON text of v as most libraries write it. That of Go escapes <, > and &, as Gson does.
 func raw(v any) string {
 	var b strings.Builder
 	e := json.NewEncoder(&b)
@@ -81,7 +81,8 @@ func escaped(v any) string {
 	return string(b)
 }
 
-// numberedList is the JSON object that the Go clients make of a list: numbers as names, sorted as texts, so that "10" stands before "2".
+// numberedList is the JSON object that the Go clients make of a list: numbers as names, sorted as texts, so that "10"
+// precedes "2".
 func numberedList[T any](list []T, base int) map[string]any {
 	out := map[string]any{}
 	for i, v := range list {
@@ -90,7 +91,7 @@ func numberedList[T any](list []T, base int) map[string]any {
 	return out
 }
 
-// flattened enters a list the way other clients send it: name.1.member.
+// flattened adds a list in the form of other clients: name.1.member.
 func flattened(v url.Values, name string, items []recordItem) {
 	for i, item := range items {
 		at := name + "." + strconv.Itoa(i+1) + "."
@@ -109,11 +110,11 @@ func flattenedRelated(v url.Values, name string, items []reference) {
 		v.Set(at+"relatedPhaseId", d.Phase)
 		v.Set(at+"relatedDataKey", d.Key)
 		v.Set(at+"relatedPhaseData", d.Data)
-		v.Set(at+"relatedDataSeq", d.Seq) // empty is as good as absent
+		v.Set(at+"relatedDataSeq", d.Seq) // empty means absent
 	}
 }
 
-// listForms are requests that all mean the same list; each is made by its function.
+// listForms are functions that add the same list to a request, each in another form.
 func listForms[T any](name string, items []T, flat func(url.Values)) map[string]func(url.Values) {
 	text := func(s string) func(url.Values) { return func(v url.Values) { v.Set(name, s) } }
 	return map[string]func(url.Values){
@@ -122,7 +123,7 @@ func listForms[T any](name string, items []T, flat func(url.Values)) map[string]
 	}
 }
 
-// same calls an Action with a list in each form and returns the one upload that all of them make.
+// same calls an Action with a list in each form and returns the upload, which must be equal for all.
 func same(t *testing.T, f *testFacade, action string, pairs []string, forms map[string]func(url.Values)) *ltlv1.UploadPhaseData {
 	t.Helper()
 	var first *ltlv1.UploadPhaseData
@@ -175,7 +176,7 @@ func TestListFormsAgree(t *testing.T) {
 	}
 }
 
-// TestAuthorizedPhaseListForms: the same for a list of texts; two of the forms can say that it is empty.
+// TestAuthorizedPhaseListForms: the same for a list of texts. Two of the forms can be empty.
 func TestAuthorizedPhaseListForms(t *testing.T) {
 	f := newCollaboration(t)
 	ids := make([]string, 12)
@@ -202,7 +203,7 @@ func TestAuthorizedPhaseListForms(t *testing.T) {
 	}
 }
 
-// TestRecordedLists: lists that real clients sent are read, whatever form the client gave them.
+// TestRecordedLists: lists in recorded requests of real clients are decoded, in the form of each client.
 func TestRecordedLists(t *testing.T) {
 	ids, references := 0, 0
 	for _, v := range recordedRequests(t) {
@@ -230,7 +231,7 @@ func TestRecordedLists(t *testing.T) {
 	}
 }
 
-// TestBadLists: a list in two forms, with gaps or with parts that clash is refused, and nothing is submitted.
+// TestBadLists: a list in two forms, with gaps or with conflicting members is refused, and nothing is submitted.
 func TestBadLists(t *testing.T) {
 	for name, pairs := range map[string][]string{
 		"both forms":      {"PhaseDataList", `[{"dataKey":"a","phaseData":"d"}]`, "PhaseDataList.1.dataKey", "a"},
@@ -270,7 +271,7 @@ func TestBadLists(t *testing.T) {
 	}
 }
 
-// FuzzPhaseDataList: whatever is read of a text, the same list in flattened form and written anew reads the same.
+// FuzzPhaseDataList: a list decoded from a text, encoded again in every form, decodes to the same records.
 func FuzzPhaseDataList(f *testing.F) {
 	f.Add(`[{"dataKey":"a","phaseData":"\u503c","relatedDataList":{"1":{"relatedPhaseId":"1","relatedDataKey":"b","relatedPhaseData":"c"}}}]`)
 	f.Add(`{"0":{"dataKey":"a"},"1":{"phaseData":null,"x":[1e9,true,{"y":"\ud83d\ude00"}]}}`)

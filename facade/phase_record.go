@@ -23,13 +23,14 @@ func (c *call) checkPhaseNames() error {
 	return nil
 }
 
-// foreignKey is ledgerError for reads by a DataKey. The form of DataKey was right here, so that the ledger refuses it only if it has the
-// form of RelatedDataKey and holds the code of another phase or chain.
+// foreignKey is ledgerError for reads by a DataKey. The form of DataKey was right here, so that the ledger refuses it
+// only if it has the form of RelatedDataKey and holds the code of another phase or chain.
 func foreignKey(code int32) error {
 	return withMessage(ledgerError(code), rules.OutOfRange, "DataKey holds the code of another phase or chain than PhaseId and BizChainId name.")
 }
 
-// describePhaseRecord is the Action DescribeMPCoSPhaseInfo. Without DataSeq it returns the newest record of the DataKey.
+// describePhaseRecord is the Action DescribeMPCoSPhaseInfo. Without DataSeq it returns the newest record of the
+// DataKey.
 func describePhaseRecord(c *call) (value, error) {
 	if err := c.checkPhaseNames(); err != nil {
 		return value{}, err

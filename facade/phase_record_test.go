@@ -11,7 +11,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// TestPhaseManagementBounds: every rule of the parameters holds at its bound and refuses what is past it.
+// TestPhaseManagementBounds: each parameter accepts values at its bound and refuses those past it.
 func TestPhaseManagementBounds(t *testing.T) {
 	f := newCollaboration(t)
 	named := []struct {
@@ -59,7 +59,7 @@ func TestPhaseManagementBounds(t *testing.T) {
 	}
 }
 
-// TestAuthorizationBounds: what AuthorizedPhaseList may hold, and for whom.
+// TestAuthorizationBounds: the bounds of AuthorizedPhaseList and of MemberId.
 func TestAuthorizationBounds(t *testing.T) {
 	f := newCollaboration(t)
 	update, describe := "UpdateMPCoSAuthorizedInfo", "DescribeMPCoSAuthorizedInfo"
@@ -94,7 +94,7 @@ func TestAuthorizationBounds(t *testing.T) {
 	}
 }
 
-// TestPhaseReadBounds: pages, windows and names of records, and what the ledger refuses.
+// TestPhaseReadBounds: bounds of pages, windows and names of records, and refusals by the ledger.
 func TestPhaseReadBounds(t *testing.T) {
 	f := newCollaboration(t)
 	f.net.answer(&ltlv1.ListPhaseGroupsResponse{Code: rules.OK})
@@ -168,8 +168,8 @@ func TestPhaseReadBounds(t *testing.T) {
 	}
 }
 
-// TestPhaseRecordInFlight: a record whose upload is under way through this facade answers -320 until it has an outcome, if the ledger
-// does not know it yet; by its data key, and by its DataSeq if it was given one. Others are not affected.
+// TestPhaseRecordInFlight: reading a record while its upload through this facade is pending returns -320 if the
+// ledger does not have it yet, by its data key and by its DataSeq if it has one. Other records are not affected.
 func TestPhaseRecordInFlight(t *testing.T) {
 	list := `[{"dataKey":"k","phaseData":"d","dataSeq":"s1"},{"dataKey":"k2","phaseData":"d"}]`
 	for _, u := range []struct {
@@ -218,7 +218,7 @@ func TestPhaseRecordInFlight(t *testing.T) {
 	}
 }
 
-// TestPhaseDataSurvives: the caller's bytes reach the ledger, and the ledger's the caller, in raw UTF-8.
+// TestPhaseDataSurvives: the bytes of PhaseData reach the ledger and come back unchanged, in raw UTF-8.
 func TestPhaseDataSurvives(t *testing.T) {
 	f := newCollaboration(t)
 	for _, s := range hardTexts() {

@@ -15,7 +15,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// The collaboration chain of the fake network, with what the tests say is on it.
+// The collaboration chain of the fake network and the identifiers on it.
 const (
 	coChain  = "0000000000000013"
 	groupID  = "0717524726439206"
@@ -24,7 +24,8 @@ const (
 	memberID = "7175344570030001"
 )
 
-// newCollaboration is a facade over a network where the member account is on the collaboration chain, with write access to phaseID only.
+// newCollaboration is a facade over a network where the member account is on the collaboration chain, with write
+// access to phaseID only.
 func newCollaboration(t testing.TB) *testFacade {
 	f := newTestFacade(t)
 	f.net.set(func(n *fakeNetwork) {
@@ -52,7 +53,7 @@ func upload(u *ltlv1.UploadPhaseData) *ltlv1.Transaction {
 	return &ltlv1.Transaction{Action: &ltlv1.Transaction_UploadPhaseData{UploadPhaseData: u}}
 }
 
-// TestCollaborationWrites: each Action that changes something submits exactly this transaction, and answers what it created.
+// TestCollaborationWrites: each writing Action submits exactly this transaction, and Data is what it created.
 func TestCollaborationWrites(t *testing.T) {
 	remark, none := "备注", ""
 	for _, s := range []struct {
@@ -106,7 +107,8 @@ func TestCollaborationWrites(t *testing.T) {
 func bytes32(b byte) []byte { return []byte(strings.Repeat(string(rune(b)), 32)) }
 func hex32(s string) string { return strings.Repeat(s, 32) }
 
-// coRecords are two records as the ledger answers them: one that a device signed, with related data, and one without either.
+// coRecords are two records as the ledger returns them: one signed by a device and with related data, and one without
+// either.
 func coRecords() []*ltlv1.PhaseRecord {
 	return []*ltlv1.PhaseRecord{
 		{DataKey: "k1", DataSeq: "s1", DataValue: "某公司<&>", PhaseId: phaseID, BlockHeight: 605365, TransactionHash: bytes32(1), BlockHash: bytes32(2),
@@ -117,7 +119,7 @@ func coRecords() []*ltlv1.PhaseRecord {
 	}
 }
 
-// read is a reading Action: what it asks the ledger, and the Data that it makes of the answer, in both formats.
+// readCase is a reading Action, its request to the ledger, and Data in both formats.
 type readCase struct {
 	name, user, action string
 	pairs              []string
@@ -190,7 +192,8 @@ func recordReads() []readCase {
 	}
 }
 
-// TestCollaborationReads: each reading Action asks the ledger exactly this, and its Data is these bytes.
+// TestCollaborationReads: each reading Action sends exactly this request to the ledger, and its Data is exactly these
+// bytes.
 func TestCollaborationReads(t *testing.T) {
 	for _, s := range append(chainReads(), recordReads()...) {
 		f := newCollaboration(t)
@@ -212,7 +215,7 @@ func TestCollaborationReads(t *testing.T) {
 	}
 }
 
-// TestCollaborationChains: only chains of this service are listed, without codes.
+// TestCollaborationChains: only chains of this service are listed, without chain codes.
 func TestCollaborationChains(t *testing.T) {
 	f := newCollaboration(t)
 	r := f.act(t, "member", "ListMultiPartyCollaborationChain", "Num", "1", "Size", "2")
@@ -228,7 +231,7 @@ func TestCollaborationChains(t *testing.T) {
 	}
 }
 
-// TestPhaseQuotas: the resources of a chain count all of its groups, however many pages of the ledger they fill.
+// TestPhaseQuotas: the resources of a chain include the groups of all pages of the ledger.
 func TestPhaseQuotas(t *testing.T) {
 	f := newCollaboration(t)
 	f.net.answer(&ltlv1.GetChainResponse{Code: rules.OK, UsedMembers: 5, UsedPhaseGroups: 2, Chain: &ltlv1.ChainInfo{ChainId: coChain, Role: "ADMIN",
@@ -270,7 +273,7 @@ func (n *groupPages) ListPhases(_ context.Context, in *ltlv1.ListPhasesRequest) 
 	return &ltlv1.ListPhasesResponse{Code: rules.OK, Phases: n.phases[in.GetPage()-1]}, nil
 }
 
-// post sends a call's parameters in the body, for those that a URL is too short for.
+// post sends the parameters in the body, for calls that are too long for a URL.
 func (f *testFacade) post(t testing.TB, v url.Values) reply {
 	t.Helper()
 	v.Set("Signature", signRPC("POST", v.Get("AccessKeyId")+"-secret", v))

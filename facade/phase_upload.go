@@ -87,7 +87,8 @@ func (c *call) upload(in *ltlv1.UploadPhaseData, items []*ltlv1.PhaseItem) error
 	return withMessage(err, rules.NotFound, "The phase, or a record that related data refers to, is not on this chain.")
 }
 
-// phaseRecordNames are the names under which a record is pending: that of its data key, and its own if it has a DataSeq.
+// phaseRecordNames are the names under which a record is pending: that of its data key, and its own if it has a
+// DataSeq.
 func (c *call) phaseRecordNames(phase string, item *ltlv1.PhaseItem) []string {
 	names := []string{c.phaseRecordName(phase, item.GetDataKey(), "")}
 	if item.GetDataSeq() != "" {
@@ -96,8 +97,8 @@ func (c *call) phaseRecordNames(phase string, item *ltlv1.PhaseItem) []string {
 	return names
 }
 
-// phaseRecordName names the records of a data key, or the one with a DataSeq. The zero byte keeps the parts apart: none of them contains
-// one, and no Key of the proof service does.
+// phaseRecordName names the records of a data key, or the one with a DataSeq. The zero byte keeps the parts apart:
+// none of them contains one, and no Key of the proof service does.
 func (c *call) phaseRecordName(phase, dataKey, dataSeq string) string {
 	name := c.chainID + "\x00" + phase + "\x00" + dataKey
 	if dataSeq != "" {
@@ -106,8 +107,8 @@ func (c *call) phaseRecordName(phase, dataKey, dataSeq string) string {
 	return name
 }
 
-// checkDeviceProof checks the device parameters as far as that needs no ledger. payload is the text that the device digested. It is
-// empty for a list in flattened form, which has no text that a device could have signed.
+// checkDeviceProof checks the device parameters as far as that needs no ledger. payload is the text that the device
+// digested. It is empty for a list in flattened form, which has no text that a device could have signed.
 func checkDeviceProof(p *ltlv1.DeviceProof, payload string) error {
 	code := rules.CheckDeviceProof(p, payload)
 	if code == rules.OK && payload == "" {
@@ -124,7 +125,8 @@ func checkDeviceProof(p *ltlv1.DeviceProof, payload string) error {
 	return newFormError(code)
 }
 
-// read decodes the records of the request. payload is the text that a device digests: PhaseData or PhaseDataList as received.
+// read decodes the records of the request. payload is the text that a device digests: PhaseData or PhaseDataList as
+// received.
 func (u phaseUpload) read(c *call) (items []*ltlv1.PhaseItem, payload string, err error) {
 	if u.batch {
 		return readList(c.q, "PhaseDataList", rules.ParsePhaseDataList, phaseItem, rules.ErrPhaseListLong)
@@ -134,9 +136,9 @@ func (u phaseUpload) read(c *call) (items []*ltlv1.PhaseItem, payload string, er
 	return []*ltlv1.PhaseItem{{DataKey: c.text("DataKey"), PhaseData: payload, DataSeq: c.text("DataSeq"), Related: related}}, payload, err
 }
 
-// readList reads a list of objects. parse is the ledger's own parser of its JSON text, which also reads what devices signed, so that
-// every form of a list gives the same records. element decodes an element of a flattened list. text is empty for a flattened or absent
-// list. long is the error of more elements than the ledger's parser accepts.
+// readList reads a list of objects. parse is the ledger's own parser of its JSON text, which also reads what devices
+// signed, so that every form of a list gives the same records. element decodes an element of a flattened list. text
+// is empty for a flattened or absent list. long is the error of more elements than the ledger's parser accepts.
 func readList[T any](q *request, name string, parse func(string) ([]T, error), element func(*node) (T, bool), long error) (
 	all []T, text string, err error,
 ) {

@@ -12,10 +12,10 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// digestOf is what a device puts into IotDataDigest.
+// digestOf is the IotDataDigest of a payload.
 func digestOf(payload string) string { return fmt.Sprintf("%X", sha256.Sum256([]byte(payload))) }
 
-// signedBy adds a device's parameters for a payload.
+// signedBy adds the device parameters for a payload.
 func signedBy(payload string, pairs ...string) []string {
 	return append([]string{"IotAuthType", "ID2", "IotId", "DFA7B98AD494FB98A491", "IotIdServiceProvider", "hfoi7GQabcd", "IotIdSource", "2",
 		"IotDataDigest", digestOf(payload), "IotSignature", "3~2~0102030405060708~1608105171123~c2ln"}, pairs...)
@@ -36,7 +36,7 @@ func related(phase, key, data, seq string) string {
 	return string(b)
 }
 
-// TestUploadBounds: every rule of an upload's parameters holds at its bound and refuses what is past it.
+// TestUploadBounds: each parameter of an upload accepts values at its bound and refuses those past it.
 func TestUploadBounds(t *testing.T) {
 	f := newCollaboration(t)
 	single, list := "UploadMPCoSPhaseTextInfo", "BatchUploadMPCoSPhaseTextInfo"
@@ -79,7 +79,7 @@ func TestUploadBounds(t *testing.T) {
 		{"a text", "member", list, items(`"x"`), "InvalidPhaseDataList"},
 		{"an element that is no object", "member", list, items(`["x"]`), "InvalidPhaseDataList"},
 		{"a number as data", "member", list, items(`[{"dataKey":"a","phaseData":1}]`), "InvalidPhaseDataList"},
-		{"a member that nobody knows", "member", list, items(`[{"dataKey":"a","phaseData":"1","x":[1,null,{}]}]`), "200"},
+		{"an unknown member", "member", list, items(`[{"dataKey":"a","phaseData":"1","x":[1,null,{}]}]`), "200"},
 		{"4096 in an item", "member", list, items(one(ascii)), "200"},
 		{"4097 in an item", "member", list, items(one(ascii + "a")), "-222"},
 		{"empty item", "member", list, items(one("")), "-103"},
@@ -95,7 +95,7 @@ func TestUploadBounds(t *testing.T) {
 	})
 }
 
-// runUploads posts, because a URL is too short for some.
+// runUploads is runSteps with POST, because some uploads are too long for a URL.
 func runUploads(t *testing.T, f *testFacade, steps []step) {
 	t.Helper()
 	for _, s := range steps {
@@ -109,7 +109,7 @@ func runUploads(t *testing.T, f *testFacade, steps []step) {
 	}
 }
 
-// TestRelatedBounds: the same for what a record refers to, in single uploads and in batches.
+// TestRelatedBounds: the same for related data, in single uploads and in batches.
 func TestRelatedBounds(t *testing.T) {
 	f := newCollaboration(t)
 	k64, long := strings.Repeat("aZ09", 16), strings.Repeat("值", 2048)
@@ -147,7 +147,7 @@ func TestRelatedBounds(t *testing.T) {
 	}
 }
 
-// TestUploadByDevice: what a device signed goes to the ledger with its proof, a list as the very text that was signed.
+// TestUploadByDevice: signed data reaches the ledger with its proof, a list as the exact text that was signed.
 func TestUploadByDevice(t *testing.T) {
 	text := "[ {\"dataKey\":\"a\",\n\"phaseData\":\"\\u503c\"} ] "
 	proof := &ltlv1.DeviceProof{AuthType: "ID2", IotId: "DFA7B98AD494FB98A491", ProductKey: "hfoi7GQabcd", Source: "2", Signature: "3~2~0102030405060708~1608105171123~c2ln"}
@@ -177,7 +177,7 @@ func TestUploadByDevice(t *testing.T) {
 	}
 }
 
-// TestDeviceCodes: the codes of a device's parameters come in the documented order, and after those of the data.
+// TestDeviceCodes: the refusals of device parameters come in the documented order, and after those of the data.
 func TestDeviceCodes(t *testing.T) {
 	f := newCollaboration(t)
 	list := batch(1, "x")
@@ -218,7 +218,8 @@ func TestDeviceCodes(t *testing.T) {
 	}
 }
 
-// TestUploadOrder: of several errors the one that comes first in the documented order is told: chain, role, phase, permission, data.
+// TestUploadOrder: of several faults the first in the documented order gives the answer: chain, role, phase,
+// permission, data.
 func TestUploadOrder(t *testing.T) {
 	f := newCollaboration(t)
 	name := "UploadMPCoSPhaseTextInfo"
@@ -244,7 +245,7 @@ func TestUploadOrder(t *testing.T) {
 	}
 }
 
-// TestUploadManyPhases: a phase is found on whatever page of the ledger's answer it stands.
+// TestUploadManyPhases: phases on every page of the ledger's list are found.
 func TestUploadManyPhases(t *testing.T) {
 	f := newCollaboration(t)
 	full := make([]*ltlv1.PhaseInfo, maxPageSize)
@@ -262,7 +263,7 @@ func TestUploadManyPhases(t *testing.T) {
 	})
 }
 
-// TestUploadRefusals: what the ledger refuses with a code is told with a sentence that helps.
+// TestUploadRefusals: a refusal by the ledger has a message that tells the caller what to do.
 func TestUploadRefusals(t *testing.T) {
 	f := newCollaboration(t)
 	single, list := "UploadMPCoSPhaseTextInfo", "BatchUploadMPCoSPhaseTextInfo"
@@ -290,7 +291,8 @@ func TestUploadRefusals(t *testing.T) {
 	}
 }
 
-// TestUploadTooLarge: a batch that no transaction can hold is the caller's error, not the server's.
+// TestUploadTooLarge: a batch that does not fit into a transaction is refused as the caller's error, not as an
+// internal error.
 func TestUploadTooLarge(t *testing.T) {
 	f := newCollaboration(t)
 	item := map[string]any{"dataKey": "a", "phaseData": "d"}

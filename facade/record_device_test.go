@@ -12,7 +12,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// iot are right device parameters for a payload. Whether the signature is right is for the ledger to say.
+// iot are valid device parameters for a payload. The ledger verifies the signature, not the facade.
 func iot(payload string) []string {
 	return []string{"IotAuthType", "ID2", "IotId", "00CCCC098D98F2BDD8BB0001", "IotIdServiceProvider", "kKpACh5aBcD", "IotIdSource", "2",
 		"IotDataDigest", digestOf(payload), "IotSignature", "3~2~0102532570400001~1599722505821~50sZwIXt9jtTTIoG"}
@@ -54,8 +54,8 @@ func TestSignedUploads(t *testing.T) {
 	}
 }
 
-// TestDeviceCodesOfProofs: what is wrong with the device's parameters has codes of its own, told in the documented order, after what is wrong
-// with chain, Key and value, and before what is on the chain already.
+// TestDeviceCodesOfProofs: faults of device parameters have codes of their own. They are refused in the documented
+// order, after faults of chain, Key and value, and before duplicates.
 func TestDeviceCodesOfProofs(t *testing.T) {
 	f := newTestFacade(t)
 	k := keyOf("0X58", "1")
@@ -105,7 +105,7 @@ func TestDeviceCodesOfProofs(t *testing.T) {
 	}
 }
 
-// TestEndorsersReasons: why a device was refused is told in the words of the organisation that refused it.
+// TestEndorsersReasons: when an organisation refuses a device, its reason is the message.
 func TestEndorsersReasons(t *testing.T) {
 	f := newTestFacade(t)
 	f.net.code, f.net.reason = rules.Forbidden, "The device is not enrolled: check IotId and IotIdServiceProvider."
@@ -115,7 +115,8 @@ func TestEndorsersReasons(t *testing.T) {
 	}
 }
 
-// TestOrderOfKeyAndChainCode: of several things wrong with Key and ProductKey the first in the documented order is told.
+// TestOrderOfKeyAndChainCode: of several faults of Key and ProductKey the first in the documented order gives the
+// answer.
 func TestOrderOfKeyAndChainCode(t *testing.T) {
 	f := newTestFacade(t)
 	bytes16 := "五个汉字呢a" // 16 bytes, 6 characters
@@ -131,7 +132,7 @@ func TestOrderOfKeyAndChainCode(t *testing.T) {
 	})
 }
 
-// FuzzActions: no parameters of any Action break the facade, however they are mixed; every answer is an answer.
+// FuzzActions: no parameters of any Action cause an internal error or a response without a code.
 func FuzzActions(f *testing.F) {
 	all := actions()
 	for i := range all {

@@ -17,7 +17,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// step is a call and the code it must answer.
+// step is a call and the code that it must return.
 type step struct {
 	name, user, action string
 	pairs              []string
@@ -92,7 +92,7 @@ func TestWriteCodes(t *testing.T) {
 		{"on no chain", "none", "SetData", data(k("3"), chainA, "v"), "-339"},
 		{"unknown account", "ghost", "SetData", data(k("3"), chainA, "v"), "-339"},
 		{"main account as member", "root", "SetData", data(keyOf("RT01", "3"), chainA, "v"), "-104"},
-		// Of several errors the one that comes first in the documented order is told.
+		// Of several faults the first in the documented order gives the answer.
 		{"type code before value", "member", "SetData", data(keyOf("BB01", "3"), chainA, ""), "-115"},
 		{"unknown type code before value", "member", "SetData", data(keyOf("ZZZZ", "3"), chainA, v257), "-305"},
 		{"foreign type code before value", "member", "SetData", data(keyOf("4R98", "3"), chainA, v257), "-305"},
@@ -166,7 +166,7 @@ func TestReadCodes(t *testing.T) {
 		}...)
 	}
 	runSteps(t, f, append(steps, []step{
-		{"GetData, BusinessId nobody has", "member", "GetData", read(k, chainA, "BusinessId", hex64), "404"},
+		{"GetData, unused BusinessId", "member", "GetData", read(k, chainA, "BusinessId", hex64), "404"},
 		{"GetData, BusinessId of 17 digits", "member", "GetData", read(k, chainA, "BusinessId", "00000000000000017"), "400"},
 		{"GetData, type code before BusinessId", "member", "GetData", read(keyOf("ZZZZ", "1"), chainA, "BusinessId", "x"), "-305"},
 	}...))
@@ -280,7 +280,7 @@ func TestFirstCallAfterJoiningAChainSucceeds(t *testing.T) {
 	f.net.chains[0].members[noneUID] = membership{"MEMBER", "NN01"}
 	set.want = "200"
 	runSteps(t, f, []step{set})
-	// A chain that was made after the directory was read.
+	// A chain that was created after the chain index was read.
 	f.net.chains = append(f.net.chains, &fakeChain{id: "0000000000000014", code: "DDDDaaaa0000bbbb", service: ltlv1.ChainService_CHAIN_SERVICE_PROOF,
 		members: map[string]membership{noneUID: {"MEMBER", "NN02"}}})
 	runSteps(t, f, []step{{"new chain", "none", "SetData", data("0001_DDDDaaaa0000bbbb_NN02_1", "DDDDaaaa0000bbbb", "v"), "200"}})
@@ -353,7 +353,7 @@ func TestReadOfAKeyInFlight(t *testing.T) {
 		{"that BusinessId", "member", "GetBlockChainInfo", read(k, chainA, "BusinessId", strings.ToUpper(hex64)), "-320"},
 		{"another BusinessId", "member", "GetData", read(k, chainA, "BusinessId", strings.Repeat("0", 64)), "404"},
 		{"another Key", "member", "GetData", read(k+"x", chainA), "404"},
-		{"somebody else's", "other", "GetData", read(k, chainA), "403"},
+		{"of another member", "other", "GetData", read(k, chainA), "403"},
 	})
 	close(hold)
 	if r := <-done; r.code() != "200" {

@@ -69,7 +69,7 @@ func (v recorded) request() *http.Request {
 	return r
 }
 
-// verify runs parser, authentication and routing, and nothing behind them.
+// verify runs only the parser, authentication and routing.
 func (f *testFacade) verify(r *http.Request) (*request, error) {
 	s := new(scratch)
 	if err := s.request.parse(r, &f.bodies); err != nil {
@@ -104,7 +104,7 @@ func TestRecordedRequestsVerify(t *testing.T) {
 	}
 }
 
-// mutant changes a byte so that the text means something else, whatever encoding it stands in.
+// mutant changes a byte so that the text differs after decoding, in every encoding.
 func mutant(c byte) byte {
 	switch {
 	case c == '9':
@@ -121,7 +121,7 @@ func mutant(c byte) byte {
 	return 'x'
 }
 
-// positions are all places of a short text and a sample over the whole of a long one.
+// positions are all offsets of a short text, and a sample of those of a long one.
 func positions(n int) []int {
 	step := 1
 	if n > 1000 {
@@ -198,7 +198,7 @@ func TestEveryChangeOfASignedByteIsNoticed(t *testing.T) {
 	}
 }
 
-// manualVector is the example of the manual: it is signed for POST.
+// manualVector is the example of the manual, which is signed for POST.
 func manualVector() url.Values {
 	v := url.Values{}
 	for _, p := range [][2]string{{"AccessKeyId", "testid"}, {"Action", "SetData"}, {"ApiVersion", "1.0.0"}, {"Format", "JSON"},

@@ -5,10 +5,12 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// This file holds what precedes a form error: the functions of action.first. Each asks the ledger by a read, because a member who was
-// added, locked or removed a moment ago counts, and the answer of a read depends on the same rules as that of a write.
+// This file holds what precedes a form error: the functions of action.first. Each asks the ledger by a read, because
+// a member who was added, locked or removed a moment ago counts, and the answer of a read depends on the same rules
+// as that of a write.
 
-// chainRefusal is the refusal by the chain: the caller is not a member, is locked, or is not the administrator whom the Action needs.
+// chainRefusal is the refusal by the chain: the caller is not a member, is locked, or is not the administrator whom
+// the Action needs.
 func chainRefusal(c *call) error {
 	r, err := c.chainInfo()
 	if err == nil && c.action.admin && r.GetChain().GetRole() != rules.RoleAdmin {
@@ -26,8 +28,8 @@ func readRefusal(c *call) error {
 	return ledgerError(code)
 }
 
-// writeRefusal is the refusal by the chain or the type code of the Key, for a write. An account writes only under its own type code,
-// while an administrator may read those of all members, so that the answer to a read does not suffice.
+// writeRefusal is the refusal by the chain or the type code of the Key, for a write. An account writes only under its
+// own type code, while an administrator may read those of all members, so that the answer to a read does not suffice.
 func writeRefusal(c *call) error {
 	code, err := c.readCode(c.text("Key"))
 	if err != nil {
@@ -42,8 +44,8 @@ func writeRefusal(c *call) error {
 	m, known := c.account.chains[c.text(chainCode)]
 	other := known && m.typeCode != c.typeCode
 	if other && code == rules.Forbidden {
-		// The read was refused because the Key is another member's, or because the caller was locked, which comes first. A read under
-		// the caller's own type code tells which.
+		// The read was refused because the Key is another member's, or because the caller was locked, which comes first. A
+		// read under the caller's own type code tells which.
 		if code, err = c.readCode(rules.KeyVersion + "_" + c.text(chainCode) + "_" + m.typeCode + "_0"); err != nil {
 			return err
 		}
@@ -80,7 +82,8 @@ func phaseRefusal(c *call) error {
 	}
 }
 
-// typeCodeError tells apart, after the ledger has refused a type code, one of another chain from one that the account may not use.
+// typeCodeError tells apart, after the ledger has refused a type code, one of another chain from one that the account
+// may not use.
 func (c *call) typeCodeError() error {
 	code, err := c.readCode(c.text("Key"))
 	if err != nil {

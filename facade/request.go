@@ -66,8 +66,8 @@ func (q *request) parse(r *http.Request, budget *atomic.Int64) *gatewayError {
 	return q.sort()
 }
 
-// wantsXML reports whether Format is XML in a request that was not parsed to its end, so that its error has the right format. It looks at
-// the parameters read so far, then at the query.
+// wantsXML reports whether Format is XML in a request that was not parsed to its end, so that its error has the right
+// format. It looks at the parameters read so far, then at the query.
 func (q *request) wantsXML(query string) bool {
 	for i := range q.params {
 		if q.params[i].name == "Format" {

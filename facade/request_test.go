@@ -91,8 +91,8 @@ func TestBodyFraming(t *testing.T) {
 	}
 }
 
-// TestAnnouncedBodies: what a caller only announces takes nothing from the memory that all long bodies share. Else a few connections
-// that send no byte would keep everybody's batches out.
+// TestAnnouncedBodies: a Content-Length without bytes does not count against maxBodyMemory. Otherwise a few
+// connections that send nothing would block the batches of all other callers.
 func TestAnnouncedBodies(t *testing.T) {
 	f := newTestFacade(t)
 	var q request
@@ -165,7 +165,8 @@ func TestBounds(t *testing.T) {
 	}
 }
 
-// TestEarlyErrorsFollowTheFormat: what is refused before it is parsed to its end is still answered in the format asked for.
+// TestEarlyErrorsFollowTheFormat: a request that is refused before it is parsed to its end gets its error in the
+// format of Format.
 func TestEarlyErrorsFollowTheFormat(t *testing.T) {
 	f := newTestFacade(t)
 	form := func(query, body string) *http.Request {

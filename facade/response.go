@@ -224,8 +224,8 @@ func (v *value) appendJSON(b []byte) []byte {
 
 const hexLower = "0123456789abcdef"
 
-// appendJSONString appends a JSON string in UTF-8. It escapes only what JSON requires, because one of the official clients does not
-// decode other escapes. Bytes that are not UTF-8 become U+FFFD.
+// appendJSONString appends a JSON string in UTF-8. It escapes only what JSON requires, because one of the official
+// clients does not decode other escapes. Bytes that are not UTF-8 become U+FFFD.
 func appendJSONString(b []byte, s string) []byte {
 	b = append(b, '"')
 	start := 0
@@ -273,7 +273,8 @@ func appendJSONEscape(b []byte, c byte) []byte {
 	return append(b, '\\', 'u', '0', '0', hexLower[c>>4], hexLower[c&15])
 }
 
-// appendXML appends v as the element with that name. An array repeats the element, so that an empty array appends nothing.
+// appendXML appends v as the element with that name. An array repeats the element, so that an empty array appends
+// nothing.
 func (v *value) appendXML(b []byte, name string) []byte {
 	if v.kind == kindArray {
 		for i := range v.items {
@@ -304,8 +305,8 @@ func (v *value) appendXML(b []byte, name string) []byte {
 	return append(b, '>')
 }
 
-// appendXMLText appends character data. Characters that XML 1.0 does not allow become U+FFFD. A carriage return becomes a reference,
-// because an XML parser would turn it into a line feed.
+// appendXMLText appends character data. Characters that XML 1.0 does not allow become U+FFFD. A carriage return
+// becomes a reference, because an XML parser would turn it into a line feed.
 func appendXMLText(b []byte, s string) []byte {
 	for i := 0; i < len(s); {
 		r, n := utf8.DecodeRuneInString(s[i:])

@@ -13,7 +13,7 @@ import (
 	"ltl/internal/rules"
 )
 
-// sample is an answer with a fixed RequestId.
+// sample is a response with a fixed RequestId.
 func sample(xml bool, v value) *response {
 	a := &response{action: "ListProofChain", xml: xml, host: "ltl.example:80", data: v}
 	copy(a.requestID[:], "D5C69894-9709-4653-B3D8-25234034C2FC")
@@ -67,7 +67,7 @@ func TestAnswersOverHTTP(t *testing.T) {
 			t.Fatalf("%v %s", r.header, r.body)
 		}
 	}
-	// A structure is left out when there is none, in both formats, and errors follow the format asked for.
+	// A refusal leaves out a structure, in both formats, and errors have the format of Format.
 	if r := f.act(t, "member", "ListProofChain", "Num", "0", "Size", "1"); strings.Contains(r.body, "Data") {
 		t.Error(r.body)
 	}
@@ -85,7 +85,7 @@ func TestAnswersOverHTTP(t *testing.T) {
 	}
 }
 
-// TestValuesComeBackUnchanged stores every kind of text and reads it through both formats.
+// TestValuesComeBackUnchanged writes every kind of text and reads it in both formats.
 func TestValuesComeBackUnchanged(t *testing.T) {
 	f := newTestFacade(t)
 	for i, v := range []string{"某公司某业务数据。", "\x00\x01\x1f\x7f", "\u2028\u2029\u0085\ufeff", "𝄞👩‍👩‍👧‍👦", "\"\\/<>&'`", " a  b\t\r\n", "\\u4e00", "+%20%2B", "]]>", "\uFFFD\uFFFE\uFFFF"} {
@@ -104,7 +104,7 @@ func TestValuesComeBackUnchanged(t *testing.T) {
 	}
 }
 
-// xmlCarries replaces what XML 1.0 has no way to write, after section 2.2 of its definition.
+// xmlCarries replaces the characters that XML 1.0 does not allow; see section 2.2 of its definition.
 func xmlCarries(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r == 9 || r == 10 || r == 13 || r >= 0x20 && r <= 0xD7FF || r >= 0xE000 && r <= 0xFFFD || r >= 0x10000 {
@@ -114,7 +114,7 @@ func xmlCarries(s string) string {
 	}, s)
 }
 
-// FuzzEnvelope: whatever the texts are, the answer is valid JSON (and XML) that decodes to the same.
+// FuzzEnvelope: with any texts, the response is valid JSON and XML that decodes to the same texts.
 func FuzzEnvelope(f *testing.F) {
 	for _, s := range []string{"", "某公司", "\x00\u2028\"\\<&>\r", "\xff\xfe", "a\xed\xa0\x80b", "\uFFFE"} {
 		f.Add(s, "m"+s, int64(-320))
@@ -164,8 +164,8 @@ func FuzzEnvelope(f *testing.F) {
 	})
 }
 
-// FuzzRequest: no request makes the parser, the authentication or an Action fail in another way than with a documented answer, and
-// nobody gets in without the secret.
+// FuzzRequest: every request gets a documented response from the parser, the authentication or an Action, and no
+// request is authenticated without the secret.
 func FuzzRequest(f *testing.F) {
 	for _, v := range recordedRequests(f) {
 		if len(v.target)+len(v.body) < 2000 {
@@ -201,12 +201,12 @@ func FuzzRequest(f *testing.F) {
 		if w.Code != 200 {
 			return
 		}
-		for _, v := range recordings { // only what the key's owner signed gets past the signature
+		for _, v := range recordings { // only a request that the owner of the key signed may pass
 			if v.target == query || len(v.body) > 0 && string(v.body) == string(body) {
 				return
 			}
 		}
-		// The same parameters in another spelling are the same request; then at least its signature was recorded.
+		// Other encodings of the same parameters are the same request. Then its signature must be a recorded one.
 		for _, v := range recordings {
 			for part := range strings.SplitSeq(v.target+"&"+string(v.body)+"&"+v.header.Get("Authorization"), "Signature=") {
 				if len(part) > 20 && strings.Contains(query+string(body)+authorization, part[:20]) {

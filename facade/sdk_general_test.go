@@ -12,7 +12,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// TestOfficialSDKReadsGeneralActions: the typed answers of the official client hold what the ledger said, and its refusals.
+// TestOfficialSDKReadsGeneralActions: the typed responses of the official client hold the ledger's responses, and its
+// refusals.
 func TestOfficialSDKReadsGeneralActions(t *testing.T) {
 	n := newFakeNetwork()
 	for _, s := range append(append(memberShapes(), deviceShapes()...), resourceShapes()...) {
@@ -71,8 +72,8 @@ func TestOfficialSDKReadsGeneralActions(t *testing.T) {
 	}
 }
 
-// TestOfficialSDKSendsLargeBatches: 50 items of the longest Chinese text, which the official client puts into the URL as a numbered
-// object, are one transaction with 50 items in their order.
+// TestOfficialSDKSendsLargeBatches: 50 items of the longest Chinese text, which the official client puts into the URL
+// as a numbered object, become one transaction with 50 items in the same order.
 func TestOfficialSDKSendsLargeBatches(t *testing.T) {
 	n := newFakeNetwork()
 	n.answer(&ltlv1.ListPhasesResponse{Code: rules.OK})

@@ -13,7 +13,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// callSDK calls the typed client's method for a request, whose fields it sets by name, and returns the typed answer.
+// callSDK sets the fields of a request by name, calls the typed client's method for it, and returns the typed response.
 func callSDK(t *testing.T, c *ltl.Client, action string, request any, fields map[string]any) (response reflect.Value) {
 	t.Helper()
 	r := reflect.ValueOf(request)
@@ -27,14 +27,14 @@ func callSDK(t *testing.T, c *ltl.Client, action string, request any, fields map
 	return out[0].Elem()
 }
 
-// sdkMap is a list as this client has it: its fields of lists are maps, which it sends as JSON objects.
+// sdkMap is a list in the form of this client: a map, which it sends as a JSON object.
 func sdkMap[T any](list ...T) map[string]any { return numberedList(list, 0) }
 
 func sdkRecord(data string) map[string]any {
 	return map[string]any{"dataKey": "k", "phaseData": data, "relatedDataList": []any{map[string]any{"relatedPhaseId": phaseTwo, "relatedDataKey": "r", "relatedPhaseData": data}}}
 }
 
-// TestCollaborationSDKWrites: the official typed client reaches every Action that writes, and understands success and refusal.
+// TestCollaborationSDKWrites: the official typed client calls every writing Action and decodes success and refusal.
 func TestCollaborationSDKWrites(t *testing.T) {
 	text, output := "某公司<&>'\"业务\u2028数据。", "6442088875110001"
 	single := map[string]any{"DataKey": "k", "DataSeq": "s", "RelatedDataList": sdkMap(reference{Phase: phaseTwo, Key: "r", Data: "d"})}
@@ -96,8 +96,8 @@ func TestCollaborationSDKWrites(t *testing.T) {
 	}
 }
 
-// TestCollaborationSDKReads: the same for every Action that reads; a refused one has no Data, because the client cannot decode an
-// empty text where it wants a structure.
+// TestCollaborationSDKReads: the same for every reading Action. A refusal has no Data, because the client cannot
+// decode an empty text where it expects a structure.
 func TestCollaborationSDKReads(t *testing.T) {
 	one := requests.NewInteger(1)
 	page := map[string]any{"Num": one, "Size": requests.NewInteger(10)}

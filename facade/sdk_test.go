@@ -141,7 +141,7 @@ func exerciseSDK(t *testing.T, addr, id, secret, chainCode, typeCode string) {
 	exerciseSDKErrors(t, addr, id, chainCode, set, history)
 }
 
-// exerciseSDKErrors provokes errors: their shapes must not make the client panic.
+// exerciseSDKErrors provokes errors. No response may make the client panic.
 func exerciseSDKErrors(t *testing.T, addr, id, chainCode string, set *ltl.SetDataRequest, history *ltl.GetHistoryDataListRequest) {
 	t.Helper()
 	c := sdk(t, addr, id, id+"-secret")
@@ -160,7 +160,7 @@ func exerciseSDKErrors(t *testing.T, addr, id, chainCode string, set *ltl.SetDat
 	if !errors.As(err, &s) || s.ErrorCode() != "SignatureDoesNotMatch" || !strings.Contains(s.Recommend(), "InvalidAccessKeySecret") {
 		t.Fatalf("%v", err)
 	}
-	_, err = sdk(t, addr, "nobody", "wrong").SetData(set)
+	_, err = sdk(t, addr, "unknown", "wrong").SetData(set)
 	if !errors.As(err, &s) || s.ErrorCode() != "InvalidAccessKeyId.NotFound" || s.HttpStatus() != 404 {
 		t.Fatalf("%v", err)
 	}

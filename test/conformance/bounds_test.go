@@ -10,8 +10,8 @@ import (
 // bound is a value of a parameter and the code that it gives.
 type bound struct{ what, value, code string }
 
-// rulesOf are the bounds of each rule: values at the bound, which are taken, and just past it. The rules about devices are in
-// testCodes, since a device signs anew for each value.
+// rulesOf are the bounds of each rule: values at the bound, which are taken, and just past it. The rules about
+// devices are in testCodes, since a device signs anew for each value.
 func rulesOf() map[string][]bound {
 	r := strings.Repeat
 	name := []bound{

@@ -197,8 +197,8 @@ func (w *world) raw(t testing.TB, u *user, action string, p params) *answer {
 	return out
 }
 
-// check holds for every answer whatsoever of a healthy network: no 5xx, the one form of each of the two families, a request's name,
-// and on failure a sentence.
+// check holds for every answer whatsoever of a healthy network: no 5xx, the one form of each of the two families, a
+// request's name, and on failure a sentence.
 func (w *world) check(t testing.TB, action string, a *answer) {
 	t.Helper()
 	order := strings.Join(a.root.names, " ")

@@ -15,8 +15,8 @@ import (
 	"ltl/test/testkit"
 )
 
-// businessCode is a row of the table of business errors. Applies names the Actions that must be able to answer with it: see
-// answers. Meaning and Remedy are those of the table of result codes.
+// businessCode is a row of the table of business errors. Applies names the Actions that must be able to answer with
+// it: see answers. Meaning and Remedy are those of the table of result codes.
 type businessCode struct {
 	Code                     int
 	Applies, Meaning, Remedy string
@@ -356,7 +356,8 @@ func (s *small) call(a *action) params {
 	return s.w.call(a, s.admin, at)
 }
 
-// inFlight reads records whose transactions wait for an organisation that does not answer. They are written once it does.
+// inFlight reads records whose transactions wait for an organisation that does not answer. They are written once it
+// does.
 func (w *world) inFlight(t *testing.T) {
 	slow := func(service ltlv1.ChainService) *ltlv1.CreateChain {
 		c := roomy("slow", service, w.admin)

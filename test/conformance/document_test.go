@@ -22,8 +22,8 @@ var rewrite = flag.Bool("rewrite", false, "rewrite the generated parts of docs/a
 
 const document = "../../docs/api.md"
 
-// TestDocument: the generated parts of docs/api.md are what a network answers now, and what the tables say now. After a change on
-// purpose: go test ./test/conformance -run TestDocument -rewrite
+// TestDocument: the generated parts of docs/api.md are what a network answers now, and what the tables say now. After
+// a change on purpose: go test ./test/conformance -run TestDocument -rewrite
 func TestDocument(t *testing.T) {
 	raw, err := os.ReadFile(document)
 	if err != nil {

@@ -133,8 +133,8 @@ func (w *world) testLists(t *testing.T) {
 	}
 }
 
-// signedLists: a device signs a list's text, so that the text is what is stored; its forms mean the same records. A flattened list has
-// no text.
+// signedLists: a device signs a list's text, so that the text is what is stored; its forms mean the same records. A
+// flattened list has no text.
 func (w *world) signedLists(t *testing.T, a *action, list string) {
 	t.Helper()
 	var first []*ltlv1.PhaseItem

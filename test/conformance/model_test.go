@@ -10,7 +10,8 @@ import (
 	"ltl/client/device"
 )
 
-// model is what one worker of testModel believes of its two chains. It is as simple as can be: slices, searched from the front.
+// model is what one worker of testModel believes of its two chains. It is as simple as can be: slices, searched from
+// the front.
 type model struct {
 	w     *world
 	t     testing.TB

@@ -201,7 +201,8 @@ func (i item) json(related string) string {
 	return out + "}"
 }
 
-// anyRecord is a record of a phase group to refer to, as a list; "" for none. The code is that of one that does not exist.
+// anyRecord is a record of a phase group to refer to, as a list; "" for none. The code is that of one that does not
+// exist.
 func (m *model) anyRecord(g *phaseGroup) (list, data, code string) {
 	if g == nil || len(g.phases) == 0 || m.r.IntN(3) > 0 {
 		return "", "", ""

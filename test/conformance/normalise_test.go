@@ -10,8 +10,8 @@ import (
 	"strings"
 )
 
-// normaliser replaces what differs from run to run in an example: the same thing by the same everywhere in the example, in the order in
-// which things occur.
+// normaliser replaces what differs from run to run in an example: the same thing by the same everywhere in the
+// example, in the order in which things occur.
 type normaliser struct {
 	w    *world
 	seen map[string]string

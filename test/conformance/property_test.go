@@ -22,9 +22,9 @@ const (
 	shortCalls = 800
 )
 
-// testModel makes random valid and invalid calls, in sequences that run beside one another, each on two chains of its own, and holds
-// every answer against a model in memory. At the end all that can be read is read. The network compares its ledgers when it ends.
-// LTL_SEED repeats a run.
+// testModel makes random valid and invalid calls, in sequences that run beside one another, each on two chains of its
+// own, and holds every answer against a model in memory. At the end all that can be read is read. The network
+// compares its ledgers when it ends. LTL_SEED repeats a run.
 func (w *world) testModel(t *testing.T) {
 	seed := rand.Uint64()
 	if s := os.Getenv("LTL_SEED"); s != "" {

@@ -18,8 +18,8 @@ import (
 	"ltl/test/testkit"
 )
 
-// testScenarioA notarises what an IoT device collected: list the chain, sign on the device, upload through the official client, look
-// the proof up.
+// testScenarioA notarises what an IoT device collected: list the chain, sign on the device, upload through the
+// official client, look the proof up.
 func (w *world) testScenarioA(t *testing.T) {
 	admin := w.user("the administrator of scenario A")
 	made := w.chain(roomy("存证-业务链", ltlv1.ChainService_CHAIN_SERVICE_PROOF, admin))
@@ -86,8 +86,8 @@ type crop struct {
 // seq is the sequence number that scenario B uses throughout.
 const seq = "0000000000000000000000000000000000000000000000000000000000000001"
 
-// testScenarioB traces rice from planting to sale: one phase group, three phases, three members with one phase each; each record refers
-// to the one before.
+// testScenarioB traces rice from planting to sale: one phase group, three phases, three members with one phase each;
+// each record refers to the one before.
 func (w *world) testScenarioB(t *testing.T) {
 	admin := w.user("the administrator of scenario B")
 	made := w.chain(roomy("多方业务协同-业务链", ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION, admin))
@@ -232,7 +232,8 @@ func (w *world) recordsOfB(t *testing.T, made chain, steps []*crop, records []*n
 			}
 			continue
 		}
-		// Each record stands behind the one it refers to. The refused uploads between them are on the chain too, if they got that far.
+		// Each record stands behind the one it refers to. The refused uploads between them are on the chain too, if they
+		// got that far.
 		between := number(i) - number(i-1)
 		if between < 1 || between == 1 && r.str("PreviousHash") != records[i-1].str("BlockHash") || between > 1 && r.str("PreviousHash") == records[i-1].str("BlockHash") {
 			t.Errorf("record %d: block %d after block %d, with the previous hash %s", i, number(i), number(i-1), r.str("PreviousHash"))
@@ -251,7 +252,8 @@ func (w *world) recordsOfB(t *testing.T, made chain, steps []*crop, records []*n
 	w.consecutive(t, made, steps)
 }
 
-// consecutive: two records without anything between them stand in consecutive blocks, and the later names the earlier's hash.
+// consecutive: two records without anything between them stand in consecutive blocks, and the later names the
+// earlier's hash.
 func (w *world) consecutive(t *testing.T, made chain, steps []*crop) {
 	t.Helper()
 	s := steps[0]

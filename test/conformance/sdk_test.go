@@ -24,7 +24,8 @@ func (w *world) sdk(t *testing.T, u *user) *ltl.Client {
 	return c
 }
 
-// testSDK: every Action works through its method of the official Go client, which finds in the answer every member that was sent.
+// testSDK: every Action works through its method of the official Go client, which finds in the answer every member
+// that was sent.
 func (w *world) testSDK(t *testing.T) {
 	client := reflect.ValueOf(w.sdk(t, w.admin))
 	for _, a := range w.table {

@@ -11,7 +11,8 @@ import (
 	"testing"
 )
 
-// testShapes: the answer of every Action has the members of the table, in its order, with its types, in JSON and in XML.
+// testShapes: the answer of every Action has the members of the table, in its order, with its types, in JSON and in
+// XML.
 func (w *world) testShapes(t *testing.T) {
 	for _, a := range w.table {
 		t.Run(a.Name, func(t *testing.T) {

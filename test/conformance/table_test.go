@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// member is a member of an answer. Its type is String, Integer, Long, Struct, List (of Struct), Table (a list of Struct in JSON, its
-// JSON text in XML), Json (a Struct as JSON text in a string), or Empty (an empty string).
+// member is a member of an answer. Its type is String, Integer, Long, Struct, List (of Struct), Table (a list of
+// Struct in JSON, its JSON text in XML), Json (a Struct as JSON text in a string), or Empty (an empty string).
 type member struct {
 	Name    string   `json:"name"`
 	Type    string   `json:"type"`
@@ -72,7 +72,8 @@ func (a *action) adminOnly() bool { return !slices.Contains(a.Roles, "MEMBER") }
 // onChain is the parameter that names the chain, nil for Actions about the caller's chains.
 func (a *action) onChain() *parameter { return a.rule("chain", "chainCode") }
 
-// payload is the parameter that a device digests, and the one that holds what is uploaded; nil for Actions that upload nothing.
+// payload is the parameter that a device digests, and the one that holds what is uploaded; nil for Actions that
+// upload nothing.
 func (a *action) payload() *parameter {
 	return a.rule("value", "phaseText", "phaseDigest", "phaseTexts", "phaseDigests")
 }

@@ -8,7 +8,8 @@ import (
 	"ltl/client/device"
 )
 
-// planes has characters of every plane of Unicode, the surrogates' neighbours and what JSON, XML and JavaScript treat specially.
+// planes has characters of every plane of Unicode, the surrogates' neighbours and what JSON, XML and JavaScript treat
+// specially.
 func planes() string {
 	var b strings.Builder
 	for plane := range 17 {

@@ -9,8 +9,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// call makes the parameters of a valid call, all optional ones included, with some of them replaced. What a device signs is signed
-// after that, unless the replaced parameters hold the signature.
+// call makes the parameters of a valid call, all optional ones included, with some of them replaced. What a device
+// signs is signed after that, unless the replaced parameters hold the signature.
 func (w *world) call(a *action, u *user, replaced params) params {
 	p := params{}
 	for i := range a.Parameters {

@@ -60,11 +60,11 @@ type world struct {
 	proof, collaboration                     chain
 	// memberCollaboration is the member's MemberId on the collaboration chain.
 	memberCollaboration string
-	// group has the phase phase, which the member may write to, and phase2, which it may not. first is a record of phase2 that others
-	// refer to.
+	// group has the phase phase, which the member may write to, and phase2, which it may not. first is a record of
+	// phase2 that others refer to.
 	group, groupName, phase, phaseName, phase2, first string
-	// The spare ones are there to be changed: members of both chains with their account, a device group with a device, a phase group
-	// with a phase.
+	// The spare ones are there to be changed: members of both chains with their account, a device group with a device, a
+	// phase group with a phase.
 	spareUID, spareProof, spareCollaboration, spareGroup, spareDevice, sparePhaseGroup, sparePhase string
 
 	serial atomic.Int64

@@ -1,0 +1,47 @@
+package facade
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"ltl/client"
+)
+
+// TestHolderUnavailable: if the endorser that has the device's key does not answer, the message says so, and the code
+// is one on which SDKs try again.
+func TestHolderUnavailable(t *testing.T) {
+	e := gatewayOf(fmt.Errorf("submit: %w: org1 is down", client.ErrHolderUnavailable))
+	if e.status != http.StatusServiceUnavailable || e.code != codeServiceUnavailable || !strings.Contains(e.message, "device") ||
+		strings.Contains(e.message, "org1") {
+		t.Errorf("%+v", e)
+	}
+	if other := gatewayOf(errors.Join(client.ErrUnavailable)); other.code != codeServiceUnavailable || strings.Contains(other.message, "device") {
+		t.Errorf("any other failure: %+v", other)
+	}
+}
+
+// TestGatewayTable: the table has one complete row per code, and the errors of parameters name the parameter.
+func TestGatewayTable(t *testing.T) {
+	seen := map[string]bool{}
+	for _, row := range GatewayErrors() {
+		if seen[row.Code] || row.Status < 400 || row.Meaning == "" || row.Recommend == "" || (row.Message == "") != (row.Code == codeParameter) {
+			t.Errorf("row %+v", row)
+		}
+		seen[row.Code] = true
+		if e := gateway(row.Code); e.row != row.Code {
+			t.Errorf("%s is not found in the table", row.Code)
+		}
+	}
+	if e := missing("Key"); e.code != "MissingKey" || e.message != "Key is mandatory for this action." {
+		t.Error(e)
+	}
+	if e := invalid("Size"); e.code != "InvalidSize" || e.message != "Specified parameter Size is not valid." {
+		t.Error(e)
+	}
+	if e := gateway("Unknown"); e.code != codeInternal || e.status != http.StatusInternalServerError {
+		t.Error(e)
+	}
+}
