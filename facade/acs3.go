@@ -161,7 +161,8 @@ func (q *request) verifyACS3(key *accessKey, a *authorization, scratch []byte) (
 		ok = subtle.ConstantTimeCompare(want, []byte(a.signature)) == 1
 	}
 	hash := sha256.Sum256(q.body)
-	if v := q.header[http.CanonicalHeaderKey(headerContentHash)]; len(v) > 0 && !strings.EqualFold(v[0], hex.EncodeToString(hash[:])) {
+	sent := q.header[http.CanonicalHeaderKey(headerContentHash)]
+	if len(sent) > 0 && !strings.EqualFold(sent[0], hex.EncodeToString(hash[:])) {
 		ok = false
 	}
 	if ok {

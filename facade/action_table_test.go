@@ -33,7 +33,8 @@ func TestTable(t *testing.T) {
 	for _, a := range actions() {
 		left[a.name] = a
 	}
-	kinds := map[string]kind{"String": kindString, "Empty": kindString, "Json": kindString, "Struct": kindObject, "List": kindArray}
+	kinds := map[string]kind{"String": kindString, "Empty": kindString, "Json": kindString, "Struct": kindObject,
+		"List": kindArray}
 	for _, want := range document.Actions {
 		a, ok := left[want.Name]
 		if !ok {
@@ -41,8 +42,10 @@ func TestTable(t *testing.T) {
 			continue
 		}
 		delete(left, want.Name)
-		if a.admin == slices.Contains(want.Roles, "MEMBER") || a.data != kinds[want.Data.Type] || len(a.params) != len(want.Parameters) {
-			t.Errorf("%s: admin %v, Data of kind %d, %d parameters; documented is %+v", a.name, a.admin, a.data, len(a.params), want)
+		if a.admin == slices.Contains(want.Roles, "MEMBER") || a.data != kinds[want.Data.Type] ||
+			len(a.params) != len(want.Parameters) {
+			t.Errorf("%s: admin %v, Data of kind %d, %d parameters; documented is %+v", a.name, a.admin, a.data, len(a.params),
+				want)
 		}
 		for _, p := range want.Parameters {
 			i := slices.IndexFunc(a.params, func(x parameter) bool { return x.name == p.Name })
@@ -50,8 +53,10 @@ func TestTable(t *testing.T) {
 				t.Errorf("%s lacks %s", a.name, p.Name)
 				continue
 			}
-			types := map[string][]parameterType{"String": {0}, "Integer": {typeInteger}, "Long": {typeLong}, "List": {typeList, typeRecords}}
-			if got := a.params[i]; got.optional == p.Required || got.absent != p.Absent || !slices.Contains(types[p.Type], got.kind) {
+			types := map[string][]parameterType{"String": {0}, "Integer": {typeInteger}, "Long": {typeLong},
+				"List": {typeList, typeRecords}}
+			if got := a.params[i]; got.optional == p.Required || got.absent != p.Absent ||
+				!slices.Contains(types[p.Type], got.kind) {
 				t.Errorf("%s of %s is %+v, documented is %+v", p.Name, a.name, got, p)
 			}
 		}

@@ -91,12 +91,16 @@ func generalActions() []action {
 			{name: "AuthorizeType"}, chain, {name: "DeviceGroupName"}, productKey, remark}},
 		{name: "ListDeviceGroup", data: kindObject, run: listDeviceGroup,
 			params: list(parameter{name: "ProductKey", optional: true})},
-		{name: "AuthorizeDeviceGroup", data: kindString, run: authorizeDeviceGroup, admin: true, params: []parameter{chain, group}},
+		{name: "AuthorizeDeviceGroup", data: kindString, run: authorizeDeviceGroup, admin: true,
+			params: []parameter{chain, group}},
 		{name: "UnAuthorizeDeviceGroup", data: kindString, run: unauthorizeDeviceGroup, admin: true,
 			params: []parameter{chain, group}},
-		{name: "ListDevice", data: kindObject, run: listDevice, params: list(group, parameter{name: "IotId", optional: true})},
-		{name: "AuthorizeDevice", data: kindString, run: authorizeDevice, admin: true, params: []parameter{chain, group, device}},
-		{name: "UnAuthorizeDevice", data: kindString, run: unauthorizeDevice, admin: true, params: []parameter{chain, group, device}},
+		{name: "ListDevice", data: kindObject, run: listDevice,
+			params: list(group, parameter{name: "IotId", optional: true})},
+		{name: "AuthorizeDevice", data: kindString, run: authorizeDevice, admin: true,
+			params: []parameter{chain, group, device}},
+		{name: "UnAuthorizeDevice", data: kindString, run: unauthorizeDevice, admin: true,
+			params: []parameter{chain, group, device}},
 		{name: "DescribeResourceInfo", data: kindObject, run: describeResourceInfo, params: []parameter{chain}},
 		{name: "DescribeCapacityInfo", data: kindObject, run: describeCapacityInfo, params: []parameter{chain}},
 		{name: "DescribeMemberCapacityInfo", data: kindArray, run: describeMemberCapacityInfo, admin: true,
@@ -125,8 +129,10 @@ func recordActions() []action {
 	}
 	reads := []action{
 		{name: "GetData", data: kindString, run: getData, params: []parameter{businessID, key, productKey}},
-		{name: "GetBlockChainInfo", data: kindString, run: getBlockChainInfo, params: []parameter{key, productKey, businessID}},
-		{name: "GetHistoryDataCount", data: kindString, run: getHistoryDataCount, params: []parameter{key, productKey, start, end}},
+		{name: "GetBlockChainInfo", data: kindString, run: getBlockChainInfo,
+			params: []parameter{key, productKey, businessID}},
+		{name: "GetHistoryDataCount", data: kindString, run: getHistoryDataCount,
+			params: []parameter{key, productKey, start, end}},
 		{name: "GetHistoryDataList", data: kindObject, run: getHistoryDataList, params: []parameter{
 			{name: "CurrentPage", kind: typeInteger}, key, {name: "PageSize", kind: typeInteger}, productKey, start, end}},
 	}
@@ -137,7 +143,8 @@ func recordActions() []action {
 		reads[i].chain, reads[i].first = chainCode, readRefusal
 	}
 	return slices.Concat([]action{
-		{name: "ListProofChain", data: kindObject, run: listProofChain, params: paged(parameter{name: "Name", optional: true})},
+		{name: "ListProofChain", data: kindObject, run: listProofChain,
+			params: paged(parameter{name: "Name", optional: true})},
 		{name: "ListPSMemberDataTypeCode", data: kindObject, run: listPSMemberDataTypeCode, admin: true,
 			chain: bizChainID, service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, first: chainRefusal,
 			params: append([]parameter{{name: bizChainID}}, paged(parameter{name: "MemberUid", optional: true})...)},
@@ -154,16 +161,20 @@ func phaseActions() []action {
 	all := []action{
 		{name: "ListMPCoSPhaseGroup", data: kindObject, run: listPhaseGroups, params: paged(chain, filter)},
 		{name: "ListMPCoSPhase", data: kindObject, run: listPhases, params: paged(chain, group, filter)},
-		{name: "CreateMPCoSPhaseGroup", data: kindString, admin: true, run: createPhaseGroup, params: []parameter{chain, name, remark}},
+		{name: "CreateMPCoSPhaseGroup", data: kindString, admin: true, run: createPhaseGroup,
+			params: []parameter{chain, name, remark}},
 		{name: "ModifyMPCoSPhaseGroup", data: kindString, admin: true, run: modifyPhaseGroup,
 			params: []parameter{chain, name, group, remark}},
-		{name: "CreateMPCoSPhase", data: kindString, admin: true, run: createPhase, params: []parameter{chain, name, group, remark}},
-		{name: "ModifyMPCoSPhase", data: kindString, admin: true, run: modifyPhase, params: []parameter{chain, name, phase, remark}},
+		{name: "CreateMPCoSPhase", data: kindString, admin: true, run: createPhase,
+			params: []parameter{chain, name, group, remark}},
+		{name: "ModifyMPCoSPhase", data: kindString, admin: true, run: modifyPhase,
+			params: []parameter{chain, name, phase, remark}},
 		{name: "DescribeMPCoSAuthorizedInfo", data: kindObject, admin: true, run: describeAuthorization,
 			params: []parameter{chain, member, group}},
 		{name: "UpdateMPCoSAuthorizedInfo", data: kindString, admin: true, run: updateAuthorization, params: []parameter{
 			{name: "AuthorizedPhaseList", kind: typeList}, chain, member, group}},
-		{name: "DescribeMPCoSResourceInfo", data: kindObject, admin: true, run: describePhaseQuotas, params: []parameter{chain}},
+		{name: "DescribeMPCoSResourceInfo", data: kindObject, admin: true, run: describePhaseQuotas,
+			params: []parameter{chain}},
 		{name: "DescribeMPCoSPhaseInfo", data: kindObject, run: describePhaseRecord,
 			params: []parameter{chain, dataKey, group, phase, dataSeq}},
 		{name: "ListMPCoSPhaseHistory", data: kindObject, run: listPhaseHistory, params: paged(chain, dataKey, group, phase,

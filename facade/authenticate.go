@@ -62,7 +62,8 @@ const hexUpper = "0123456789ABCDEF"
 
 // unreserved reports whether percent-encoding keeps a byte as it is.
 func unreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '-' || c == '_' || c == '.' || c == '~'
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
+		c == '-' || c == '_' || c == '.' || c == '~'
 }
 
 // appendPercent appends the percent-encoding of s.

@@ -88,7 +88,8 @@ func TestWrongSignatureTellsTheStringToSign(t *testing.T) {
 	wants(t, "wrong signature", r, 400, "SignatureDoesNotMatch")
 	message := r.json["Message"].(string)
 	parts := strings.Split(message, ":")
-	if len(parts) != 2 || !strings.HasPrefix(parts[1], "GET&%2F&AccessKeyId%3Dmember%26Action%3DGetData") || !strings.Contains(parts[1], "k%2526y") ||
+	if len(parts) != 2 || !strings.HasPrefix(parts[1], "GET&%2F&AccessKeyId%3Dmember%26Action%3DGetData") ||
+		!strings.Contains(parts[1], "k%2526y") ||
 		!strings.Contains(parts[1], "%25E6%259F%2590%2520%25E5%2585%25AC%253A") {
 		t.Errorf("message: %s", message)
 	}
@@ -105,10 +106,13 @@ func TestNonceCountsOnce(t *testing.T) {
 	f := newTestFacade(t)
 	args := read(keyOf("0X58", "1"), chainA)
 	bad := f.params("member", "GetData", append(args, "SignatureNonce", "once", "Signature", "AAAA")...)
-	wants(t, "wrong signature", f.do(t, httptest.NewRequest(http.MethodGet, "/?"+bad.Encode(), nil)), 400, "SignatureDoesNotMatch")
+	wants(t, "wrong signature", f.do(t, httptest.NewRequest(http.MethodGet, "/?"+bad.Encode(), nil)), 400,
+		"SignatureDoesNotMatch")
 	wants(t, "first", f.act(t, "member", "GetData", append(args, "SignatureNonce", "once")...), 200, "404")
 	wants(t, "second", f.act(t, "member", "GetData", append(args, "SignatureNonce", "once")...), 400, "SignatureNonceUsed")
-	wants(t, "second, other time", f.act(t, "member", "GetData", append(args, "SignatureNonce", "once", "Timestamp", "2026-11-23T07:57:51Z")...), 400, "SignatureNonceUsed")
+	wants(t, "second, other time",
+		f.act(t, "member", "GetData", append(args, "SignatureNonce", "once", "Timestamp", "2026-11-23T07:57:51Z")...), 400,
+		"SignatureNonceUsed")
 	wants(t, "another key", f.act(t, "other", "GetData", append(args, "SignatureNonce", "once")...), 200, "403")
 }
 
@@ -189,15 +193,17 @@ func signACS3(r *http.Request, id, secret string, body []byte, signed []string) 
 	digest := sha256.Sum256([]byte(canonical))
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte("ACS3-HMAC-SHA256\n" + hex.EncodeToString(digest[:])))
-	r.Header.Set("Authorization", "ACS3-HMAC-SHA256 Credential="+id+",SignedHeaders="+strings.Join(signed, ";")+",Signature="+hex.EncodeToString(mac.Sum(nil)))
+	r.Header.Set("Authorization", "ACS3-HMAC-SHA256 Credential="+id+",SignedHeaders="+strings.Join(signed,
+		";")+",Signature="+hex.EncodeToString(mac.Sum(nil)))
 }
 
 // acs3 is a request that signACS3 can sign.
 func (f *testFacade) acs3(method, query, body string) *http.Request {
 	r := httptest.NewRequest(method, "/?"+query, strings.NewReader(body))
 	sum := sha256.Sum256([]byte(body))
-	for k, v := range map[string]string{headerAction: "GetData", headerVersion: version, headerDate: testClock, headerContentHash: hex.EncodeToString(sum[:]),
-		headerNonce: fmt.Sprint("acs", f.nonce.Add(1))} {
+	for k, v := range map[string]string{headerAction: "GetData", headerVersion: version, headerDate: testClock,
+		headerContentHash: hex.EncodeToString(sum[:]),
+		headerNonce:       fmt.Sprint("acs", f.nonce.Add(1))} {
 		r.Header.Set(k, v)
 	}
 	if body != "" {
@@ -221,15 +227,23 @@ func TestACS3Authentication(t *testing.T) {
 	}{
 		{what: "as it should be", status: 200, code: "404"},
 		{what: "host unsigned, as Java does", signed: all[1:], status: 200, code: "404"},
-		{what: "nonce unsigned", signed: slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == headerNonce }), status: 400, code: "IncompleteSignature"},
-		{what: "action unsigned", signed: slices.DeleteFunc(slices.Clone(all), func(s string) bool { return s == headerAction }), status: 400, code: "IncompleteSignature"},
+		{what: "nonce unsigned", signed: slices.DeleteFunc(slices.Clone(all),
+			func(s string) bool { return s == headerNonce }), status: 400, code: "IncompleteSignature"},
+		{what: "action unsigned", signed: slices.DeleteFunc(slices.Clone(all),
+			func(s string) bool { return s == headerAction }), status: 400, code: "IncompleteSignature"},
 		{what: "no date", change: func(r *http.Request) { r.Header.Del(headerDate) }, status: 400, code: "MissingTimestamp"},
-		{what: "no nonce", change: func(r *http.Request) { r.Header.Del(headerNonce) }, status: 400, code: "MissingSignatureNonce"},
+		{what: "no nonce", change: func(r *http.Request) { r.Header.Del(headerNonce) }, status: 400,
+			code: "MissingSignatureNonce"},
 		{what: "no action", change: func(r *http.Request) { r.Header.Del(headerAction) }, status: 400, code: "MissingAction"},
-		{what: "other version", change: func(r *http.Request) { r.Header.Set(headerVersion, "2014-05-15") }, status: 400, code: "InvalidVersion"},
-		{what: "old date", change: func(r *http.Request) { r.Header.Set(headerDate, "2026-11-23T07:42:49Z") }, status: 400, code: "InvalidTimeStamp.Expired"},
-		{what: "two dates", change: func(r *http.Request) { r.Header.Add(headerDate, testClock) }, status: 400, code: "IncompleteSignature"},
-		{what: "wrong content hash, signed", change: func(r *http.Request) { r.Header.Set(headerContentHash, strings.Repeat("0", 64)) }, status: 400, code: "SignatureDoesNotMatch"},
+		{what: "other version", change: func(r *http.Request) { r.Header.Set(headerVersion, "2014-05-15") }, status: 400,
+			code: "InvalidVersion"},
+		{what: "old date", change: func(r *http.Request) { r.Header.Set(headerDate, "2026-11-23T07:42:49Z") }, status: 400,
+			code: "InvalidTimeStamp.Expired"},
+		{what: "two dates", change: func(r *http.Request) { r.Header.Add(headerDate, testClock) }, status: 400,
+			code: "IncompleteSignature"},
+		{what: "wrong content hash, signed",
+			change: func(r *http.Request) { r.Header.Set(headerContentHash, strings.Repeat("0", 64)) }, status: 400,
+			code: "SignatureDoesNotMatch"},
 		{what: "other algorithm", after: func(r *http.Request) {
 			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), "SHA256", "SM3", 1))
 		}, status: 400, code: "InvalidSignatureMethod"},
@@ -249,8 +263,10 @@ func TestACS3Authentication(t *testing.T) {
 			slices.Reverse(reversed)
 			r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), a.list, strings.Join(reversed, ";"), 1))
 		}, status: 200, code: "404"},
-		{what: "action in the query, too", change: func(r *http.Request) { r.URL.RawQuery += "&Action=GetData" }, status: 200, code: "404"},
-		{what: "another action in the query", change: func(r *http.Request) { r.URL.RawQuery += "&Action=SetData" }, status: 400, code: "InvalidAction"},
+		{what: "action in the query, too", change: func(r *http.Request) { r.URL.RawQuery += "&Action=GetData" }, status: 200,
+			code: "404"},
+		{what: "another action in the query", change: func(r *http.Request) { r.URL.RawQuery += "&Action=SetData" },
+			status: 400, code: "InvalidAction"},
 		{what: "XML", change: func(r *http.Request) { r.URL.RawQuery += "&Format=xml" }, status: 200, code: ""},
 	} {
 		r := f.acs3(http.MethodPost, query, body)
@@ -271,7 +287,8 @@ func TestACS3Authentication(t *testing.T) {
 	signACS3(r, "member", "wrong", nil, slices.Clone(all))
 	got := f.do(t, r)
 	wants(t, "wrong secret", got, 400, "SignatureDoesNotMatch")
-	if m := got.json["Message"].(string); !strings.HasPrefix(m, "Specified signature does not match our calculation. server StringToSign is [ACS3-HMAC-SHA256\n") {
+	if m := got.json["Message"].(string); !strings.HasPrefix(m,
+		"Specified signature does not match our calculation. server StringToSign is [ACS3-HMAC-SHA256\n") {
 		t.Error(m)
 	}
 }
@@ -316,7 +333,8 @@ func TestAccessKeysChange(t *testing.T) {
 	wants(t, "an older version arrives late", f.act(t, "member", "GetData", args...), 400, "InvalidAccessKeyId.Inactive")
 	f.keys.apply(sealed(t, "member", memberUID, "member-secret", 101))
 	wants(t, "enabled", f.act(t, "member", "GetData", args...), 200, "404")
-	f.keys.apply(&ltlv1.AccessKey{AccessKeyId: "member", AccountUid: memberUID, Sealed: []byte("not sealed by us, secret-like"), Version: 102})
+	f.keys.apply(&ltlv1.AccessKey{AccessKeyId: "member", AccountUid: memberUID,
+		Sealed: []byte("not sealed by us, secret-like"), Version: 102})
 	wants(t, "cannot be unsealed", f.act(t, "member", "GetData", args...), 404, "InvalidAccessKeyId.NotFound")
 	if s := log.String(); strings.Contains(s, "secret") || !strings.Contains(s, "member") {
 		t.Errorf("log: %s", s)
@@ -348,7 +366,8 @@ func TestUnknownKeyIsAwaited(t *testing.T) {
 	}
 	empty := newKeyring(sealingKey(), f.logger)
 	empty.wait = time.Millisecond
-	if _, err := empty.lookup(context.Background(), "unknown"); err == nil || err.code != codeServiceUnavailable || empty.ready() == nil {
+	if _, err := empty.lookup(context.Background(), "unknown"); err == nil || err.code != codeServiceUnavailable ||
+		empty.ready() == nil {
 		t.Errorf("before any AccessKey has arrived: %v", err)
 	}
 }
@@ -372,5 +391,6 @@ func TestSealingKeyIsReplaced(t *testing.T) {
 	keys = append(keys, next)
 	f.keys.apply(nil)
 	wants(t, "with the key", f.act(t, "member", "GetData", args...), 200, "404")
-	wants(t, "one under the former key", f.act(t, "other", "GetData", args...), 200, "403") // authenticated, but it may not read this
+	wants(t, "one under the former key", f.act(t, "other", "GetData", args...), 200,
+		"403") // authenticated, but it may not read this
 }

@@ -24,13 +24,15 @@ func (instantNetwork) Submit(context.Context, *ltlv1.Transaction) (*ltlv1.Result
 
 // BenchmarkSetData measures the facade's own part of a signed SetData: parsing, authentication, response.
 func BenchmarkSetData(b *testing.B) {
-	f := &testFacade{Facade: newFacade(Config{SealingKey: sealingKey(), Clock: time.Now, Logger: slog.New(slog.DiscardHandler)}, instantNetwork{newFakeNetwork()})}
+	f := &testFacade{Facade: newFacade(Config{SealingKey: sealingKey(), Clock: time.Now,
+		Logger: slog.New(slog.DiscardHandler)}, instantNetwork{newFakeNetwork()})}
 	f.keys.apply(sealed(b, "member", memberUID, "member-secret", 1))
 	f.keys.apply(nil)
 	now := time.Now().UTC().Format("2006-01-02T15:04:05Z")
 	targets := make([]string, b.N)
 	for i := range targets {
-		v := f.params("member", "SetData", data(keyOf("0X58", strings.Repeat("k", 32)), chainA, strings.Repeat("v", 256), "Timestamp", now)...)
+		v := f.params("member", "SetData", data(keyOf("0X58", strings.Repeat("k", 32)), chainA, strings.Repeat("v", 256),
+			"Timestamp", now)...)
 		v.Set("Signature", signRPC("POST", "member-secret", v))
 		targets[i] = v.Encode()
 	}
@@ -51,7 +53,8 @@ func BenchmarkSetData(b *testing.B) {
 func BenchmarkSetDataHTTP(b *testing.B) {
 	n := newFakeNetwork()
 	n.keys <- sealed(b, "member", memberUID, "member-secret", 1)
-	f, err := open(context.Background(), Config{Listen: "127.0.0.1:0", SealingKey: sealingKey(), Logger: slog.New(slog.DiscardHandler)}, instantNetwork{n})
+	f, err := open(context.Background(), Config{Listen: "127.0.0.1:0", SealingKey: sealingKey(),
+		Logger: slog.New(slog.DiscardHandler)}, instantNetwork{n})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -59,7 +62,8 @@ func BenchmarkSetDataHTTP(b *testing.B) {
 	now := time.Now().UTC().Format("2006-01-02T15:04:05Z")
 	targets := make(chan string, b.N)
 	for range b.N {
-		v := signer.params("member", "SetData", data(keyOf("0X58", strings.Repeat("k", 32)), chainA, strings.Repeat("v", 256), "Timestamp", now)...)
+		v := signer.params("member", "SetData", data(keyOf("0X58", strings.Repeat("k", 32)), chainA, strings.Repeat("v", 256),
+			"Timestamp", now)...)
 		v.Set("Signature", signRPC("POST", "member-secret", v))
 		targets <- "POST /?" + v.Encode() + " HTTP/1.1\r\nHost: ltl\r\nContent-Length: 0\r\n\r\n"
 	}

@@ -13,7 +13,8 @@ func TestChainIndexOfManyChains(t *testing.T) {
 	n := newFakeNetwork()
 	n.chains = nil
 	add := func(i int) {
-		n.chains = append(n.chains, &fakeChain{id: fmt.Sprintf("%016d", i), code: fmt.Sprintf("%016x", i), service: ltlv1.ChainService_CHAIN_SERVICE_PROOF})
+		n.chains = append(n.chains, &fakeChain{id: fmt.Sprintf("%016d", i), code: fmt.Sprintf("%016x", i),
+			service: ltlv1.ChainService_CHAIN_SERVICE_PROOF})
 	}
 	const many = 2*chainPage + 50
 	for i := range many {
@@ -25,7 +26,8 @@ func TestChainIndexOfManyChains(t *testing.T) {
 		before := n.chainLists
 		id, err := d.id(t.Context(), fmt.Sprintf("%016x", i))
 		service, ok, serviceErr := d.service(t.Context(), fmt.Sprintf("%016d", i))
-		if err != nil || serviceErr != nil || id != fmt.Sprintf("%016d", i) || !ok || service != ltlv1.ChainService_CHAIN_SERVICE_PROOF {
+		if err != nil || serviceErr != nil || id != fmt.Sprintf("%016d", i) || !ok ||
+			service != ltlv1.ChainService_CHAIN_SERVICE_PROOF {
 			t.Errorf("chain %d: %q, %v, %v, %v, %v", i, id, err, service, ok, serviceErr)
 		}
 		if read := n.chainLists - before; read != pages {

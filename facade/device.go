@@ -11,8 +11,11 @@ import (
 // absent or empty.
 func deviceParameters() []parameter {
 	return []parameter{
-		{name: "IotAuthType", absent: rules.BadIoT}, {name: "IotDataDigest", absent: rules.BadIoT}, {name: "IotId", absent: rules.BadIoT},
-		{name: "IotIdServiceProvider", absent: rules.BadIoT}, {name: "IotIdSource", absent: rules.BadIoTSource},
+		{name: "IotAuthType", absent: rules.BadIoT},
+		{name: "IotDataDigest", absent: rules.BadIoT},
+		{name: "IotId", absent: rules.BadIoT},
+		{name: "IotIdServiceProvider", absent: rules.BadIoT},
+		{name: "IotIdSource", absent: rules.BadIoTSource},
 		{name: "IotSignature", absent: rules.BadIoT},
 	}
 }
@@ -41,11 +44,15 @@ func registerDeviceGroup(c *call) (value, error) {
 	if !rules.ValidProductKey(c.text("ProductKey")) {
 		return value{}, malformed("ProductKey must be 1 to 64 English letters, digits, '-', '.' or '_'.")
 	}
-	id, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_RegisterDeviceGroup{RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{
+	group := &ltlv1.RegisterDeviceGroup{
 		ProductKey: c.text("ProductKey"), Name: c.text("DeviceGroupName"), AuthorizeType: c.text("AuthorizeType"),
 		Remark: c.text("Remark"),
-	}}})
-	return text(id), withMessage(err, rules.Conflict, "A device group with this ProductKey is registered on this chain already.")
+	}
+	id, err := c.submit(&ltlv1.Transaction{
+		Action: &ltlv1.Transaction_RegisterDeviceGroup{RegisterDeviceGroup: group},
+	})
+	return text(id), withMessage(err, rules.Conflict,
+		"A device group with this ProductKey is registered on this chain already.")
 }
 
 // listDeviceGroup is the Action ListDeviceGroup.
@@ -98,7 +105,8 @@ func listDevice(c *call) (value, error) {
 		return value{}, err
 	}
 	r, err := c.f.net.ListDevices(c.ctx, &ltlv1.ListDevicesRequest{
-		ChainId: c.chainID, AccountUid: c.uid, DeviceGroupId: c.text("DeviceGroupId"), IotId: c.text("IotId"), Page: p.num, Size: p.size,
+		ChainId: c.chainID, AccountUid: c.uid, DeviceGroupId: c.text("DeviceGroupId"), IotId: c.text("IotId"), Page: p.num,
+		Size: p.size,
 	})
 	if err == nil {
 		err = withMessage(ledgerError(r.GetCode()), rules.NotFound, noDeviceGroup)
@@ -123,8 +131,10 @@ func authorizeDevice(c *call) (value, error) { return c.setDevice(true) }
 func unauthorizeDevice(c *call) (value, error) { return c.setDevice(false) }
 
 func (c *call) setDevice(authorized bool) (value, error) {
-	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizeDevice{AuthorizeDevice: &ltlv1.AuthorizeDevice{
+	change := &ltlv1.AuthorizeDevice{
 		DeviceGroupId: c.text("DeviceGroupId"), DeviceId: c.text("DeviceId"), Authorized: authorized,
-	}}})
-	return text(""), withMessage(err, rules.NotFound, "No device of the group given in DeviceGroupId has the identifier given in DeviceId.")
+	}
+	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizeDevice{AuthorizeDevice: change}})
+	return text(""), withMessage(err, rules.NotFound,
+		"No device of the group given in DeviceGroupId has the identifier given in DeviceId.")
 }

@@ -234,8 +234,8 @@ func gatewayOf(err error) *gatewayError {
 		return gateway(codeThrottling)
 	case errors.Is(err, client.ErrHolderUnavailable):
 		g = gateway(codeServiceUnavailable)
-		g.message += " The endorser of the organisation that enrolled the device does not answer, and no other endorser can verify" +
-			" the device's signature; nothing was written."
+		g.message += " The endorser of the organisation that enrolled the device does not answer, and no other" +
+			" endorser can verify the device's signature; nothing was written."
 		return g
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrClosed),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -14,11 +14,13 @@ import (
 // is one on which SDKs try again.
 func TestHolderUnavailable(t *testing.T) {
 	e := gatewayOf(fmt.Errorf("submit: %w: org1 is down", client.ErrHolderUnavailable))
-	if e.status != http.StatusServiceUnavailable || e.code != codeServiceUnavailable || !strings.Contains(e.message, "device") ||
+	if e.status != http.StatusServiceUnavailable || e.code != codeServiceUnavailable ||
+		!strings.Contains(e.message, "device") ||
 		strings.Contains(e.message, "org1") {
 		t.Errorf("%+v", e)
 	}
-	if other := gatewayOf(errors.Join(client.ErrUnavailable)); other.code != codeServiceUnavailable || strings.Contains(other.message, "device") {
+	if other := gatewayOf(errors.Join(client.ErrUnavailable)); other.code != codeServiceUnavailable ||
+		strings.Contains(other.message, "device") {
 		t.Errorf("any other failure: %+v", other)
 	}
 }
@@ -27,7 +29,8 @@ func TestHolderUnavailable(t *testing.T) {
 func TestGatewayTable(t *testing.T) {
 	seen := map[string]bool{}
 	for _, row := range GatewayErrors() {
-		if seen[row.Code] || row.Status < 400 || row.Meaning == "" || row.Recommend == "" || (row.Message == "") != (row.Code == codeParameter) {
+		if seen[row.Code] || row.Status < 400 || row.Meaning == "" || row.Recommend == "" ||
+			(row.Message == "") != (row.Code == codeParameter) {
 			t.Errorf("row %+v", row)
 		}
 		seen[row.Code] = true

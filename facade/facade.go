@@ -10,7 +10,8 @@
 //	authenticate.go  AccessKey, signature (acs3.go for signatures in headers), time, nonce; access_keys.go holds the keys
 //	actions.go       the table of the 45 Actions
 //	call.go          the checks that all Actions share, and the order of refusals
-//	record.go, device.go, member.go, biz_chain.go, phase.go, phase_record.go, phase_upload.go: the Actions, by the manual's nouns
+//	record.go, device.go, member.go, biz_chain.go, phase.go, phase_record.go, phase_upload.go
+//	                 the Actions, by the manual's nouns
 //	response.go      JSON and XML; errors.go has the table of gateway errors
 //
 // Besides these, network.go is what the facade needs of the network and caches of it, refusal_order.go what precedes
@@ -98,8 +99,10 @@ func Open(ctx context.Context, cfg Config) (*Facade, error) {
 
 // newFacade creates a facade that does not listen.
 func newFacade(cfg Config, n network) *Facade {
-	f := &Facade{net: n, tracer: cfg.Tracer, clock: cfg.Clock, logger: cfg.Logger, nonces: newNonces(), pending: newPendingWrites(),
-		chains: newChainIndex(n), accounts: newAccounts(n), actions: map[string]*action{}}
+	f := &Facade{
+		net: n, tracer: cfg.Tracer, clock: cfg.Clock, logger: cfg.Logger, actions: map[string]*action{},
+		nonces: newNonces(), pending: newPendingWrites(), chains: newChainIndex(n), accounts: newAccounts(n),
+	}
 	if f.clock == nil {
 		f.clock = time.Now
 	}

@@ -80,7 +80,8 @@ func newFakeNetwork() *fakeNetwork {
 		accounts: map[string]ltlv1.AccountType{adminUID: ram, memberUID: ram, otherUID: ram, rootUID: root, noneUID: ram},
 		chains: []*fakeChain{
 			{id: "0000000000000011", code: chainA, name: "某业务链", service: proof, members: map[string]membership{
-				adminUID: {"ADMIN", "AD01"}, memberUID: {"MEMBER", "0X58"}, otherUID: {"MEMBER", "4R98"}, rootUID: {"MEMBER", "RT01"}}},
+				adminUID: {"ADMIN", "AD01"}, memberUID: {"MEMBER", "0X58"}, otherUID: {"MEMBER", "4R98"}, rootUID: {"MEMBER",
+					"RT01"}}},
 			{id: "0000000000000012", code: chainB, name: "某某业务链", service: proof, members: map[string]membership{
 				adminUID: {"MEMBER", "BB01"}, otherUID: {"ADMIN", "BB02"}}},
 			{id: "0000000000000013", code: chainCo, name: "协同链", service: ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION,
@@ -224,8 +225,10 @@ func (n *fakeNetwork) apply(tx *ltlv1.Transaction) int32 {
 	digest := ledger.DataHash(data)
 	hash := func(b byte) []byte { return []byte(strings.Repeat(string(rune(b)), 32)) }
 	n.records = append(n.records, &ltlv1.Record{
-		Key: key, Value: data, BusinessId: business, ChainId: c.id, ChainName: c.name, DataTypeCode: typeCode, BlockHeight: uint64(height),
-		TransactionHash: hash(1), BlockHash: hash(2), PreviousHash: hash(3), DataHash: digest[:], TimeMs: 1608005018000 + int64(height)*1000,
+		Key: key, Value: data, BusinessId: business, ChainId: c.id, ChainName: c.name, DataTypeCode: typeCode,
+		BlockHeight:     uint64(height),
+		TransactionHash: hash(1), BlockHash: hash(2), PreviousHash: hash(3), DataHash: digest[:], TimeMs: 1608005018000 +
+			int64(height)*1000,
 		EndorsementNames: []string{"某公司", "某某公司"}, Version: version,
 	})
 	return rules.OK
@@ -283,7 +286,8 @@ func (n *fakeNetwork) CountHistory(_ context.Context, in *ltlv1.CountHistoryRequ
 	if _, code := n.readable(in.GetChainCode(), in.GetAccountUid(), in.GetKey()); code != rules.OK {
 		return &ltlv1.CountHistoryResponse{Code: code}, nil
 	}
-	return &ltlv1.CountHistoryResponse{Code: rules.OK, Count: uint64(len(n.history(in.GetKey(), in.GetStartMs(), in.GetEndMs())))}, nil
+	return &ltlv1.CountHistoryResponse{Code: rules.OK,
+		Count: uint64(len(n.history(in.GetKey(), in.GetStartMs(), in.GetEndMs())))}, nil
 }
 
 func (n *fakeNetwork) ListChains(_ context.Context, in *ltlv1.ListChainsRequest) (*ltlv1.ListChainsResponse, error) {
@@ -300,12 +304,14 @@ func (n *fakeNetwork) ListChains(_ context.Context, in *ltlv1.ListChainsRequest)
 	from, to := uint64(in.GetPage()-1)*uint64(in.GetSize()), uint64(in.GetPage())*uint64(in.GetSize())
 	for _, c := range n.chains {
 		m, ok := c.members[in.GetAccountUid()]
-		if !ok && !all || in.GetService() != 0 && in.GetService() != c.service || in.GetName() != "" && in.GetName() != c.name {
+		if !ok && !all || in.GetService() != 0 && in.GetService() != c.service || in.GetName() != "" &&
+			in.GetName() != c.name {
 			continue
 		}
 		if out.Total >= from && out.Total < to {
-			out.Chains = append(out.Chains, &ltlv1.ChainInfo{ChainId: c.id, ChainCode: c.code, Role: m.role, DataTypeCode: m.typeCode,
-				Chain: &ltlv1.CreateChain{Name: c.name, Remark: "备注 <&>", Service: c.service}})
+			out.Chains = append(out.Chains, &ltlv1.ChainInfo{ChainId: c.id, ChainCode: c.code, Role: m.role,
+				DataTypeCode: m.typeCode,
+				Chain:        &ltlv1.CreateChain{Name: c.name, Remark: "备注 <&>", Service: c.service}})
 		}
 		out.Total++
 	}
@@ -379,12 +385,14 @@ type testFacade struct {
 
 // userKeys maps the AccessKeys of the tests to UIDs. The secret of each is its id followed by "-secret".
 func userKeys() map[string]string {
-	return map[string]string{"admin": adminUID, "member": memberUID, "other": otherUID, "root": rootUID, "none": noneUID, "ghost": "999999999999999999"}
+	return map[string]string{"admin": adminUID, "member": memberUID, "other": otherUID, "root": rootUID, "none": noneUID,
+		"ghost": "999999999999999999"}
 }
 
 func newTestFacade(t testing.TB) *testFacade {
 	n := newFakeNetwork()
-	f := newFacade(Config{SealingKey: sealingKey(), Clock: clockAt(t, testClock), Logger: slog.New(slog.DiscardHandler)}, n)
+	f := newFacade(Config{SealingKey: sealingKey(), Clock: clockAt(t, testClock), Logger: slog.New(slog.DiscardHandler)},
+		n)
 	f.keys.wait = time.Millisecond
 	i := uint64(0)
 	for id, uid := range userKeys() {
@@ -403,7 +411,8 @@ func newTestFacade(t testing.TB) *testFacade {
 // removes one.
 func (f *testFacade) params(user, action string, pairs ...string) url.Values {
 	v := url.Values{}
-	for _, p := range [][2]string{{"AccessKeyId", user}, {"Action", action}, {"Version", "2019-05-10"}, {"ApiVersion", "1.0.0"},
+	for _, p := range [][2]string{{"AccessKeyId", user}, {"Action", action}, {"Version", "2019-05-10"},
+		{"ApiVersion", "1.0.0"},
 		{"SignatureMethod", "HMAC-SHA1"}, {"SignatureVersion", "1.0"}, {"Timestamp", testClock},
 		{"SignatureNonce", "n" + strconv.FormatInt(f.nonce.Add(1), 10)}} {
 		v.Set(p[0], p[1])

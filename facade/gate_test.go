@@ -40,7 +40,8 @@ func TestLargestBatchFitsIntoTheQuery(t *testing.T) {
 	tf := &testFacade{Facade: f}
 	eventually(t, "keys arrive", func() bool { return f.Ready() == nil })
 	for name, item := range map[string]string{
-		"Chinese": strings.Repeat("值", 2048), "emoji": strings.Repeat("😀", 2048), "escaped emoji": strings.Repeat(`\ud83d\ude00`, 2048),
+		"Chinese": strings.Repeat("值", 2048), "emoji": strings.Repeat("😀",
+			2048), "escaped emoji": strings.Repeat(`\ud83d\ude00`, 2048),
 		"escaped ASCII": strings.Repeat(`\u003c`, 4096),
 	} {
 		list := "[" + strings.TrimSuffix(strings.Repeat(`{"dataKey":"`+hex64+`","phaseData":"`+item+`","dataSeq":"`+hex64+`"},`, 50), ",") + "]"
@@ -70,7 +71,8 @@ func refusal(t *testing.T, c net.Conn, status int, code string) {
 	}
 	defer func() { _ = r.Body.Close() }()
 	var answer struct{ Code, RequestId, HostId, Message string }
-	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil || r.StatusCode != status || answer.Code != code || answer.RequestId == "" || !r.Close {
+	if err := json.NewDecoder(r.Body).Decode(&answer); err != nil || r.StatusCode != status || answer.Code != code ||
+		answer.RequestId == "" || !r.Close {
 		t.Errorf("status %d, %+v, %v; want %d %s", r.StatusCode, answer, err, status, code)
 	}
 }
@@ -120,7 +122,8 @@ func TestLongHeadersAreGivenBack(t *testing.T) {
 	}
 	eventually(t, "it is being read", func() bool { return g.long.Load() == 1<<20+8-maxSmallHeader })
 	_ = c.Close()
-	eventually(t, "it is given back", func() bool { return g.long.Load() == 0 && len(g.slots) == 1 }) // the slot that Accept holds
+	eventually(t, "it is given back",
+		func() bool { return g.long.Load() == 0 && len(g.slots) == 1 }) // the slot that Accept holds
 }
 
 // TestConnectionsAreBounded: the number of connections is bounded, and idle ones are closed in favour of new ones.

@@ -67,7 +67,8 @@ func (c *call) checkName(parameter string) error {
 	if rules.ValidName(c.text(parameter)) {
 		return nil
 	}
-	return malformed(parameter + " must be 2 to 30 Chinese characters, English letters, digits, '_', '-', '.', '(' or ')'.")
+	return malformed(parameter +
+		" must be 2 to 30 Chinese characters, English letters, digits, '_', '-', '.', '(' or ')'.")
 }
 
 // checkRemark checks Remark; it may be absent.

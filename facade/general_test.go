@@ -39,56 +39,74 @@ func chainOf(id string, more ...string) []string { return append([]string{"BizCh
 func memberShapes() []shape {
 	member := []string{"MemberContact", "张三", "MemberName", "某公司", "MemberPhone", "1381111-0000", "MemberUid", memberUID}
 	two := &ltlv1.ListMembersResponse{Code: rules.OK, Total: 30, Members: []*ltlv1.MemberInfo{
-		{MemberId: "7175344570030001", Uid: memberUID, Name: "某公司", Contact: "张三", Phone: "1381111-0000", Remark: "某应用某业务", Role: "MEMBER",
+		{MemberId: "7175344570030001", Uid: memberUID, Name: "某公司", Contact: "张三", Phone: "1381111-0000", Remark: "某应用某业务",
+			Role:   "MEMBER",
 			Status: "UNLOCK", DataTypeCode: "0X58", UsedCount: 26666, UsedBytes: 70000000},
-		{MemberId: "0175344570030002", Uid: otherUID, Name: "b.(c)-_", Contact: "李四", Phone: "1", Role: "MEMBER", Status: "LOCK", DataTypeCode: "4R98"},
+		{MemberId: "0175344570030002", Uid: otherUID, Name: "b.(c)-_", Contact: "李四", Phone: "1", Role: "MEMBER",
+			Status: "LOCK", DataTypeCode: "4R98"},
 	}}
 	return []shape{
-		{action: "CreateMember", user: "admin", pairs: chainOf(proofID, member...), output: "7175344570030001", json: `"7175344570030001"`,
-			xml: `<Data>7175344570030001</Data>`,
+		{action: "CreateMember", user: "admin", pairs: chainOf(proofID, member...), output: "7175344570030001",
+			json: `"7175344570030001"`,
+			xml:  `<Data>7175344570030001</Data>`,
 			tx: &ltlv1.Transaction{Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{
 				MemberUid: memberUID, Name: "某公司", Contact: "张三", Phone: "1381111-0000"}}}},
-		{action: "CreateMember", user: "admin", pairs: chainOf(coID, append(member, "Remark", "某应用某业务")...), output: "1", json: `"1"`, xml: `<Data>1</Data>`,
+		{action: "CreateMember", user: "admin", pairs: chainOf(coID, append(member, "Remark", "某应用某业务")...), output: "1",
+			json: `"1"`, xml: `<Data>1</Data>`,
 			tx: &ltlv1.Transaction{Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{
 				MemberUid: memberUID, Name: "某公司", Contact: "张三", Phone: "1381111-0000", Remark: "某应用某业务"}}}},
 		{action: "ListMember", user: "admin", pairs: chainOf(proofID, "Num", "1", "Size", "2"), answer: two,
 			reads: &ltlv1.ListMembersRequest{ChainId: proofID, AccountUid: adminUID, Page: 1, Size: 2},
-			json: `{"PageData":[{"Status":"UNLOCK","MemberId":"7175344570030001","MemberContact":"张三","MemberUid":"` + memberUID +
+			json: `{"PageData":[{"Status":"UNLOCK","MemberId":"7175344570030001","MemberContact":"张三","MemberUid":"` +
+				memberUID +
 				`","MemberPhone":"1381111-0000","MemberName":"某公司","Remark":"某应用某业务"},{"Status":"LOCK","MemberId":"0175344570030002","MemberContact":"李四","MemberUid":"` +
 				otherUID + `","MemberPhone":"1","MemberName":"b.(c)-_","Remark":""}],"Size":2,"Num":1,"Total":30}`,
 			xml: `<Data><PageData><Status>UNLOCK</Status><MemberId>7175344570030001</MemberId><MemberContact>张三</MemberContact><MemberUid>` + memberUID +
 				`</MemberUid><MemberPhone>1381111-0000</MemberPhone><MemberName>某公司</MemberName><Remark>某应用某业务</Remark></PageData><PageData><Status>LOCK</Status>` +
 				`<MemberId>0175344570030002</MemberId><MemberContact>李四</MemberContact><MemberUid>` + otherUID +
 				`</MemberUid><MemberPhone>1</MemberPhone><MemberName>b.(c)-_</MemberName><Remark></Remark></PageData><Size>2</Size><Num>1</Num><Total>30</Total></Data>`},
-		{action: "ListMember", user: "admin", pairs: chainOf(coID, "Num", "2", "Size", "100", "MemberUid", otherUID), answer: &ltlv1.ListMembersResponse{Code: rules.OK},
-			reads: &ltlv1.ListMembersRequest{ChainId: coID, AccountUid: adminUID, MemberUid: otherUID, Page: 2, Size: 100},
-			json:  `{"PageData":[],"Size":100,"Num":2,"Total":0}`, xml: `<Data><Size>100</Size><Num>2</Num><Total>0</Total></Data>`},
-		{action: "ModifyMember", user: "admin", pairs: chainOf(proofID, append(member, "MemberId", "7175344570030001")...), json: `""`, xml: `<Data></Data>`,
+		{action: "ListMember", user: "admin", pairs: chainOf(coID, "Num", "2", "Size", "100", "MemberUid", otherUID),
+			answer: &ltlv1.ListMembersResponse{Code: rules.OK},
+			reads:  &ltlv1.ListMembersRequest{ChainId: coID, AccountUid: adminUID, MemberUid: otherUID, Page: 2, Size: 100},
+			json:   `{"PageData":[],"Size":100,"Num":2,"Total":0}`,
+			xml:    `<Data><Size>100</Size><Num>2</Num><Total>0</Total></Data>`},
+		{action: "ModifyMember", user: "admin", pairs: chainOf(proofID, append(member, "MemberId", "7175344570030001")...),
+			json: `""`, xml: `<Data></Data>`,
 			tx: &ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyMember{ModifyMember: &ltlv1.ModifyMember{
 				MemberId: "7175344570030001", MemberUid: memberUID, Name: "某公司", Contact: "张三", Phone: "1381111-0000"}}}},
-		{action: "ModifyMember", user: "admin", pairs: chainOf(proofID, append(member, "MemberId", "7175344570030001", "Remark", "")...), json: `""`, xml: `<Data></Data>`,
+		{action: "ModifyMember", user: "admin",
+			pairs: chainOf(proofID, append(member, "MemberId", "7175344570030001", "Remark", "")...), json: `""`,
+			xml: `<Data></Data>`,
 			tx: &ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyMember{ModifyMember: &ltlv1.ModifyMember{
-				MemberId: "7175344570030001", MemberUid: memberUID, Name: "某公司", Contact: "张三", Phone: "1381111-0000", Remark: new(string)}}}},
-		{action: "LockMember", user: "admin", pairs: chainOf(proofID, "MemberId", "7175344570030001"), json: `""`, xml: `<Data></Data>`,
-			tx: &ltlv1.Transaction{Action: &ltlv1.Transaction_LockMember{LockMember: &ltlv1.LockMember{MemberId: "7175344570030001", Locked: true}}}},
-		{action: "UnLockMember", user: "admin", pairs: chainOf(proofID, "MemberId", "7175344570030001"), json: `""`, xml: `<Data></Data>`,
-			tx: &ltlv1.Transaction{Action: &ltlv1.Transaction_LockMember{LockMember: &ltlv1.LockMember{MemberId: "7175344570030001"}}}},
+				MemberId: "7175344570030001", MemberUid: memberUID, Name: "某公司", Contact: "张三", Phone: "1381111-0000",
+				Remark: new(string)}}}},
+		{action: "LockMember", user: "admin", pairs: chainOf(proofID, "MemberId", "7175344570030001"), json: `""`,
+			xml: `<Data></Data>`,
+			tx:  &ltlv1.Transaction{Action: &ltlv1.Transaction_LockMember{LockMember: &ltlv1.LockMember{MemberId: "7175344570030001", Locked: true}}}},
+		{action: "UnLockMember", user: "admin", pairs: chainOf(proofID, "MemberId", "7175344570030001"), json: `""`,
+			xml: `<Data></Data>`,
+			tx:  &ltlv1.Transaction{Action: &ltlv1.Transaction_LockMember{LockMember: &ltlv1.LockMember{MemberId: "7175344570030001"}}}},
 		{action: "ListPSMemberDataTypeCode", user: "admin", pairs: chainOf(proofID, "Num", "1", "Size", "2"), answer: two,
 			reads: &ltlv1.ListMembersRequest{ChainId: proofID, AccountUid: adminUID, WithAdministrator: true, Page: 1, Size: 2},
-			json: `{"PageData":[{"MemberId":"7175344570030001","MemberName":"某公司","MemberUid":"` + memberUID + `","DataTypeCode":"0X58"},` +
-				`{"MemberId":"0175344570030002","MemberName":"b.(c)-_","MemberUid":"` + otherUID + `","DataTypeCode":"4R98"}],"Size":2,"Num":1,"Total":30}`,
+			json: `{"PageData":[{"MemberId":"7175344570030001","MemberName":"某公司","MemberUid":"` + memberUID +
+				`","DataTypeCode":"0X58"},` +
+				`{"MemberId":"0175344570030002","MemberName":"b.(c)-_","MemberUid":"` + otherUID +
+				`","DataTypeCode":"4R98"}],"Size":2,"Num":1,"Total":30}`,
 			xml: `<Data><PageData><MemberId>7175344570030001</MemberId><MemberName>某公司</MemberName><MemberUid>` + memberUID +
 				`</MemberUid><DataTypeCode>0X58</DataTypeCode></PageData><PageData><MemberId>0175344570030002</MemberId><MemberName>b.(c)-_</MemberName><MemberUid>` +
 				otherUID + `</MemberUid><DataTypeCode>4R98</DataTypeCode></PageData><Size>2</Size><Num>1</Num><Total>30</Total></Data>`},
 		{action: "DescribeMemberCapacityInfo", user: "admin", pairs: chainOf(proofID), answer: two,
 			reads: &ltlv1.ListMembersRequest{ChainId: proofID, AccountUid: adminUID, Page: 1, Size: 100},
-			json: `[{"MemberId":"7175344570030001","UsedCapacity":"70000000","MemberName":"某公司","MemberUid":"` + memberUID + `","UsedCount":"26666"},` +
-				`{"MemberId":"0175344570030002","UsedCapacity":"0","MemberName":"b.(c)-_","MemberUid":"` + otherUID + `","UsedCount":"0"}]`,
+			json: `[{"MemberId":"7175344570030001","UsedCapacity":"70000000","MemberName":"某公司","MemberUid":"` + memberUID +
+				`","UsedCount":"26666"},` +
+				`{"MemberId":"0175344570030002","UsedCapacity":"0","MemberName":"b.(c)-_","MemberUid":"` + otherUID +
+				`","UsedCount":"0"}]`,
 			xml: `<Data><MemberId>7175344570030001</MemberId><UsedCapacity>70000000</UsedCapacity><MemberName>某公司</MemberName><MemberUid>` + memberUID +
 				`</MemberUid><UsedCount>26666</UsedCount></Data><Data><MemberId>0175344570030002</MemberId><UsedCapacity>0</UsedCapacity><MemberName>b.(c)-_</MemberName>` +
 				`<MemberUid>` + otherUID + `</MemberUid><UsedCount>0</UsedCount></Data>`},
-		{action: "DescribeMemberCapacityInfo", user: "admin", pairs: chainOf(coID), answer: &ltlv1.ListMembersResponse{Code: rules.OK},
-			reads: &ltlv1.ListMembersRequest{ChainId: coID, AccountUid: adminUID, Page: 1, Size: 100}, json: `[]`},
+		{action: "DescribeMemberCapacityInfo", user: "admin", pairs: chainOf(coID),
+			answer: &ltlv1.ListMembersResponse{Code: rules.OK},
+			reads:  &ltlv1.ListMembersRequest{ChainId: coID, AccountUid: adminUID, Page: 1, Size: 100}, json: `[]`},
 	}
 }
 
@@ -104,54 +122,71 @@ func deviceShapes() []shape {
 	named := []string{"DeviceGroupId", "4750204547410001"}
 	both := append(named[:2:2], "DeviceId", "6548878795570001")
 	return []shape{
-		{action: "RegisterDeviceGroup", user: "member", output: "2563995029290001", json: `"2563995029290001"`, xml: `<Data>2563995029290001</Data>`,
-			pairs: chainOf(proofID, "AuthorizeType", "ID2", "DeviceGroupName", "某数据源组", "ProductKey", "hKpHMh2aBcD", "Remark", "某数据源组的备注信息。"),
+		{action: "RegisterDeviceGroup", user: "member", output: "2563995029290001", json: `"2563995029290001"`,
+			xml: `<Data>2563995029290001</Data>`,
+			pairs: chainOf(proofID, "AuthorizeType", "ID2", "DeviceGroupName", "某数据源组", "ProductKey", "hKpHMh2aBcD", "Remark",
+				"某数据源组的备注信息。"),
 			tx: &ltlv1.Transaction{Action: &ltlv1.Transaction_RegisterDeviceGroup{RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{
 				ProductKey: "hKpHMh2aBcD", Name: "某数据源组", AuthorizeType: "ID2", Remark: "某数据源组的备注信息。"}}}},
-		{action: "ListDeviceGroup", user: "member", pairs: chainOf(proofID, "Num", "1", "Size", "2", "ProductKey", "hKpHMh2aBcD"),
-			reads: &ltlv1.ListDeviceGroupsRequest{ChainId: proofID, AccountUid: memberUID, ProductKey: "hKpHMh2aBcD", Page: 1, Size: 2},
+		{action: "ListDeviceGroup", user: "member", pairs: chainOf(proofID, "Num", "1", "Size", "2", "ProductKey",
+			"hKpHMh2aBcD"),
+			reads: &ltlv1.ListDeviceGroupsRequest{ChainId: proofID, AccountUid: memberUID, ProductKey: "hKpHMh2aBcD", Page: 1,
+				Size: 2},
 			answer: &ltlv1.ListDeviceGroupsResponse{Code: rules.OK, Total: 30, Groups: []*ltlv1.DeviceGroupInfo{
-				{DeviceGroupId: "5771877006970001", ProductKey: "hKpHMh2aBcD", Name: "不返回", AuthorizeType: "ID2", Remark: "某业务某设备", OwnerUid: memberUID,
+				{DeviceGroupId: "5771877006970001", ProductKey: "hKpHMh2aBcD", Name: "不返回", AuthorizeType: "ID2", Remark: "某业务某设备",
+					OwnerUid:  memberUID,
 					OwnerName: "某公司", Authorized: true},
 				{DeviceGroupId: "5771877006980001", AuthorizeType: "ID2"}}},
 			json: `{"PageData":[{"Status":"AUTHORIZED","AuthorizeType":"ID2","OwnerName":"某公司","DeviceGroupId":"5771877006970001","OwnerUid":"` + memberUID +
 				`","ProductKey":"hKpHMh2aBcD","Remark":"某业务某设备"},{"Status":"UNAUTHORIZED","AuthorizeType":"ID2","OwnerName":"","DeviceGroupId":"5771877006980001",` +
 				`"OwnerUid":"","ProductKey":"","Remark":""}],"Size":2,"Num":1,"Total":30}`,
 			xml: `<Data><PageData><Status>AUTHORIZED</Status><AuthorizeType>ID2</AuthorizeType><OwnerName>某公司</OwnerName><DeviceGroupId>5771877006970001</DeviceGroupId>` +
-				`<OwnerUid>` + memberUID + `</OwnerUid><ProductKey>hKpHMh2aBcD</ProductKey><Remark>某业务某设备</Remark></PageData><PageData><Status>UNAUTHORIZED</Status>` +
+				`<OwnerUid>` + memberUID +
+				`</OwnerUid><ProductKey>hKpHMh2aBcD</ProductKey><Remark>某业务某设备</Remark></PageData><PageData><Status>UNAUTHORIZED</Status>` +
 				`<AuthorizeType>ID2</AuthorizeType><OwnerName></OwnerName><DeviceGroupId>5771877006980001</DeviceGroupId><OwnerUid></OwnerUid><ProductKey></ProductKey>` +
 				`<Remark></Remark></PageData><Size>2</Size><Num>1</Num><Total>30</Total></Data>`},
-		{action: "AuthorizeDeviceGroup", user: "admin", pairs: chainOf(coID, named...), tx: group(true), json: `""`, xml: `<Data></Data>`},
-		{action: "UnAuthorizeDeviceGroup", user: "admin", pairs: chainOf(coID, named...), tx: group(false), json: `""`, xml: `<Data></Data>`},
-		{action: "ListDevice", user: "member", pairs: chainOf(proofID, "Num", "1", "Size", "2", "DeviceGroupId", "4750204547410001", "IotId", "x"),
-			reads: &ltlv1.ListDevicesRequest{ChainId: proofID, AccountUid: memberUID, DeviceGroupId: "4750204547410001", IotId: "x", Page: 1, Size: 2},
+		{action: "AuthorizeDeviceGroup", user: "admin", pairs: chainOf(coID, named...), tx: group(true), json: `""`,
+			xml: `<Data></Data>`},
+		{action: "UnAuthorizeDeviceGroup", user: "admin", pairs: chainOf(coID, named...), tx: group(false), json: `""`,
+			xml: `<Data></Data>`},
+		{action: "ListDevice", user: "member", pairs: chainOf(proofID, "Num", "1", "Size", "2", "DeviceGroupId",
+			"4750204547410001", "IotId", "x"),
+			reads: &ltlv1.ListDevicesRequest{ChainId: proofID, AccountUid: memberUID, DeviceGroupId: "4750204547410001",
+				IotId: "x", Page: 1, Size: 2},
 			answer: &ltlv1.ListDevicesResponse{Code: rules.OK, Total: 1, Devices: []*ltlv1.DeviceInfo{
 				{DeviceId: "8760555540400001", IotId: "1833297615720001", LastSaveMs: 1606379090866, Authorized: true}}},
 			json: `{"PageData":[{"Status":"AUTHORIZED","IotId":"1833297615720001","LastSaveTime":1606379090866,"DeviceId":"8760555540400001"}],"Size":2,"Num":1,"Total":1}`,
 			xml: `<Data><PageData><Status>AUTHORIZED</Status><IotId>1833297615720001</IotId><LastSaveTime>1606379090866</LastSaveTime><DeviceId>8760555540400001</DeviceId>` +
 				`</PageData><Size>2</Size><Num>1</Num><Total>1</Total></Data>`},
-		{action: "AuthorizeDevice", user: "admin", pairs: chainOf(proofID, both...), tx: device(true), json: `""`, xml: `<Data></Data>`},
-		{action: "UnAuthorizeDevice", user: "admin", pairs: chainOf(proofID, both...), tx: device(false), json: `""`, xml: `<Data></Data>`},
+		{action: "AuthorizeDevice", user: "admin", pairs: chainOf(proofID, both...), tx: device(true), json: `""`,
+			xml: `<Data></Data>`},
+		{action: "UnAuthorizeDevice", user: "admin", pairs: chainOf(proofID, both...), tx: device(false), json: `""`,
+			xml: `<Data></Data>`},
 	}
 }
 
 func resourceShapes() []shape {
 	info := func(edition ltlv1.Edition, expired int64) *ltlv1.GetChainResponse {
-		return &ltlv1.GetChainResponse{Code: rules.OK, OwnCount: 26666, OwnBytes: 70000000, Chain: &ltlv1.ChainInfo{UsedCount: 30000, UsedBytes: 870000000,
-			Chain: &ltlv1.CreateChain{Edition: edition, EffectiveMs: 1586125838680, ExpiredMs: expired, Region: "cn-shanghai", CountQuota: 10000000,
-				CapacityQuotaBytes: 800000000000}}}
+		return &ltlv1.GetChainResponse{Code: rules.OK, OwnCount: 26666, OwnBytes: 70000000,
+			Chain: &ltlv1.ChainInfo{UsedCount: 30000, UsedBytes: 870000000,
+				Chain: &ltlv1.CreateChain{Edition: edition, EffectiveMs: 1586125838680, ExpiredMs: expired, Region: "cn-shanghai",
+					CountQuota:         10000000,
+					CapacityQuotaBytes: 800000000000}}}
 	}
 	reads := &ltlv1.GetChainRequest{ChainId: proofID, AccountUid: memberUID}
 	now, _ := parseTimestamp(testClock)
 	return []shape{
-		{action: "DescribeResourceInfo", user: "member", pairs: chainOf(proofID), reads: reads, answer: info(ltlv1.Edition_EDITION_STANDARD, 4102444800000),
-			json: `{"Status":"NORMAL","AuthorizeType":"标准版","EffectiveTime":1586125838680,"ExpiredTime":4102444800000,"Region":"cn-shanghai"}`,
+		{action: "DescribeResourceInfo", user: "member", pairs: chainOf(proofID), reads: reads,
+			answer: info(ltlv1.Edition_EDITION_STANDARD, 4102444800000),
+			json:   `{"Status":"NORMAL","AuthorizeType":"标准版","EffectiveTime":1586125838680,"ExpiredTime":4102444800000,"Region":"cn-shanghai"}`,
 			xml: `<Data><Status>NORMAL</Status><AuthorizeType>标准版</AuthorizeType><EffectiveTime>1586125838680</EffectiveTime><ExpiredTime>4102444800000</ExpiredTime>` +
 				`<Region>cn-shanghai</Region></Data>`},
-		{action: "DescribeResourceInfo", user: "member", pairs: chainOf(proofID), reads: reads, answer: info(ltlv1.Edition_EDITION_ENTERPRISE, 1666125838680),
-			json: `{"Status":"EXPIRED","AuthorizeType":"企业版","EffectiveTime":1586125838680,"ExpiredTime":1666125838680,"Region":"cn-shanghai"}`},
-		{action: "DescribeResourceInfo", user: "member", pairs: chainOf(proofID), reads: reads, answer: info(0, now.UnixMilli()),
-			json: `{"Status":"EXPIRED","AuthorizeType":"标准版","EffectiveTime":1586125838680,"ExpiredTime":1795420670000,"Region":"cn-shanghai"}`},
+		{action: "DescribeResourceInfo", user: "member", pairs: chainOf(proofID), reads: reads,
+			answer: info(ltlv1.Edition_EDITION_ENTERPRISE, 1666125838680),
+			json:   `{"Status":"EXPIRED","AuthorizeType":"企业版","EffectiveTime":1586125838680,"ExpiredTime":1666125838680,"Region":"cn-shanghai"}`},
+		{action: "DescribeResourceInfo", user: "member", pairs: chainOf(proofID), reads: reads,
+			answer: info(0, now.UnixMilli()),
+			json:   `{"Status":"EXPIRED","AuthorizeType":"标准版","EffectiveTime":1586125838680,"ExpiredTime":1795420670000,"Region":"cn-shanghai"}`},
 		{action: "DescribeCapacityInfo", user: "member", pairs: chainOf(proofID), reads: reads, answer: info(0, 0),
 			json: `{"CountQuota":10000000,"MemberUsedCapacity":70000000,"CapacityQuota":800000000000,"UsedCapacity":870000000,"UsedCount":30000,"MemberUsedCount":26666}`,
 			xml: `<Data><CountQuota>10000000</CountQuota><MemberUsedCapacity>70000000</MemberUsedCapacity><CapacityQuota>800000000000</CapacityQuota>` +
@@ -183,7 +218,8 @@ func checkShape(t *testing.T, s shape) {
 	id := regexp.MustCompile(`[0-9A-F]{8}-[0-9A-F]{4}-4[0-9A-F]{3}-[0-9A-F]{4}-[0-9A-F]{12}`)
 	v := f.params(s.user, s.action, s.pairs...)
 	r := f.get(t, v)
-	if got, want := id.ReplaceAllString(r.body, "ID"), `{"Message":"","RequestId":"ID","Data":`+s.json+`,"Code":200,"Success":true}`; got != want {
+	if got, want := id.ReplaceAllString(r.body,
+		"ID"), `{"Message":"","RequestId":"ID","Data":`+s.json+`,"Code":200,"Success":true}`; got != want {
 		t.Errorf("%s answers\n%s, want\n%s", s.action, got, want)
 	}
 	if s.tx != nil {
@@ -198,7 +234,8 @@ func checkShape(t *testing.T, s shape) {
 		}
 	}
 	r = f.act(t, s.user, s.action, append(s.pairs, "Format", "xml")...)
-	want := xmlDeclaration + "<" + s.action + "Response><Message></Message><RequestId>ID</RequestId>" + s.xml + "<Code>200</Code><Success>true</Success></" +
+	want := xmlDeclaration + "<" + s.action + "Response><Message></Message><RequestId>ID</RequestId>" + s.xml +
+		"<Code>200</Code><Success>true</Success></" +
 		s.action + "Response>"
 	if got := id.ReplaceAllString(r.body, "ID"); got != want && (s.xml != "" || s.json == "[]") {
 		t.Errorf("%s answers\n%s, want\n%s", s.action, got, want)
@@ -250,30 +287,37 @@ func TestChainChecks(t *testing.T) {
 		)
 		for _, p := range a.params {
 			if !p.optional {
-				steps = append(steps, step{a.name + " without " + p.name, "admin", a.name, with(good, p.name, "-"), "Missing" + p.name})
+				steps = append(steps, step{a.name + " without " + p.name, "admin", a.name, with(good, p.name, "-"),
+					"Missing" + p.name})
 			}
 		}
 	}
 	for _, s := range []struct{ action, name, bad string }{
-		{"CreateMember", "MemberName", "x"}, {"ModifyMember", "MemberPhone", ""}, {"ListMember", "Num", "0"}, {"ListDevice", "Size", "101"},
+		{"CreateMember", "MemberName", "x"}, {"ModifyMember", "MemberPhone", ""}, {"ListMember", "Num", "0"}, {"ListDevice",
+			"Size", "101"},
 		{"RegisterDeviceGroup", "AuthorizeType", "ID3"}, {"ListPSMemberDataTypeCode", "Size", "0"},
 	} {
 		bad := with(valid(s.action), s.name, s.bad)
 		steps = append(steps,
 			step{s.action + " bad " + s.name, "admin", s.action, bad, "400"},
-			step{s.action + " bad value on an unknown chain", "admin", s.action, with(bad, "BizChainId", "9999999999999999"), "404"},
-			step{s.action + " bad value on a chain of others", "admin", s.action, with(bad, "BizChainId", "0000000000000014"), "403"},
+			step{s.action + " bad value on an unknown chain", "admin", s.action, with(bad, "BizChainId", "9999999999999999"),
+				"404"},
+			step{s.action + " bad value on a chain of others", "admin", s.action, with(bad, "BizChainId", "0000000000000014"),
+				"403"},
 		)
 	}
 	for _, a := range []string{"CreateMember", "ModifyMember", "ListMember", "ListPSMemberDataTypeCode"} {
-		bad := map[string]string{"CreateMember": "MemberUid", "ModifyMember": "Remark", "ListMember": "Num", "ListPSMemberDataTypeCode": "Num"}[a]
+		bad := map[string]string{"CreateMember": "MemberUid", "ModifyMember": "Remark", "ListMember": "Num",
+			"ListPSMemberDataTypeCode": "Num"}[a]
 		value := map[string]string{"MemberUid": "x", "Remark": strings.Repeat("长", 101), "Num": "-1"}[bad]
 		steps = append(steps, step{a + " role before value", "member", a, with(valid(a), bad, value), "403"})
 	}
-	steps = append(steps, step{"proof Action on a collaboration chain", "admin", "ListPSMemberDataTypeCode", with(valid("ListPSMemberDataTypeCode"), "BizChainId", coID), "404"})
+	steps = append(steps, step{"proof Action on a collaboration chain", "admin", "ListPSMemberDataTypeCode",
+		with(valid("ListPSMemberDataTypeCode"), "BizChainId", coID), "404"})
 	f := newTestFacade(t)
 	f.net.answer(&ltlv1.ListMembersResponse{Code: rules.OK})
-	f.net.chains = append(f.net.chains, &fakeChain{id: "0000000000000014", code: "DDDDaaaa0000bbbb", service: ltlv1.ChainService_CHAIN_SERVICE_PROOF,
+	f.net.chains = append(f.net.chains, &fakeChain{id: "0000000000000014", code: "DDDDaaaa0000bbbb",
+		service: ltlv1.ChainService_CHAIN_SERVICE_PROOF,
 		members: map[string]membership{otherUID: {"ADMIN", "DD01"}}})
 	runSteps(t, f, steps)
 }
@@ -285,16 +329,23 @@ func TestValuesOfGeneralActions(t *testing.T) {
 		actions, name string
 		good, bad     []string
 	}{
-		{"CreateMember ModifyMember", "MemberName", []string{"中文", "ab", "A_-.()9", long, "𠀀字"}, []string{"", "字", long + "长", "a b", "a,b", "全，角", "a\u0000b", "émile"}},
+		{"CreateMember ModifyMember", "MemberName", []string{"中文", "ab", "A_-.()9", long, "𠀀字"},
+			[]string{"", "字", long + "长", "a b", "a,b", "全，角", "a\u0000b", "émile"}},
 		{"CreateMember ModifyMember", "MemberContact", []string{"中文", long}, []string{"", "字", long + "长", "a/b"}},
 		{"RegisterDeviceGroup", "DeviceGroupName", []string{"中文", long}, []string{"", "字", long + "长"}},
-		{"CreateMember ModifyMember", "MemberPhone", []string{"1", "1-", "010-12345678901234-6"}, []string{"", "010-12345678901234-67", "+86", "１２"}},
-		{"CreateMember ModifyMember", "MemberUid", []string{"1234567890123456", "123456789012345678"}, []string{"", "123456789012345", "1234567890123456789", "12345678901234567a"}},
-		{"CreateMember ModifyMember RegisterDeviceGroup", "Remark", []string{"", strings.Repeat("长", 100), "any thing\n<&>"}, []string{strings.Repeat("a", 101)}},
+		{"CreateMember ModifyMember", "MemberPhone", []string{"1", "1-", "010-12345678901234-6"},
+			[]string{"", "010-12345678901234-67", "+86", "１２"}},
+		{"CreateMember ModifyMember", "MemberUid", []string{"1234567890123456", "123456789012345678"},
+			[]string{"", "123456789012345", "1234567890123456789", "12345678901234567a"}},
+		{"CreateMember ModifyMember RegisterDeviceGroup", "Remark", []string{"", strings.Repeat("长", 100), "any thing\n<&>"},
+			[]string{strings.Repeat("a", 101)}},
 		{"RegisterDeviceGroup", "AuthorizeType", []string{"ID2"}, []string{"", "id2", "ID3", "企业版"}},
-		{"RegisterDeviceGroup", "ProductKey", []string{"a", "hKpHMh2aBcD", strings.Repeat("k", 64)}, []string{"", strings.Repeat("k", 65), "a b", "产品"}},
-		{"ListMember ListDeviceGroup ListDevice ListPSMemberDataTypeCode", "Num", []string{"1", "2147483647"}, []string{"0", "-1"}},
-		{"ListMember ListDeviceGroup ListDevice ListPSMemberDataTypeCode", "Size", []string{"1", "100"}, []string{"0", "101", "-5"}},
+		{"RegisterDeviceGroup", "ProductKey", []string{"a", "hKpHMh2aBcD", strings.Repeat("k", 64)},
+			[]string{"", strings.Repeat("k", 65), "a b", "产品"}},
+		{"ListMember ListDeviceGroup ListDevice ListPSMemberDataTypeCode", "Num", []string{"1", "2147483647"},
+			[]string{"0", "-1"}},
+		{"ListMember ListDeviceGroup ListDevice ListPSMemberDataTypeCode", "Size", []string{"1", "100"},
+			[]string{"0", "101", "-5"}},
 	} {
 		for _, a := range strings.Fields(s.actions) {
 			f := newTestFacade(t)
@@ -309,7 +360,8 @@ func TestValuesOfGeneralActions(t *testing.T) {
 			for _, v := range s.bad {
 				f.net.last, f.net.lastRead = nil, nil
 				r := f.act(t, "admin", a, with(valid(a), s.name, v)...)
-				if message, _ := r.json["Message"].(string); r.code() != "400" || !strings.HasPrefix(message, s.name+" must") || f.net.last != nil {
+				if message, _ := r.json["Message"].(string); r.code() != "400" || !strings.HasPrefix(message, s.name+" must") ||
+					f.net.last != nil {
 					t.Errorf("%s with %s %q: %s", a, s.name, v, r.body)
 				}
 			}
@@ -359,7 +411,8 @@ func TestLedgerRefusals(t *testing.T) {
 	}
 	f := newTestFacade(t)
 	f.net.answer(&ltlv1.ListDevicesResponse{Code: rules.NotFound})
-	if r := f.act(t, "member", "ListDevice", valid("ListDevice")...); r.code() != "404" || !strings.Contains(r.body, "DeviceGroupId") || r.json["Data"] != nil {
+	if r := f.act(t, "member", "ListDevice", valid("ListDevice")...); r.code() != "404" ||
+		!strings.Contains(r.body, "DeviceGroupId") || r.json["Data"] != nil {
 		t.Error(r.body)
 	}
 	f.net.answer(&ltlv1.ListMembersResponse{Code: rules.Forbidden})
@@ -369,7 +422,8 @@ func TestLedgerRefusals(t *testing.T) {
 		}
 	}
 	f.net.set(func(n *fakeNetwork) { n.err = errors.New("broken") })
-	for _, a := range []string{"CreateMember", "ListMember", "ListDevice", "ListDeviceGroup", "DescribeResourceInfo", "DescribeCapacityInfo"} {
+	for _, a := range []string{"CreateMember", "ListMember", "ListDevice", "ListDeviceGroup", "DescribeResourceInfo",
+		"DescribeCapacityInfo"} {
 		if r := f.act(t, "admin", a, valid(a)...); r.status != 500 {
 			t.Error(r.body)
 		}
@@ -379,7 +433,8 @@ func TestLedgerRefusals(t *testing.T) {
 // TestTextsAreBounded: texts over maxText are not sent to the network. Too long a payload has a code of its own.
 func TestTextsAreBounded(t *testing.T) {
 	f := newTestFacade(t)
-	f.net.answer(&ltlv1.ListPhasesResponse{Code: rules.OK, Total: 1, Phases: []*ltlv1.PhaseInfo{{PhaseId: "1000000000000002", Permission: 3}}})
+	f.net.answer(&ltlv1.ListPhasesResponse{Code: rules.OK, Total: 1,
+		Phases: []*ltlv1.PhaseInfo{{PhaseId: "1000000000000002", Permission: 3}}})
 	long := strings.Repeat("1", maxText+1)
 	post := func(action string, pairs ...string) reply {
 		v := f.params("admin", action, pairs...)
@@ -395,7 +450,8 @@ func TestTextsAreBounded(t *testing.T) {
 		"Key":        {post("GetData", read(long, chainA)...), "InvalidKey"},
 		"longest":    {post("GetData", read(long[1:], chainA)...), "-102"},
 		"Value":      {post("SetData", data(keyOf("AD01", "1"), chainA, long)...), "-220"},
-		"phase data": {post("UploadMPCoSPhaseTextInfo", chainOf(coID, "PhaseGroupId", "1000000000000001", "PhaseId", "1000000000000002",
+		"phase data": {post("UploadMPCoSPhaseTextInfo", chainOf(coID, "PhaseGroupId", "1000000000000001", "PhaseId",
+			"1000000000000002",
 			"DataKey", "k", "PhaseData", long)...), "-220"},
 	} {
 		if c.r.code() != c.want {

@@ -70,7 +70,8 @@ func (q *request) decodeList(name string) (l list, present bool, err *gatewayErr
 // under are the parameters whose names begin with name and a dot, sorted by name.
 func (q *request) under(name string) []param {
 	prefix := name + "."
-	from, _ := slices.BinarySearchFunc(q.params, prefix, func(p param, prefix string) int { return cmp.Compare(p.name, prefix) })
+	from, _ := slices.BinarySearchFunc(q.params, prefix,
+		func(p param, prefix string) int { return cmp.Compare(p.name, prefix) })
 	to := from
 	for to < len(q.params) && strings.HasPrefix(q.params[to].name, prefix) {
 		to++

@@ -201,17 +201,23 @@ func flatFromZero(v url.Values) url.Values {
 
 func TestListsThatAreNone(t *testing.T) {
 	deep := strings.Repeat("[", maxDepth+2) + strings.Repeat("]", maxDepth+2)
-	for _, text := range []string{"", " ", "x", `"a"`, "1", "null", "true", "[1]", "[null]", `["a",]`, `["a"`, `["a"]]`, `["a"] x`, "['a']", `{"0":"a","2":"b"}`, `{"2":"a"}`,
-		`{"1":"a","01":"b"}`, `{"0":"a","a":"b"}`, `{"0":"a","0":"b"}`, `{"a":"b"}`, `{"0":"a",}`, `{"0" "a"}`, `{0:"a"}`, `{"-0":"a"}`, `{"+1":"a"}`, `["\x"]`, `["\u12"]`,
-		`["\ud800"]`, `["\udc00\ud800"]`, "[\"a\nb\"]", `["`, `["\`, `[{"a":"b","a":"c"}]`, deep, "[" + strings.Repeat(`"",`, maxNodes) + `""]`} {
+	for _, text := range []string{"", " ", "x", `"a"`, "1", "null", "true", "[1]", "[null]", `["a",]`, `["a"`, `["a"]]`,
+		`["a"] x`, "['a']", `{"0":"a","2":"b"}`, `{"2":"a"}`,
+		`{"1":"a","01":"b"}`, `{"0":"a","a":"b"}`, `{"0":"a","0":"b"}`, `{"a":"b"}`, `{"0":"a",}`, `{"0" "a"}`, `{0:"a"}`,
+		`{"-0":"a"}`, `{"+1":"a"}`, `["\x"]`, `["\u12"]`,
+		`["\ud800"]`, `["\udc00\ud800"]`, "[\"a\nb\"]", `["`, `["\`, `[{"a":"b","a":"c"}]`, deep, "[" + strings.Repeat(`"",`,
+			maxNodes) + `""]`} {
 		if _, present, err := decode(t, url.Values{"L": {text}}); !present || err == nil || err.code != "InvalidL" {
 			t.Errorf("%.60q: present %v, %v", text, present, err)
 		}
 	}
 	for name, v := range map[string]url.Values{
-		"text and flattened": {"L": {`["a"]`}, "L.1": {"a"}}, "gap": {"L.1": {"a"}, "L.3": {"b"}}, "from 2": {"L.2": {"a"}}, "no number": {"L.a": {"b"}},
-		"empty name": {"L.": {"a"}}, "empty level": {"L.1..a": {"b"}}, "empty member": {"L.1.": {"b"}}, "text and object": {"L.1": {"a"}, "L.1.b": {"c"}},
-		"text and object, apart": {"L.1": {"a"}, "L.1-": {"x"}, "L.1.b": {"c"}}, "leading zero": {"L.01": {"a"}}, "too deep": {"L.1.a.1.b.c.d": {"x"}},
+		"text and flattened": {"L": {`["a"]`}, "L.1": {"a"}}, "gap": {"L.1": {"a"},
+			"L.3": {"b"}}, "from 2": {"L.2": {"a"}}, "no number": {"L.a": {"b"}},
+		"empty name": {"L.": {"a"}}, "empty level": {"L.1..a": {"b"}}, "empty member": {"L.1.": {"b"}},
+		"text and object": {"L.1": {"a"}, "L.1.b": {"c"}},
+		"text and object, apart": {"L.1": {"a"}, "L.1-": {"x"},
+			"L.1.b": {"c"}}, "leading zero": {"L.01": {"a"}}, "too deep": {"L.1.a.1.b.c.d": {"x"}},
 	} {
 		if _, present, err := decode(t, v); !present || err == nil || err.code != "InvalidL" {
 			t.Errorf("%s: present %v, %v", name, present, err)
@@ -223,7 +229,8 @@ func TestListsThatAreNone(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"[]", "{}", " [ ] "} {
-		if l, present, err := decode(t, url.Values{"L": {text}}); !present || err != nil || len(l.items) != 0 || l.text != text {
+		if l, present, err := decode(t, url.Values{"L": {text}}); !present || err != nil || len(l.items) != 0 ||
+			l.text != text {
 			t.Errorf("%q: present %v, %v, %v", text, present, err, l)
 		}
 	}
@@ -250,7 +257,8 @@ func TestNumberedObjectsAreSortedAsNumbers(t *testing.T) {
 
 // listAction is an Action with a mandatory and an optional list that returns their elements.
 func listAction() *action {
-	return &action{name: "Lists", data: kindArray, params: []parameter{{name: "L", kind: typeList}, {name: "M", kind: typeList, optional: true}},
+	return &action{name: "Lists", data: kindArray, params: []parameter{{name: "L", kind: typeList},
+		{name: "M", kind: typeList, optional: true}},
 		run: func(c *call) (value, error) {
 			var out []value
 			for _, name := range []string{"L", "M"} {
@@ -289,7 +297,8 @@ func TestListParameters(t *testing.T) {
 
 // FuzzList: every text that parses as a list is JSON that the standard library decodes to the same value.
 func FuzzList(f *testing.F) {
-	for _, s := range []string{`["a","b"]`, `{"0":"a","1":"b"}`, `{"1":{"dataKey":"k","relatedDataList":[{"relatedPhaseId":"1"}]}}`, `["\u4e2d\ud83d\ude00\n\/"]`, `[[]]`,
+	for _, s := range []string{`["a","b"]`, `{"0":"a","1":"b"}`,
+		`{"1":{"dataKey":"k","relatedDataList":[{"relatedPhaseId":"1"}]}}`, `["\u4e2d\ud83d\ude00\n\/"]`, `[[]]`,
 		`["\ud800"]`, "[\"\xff\"]", `[{"a":"1","a":"2"}]`, "[\"\u2028\"]", strings.Repeat("[", 9)} {
 		f.Add(s)
 	}

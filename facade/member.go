@@ -28,7 +28,8 @@ func createMember(c *call) (value, error) {
 		return value{}, err
 	}
 	id, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{
-		MemberUid: c.text("MemberUid"), Name: c.text("MemberName"), Contact: c.text("MemberContact"), Phone: c.text("MemberPhone"),
+		MemberUid: c.text("MemberUid"), Name: c.text("MemberName"), Contact: c.text("MemberContact"),
+		Phone:  c.text("MemberPhone"),
 		Remark: c.text("Remark"),
 	}}})
 	return text(id), withMessage(err, rules.NotFound, "No account has the UID given in MemberUid.")
@@ -40,8 +41,9 @@ func modifyMember(c *call) (value, error) {
 		return value{}, err
 	}
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyMember{ModifyMember: &ltlv1.ModifyMember{
-		MemberId: c.text("MemberId"), MemberUid: c.text("MemberUid"), Name: c.text("MemberName"), Contact: c.text("MemberContact"),
-		Phone: c.text("MemberPhone"), Remark: c.remark(),
+		MemberId: c.text("MemberId"), MemberUid: c.text("MemberUid"), Name: c.text("MemberName"),
+		Contact: c.text("MemberContact"),
+		Phone:   c.text("MemberPhone"), Remark: c.remark(),
 	}}})
 	return text(""), withMessage(err, rules.NotFound,
 		"No member of this chain has the identifier given in MemberId, or no account the UID given in MemberUid.")

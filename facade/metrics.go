@@ -68,10 +68,12 @@ func metricCode(r *response) string {
 // watchKeys adds the metrics of the AccessKeys.
 func (m *metrics) watchKeys(keys *keyring) {
 	m.registry.MustRegister(
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_facade_access_keys", Help: "Known AccessKeys, including disabled ones."},
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_facade_access_keys",
+			Help: "Known AccessKeys, including disabled ones."},
 			func() float64 { known, _ := keys.status(); return float64(known) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "ltl_facade_access_key_watch_age_seconds", Help: "Time since the last message of the network about AccessKeys, including that none has changed.",
+			Name: "ltl_facade_access_key_watch_age_seconds",
+			Help: "Time since the last message of the network about AccessKeys.",
 		}, func() float64 { _, age := keys.status(); return age.Seconds() }),
 	)
 }

@@ -26,7 +26,9 @@ type network interface {
 	ListDevices(ctx context.Context, in *ltlv1.ListDevicesRequest) (*ltlv1.ListDevicesResponse, error)
 	ListPhaseGroups(ctx context.Context, in *ltlv1.ListPhaseGroupsRequest) (*ltlv1.ListPhaseGroupsResponse, error)
 	ListPhases(ctx context.Context, in *ltlv1.ListPhasesRequest) (*ltlv1.ListPhasesResponse, error)
-	GetPhaseAuthorization(ctx context.Context, in *ltlv1.GetPhaseAuthorizationRequest) (*ltlv1.GetPhaseAuthorizationResponse, error)
+	GetPhaseAuthorization(
+		ctx context.Context, in *ltlv1.GetPhaseAuthorizationRequest,
+	) (*ltlv1.GetPhaseAuthorizationResponse, error)
 	GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse, error)
 	ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error)
 	WatchAccessKeys(ctx context.Context, after uint64, fn func(*ltlv1.AccessKey) error) error
@@ -98,7 +100,8 @@ type chainIndex struct {
 }
 
 func newChainIndex(n network) *chainIndex {
-	return &chainIndex{net: n, refresh: newRefresher(), ids: map[string]string{}, services: map[string]ltlv1.ChainService{}}
+	return &chainIndex{net: n, refresh: newRefresher(), ids: map[string]string{},
+		services: map[string]ltlv1.ChainService{}}
 }
 
 func (x *chainIndex) cachedID(code string) (id string, ok bool) {

@@ -39,7 +39,8 @@ func startLive(t *testing.T) *liveNetwork {
 		t.Fatal(err)
 	}
 	for i := range n.facades {
-		f, err := Open(context.Background(), Config{Listen: "127.0.0.1:0", Client: n.Client(identity.RoleFacade), SealingKey: sealing, Logger: slog.New(slog.DiscardHandler)})
+		f, err := Open(context.Background(), Config{Listen: "127.0.0.1:0", Client: n.Client(identity.RoleFacade),
+			SealingKey: sealing, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -52,13 +53,16 @@ func startLive(t *testing.T) *liveNetwork {
 		})
 	}
 	account := func(name string, kind ltlv1.AccountType) string {
-		return n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateAccount{
-			CreateAccount: &ltlv1.CreateAccount{Name: name, Type: kind, Organisation: n.Admin.Organisation}}}).GetOutput()
+		return n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain,
+			Action: &ltlv1.Transaction_CreateAccount{
+				CreateAccount: &ltlv1.CreateAccount{Name: name, Type: kind, Organisation: n.Admin.Organisation}}}).GetOutput()
 	}
 	none, root := account("none", ltlv1.AccountType_ACCOUNT_TYPE_RAM), account("root", ltlv1.AccountType_ACCOUNT_TYPE_ROOT)
-	n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
-		Name: "second", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: root, Organisations: []string{n.Admin.Organisation}}}})
-	list, err := operator.Ledger().ListChains(context.Background(), &ltlv1.ListChainsRequest{AccountUid: root, Page: 1, Size: 10})
+	n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain,
+		Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
+			Name: "second", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: root, Organisations: []string{n.Admin.Organisation}}}})
+	list, err := operator.Ledger().ListChains(context.Background(), &ltlv1.ListChainsRequest{AccountUid: root, Page: 1,
+		Size: 10})
 	if err != nil || len(list.GetChains()) != 1 {
 		t.Fatalf("%v %v", list, err)
 	}
@@ -68,7 +72,8 @@ func startLive(t *testing.T) *liveNetwork {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := operator.PutAccessKey(context.Background(), &ltlv1.AccessKey{AccessKeyId: id, AccountUid: uid, Sealed: b}); err != nil {
+		if _, err := operator.PutAccessKey(context.Background(), &ltlv1.AccessKey{AccessKeyId: id, AccountUid: uid,
+			Sealed: b}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -78,8 +83,10 @@ func startLive(t *testing.T) *liveNetwork {
 // sign is a signed query.
 func (n *liveNetwork) sign(user, action string, pairs ...string) url.Values {
 	v := url.Values{}
-	for _, p := range [][2]string{{"AccessKeyId", user}, {"Action", action}, {"Version", "2019-05-10"}, {"ApiVersion", "1.0.0"}, {"SignatureMethod", "HMAC-SHA1"},
-		{"SignatureVersion", "1.0"}, {"Timestamp", time.Now().UTC().Format("2006-01-02T15:04:05Z")}, {"SignatureNonce", "live" + strconv.FormatInt(n.nonce.Add(1), 10)}} {
+	for _, p := range [][2]string{{"AccessKeyId", user}, {"Action", action}, {"Version", "2019-05-10"},
+		{"ApiVersion", "1.0.0"}, {"SignatureMethod", "HMAC-SHA1"},
+		{"SignatureVersion", "1.0"}, {"Timestamp", time.Now().UTC().Format("2006-01-02T15:04:05Z")}, {"SignatureNonce",
+			"live" + strconv.FormatInt(n.nonce.Add(1), 10)}} {
 		v.Set(p[0], p[1])
 	}
 	for i := 0; i < len(pairs); i += 2 {
@@ -121,7 +128,8 @@ func TestLiveNetwork(t *testing.T) {
 		{"set again", "member", "SetData", data(key(own, "1"), n.ChainCode, "v"), "-317"},
 		{"attach to a single key", "member", "AttachData", data(key(own, "1"), n.ChainCode, "v"), "-317"},
 		{"BusinessId", "member", "AttachData", data(key(own, "2"), n.ChainCode, "v", "BusinessId", hex64), "200"},
-		{"BusinessId again", "member", "AttachData", data(key(own, "2"), n.ChainCode, "v", "BusinessId", strings.ToUpper(hex64)), "-317"},
+		{"BusinessId again", "member", "AttachData", data(key(own, "2"), n.ChainCode, "v", "BusinessId",
+			strings.ToUpper(hex64)), "-317"},
 		{"257 bytes", "member", "SetData", data(key(own, "3"), n.ChainCode, strings.Repeat("v", 257)), "-220"},
 		{"256 bytes", "member", "SetData", data(key(own, "3"), n.ChainCode, strings.Repeat("v", 256)), "200"},
 		{"type code of another chain", "member", "SetData", data(key(n.foreign, "4"), n.ChainCode, "v"), "-115"},
@@ -139,7 +147,8 @@ func TestLiveNetwork(t *testing.T) {
 		{"read what is not there", "member", "GetData", read(key(own, "none"), n.ChainCode), "404"},
 		{"read type code of another chain", "member", "GetBlockChainInfo", read(key(n.foreign, "1"), n.ChainCode), "-115"},
 		{"count of nothing", "member", "GetHistoryDataCount", read(key(own, "none"), n.ChainCode), "200"},
-		{"list of nothing", "member", "GetHistoryDataList", read(key(own, "none"), n.ChainCode, "CurrentPage", "1", "PageSize", "1"), "200"},
+		{"list of nothing", "member", "GetHistoryDataList", read(key(own, "none"), n.ChainCode, "CurrentPage", "1",
+			"PageSize", "1"), "200"},
 	} {
 		if r := n.get(t, 0, n.sign(s.user, s.action, s.pairs...)); r.code() != s.want {
 			t.Errorf("%s: %s, want %s", s.name, r.body, s.want)
@@ -157,11 +166,13 @@ func TestLiveNetwork(t *testing.T) {
 	for i := range n.facades {
 		wants(t, "replay", n.get(t, i, v), 400, "SignatureNonceUsed")
 	}
-	if r := n.get(t, 0, n.sign("member", "GetHistoryDataCount", read(key(own, "5"), n.ChainCode)...)); r.json["Data"] != "1" {
+	if r := n.get(t, 0, n.sign("member", "GetHistoryDataCount",
+		read(key(own, "5"), n.ChainCode)...)); r.json["Data"] != "1" {
 		t.Errorf("after the replays: %s", r.body)
 	}
 	// The largest possible window is accepted.
-	if r := n.get(t, 0, n.sign("member", "GetHistoryDataCount", read(key(own, "5"), n.ChainCode, "StartTime", "0", "EndTime", "9223372036854775807")...)); r.json["Data"] != "1" {
+	if r := n.get(t, 0, n.sign("member", "GetHistoryDataCount", read(key(own, "5"), n.ChainCode, "StartTime", "0",
+		"EndTime", "9223372036854775807")...)); r.json["Data"] != "1" {
 		t.Errorf("until the end of time: %s", r.body)
 	}
 	checkBlockChainInfo(t, n.get(t, 0, n.sign("member", "GetBlockChainInfo", read(key(own, "1"), n.ChainCode)...)))
@@ -171,15 +182,20 @@ func TestLiveNetwork(t *testing.T) {
 func checkBlockChainInfo(t *testing.T, r reply) {
 	t.Helper()
 	var info struct {
-		BlockChainInfo struct{ ChainName, DataHash, BlockHash, PreviousHash, TransactionHash, EndorsementNames, Timestamp string }
+		BlockChainInfo struct {
+			ChainName, DataHash, BlockHash, PreviousHash, TransactionHash, EndorsementNames,
+			Timestamp string
+		}
 	}
 	if err := json.Unmarshal([]byte(r.json["Data"].(string)), &info); err != nil {
 		t.Fatalf("%v: %s", err, r.body)
 	}
 	b := info.BlockChainInfo
 	ms, err := strconv.ParseInt(b.Timestamp, 10, 64)
-	if err != nil || time.Since(time.UnixMilli(ms)).Abs() > time.Hour || b.ChainName != "proof" || len(b.BlockHash) != 64 || len(b.PreviousHash) != 64 ||
-		len(b.TransactionHash) != 64 || b.BlockHash == b.PreviousHash || !strings.HasPrefix(b.EndorsementNames, "Organisation ") {
+	if err != nil || time.Since(time.UnixMilli(ms)).Abs() > time.Hour || b.ChainName != "proof" ||
+		len(b.BlockHash) != 64 || len(b.PreviousHash) != 64 ||
+		len(b.TransactionHash) != 64 || b.BlockHash == b.PreviousHash ||
+		!strings.HasPrefix(b.EndorsementNames, "Organisation ") {
 		t.Errorf("%+v", b)
 	}
 	if want := ledger.DataHash("某公司"); b.DataHash != hexText(want[:]) {

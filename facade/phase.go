@@ -51,9 +51,8 @@ func modifyPhaseGroup(c *call) (value, error) {
 	if err := cmp.Or(c.checkID("PhaseGroupId", noPhaseGroup), c.checkName("Name"), c.checkRemark()); err != nil {
 		return value{}, err
 	}
-	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyPhaseGroup{ModifyPhaseGroup: &ltlv1.ModifyPhaseGroup{
-		PhaseGroupId: c.text("PhaseGroupId"), Name: c.text("Name"), Remark: c.remark(),
-	}}})
+	change := &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.text("PhaseGroupId"), Name: c.text("Name"), Remark: c.remark()}
+	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyPhaseGroup{ModifyPhaseGroup: change}})
 	return text(""), withMessage(err, rules.NotFound, noPhaseGroup)
 }
 
@@ -170,11 +169,11 @@ func updateAuthorization(c *call) (value, error) {
 		}
 		seen[id] = struct{}{}
 	}
-	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizePhases{AuthorizePhases: &ltlv1.AuthorizePhases{
-		PhaseGroupId: c.text("PhaseGroupId"), MemberId: c.text("MemberId"), PhaseIds: ids,
-	}}})
+	change := &ltlv1.AuthorizePhases{PhaseGroupId: c.text("PhaseGroupId"), MemberId: c.text("MemberId"), PhaseIds: ids}
+	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizePhases{AuthorizePhases: change}})
 	return text(""), withMessage(err, rules.NotFound,
-		"This chain has no such phase group or no such member, or AuthorizedPhaseList holds what is no phase of this phase group.")
+		"This chain has no such phase group or no such member, or AuthorizedPhaseList holds what is no phase of "+
+			"this phase group.")
 }
 
 // describePhaseQuotas is the Action DescribeMPCoSResourceInfo. Its answer has no pages, so that all pages of the ledger

@@ -27,7 +27,9 @@ func hardTexts() []string {
 		controls[i] = byte(i)
 	}
 	return []string{
-		string(planes), string(controls) + "\x7f", `<&>'"/\`, "]]>", `\u503c\n`, "%41+%2B&a=b;c #?", "\u2028\u2029\u0085\ufeff\ufffe\uffff", "e\u0301 é", "null",
+		string(planes), string(controls) +
+			"\x7f", `<&>'"/\`, "]]>", `\u503c\n`, "%41+%2B&a=b;c #?", "\u2028\u2029\u0085\ufeff\ufffe\uffff", "e\u0301 é",
+		"null",
 		strings.Repeat("值", 2048), strings.Repeat(`"`, 4096), "a", " ", "\n",
 	}
 }
@@ -58,7 +60,8 @@ func randomItems(r *rand.Rand, n int) []recordItem {
 			items[i].Seq = "s" + strconv.Itoa(i)
 		}
 		for range r.IntN(13) {
-			items[i].Related = append(items[i].Related, reference{Phase: phaseTwo, Key: name("r"), Data: texts[len(texts)-1-r.IntN(4)]})
+			items[i].Related = append(items[i].Related,
+				reference{Phase: phaseTwo, Key: name("r"), Data: texts[len(texts)-1-r.IntN(4)]})
 			if r.IntN(2) == 0 {
 				items[i].Related[len(items[i].Related)-1].Seq = name("q")
 			}
@@ -150,17 +153,20 @@ func TestListFormsAgree(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 12 {
 		items := randomItems(r, 1+r.IntN(12))
-		u := same(t, f, "BatchUploadMPCoSPhaseTextInfo", in(), listForms("PhaseDataList", items, func(v url.Values) { flattened(v, "PhaseDataList", items) }))
+		u := same(t, f, "BatchUploadMPCoSPhaseTextInfo", in(),
+			listForms("PhaseDataList", items, func(v url.Values) { flattened(v, "PhaseDataList", items) }))
 		if len(u.GetItems()) != len(items) {
 			t.Fatalf("%d items, want %d", len(u.GetItems()), len(items))
 		}
 		for i, item := range items {
 			got := u.GetItems()[i]
-			if got.GetDataKey() != item.Key || got.GetPhaseData() != item.Data || got.GetDataSeq() != item.Seq || len(got.GetRelated()) != len(item.Related) {
+			if got.GetDataKey() != item.Key || got.GetPhaseData() != item.Data || got.GetDataSeq() != item.Seq ||
+				len(got.GetRelated()) != len(item.Related) {
 				t.Fatalf("item %d is %v, want %v", i, got, item)
 			}
 			for j, d := range item.Related {
-				if g := got.GetRelated()[j]; g.GetPhaseId() != d.Phase || g.GetDataKey() != d.Key || g.GetPhaseData() != d.Data || g.GetDataSeq() != d.Seq {
+				if g := got.GetRelated()[j]; g.GetPhaseId() != d.Phase || g.GetDataKey() != d.Key || g.GetPhaseData() != d.Data ||
+					g.GetDataSeq() != d.Seq {
 					t.Fatalf("item %d refers to %v, want %v", i, g, d)
 				}
 			}
@@ -168,8 +174,10 @@ func TestListFormsAgree(t *testing.T) {
 		if len(items[0].Related) == 0 {
 			continue
 		}
-		forms := listForms("RelatedDataList", items[0].Related, func(v url.Values) { flattenedRelated(v, "RelatedDataList", items[0].Related) })
-		single := same(t, f, "UploadMPCoSPhaseTextInfo", in("DataKey", items[0].Key, "PhaseData", items[0].Data, "DataSeq", items[0].Seq), forms)
+		forms := listForms("RelatedDataList", items[0].Related,
+			func(v url.Values) { flattenedRelated(v, "RelatedDataList", items[0].Related) })
+		single := same(t, f, "UploadMPCoSPhaseTextInfo", in("DataKey", items[0].Key, "PhaseData", items[0].Data, "DataSeq",
+			items[0].Seq), forms)
 		if !proto.Equal(single.GetItems()[0], u.GetItems()[0]) {
 			t.Fatalf("single upload %v\nthe same in a batch %v", single.GetItems()[0], u.GetItems()[0])
 		}
@@ -196,7 +204,8 @@ func TestAuthorizedPhaseListForms(t *testing.T) {
 		}
 	}
 	for _, empty := range []string{"[]", "{}", " [ ] "} {
-		r := f.act(t, "admin", "UpdateMPCoSAuthorizedInfo", on("PhaseGroupId", groupID, "MemberId", memberID, "AuthorizedPhaseList", empty)...)
+		r := f.act(t, "admin", "UpdateMPCoSAuthorizedInfo", on("PhaseGroupId", groupID, "MemberId", memberID,
+			"AuthorizedPhaseList", empty)...)
 		if r.code() != "200" || len(f.net.last.GetAuthorizePhases().GetPhaseIds()) != 0 {
 			t.Errorf("%s: %s", empty, r.body)
 		}
@@ -220,7 +229,8 @@ func TestRecordedLists(t *testing.T) {
 		}
 		if len(s.request.under("RelatedDataList")) > 0 {
 			items, _, err := phaseUpload{}.read(&call{q: &s.request})
-			if d := items[0].GetRelated(); err != nil || len(d) != 1 || d[0].GetDataKey() != "be" || d[0].GetPhaseData() != "某" || d[0].GetPhaseId() != "98" {
+			if d := items[0].GetRelated(); err != nil || len(d) != 1 || d[0].GetDataKey() != "be" ||
+				d[0].GetPhaseData() != "某" || d[0].GetPhaseId() != "98" {
 				t.Errorf("%s: %v %v", v.name, items, err)
 			}
 			references++
@@ -234,21 +244,23 @@ func TestRecordedLists(t *testing.T) {
 // TestBadLists: a list in two forms, with gaps or with conflicting members is refused, and nothing is submitted.
 func TestBadLists(t *testing.T) {
 	for name, pairs := range map[string][]string{
-		"both forms":      {"PhaseDataList", `[{"dataKey":"a","phaseData":"d"}]`, "PhaseDataList.1.dataKey", "a"},
-		"empty and flat":  {"PhaseDataList", "", "PhaseDataList.1.dataKey", "a", "PhaseDataList.1.phaseData", "d"},
-		"a gap":           {"PhaseDataList.1.dataKey", "a", "PhaseDataList.3.dataKey", "a"},
-		"not from 1":      {"PhaseDataList.2.dataKey", "a"},
-		"no number":       {"PhaseDataList.x.dataKey", "a"},
-		"leading zero":    {"PhaseDataList.01.dataKey", "a"},
-		"no member":       {"PhaseDataList.1", "a"},
-		"member is list":  {"PhaseDataList.1.dataKey.1", "a"},
-		"related is text": {"PhaseDataList.1.dataKey", "a", "PhaseDataList.1.phaseData", "d", "PhaseDataList.1.relatedDataList", "x"},
-		"related's gap":   {"PhaseDataList.1.dataKey", "a", "PhaseDataList.1.phaseData", "d", "PhaseDataList.1.relatedDataList.2.relatedDataKey", "x"},
-		"twice a member":  {"PhaseDataList", `[{"dataKey":"a","dataKey":"b","phaseData":"d"}]`},
-		"object's gap":    {"PhaseDataList", `{"0":{"dataKey":"a","phaseData":"d"},"2":{"dataKey":"a","phaseData":"d"}}`},
-		"trailing text":   {"PhaseDataList", `[{"dataKey":"a","phaseData":"d"}]x`},
-		"half a pair":     {"PhaseDataList", `[{"dataKey":"a","phaseData":"\ud800"}]`},
-		"Python's form":   {"PhaseDataList", `[{'dataKey':'a','phaseData':'d'}]`},
+		"both forms":     {"PhaseDataList", `[{"dataKey":"a","phaseData":"d"}]`, "PhaseDataList.1.dataKey", "a"},
+		"empty and flat": {"PhaseDataList", "", "PhaseDataList.1.dataKey", "a", "PhaseDataList.1.phaseData", "d"},
+		"a gap":          {"PhaseDataList.1.dataKey", "a", "PhaseDataList.3.dataKey", "a"},
+		"not from 1":     {"PhaseDataList.2.dataKey", "a"},
+		"no number":      {"PhaseDataList.x.dataKey", "a"},
+		"leading zero":   {"PhaseDataList.01.dataKey", "a"},
+		"no member":      {"PhaseDataList.1", "a"},
+		"member is list": {"PhaseDataList.1.dataKey.1", "a"},
+		"related is text": {"PhaseDataList.1.dataKey", "a", "PhaseDataList.1.phaseData", "d",
+			"PhaseDataList.1.relatedDataList", "x"},
+		"related's gap": {"PhaseDataList.1.dataKey", "a", "PhaseDataList.1.phaseData", "d",
+			"PhaseDataList.1.relatedDataList.2.relatedDataKey", "x"},
+		"twice a member": {"PhaseDataList", `[{"dataKey":"a","dataKey":"b","phaseData":"d"}]`},
+		"object's gap":   {"PhaseDataList", `{"0":{"dataKey":"a","phaseData":"d"},"2":{"dataKey":"a","phaseData":"d"}}`},
+		"trailing text":  {"PhaseDataList", `[{"dataKey":"a","phaseData":"d"}]x`},
+		"half a pair":    {"PhaseDataList", `[{"dataKey":"a","phaseData":"\ud800"}]`},
+		"Python's form":  {"PhaseDataList", `[{'dataKey':'a','phaseData':'d'}]`},
 	} {
 		f := newCollaboration(t)
 		r := f.act(t, "member", "BatchUploadMPCoSPhaseTextInfo", in(pairs...)...)
@@ -264,7 +276,8 @@ func TestBadLists(t *testing.T) {
 	}
 	for n, want := range map[int]string{50: "200", 51: "InvalidPhaseDataList"} {
 		v := f.params("member", "BatchUploadMPCoSPhaseTextInfo", in()...)
-		flattened(v, "PhaseDataList", []recordItem{{Key: "k", Data: "d", Related: slices.Repeat([]reference{{phaseTwo, "k", "d", ""}}, n)}})
+		flattened(v, "PhaseDataList",
+			[]recordItem{{Key: "k", Data: "d", Related: slices.Repeat([]reference{{phaseTwo, "k", "d", ""}}, n)}})
 		if r := f.post(t, v); r.code() != want {
 			t.Errorf("%d flattened related data: %s", n, r.body)
 		}
@@ -294,10 +307,12 @@ func FuzzPhaseDataList(f *testing.F) {
 		for i, item := range first {
 			items[i] = recordItem{Key: item.GetDataKey(), Data: item.GetPhaseData(), Seq: item.GetDataSeq()}
 			for _, d := range item.GetRelated() {
-				items[i].Related = append(items[i].Related, reference{d.GetPhaseId(), d.GetDataKey(), d.GetPhaseData(), d.GetDataSeq()})
+				items[i].Related = append(items[i].Related, reference{d.GetPhaseId(), d.GetDataKey(), d.GetPhaseData(),
+					d.GetDataSeq()})
 			}
 		}
-		for form, enter := range listForms("PhaseDataList", items, func(v url.Values) { flattened(v, "PhaseDataList", items) }) {
+		for form, enter := range listForms("PhaseDataList", items,
+			func(v url.Values) { flattened(v, "PhaseDataList", items) }) {
 			v := url.Values{}
 			enter(v)
 			q := &request{}

@@ -26,7 +26,8 @@ func (c *call) checkPhaseNames() error {
 // foreignKey is ledgerError for reads by a DataKey. The form of DataKey was right here, so that the ledger refuses it
 // only if it has the form of RelatedDataKey and holds the code of another phase or chain.
 func foreignKey(code int32) error {
-	return withMessage(ledgerError(code), rules.OutOfRange, "DataKey holds the code of another phase or chain than PhaseId and BizChainId name.")
+	return withMessage(ledgerError(code), rules.OutOfRange,
+		"DataKey holds the code of another phase or chain than PhaseId and BizChainId name.")
 }
 
 // describePhaseRecord is the Action DescribeMPCoSPhaseInfo. Without DataSeq it returns the newest record of the
@@ -40,7 +41,8 @@ func describePhaseRecord(c *call) (value, error) {
 	// Look before the read: a write that ends during the read may be missed by it.
 	pending := c.f.pending.has(c.phaseRecordName(phase, plain, dataSeq), "")
 	r, err := c.f.net.GetPhaseRecord(c.ctx, &ltlv1.GetPhaseRecordRequest{
-		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: phase, DataKey: dataKey, DataSeq: dataSeq,
+		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: phase, DataKey: dataKey,
+		DataSeq: dataSeq,
 	})
 	switch {
 	case err != nil:
@@ -88,11 +90,13 @@ func listPhaseHistory(c *call) (value, error) {
 		return value{}, err
 	}
 	r, err := c.f.net.ListPhaseRecords(c.ctx, &ltlv1.ListPhaseRecordsRequest{
-		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: c.text("PhaseId"), DataKey: c.text("DataKey"),
+		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: c.text("PhaseId"),
+		DataKey: c.text("DataKey"),
 		StartMs: start, EndMs: end, Page: p.num, Size: p.size,
 	})
 	if err == nil {
-		err = withMessage(foreignKey(r.GetCode()), rules.NotFound, "This chain has no such phase; check PhaseGroupId and PhaseId.")
+		err = withMessage(foreignKey(r.GetCode()), rules.NotFound,
+			"This chain has no such phase; check PhaseGroupId and PhaseId.")
 	}
 	if err != nil {
 		return value{}, err

@@ -39,7 +39,8 @@ func TestPhaseManagementBounds(t *testing.T) {
 			{a.action + " chain before name", "other", a.action, with("Name", ""), "403"},
 			{a.action + " account before name", "none", a.action, with("Name", ""), "-339"},
 			{a.action + " main account as member", "root", a.action, with("Name", ""), "-104"},
-			{a.action + " no chain", "admin", a.action, []string{"Name", "ab", "PhaseId", phaseID, "PhaseGroupId", groupID}, "MissingBizChainId"},
+			{a.action + " no chain", "admin", a.action, []string{"Name", "ab", "PhaseId", phaseID, "PhaseGroupId", groupID},
+				"MissingBizChainId"},
 			{a.action + " unknown chain", "admin", a.action, with("Name", "ab", "BizChainId", "9999999999999999"), "404"},
 			{a.action + " proof chain", "admin", a.action, with("Name", "ab", "BizChainId", "0000000000000011"), "404"},
 		})
@@ -51,7 +52,8 @@ func TestPhaseManagementBounds(t *testing.T) {
 			})
 		}
 	}
-	for code, want := range map[int32]string{rules.Forbidden: "403", rules.QuotaExceeded: "429", rules.NotFound: "404", rules.UnknownUID: "-339"} {
+	for code, want := range map[int32]string{rules.Forbidden: "403", rules.QuotaExceeded: "429", rules.NotFound: "404",
+		rules.UnknownUID: "-339"} {
 		f.net.set(func(n *fakeNetwork) { n.code = code })
 		for _, a := range named {
 			runSteps(t, f, []step{{a.action, "admin", a.action, on(append(a.ids, "Name", "ab")...), want}})
@@ -103,7 +105,8 @@ func TestPhaseReadBounds(t *testing.T) {
 	k64 := strings.Repeat("aZ09", 16)
 	base := map[string][]string{
 		"ListMultiPartyCollaborationChain": {}, "ListMPCoSPhaseGroup": on(), "ListMPCoSPhase": on("PhaseGroupId", groupID),
-		"ListMPCoSPhaseHistory": in("DataKey", "a", "StartTime", "1", "EndTime", "2"), "DescribeMPCoSPhaseInfo": in("DataKey", "a"),
+		"ListMPCoSPhaseHistory": in("DataKey", "a", "StartTime", "1", "EndTime", "2"), "DescribeMPCoSPhaseInfo": in("DataKey",
+			"a"),
 	}
 	for action, pairs := range base {
 		with := func(more ...string) []string {
@@ -112,21 +115,29 @@ func TestPhaseReadBounds(t *testing.T) {
 		steps := []step{{action, "member", action, with(), "200"}}
 		if strings.HasPrefix(action, "List") {
 			steps = append(steps, []step{
-				{action + " size 100", "member", action, with("Size", "100"), "200"}, {action + " size 101", "member", action, with("Size", "101"), "400"},
-				{action + " size 0", "member", action, with("Size", "0"), "400"}, {action + " page 0", "member", action, with("Num", "0"), "400"},
-				{action + " size -1", "member", action, with("Size", "-1"), "400"}, {action + " page x", "member", action, with("Num", "x"), "InvalidNum"},
-				{action + " no size", "member", action, with("Size", "-"), "MissingSize"}, {action + " no page", "member", action, with("Num", "-"), "MissingNum"},
-				{action + " last page", "member", action, with("Num", "2147483647"), "200"}, {action + " beyond", "member", action, with("Num", "2147483648"), "InvalidNum"},
+				{action + " size 100", "member", action, with("Size", "100"), "200"}, {action + " size 101", "member", action,
+					with("Size", "101"), "400"},
+				{action + " size 0", "member", action, with("Size", "0"), "400"}, {action + " page 0", "member", action,
+					with("Num", "0"), "400"},
+				{action + " size -1", "member", action, with("Size", "-1"), "400"}, {action + " page x", "member", action,
+					with("Num", "x"), "InvalidNum"},
+				{action + " no size", "member", action, with("Size", "-"), "MissingSize"}, {action + " no page", "member", action,
+					with("Num", "-"), "MissingNum"},
+				{action + " last page", "member", action, with("Num", "2147483647"), "200"}, {action + " beyond", "member", action,
+					with("Num", "2147483648"), "InvalidNum"},
 			}...)
 		}
 		if strings.Contains(strings.Join(pairs, " "), "DataKey") {
 			steps = append(steps, []step{
-				{action + " longest key", "member", action, with("DataKey", k64), "200"}, {action + " long key", "member", action, with("DataKey", k64+"a"), "400"},
-				{action + " empty key", "member", action, with("DataKey", ""), "400"}, {action + " no key", "member", action, with("DataKey", "-"), "MissingDataKey"},
+				{action + " longest key", "member", action, with("DataKey", k64), "200"}, {action + " long key", "member", action,
+					with("DataKey", k64+"a"), "400"},
+				{action + " empty key", "member", action, with("DataKey", ""), "400"}, {action + " no key", "member", action,
+					with("DataKey", "-"), "MissingDataKey"},
 				{action + " whole key", "member", action, with("DataKey", "0002_"+chainCo+"_5E9A_"+k64), "200"},
 				{action + " whole key, long", "member", action, with("DataKey", "0002_"+chainCo+"_5E9A_"+k64+"a"), "400"},
 				{action + " key of a proof", "member", action, with("DataKey", "0001_"+chainCo+"_5E9A_a"), "400"},
-				{action + " phase's form", "member", action, with("PhaseId", "1"), "404"}, {action + " no phase", "member", action, with("PhaseId", "-"), "MissingPhaseId"},
+				{action + " phase's form", "member", action, with("PhaseId", "1"), "404"}, {action + " no phase", "member", action,
+					with("PhaseId", "-"), "MissingPhaseId"},
 				{action + " group's form", "member", action, with("PhaseGroupId", "1"), "404"},
 				{action + " chain first", "other", action, with("DataKey", ""), "403"},
 			}...)
@@ -151,8 +162,10 @@ func TestPhaseReadBounds(t *testing.T) {
 	if in := f.net.lastRead.(*ltlv1.ListPhaseRecordsRequest); in.GetStartMs() != 0 || in.GetEndMs() != 1<<63-2 {
 		t.Errorf("all time is asked for as %v", in)
 	}
-	for code, want := range map[int32]string{rules.NotFound: "404", rules.Forbidden: "403", rules.UnknownUID: "-339", rules.OutOfRange: "400"} {
-		for _, answer := range []proto.Message{&ltlv1.ListPhaseGroupsResponse{Code: code}, &ltlv1.ListPhasesResponse{Code: code},
+	for code, want := range map[int32]string{rules.NotFound: "404", rules.Forbidden: "403", rules.UnknownUID: "-339",
+		rules.OutOfRange: "400"} {
+		for _, answer := range []proto.Message{&ltlv1.ListPhaseGroupsResponse{Code: code},
+			&ltlv1.ListPhasesResponse{Code: code},
 			&ltlv1.ListPhaseRecordsResponse{Code: code}, &ltlv1.GetPhaseRecordResponse{Code: code}} {
 			f.net.answer(answer)
 		}
@@ -188,15 +201,18 @@ func TestPhaseRecordInFlight(t *testing.T) {
 		var running sync.WaitGroup
 		running.Go(func() { f.post(t, call) })
 		read := func(pairs ...string) string {
-			return f.act(t, "member", "DescribeMPCoSPhaseInfo", append(on("PhaseGroupId", groupID, "PhaseId", phaseID), pairs...)...).code()
+			return f.act(t, "member", "DescribeMPCoSPhaseInfo", append(on("PhaseGroupId", groupID, "PhaseId", phaseID),
+				pairs...)...).code()
 		}
 		eventually(t, u.action, func() bool { return read("DataKey", "k") == "-320" })
 		for _, s := range []struct {
 			pairs []string
 			want  string
 		}{
-			{[]string{"DataKey", "k", "DataSeq", "s1"}, "-320"}, {[]string{"DataKey", "0002_" + chainCo + "_5E9A_k"}, "-320"}, {[]string{"DataKey", "k", "DataSeq", "S1"}, "404"}, {[]string{"DataKey", "k", "DataSeq", "s2"}, "404"},
-			{[]string{"DataKey", "K"}, "404"}, {[]string{"DataKey", "ks1"}, "404"}, {[]string{"DataKey", "k", "PhaseId", phaseTwo}, "404"},
+			{[]string{"DataKey", "k", "DataSeq", "s1"}, "-320"}, {[]string{"DataKey", "0002_" + chainCo + "_5E9A_k"},
+				"-320"}, {[]string{"DataKey", "k", "DataSeq", "S1"}, "404"}, {[]string{"DataKey", "k", "DataSeq", "s2"}, "404"},
+			{[]string{"DataKey", "K"}, "404"}, {[]string{"DataKey", "ks1"}, "404"}, {[]string{"DataKey", "k", "PhaseId",
+				phaseTwo}, "404"},
 		} {
 			if got := read(s.pairs...); got != s.want {
 				t.Errorf("%s: %q answers %s, want %s", u.action, s.pairs, got, s.want)
@@ -222,7 +238,8 @@ func TestPhaseRecordInFlight(t *testing.T) {
 func TestPhaseDataSurvives(t *testing.T) {
 	f := newCollaboration(t)
 	for _, s := range hardTexts() {
-		if r := f.post(t, f.params("member", "UploadMPCoSPhaseTextInfo", in("DataKey", "a", "PhaseData", s)...)); r.code() != "200" {
+		if r := f.post(t, f.params("member", "UploadMPCoSPhaseTextInfo",
+			in("DataKey", "a", "PhaseData", s)...)); r.code() != "200" {
 			t.Fatalf("%.40q: %s", s, r.body)
 		}
 		stored := f.net.last.GetUploadPhaseData().GetItems()[0].GetPhaseData()
@@ -236,7 +253,8 @@ func TestPhaseDataSurvives(t *testing.T) {
 		if strings.Contains(r.body, `\u`) && !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == '\\' }) {
 			t.Errorf("%.40q is not raw UTF-8: %.200s", s, r.body)
 		}
-		r = f.act(t, "member", "ListMPCoSPhaseHistory", in("DataKey", "a", "Num", "1", "Size", "1", "StartTime", "0", "EndTime", "1")...)
+		r = f.act(t, "member", "ListMPCoSPhaseHistory", in("DataKey", "a", "Num", "1", "Size", "1", "StartTime", "0",
+			"EndTime", "1")...)
 		if row := r.json["Data"].(map[string]any)["PageData"].([]any)[0].(map[string]any); row["DataValue"] != s {
 			t.Errorf("%.40q is listed as %.40q", s, row["DataValue"])
 		}

@@ -62,32 +62,44 @@ func TestCollaborationWrites(t *testing.T) {
 		want         *ltlv1.Transaction
 		data         string
 	}{
-		{"admin", "CreateMPCoSPhaseGroup", on("Name", "某协同模型", "Remark", remark), &ltlv1.Transaction{Action: &ltlv1.Transaction_CreatePhaseGroup{
-			CreatePhaseGroup: &ltlv1.CreatePhaseGroup{Name: "某协同模型", Remark: remark}}}, "6442088875110001"},
-		{"admin", "ModifyMPCoSPhaseGroup", on("Name", "某协同模型", "PhaseGroupId", groupID), &ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyPhaseGroup{
-			ModifyPhaseGroup: &ltlv1.ModifyPhaseGroup{PhaseGroupId: groupID, Name: "某协同模型"}}}, ""},
-		{"admin", "ModifyMPCoSPhaseGroup", on("Name", "ab", "PhaseGroupId", groupID, "Remark", ""), &ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyPhaseGroup{
-			ModifyPhaseGroup: &ltlv1.ModifyPhaseGroup{PhaseGroupId: groupID, Name: "ab", Remark: &none}}}, ""},
-		{"admin", "CreateMPCoSPhase", on("Name", "某阶段", "PhaseGroupId", groupID), &ltlv1.Transaction{Action: &ltlv1.Transaction_CreatePhase{
-			CreatePhase: &ltlv1.CreatePhase{PhaseGroupId: groupID, Name: "某阶段"}}}, "6442088875110001"},
-		{"admin", "ModifyMPCoSPhase", on("Name", "某阶段", "PhaseId", phaseID, "Remark", remark), &ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyPhase{
-			ModifyPhase: &ltlv1.ModifyPhase{PhaseId: phaseID, Name: "某阶段", Remark: &remark}}}, ""},
-		{"admin", "UpdateMPCoSAuthorizedInfo", on("PhaseGroupId", groupID, "MemberId", memberID, "AuthorizedPhaseList", `["`+phaseTwo+`","`+phaseID+`"]`),
+		{"admin", "CreateMPCoSPhaseGroup", on("Name", "某协同模型", "Remark", remark),
+			&ltlv1.Transaction{Action: &ltlv1.Transaction_CreatePhaseGroup{
+				CreatePhaseGroup: &ltlv1.CreatePhaseGroup{Name: "某协同模型", Remark: remark}}}, "6442088875110001"},
+		{"admin", "ModifyMPCoSPhaseGroup", on("Name", "某协同模型", "PhaseGroupId", groupID),
+			&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyPhaseGroup{
+				ModifyPhaseGroup: &ltlv1.ModifyPhaseGroup{PhaseGroupId: groupID, Name: "某协同模型"}}}, ""},
+		{"admin", "ModifyMPCoSPhaseGroup", on("Name", "ab", "PhaseGroupId", groupID, "Remark", ""),
+			&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyPhaseGroup{
+				ModifyPhaseGroup: &ltlv1.ModifyPhaseGroup{PhaseGroupId: groupID, Name: "ab", Remark: &none}}}, ""},
+		{"admin", "CreateMPCoSPhase", on("Name", "某阶段", "PhaseGroupId", groupID),
+			&ltlv1.Transaction{Action: &ltlv1.Transaction_CreatePhase{
+				CreatePhase: &ltlv1.CreatePhase{PhaseGroupId: groupID, Name: "某阶段"}}}, "6442088875110001"},
+		{"admin", "ModifyMPCoSPhase", on("Name", "某阶段", "PhaseId", phaseID, "Remark", remark),
+			&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyPhase{
+				ModifyPhase: &ltlv1.ModifyPhase{PhaseId: phaseID, Name: "某阶段", Remark: &remark}}}, ""},
+		{"admin", "UpdateMPCoSAuthorizedInfo", on("PhaseGroupId", groupID, "MemberId", memberID, "AuthorizedPhaseList",
+			`["`+phaseTwo+`","`+phaseID+`"]`),
 			&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizePhases{
-				AuthorizePhases: &ltlv1.AuthorizePhases{PhaseGroupId: groupID, MemberId: memberID, PhaseIds: []string{phaseTwo, phaseID}}}}, ""},
+				AuthorizePhases: &ltlv1.AuthorizePhases{PhaseGroupId: groupID, MemberId: memberID,
+					PhaseIds: []string{phaseTwo, phaseID}}}}, ""},
 		{"admin", "UpdateMPCoSAuthorizedInfo", on("PhaseGroupId", groupID, "MemberId", memberID, "AuthorizedPhaseList", "[]"),
 			&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizePhases{AuthorizePhases: &ltlv1.AuthorizePhases{PhaseGroupId: groupID, MemberId: memberID}}}, ""},
 		{"member", "UploadMPCoSPhaseTextInfo", in("DataKey", "k1", "PhaseData", "某公司某业务数据。"), upload(&ltlv1.UploadPhaseData{
-			PhaseGroupId: groupID, PhaseId: phaseID, Form: 1, Items: []*ltlv1.PhaseItem{{DataKey: "k1", PhaseData: "某公司某业务数据。"}}}), ""},
+			PhaseGroupId: groupID, PhaseId: phaseID, Form: 1, Items: []*ltlv1.PhaseItem{{DataKey: "k1",
+				PhaseData: "某公司某业务数据。"}}}), ""},
 		{"member", "UploadMPCoSPhaseDigestInfo", in("DataKey", "k1", "DataSeq", "s1", "PhaseData", hex64, "RelatedDataList",
 			`[{"relatedPhaseId":"`+phaseTwo+`","relatedDataKey":"r1","relatedPhaseData":"数","relatedDataSeq":"q1"}]`), upload(&ltlv1.UploadPhaseData{
-			PhaseGroupId: groupID, PhaseId: phaseID, Form: 2, Items: []*ltlv1.PhaseItem{{DataKey: "k1", DataSeq: "s1", PhaseData: hex64,
-				Related: []*ltlv1.RelatedData{{PhaseId: phaseTwo, DataKey: "r1", PhaseData: "数", DataSeq: "q1"}}}}}), ""},
-		{"member", "BatchUploadMPCoSPhaseTextInfo", in("PhaseDataList", `[{"dataKey":"a","phaseData":"1","dataSeq":""},{"dataKey":"a","phaseData":"2"}]`),
+			PhaseGroupId: groupID, PhaseId: phaseID, Form: 2, Items: []*ltlv1.PhaseItem{{DataKey: "k1", DataSeq: "s1",
+				PhaseData: hex64,
+				Related:   []*ltlv1.RelatedData{{PhaseId: phaseTwo, DataKey: "r1", PhaseData: "数", DataSeq: "q1"}}}}}), ""},
+		{"member", "BatchUploadMPCoSPhaseTextInfo",
+			in("PhaseDataList", `[{"dataKey":"a","phaseData":"1","dataSeq":""},{"dataKey":"a","phaseData":"2"}]`),
 			upload(&ltlv1.UploadPhaseData{PhaseGroupId: groupID, PhaseId: phaseID, Form: 1, Batch: true,
 				Items: []*ltlv1.PhaseItem{{DataKey: "a", PhaseData: "1"}, {DataKey: "a", PhaseData: "2"}}}), ""},
-		{"admin", "BatchUploadMPCoSPhaseDigestInfo", in("PhaseDataList", `[{"dataKey":"a","phaseData":"`+hex64+`"}]`), upload(&ltlv1.UploadPhaseData{
-			PhaseGroupId: groupID, PhaseId: phaseID, Form: 2, Batch: true, Items: []*ltlv1.PhaseItem{{DataKey: "a", PhaseData: hex64}}}), ""},
+		{"admin", "BatchUploadMPCoSPhaseDigestInfo", in("PhaseDataList", `[{"dataKey":"a","phaseData":"`+hex64+`"}]`),
+			upload(&ltlv1.UploadPhaseData{
+				PhaseGroupId: groupID, PhaseId: phaseID, Form: 2, Batch: true, Items: []*ltlv1.PhaseItem{{DataKey: "a",
+					PhaseData: hex64}}}), ""},
 	} {
 		f := newCollaboration(t)
 		r := f.act(t, s.user, s.action, s.pairs...)
@@ -111,10 +123,14 @@ func hex32(s string) string { return strings.Repeat(s, 32) }
 // either.
 func coRecords() []*ltlv1.PhaseRecord {
 	return []*ltlv1.PhaseRecord{
-		{DataKey: "k1", DataSeq: "s1", DataValue: "某公司<&>", PhaseId: phaseID, BlockHeight: 605365, TransactionHash: bytes32(1), BlockHash: bytes32(2),
-			PreviousHash: bytes32(3), DataHash: bytes32(4), TimeMs: 1608105171123, IotId: "DFA7B98AD494FB98A491", ProductKey: "hfoi7GQabcd",
-			Related: []*ltlv1.RelatedRecord{{PhaseId: phaseTwo, PhaseName: "大米生产", DataKey: "0002_" + chainCo + "_A050_r1", DataSeq: "q1", PhaseDataHash: bytes32(5)}}},
-		{DataKey: "k1", DataSeq: "s2", DataValue: "2", PhaseId: phaseID, BlockHeight: 605368, TransactionHash: bytes32(6), BlockHash: bytes32(7),
+		{DataKey: "k1", DataSeq: "s1", DataValue: "某公司<&>", PhaseId: phaseID, BlockHeight: 605365,
+			TransactionHash: bytes32(1), BlockHash: bytes32(2),
+			PreviousHash: bytes32(3), DataHash: bytes32(4), TimeMs: 1608105171123, IotId: "DFA7B98AD494FB98A491",
+			ProductKey: "hfoi7GQabcd",
+			Related: []*ltlv1.RelatedRecord{{PhaseId: phaseTwo, PhaseName: "大米生产", DataKey: "0002_" + chainCo + "_A050_r1",
+				DataSeq: "q1", PhaseDataHash: bytes32(5)}}},
+		{DataKey: "k1", DataSeq: "s2", DataValue: "2", PhaseId: phaseID, BlockHeight: 605368, TransactionHash: bytes32(6),
+			BlockHash:    bytes32(7),
 			PreviousHash: bytes32(2), DataHash: bytes32(8), TimeMs: 1608105227456},
 	}
 }
@@ -133,26 +149,38 @@ const emptyPage = `{"PageData":[],"Size":10,"Num":3,"Total":5}`
 func chainReads() []readCase {
 	page := []string{"Num", "3", "Size", "10"}
 	return []readCase{
-		{"groups", "member", "ListMPCoSPhaseGroup", on(page...), &ltlv1.ListPhaseGroupsResponse{Code: rules.OK, Total: 21, Groups: []*ltlv1.PhaseGroupInfo{
-			{PhaseGroupId: groupID, Name: "某协同模型", Remark: "备注", UsedPhases: 2}}},
+		{"groups", "member", "ListMPCoSPhaseGroup", on(page...), &ltlv1.ListPhaseGroupsResponse{Code: rules.OK, Total: 21,
+			Groups: []*ltlv1.PhaseGroupInfo{
+				{PhaseGroupId: groupID, Name: "某协同模型", Remark: "备注", UsedPhases: 2}}},
 			&ltlv1.ListPhaseGroupsRequest{ChainId: coChain, AccountUid: memberUID, Page: 3, Size: 10},
 			`{"PageData":[{"PhaseGroupId":"` + groupID + `","Remark":"备注","Name":"某协同模型"}],"Size":10,"Num":3,"Total":21}`,
-			`<PageData><PhaseGroupId>` + groupID + `</PhaseGroupId><Remark>备注</Remark><Name>某协同模型</Name></PageData><Size>10</Size><Num>3</Num><Total>21</Total>`},
-		{"no groups", "admin", "ListMPCoSPhaseGroup", on(append(page, "Name", "没有")...), &ltlv1.ListPhaseGroupsResponse{Code: rules.OK, Total: 5},
-			&ltlv1.ListPhaseGroupsRequest{ChainId: coChain, AccountUid: adminUID, Name: "没有", Page: 3, Size: 10}, emptyPage, `<Size>10</Size><Num>3</Num><Total>5</Total>`},
-		{"phases", "member", "ListMPCoSPhase", on(append(page, "PhaseGroupId", groupID, "Name", "n")...), &ltlv1.ListPhasesResponse{Code: rules.OK, Total: 2,
-			Phases: []*ltlv1.PhaseInfo{{PhaseId: phaseID, Name: "某阶段", Permission: 3}, {PhaseId: phaseTwo, Name: "二", Remark: "r", Permission: 1}}},
-			&ltlv1.ListPhasesRequest{ChainId: coChain, AccountUid: memberUID, PhaseGroupId: groupID, Name: "n", Page: 3, Size: 10},
-			`{"PageData":[{"AccessPermission":3,"PhaseId":"` + phaseID + `","Remark":"","Name":"某阶段"},{"AccessPermission":1,"PhaseId":"` + phaseTwo +
+			`<PageData><PhaseGroupId>` + groupID +
+				`</PhaseGroupId><Remark>备注</Remark><Name>某协同模型</Name></PageData><Size>10</Size><Num>3</Num><Total>21</Total>`},
+		{"no groups", "admin", "ListMPCoSPhaseGroup", on(append(page, "Name", "没有")...),
+			&ltlv1.ListPhaseGroupsResponse{Code: rules.OK, Total: 5},
+			&ltlv1.ListPhaseGroupsRequest{ChainId: coChain, AccountUid: adminUID, Name: "没有", Page: 3,
+				Size: 10}, emptyPage, `<Size>10</Size><Num>3</Num><Total>5</Total>`},
+		{"phases", "member", "ListMPCoSPhase", on(append(page, "PhaseGroupId", groupID, "Name", "n")...),
+			&ltlv1.ListPhasesResponse{Code: rules.OK, Total: 2,
+				Phases: []*ltlv1.PhaseInfo{{PhaseId: phaseID, Name: "某阶段", Permission: 3},
+					{PhaseId: phaseTwo, Name: "二", Remark: "r", Permission: 1}}},
+			&ltlv1.ListPhasesRequest{ChainId: coChain, AccountUid: memberUID, PhaseGroupId: groupID, Name: "n", Page: 3,
+				Size: 10},
+			`{"PageData":[{"AccessPermission":3,"PhaseId":"` + phaseID +
+				`","Remark":"","Name":"某阶段"},{"AccessPermission":1,"PhaseId":"` + phaseTwo +
 				`","Remark":"r","Name":"二"}],"Size":10,"Num":3,"Total":2}`,
-			`<PageData><AccessPermission>3</AccessPermission><PhaseId>` + phaseID + `</PhaseId><Remark></Remark><Name>某阶段</Name></PageData>` +
-				`<PageData><AccessPermission>1</AccessPermission><PhaseId>` + phaseTwo + `</PhaseId><Remark>r</Remark><Name>二</Name></PageData>` +
+			`<PageData><AccessPermission>3</AccessPermission><PhaseId>` + phaseID +
+				`</PhaseId><Remark></Remark><Name>某阶段</Name></PageData>` +
+				`<PageData><AccessPermission>1</AccessPermission><PhaseId>` + phaseTwo +
+				`</PhaseId><Remark>r</Remark><Name>二</Name></PageData>` +
 				`<Size>10</Size><Num>3</Num><Total>2</Total>`},
 		{"authorisation", "admin", "DescribeMPCoSAuthorizedInfo", on("PhaseGroupId", groupID, "MemberId", memberID),
 			&ltlv1.GetPhaseAuthorizationResponse{Code: rules.OK, Authorized: []*ltlv1.PhaseInfo{{PhaseId: phaseID, Name: "某阶段"}},
 				Unauthorized: []*ltlv1.PhaseInfo{{PhaseId: phaseTwo, Name: "二"}}},
-			&ltlv1.GetPhaseAuthorizationRequest{ChainId: coChain, AccountUid: adminUID, PhaseGroupId: groupID, MemberId: memberID},
-			`{"AuthorizedPhaseList":[{"PhaseName":"某阶段","PhaseId":"` + phaseID + `"}],"UnAuthorizedPhaseList":[{"PhaseName":"二","PhaseId":"` + phaseTwo + `"}]}`,
+			&ltlv1.GetPhaseAuthorizationRequest{ChainId: coChain, AccountUid: adminUID, PhaseGroupId: groupID,
+				MemberId: memberID},
+			`{"AuthorizedPhaseList":[{"PhaseName":"某阶段","PhaseId":"` + phaseID +
+				`"}],"UnAuthorizedPhaseList":[{"PhaseName":"二","PhaseId":"` + phaseTwo + `"}]}`,
 			`<AuthorizedPhaseList><PhaseName>某阶段</PhaseName><PhaseId>` + phaseID + `</PhaseId></AuthorizedPhaseList>` +
 				`<UnAuthorizedPhaseList><PhaseName>二</PhaseName><PhaseId>` + phaseTwo + `</PhaseId></UnAuthorizedPhaseList>`},
 	}
@@ -161,33 +189,52 @@ func chainReads() []readCase {
 func recordReads() []readCase {
 	records := coRecords()
 	row := func(r *ltlv1.PhaseRecord, n [4]string, block, at string) string {
-		return `{"IotId":"` + r.GetIotId() + `","DataValue":"` + r.GetDataValue() + `","BlockHash":"` + hex32(n[1]) + `","DataSeq":"` + r.GetDataSeq() +
-			`","TransactionHash":"` + hex32(n[0]) + `","PreviousHash":"` + hex32(n[2]) + `","BlockNumber":` + block + `,"Timestamp":` + at +
+		return `{"IotId":"` + r.GetIotId() + `","DataValue":"` + r.GetDataValue() + `","BlockHash":"` + hex32(n[1]) +
+			`","DataSeq":"` + r.GetDataSeq() +
+			`","TransactionHash":"` + hex32(n[0]) + `","PreviousHash":"` + hex32(n[2]) + `","BlockNumber":` + block +
+			`,"Timestamp":` + at +
 			`,"ProductKey":"` + r.GetProductKey() + `","DataHash":"` + hex32(n[3]) + `"}`
 	}
 	return []readCase{
-		{"record", "member", "DescribeMPCoSPhaseInfo", in("DataKey", "k1", "DataSeq", "s1"), &ltlv1.GetPhaseRecordResponse{Code: rules.OK, Record: records[0]},
-			&ltlv1.GetPhaseRecordRequest{ChainId: coChain, AccountUid: memberUID, PhaseGroupId: groupID, PhaseId: phaseID, DataKey: "k1", DataSeq: "s1"},
-			`{"IotId":"DFA7B98AD494FB98A491","DataValue":"某公司<&>","BlockHash":"` + hex32("02") + `","TransactionHash":"` + hex32("01") + `","PreviousHash":"` + hex32("03") +
-				`","BlockNumber":605365,"Timestamp":1608105171123,"RelatedDataList":[{"RelatedPhaseId":"` + phaseTwo + `","RelatedDataSeq":"q1","RelatedDataKey":"0002_` + chainCo +
-				`_A050_r1","RelatedPhaseDataHash":"` + hex32("05") + `","RelatedPhaseName":"大米生产"}],"ProductKey":"hfoi7GQabcd","DataHash":"` + hex32("04") + `"}`,
-			`<IotId>DFA7B98AD494FB98A491</IotId><DataValue>某公司&lt;&amp;&gt;</DataValue><BlockHash>` + hex32("02") + `</BlockHash><TransactionHash>` + hex32("01") +
-				`</TransactionHash><PreviousHash>` + hex32("03") + `</PreviousHash><BlockNumber>605365</BlockNumber><Timestamp>1608105171123</Timestamp><RelatedDataList><RelatedPhaseId>` +
-				phaseTwo + `</RelatedPhaseId><RelatedDataSeq>q1</RelatedDataSeq><RelatedDataKey>0002_` + chainCo + `_A050_r1</RelatedDataKey><RelatedPhaseDataHash>` + hex32("05") +
+		{"record", "member", "DescribeMPCoSPhaseInfo", in("DataKey", "k1", "DataSeq", "s1"),
+			&ltlv1.GetPhaseRecordResponse{Code: rules.OK, Record: records[0]},
+			&ltlv1.GetPhaseRecordRequest{ChainId: coChain, AccountUid: memberUID, PhaseGroupId: groupID, PhaseId: phaseID,
+				DataKey: "k1", DataSeq: "s1"},
+			`{"IotId":"DFA7B98AD494FB98A491","DataValue":"某公司<&>","BlockHash":"` + hex32("02") + `","TransactionHash":"` +
+				hex32("01") + `","PreviousHash":"` + hex32("03") +
+				`","BlockNumber":605365,"Timestamp":1608105171123,"RelatedDataList":[{"RelatedPhaseId":"` + phaseTwo +
+				`","RelatedDataSeq":"q1","RelatedDataKey":"0002_` + chainCo +
+				`_A050_r1","RelatedPhaseDataHash":"` + hex32("05") +
+				`","RelatedPhaseName":"大米生产"}],"ProductKey":"hfoi7GQabcd","DataHash":"` + hex32("04") + `"}`,
+			`<IotId>DFA7B98AD494FB98A491</IotId><DataValue>某公司&lt;&amp;&gt;</DataValue><BlockHash>` + hex32("02") +
+				`</BlockHash><TransactionHash>` + hex32("01") +
+				`</TransactionHash><PreviousHash>` + hex32("03") +
+				`</PreviousHash><BlockNumber>605365</BlockNumber><Timestamp>1608105171123</Timestamp><RelatedDataList><RelatedPhaseId>` +
+				phaseTwo + `</RelatedPhaseId><RelatedDataSeq>q1</RelatedDataSeq><RelatedDataKey>0002_` + chainCo +
+				`_A050_r1</RelatedDataKey><RelatedPhaseDataHash>` + hex32("05") +
 				`</RelatedPhaseDataHash><RelatedPhaseName>大米生产</RelatedPhaseName></RelatedDataList><ProductKey>hfoi7GQabcd</ProductKey><DataHash>` + hex32("04") + `</DataHash>`},
-		{"record without device and related data", "admin", "DescribeMPCoSPhaseInfo", in("DataKey", "k1"), &ltlv1.GetPhaseRecordResponse{Code: rules.OK, Record: records[1]},
-			&ltlv1.GetPhaseRecordRequest{ChainId: coChain, AccountUid: adminUID, PhaseGroupId: groupID, PhaseId: phaseID, DataKey: "k1"},
-			`{"IotId":"","DataValue":"2","BlockHash":"` + hex32("07") + `","TransactionHash":"` + hex32("06") + `","PreviousHash":"` + hex32("02") +
-				`","BlockNumber":605368,"Timestamp":1608105227456,"RelatedDataList":[],"ProductKey":"","DataHash":"` + hex32("08") + `"}`, ""},
-		{"history", "member", "ListMPCoSPhaseHistory", in("DataKey", "k1", "Num", "1", "Size", "100", "StartTime", "5", "EndTime", "1608105227456"),
+		{"record without device and related data", "admin", "DescribeMPCoSPhaseInfo", in("DataKey", "k1"),
+			&ltlv1.GetPhaseRecordResponse{Code: rules.OK, Record: records[1]},
+			&ltlv1.GetPhaseRecordRequest{ChainId: coChain, AccountUid: adminUID, PhaseGroupId: groupID, PhaseId: phaseID,
+				DataKey: "k1"},
+			`{"IotId":"","DataValue":"2","BlockHash":"` + hex32("07") + `","TransactionHash":"` + hex32("06") +
+				`","PreviousHash":"` + hex32("02") +
+				`","BlockNumber":605368,"Timestamp":1608105227456,"RelatedDataList":[],"ProductKey":"","DataHash":"` + hex32("08") +
+				`"}`, ""},
+		{"history", "member", "ListMPCoSPhaseHistory", in("DataKey", "k1", "Num", "1", "Size", "100", "StartTime", "5",
+			"EndTime", "1608105227456"),
 			&ltlv1.ListPhaseRecordsResponse{Code: rules.OK, Total: 2, Records: records},
-			&ltlv1.ListPhaseRecordsRequest{ChainId: coChain, AccountUid: memberUID, PhaseGroupId: groupID, PhaseId: phaseID, DataKey: "k1",
+			&ltlv1.ListPhaseRecordsRequest{ChainId: coChain, AccountUid: memberUID, PhaseGroupId: groupID, PhaseId: phaseID,
+				DataKey: "k1",
 				StartMs: 5, EndMs: 1608105227456, Page: 1, Size: 100},
 			`{"PageData":[` + row(records[0], [4]string{"01", "02", "03", "04"}, "605365", "1608105171123") + `,` +
-				row(records[1], [4]string{"06", "07", "02", "08"}, "605368", "1608105227456") + `],"Size":100,"Num":1,"Total":2}`, ""},
-		{"no history", "member", "ListMPCoSPhaseHistory", in("DataKey", "k1", "Num", "3", "Size", "10", "StartTime", "5", "EndTime", "5"),
+				row(records[1], [4]string{"06", "07", "02", "08"}, "605368", "1608105227456") +
+				`],"Size":100,"Num":1,"Total":2}`, ""},
+		{"no history", "member", "ListMPCoSPhaseHistory", in("DataKey", "k1", "Num", "3", "Size", "10", "StartTime", "5",
+			"EndTime", "5"),
 			&ltlv1.ListPhaseRecordsResponse{Code: rules.OK, Total: 5},
-			&ltlv1.ListPhaseRecordsRequest{ChainId: coChain, AccountUid: memberUID, PhaseGroupId: groupID, PhaseId: phaseID, DataKey: "k1",
+			&ltlv1.ListPhaseRecordsRequest{ChainId: coChain, AccountUid: memberUID, PhaseGroupId: groupID, PhaseId: phaseID,
+				DataKey: "k1",
 				StartMs: 5, EndMs: 5, Page: 3, Size: 10}, emptyPage, ""},
 	}
 }
@@ -206,7 +253,8 @@ func TestCollaborationReads(t *testing.T) {
 			t.Errorf("%s asks %v\nwant %v", s.name, f.net.lastRead, s.want)
 		}
 		r = f.act(t, s.user, s.action, append(s.pairs, "Format", "XML")...)
-		if s.xml != "" && !strings.Contains(r.body, `<Data>`+s.xml+`</Data><Code>200</Code><Success>true</Success></`+s.action+`Response>`) {
+		if s.xml != "" && !strings.Contains(r.body,
+			`<Data>`+s.xml+`</Data><Code>200</Code><Success>true</Success></`+s.action+`Response>`) {
 			t.Errorf("%s: %s\nwant %s", s.name, r.body, s.xml)
 		}
 		if err := xml.Unmarshal([]byte(r.body), new(struct{})); err != nil {
@@ -219,14 +267,17 @@ func TestCollaborationReads(t *testing.T) {
 func TestCollaborationChains(t *testing.T) {
 	f := newCollaboration(t)
 	r := f.act(t, "member", "ListMultiPartyCollaborationChain", "Num", "1", "Size", "2")
-	want := `"Data":{"PageData":[{"BizChainId":"` + coChain + `","RoleType":"MEMBER","Remark":"备注 <&>","Name":"协同链"}],"Size":2,"Num":1,"Total":1}`
+	want := `"Data":{"PageData":[{"BizChainId":"` + coChain +
+		`","RoleType":"MEMBER","Remark":"备注 <&>","Name":"协同链"}],"Size":2,"Num":1,"Total":1}`
 	if !strings.Contains(r.body, want) {
 		t.Errorf("%s\nwant %s", r.body, want)
 	}
-	if r = f.act(t, "other", "ListMultiPartyCollaborationChain", "Num", "1", "Size", "2"); !strings.Contains(r.body, `{"PageData":[],"Size":2,"Num":1,"Total":0}`) {
+	if r = f.act(t, "other", "ListMultiPartyCollaborationChain", "Num", "1", "Size", "2"); !strings.Contains(r.body,
+		`{"PageData":[],"Size":2,"Num":1,"Total":0}`) {
 		t.Errorf("an account that is on no such chain: %s", r.body)
 	}
-	if r = f.act(t, "member", "ListMultiPartyCollaborationChain", "Num", "1", "Size", "2", "Name", "某业务链"); !strings.Contains(r.body, `"Total":0`) {
+	if r = f.act(t, "member", "ListMultiPartyCollaborationChain", "Num", "1", "Size", "2", "Name",
+		"某业务链"); !strings.Contains(r.body, `"Total":0`) {
 		t.Errorf("the name of a proof chain: %s", r.body)
 	}
 }
@@ -234,8 +285,9 @@ func TestCollaborationChains(t *testing.T) {
 // TestPhaseQuotas: the resources of a chain include the groups of all pages of the ledger.
 func TestPhaseQuotas(t *testing.T) {
 	f := newCollaboration(t)
-	f.net.answer(&ltlv1.GetChainResponse{Code: rules.OK, UsedMembers: 5, UsedPhaseGroups: 2, Chain: &ltlv1.ChainInfo{ChainId: coChain, Role: "ADMIN",
-		Chain: &ltlv1.CreateChain{MemberQuota: 100, PhaseGroupQuota: 200, PhaseQuota: 5}}})
+	f.net.answer(&ltlv1.GetChainResponse{Code: rules.OK, UsedMembers: 5, UsedPhaseGroups: 2,
+		Chain: &ltlv1.ChainInfo{ChainId: coChain, Role: "ADMIN",
+			Chain: &ltlv1.CreateChain{MemberQuota: 100, PhaseGroupQuota: 200, PhaseQuota: 5}}})
 	f.net.answer(&ltlv1.ListPhaseGroupsResponse{Code: rules.OK, Total: 2, Groups: []*ltlv1.PhaseGroupInfo{
 		{PhaseGroupId: groupID, Name: "某协同模型", UsedPhases: 3}, {PhaseGroupId: "0000000000000002", Name: "二"}}})
 	r := f.act(t, "admin", "DescribeMPCoSResourceInfo", on()...)
@@ -253,7 +305,8 @@ func TestPhaseQuotas(t *testing.T) {
 		Data struct{ PhaseQuotaInfoList []any }
 	}
 	r = f.act(t, "admin", "DescribeMPCoSResourceInfo", on()...)
-	if err := json.Unmarshal([]byte(r.body), &answer); err != nil || len(answer.Data.PhaseQuotaInfoList) != 2*maxPageSize+1 {
+	if err := json.Unmarshal([]byte(r.body), &answer); err != nil ||
+		len(answer.Data.PhaseQuotaInfoList) != 2*maxPageSize+1 {
 		t.Errorf("%d groups, %v", len(answer.Data.PhaseQuotaInfoList), err)
 	}
 }

@@ -83,7 +83,8 @@ func (c *call) upload(in *ltlv1.UploadPhaseData, items []*ltlv1.PhaseItem) error
 	}
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_UploadPhaseData{UploadPhaseData: in}})
 	err = withMessage(err, rules.DuplicateKey, "A record with this DataKey and DataSeq is on the chain already.")
-	err = withMessage(err, rules.BatchDuplicateKey, "A record with the dataKey and dataSeq of an item is on the chain already.")
+	err = withMessage(err, rules.BatchDuplicateKey,
+		"A record with the dataKey and dataSeq of an item is on the chain already.")
 	return withMessage(err, rules.NotFound, "The phase, or a record that related data refers to, is not on this chain.")
 }
 
@@ -133,15 +134,16 @@ func (u phaseUpload) read(c *call) (items []*ltlv1.PhaseItem, payload string, er
 	}
 	related, _, err := readList(c.q, "RelatedDataList", rules.ParseRelatedDataList, relatedData, rules.ErrPhaseList)
 	payload = c.text("PhaseData")
-	return []*ltlv1.PhaseItem{{DataKey: c.text("DataKey"), PhaseData: payload, DataSeq: c.text("DataSeq"), Related: related}}, payload, err
+	item := &ltlv1.PhaseItem{DataKey: c.text("DataKey"), PhaseData: payload, DataSeq: c.text("DataSeq"), Related: related}
+	return []*ltlv1.PhaseItem{item}, payload, err
 }
 
 // readList reads a list of objects. parse is the ledger's own parser of its JSON text, which also reads what devices
 // signed, so that every form of a list gives the same records. element decodes an element of a flattened list. text
 // is empty for a flattened or absent list. long is the error of more elements than the ledger's parser accepts.
-func readList[T any](q *request, name string, parse func(string) ([]T, error), element func(*node) (T, bool), long error) (
-	all []T, text string, err error,
-) {
+func readList[T any](
+	q *request, name string, parse func(string) ([]T, error), element func(*node) (T, bool), long error,
+) (all []T, text string, err error) {
 	text, whole := q.get(name)
 	if whole && len(q.under(name)) > 0 {
 		return nil, "", invalid(name)
@@ -205,7 +207,8 @@ func (n *node) texts(members ...textMember) (ok bool) {
 // phaseItem decodes an element of a flattened PhaseDataList; false when a member has the wrong type.
 func phaseItem(n *node) (*ltlv1.PhaseItem, bool) {
 	item := &ltlv1.PhaseItem{}
-	if !n.texts(textMember{"dataKey", &item.DataKey}, textMember{"phaseData", &item.PhaseData}, textMember{"dataSeq", &item.DataSeq}) {
+	if !n.texts(textMember{"dataKey", &item.DataKey}, textMember{"phaseData", &item.PhaseData},
+		textMember{"dataSeq", &item.DataSeq}) {
 		return nil, false
 	}
 	related := n.get("relatedDataList")
@@ -249,7 +252,8 @@ func (u phaseUpload) check(items []*ltlv1.PhaseItem) error {
 	repeated := false
 	for i, item := range items {
 		at := "Item " + strconv.Itoa(i+1) + " of PhaseDataList: "
-		if err := u.checkItem(item, itemNames{at + "dataKey", at + "phaseData", at + "dataSeq", at + "relatedDataList"}); err != nil {
+		names := itemNames{at + "dataKey", at + "phaseData", at + "dataSeq", at + "relatedDataList"}
+		if err := u.checkItem(item, names); err != nil {
 			return err
 		}
 		if item.GetDataSeq() != "" {
@@ -311,7 +315,8 @@ func (u phaseUpload) tooLong(name string) error {
 		code = rules.SubValueTooLong
 	}
 	return newFormErrorMessage(code,
-		fmt.Sprintf("%s is too long: at most %d are allowed, where a character of ASCII counts 1 and any other 2.", name, rules.MaxPhaseData))
+		fmt.Sprintf("%s is too long: at most %d are allowed, where a character of ASCII counts 1 and any other 2.",
+			name, rules.MaxPhaseData))
 }
 
 // dataName reports whether s can be a DataKey or a DataSeq: 1 to 64 letters and digits.

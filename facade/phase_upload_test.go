@@ -17,7 +17,8 @@ func digestOf(payload string) string { return fmt.Sprintf("%X", sha256.Sum256([]
 
 // signedBy adds the device parameters for a payload.
 func signedBy(payload string, pairs ...string) []string {
-	return append([]string{"IotAuthType", "ID2", "IotId", "DFA7B98AD494FB98A491", "IotIdServiceProvider", "hfoi7GQabcd", "IotIdSource", "2",
+	return append([]string{"IotAuthType", "ID2", "IotId", "DFA7B98AD494FB98A491", "IotIdServiceProvider", "hfoi7GQabcd",
+		"IotIdSource", "2",
 		"IotDataDigest", digestOf(payload), "IotSignature", "3~2~0102030405060708~1608105171123~c2ln"}, pairs...)
 }
 
@@ -32,7 +33,8 @@ func batch(n int, data string) string {
 }
 
 func related(phase, key, data, seq string) string {
-	b, _ := json.Marshal([]map[string]string{{"relatedPhaseId": phase, "relatedDataKey": key, "relatedPhaseData": data, "relatedDataSeq": seq}})
+	b, _ := json.Marshal([]map[string]string{{"relatedPhaseId": phase, "relatedDataKey": key, "relatedPhaseData": data,
+		"relatedDataSeq": seq}})
 	return string(b)
 }
 
@@ -89,9 +91,12 @@ func TestUploadBounds(t *testing.T) {
 		{"item with a long seq", "member", list, items(`[{"dataKey":"a","dataSeq":"` + k64 + `a","phaseData":"a"}]`), "400"},
 		{"digest in a batch", "member", digests, items(one(hex64)), "200"},
 		{"short digest in a batch", "member", digests, items(one(hex64[1:])), "400"},
-		{"the same record twice", "member", list, items(`[{"dataKey":"a","dataSeq":"s","phaseData":"1"},{"dataKey":"a","dataSeq":"s","phaseData":"2"}]`), "-219"},
-		{"the same data key twice", "member", list, items(`[{"dataKey":"a","phaseData":"1"},{"dataKey":"a","phaseData":"1"}]`), "200"},
-		{"case tells records apart", "member", list, items(`[{"dataKey":"a","dataSeq":"s","phaseData":"1"},{"dataKey":"a","dataSeq":"S","phaseData":"1"}]`), "200"},
+		{"the same record twice", "member", list,
+			items(`[{"dataKey":"a","dataSeq":"s","phaseData":"1"},{"dataKey":"a","dataSeq":"s","phaseData":"2"}]`), "-219"},
+		{"the same data key twice", "member", list,
+			items(`[{"dataKey":"a","phaseData":"1"},{"dataKey":"a","phaseData":"1"}]`), "200"},
+		{"case tells records apart", "member", list,
+			items(`[{"dataKey":"a","dataSeq":"s","phaseData":"1"},{"dataKey":"a","dataSeq":"S","phaseData":"1"}]`), "200"},
 	})
 }
 
@@ -136,13 +141,17 @@ func TestRelatedBounds(t *testing.T) {
 		{"51", many + last + "," + last + "]", "InvalidRelatedDataList", "InvalidPhaseDataList"},
 		{"no list", `"a"`, "InvalidRelatedDataList", "InvalidPhaseDataList"},
 	} {
-		single := f.post(t, f.params("member", "UploadMPCoSPhaseTextInfo", in("DataKey", "a", "PhaseData", "d", "RelatedDataList", s.list)...))
-		batch := f.post(t, f.params("member", "BatchUploadMPCoSPhaseTextInfo", in("PhaseDataList", `[{"dataKey":"a","phaseData":"d","relatedDataList":`+s.list+`}]`)...))
+		single := f.post(t, f.params("member", "UploadMPCoSPhaseTextInfo",
+			in("DataKey", "a", "PhaseData", "d", "RelatedDataList", s.list)...))
+		batch := f.post(t, f.params("member", "BatchUploadMPCoSPhaseTextInfo",
+			in("PhaseDataList", `[{"dataKey":"a","phaseData":"d","relatedDataList":`+s.list+`}]`)...))
 		if single.code() != s.single || batch.code() != s.batch {
-			t.Errorf("%s: %s and %s, want %s and %s\n%s\n%s", s.name, single.code(), batch.code(), s.single, s.batch, single.body, batch.body)
+			t.Errorf("%s: %s and %s, want %s and %s\n%s\n%s", s.name, single.code(), batch.code(), s.single, s.batch,
+				single.body, batch.body)
 		}
 	}
-	if r := f.act(t, "member", "UploadMPCoSPhaseTextInfo", in("DataKey", "a", "PhaseData", "d", "RelatedDataList", "")...); r.code() != "200" {
+	if r := f.act(t, "member", "UploadMPCoSPhaseTextInfo", in("DataKey", "a", "PhaseData", "d", "RelatedDataList",
+		"")...); r.code() != "200" {
 		t.Errorf("an empty RelatedDataList: %s", r.body)
 	}
 }
@@ -150,20 +159,24 @@ func TestRelatedBounds(t *testing.T) {
 // TestUploadByDevice: signed data reaches the ledger with its proof, a list as the exact text that was signed.
 func TestUploadByDevice(t *testing.T) {
 	text := "[ {\"dataKey\":\"a\",\n\"phaseData\":\"\\u503c\"} ] "
-	proof := &ltlv1.DeviceProof{AuthType: "ID2", IotId: "DFA7B98AD494FB98A491", ProductKey: "hfoi7GQabcd", Source: "2", Signature: "3~2~0102030405060708~1608105171123~c2ln"}
+	proof := &ltlv1.DeviceProof{AuthType: "ID2", IotId: "DFA7B98AD494FB98A491", ProductKey: "hfoi7GQabcd", Source: "2",
+		Signature: "3~2~0102030405060708~1608105171123~c2ln"}
 	for _, form := range []string{"Text", "Digest"} {
 		data := map[string]string{"Text": "某公司某业务数据。", "Digest": hex64}[form]
 		list := map[string]string{"Text": text, "Digest": `{"1":{"phaseData":"` + hex64 + `","dataKey":"a"}}`}[form]
 		f := newCollaboration(t)
-		if r := f.act(t, "member", "UploadMPCoSPhase"+form+"InfoByDevice", in(signedBy(data, "DataKey", "a", "PhaseData", data)...)...); r.code() != "200" {
+		if r := f.act(t, "member", "UploadMPCoSPhase"+form+"InfoByDevice",
+			in(signedBy(data, "DataKey", "a", "PhaseData", data)...)...); r.code() != "200" {
 			t.Error(r.body)
 		}
 		u := f.net.last.GetUploadPhaseData()
 		proof.DataDigest = digestOf(data)
-		if u.GetDevice().String() != proof.String() || len(u.GetItems()) != 1 || u.GetItems()[0].GetPhaseData() != data || u.GetList() != "" || u.GetBatch() {
+		if u.GetDevice().String() != proof.String() || len(u.GetItems()) != 1 || u.GetItems()[0].GetPhaseData() != data ||
+			u.GetList() != "" || u.GetBatch() {
 			t.Errorf("single upload: %v", u)
 		}
-		if r := f.act(t, "member", "BatchUploadMPCoSPhase"+form+"InfoByDevice", in(signedBy(list, "PhaseDataList", list)...)...); r.code() != "200" {
+		if r := f.act(t, "member", "BatchUploadMPCoSPhase"+form+"InfoByDevice",
+			in(signedBy(list, "PhaseDataList", list)...)...); r.code() != "200" {
 			t.Error(r.body)
 		}
 		u = f.net.last.GetUploadPhaseData()
@@ -190,7 +203,8 @@ func TestDeviceCodes(t *testing.T) {
 		with := func(pairs ...string) []string { return in(append(signedBy(payload, data...), pairs...)...) }
 		steps := []step{{"right", "member", name, with(), "200"}}
 		for _, p := range []string{"IotAuthType", "IotId", "IotIdServiceProvider", "IotDataDigest", "IotSignature"} {
-			steps = append(steps, step{"empty " + p, "member", name, with(p, ""), "-106"}, step{"absent " + p, "member", name, with(p, "-"), "-106"})
+			steps = append(steps, step{"empty " + p, "member", name, with(p, ""), "-106"},
+				step{"absent " + p, "member", name, with(p, "-"), "-106"})
 		}
 		steps = append(steps, []step{
 			{"source 1", "member", name, with("IotIdSource", "1"), "200"},
@@ -208,8 +222,10 @@ func TestDeviceCodes(t *testing.T) {
 		if batched {
 			flat := slices.DeleteFunc(with(), func(s string) bool { return s == "PhaseDataList" || s == list })
 			steps = append(steps,
-				step{"flattened", "member", name, append(flat, "PhaseDataList.1.dataKey", "k", "PhaseDataList.1.phaseData", "x"), "-111"},
-				step{"flattened, digest of nothing", "member", name, append(flat, "PhaseDataList.1.dataKey", "k", "PhaseDataList.1.phaseData", "x", "IotDataDigest", digestOf("")), "-111"},
+				step{"flattened", "member", name, append(flat, "PhaseDataList.1.dataKey", "k", "PhaseDataList.1.phaseData", "x"),
+					"-111"},
+				step{"flattened, digest of nothing", "member", name, append(flat, "PhaseDataList.1.dataKey", "k",
+					"PhaseDataList.1.phaseData", "x", "IotDataDigest", digestOf("")), "-111"},
 				step{"data before device", "member", name, with("PhaseDataList", batch(51, "x"), "IotId", ""), "-221"})
 		} else {
 			steps = append(steps, step{"data before device", "member", name, with("PhaseData", "", "IotId", ""), "-103"})
@@ -252,7 +268,8 @@ func TestUploadManyPhases(t *testing.T) {
 	for i := range full {
 		full[i] = &ltlv1.PhaseInfo{PhaseId: groupID}
 	}
-	f.Facade.net = &groupPages{fakeNetwork: f.net, phases: [][]*ltlv1.PhaseInfo{full, full, {{PhaseId: phaseID, Permission: 1}, {PhaseId: phaseTwo, Permission: 3}}}}
+	f.Facade.net = &groupPages{fakeNetwork: f.net,
+		phases: [][]*ltlv1.PhaseInfo{full, full, {{PhaseId: phaseID, Permission: 1}, {PhaseId: phaseTwo, Permission: 3}}}}
 	at := func(phase string) []string {
 		return on("PhaseGroupId", groupID, "PhaseId", phase, "DataKey", "", "PhaseData", "d")
 	}
@@ -277,7 +294,8 @@ func TestUploadRefusals(t *testing.T) {
 		{single, rules.DuplicateKey, "", "-317", "A record with this DataKey and DataSeq"},
 		{list, rules.BatchDuplicateKey, "", "-318", "A record with the dataKey and dataSeq"},
 		{single, rules.NotFound, "", "404", "The phase, or a record"},
-		{single, rules.NotFound, "There is no such phase in this phase group.", "404", "There is no such phase in this phase group."},
+		{single, rules.NotFound, "There is no such phase in this phase group.", "404",
+			"There is no such phase in this phase group."},
 		{single, rules.Forbidden, "", "403", rules.Message(rules.Forbidden)},
 		{single, rules.Forbidden, "The device is not enrolled.", "403", "The device is not enrolled."},
 		{list, rules.QuotaExceeded, "", "429", rules.Message(rules.QuotaExceeded)},
@@ -298,7 +316,8 @@ func TestUploadTooLarge(t *testing.T) {
 	item := map[string]any{"dataKey": "a", "phaseData": "d"}
 	data := strings.Repeat("a", 4096)
 	refer := func(n int) []map[string]string {
-		return slices.Repeat([]map[string]string{{"relatedPhaseId": phaseTwo, "relatedDataKey": "a", "relatedPhaseData": data}}, n)
+		return slices.Repeat([]map[string]string{{"relatedPhaseId": phaseTwo, "relatedDataKey": "a",
+			"relatedPhaseData": data}}, n)
 	}
 	for _, s := range []struct {
 		related int
@@ -306,7 +325,8 @@ func TestUploadTooLarge(t *testing.T) {
 	}{{4, "200"}, {5, "-221"}} {
 		item["relatedDataList"] = refer(s.related)
 		b, _ := json.Marshal(slices.Repeat([]any{item}, 48))
-		if r := f.post(t, f.params("member", "BatchUploadMPCoSPhaseTextInfo", in("PhaseDataList", string(b))...)); r.code() != s.want {
+		if r := f.post(t, f.params("member", "BatchUploadMPCoSPhaseTextInfo",
+			in("PhaseDataList", string(b))...)); r.code() != s.want {
 			t.Errorf("%d bytes: %s", len(b), r.body)
 		}
 	}

@@ -19,7 +19,9 @@ func setDataWithSignature(c *call) (value, error) { return text(""), c.setData(c
 
 func (c *call) setData(proof *ltlv1.DeviceProof) error {
 	key, data := c.text("Key"), c.text("Value")
-	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: data, Device: proof}}}
+	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{
+		SetData: &ltlv1.SetData{Key: key, Value: data, Device: proof},
+	}}
 	return c.submitRecord(tx, key, data, "", proof)
 }
 
@@ -149,7 +151,8 @@ func getHistoryDataList(c *call) (value, error) {
 		return value{}, err
 	}
 	r, err := c.f.net.ListHistory(c.ctx, &ltlv1.ListHistoryRequest{
-		ChainCode: c.text(chainCode), Key: c.text("Key"), AccountUid: c.uid, StartMs: start, EndMs: end, Page: p.num, Size: p.size,
+		ChainCode: c.text(chainCode), Key: c.text("Key"), AccountUid: c.uid, StartMs: start, EndMs: end, Page: p.num,
+		Size: p.size,
 	})
 	if err == nil {
 		err = ledgerError(r.GetCode())

@@ -14,7 +14,8 @@ import (
 
 // iot are valid device parameters for a payload. The ledger verifies the signature, not the facade.
 func iot(payload string) []string {
-	return []string{"IotAuthType", "ID2", "IotId", "00CCCC098D98F2BDD8BB0001", "IotIdServiceProvider", "kKpACh5aBcD", "IotIdSource", "2",
+	return []string{"IotAuthType", "ID2", "IotId", "00CCCC098D98F2BDD8BB0001", "IotIdServiceProvider", "kKpACh5aBcD",
+		"IotIdSource", "2",
 		"IotDataDigest", digestOf(payload), "IotSignature", "3~2~0102532570400001~1599722505821~50sZwIXt9jtTTIoG"}
 }
 
@@ -28,7 +29,8 @@ func TestSignedUploads(t *testing.T) {
 	key := keyOf("0X58", "1")
 	f := newTestFacade(t)
 	for action, want := range map[string]*ltlv1.Transaction{
-		"SetDataWithSignature": {Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: "某公司某业务数据。", Device: proof}}},
+		"SetDataWithSignature": {Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: "某公司某业务数据。",
+			Device: proof}}},
 		"AttachDataWithSignature": {Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
 			Key: key + "2", Value: "某公司某业务数据。", BusinessId: hex64, Device: proof}}},
 	} {
@@ -48,7 +50,8 @@ func TestSignedUploads(t *testing.T) {
 		if r := f.act(t, "member", action, pairs...); r.code() != "-317" {
 			t.Errorf("%s again: %s", action, r.body)
 		}
-		if r := f.act(t, "member", "GetData", read(key, chainA)...); action == "SetDataWithSignature" && r.json["Data"] != "某公司某业务数据。" {
+		if r := f.act(t, "member", "GetData", read(key, chainA)...); action == "SetDataWithSignature" &&
+			r.json["Data"] != "某公司某业务数据。" {
 			t.Error(r.body)
 		}
 	}
@@ -70,7 +73,8 @@ func TestDeviceCodesOfProofs(t *testing.T) {
 			for what, v := range map[string]string{" absent": "-", " empty": ""} {
 				steps = append(steps,
 					step{a + " " + name + what, "member", a, with(good, name, v), "-106"},
-					step{a + " " + name + what + " before the source", "member", a, with(with(good, "IotIdSource", "3"), name, v), "-106"},
+					step{a + " " + name + what + " before the source", "member", a, with(with(good, "IotIdSource", "3"), name, v),
+						"-106"},
 				)
 			}
 		}
@@ -87,20 +91,25 @@ func TestDeviceCodesOfProofs(t *testing.T) {
 			step{a + " digest of 65 characters", "member", a, with(good, "IotDataDigest", "A"+digestOf("v")), "-110"},
 			step{a + " digest in lower case", "member", a, with(good, "IotDataDigest", strings.ToLower(digestOf("v"))), "-111"},
 			step{a + " digest of something else", "member", a, with(good, "IotDataDigest", digestOf("w")), "-111"},
-			step{a + " digest before duplicate", "member", a, with(signedData(k+a, chainA, "v"), "IotDataDigest", digestOf("w")), "-111"},
+			step{a + " digest before duplicate", "member", a, with(signedData(k+a, chainA, "v"), "IotDataDigest", digestOf("w")),
+				"-111"},
 			step{a + " Key before device", "member", a, with(good, "Key", "x"), "-102"},
 			step{a + " type code before device", "member", a, signedData(keyOf("4R98", "1"), chainA, "v", "IotId", ""), "-305"},
-			step{a + " foreign type code before device", "member", a, signedData(keyOf("BB01", "1"), chainA, "v", "IotDataDigest", ""), "-115"},
+			step{a + " foreign type code before device", "member", a,
+				signedData(keyOf("BB01", "1"), chainA, "v", "IotDataDigest", ""), "-115"},
 			step{a + " role before device", "member", a, signedData("0001_"+chainB+"_0X58_3", chainB, "v", "IotId", ""), "403"},
 			step{a + " value before device", "member", a, with(with(good, "Value", ""), "IotId", ""), "-103"},
-			step{a + " long value before device", "member", a, with(with(good, "Value", strings.Repeat("v", 257)), "IotId", ""), "-220"},
+			step{a + " long value before device", "member", a, with(with(good, "Value", strings.Repeat("v", 257)), "IotId", ""),
+				"-220"},
 			step{a + " absent value before device", "member", a, with(with(good, "Value", "-"), "IotId", "-"), "-103"},
 			step{a + " missing Key before device", "member", a, with(with(good, "Key", "-"), "IotId", "-"), "MissingKey"},
-			step{a + " unknown chain before device", "member", a, signedData("0001_Nowhere000000000_0X58_3", "Nowhere000000000", "v", "IotId", ""), "404"},
+			step{a + " unknown chain before device", "member", a, signedData("0001_Nowhere000000000_0X58_3", "Nowhere000000000",
+				"v", "IotId", ""), "404"},
 		)
 		runSteps(t, f, steps)
 	}
-	if r := f.act(t, "member", "AttachDataWithSignature", signedData(k, chainA, "v", "BusinessId", "x")...); r.code() != "400" || !strings.Contains(r.body, "BusinessId") {
+	if r := f.act(t, "member", "AttachDataWithSignature",
+		signedData(k, chainA, "v", "BusinessId", "x")...); r.code() != "400" || !strings.Contains(r.body, "BusinessId") {
 		t.Error(r.body)
 	}
 }
@@ -138,7 +147,8 @@ func FuzzActions(f *testing.F) {
 	for i := range all {
 		f.Add(uint8(i), "BizChainId", proofID, "Num", "1", "Size", "100")
 		f.Add(uint8(i), "Key", keyOf("0X58", "1"), "ProductKey", chainA, "Value", "v")
-		f.Add(uint8(i), "BizChainId", coID, "PhaseDataList.1.relatedDataList.1.relatedPhaseId", "1", "RelatedDataList", `{"1":{}}`)
+		f.Add(uint8(i), "BizChainId", coID, "PhaseDataList.1.relatedDataList.1.relatedPhaseId", "1", "RelatedDataList",
+			`{"1":{}}`)
 	}
 	f.Fuzz(func(t *testing.T, which uint8, n1, v1, n2, v2, n3, v3 string) {
 		tf := newTestFacade(t)
@@ -157,7 +167,8 @@ func FuzzActions(f *testing.F) {
 			v.Set("BizChainId", coID)
 		}
 		for _, p := range [][2]string{{n1, v1}, {n2, v2}, {n3, v3}} {
-			if _, common := tf.params("admin", a.name)[p[0]]; !common && p[0] != "" && p[0] != "Format" && utf8.ValidString(p[0]+p[1]) {
+			if _, common := tf.params("admin", a.name)[p[0]]; !common && p[0] != "" && p[0] != "Format" &&
+				utf8.ValidString(p[0]+p[1]) {
 				v.Set(p[0], p[1])
 			}
 		}

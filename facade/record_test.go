@@ -168,7 +168,8 @@ func TestReadCodes(t *testing.T) {
 	runSteps(t, f, append(steps, []step{
 		{"GetData, unused BusinessId", "member", "GetData", read(k, chainA, "BusinessId", hex64), "404"},
 		{"GetData, BusinessId of 17 digits", "member", "GetData", read(k, chainA, "BusinessId", "00000000000000017"), "400"},
-		{"GetData, type code before BusinessId", "member", "GetData", read(keyOf("ZZZZ", "1"), chainA, "BusinessId", "x"), "-305"},
+		{"GetData, type code before BusinessId", "member", "GetData", read(keyOf("ZZZZ", "1"), chainA, "BusinessId", "x"),
+			"-305"},
 	}...))
 }
 
@@ -200,18 +201,23 @@ func TestHistoryBounds(t *testing.T) {
 		{"end alone", "member", "GetHistoryDataCount", read(k, chainA, "EndTime", "1"), "400"},
 		{"start after end", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "2", "EndTime", "1"), "400"},
 		{"negative", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "-2", "EndTime", "1"), "400"},
-		{"beyond 64 bits", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "9223372036854775808", "EndTime", "1"), "InvalidStartTime"},
+		{"beyond 64 bits", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "9223372036854775808", "EndTime",
+			"1"), "InvalidStartTime"},
 		{"30 days", "member", "GetHistoryDataList", list("StartTime", "1000", "EndTime", fmt.Sprint(1000+30*day)), "200"},
-		{"30 days and 1 ms", "member", "GetHistoryDataList", list("StartTime", "1000", "EndTime", fmt.Sprint(1001+30*day)), "400"},
-		{"count has no limit", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "0", "EndTime", "9000000000000"), "200"},
+		{"30 days and 1 ms", "member", "GetHistoryDataList", list("StartTime", "1000", "EndTime", fmt.Sprint(1001+30*day)),
+			"400"},
+		{"count has no limit", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "0", "EndTime", "9000000000000"),
+			"200"},
 		{"empty times are absent", "member", "GetHistoryDataList", list("StartTime", "", "EndTime", ""), "200"},
 		{"permission before range", "other", "GetHistoryDataList", list("PageSize", "0"), "403"},
 		{"account before type", "none", "GetHistoryDataList", list("PageSize", "x"), "-339"},
 	})
 	for window, want := range map[[2]string]string{
-		{"", ""}: "3", {"0", "0"}: "0", {"1608005019000", "1608005019000"}: "1", {"1608005019001", "1608005021000"}: "2", {"1608005021001", "1608005021002"}: "0",
+		{"", ""}: "3", {"0", "0"}: "0", {"1608005019000", "1608005019000"}: "1", {"1608005019001",
+			"1608005021000"}: "2", {"1608005021001", "1608005021002"}: "0",
 	} {
-		if r := f.act(t, "member", "GetHistoryDataCount", read(k, chainA, "StartTime", window[0], "EndTime", window[1])...); r.json["Data"] != want {
+		if r := f.act(t, "member", "GetHistoryDataCount", read(k, chainA, "StartTime", window[0], "EndTime",
+			window[1])...); r.json["Data"] != want {
 			t.Errorf("window %v: %s, want %s", window, r.body, want)
 		}
 	}
@@ -231,10 +237,12 @@ func TestHistoryOver500Records(t *testing.T) {
 		t.Errorf("500 records: %.300s", r.body)
 	}
 	f.net.records = append(f.net.records, record(500))
-	if r := f.act(t, "member", "GetHistoryDataList", args...); r.code() != "400" || !strings.Contains(r.body, "StartTime") {
+	if r := f.act(t, "member", "GetHistoryDataList", args...); r.code() != "400" ||
+		!strings.Contains(r.body, "StartTime") {
 		t.Errorf("501 records: %.300s", r.body)
 	}
-	if r := f.act(t, "member", "GetHistoryDataList", append(args, "StartTime", "0", "EndTime", "2000000")...); r.code() != "200" {
+	if r := f.act(t, "member", "GetHistoryDataList",
+		append(args, "StartTime", "0", "EndTime", "2000000")...); r.code() != "200" {
 		t.Errorf("501 records with a window: %.300s", r.body)
 	}
 }
@@ -257,7 +265,8 @@ func TestListProofChain(t *testing.T) {
 		more []string
 		rows int
 		tot  float64
-	}{{nil, 2, 2}, {[]string{"Name", "某业务链"}, 1, 1}, {[]string{"Name", ""}, 2, 2}, {[]string{"Name", "协同链"}, 0, 0}, {[]string{"Size", "1", "Num", "2"}, 1, 2}, {[]string{"Num", "9"}, 0, 2}} {
+	}{{nil, 2, 2}, {[]string{"Name", "某业务链"}, 1, 1}, {[]string{"Name", ""}, 2, 2}, {[]string{"Name", "协同链"}, 0,
+		0}, {[]string{"Size", "1", "Num", "2"}, 1, 2}, {[]string{"Num", "9"}, 0, 2}} {
 		r := f.act(t, "admin", "ListProofChain", list(c.more...)...)
 		d, _ := r.json["Data"].(map[string]any)
 		rows, _ := d["PageData"].([]any)
@@ -270,7 +279,8 @@ func TestListProofChain(t *testing.T) {
 func TestMainAccountMayAdminister(t *testing.T) {
 	f := newTestFacade(t)
 	f.net.chains[0].members[rootUID] = membership{"ADMIN", "RT01"}
-	runSteps(t, f, []step{{"main account as administrator", "root", "SetData", data(keyOf("RT01", "1"), chainA, "v"), "200"}})
+	runSteps(t, f, []step{{"main account as administrator", "root", "SetData", data(keyOf("RT01", "1"), chainA, "v"),
+		"200"}})
 }
 
 func TestFirstCallAfterJoiningAChainSucceeds(t *testing.T) {
@@ -281,9 +291,11 @@ func TestFirstCallAfterJoiningAChainSucceeds(t *testing.T) {
 	set.want = "200"
 	runSteps(t, f, []step{set})
 	// A chain that was created after the chain index was read.
-	f.net.chains = append(f.net.chains, &fakeChain{id: "0000000000000014", code: "DDDDaaaa0000bbbb", service: ltlv1.ChainService_CHAIN_SERVICE_PROOF,
+	f.net.chains = append(f.net.chains, &fakeChain{id: "0000000000000014", code: "DDDDaaaa0000bbbb",
+		service: ltlv1.ChainService_CHAIN_SERVICE_PROOF,
 		members: map[string]membership{noneUID: {"MEMBER", "NN02"}}})
-	runSteps(t, f, []step{{"new chain", "none", "SetData", data("0001_DDDDaaaa0000bbbb_NN02_1", "DDDDaaaa0000bbbb", "v"), "200"}})
+	runSteps(t, f, []step{{"new chain", "none", "SetData", data("0001_DDDDaaaa0000bbbb_NN02_1", "DDDDaaaa0000bbbb", "v"),
+		"200"}})
 }
 
 func TestWriteCarriesTheSignedRequest(t *testing.T) {
@@ -293,7 +305,8 @@ func TestWriteCarriesTheSignedRequest(t *testing.T) {
 		t.Fatal(r.body)
 	}
 	tx := f.net.last
-	if tx.GetAccessKeyId() != "member" || tx.GetSignatureNonce() != v.Get("SignatureNonce") || tx.GetAccountUid() != memberUID ||
+	if tx.GetAccessKeyId() != "member" || tx.GetSignatureNonce() != v.Get("SignatureNonce") ||
+		tx.GetAccountUid() != memberUID ||
 		tx.GetChainId() != f.net.chains[0].id || tx.GetSubmitter() != "" {
 		t.Errorf("transaction: %v", tx)
 	}
@@ -316,7 +329,8 @@ func TestFailuresOfTheNetwork(t *testing.T) {
 		{fmt.Errorf("disk"), "InternalError", 500},
 	} {
 		f.net.submitErr = c.err
-		if r := f.act(t, "member", "SetData", set...); r.status != c.status || r.code() != c.code || strings.Contains(r.body, "disk") {
+		if r := f.act(t, "member", "SetData", set...); r.status != c.status || r.code() != c.code ||
+			strings.Contains(r.body, "disk") {
 			t.Errorf("Submit fails with %v: %d %s", c.err, r.status, r.body)
 		}
 		f.net.submitErr, f.net.err = nil, c.err
@@ -327,7 +341,8 @@ func TestFailuresOfTheNetwork(t *testing.T) {
 	}
 	for code, want := range map[int32]string{
 		rules.NonceUsed: "SignatureNonceUsed", rules.NotEndorsed: "403", rules.EndorsementExpired: "ServiceUnavailable",
-		rules.Malformed: "InternalError", rules.Duplicate: "InternalError", rules.QuotaExceeded: "429", rules.Conflict: "409", rules.Forbidden: "403",
+		rules.Malformed: "InternalError", rules.Duplicate: "InternalError", rules.QuotaExceeded: "429", rules.Conflict: "409",
+		rules.Forbidden: "403",
 	} {
 		f.net.code = code
 		if r := f.act(t, "member", "SetData", set...); r.code() != want {
@@ -359,7 +374,8 @@ func TestReadOfAKeyInFlight(t *testing.T) {
 	if r := <-done; r.code() != "200" {
 		t.Fatal(r.body)
 	}
-	runSteps(t, f, []step{{"there", "member", "GetData", read(k, chainA), "200"}, {"gone", "member", "GetData", read(k, chainA, "BusinessId", strings.Repeat("0", 64)), "404"}})
+	runSteps(t, f, []step{{"there", "member", "GetData", read(k, chainA), "200"},
+		{"gone", "member", "GetData", read(k, chainA, "BusinessId", strings.Repeat("0", 64)), "404"}})
 	for i := range f.pending.shards {
 		if n := len(f.pending.shards[i].counts); n != 0 {
 			t.Errorf("%d writes left in flight", n)
@@ -380,13 +396,15 @@ func TestBlockChainInfoAndHistoryRows(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := info["blockChainInfo"]
-	if len(info) != 1 || len(b) != 9 || b["blockHeight"] != 1.0 || b["timestamp"] != "1608005019000" || b["endorsementNames"] != "某公司,某某公司" ||
+	if len(info) != 1 || len(b) != 9 || b["blockHeight"] != 1.0 || b["timestamp"] != "1608005019000" ||
+		b["endorsementNames"] != "某公司,某某公司" ||
 		b["chainName"] != "某业务链" || b["iotId"] != "" || b["dataHash"] == "" || len(b["blockHash"].(string)) != 64 {
 		t.Errorf("%v", info)
 	}
 	r = f.act(t, "member", "GetHistoryDataList", read(k, chainA, "CurrentPage", "1", "PageSize", "1")...)
 	row := r.json["Data"].(map[string]any)["Data"].([]any)[0].(map[string]any)
-	for name, want := range map[string]string{"chainName": "某业务链", "code": "0X58", "blockHeight": "1", "businessId": "0000000000000001",
+	for name, want := range map[string]string{"chainName": "某业务链", "code": "0X58", "blockHeight": "1",
+		"businessId": "0000000000000001",
 		"totalCount": "1", "value": value, "seq": "1", "timestamp": "1608005019000"} {
 		if row[name] != want {
 			t.Errorf("%s is %v, want %s", name, row[name], want)
@@ -420,7 +438,8 @@ func TestTheLogTellsNeitherValuesNorSecrets(t *testing.T) {
 	f.net.set(func(n *fakeNetwork) { n.submitErr = nil })
 	f.act(t, "member", "SetData", data(keyOf("0X58", "1"), chainA, "the-value")...)
 	s := out.String()
-	for _, want := range []string{"requestId=" + r.json["RequestId"].(string), "action=SetData", "code=InternalError", "code=200", "ms="} {
+	for _, want := range []string{"requestId=" + r.json["RequestId"].(string), "action=SetData", "code=InternalError",
+		"code=200", "ms="} {
 		if !strings.Contains(s, want) {
 			t.Errorf("the log lacks %s: %s", want, s)
 		}

@@ -48,8 +48,9 @@ func recordedRequests(t testing.TB) []recorded {
 			if err != nil {
 				t.Fatalf("%s %d: body: %v", file, i, err)
 			}
-			out = append(out, recorded{name: filepath.Base(file) + "#" + string(rune('0'+i)), method: r.Method, target: r.URL.RawQuery,
-				host: r.Host, header: r.Header, body: body, chunk: len(r.TransferEncoding) > 0})
+			out = append(out, recorded{name: filepath.Base(file) + "#" + string(rune('0'+i)), method: r.Method,
+				target: r.URL.RawQuery,
+				host:   r.Host, header: r.Header, body: body, chunk: len(r.TransferEncoding) > 0})
 		}
 	}
 	if len(out) != 22 {
@@ -95,7 +96,8 @@ func TestRecordedRequestsVerify(t *testing.T) {
 		if v.header.Get("Authorization") != "" {
 			acs3++
 		}
-		if value, ok := q.get("Value"); ok && !strings.Contains(value, "某公司") && !strings.Contains(value, "区块链") && !strings.Contains(value, "x") {
+		if value, ok := q.get("Value"); ok && !strings.Contains(value, "某公司") && !strings.Contains(value, "区块链") &&
+			!strings.Contains(value, "x") {
 			t.Errorf("%s: Value decoded to %.40q", v.name, value)
 		}
 	}
@@ -201,9 +203,12 @@ func TestEveryChangeOfASignedByteIsNoticed(t *testing.T) {
 // manualVector is the example of the manual, which is signed for POST.
 func manualVector() url.Values {
 	v := url.Values{}
-	for _, p := range [][2]string{{"AccessKeyId", "testid"}, {"Action", "SetData"}, {"ApiVersion", "1.0.0"}, {"Format", "JSON"},
-		{"Key", "0001_u3RNZsjruFCsSGUV_4R98_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}, {"ProductKey", "u3RNZE7B4skruGUV"}, {"RegionId", "cn-shanghai"},
-		{"SignatureMethod", "HMAC-SHA1"}, {"SignatureNonce", "95689946-d65b-4e16-9f44-18e5ef73649816081207616281"}, {"SignatureVersion", "1.0"},
+	for _, p := range [][2]string{{"AccessKeyId", "testid"}, {"Action", "SetData"}, {"ApiVersion", "1.0.0"},
+		{"Format", "JSON"},
+		{"Key", "0001_u3RNZsjruFCsSGUV_4R98_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}, {"ProductKey",
+			"u3RNZE7B4skruGUV"}, {"RegionId", "cn-shanghai"},
+		{"SignatureMethod", "HMAC-SHA1"}, {"SignatureNonce",
+			"95689946-d65b-4e16-9f44-18e5ef73649816081207616281"}, {"SignatureVersion", "1.0"},
 		{"Timestamp", "2020-12-16T12:12:40Z"}, {"Value", "xxxxxxxxxxxxxxxx"}, {"Version", "2019-05-10"}} {
 		v.Set(p[0], p[1])
 	}
@@ -211,7 +216,8 @@ func manualVector() url.Values {
 }
 
 func TestManualVector(t *testing.T) {
-	for method, signature := range map[string]string{"POST": "uRBKfaZRDGVu17EuuwQ4OJS5AC8=", "GET": "1cJE35juqzifgOg/4H/x2++YxEE="} {
+	for method, signature := range map[string]string{"POST": "uRBKfaZRDGVu17EuuwQ4OJS5AC8=",
+		"GET": "1cJE35juqzifgOg/4H/x2++YxEE="} {
 		f := newTestFacade(t)
 		f.clock = clockAt(t, "2020-12-16T12:20:00Z")
 		v := manualVector()
@@ -221,7 +227,8 @@ func TestManualVector(t *testing.T) {
 			t.Errorf("%s: %d %s", method, r.status, r.body)
 		}
 		v.Set("SignatureNonce", "2")
-		if r := f.do(t, httptest.NewRequest(method, "/?"+v.Encode(), nil)); r.status != 400 || r.code() != "SignatureDoesNotMatch" {
+		if r := f.do(t, httptest.NewRequest(method, "/?"+v.Encode(), nil)); r.status != 400 ||
+			r.code() != "SignatureDoesNotMatch" {
 			t.Errorf("%s with another nonce: %d %s", method, r.status, r.body)
 		}
 	}

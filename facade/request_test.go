@@ -50,7 +50,8 @@ func TestParameters(t *testing.T) {
 		}
 	}
 	for _, c := range [][2]string{
-		{"A=1&A=1", ""}, {"A=1", "A=2"}, {"", "A=&A="}, {"A=%", ""}, {"A=%4", ""}, {"A=%4g", ""}, {"%zz=1", ""}, {"", "A=%G1"}, {"A=%FF", ""},
+		{"A=1&A=1", ""}, {"A=1", "A=2"}, {"", "A=&A="}, {"A=%", ""}, {"A=%4", ""}, {"A=%4g", ""}, {"%zz=1", ""}, {"",
+			"A=%G1"}, {"A=%FF", ""},
 		{"", "A=\xff"}, {"%C3=1", ""}, {"A=%ED%A0%80", ""}, {"A=%C0%80", ""}, {"=1", ""},
 	} {
 		if _, err := parsed(t, form(c[0], c[1])); err == nil || err.status != 400 || err.code != codeParameter {
@@ -137,8 +138,10 @@ func TestBounds(t *testing.T) {
 		return f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(v.Encode())))
 	}
 	over := strings.Repeat("p", maxBody+1)
-	wants(t, "largest body", f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(over[1:]))), 400, "MissingAccessKeyId")
-	wants(t, "body too large", f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(over))), 413, "RequestBodyTooLarge")
+	wants(t, "largest body", f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(over[1:]))), 400,
+		"MissingAccessKeyId")
+	wants(t, "body too large", f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(over))), 413,
+		"RequestBodyTooLarge")
 	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader(over))
 	r.ContentLength = -1
 	wants(t, "chunked body too large", f.do(t, r), 413, "RequestBodyTooLarge")
@@ -151,10 +154,13 @@ func TestBounds(t *testing.T) {
 	for i := range maxParams {
 		fmt.Fprintf(&many, "%d=&", i)
 	}
-	wants(t, "most parameters", f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(many.String()))), 400, "MissingAccessKeyId")
-	wants(t, "too many parameters", f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(many.String()+"x="))), 400, "InvalidParameter")
+	wants(t, "most parameters", f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(many.String()))), 400,
+		"MissingAccessKeyId")
+	wants(t, "too many parameters",
+		f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(many.String()+"x="))), 400, "InvalidParameter")
 	f.bodies.Store(maxBodyMemory)
-	wants(t, "no memory for bodies", f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(over[:maxBody/2]))), 400, "Throttling")
+	wants(t, "no memory for bodies",
+		f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(over[:maxBody/2]))), 400, "Throttling")
 	wants(t, "small bodies pass", post(signed()), 200, "404")
 	f.bodies.Store(0)
 	f.active.Store(maxActive)

@@ -21,7 +21,8 @@ func sample(xml bool, v value) *response {
 }
 
 func TestEnvelopes(t *testing.T) {
-	list := object(field{"PageData", array([]value{object(textField("Name", "某业务链")), object(textField("Name", "<&>\"'\u2028"))})}, intField("Total", 10))
+	list := object(field{"PageData",
+		array([]value{object(textField("Name", "某业务链")), object(textField("Name", "<&>\"'\u2028"))})}, intField("Total", 10))
 	rows := object(field{"Data", table([]value{object(textField("value", "a\"<"), textField("seq", "1"))})})
 	refused := func(a *response) *response { a.refusal = refuse(rules.InFlight); return a }
 	failed := func(a *response) *response { a.gateway = invalid("Version"); return a }
@@ -31,20 +32,38 @@ func TestEnvelopes(t *testing.T) {
 		a    *response
 		want string
 	}{
-		{"string", sample(false, text("某公司 </script>\u2028\u2029")), `{"Message":"","RequestId":"` + id + `","Data":"某公司 </script>` + "\u2028\u2029" + `","Code":200,"Success":true}`},
-		{"controls", sample(false, text("\x00\x1f\b\f\n\r\t\"\\\x7f")), `{"Message":"","RequestId":"` + id + `","Data":"\u0000\u001f\b\f\n\r\t\"\\` + "\x7f" + `","Code":200,"Success":true}`},
-		{"list", sample(false, list), `{"Message":"","RequestId":"` + id + `","Data":{"PageData":[{"Name":"某业务链"},{"Name":"<&>\"'` + "\u2028" + `"}],"Total":10},"Code":200,"Success":true}`},
-		{"no rows", sample(false, object(field{"PageData", array(nil)})), `{"Message":"","RequestId":"` + id + `","Data":{"PageData":[]},"Code":200,"Success":true}`},
-		{"table", sample(false, rows), `{"Message":"","RequestId":"` + id + `","Data":{"Data":[{"value":"a\"<","seq":"1"}]},"Code":200,"Success":true}`},
-		{"refusal", refused(sample(false, value{})), `{"Message":"` + rules.Message(rules.InFlight) + `","RequestId":"` + id + `","Code":-320,"Success":false}`},
-		{"refusal, string", refused(sample(false, text(""))), `{"Message":"` + rules.Message(rules.InFlight) + `","RequestId":"` + id + `","Data":"","Code":-320,"Success":false}`},
-		{"gateway", failed(sample(false, value{})), `{"RequestId":"` + id + `","HostId":"ltl.example:80","Code":"InvalidVersion","Message":"Specified parameter Version is not valid.","Recommend":"Compare the parameter with the API document."}`},
-		{"string, XML", sample(true, text("")), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id + `</RequestId><Data></Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
-		{"forbidden characters, XML", sample(true, text("\x00\x1f\r\n\t\uFFFE<&>]]>")), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id + `</RequestId><Data>` + "\uFFFD\uFFFD&#xD;\n\t\uFFFD" + `&lt;&amp;&gt;]]&gt;</Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
-		{"list, XML", sample(true, list), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id + `</RequestId><Data><PageData><Name>某业务链</Name></PageData><PageData><Name>&lt;&amp;&gt;"'` + "\u2028" + `</Name></PageData><Total>10</Total></Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
-		{"table, XML", sample(true, rows), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id + `</RequestId><Data><Data>[{"value":"a\"&lt;","seq":"1"}]</Data></Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
-		{"refusal, XML", refused(sample(true, value{})), xmlDeclaration + `<ListProofChainResponse><Message>` + rules.Message(rules.InFlight) + `</Message><RequestId>` + id + `</RequestId><Code>-320</Code><Success>false</Success></ListProofChainResponse>`},
-		{"gateway, XML", failed(sample(true, value{})), xmlDeclaration + `<Error><RequestId>` + id + `</RequestId><HostId>ltl.example:80</HostId><Code>InvalidVersion</Code><Message>Specified parameter Version is not valid.</Message><Recommend>Compare the parameter with the API document.</Recommend></Error>`},
+		{"string", sample(false, text("某公司 </script>\u2028\u2029")), `{"Message":"","RequestId":"` + id +
+			`","Data":"某公司 </script>` + "\u2028\u2029" + `","Code":200,"Success":true}`},
+		{"controls", sample(false, text("\x00\x1f\b\f\n\r\t\"\\\x7f")), `{"Message":"","RequestId":"` + id +
+			`","Data":"\u0000\u001f\b\f\n\r\t\"\\` + "\x7f" + `","Code":200,"Success":true}`},
+		{"list", sample(false, list), `{"Message":"","RequestId":"` + id +
+			`","Data":{"PageData":[{"Name":"某业务链"},{"Name":"<&>\"'` + "\u2028" + `"}],"Total":10},"Code":200,"Success":true}`},
+		{"no rows", sample(false, object(field{"PageData", array(nil)})), `{"Message":"","RequestId":"` + id +
+			`","Data":{"PageData":[]},"Code":200,"Success":true}`},
+		{"table", sample(false, rows), `{"Message":"","RequestId":"` + id +
+			`","Data":{"Data":[{"value":"a\"<","seq":"1"}]},"Code":200,"Success":true}`},
+		{"refusal", refused(sample(false, value{})), `{"Message":"` + rules.Message(rules.InFlight) + `","RequestId":"` + id +
+			`","Code":-320,"Success":false}`},
+		{"refusal, string", refused(sample(false, text(""))), `{"Message":"` + rules.Message(rules.InFlight) +
+			`","RequestId":"` + id + `","Data":"","Code":-320,"Success":false}`},
+		{"gateway", failed(sample(false, value{})),
+			`{"RequestId":"` + id + `","HostId":"ltl.example:80","Code":"InvalidVersion","Message":"Specified parameter Version is not valid.","Recommend":"Compare the parameter with the API document."}`},
+		{"string, XML", sample(true, text("")), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` +
+			id + `</RequestId><Data></Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
+		{"forbidden characters, XML", sample(true, text("\x00\x1f\r\n\t\uFFFE<&>]]>")),
+			xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id + `</RequestId><Data>` +
+				"\uFFFD\uFFFD&#xD;\n\t\uFFFD" +
+				`&lt;&amp;&gt;]]&gt;</Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
+		{"list, XML", sample(true, list), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id +
+			`</RequestId><Data><PageData><Name>某业务链</Name></PageData><PageData><Name>&lt;&amp;&gt;"'` + "\u2028" +
+			`</Name></PageData><Total>10</Total></Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
+		{"table, XML", sample(true, rows), xmlDeclaration + `<ListProofChainResponse><Message></Message><RequestId>` + id +
+			`</RequestId><Data><Data>[{"value":"a\"&lt;","seq":"1"}]</Data></Data><Code>200</Code><Success>true</Success></ListProofChainResponse>`},
+		{"refusal, XML", refused(sample(true, value{})), xmlDeclaration + `<ListProofChainResponse><Message>` +
+			rules.Message(rules.InFlight) + `</Message><RequestId>` + id +
+			`</RequestId><Code>-320</Code><Success>false</Success></ListProofChainResponse>`},
+		{"gateway, XML", failed(sample(true, value{})), xmlDeclaration + `<Error><RequestId>` + id +
+			`</RequestId><HostId>ltl.example:80</HostId><Code>InvalidVersion</Code><Message>Specified parameter Version is not valid.</Message><Recommend>Compare the parameter with the API document.</Recommend></Error>`},
 	} {
 		if got := string(c.a.appendBody(nil)); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
@@ -72,11 +91,13 @@ func TestAnswersOverHTTP(t *testing.T) {
 		t.Error(r.body)
 	}
 	r := f.act(t, "member", "ListProofChain", "Num", "0", "Size", "1", "Format", "xml")
-	if r.header.Get("Content-Type") != "text/xml;charset=utf-8" || strings.Contains(r.body, "Data") || !strings.Contains(r.body, "<Code>400</Code>") {
+	if r.header.Get("Content-Type") != "text/xml;charset=utf-8" || strings.Contains(r.body, "Data") ||
+		!strings.Contains(r.body, "<Code>400</Code>") {
 		t.Error(r.body)
 	}
 	r = f.act(t, "member", "Nothing", "Format", "XML")
-	if r.status != 404 || r.header.Get("Content-Type") != "text/xml;charset=utf-8" || !strings.Contains(r.body, "<Error>") {
+	if r.status != 404 || r.header.Get("Content-Type") != "text/xml;charset=utf-8" ||
+		!strings.Contains(r.body, "<Error>") {
 		t.Error(r.body)
 	}
 	r = f.act(t, "member", "SetData", "Format", "text")
@@ -88,7 +109,8 @@ func TestAnswersOverHTTP(t *testing.T) {
 // TestValuesComeBackUnchanged writes every kind of text and reads it in both formats.
 func TestValuesComeBackUnchanged(t *testing.T) {
 	f := newTestFacade(t)
-	for i, v := range []string{"某公司某业务数据。", "\x00\x01\x1f\x7f", "\u2028\u2029\u0085\ufeff", "𝄞👩‍👩‍👧‍👦", "\"\\/<>&'`", " a  b\t\r\n", "\\u4e00", "+%20%2B", "]]>", "\uFFFD\uFFFE\uFFFF"} {
+	for i, v := range []string{"某公司某业务数据。", "\x00\x01\x1f\x7f", "\u2028\u2029\u0085\ufeff", "𝄞👩‍👩‍👧‍👦", "\"\\/<>&'`",
+		" a  b\t\r\n", "\\u4e00", "+%20%2B", "]]>", "\uFFFD\uFFFE\uFFFF"} {
 		k := keyOf("0X58", strings.Repeat("i", i+1))
 		if r := f.act(t, "member", "SetData", data(k, chainA, v)...); r.code() != "200" {
 			t.Fatalf("%q: %s", v, r.body)
@@ -120,7 +142,8 @@ func FuzzEnvelope(f *testing.F) {
 		f.Add(s, "m"+s, int64(-320))
 	}
 	f.Fuzz(func(t *testing.T, s, message string, n int64) {
-		v := object(textField("A", s), field{"N", integer(n)}, field{"R", table([]value{text(s), object(textField("x", s))})}, field{"L", array([]value{text(s)})})
+		v := object(textField("A", s), field{"N", integer(n)}, field{"R", table([]value{text(s), object(textField("x", s))})},
+			field{"L", array([]value{text(s)})})
 		a := sample(false, v)
 		a.refusal = newRefusal(-320, message)
 		b := a.appendBody(nil)
@@ -137,10 +160,12 @@ func FuzzEnvelope(f *testing.F) {
 			t.Fatalf("%v: %q", err, b)
 		}
 		want := string([]rune(s)) // one U+FFFD for each byte that is not UTF-8
-		if out.Data.A != want || out.Data.N != n || len(out.Data.L) != 1 || out.Data.L[0] != want || out.Data.R[0] != want || out.Message != string([]rune(message)) {
+		if out.Data.A != want || out.Data.N != n || len(out.Data.L) != 1 || out.Data.L[0] != want || out.Data.R[0] != want ||
+			out.Message != string([]rune(message)) {
 			t.Fatalf("%q became %+v", s, out)
 		}
-		if strings.Contains(string(b), `\u`) && !strings.ContainsFunc(s+message, func(r rune) bool { return r < ' ' || r == '\\' }) {
+		if strings.Contains(string(b), `\u`) && !strings.ContainsFunc(s+message,
+			func(r rune) bool { return r < ' ' || r == '\\' }) {
 			t.Fatalf("escaped without need: %q", b)
 		}
 		a.xml = true
@@ -169,7 +194,8 @@ func FuzzEnvelope(f *testing.F) {
 func FuzzRequest(f *testing.F) {
 	for _, v := range recordedRequests(f) {
 		if len(v.target)+len(v.body) < 2000 {
-			f.Add(v.method, v.target, v.body, v.header.Get("Content-Type"), v.header.Get("Authorization"), v.header.Get(headerNonce))
+			f.Add(v.method, v.target, v.body, v.header.Get("Content-Type"), v.header.Get("Authorization"),
+				v.header.Get(headerNonce))
 		}
 	}
 	f.Add("GET", "Format=xml&Action=%", []byte("a=b&a=c"), "", "ACS3-HMAC-SHA256 Credential=,", "")
@@ -178,7 +204,8 @@ func FuzzRequest(f *testing.F) {
 		tf := newTestFacade(t)
 		r := httptest.NewRequest("GET", "/", strings.NewReader(string(body)))
 		r.Method, r.URL.RawQuery, r.Host = method, query, "127.0.0.1:18931"
-		for k, v := range map[string]string{"Content-Type": contentType, "Authorization": authorization, headerNonce: nonce, headerDate: "2026-11-23T07:57:45Z",
+		for k, v := range map[string]string{"Content-Type": contentType, "Authorization": authorization, headerNonce: nonce,
+			headerDate:   "2026-11-23T07:57:45Z",
 			headerAction: "SetData", headerVersion: version} {
 			r.Header.Set(k, v)
 		}

@@ -39,28 +39,33 @@ func TestOfficialSDKReadsGeneralActions(t *testing.T) {
 	})
 	members := ltl.CreateListMemberRequest()
 	members.ApiVersion, members.BizChainId, members.Num, members.Size = "1.0.0", proofID, requests.NewInteger(1), requests.NewInteger(2)
-	if r, err := c.ListMember(members); err != nil || r.Data.Total != 30 || len(r.Data.PageData) != 2 || r.Data.PageData[1].Status != "LOCK" {
+	if r, err := c.ListMember(members); err != nil || r.Data.Total != 30 || len(r.Data.PageData) != 2 ||
+		r.Data.PageData[1].Status != "LOCK" {
 		t.Errorf("%+v %v", r, err)
 	}
 	groups := ltl.CreateListDeviceGroupRequest()
 	groups.ApiVersion, groups.BizChainId, groups.Num, groups.Size = "1.0.0", proofID, requests.NewInteger(1), requests.NewInteger(2)
-	if r, err := c.ListDeviceGroup(groups); err != nil || len(r.Data.PageData) != 2 || r.Data.PageData[0].Status != "AUTHORIZED" {
+	if r, err := c.ListDeviceGroup(groups); err != nil || len(r.Data.PageData) != 2 ||
+		r.Data.PageData[0].Status != "AUTHORIZED" {
 		t.Errorf("%+v %v", r, err)
 	}
 	devices := ltl.CreateListDeviceRequest()
 	devices.ApiVersion, devices.BizChainId, devices.Num, devices.Size = "1.0.0", proofID, requests.NewInteger(1), requests.NewInteger(2)
 	devices.DeviceGroupId = "4750204547410001"
-	if r, err := c.ListDevice(devices); err != nil || len(r.Data.PageData) != 1 || r.Data.PageData[0].LastSaveTime != 1606379090866 {
+	if r, err := c.ListDevice(devices); err != nil || len(r.Data.PageData) != 1 ||
+		r.Data.PageData[0].LastSaveTime != 1606379090866 {
 		t.Errorf("%+v %v", r, err)
 	}
 	use := ltl.CreateDescribeMemberCapacityInfoRequest()
 	use.ApiVersion, use.BizChainId = "1.0.0", proofID
-	if r, err := c.DescribeMemberCapacityInfo(use); err != nil || len(r.Data) != 2 || r.Data[0].UsedCapacity != "70000000" {
+	if r, err := c.DescribeMemberCapacityInfo(use); err != nil || len(r.Data) != 2 ||
+		r.Data[0].UsedCapacity != "70000000" {
 		t.Errorf("%+v %v", r, err)
 	}
 	capacity := ltl.CreateDescribeCapacityInfoRequest()
 	capacity.ApiVersion, capacity.BizChainId = "1.0.0", proofID
-	if r, err := c.DescribeCapacityInfo(capacity); err != nil || r.Data.CapacityQuota != 800000000000 || r.Data.MemberUsedCount != 26666 {
+	if r, err := c.DescribeCapacityInfo(capacity); err != nil || r.Data.CapacityQuota != 800000000000 ||
+		r.Data.MemberUsedCount != 26666 {
 		t.Errorf("%+v %v", r, err)
 	}
 	n.answer(&ltlv1.ListMembersResponse{Code: rules.Forbidden})
@@ -83,7 +88,8 @@ func TestOfficialSDKSendsLargeBatches(t *testing.T) {
 	upload.ApiVersion, upload.BizChainId, upload.PhaseGroupId, upload.PhaseId = "1.0.0", coID, "1000000000000001", "1000000000000002"
 	upload.PhaseDataList = map[string]interface{}{}
 	for i := range 50 {
-		upload.PhaseDataList[strconv.Itoa(i)] = map[string]interface{}{"dataKey": "k" + strconv.Itoa(i), "phaseData": strings.Repeat("值", 2048), "dataSeq": hex64}
+		upload.PhaseDataList[strconv.Itoa(i)] = map[string]interface{}{"dataKey": "k" + strconv.Itoa(i),
+			"phaseData": strings.Repeat("值", 2048), "dataSeq": hex64}
 	}
 	r, err := sdk(t, f.Addr(), "admin", "admin-secret").BatchUploadMPCoSPhaseTextInfo(upload)
 	if err != nil || !r.Success {

@@ -29,7 +29,8 @@ func openFake(t *testing.T, n *fakeNetwork) *Facade {
 		i++
 		n.keys <- sealed(t, id, uid, id+"-secret", i)
 	}
-	f, err := open(context.Background(), Config{Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", SealingKey: sealingKey(), Logger: slog.New(slog.DiscardHandler)}, n)
+	f, err := open(context.Background(), Config{Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0",
+		SealingKey: sealingKey(), Logger: slog.New(slog.DiscardHandler)}, n)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,20 +64,23 @@ func TestOfficialSDK(t *testing.T) {
 	c := sdk(t, f.Addr(), "none", "none-secret")
 	list := ltl.CreateListProofChainRequest()
 	list.ApiVersion, list.Num, list.Size = "1.0.0", requests.NewInteger(1), requests.NewInteger(10)
-	if r, err := c.ListProofChain(list); err != nil || r.Code != -339 || r.Success || r.Message == "" || len(r.Data.PageData) != 0 {
+	if r, err := c.ListProofChain(list); err != nil || r.Code != -339 || r.Success || r.Message == "" ||
+		len(r.Data.PageData) != 0 {
 		t.Errorf("%+v %v", r, err)
 	}
 	for _, e := range []struct {
 		err    error
 		code   string
 		status int
-	}{{client.ErrOverloaded, "Throttling", 400}, {client.ErrUnavailable, "ServiceUnavailable", 503}, {io.ErrUnexpectedEOF, "InternalError", 500}} {
+	}{{client.ErrOverloaded, "Throttling", 400}, {client.ErrUnavailable, "ServiceUnavailable", 503}, {io.ErrUnexpectedEOF,
+		"InternalError", 500}} {
 		n.set(func(n *fakeNetwork) { n.submitErr = fmt.Errorf("x: %w", e.err) })
 		set := ltl.CreateSetDataRequest()
 		set.ApiVersion, set.Key, set.ProductKey, set.Value = "1.0.0", keyOf("0X58", "e"), chainA, "v"
 		_, err := sdk(t, f.Addr(), "member", "member-secret").SetData(set)
 		var s *sdkerrors.ServerError
-		if !errors.As(err, &s) || s.ErrorCode() != e.code || s.HttpStatus() != e.status || s.RequestId() == "" || s.HostId() != f.Addr() {
+		if !errors.As(err, &s) || s.ErrorCode() != e.code || s.HttpStatus() != e.status || s.RequestId() == "" ||
+			s.HostId() != f.Addr() {
 			t.Errorf("%v: %v", e.err, err)
 		}
 	}
@@ -92,7 +96,8 @@ func exerciseSDK(t *testing.T, addr, id, secret, chainCode, typeCode string) {
 	list := ltl.CreateListProofChainRequest()
 	list.ApiVersion, list.Num, list.Size = "1.0.0", requests.NewInteger(1), requests.NewInteger(10)
 	chains, err := c.ListProofChain(list)
-	if err != nil || !chains.Success || len(chains.Data.PageData) != 1 || chains.Data.Total != 1 || chains.Data.PageData[0].BizChainCode != chainCode ||
+	if err != nil || !chains.Success || len(chains.Data.PageData) != 1 || chains.Data.Total != 1 ||
+		chains.Data.PageData[0].BizChainCode != chainCode ||
 		chains.Data.PageData[0].DataTypeCode != typeCode || chains.Data.PageData[0].RoleType != "MEMBER" {
 		t.Fatalf("%+v %v", chains, err)
 	}
@@ -111,7 +116,8 @@ func exerciseSDK(t *testing.T, addr, id, secret, chainCode, typeCode string) {
 	}
 	info := ltl.CreateGetBlockChainInfoRequest()
 	info.ApiVersion, info.Key, info.ProductKey = "1.0.0", key("sdk1"), chainCode
-	if r, err := c.GetBlockChainInfo(info); err != nil || !r.Success || !strings.HasPrefix(r.Data, `{"blockChainInfo":{"chainName":"`) {
+	if r, err := c.GetBlockChainInfo(info); err != nil || !r.Success ||
+		!strings.HasPrefix(r.Data, `{"blockChainInfo":{"chainName":"`) {
 		t.Fatalf("%+v %v", r, err)
 	}
 	for i := range 3 {
@@ -130,7 +136,8 @@ func exerciseSDK(t *testing.T, addr, id, secret, chainCode, typeCode string) {
 	history.ApiVersion, history.Key, history.ProductKey = "1.0.0", key("sdk2"), chainCode
 	history.CurrentPage, history.PageSize = requests.NewInteger(1), requests.NewInteger(2)
 	rows, err := c.GetHistoryDataList(history)
-	if err != nil || !rows.Success || len(rows.Data.Data) != 2 || rows.Data.Data[0]["value"] != value+"2" || rows.Data.Data[0]["seq"] != "1" ||
+	if err != nil || !rows.Success || len(rows.Data.Data) != 2 || rows.Data.Data[0]["value"] != value+"2" ||
+		rows.Data.Data[0]["seq"] != "1" ||
 		rows.Data.Data[1]["totalCount"] != "3" || len(rows.Data.Data[0]["businessId"].(string)) != 16 {
 		t.Fatalf("%+v %v", rows, err)
 	}
@@ -157,7 +164,8 @@ func exerciseSDKErrors(t *testing.T, addr, id, chainCode string, set *ltl.SetDat
 		t.Fatalf("%v", err)
 	}
 	_, err = sdk(t, addr, id, "wrong").SetData(set)
-	if !errors.As(err, &s) || s.ErrorCode() != "SignatureDoesNotMatch" || !strings.Contains(s.Recommend(), "InvalidAccessKeySecret") {
+	if !errors.As(err, &s) || s.ErrorCode() != "SignatureDoesNotMatch" ||
+		!strings.Contains(s.Recommend(), "InvalidAccessKeySecret") {
 		t.Fatalf("%v", err)
 	}
 	_, err = sdk(t, addr, "unknown", "wrong").SetData(set)

@@ -164,7 +164,8 @@ const (
 func (f *Facade) observe(ctx context.Context, a *response, took time.Duration) {
 	f.metrics.observe(a, took)
 	if f.logger.Enabled(ctx, slog.LevelDebug) {
-		f.logger.Debug("call", "requestId", string(a.requestID[:]), "action", a.action, "code", a.code(), "ms", took.Milliseconds())
+		f.logger.Debug("call", "requestId", string(a.requestID[:]), "action", a.action,
+			"code", a.code(), "ms", took.Milliseconds())
 	}
 }
 

@@ -207,10 +207,12 @@ func (w *world) check(t testing.TB, action string, a *answer) {
 		t.Errorf("%s: %s", action, a)
 	case a.status == http.StatusOK:
 		complete := order == "Message RequestId Data Code Success" || !a.success && order == "Message RequestId Code Success"
-		if !complete || a.root.get("Code").kind != '#' || a.root.get("Success").kind != 'b' || a.success != (a.code == "200") || a.success != (a.message == "") {
+		if !complete || a.root.get("Code").kind != '#' || a.root.get("Success").kind != 'b' ||
+			a.success != (a.code == "200") || a.success != (a.message == "") {
 			t.Errorf("%s: the envelope is wrong: %s", action, a)
 		}
-	case a.root.get("Code") == nil || a.root.get("Code").kind != '"' || a.message == "" || a.root.str("HostId") == "" || a.root.str("Recommend") == "":
+	case a.root.get("Code") == nil || a.root.get("Code").kind != '"' || a.message == "" || a.root.str("HostId") == "" ||
+		a.root.str("Recommend") == "":
 		t.Errorf("%s: a gateway error in another form: %s", action, a)
 	}
 	if id := a.root.str("RequestId"); len(id) != 36 || strings.ToUpper(id) != id {

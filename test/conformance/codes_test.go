@@ -81,13 +81,15 @@ func (a *action) answers(applies string) bool {
 	case "record":
 		return a.Name == "GetData" || a.Name == "GetBlockChainInfo" || a.Name == "DescribeMPCoSPhaseInfo"
 	case "bounded":
-		return a.rule("name", "page", "time", "authorizeType", "businessIdRead", "businessId", "dataKey", "phaseTexts", "phaseDigests") != nil
+		return a.rule("name", "page", "time", "authorizeType", "businessIdRead", "businessId", "dataKey", "phaseTexts",
+			"phaseDigests") != nil
 	case "chain":
 		return a.onChain() != nil
 	case "conflict":
 		return a.rule("uid", "productKey") != nil
 	case "quota":
-		return a.payload() != nil || a.Name == "CreateMember" || a.Name == "CreateMPCoSPhaseGroup" || a.Name == "CreateMPCoSPhase"
+		return a.payload() != nil || a.Name == "CreateMember" || a.Name == "CreateMPCoSPhaseGroup" ||
+			a.Name == "CreateMPCoSPhase"
 	}
 	panic("unknown: " + applies)
 }
@@ -151,10 +153,12 @@ func (w *world) general(t *testing.T, a *action) {
 		}
 	default:
 		code := strings.Repeat("0", 16)
-		w.wants(t, w.admin, a.Name, "no chain", w.call(a, w.admin, params{p.Name: code, "Key": "0001_" + code + "_" + w.admin.as.typeCode + "_a"}), "404")
+		w.wants(t, w.admin, a.Name, "no chain",
+			w.call(a, w.admin, params{p.Name: code, "Key": "0001_" + code + "_" + w.admin.as.typeCode + "_a"}), "404")
 	}
 	for _, p := range a.Parameters {
-		value := map[string]string{"name": "a", "page": "0", "time": "-1", "authorizeType": "x", "businessIdRead": "x", "businessId": "x", "dataKey": "a_b", "phaseTexts": "[]", "phaseDigests": "[]"}[p.Rule]
+		value := map[string]string{"name": "a", "page": "0", "time": "-1", "authorizeType": "x", "businessIdRead": "x",
+			"businessId": "x", "dataKey": "a_b", "phaseTexts": "[]", "phaseDigests": "[]"}[p.Rule]
 		if value != "" {
 			w.wants(t, w.admin, a.Name, "a bad "+p.Name, w.call(a, w.admin, params{p.Name: value}), "400")
 			break
@@ -182,12 +186,16 @@ func (w *world) keyCodes(t *testing.T, a *action, foreign string) {
 	}
 	// The order of the checks: the chain, then the Key, then its type code, and the value last.
 	if a.payload() != nil {
-		w.wants(t, w.admin, a.Name, "everything wrong", w.call(a, w.admin, params{"ProductKey": "x", "Key": "x", "Value": ""}), "-101")
+		w.wants(t, w.admin, a.Name, "everything wrong",
+			w.call(a, w.admin, params{"ProductKey": "x", "Key": "x", "Value": ""}), "-101")
 		w.wants(t, w.admin, a.Name, "Key and Value wrong", w.call(a, w.admin, params{"Key": "x", "Value": ""}), "-102")
-		w.wants(t, w.admin, a.Name, "type code and Value wrong", w.call(a, w.admin, params{"Key": key("0001", code, foreign, "a"), "Value": ""}), "-115")
-		w.wants(t, w.member, a.Name, "another member's type code", w.call(a, w.member, params{"Key": key("0001", code, own, "a")}), "-305")
+		w.wants(t, w.admin, a.Name, "type code and Value wrong",
+			w.call(a, w.admin, params{"Key": key("0001", code, foreign, "a"), "Value": ""}), "-115")
+		w.wants(t, w.member, a.Name, "another member's type code",
+			w.call(a, w.member, params{"Key": key("0001", code, own, "a")}), "-305")
 	} else {
-		w.wants(t, w.member, a.Name, "another member's type code", w.call(a, w.member, params{"Key": key("0001", code, own, "a")}), "403")
+		w.wants(t, w.member, a.Name, "another member's type code",
+			w.call(a, w.member, params{"Key": key("0001", code, own, "a")}), "403")
 	}
 }
 
@@ -202,7 +210,8 @@ func (w *world) deviceCodes(t *testing.T, a *action) {
 	digest := device.Digest("another")
 	for _, name := range []string{"IotAuthType", "IotId", "IotIdServiceProvider", "IotDataDigest", "IotSignature"} {
 		wrong("an empty "+name, "-106", name, "")
-		wrong("an empty "+name+", and all else wrong", "-106", "IotIdSource", "3", "IotDataDigest", "x", "IotAuthType", "x", name, "")
+		wrong("an empty "+name+", and all else wrong", "-106", "IotIdSource", "3", "IotDataDigest", "x", "IotAuthType", "x",
+			name, "")
 	}
 	wrong("an empty IotIdSource", "-118", "IotIdSource", "")
 	wrong("another IotIdSource, and all else wrong", "-118", "IotIdSource", "3", "IotAuthType", "x", "IotDataDigest", "x")
@@ -247,7 +256,8 @@ func (w *world) payloadCodes(t *testing.T, a *action) {
 		wrong("nothing", "", "-103")
 		if a.rule("phaseDigest") != nil {
 			related := strings.Replace(w.related(), `"first"`, `"`+long+`"`, 1)
-			w.wants(t, w.admin, a.Name, "long related data", w.call(a, w.admin, params{"RelatedDataList": "[" + related + "]"}), "-220")
+			w.wants(t, w.admin, a.Name, "long related data", w.call(a, w.admin, params{"RelatedDataList": "[" + related + "]"}),
+				"-220")
 		} else {
 			wrong("too much", long, "-220")
 		}
@@ -269,7 +279,8 @@ func (w *world) payloadCodes(t *testing.T, a *action) {
 	wrong("no item", "[]", "400")
 	wrong("no list", `"x"`, "InvalidPhaseDataList")
 	wrong("an item with a bad name", "["+item("a_b", "1", data)+"]", "400")
-	related := `{"dataKey":"a","phaseData":"` + data + `","relatedDataList":[` + strings.Replace(w.related(), `"first"`, `"`+long+`"`, 1) + "]}"
+	related := `{"dataKey":"a","phaseData":"` + data + `","relatedDataList":[` + strings.Replace(w.related(), `"first"`,
+		`"`+long+`"`, 1) + "]}"
 	wrong("an item that is too long", "["+related+"]", "-222")
 	if a.rule("phaseTexts") != nil {
 		wrong("an item that is too long", "["+item("a", "1", long)+"]", "-222")
@@ -369,14 +380,16 @@ func (w *world) inFlight(t *testing.T) {
 	group := w.must(t, w.admin, "CreateMPCoSPhaseGroup", on).text()
 	phase := w.must(t, w.admin, "CreateMPCoSPhase", on.with("PhaseGroupId", group)).text()
 	key := params{"ProductKey": proof.code, "Key": "0001_" + proof.code + "_" + w.typeCode(w.admin, proof) + "_slow"}
-	record := params{"BizChainId": collaboration.id, "PhaseGroupId": group, "PhaseId": phase, "DataKey": "slow", "DataSeq": "1"}
+	record := params{"BizChainId": collaboration.id, "PhaseGroupId": group, "PhaseId": phase, "DataKey": "slow",
+		"DataSeq": "1"}
 	w.StopEndorser(2)
 	answers := make(chan *answer, 2)
 	go func() { answers <- w.raw(t, w.admin, "SetData", key.with("Value", "v")) }()
 	go func() { answers <- w.raw(t, w.admin, "UploadMPCoSPhaseTextInfo", record.with("PhaseData", "v")) }()
 	reads := map[string]params{"GetData": key, "GetBlockChainInfo": key, "DescribeMPCoSPhaseInfo": record}
 	for action, p := range reads {
-		testkit.WaitFor(t, 10*time.Second, action+" says -320", func() bool { return w.raw(t, w.admin, action, p).code == "-320" })
+		testkit.WaitFor(t, 10*time.Second, action+" says -320",
+			func() bool { return w.raw(t, w.admin, action, p).code == "-320" })
 	}
 	w.RestartEndorser(2)
 	for range 2 {

@@ -32,7 +32,8 @@ func TestDocument(t *testing.T) {
 	text := string(raw)
 	w := start(t)
 	for name, part := range map[string]string{
-		"actions": actionTable(w.table), "reference": w.reference(t), "errors": errorTable(t), "gateway errors": gatewayTable(), "go": goExample(t),
+		"actions": actionTable(w.table), "reference": w.reference(t), "errors": errorTable(t),
+		"gateway errors": gatewayTable(), "go": goExample(t),
 	} {
 		begin, end := "<!-- generated: "+name+" -->\n", "<!-- end of generated: "+name+" -->"
 		before, rest, found := strings.Cut(text, begin)
@@ -42,7 +43,8 @@ func TestDocument(t *testing.T) {
 			continue
 		}
 		if old != part && !*rewrite {
-			t.Errorf("%q of docs/api.md is not what is true now; %s\nsee TestDocument on how to rewrite it", name, difference(old, part))
+			t.Errorf("%q of docs/api.md is not what is true now; %s\nsee TestDocument on how to rewrite it", name,
+				difference(old, part))
 		}
 		text = before + begin + part + end + after
 	}
@@ -125,7 +127,8 @@ func (w *world) reference(t *testing.T) string {
 		if a.adminOnly() {
 			who = "Administrator only."
 		}
-		fmt.Fprintf(&b, "### %s\n\n%s %s\n\n| parameter | type | required | value |\n|---|---|---|---|\n", a.Name, a.Summary, who)
+		fmt.Fprintf(&b, "### %s\n\n%s %s\n\n| parameter | type | required | value |\n|---|---|---|---|\n", a.Name, a.Summary,
+			who)
 		for _, p := range a.Parameters {
 			required := map[bool]string{true: "yes"}[p.Required]
 			if p.Absent != 0 {
@@ -190,7 +193,8 @@ func meanings() map[string]string {
 		"dataSeq":             "1 to 64 letters and digits; absent: 64 that the ledger assigns when writing, the newest record when reading",
 		"relatedDataList":     "list of objects: `relatedPhaseId`, `relatedDataKey`, `relatedPhaseData`, and as you like `relatedDataSeq`",
 		"authorizedPhaseList": "list of PhaseIds",
-		"iotAuthType":         "`ID2`", "iotDataDigest": iot, "iotId": iot, "iotIdServiceProvider": iot + ": the product key of the device's group", "iotSignature": iot,
+		"iotAuthType":         "`ID2`", "iotDataDigest": iot, "iotId": iot, "iotIdServiceProvider": iot +
+			": the product key of the device's group", "iotSignature": iot,
 		"iotIdSource": "`1` device authentication platform, `2` IoT platform",
 	}
 }

@@ -150,7 +150,8 @@ func (w *world) signedLists(t *testing.T, a *action, list string) {
 		if first == nil {
 			first = items
 		}
-		if code != rules.OK || len(items) != 12 || !proto.Equal(&ltlv1.UploadPhaseData{Items: first}, &ltlv1.UploadPhaseData{Items: items}) {
+		if code != rules.OK || len(items) != 12 || !proto.Equal(&ltlv1.UploadPhaseData{Items: first},
+			&ltlv1.UploadPhaseData{Items: items}) {
 			t.Errorf("%s with the list as %s is %v (%d), want %v", a.Name, form, items, code, first)
 		}
 	}

@@ -184,7 +184,8 @@ func (m *model) list(u *user, action string, p params, code string, all [][]stri
 		got = append(got, cells)
 	}
 	m.same("the page", got, append([][]string(nil), all[from:min(from+size, len(all))]...))
-	m.same("the rest", []string{a.data().str("Num"), a.data().str("Size"), a.data().str("Total")}, []string{strconv.Itoa(num), strconv.Itoa(size), strconv.Itoa(len(all))})
+	m.same("the rest", []string{a.data().str("Num"), a.data().str("Size"), a.data().str("Total")},
+		[]string{strconv.Itoa(num), strconv.Itoa(size), strconv.Itoa(len(all))})
 	return a
 }
 

@@ -10,16 +10,20 @@ import (
 // createMember adds an account, or fails to.
 func (m *model) createMember() {
 	p, u, who := m.anyPlace(), m.anyUser(), one(m.r, m.users[1:]...)
-	e := &entry{user: who, name: one(m.r, "某公司", "ab", "a"), contact: one(m.r, "张三", "x-y"), phone: one(m.r, "1", "138-1"), remark: one(m.r, "", "备注")}
-	want := first(m.standing(p, u, true), when(e.name == "a", "400"), when(p.entry(who) != nil, "409"), when(len(p.members) > p.memberQuota, "429"))
-	a := m.call(u, "CreateMember", params{"BizChainId": p.id, "MemberUid": who.uid, "MemberName": e.name, "MemberContact": e.contact, "MemberPhone": e.phone, "Remark": e.remark}, want)
+	e := &entry{user: who, name: one(m.r, "某公司", "ab", "a"), contact: one(m.r, "张三", "x-y"), phone: one(m.r, "1", "138-1"),
+		remark: one(m.r, "", "备注")}
+	want := first(m.standing(p, u, true), when(e.name == "a", "400"), when(p.entry(who) != nil, "409"),
+		when(len(p.members) > p.memberQuota, "429"))
+	a := m.call(u, "CreateMember", params{"BizChainId": p.id, "MemberUid": who.uid, "MemberName": e.name,
+		"MemberContact": e.contact, "MemberPhone": e.phone, "Remark": e.remark}, want)
 	if want != "200" {
 		return
 	}
 	e.id = a.text()
 	p.members = append(p.members, e)
 	if p == m.proof {
-		e.typeCode = m.call(m.admin, "ListPSMemberDataTypeCode", params{"BizChainId": p.id, "MemberUid": who.uid, "Num": "1", "Size": "1"}, "200").rows()[0].str("DataTypeCode")
+		e.typeCode = m.call(m.admin, "ListPSMemberDataTypeCode", params{"BizChainId": p.id, "MemberUid": who.uid, "Num": "1",
+			"Size": "1"}, "200").rows()[0].str("DataTypeCode")
 	}
 }
 
@@ -37,7 +41,8 @@ func (m *model) lock() {
 	e, id := m.anyMember(p)
 	locked := m.r.IntN(3) == 0
 	want := first(m.standing(p, u, true), when(e == nil, "404"))
-	m.call(u, map[bool]string{true: "LockMember", false: "UnLockMember"}[locked], params{"BizChainId": p.id, "MemberId": id}, want)
+	m.call(u, map[bool]string{true: "LockMember", false: "UnLockMember"}[locked],
+		params{"BizChainId": p.id, "MemberId": id}, want)
 	if want == "200" {
 		e.locked = locked
 	}
@@ -53,7 +58,8 @@ func (m *model) modifyMember() {
 	}
 	change := entry{name: one(m.r, "新名", "n.n", "坏，"), contact: one(m.r, "李四", "zz"), phone: one(m.r, "2-2", "3")}
 	want := first(m.standing(p, u, true), when(change.name == "坏，", "400"), when(e == nil, "404"))
-	with := params{"BizChainId": p.id, "MemberId": id, "MemberUid": uid, "MemberName": change.name, "MemberContact": change.contact, "MemberPhone": change.phone}
+	with := params{"BizChainId": p.id, "MemberId": id, "MemberUid": uid, "MemberName": change.name,
+		"MemberContact": change.contact, "MemberPhone": change.phone}
 	remark, given := one(m.r, "", "新"), m.r.IntN(2) == 0
 	if given {
 		with["Remark"] = remark
@@ -78,10 +84,12 @@ func (m *model) listMembers() {
 	}
 	for _, e := range p.members[1:] {
 		if uid := filter["MemberUid"]; uid == "" || uid == e.user.uid {
-			all = append(all, []string{map[bool]string{true: "LOCK", false: "UNLOCK"}[e.locked], e.id, e.contact, e.user.uid, e.phone, e.name, e.remark})
+			all = append(all, []string{map[bool]string{true: "LOCK", false: "UNLOCK"}[e.locked], e.id, e.contact, e.user.uid,
+				e.phone, e.name, e.remark})
 		}
 	}
-	m.list(u, "ListMember", filter, first(m.standing(p, u, true)), all, "Status", "MemberId", "MemberContact", "MemberUid", "MemberPhone", "MemberName", "Remark")
+	m.list(u, "ListMember", filter, first(m.standing(p, u, true)), all, "Status", "MemberId", "MemberContact", "MemberUid",
+		"MemberPhone", "MemberName", "Remark")
 }
 
 // listChains reads the caller's chains.
@@ -92,7 +100,8 @@ func (m *model) listChains() {
 		all = append(all, []string{p.id, map[bool]string{true: "ADMIN", false: "MEMBER"}[u == m.admin]})
 	}
 	want := first(when(m.proof.entry(u) == nil && m.colla.entry(u) == nil, "-339"))
-	m.list(u, map[bool]string{true: "ListProofChain", false: "ListMultiPartyCollaborationChain"}[p == m.proof], params{}, want, all, "BizChainId", "RoleType")
+	m.list(u, map[bool]string{true: "ListProofChain", false: "ListMultiPartyCollaborationChain"}[p == m.proof], params{},
+		want, all, "BizChainId", "RoleType")
 }
 
 // capacity reads what has been used.
@@ -102,8 +111,10 @@ func (m *model) capacity() {
 	a := m.call(u, "DescribeCapacityInfo", params{"BizChainId": p.id}, want)
 	if want == "200" {
 		e, d := p.entry(u), a.data()
-		m.same("the use", []string{d.str("CountQuota"), d.str("CapacityQuota"), d.str("UsedCount"), d.str("UsedCapacity"), d.str("MemberUsedCount"), d.str("MemberUsedCapacity")},
-			[]string{strconv.Itoa(p.countQuota), strconv.Itoa(p.capacityQuota), strconv.Itoa(p.count), strconv.Itoa(p.bytes), strconv.Itoa(e.count), strconv.Itoa(e.bytes)})
+		m.same("the use", []string{d.str("CountQuota"), d.str("CapacityQuota"), d.str("UsedCount"), d.str("UsedCapacity"),
+			d.str("MemberUsedCount"), d.str("MemberUsedCapacity")},
+			[]string{strconv.Itoa(p.countQuota), strconv.Itoa(p.capacityQuota), strconv.Itoa(p.count), strconv.Itoa(p.bytes),
+				strconv.Itoa(e.count), strconv.Itoa(e.bytes)})
 	}
 	want = first(m.standing(p, u, true))
 	a = m.call(u, "DescribeMemberCapacityInfo", params{"BizChainId": p.id}, want)
@@ -112,7 +123,8 @@ func (m *model) capacity() {
 	}
 	var got, model [][]string
 	for _, row := range a.data().items {
-		got = append(got, []string{row.str("MemberId"), row.str("UsedCapacity"), row.str("MemberName"), row.str("MemberUid"), row.str("UsedCount")})
+		got = append(got, []string{row.str("MemberId"), row.str("UsedCapacity"), row.str("MemberName"), row.str("MemberUid"),
+			row.str("UsedCount")})
 	}
 	for _, e := range p.members[1:] {
 		model = append(model, []string{e.id, strconv.Itoa(e.bytes), e.name, e.user.uid, strconv.Itoa(e.count)})
@@ -129,7 +141,8 @@ func (m *model) registerGroup() {
 		product = "bad product"
 	}
 	want := first(m.standing(p, u, false), when(bad, "400"), when(len(p.groups) > 0, "409"))
-	a := m.call(u, "RegisterDeviceGroup", params{"BizChainId": p.id, "AuthorizeType": "ID2", "DeviceGroupName": "某组", "ProductKey": product, "Remark": "备"}, want)
+	a := m.call(u, "RegisterDeviceGroup", params{"BizChainId": p.id, "AuthorizeType": "ID2", "DeviceGroupName": "某组",
+		"ProductKey": product, "Remark": "备"}, want)
 	if want == "200" {
 		p.groups = append(p.groups, &deviceGroup{id: a.text(), remark: "备", owner: u})
 	}
@@ -183,7 +196,8 @@ func (m *model) listGroups() {
 			all = append(all, []string{authorization(g.off), g.id, g.owner.uid, p.product, g.remark})
 		}
 	}
-	m.list(u, "ListDeviceGroup", params{"BizChainId": p.id}, first(m.standing(p, u, false)), all, "Status", "DeviceGroupId", "OwnerUid", "ProductKey", "Remark")
+	m.list(u, "ListDeviceGroup", params{"BizChainId": p.id}, first(m.standing(p, u, false)), all, "Status",
+		"DeviceGroupId", "OwnerUid", "ProductKey", "Remark")
 	g, id := m.anyGroup(p)
 	all = nil
 	if g != nil {
@@ -244,6 +258,7 @@ func (m *model) uploaded(p *place, iotID string) {
 	}
 	d := &deviceEntry{iotID: iotID}
 	g.devices = append(g.devices, d)
-	row := m.call(m.admin, "ListDevice", params{"BizChainId": p.id, "DeviceGroupId": g.id, "IotId": iotID, "Num": "1", "Size": "1"}, "200").rows()[0]
+	row := m.call(m.admin, "ListDevice", params{"BizChainId": p.id, "DeviceGroupId": g.id, "IotId": iotID, "Num": "1",
+		"Size": "1"}, "200").rows()[0]
 	d.id = row.str("DeviceId")
 }

@@ -117,7 +117,8 @@ func (m *model) listPhases() {
 			all = append(all, []string{map[bool]string{true: "3", false: "1"}[m.mayWrite(u, p)], p.id, p.remark, p.name})
 		}
 	}
-	m.list(u, "ListMPCoSPhase", m.on().with("PhaseGroupId", id), code, all, "AccessPermission", "PhaseId", "Remark", "Name")
+	m.list(u, "ListMPCoSPhase", m.on().with("PhaseGroupId", id), code, all, "AccessPermission", "PhaseId", "Remark",
+		"Name")
 }
 
 // authorizePhases replaces the phases that a member may write to, and reads both lists back.
@@ -176,7 +177,8 @@ func (m *model) phaseResources() {
 	}
 	d := a.data()
 	got := []string{d.str("PhaseGroupQuota"), d.str("UsedPhaseGroup"), d.str("UsedMember"), d.str("MemberQuota")}
-	model := []string{strconv.Itoa(groupQuota), strconv.Itoa(len(m.phaseGroups)), strconv.Itoa(len(m.colla.members) - 1), strconv.Itoa(m.colla.memberQuota)}
+	model := []string{strconv.Itoa(groupQuota), strconv.Itoa(len(m.phaseGroups)), strconv.Itoa(len(m.colla.members) - 1),
+		strconv.Itoa(m.colla.memberQuota)}
 	for _, row := range d.get("PhaseQuotaInfoList").items {
 		got = append(got, row.str("PhaseQuota"), row.str("UsedPhase"), row.str("PhaseGroupId"), row.str("PhaseGroupName"))
 	}
@@ -231,7 +233,8 @@ func (m *model) upload() {
 	var items []item
 	bad := ""
 	for range 1 + m.r.IntN(1+2*map[bool]int{true: 1}[batch]) {
-		i := item{key: one(m.r, "K0", "K1", "K2"), seq: one(m.r, "", "1", "2", "3"), data: one(m.r, "text", "某公司\n", strings.Repeat("中", 60)), related: relatedData}
+		i := item{key: one(m.r, "K0", "K1", "K2"), seq: one(m.r, "", "1", "2", "3"),
+			data: one(m.r, "text", "某公司\n", strings.Repeat("中", 60)), related: relatedData}
 		if digest {
 			i.data = device.Digest(i.data)
 		}
@@ -270,7 +273,8 @@ func (m *model) upload() {
 		signed = false
 	}
 	want := m.uploadCode(u, p, items, batch, bad, vouched, relatedCode)
-	name := map[bool]string{true: "BatchUpload", false: "Upload"}[batch] + "MPCoSPhase" + map[bool]string{true: "Digest", false: "Text"}[digest] + "Info" + map[bool]string{true: "ByDevice"}[signed]
+	name := map[bool]string{true: "BatchUpload", false: "Upload"}[batch] + "MPCoSPhase" + map[bool]string{true: "Digest",
+		false: "Text"}[digest] + "Info" + map[bool]string{true: "ByDevice"}[signed]
 	m.call(u, name, with, want)
 	if want != "200" {
 		return
@@ -297,7 +301,8 @@ func (m *model) uploadCode(u *user, p *phase, items []item, batch bool, bad, vou
 			taken = taken || slices.ContainsFunc(p.keys[i.key], func(d datum) bool { return d.name == i.seq })
 		}
 	}
-	return first(when(p == nil, "404"), when(p != nil && !m.mayWrite(u, p), "403"), bad, when(vouched == "-111", vouched), related, vouched, m.colla.charge(data...),
+	return first(when(p == nil, "404"), when(p != nil && !m.mayWrite(u, p), "403"), bad, when(vouched == "-111", vouched),
+		related, vouched, m.colla.charge(data...),
 		when(taken && batch, "-318"), when(taken, "-317"))
 }
 
@@ -318,7 +323,8 @@ func (m *model) readPhase() {
 		for _, d := range records {
 			rows = append(rows, []string{d.data, d.iotID})
 		}
-		m.list(u, "ListMPCoSPhaseHistory", with.with("StartTime", "0", "EndTime", "9000000000000"), code, rows, "DataValue", "IotId")
+		m.list(u, "ListMPCoSPhaseHistory", with.with("StartTime", "0", "EndTime", "9000000000000"), code, rows, "DataValue",
+			"IotId")
 		return
 	}
 	var d *datum

@@ -56,8 +56,10 @@ func (m *model) write() {
 		action, with = action+"WithSignature", with.with(signature.pairs()...)
 	}
 	k := m.find(key)
-	taken := k != nil && (!attach || k.single || name != "" && slices.ContainsFunc(k.records, func(d datum) bool { return d.name == name }))
-	want := first(m.standing(m.proof, u, false), when(owner == nil || owner.user != u, "-305"), bad, vouched, m.proof.charge(value), when(taken, "-317"))
+	taken := k != nil && (!attach || k.single || name != "" && slices.ContainsFunc(k.records,
+		func(d datum) bool { return d.name == name }))
+	want := first(m.standing(m.proof, u, false), when(owner == nil || owner.user != u, "-305"), bad, vouched,
+		m.proof.charge(value), when(taken, "-317"))
 	m.call(u, action, with, want)
 	if want != "200" {
 		return
@@ -75,7 +77,8 @@ func (m *model) write() {
 
 // mayRead is what is wrong with a caller who reads a Key.
 func (m *model) mayRead(u *user, owner *entry) string {
-	return first(m.standing(m.proof, u, false), when(owner == nil, "-305"), when(u != m.admin && owner != nil && owner.user != u, "403"))
+	return first(m.standing(m.proof, u, false), when(owner == nil, "-305"),
+		when(u != m.admin && owner != nil && owner.user != u, "403"))
 }
 
 // read is GetData or GetBlockChainInfo.

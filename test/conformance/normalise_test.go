@@ -31,7 +31,8 @@ var changing = regexp.MustCompile(`[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{
 func (n *normaliser) normal(s string) string {
 	s = strings.ReplaceAll(s, n.w.proof.code, "HB5jyvZWzwcMFSFg")
 	s = strings.ReplaceAll(s, n.w.collaboration.code, "z1E9FBwCfdc9ICk6")
-	s = regexp.MustCompile(`HB5jyvZWzwcMFSFg_[0-9A-Z]{4}_[0-9a-f]{16}`).ReplaceAllString(s, "HB5jyvZWzwcMFSFg_0X58_80aa976ac4d64a97b0e3f1a7a509d4c0")
+	s = regexp.MustCompile(`HB5jyvZWzwcMFSFg_[0-9A-Z]{4}_[0-9a-f]{16}`).ReplaceAllString(s,
+		"HB5jyvZWzwcMFSFg_0X58_80aa976ac4d64a97b0e3f1a7a509d4c0")
 	s = regexp.MustCompile(`(z1E9FBwCfdc9ICk6)_[0-9A-F]{4}_`).ReplaceAllString(s, "${1}_5E9A_")
 	s = regexp.MustCompile(`("DataTypeCode": |"code": )"[0-9A-Z]{4}"`).ReplaceAllString(s, `${1}"0X58"`)
 	return changing.ReplaceAllStringFunc(s, n.replace)
@@ -50,7 +51,8 @@ func (n *normaliser) replace(old string) string {
 		h := strings.ToUpper(hex.EncodeToString(seed[:16]))
 		now = h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
 	case "signature":
-		now = "3~2~" + strings.ToUpper(hex.EncodeToString(seed[:8])) + "~1606379090866~" + base64.StdEncoding.EncodeToString(append(seed[:], seed[:]...))
+		now = "3~2~" + strings.ToUpper(hex.EncodeToString(seed[:8])) + "~1606379090866~" +
+			base64.StdEncoding.EncodeToString(append(seed[:], seed[:]...))
 	case "hash":
 		now = hex.EncodeToString(seed[:])
 		if strings.ContainsAny(old, "ABCDEF") {

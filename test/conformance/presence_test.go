@@ -37,7 +37,8 @@ func (w *world) testPresence(t *testing.T) {
 					w.wants(t, w.admin, a.Name, "with an empty "+name, w.call(a, w.admin, nil).with(name, ""), code)
 				}
 			}
-			w.wants(t, w.admin, a.Name, "with a parameter that nobody knows", w.call(a, w.admin, nil).with("RegionId", "cn-shanghai"), "200")
+			w.wants(t, w.admin, a.Name, "with a parameter that nobody knows",
+				w.call(a, w.admin, nil).with("RegionId", "cn-shanghai"), "200")
 			r := w.wants(t, w.admin, a.Name, "without ApiVersion", w.call(a, w.admin, nil).with("ApiVersion", ""), "-113")
 			if r.status != 200 {
 				t.Error(r)

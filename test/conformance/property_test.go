@@ -102,16 +102,19 @@ func (w *world) newModel(t testing.TB, r *rand.Rand) *model {
 // run makes that many calls, and then reads everything.
 func (m *model) run(calls int) {
 	steps := []func(){
-		m.createMember, m.lock, m.modifyMember, m.listMembers, m.listChains, m.capacity, m.registerGroup, m.authorize, m.listGroups,
+		m.createMember, m.lock, m.modifyMember, m.listMembers, m.listChains, m.capacity, m.registerGroup, m.authorize,
+		m.listGroups,
 		m.createPhases, m.createPhases, m.modifyPhases, m.listPhases, m.authorizePhases, m.authorizePhases, m.phaseResources,
-		m.write, m.write, m.write, m.write, m.read, m.read, m.history, m.upload, m.upload, m.upload, m.upload, m.readPhase, m.readPhase,
+		m.write, m.write, m.write, m.write, m.read, m.read, m.history, m.upload, m.upload, m.upload, m.upload, m.readPhase,
+		m.readPhase,
 	}
 	for m.calls < calls {
 		one(m.r, steps...)()
 	}
 	for _, k := range m.keys {
 		var got, want []string
-		for _, row := range m.call(m.admin, "GetHistoryDataList", params{"ProductKey": m.proof.code, "Key": k.key, "CurrentPage": "1", "PageSize": "100"}, "200").data().get("Data").items {
+		for _, row := range m.call(m.admin, "GetHistoryDataList", params{"ProductKey": m.proof.code, "Key": k.key,
+			"CurrentPage": "1", "PageSize": "100"}, "200").data().get("Data").items {
 			got = append(got, row.str("value"))
 		}
 		for _, d := range slices.Backward(k.records) {
@@ -123,7 +126,8 @@ func (m *model) run(calls int) {
 		for _, p := range g.phases {
 			for key, records := range p.keys {
 				var got, want []string
-				for _, row := range m.call(m.admin, "ListMPCoSPhaseHistory", m.on().with("PhaseGroupId", g.id, "PhaseId", p.id, "DataKey", key, "StartTime", "0",
+				for _, row := range m.call(m.admin, "ListMPCoSPhaseHistory", m.on().with("PhaseGroupId", g.id, "PhaseId", p.id,
+					"DataKey", key, "StartTime", "0",
 					"EndTime", "9000000000000", "Num", "1", "Size", "100"), "200").rows() {
 					got = append(got, row.str("DataValue"))
 				}

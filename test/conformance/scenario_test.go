@@ -28,11 +28,13 @@ func (w *world) testScenarioA(t *testing.T) {
 	list := ltl.CreateListProofChainRequest()
 	list.ApiVersion, list.Num, list.Size = "1.0.0", requests.NewInteger(1), requests.NewInteger(10)
 	chains, err := client.ListProofChain(list)
-	if err != nil || !chains.Success || len(chains.Data.PageData) != 1 || chains.Data.Num != 1 || chains.Data.Size != 10 || chains.Data.Total != 1 {
+	if err != nil || !chains.Success || len(chains.Data.PageData) != 1 || chains.Data.Num != 1 || chains.Data.Size != 10 ||
+		chains.Data.Total != 1 {
 		t.Fatalf("%+v, %v", chains, err)
 	}
 	chain := chains.Data.PageData[0]
-	if chain.BizChainCode != made.code || chain.BizChainId != made.id || chain.RoleType != "ADMIN" || chain.Name != "存证-业务链" || len(chain.DataTypeCode) != 4 {
+	if chain.BizChainCode != made.code || chain.BizChainId != made.id || chain.RoleType != "ADMIN" ||
+		chain.Name != "存证-业务链" || len(chain.DataTypeCode) != 4 {
 		t.Fatalf("%+v", chain)
 	}
 
@@ -61,7 +63,8 @@ func (w *world) testScenarioA(t *testing.T) {
 	info := ltl.CreateGetBlockChainInfoRequest()
 	info.ApiVersion, info.ProductKey, info.Key = "1.0.0", chain.BizChainCode, key
 	r, err := client.GetBlockChainInfo(info)
-	if err != nil || !strings.Contains(r.Data, `"iotId":"`+iotID+`"`) || !strings.Contains(r.Data, strings.ToLower(proof.IotDataDigest)) {
+	if err != nil || !strings.Contains(r.Data, `"iotId":"`+iotID+`"`) ||
+		!strings.Contains(r.Data, strings.ToLower(proof.IotDataDigest)) {
 		t.Fatalf("%+v, %v", r, err)
 	}
 	devices := ltl.CreateListDeviceRequest()
@@ -71,7 +74,8 @@ func (w *world) testScenarioA(t *testing.T) {
 	if err != nil || len(found.Data.PageData) != 1 {
 		t.Fatalf("%+v, %v", found, err)
 	}
-	if d := found.Data.PageData[0]; d.IotId != iotID || d.Status != "AUTHORIZED" || len(d.DeviceId) != 16 || d.LastSaveTime < before-1000 || d.LastSaveTime > before+60_000 {
+	if d := found.Data.PageData[0]; d.IotId != iotID || d.Status != "AUTHORIZED" || len(d.DeviceId) != 16 ||
+		d.LastSaveTime < before-1000 || d.LastSaveTime > before+60_000 {
 		t.Errorf("the device is %+v", d)
 	}
 }
@@ -94,22 +98,26 @@ func (w *world) testScenarioB(t *testing.T) {
 	on := params{"BizChainId": made.id}
 	page := params{"Num": "1", "Size": "10"}
 	list := w.must(t, admin, "ListMultiPartyCollaborationChain", page)
-	if rows := list.rows(); len(rows) != 1 || rows[0].str("BizChainId") != made.id || rows[0].str("RoleType") != "ADMIN" || list.data().str("Size") != "10" || list.data().str("Total") != "1" {
+	if rows := list.rows(); len(rows) != 1 || rows[0].str("BizChainId") != made.id || rows[0].str("RoleType") != "ADMIN" ||
+		list.data().str("Size") != "10" || list.data().str("Total") != "1" {
 		t.Fatalf("%s", list)
 	}
 	group := w.must(t, admin, "CreateMPCoSPhaseGroup", on.with("Name", "协同模型-大米溯源", "Remark", "备注")).text()
 	steps := []*crop{
 		{phaseName: "大米种植", company: "大米生产方", dataKey: "A", data: `{"大米生产编号" : "374238942389472394720001"}`},
-		{phaseName: "大米加工", company: "大米加工方", dataKey: "B", data: `{"大米加工编号" : "97E6FBCE8A9DA6DC97E6FBCE8A9DA6DC97E6FBCE8A9DA6DC97E6FBCE00000001"}`},
+		{phaseName: "大米加工", company: "大米加工方", dataKey: "B",
+			data: `{"大米加工编号" : "97E6FBCE8A9DA6DC97E6FBCE8A9DA6DC97E6FBCE8A9DA6DC97E6FBCE00000001"}`},
 		{phaseName: "大米销售", company: "大米销售方", dataKey: "C", data: `{"大米销售编号" : "39766baf2885ef042da75236454a0001"}`},
 	}
 	for _, s := range steps {
-		s.phase = w.must(t, admin, "CreateMPCoSPhase", on.with("PhaseGroupId", group, "Name", s.phaseName, "Remark", s.phaseName)).text()
+		s.phase = w.must(t, admin, "CreateMPCoSPhase", on.with("PhaseGroupId", group, "Name", s.phaseName, "Remark",
+			s.phaseName)).text()
 		s.dataKey += strings.Repeat("0", 62) + "1"
 	}
 	phases := w.must(t, admin, "ListMPCoSPhase", on.with(page.pairs()...).with("PhaseGroupId", group))
 	for i, row := range phases.rows() {
-		if row.str("PhaseId") != steps[i].phase || row.str("Name") != steps[i].phaseName || row.str("Remark") != steps[i].phaseName || row.str("AccessPermission") != "3" {
+		if row.str("PhaseId") != steps[i].phase || row.str("Name") != steps[i].phaseName ||
+			row.str("Remark") != steps[i].phaseName || row.str("AccessPermission") != "3" {
 			t.Errorf("phase %d: %s", i, phases)
 		}
 	}
@@ -133,7 +141,8 @@ func (w *world) testScenarioB(t *testing.T) {
 	for _, s := range steps {
 		var first *answer
 		for _, reader := range []*user{admin, steps[0].member, steps[1].member, steps[2].member} {
-			r := w.must(t, reader, "DescribeMPCoSPhaseInfo", on.with("PhaseGroupId", group, "PhaseId", s.phase, "DataKey", s.dataKey, "DataSeq", seq))
+			r := w.must(t, reader, "DescribeMPCoSPhaseInfo", on.with("PhaseGroupId", group, "PhaseId", s.phase, "DataKey",
+				s.dataKey, "DataSeq", seq))
 			if first == nil {
 				first = r
 				records = append(records, r.data())
@@ -151,13 +160,15 @@ func (w *world) membersOfB(t *testing.T, admin *user, on, page params, group str
 	t.Helper()
 	for _, s := range steps {
 		s.member = w.user(s.company)
-		s.memberID = w.must(t, admin, "CreateMember", on.with("MemberName", s.company, "MemberUid", s.member.uid, "MemberContact", "联系人",
+		s.memberID = w.must(t, admin, "CreateMember", on.with("MemberName", s.company, "MemberUid", s.member.uid,
+			"MemberContact", "联系人",
 			"MemberPhone", "00000000000", "Remark", s.company)).text()
 	}
 	members := w.must(t, admin, "ListMember", on.with(page.pairs()...))
 	for i, row := range members.rows() {
 		s := steps[i]
-		if row.str("MemberId") != s.memberID || row.str("MemberUid") != s.member.uid || row.str("MemberName") != s.company || row.str("Remark") != s.company ||
+		if row.str("MemberId") != s.memberID || row.str("MemberUid") != s.member.uid || row.str("MemberName") != s.company ||
+			row.str("Remark") != s.company ||
 			row.str("Status") != "UNLOCK" || row.str("MemberContact") != "联系人" || row.str("MemberPhone") != "00000000000" {
 			t.Errorf("member %d: %s", i, members)
 		}
@@ -177,10 +188,12 @@ func (w *world) membersOfB(t *testing.T, admin *user, on, page params, group str
 		}
 		others := []string{steps[0].phaseName, steps[1].phaseName, steps[2].phaseName}
 		others = append(others[:i:i], others[i+1:]...)
-		if fmt.Sprint(names("AuthorizedPhaseList")) != fmt.Sprint([]string{s.phaseName}) || fmt.Sprint(names("UnAuthorizedPhaseList")) != fmt.Sprint(others) {
+		if fmt.Sprint(names("AuthorizedPhaseList")) != fmt.Sprint([]string{s.phaseName}) ||
+			fmt.Sprint(names("UnAuthorizedPhaseList")) != fmt.Sprint(others) {
 			t.Errorf("%s: %s", s.company, r)
 		}
-		for j, row := range w.must(t, s.member, "ListMPCoSPhase", on.with(page.pairs()...).with("PhaseGroupId", group)).rows() {
+		for j, row := range w.must(t, s.member, "ListMPCoSPhase", on.with(page.pairs()...).with("PhaseGroupId",
+			group)).rows() {
 			want := "1"
 			if i == j {
 				want = "3"
@@ -219,10 +232,12 @@ func (w *world) recordsOfB(t *testing.T, made chain, steps []*crop, records []*n
 		return hashes[number(2)] != ""
 	})
 	for i, r := range records {
-		if r.str("DataValue") != steps[i].data || r.str("DataHash") != hashOf(steps[i].data) || r.str("IotId") != "" || r.str("ProductKey") != "" {
+		if r.str("DataValue") != steps[i].data || r.str("DataHash") != hashOf(steps[i].data) || r.str("IotId") != "" ||
+			r.str("ProductKey") != "" {
 			t.Errorf("record %d: %v", i, r.items)
 		}
-		if h := hashes[number(i)]; h != r.str("BlockHash") || hashes[number(i)-1] != "" && hashes[number(i)-1] != r.str("PreviousHash") {
+		if h := hashes[number(i)]; h != r.str("BlockHash") || hashes[number(i)-1] != "" &&
+			hashes[number(i)-1] != r.str("PreviousHash") {
 			t.Errorf("record %d names the block hash %s, its block has %s", i, r.str("BlockHash"), h)
 		}
 		related := r.get("RelatedDataList").items
@@ -235,15 +250,18 @@ func (w *world) recordsOfB(t *testing.T, made chain, steps []*crop, records []*n
 		// Each record stands behind the one it refers to. The refused uploads between them are on the chain too, if they
 		// got that far.
 		between := number(i) - number(i-1)
-		if between < 1 || between == 1 && r.str("PreviousHash") != records[i-1].str("BlockHash") || between > 1 && r.str("PreviousHash") == records[i-1].str("BlockHash") {
-			t.Errorf("record %d: block %d after block %d, with the previous hash %s", i, number(i), number(i-1), r.str("PreviousHash"))
+		if between < 1 || between == 1 && r.str("PreviousHash") != records[i-1].str("BlockHash") ||
+			between > 1 && r.str("PreviousHash") == records[i-1].str("BlockHash") {
+			t.Errorf("record %d: block %d after block %d, with the previous hash %s", i, number(i), number(i-1),
+				r.str("PreviousHash"))
 		}
 		before := steps[i-1]
 		if len(related) != 1 {
 			t.Fatalf("record %d refers to %d others", i, len(related))
 		}
 		parts := strings.Split(related[0].str("RelatedDataKey"), "_")
-		if len(parts) != 4 || parts[0] != "0002" || parts[1] != made.code || len(parts[2]) != 4 || parts[3] != before.dataKey || related[0].str("RelatedDataSeq") != seq ||
+		if len(parts) != 4 || parts[0] != "0002" || parts[1] != made.code || len(parts[2]) != 4 ||
+			parts[3] != before.dataKey || related[0].str("RelatedDataSeq") != seq ||
 			related[0].str("RelatedPhaseId") != before.phase || related[0].str("RelatedPhaseName") != before.phaseName ||
 			related[0].str("RelatedPhaseDataHash") != records[i-1].str("DataHash") {
 			t.Errorf("record %d refers to %v %v", i, related[0].names, related[0].items)
@@ -258,7 +276,8 @@ func (w *world) consecutive(t *testing.T, made chain, steps []*crop) {
 	t.Helper()
 	s := steps[0]
 	row := w.must(t, s.member, "ListMPCoSPhaseGroup", params{"BizChainId": made.id, "Num": "1", "Size": "1"}).rows()[0]
-	p := params{"BizChainId": made.id, "PhaseGroupId": row.str("PhaseGroupId"), "PhaseId": s.phase, "DataKey": "Consecutive"}
+	p := params{"BizChainId": made.id, "PhaseGroupId": row.str("PhaseGroupId"), "PhaseId": s.phase,
+		"DataKey": "Consecutive"}
 	for i := range 3 {
 		w.must(t, s.member, "UploadMPCoSPhaseTextInfo", p.with("PhaseData", strconv.Itoa(i)))
 	}

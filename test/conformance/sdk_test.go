@@ -49,7 +49,8 @@ func (w *world) testSDK(t *testing.T) {
 		}
 		r := out[0].Elem()
 		raw := out[0].MethodByName("GetHttpContentBytes").Call(nil)[0].Bytes()
-		if !r.FieldByName("Success").Bool() || r.FieldByName("Code").Int() != 200 || len(r.FieldByName("RequestId").String()) != 36 {
+		if !r.FieldByName("Success").Bool() || r.FieldByName("Code").Int() != 200 ||
+			len(r.FieldByName("RequestId").String()) != 36 {
 			t.Errorf("%s: %s", a.Name, raw)
 			continue
 		}

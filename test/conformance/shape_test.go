@@ -26,7 +26,8 @@ func (w *world) testShapes(t *testing.T) {
 				}
 				data := member{Name: "Data", Type: a.Data.Type, Members: a.Data.Members}
 				checkXML(t, root, a.Name+"Response", []member{
-					{Name: "Message", Type: "Empty"}, {Name: "RequestId", Type: "String"}, data, {Name: "Code", Type: "Integer"}, {Name: "Success", Type: "Boolean"},
+					{Name: "Message", Type: "Empty"}, {Name: "RequestId", Type: "String"}, data, {Name: "Code",
+						Type: "Integer"}, {Name: "Success", Type: "Boolean"},
 				})
 			}
 		})
@@ -40,7 +41,8 @@ func checkJSON(t *testing.T, at string, m member, n *node) {
 		t.Errorf("%s is missing", at)
 		return
 	}
-	kind := map[string]byte{"String": '"', "Empty": '"', "Json": '"', "Integer": '#', "Long": '#', "Struct": '{', "List": '[', "Table": '['}[m.Type]
+	kind := map[string]byte{"String": '"', "Empty": '"', "Json": '"', "Integer": '#', "Long": '#', "Struct": '{',
+		"List": '[', "Table": '['}[m.Type]
 	if n.kind != kind {
 		t.Errorf("%s is a %q, want a %s", at, n.kind, m.Type)
 		return

@@ -72,31 +72,40 @@ func (w *world) testUnicode(t *testing.T) {
 		}
 	}
 	for what, s := range map[string]string{
-		"every plane": planes(), "control characters": control(), "4 KiB of Chinese": strings.Repeat("链", 2048), "markup": texts()["markup"],
+		"every plane": planes(), "control characters": control(), "4 KiB of Chinese": strings.Repeat("链",
+			2048), "markup": texts()["markup"],
 	} {
 		a := w.action("UploadMPCoSPhaseTextInfoByDevice")
 		p := w.call(a, w.member, params{"PhaseData": s, "DataKey": w.fresh("Text")})
 		w.must(t, w.member, a.Name, p)
-		w.comesBack(t, what, "DescribeMPCoSPhaseInfo", w.call(w.action("DescribeMPCoSPhaseInfo"), w.member, params{"DataKey": p["DataKey"], "DataSeq": p["DataSeq"]}), s,
+		w.comesBack(t, what, "DescribeMPCoSPhaseInfo", w.call(w.action("DescribeMPCoSPhaseInfo"), w.member,
+			params{"DataKey": p["DataKey"], "DataSeq": p["DataSeq"]}), s,
 			func(n *node) string { return n.str("DataValue") }, "DataValue")
 		// The list that a device signs is read by the ledger's own reader of JSON.
 		batch, key := w.action("BatchUploadMPCoSPhaseTextInfoByDevice"), w.fresh("Text")
-		w.must(t, w.member, batch.Name, w.call(batch, w.member, params{"PhaseDataList": `[{"dataKey":"` + key + `","phaseData":` + rawJSON(s) + `}]`}))
-		got := w.must(t, w.member, "DescribeMPCoSPhaseInfo", w.call(w.action("DescribeMPCoSPhaseInfo"), w.member, params{"DataKey": key, "DataSeq": ""})).data()
+		w.must(t, w.member, batch.Name,
+			w.call(batch, w.member, params{"PhaseDataList": `[{"dataKey":"` + key + `","phaseData":` + rawJSON(s) + `}]`}))
+		got := w.must(t, w.member, "DescribeMPCoSPhaseInfo", w.call(w.action("DescribeMPCoSPhaseInfo"), w.member,
+			params{"DataKey": key, "DataSeq": ""})).data()
 		if got.str("DataValue") != s || got.str("DataHash") != strings.ToLower(device.Digest(s)) {
 			t.Errorf("%s: the batch gives %q, want %q", what, got.str("DataValue"), s)
 		}
 	}
-	group := w.must(t, w.admin, "CreateMPCoSPhaseGroup", params{"BizChainId": w.collaboration.id, "Name": "unicode"}).text()
-	for what, remark := range map[string]string{"every plane": planes(), "control characters": control(), "markup": `<&>'"]]>`} {
-		w.must(t, w.admin, "ModifyMPCoSPhaseGroup", params{"BizChainId": w.collaboration.id, "PhaseGroupId": group, "Name": "unicode", "Remark": remark})
-		rows := w.must(t, w.admin, "ListMPCoSPhaseGroup", params{"BizChainId": w.collaboration.id, "Name": "unicode", "Num": "1", "Size": "1"}).rows()
+	group := w.must(t, w.admin, "CreateMPCoSPhaseGroup",
+		params{"BizChainId": w.collaboration.id, "Name": "unicode"}).text()
+	for what, remark := range map[string]string{"every plane": planes(), "control characters": control(),
+		"markup": `<&>'"]]>`} {
+		w.must(t, w.admin, "ModifyMPCoSPhaseGroup", params{"BizChainId": w.collaboration.id, "PhaseGroupId": group,
+			"Name": "unicode", "Remark": remark})
+		rows := w.must(t, w.admin, "ListMPCoSPhaseGroup", params{"BizChainId": w.collaboration.id, "Name": "unicode",
+			"Num": "1", "Size": "1"}).rows()
 		if len(rows) != 1 || rows[0].str("PhaseGroupId") != group || rows[0].str("Remark") != remark {
 			t.Errorf("%s: the remark is %q, want %q", what, rows[0].str("Remark"), remark)
 		}
 	}
 	for _, bad := range []string{"\xff", "\xed\xa0\x80", "a\xc0\x80"} {
-		w.wants(t, w.member, "SetData", "what is not UTF-8", w.call(w.action("SetData"), w.member, params{"Value": bad}), "InvalidParameter")
+		w.wants(t, w.member, "SetData", "what is not UTF-8", w.call(w.action("SetData"), w.member, params{"Value": bad}),
+			"InvalidParameter")
 	}
 }
 

@@ -176,7 +176,8 @@ func (w *world) identifier(a *action, p *parameter, u *user) string {
 
 // related refers to the record that everybody may refer to.
 func (w *world) related() string {
-	return `{"relatedPhaseId":"` + w.phase2 + `","relatedDataKey":"` + w.first + `","relatedPhaseData":"first","relatedDataSeq":"1"}`
+	return `{"relatedPhaseId":"` + w.phase2 + `","relatedDataKey":"` + w.first +
+		`","relatedPhaseData":"first","relatedDataSeq":"1"}`
 }
 
 // items is a list of n new records; the last one refers to another record.

@@ -99,7 +99,8 @@ func start(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.facade, err = facade.Open(context.Background(), facade.Config{
-		Listen: "127.0.0.1:0", Client: w.Client(identity.RoleFacade), SealingKey: w.sealing, Logger: slog.New(slog.DiscardHandler),
+		Listen: "127.0.0.1:0", Client: w.Client(identity.RoleFacade), SealingKey: w.sealing,
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -135,7 +136,8 @@ func (w *world) userOf(name string, kind ltlv1.AccountType) *user {
 	u := &user{name: name, uid: w.account(kind), key: w.fresh("key"), secret: w.fresh("secret")}
 	sealed, err := identity.Seal(w.sealing, u.key, u.secret)
 	if err == nil {
-		_, err = w.Client(identity.RoleOperator).PutAccessKey(context.Background(), &ltlv1.AccessKey{AccessKeyId: u.key, AccountUid: u.uid, Sealed: sealed})
+		_, err = w.Client(identity.RoleOperator).PutAccessKey(context.Background(),
+			&ltlv1.AccessKey{AccessKeyId: u.key, AccountUid: u.uid, Sealed: sealed})
 	}
 	if err != nil {
 		w.t.Fatal(err)
@@ -146,7 +148,8 @@ func (w *world) userOf(name string, kind ltlv1.AccountType) *user {
 // roomy is a chain's description with quotas that no test meets by chance.
 func roomy(name string, service ltlv1.ChainService, admin *user) *ltlv1.CreateChain {
 	return &ltlv1.CreateChain{
-		Name: name, Remark: name + "的备注", Service: service, AdministratorUid: admin.uid, Edition: ltlv1.Edition_EDITION_ENTERPRISE,
+		Name: name, Remark: name +
+			"的备注", Service: service, AdministratorUid: admin.uid, Edition: ltlv1.Edition_EDITION_ENTERPRISE,
 		MemberQuota: 1 << 20, PhaseGroupQuota: 1 << 20, PhaseQuota: 1 << 20,
 	}
 }
@@ -157,7 +160,8 @@ func (w *world) chain(c *ltlv1.CreateChain) chain {
 	if len(c.GetOrganisations()) == 0 {
 		c.Organisations = []string{"org1", "org2", "org3"}
 	}
-	made := chain{id: w.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: c}}), name: c.GetName()}
+	made := chain{id: w.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: c}}),
+		name: c.GetName()}
 	r, err := w.Client(identity.RoleOperator).Ledger().ListChains(context.Background(), &ltlv1.ListChainsRequest{
 		AccountUid: c.GetAdministratorUid(), Name: c.GetName(), Page: 1, Size: 100,
 	})
@@ -191,7 +195,8 @@ func (w *world) typeCode(u *user, c chain) string {
 func (w *world) join(admin *user, c chain, uid string) string {
 	w.t.Helper()
 	return w.must(w.t, admin, "CreateMember", params{
-		"BizChainId": c.id, "MemberUid": uid, "MemberName": "某公司", "MemberContact": "张三", "MemberPhone": "1381111-0000", "Remark": "某应用某业务",
+		"BizChainId": c.id, "MemberUid": uid, "MemberName": "某公司", "MemberContact": "张三", "MemberPhone": "1381111-0000",
+		"Remark": "某应用某业务",
 	}).text()
 }
 
@@ -210,7 +215,8 @@ func (w *world) furnish() {
 		w.must(w.t, w.admin, "LockMember", params{"BizChainId": c.id, "MemberId": id})
 	}
 	w.spareProof, w.spareCollaboration = w.join(w.admin, w.proof, w.spareUID), w.join(w.admin, w.collaboration, w.spareUID)
-	for _, service := range []ltlv1.ChainService{ltlv1.ChainService_CHAIN_SERVICE_PROOF, ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION} {
+	for _, service := range []ltlv1.ChainService{ltlv1.ChainService_CHAIN_SERVICE_PROOF,
+		ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION} {
 		c := w.chain(roomy("other", service, other))
 		w.join(other, c, w.outsider.uid)
 	}
@@ -231,12 +237,16 @@ func (w *world) phases() {
 	w.sparePhaseGroup = w.must(w.t, w.admin, "CreateMPCoSPhaseGroup", on.with("Name", "spare")).text()
 	w.phase2 = w.must(w.t, w.admin, "CreateMPCoSPhase", on.with("Name", "大米种植", "PhaseGroupId", w.group)).text()
 	w.phase = w.must(w.t, w.admin, "CreateMPCoSPhase", on.with("Name", w.phaseName, "PhaseGroupId", w.group)).text()
-	w.sparePhase = w.must(w.t, w.admin, "CreateMPCoSPhase", on.with("Name", "spare", "PhaseGroupId", w.sparePhaseGroup)).text()
-	id := w.must(w.t, w.admin, "ListMember", on.with("Num", "1", "Size", "1", "MemberUid", w.member.uid)).rows()[0].str("MemberId")
-	w.must(w.t, w.admin, "UpdateMPCoSAuthorizedInfo", on.with("MemberId", id, "PhaseGroupId", w.group, "AuthorizedPhaseList", `["`+w.phase+`"]`))
+	w.sparePhase = w.must(w.t, w.admin, "CreateMPCoSPhase",
+		on.with("Name", "spare", "PhaseGroupId", w.sparePhaseGroup)).text()
+	id := w.must(w.t, w.admin, "ListMember", on.with("Num", "1", "Size", "1", "MemberUid",
+		w.member.uid)).rows()[0].str("MemberId")
+	w.must(w.t, w.admin, "UpdateMPCoSAuthorizedInfo", on.with("MemberId", id, "PhaseGroupId", w.group,
+		"AuthorizedPhaseList", `["`+w.phase+`"]`))
 	w.memberCollaboration = id
 	w.first = w.fresh("First")
-	w.must(w.t, w.admin, "UploadMPCoSPhaseTextInfo", on.with("PhaseGroupId", w.group, "PhaseId", w.phase2, "DataKey", w.first, "DataSeq", "1", "PhaseData", "first"))
+	w.must(w.t, w.admin, "UploadMPCoSPhaseTextInfo", on.with("PhaseGroupId", w.group, "PhaseId", w.phase2, "DataKey",
+		w.first, "DataSeq", "1", "PhaseData", "first"))
 }
 
 // enrol makes a device of a product with a new key.
@@ -280,7 +290,8 @@ func (w *world) registers(u *user, c chain, product string) string {
 func (w *world) furnishUser(u *user) {
 	w.t.Helper()
 	u.as = &belongings{
-		typeCode: w.typeCode(u, w.proof), product: w.fresh("product"), iotID: w.iotID(), businessID: w.freshHex(), dataKey: w.fresh("Data"), dataSeq: w.freshHex(),
+		typeCode: w.typeCode(u, w.proof), product: w.fresh("product"), iotID: w.iotID(), businessID: w.freshHex(),
+		dataKey: w.fresh("Data"), dataSeq: w.freshHex(),
 	}
 	u.as.device = w.enrol(u.as.product, u.as.iotID, device.ECC)
 	u.as.group = w.registers(u, w.proof, u.as.product)
@@ -294,7 +305,8 @@ func (w *world) furnishUser(u *user) {
 	}
 	u.as.phaseGroup = w.registers(u, w.collaboration, u.as.product)
 	a := w.action("UploadMPCoSPhaseTextInfoByDevice")
-	w.must(w.t, u, a.Name, w.call(a, u, params{"DataKey": u.as.dataKey, "DataSeq": u.as.dataSeq, "PhaseData": "某公司某业务数据。"}))
+	w.must(w.t, u, a.Name, w.call(a, u, params{"DataKey": u.as.dataKey, "DataSeq": u.as.dataSeq,
+		"PhaseData": "某公司某业务数据。"}))
 }
 
 // iotID is 24 hexadecimal characters, as ID2 has them.
@@ -311,7 +323,8 @@ func (w *world) furnishSpareDevice() {
 	spare.as = &as
 	a := w.action("SetDataWithSignature")
 	w.must(w.t, &spare, a.Name, w.call(a, &spare, nil))
-	w.spareDevice = w.must(w.t, w.admin, "ListDevice", params{"BizChainId": w.proof.id, "DeviceGroupId": w.spareGroup, "Num": "1", "Size": "2"}).rows()[0].str("DeviceId")
+	w.spareDevice = w.must(w.t, w.admin, "ListDevice", params{"BizChainId": w.proof.id, "DeviceGroupId": w.spareGroup,
+		"Num": "1", "Size": "2"}).rows()[0].str("DeviceId")
 }
 
 // action is a row of the table.
