@@ -1,6 +1,7 @@
 package facade
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -194,21 +195,17 @@ func withMessage(err error, code int32, message string) error {
 	return err
 }
 
-// ledgerError turns a result code of the ledger into the error to answer with; nil for success.
+// ledgerError turns a result code of the ledger into the error that the table of result codes has for it; nil for
+// success.
 func ledgerError(code int32) error {
-	switch code {
-	case rules.OK:
+	if code == rules.OK {
 		return nil
-	case rules.NonceUsed:
-		return gateway(codeNonceUsed)
-	case rules.NotEndorsed:
-		return newRefusal(rules.Forbidden, rules.Message(rules.NotEndorsed))
-	case rules.EndorsementExpired:
-		return gateway(codeServiceUnavailable)
-	case rules.Duplicate, rules.Malformed:
-		return gateway(codeInternal)
 	}
-	return refuse(code)
+	row := rules.Describe(code)
+	if row.Gateway != "" {
+		return gateway(row.Gateway)
+	}
+	return newRefusal(cmp.Or(row.Answer, code), row.Message)
 }
 
 // resultError turns the result of a transaction into the error to answer with; nil for success. A reason that an
@@ -217,8 +214,8 @@ func resultError(result *ltlv1.Result) error {
 	if result.GetReason() == "" {
 		return ledgerError(result.GetCode())
 	}
-	code := result.GetCode()
-	if code == rules.OK || code == rules.NotEndorsed {
+	code := cmp.Or(rules.Describe(result.GetCode()).Answer, result.GetCode())
+	if code == rules.OK { // too few organisations endorsed, one of them for this reason
 		code = rules.Forbidden
 	}
 	return newRefusal(code, result.GetReason())

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"ltl/client"
+	"ltl/internal/rules"
 )
 
 // TestHolderUnavailable: if the endorser that has the device's key does not answer, the message says so, and the code
@@ -25,7 +26,8 @@ func TestHolderUnavailable(t *testing.T) {
 	}
 }
 
-// TestGatewayTable: the table has one complete row per code, and the errors of parameters name the parameter.
+// TestGatewayTable: the table has one complete row per code, including those of the table of result codes, and the errors
+// of parameters name the parameter.
 func TestGatewayTable(t *testing.T) {
 	seen := map[string]bool{}
 	for _, row := range GatewayErrors() {
@@ -36,6 +38,11 @@ func TestGatewayTable(t *testing.T) {
 		seen[row.Code] = true
 		if e := gateway(row.Code); e.row != row.Code {
 			t.Errorf("%s is not found in the table", row.Code)
+		}
+	}
+	for _, c := range rules.Codes() {
+		if c.Gateway != "" && (gateway(c.Gateway).code != c.Gateway || gateway(c.Gateway).status != c.HTTPStatus) {
+			t.Errorf("result code %d becomes %v with status %d", c.Code, gateway(c.Gateway), c.HTTPStatus)
 		}
 	}
 	if e := missing("Key"); e.code != "MissingKey" || e.message != "Key is mandatory for this action." {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,48 +14,29 @@ import (
 	"ltl/test/testkit"
 )
 
-// businessCode is a row of the table of business errors. Applies names the Actions that must be able to answer with
-// it: see answers. Meaning and Remedy are those of the table of result codes.
-type businessCode struct {
-	Code                     int
-	Applies, Meaning, Remedy string
-}
-
-// gatewayCode is a row of the table of gateway errors.
-type gatewayCode struct {
-	Code            string
-	Status          int
-	Meaning, Remedy string
-}
-
-// loadCodes reads the table of errors.
-func loadCodes(t testing.TB) (business []businessCode, gateway []gatewayCode) {
+// loadApplies reads, by result code, which Actions must be able to answer with it: see answers. It fails unless these are
+// exactly the codes of the API in the table of result codes.
+func loadApplies(t testing.TB) map[int32]string {
 	t.Helper()
-	raw, err := os.ReadFile("testdata/errors.json")
+	raw, err := os.ReadFile("testdata/codes.json")
 	if err != nil {
 		t.Fatal(err)
 	}
-	var table struct {
-		Business []businessCode
-		Gateway  []gatewayCode
-	}
-	if err := json.Unmarshal(raw, &table); err != nil {
+	var applies map[int32]string
+	if err := json.Unmarshal(raw, &applies); err != nil {
 		t.Fatal(err)
 	}
-	for i := range table.Business {
-		b := &table.Business[i]
-		row := rules.Describe(int32(b.Code))
-		if b.Meaning, b.Remedy = row.Meaning, row.Remedy; row.Answer != int32(b.Code) {
-			t.Fatalf("testdata/errors.json has %d, which is not a code that the API answers with", b.Code)
+	for code := range applies {
+		if rules.Describe(code).Answer != code {
+			t.Fatalf("testdata/codes.json has %d, which is not a code that the API answers with", code)
 		}
 	}
 	for _, c := range rules.Codes() {
-		known := slices.ContainsFunc(table.Business, func(b businessCode) bool { return b.Code == int(c.Code) })
-		if c.Meaning != "" && !known {
-			t.Fatalf("testdata/errors.json does not say which Actions answer with %d", c.Code)
+		if c.Meaning != "" && applies[c.Code] == "" {
+			t.Fatalf("testdata/codes.json does not say which Actions answer with %d", c.Code)
 		}
 	}
-	return table.Business, table.Gateway
+	return applies
 }
 
 // answers reports whether an Action can answer with the codes that apply in that way.
@@ -125,11 +105,10 @@ func (w *world) testCodes(t *testing.T) {
 		}
 	}
 	w.inFlight(t)
-	business, _ := loadCodes(t)
-	for _, c := range business {
+	for code, applies := range loadApplies(t) {
 		for _, a := range w.table {
-			if a.answers(c.Applies) && !w.codes[a.Name][fmt.Sprint(c.Code)] {
-				t.Errorf("%s was never made to answer %d", a.Name, c.Code)
+			if a.answers(applies) && !w.codes[a.Name][fmt.Sprint(code)] {
+				t.Errorf("%s was never made to answer %d", a.Name, code)
 			}
 		}
 	}

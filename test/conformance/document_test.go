@@ -15,6 +15,7 @@ import (
 
 	"ltl/client/device"
 	"ltl/facade"
+	"ltl/internal/rules"
 )
 
 // rewrite makes TestDocument write what it would else only compare.
@@ -32,7 +33,7 @@ func TestDocument(t *testing.T) {
 	text := string(raw)
 	w := start(t)
 	for name, part := range map[string]string{
-		"actions": actionTable(w.table), "reference": w.reference(t), "errors": errorTable(t),
+		"actions": actionTable(w.table), "reference": w.reference(t), "errors": codeTable(),
 		"gateway errors": gatewayTable(), "go": goExample(t),
 	} {
 		begin, end := "<!-- generated: "+name+" -->\n", "<!-- end of generated: "+name+" -->"
@@ -95,14 +96,14 @@ func actionTable(table []*action) string {
 	return b.String()
 }
 
-// errorTable and gatewayTable are the tables of errors.
-func errorTable(t *testing.T) string {
-	t.Helper()
-	business, _ := loadCodes(t)
+// codeTable is the table of the API's result codes, from that of the ledger.
+func codeTable() string {
 	var b strings.Builder
 	b.WriteString("| Code | meaning | what to do |\n|---|---|---|\n")
-	for _, c := range business {
-		fmt.Fprintf(&b, "| %d | %s | %s |\n", c.Code, c.Meaning, c.Remedy)
+	for _, c := range rules.Codes() {
+		if c.Meaning != "" {
+			fmt.Fprintf(&b, "| %d | %s | %s |\n", c.Code, c.Meaning, c.Remedy)
+		}
 	}
 	return b.String()
 }
