@@ -86,49 +86,63 @@ func ParseBlock(in *ltlv1.Block) (*Block, error) {
 // When a node breaks off, or sends a block that does not continue its chain, Follow goes on at another node; fn receives each block
 // once.
 func (l *Ledger) Follow(ctx context.Context, from uint64, fn func(sequence uint64, block *Block) error) error {
-	next := from
-	tips := map[string]*Block{}
-	return l.c.stream(ctx, "following blocks", func(ctx context.Context, node *peer) (bool, error, error) {
-		first := next
-		stop, broken := follow(ctx, node, l.c.network.id, &next, tips, fn)
-		return next > first, stop, broken
-	})
+	f := &follower{network: l.c.network.id, next: from, tips: map[string]*Block{}, fn: fn}
+	return l.c.stream(ctx, "following blocks", f.follow)
 }
 
-// follow follows the blocks of one node, and moves next and tips on. It returns what fn returned, or why the stream ended.
-func follow(ctx context.Context, n *peer, network ledger.Hash, next *uint64, tips map[string]*Block,
-	fn func(uint64, *Block) error,
-) (stop, broken error) {
+// follower is where a Follow has got to.
+type follower struct {
+	network ledger.Hash
+	next    uint64
+	tips    map[string]*Block // the newest block of each chain that has had one
+	fn      func(sequence uint64, block *Block) error
+}
+
+// follow follows the blocks of one node. It returns what fn returned, or why the stream ended.
+func (f *follower) follow(ctx context.Context, n *peer) (progress bool, stop, broken error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream
-	stream, err := ltlv1.NewLedgerClient(n.conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: *next})
+	stream, err := ltlv1.NewLedgerClient(n.conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: f.next})
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
 	for {
 		in, err := stream.Recv()
 		if errors.Is(err, io.EOF) {
-			return nil, status.Error(codes.Unavailable, "the node ended the stream")
+			return progress, nil, status.Error(codes.Unavailable, "the node ended the stream")
 		}
 		if err != nil {
-			return nil, err
+			return progress, nil, err
 		}
-		if in.GetSequence() != *next {
-			return nil, fmt.Errorf("it sent block %d in place of %d", in.GetSequence(), *next)
-		}
-		b, err := ParseBlock(in.GetBlock())
+		b, err := f.check(in)
 		if err != nil {
-			return nil, err
+			return progress, nil, err
 		}
-		if tip := tips[b.ChainID]; tip != nil && (b.Height != tip.Height+1 || b.Previous != tip.Hash) {
-			return nil, fmt.Errorf("block %d of chain %s does not continue block %d", b.Height, b.ChainID, tip.Height)
+		if err := f.fn(f.next, b); err != nil {
+			return progress, err, nil
 		}
-		if err := fn(*next, b); err != nil {
-			return err, nil
-		}
-		tips[b.ChainID] = b
-		*next++
+		f.tips[b.ChainID] = b
+		f.next++
+		progress = true
 	}
+}
+
+// check decodes the next block, which must continue its chain.
+func (f *follower) check(in *ltlv1.FollowResponse) (*Block, error) {
+	if in.GetSequence() != f.next {
+		return nil, fmt.Errorf("it sent block %d in place of %d", in.GetSequence(), f.next)
+	}
+	b, err := ParseBlock(in.GetBlock())
+	if err != nil {
+		return nil, err
+	}
+	if header, err := ledger.ParseHeader(in.GetBlock().GetHeader()); err != nil || header.NetworkID != f.network {
+		return nil, fmt.Errorf("block %d of chain %s is of another network", b.Height, b.ChainID)
+	}
+	if tip := f.tips[b.ChainID]; tip != nil && (b.Height != tip.Height+1 || b.Previous != tip.Hash) {
+		return nil, fmt.Errorf("block %d of chain %s does not continue block %d", b.Height, b.ChainID, tip.Height)
+	}
+	return b, nil
 }
 
 // Blocks calls fn with a chain's blocks from a height up to the newest that the node has at the time of the call, which may be older

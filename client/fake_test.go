@@ -298,6 +298,7 @@ type fakeNode struct {
 	readError     atomic.Pointer[error]
 	sequence      atomic.Uint64
 	hang          atomic.Bool
+	follow        atomic.Pointer[func(*ltlv1.FollowRequest, ltlv1.Ledger_FollowServer) error]
 }
 
 func (n *fakeNode) name() string { return fmt.Sprintf("n%d", n.i+1) }

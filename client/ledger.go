@@ -186,9 +186,11 @@ func (c *Client) readError(err error) error {
 	return err
 }
 
-// stream runs a stream of a node until it is stopped, and starts it at the next node when it breaks off. one reports whether the stream
-// made progress, the error that stops all, and the reason why the node broke off.
-func (c *Client) stream(ctx context.Context, what string, one func(context.Context, *peer) (bool, error, error)) error {
+// stream follows a stream of one node after the other until it is stopped. one follows it at one node: it reports whether something
+// arrived, the error that stops all, and the reason why the node broke off.
+func (c *Client) stream(
+	ctx context.Context, what string, one func(context.Context, *peer) (progress bool, stop, broken error),
+) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(c.base, cancel)()

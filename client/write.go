@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"google.golang.org/protobuf/proto"
-
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	"ltl/internal/tracing"
@@ -95,9 +93,9 @@ func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Resu
 	if code := rules.Check(tx); code != rules.OK {
 		return &ltlv1.Result{Code: code, ChainId: tx.GetChainId()}, nil
 	}
-	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
+	payload, err := encode(tx)
 	if err != nil {
-		return nil, fmt.Errorf("client: encode transaction: %w", err)
+		return nil, err
 	}
 	if len(payload) > rules.MaxTransaction {
 		return &ltlv1.Result{Code: rules.Malformed, ChainId: tx.GetChainId()}, nil

@@ -26,6 +26,7 @@ func TestNetwork(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{})
 	t.Run("one key, many writers", func(t *testing.T) { testOneKeyManyWriters(t, n) })
 	t.Run("created, then used", func(t *testing.T) { testCreatedThenUsed(t, n) })
+	t.Run("follow", func(t *testing.T) { testFollow(t, n) })
 	t.Run("one of many is first", func(t *testing.T) { testOneOfManyIsFirst(t, n) })
 }
 
@@ -236,4 +237,54 @@ func write(t *testing.T, n *testkit.Network, c *client.Client, worker int, stop 
 			slowest.Store(took)
 		}
 	}
+}
+
+// testFollow: what is written is followed, block by block from the genesis on.
+func testFollow(t *testing.T, n *testkit.Network) {
+	c := n.Client(identity.RoleClient)
+	tx := n.AttachData(n.Admin, "followed", "v")
+	r, err := c.Submit(t.Context(), tx)
+	wantOK(t, r, err)
+	id, err := client.TransactionID(tx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	next := uint64(0)
+	found := false
+	err = c.Ledger().Follow(ctx, 0, func(sequence uint64, b *client.Block) error {
+		if sequence != next {
+			t.Errorf("block %d after %d", sequence, next)
+		}
+		next++
+		for _, x := range b.Transactions {
+			if x.ID == id {
+				found = x.Code == client.CodeOK && b.Height == r.GetBlockHeight() && b.ChainID == n.ChainID
+				cancel()
+			}
+		}
+		return nil
+	})
+	if !errors.Is(err, context.Canceled) || !found {
+		t.Errorf("error %v, found %v after %d blocks", err, found, next)
+	}
+}
+
+// wantOK fails the test unless the submit succeeded.
+func wantOK(t *testing.T, r *ltlv1.Result, err error) {
+	t.Helper()
+	if err != nil || r.GetCode() != rules.OK {
+		t.Fatalf("result %v, error %v; want success", r, err)
+	}
+}
+
+// transactionID is the id of a transaction that Submit has filled in.
+func transactionID(t *testing.T, tx *ltlv1.Transaction) []byte {
+	t.Helper()
+	id, err := client.TransactionID(tx)
+	if err != nil {
+		t.Error(err)
+	}
+	return id[:]
 }
