@@ -20,7 +20,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"ltl/client"
 	"ltl/internal/identity"
@@ -486,15 +485,4 @@ func upload(id, value string) *ltlv1.Transaction {
 		Signature: "3~2~ABABABABABABABAB~1512022279204~3vxizdS0JVOKSqnsR8VsZd0xUnL7Uo2S4ojSgXnoxI6XnA1nt3r97vPi1Bnh6fF1",
 	}
 	return tx
-}
-
-// transactionID is the id that Submit gave a transaction; it has filled tx in.
-func transactionID(t *testing.T, tx *ltlv1.Transaction) []byte {
-	t.Helper()
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
-	if err != nil {
-		t.Error(err)
-	}
-	id := ledger.TransactionID(b)
-	return id[:]
 }

@@ -26,7 +26,9 @@ func edges() map[string][]string {
 		"node":                    {"internal/query", "internal/scrub", "internal/store", "internal/verify", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
 		"endorser":                {"internal/query", "internal/scrub", "internal/store", "internal/verify", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
 		"client":                  {"internal/identity", "internal/policy", "internal/rules", "internal/ledger", "internal/tracing", wire},
-		"client/device":           {}, // firmware takes it alone
+		"client/device":           {},               // firmware takes it alone
+		"examples/records":        {"client", wire}, // as a program outside this module could
+		"examples/write":          {"client"},
 		"client/device/c":         {},
 		"facade":                  {"client", "internal/identity", "internal/rules", "internal/admin", "internal/ledger", "internal/tracing", wire},
 		"internal/audit":          {"internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
@@ -44,6 +46,7 @@ func edges() map[string][]string {
 		"test/mutants":            {},
 		"test/format":             {},
 		"test/conformance":        {},
+		"test/client":             {},
 		"test/testkit":            {"node", "endorser", "client", "facade", "internal/store", "internal/rules", "internal/identity", "internal/ledger", wire},
 		"test/testkit/offline":    {"internal/ledger", wire},
 		"test/trace":              {"internal/localnet"},
