@@ -31,7 +31,8 @@ type outline struct {
 	code     []string // lines of the code blocks, without their comments
 }
 
-// TestChinesePages: a page and its translation have the same headings, tables with the same rows and columns, and the same code.
+// TestChinesePages: a page and its translation have the same headings, tables with the same rows and columns, and the
+// same code.
 func TestChinesePages(t *testing.T) {
 	for chinese, english := range chinesePages() {
 		got, want := outlineOf(t, chinese), outlineOf(t, english)
@@ -55,7 +56,8 @@ func compareLines(t *testing.T, chinese, english, what string, got, want []strin
 	}
 }
 
-// comment matches a comment at the end of a line of code, with the spaces before it. "://" and "#" in a word are none.
+// comment matches a comment at the end of a line of code, with the spaces before it. "://" and "#" in a word are
+// none.
 var comment = regexp.MustCompile(`(^|\s+)(#|//) .*$`)
 
 // outlineOf reads a page's outline.
@@ -91,8 +93,8 @@ func outlineOf(t *testing.T, page string) *outline {
 // generatedPart matches a generated part of docs/api.md with its marks.
 var generatedPart = regexp.MustCompile(`(?s)<!-- generated: ([a-z ]+) -->\n(.*?)<!-- end of generated: [a-z ]+ -->\n`)
 
-// TestChineseAPI: the generated parts of docs/zh/api.md are those of docs/api.md, sentence by sentence in the words of
-// docs/zh/api.tsv. After a change of docs/api.md: add what is missing to docs/zh/api.tsv and run
+// TestChineseAPI: the generated parts of docs/zh/api.md are those of docs/api.md, sentence by sentence in the words
+// of docs/zh/api.tsv. After a change of docs/api.md: add what is missing to docs/zh/api.tsv and run
 //
 //	go test ./test/houserules -run TestChineseAPI -rewrite
 func TestChineseAPI(t *testing.T) {
@@ -157,7 +159,8 @@ func chineseWords(t *testing.T) map[string]string {
 	return words
 }
 
-// plain matches what is the same in both languages: names, numbers, codes, links to Actions, rulers of tables, and nothing at all.
+// plain matches what is the same in both languages: names, numbers, codes, links to Actions, rulers of tables, and
+// nothing at all.
 var plain = regexp.MustCompile(`^(-*|-?\d+|[A-Z][A-Za-z0-9.]*|\[\w+\]\(#\w+\))$`)
 
 // translate returns a generated part in Chinese. Code blocks and headings stay as they are.

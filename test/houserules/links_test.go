@@ -96,8 +96,8 @@ func withoutCode(text string) string {
 	return strings.Join(kept, "\n")
 }
 
-// anchorsOf returns the anchors that GitHub gives to the headings of a text: lower case, punctuation left out, spaces as hyphens; a
-// heading that repeats gets a number.
+// anchorsOf returns the anchors that GitHub gives to the headings of a text: lower case, punctuation left out, spaces
+// as hyphens; a heading that repeats gets a number.
 func anchorsOf(text string) map[string]bool {
 	anchors := map[string]bool{}
 	seen := map[string]int{}
