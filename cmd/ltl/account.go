@@ -2,13 +2,10 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"ltl/client"
-	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -44,53 +41,38 @@ func newAccountList() *cobra.Command {
 		Use:   "list",
 		Short: "List all accounts",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd, func(c *client.Client, _ *connection) error {
-				rows, err := accounts(cmd, c)
-				if err != nil {
-					return err
-				}
-				return emit(cmd, rows, func(w io.Writer) {
-					fmt.Fprintln(w, "UID\tNAME\tTYPE\tORGANISATION")
-					for _, r := range rows {
-						fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.UID, r.Name, r.Type, r.Organisation)
-					}
-				})
+		RunE: online(func(s *session, _ []string) error {
+			rows, err := s.accounts()
+			if err != nil {
+				return err
+			}
+			return emitRows(s.cmd, rows, "UID|NAME|TYPE|ORGANISATION", func(r accountRow) []any {
+				return []any{r.UID, r.Name, r.Type, r.Organisation}
 			})
-		},
+		}),
 	}
 }
 
-// accounts reads all accounts, page by page.
-func accounts(cmd *cobra.Command, c *client.Client) ([]accountRow, error) {
-	rows := []accountRow{}
-	for page := uint32(1); ; page++ {
-		res, err := c.Ledger().GetAccount(cmd.Context(), &ltlv1.GetAccountRequest{Page: page, Size: pageSize})
-		if err != nil {
-			return nil, err
-		}
-		if err := refused(res.GetCode()); err != nil {
-			return nil, err
-		}
-		for _, a := range res.GetAccounts() {
-			rows = append(rows, accountRowOf(a))
-		}
-		if len(res.GetAccounts()) == 0 || uint64(len(rows)) >= res.GetTotal() {
-			return rows, nil
-		}
+// accounts reads all accounts.
+func (s *session) accounts() ([]accountRow, error) {
+	read := func(page uint32) (*ltlv1.GetAccountResponse, error) {
+		return s.client.Ledger().GetAccount(s.cmd.Context(), &ltlv1.GetAccountRequest{Page: page, Size: pageSize})
 	}
+	return allPages(read, (*ltlv1.GetAccountResponse).GetAccounts, accountRowOf)
 }
 
 func accountRowOf(a *ltlv1.AccountInfo) accountRow {
 	return accountRow{UID: a.GetUid(), Name: a.GetName(), Organisation: a.GetOrganisation(), Type: word(a.GetType().String())}
 }
 
-// accountOf reads one account.
-func accountOf(cmd *cobra.Command, c *client.Client, uid string) (*accountRow, error) {
-	if uid == "" { // it would mean all
+const seeAccounts = "`ltl account list` shows those there are"
+
+// account reads one account.
+func (s *session) account(uid string) (*accountRow, error) {
+	if uid == "" { // the ledger would return all accounts
 		return nil, fmt.Errorf("a UID is missing; %s", seeAccounts)
 	}
-	res, err := c.Ledger().GetAccount(cmd.Context(), &ltlv1.GetAccountRequest{Uid: uid})
+	res, err := s.client.Ledger().GetAccount(s.cmd.Context(), &ltlv1.GetAccountRequest{Uid: uid})
 	if err != nil {
 		return nil, err
 	}
@@ -101,59 +83,46 @@ func accountOf(cmd *cobra.Command, c *client.Client, uid string) (*accountRow, e
 	return &row, refused(res.GetCode())
 }
 
-const seeAccounts = "`ltl account list` shows those there are"
-
 func newAccountShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show UID",
 		Short: "Show one account with its AccessKeys, without their secrets, and its chains",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClient(cmd, func(c *client.Client, _ *connection) error {
-				row, err := accountOf(cmd, c, args[0])
-				if err != nil {
-					return err
-				}
-				if row.AccessKeys, err = keysOf(cmd.Context(), c, row.UID); err != nil {
-					return err
-				}
-				if row.Chains, err = chainsOf(cmd, c, row.UID); err != nil {
-					return err
-				}
-				return emit(cmd, row, func(w io.Writer) { showAccount(w, row) })
-			})
-		},
+		RunE: online(func(s *session, args []string) error {
+			row, err := s.account(args[0])
+			if err != nil {
+				return err
+			}
+			if row.AccessKeys, err = s.keysOf(row.UID); err != nil {
+				return err
+			}
+			if row.Chains, err = s.chainsOf(row.UID); err != nil {
+				return err
+			}
+			return showAccount(s.cmd, row)
+		}),
 	}
 }
 
-func showAccount(w io.Writer, r *accountRow) {
-	fmt.Fprintf(w, "uid\t%s\nname\t%s\ntype\t%s\norganisation\t%s\n", r.UID, r.Name, r.Type, r.Organisation)
+func showAccount(cmd *cobra.Command, r *accountRow) error {
+	fields := []field{{"uid", r.UID}, {"name", r.Name}, {"type", r.Type}, {"organisation", r.Organisation}}
 	for _, k := range r.AccessKeys {
-		fmt.Fprintf(w, "AccessKey\t%s\t%s\n", k.AccessKeyID, k.state())
+		fields = append(fields, field{"AccessKey", k.AccessKeyID, k.state()})
 	}
 	for _, c := range r.Chains {
-		fmt.Fprintf(w, "chain\t%s\t%s\t%s\ttype code %s\n", c.ChainID, c.Name, strings.ToLower(c.Role), c.DataTypeCode)
+		fields = append(fields, field{"chain", c.ChainID, c.Name, strings.ToLower(c.Role), "type code " + c.DataTypeCode})
 	}
+	return emitFields(cmd, r, fields...)
 }
 
 // chainsOf reads the chains that an account takes part in; not those on which it is locked.
-func chainsOf(cmd *cobra.Command, c *client.Client, uid string) ([]accountChain, error) {
-	rows := []accountChain{}
-	for page := uint32(1); ; page++ {
-		res, err := c.Ledger().ListChains(cmd.Context(), &ltlv1.ListChainsRequest{AccountUid: uid, Page: page, Size: pageSize})
-		if err != nil {
-			return nil, err
-		}
-		if err := refused(res.GetCode()); err != nil {
-			return nil, err
-		}
-		for _, i := range res.GetChains() {
-			rows = append(rows, accountChain{ChainID: i.GetChainId(), Name: i.GetChain().GetName(), Role: i.GetRole(), DataTypeCode: i.GetDataTypeCode()})
-		}
-		if len(res.GetChains()) == 0 || uint64(len(rows)) >= res.GetTotal() {
-			return rows, nil
-		}
+func (s *session) chainsOf(uid string) ([]accountChain, error) {
+	read := func(page uint32) (*ltlv1.ListChainsResponse, error) {
+		return s.client.Ledger().ListChains(s.cmd.Context(), &ltlv1.ListChainsRequest{AccountUid: uid, Page: page, Size: pageSize})
 	}
+	return allPages(read, (*ltlv1.ListChainsResponse).GetChains, func(i *ltlv1.ChainInfo) accountChain {
+		return accountChain{ChainID: i.GetChainId(), Name: i.GetChain().GetName(), Role: i.GetRole(), DataTypeCode: i.GetDataTypeCode()}
+	})
 }
 
 func newAccountCreate() *cobra.Command {
@@ -170,19 +139,17 @@ func newAccountCreate() *cobra.Command {
 			if account.Type == 0 {
 				return fmt.Errorf("--type is %q; it can be ram (a user, which can be a member of chains) or root (a main account)", kind)
 			}
-			return withClient(cmd, func(c *client.Client, con *connection) error {
+			return withSession(cmd, func(s *session) error {
 				if account.Organisation == "" {
-					account.Organisation = con.trust.Genesis().GetOrganisations()[0].GetId()
+					account.Organisation = s.trust.Genesis().GetOrganisations()[0].GetId()
 				}
-				result, err := submit(cmd.Context(), c, &ltlv1.Transaction{
-					ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateAccount{CreateAccount: account},
-				}, accountHints()...)
+				result, err := s.submitToSystem(&ltlv1.Transaction{
+					Action: &ltlv1.Transaction_CreateAccount{CreateAccount: account},
+				}, accountAdvice())
 				if err != nil {
 					return err
 				}
-				return emit(cmd, map[string]string{"uid": result.GetOutput()}, func(w io.Writer) {
-					fmt.Fprintf(w, "uid\t%s\n", result.GetOutput())
-				})
+				return emitFields(cmd, map[string]string{"uid": result.GetOutput()}, field{"uid", result.GetOutput()})
 			})
 		},
 	}
@@ -192,12 +159,12 @@ func newAccountCreate() *cobra.Command {
 	return cmd
 }
 
-// accountHints say what to do when an account is refused.
-func accountHints() []hint {
-	return []hint{
-		{rules.OutOfRange, "a name has 2 to 30 letters, digits, '-', '_', '.', '(' or ')', a --uid 16 to 18 digits"},
-		{rules.NotFound, "there is no such organisation; `ltl org list` shows those there are"},
-		{rules.Conflict, "an account with this --uid exists already; leave it out to have one assigned"},
-		{rules.Forbidden, "only an operator may do this; give --identity DIRECTORY with an operator's certificate"},
+// accountAdvice says what to do when an account is refused.
+func accountAdvice() advice {
+	return advice{
+		rules.OutOfRange: "a name has 2 to 30 letters, digits, '-', '_', '.', '(' or ')', a --uid 16 to 18 digits",
+		rules.NotFound:   adviceNoOrg,
+		rules.Conflict:   "an account with this --uid exists already; leave it out to have one assigned",
+		rules.Forbidden:  adviceOperator,
 	}
 }

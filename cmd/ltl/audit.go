@@ -21,10 +21,10 @@ func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Recompute a whole ledger and name the first thing that is wrong",
-		Long: `Executes every block again from the trust file on: links, roots, endorsements, policies, results and state must come out the
-same. Reads from a running node or endorser, or with --store from a stopped process' data directory or a backup. Compares the newest blocks
-with those of the other nodes and says how far the copy is behind. Exits non-zero when anything is wrong, or when another node
-has another block at the same height. With --store and no --identity nobody is asked.`,
+		Long: `Executes every block again, from the trust file on: links, roots, endorsements, policies, results and state must come out
+the same. Reads from a running node or endorser, or with --store from a stopped process's data directory or a backup.
+Compares the newest blocks with those of the other nodes and says how far the copy is behind. Exits non-zero when anything
+is wrong, or when another node has another block at the same height. With --store and no --identity it contacts no process.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := runAudit(cmd, from, stored)
@@ -43,13 +43,14 @@ has another block at the same height. With --store and no --identity nobody is a
 		},
 	}
 	addConnection(cmd)
-	cmd.Flags().StringVar(&from, "from", "", "whose copy: a node's id, an organisation's id, or the address of either (default the first node)")
-	cmd.Flags().StringVar(&stored, "store", "", "data directory of a stopped process, or a backup, in place of --from")
-	cmd.Flags().StringVar(&chain, "chain", "", "report on this chain only; all are checked, as they depend on one another")
+	f := cmd.Flags()
+	f.StringVar(&from, "from", "", "the copy to read: a node's id, an organisation's id, or the address of either (default the first node)")
+	f.StringVar(&stored, "store", "", "data directory of a stopped process, or a backup, in place of --from")
+	f.StringVar(&chain, "chain", "", "report on this chain only; all are checked, as they depend on one another")
 	return cmd
 }
 
-// checkBackup holds the ledger that was audited against the manifest beside it, if it is a backup's.
+// checkBackup compares the ledger of a directory with the manifest beside it; a directory that is no backup has none.
 func checkBackup(dir string) error {
 	if _, err := backup.Check(dir); err != nil && !errors.Is(err, backup.ErrNoBackup) {
 		return err
@@ -68,66 +69,87 @@ func runAudit(cmd *cobra.Command, from, stored string) (*audit.Report, error) {
 	if stored != "" && con.identity == "" {
 		return audit.Stored(cmd.Context(), stored, con.trust)
 	}
-	if con, err = connectionOf(cmd); err != nil {
-		return nil, err
-	}
-	credentials, err := con.credentials()
-	if err != nil {
-		return nil, err
-	}
-	m, err := con.ask(cmd.Context())
-	if err != nil {
-		return nil, err
-	}
+	var report *audit.Report
+	err = withSession(cmd, func(s *session) error {
+		p := s.participants(cmd.Context())
+		report, err = s.auditCopy(p, from, stored)
+		return err
+	})
+	return report, err
+}
+
+// auditCopy audits a stored ledger, or that of a running process, and compares it with the other nodes.
+func (s *session) auditCopy(p participants, from, stored string) (*audit.Report, error) {
 	if stored != "" {
-		return withOthers(m, credentials, "", func(others []audit.Other) (*audit.Report, error) {
-			return audit.Stored(cmd.Context(), stored, con.trust, others...)
+		return withOthers(s, p, "", func(others []audit.Other) (*audit.Report, error) {
+			return audit.Stored(s.cmd.Context(), stored, s.trust, others...)
 		})
 	}
-	address, role, name, err := m.find(from)
+	source, err := p.find(from)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(address, credentials.DialOptions(role, name)...)
+	conn, err := s.dial(source)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't connect to %s: %w", address, err)
+		return nil, err
 	}
-	report, err := withOthers(m, credentials, address, func(others []audit.Other) (*audit.Report, error) {
-		return audit.Peer(cmd.Context(), ltlv1.NewLedgerClient(conn), con.trust, others...)
+	report, err := withOthers(s, p, source.address, func(others []audit.Other) (*audit.Report, error) {
+		return audit.Peer(s.cmd.Context(), ltlv1.NewLedgerClient(conn), s.trust, others...)
 	})
 	return report, errors.Join(err, conn.Close())
 }
 
+// peer is a node or an endorser: name is the node's or the organisation's id.
+type peer struct {
+	address string
+	role    identity.Role
+	name    string
+}
+
+// find finds the node or endorser that people mean by a node's id, an organisation's id, or an address. An empty name is
+// the first node.
+func (p participants) find(name string) (peer, error) {
+	for i, n := range p.nodes {
+		if name == n.GetId() || name == n.GetAddress() || name == "" && i == 0 {
+			return peer{n.GetAddress(), identity.RoleNode, n.GetId()}, nil
+		}
+	}
+	for _, o := range p.organisations {
+		if name == o.GetId() || name == "endorser/"+o.GetId() || name == o.GetEndorserAddress() {
+			return peer{o.GetEndorserAddress(), identity.RoleEndorser, o.GetId()}, nil
+		}
+	}
+	return peer{}, fmt.Errorf("%q is no node, organisation or address of the network; `ltl node list` and `ltl org list` show those there are", name)
+}
+
+// dial connects to one process; the caller closes the connection.
+func (s *session) dial(p peer) (*grpc.ClientConn, error) {
+	credentials, err := s.credentials()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := grpc.NewClient(p.address, credentials.DialOptions(p.role, p.name)...)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't connect to %s: %w", p.address, err)
+	}
+	return conn, nil
+}
+
 // withOthers runs f with connections to all nodes but the one at an address.
-func withOthers[T any](m company, credentials *identity.Credentials, but string, f func([]audit.Other) (*T, error)) (_ *T, err error) {
+func withOthers[T any](s *session, p participants, but string, f func([]audit.Other) (*T, error)) (_ *T, err error) {
 	var others []audit.Other
-	for _, n := range m.nodes {
+	for _, n := range p.nodes {
 		if n.GetAddress() == but {
 			continue
 		}
-		conn, dialErr := grpc.NewClient(n.GetAddress(), credentials.DialOptions(identity.RoleNode, n.GetId())...)
+		conn, dialErr := s.dial(peer{n.GetAddress(), identity.RoleNode, n.GetId()})
 		if dialErr != nil {
-			return nil, fmt.Errorf("couldn't connect to %s: %w", n.GetAddress(), dialErr)
+			return nil, dialErr
 		}
 		defer func() { err = errors.Join(err, conn.Close()) }()
 		others = append(others, audit.Other{Name: n.GetId(), Ledger: ltlv1.NewLedgerClient(conn)})
 	}
 	return f(others)
-}
-
-// find finds the node or endorser that people mean by a node's id, an organisation's id, or an address.
-func (m company) find(from string) (address string, role identity.Role, name string, err error) {
-	for i, n := range m.nodes {
-		if from == n.GetId() || from == n.GetAddress() || from == "" && i == 0 {
-			return n.GetAddress(), identity.RoleNode, n.GetId(), nil
-		}
-	}
-	for _, o := range m.organisations {
-		if from == o.GetId() || from == "endorser/"+o.GetId() || from == o.GetEndorserAddress() {
-			return o.GetEndorserAddress(), identity.RoleEndorser, o.GetId(), nil
-		}
-	}
-	return "", "", "", fmt.Errorf("%q is no node, organisation or address of the network", from)
 }
 
 // only leaves one chain in the report.
@@ -138,7 +160,7 @@ func only(report *audit.Report, chain string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("there is no chain with the id %q", chain)
+	return fmt.Errorf("there is no chain with the id %q; `ltl chain list` shows those there are", chain)
 }
 
 func auditTable(w io.Writer, r *audit.Report) {
@@ -146,7 +168,8 @@ func auditTable(w io.Writer, r *audit.Report) {
 	for _, c := range r.Chains {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%s\n", c.ID, c.Height, c.Transactions, c.Refused, c.BlockHash)
 	}
-	fmt.Fprintf(w, "\n%s: %d blocks with %d transactions executed again in %s;\n", r.Source, r.Blocks, r.Transactions, r.Took.Round(time.Millisecond))
+	fmt.Fprintf(w, "\n%s: %d blocks with %d transactions executed again in %s;\n",
+		r.Source, r.Blocks, r.Transactions, r.Took.Round(time.Millisecond))
 	fmt.Fprintln(w, "links, roots, endorsements, policies and results are right, from the genesis of the trust file on.")
 	comparisonTable(w, r.Compared)
 }
@@ -154,7 +177,7 @@ func auditTable(w io.Writer, r *audit.Report) {
 // comparisonTable says how far the copy is behind the other nodes.
 func comparisonTable(w io.Writer, compared []audit.Comparison) {
 	if len(compared) == 0 {
-		fmt.Fprintln(w, "It was compared with no other node: whether it lacks the newest blocks is not known.")
+		fmt.Fprintln(w, "It was not compared with any other node: whether it lacks the newest blocks is not known.")
 		return
 	}
 	fmt.Fprintln(w, "\nCOMPARED WITH\tBEHIND BY\tWHERE")

@@ -7,9 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
 
-	"ltl/client"
 	"ltl/internal/audit"
 	"ltl/internal/backup"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -21,21 +19,21 @@ func newBackup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "Copy the ledger of a running network into a directory, or bring such a copy up to date",
-		Long: `Copies all blocks and the sealed AccessKeys while the network goes on. Every block is executed again before it is kept, and the
-newest ones are compared with those of all nodes that answer. Run it again on the same directory to bring it up to date; an
-interrupted run goes on where it was. A source whose blocks are wrong is named, and nothing of that run is kept.
-ltl audit --store DIRECTORY verifies a backup without the network.`,
+		Long: `Copies all blocks and the sealed AccessKeys while the network serves. Every block is executed again before it is kept,
+and the newest ones are compared with those of all nodes that answer. Run it again on the same directory to bring the backup
+up to date; an interrupted run continues where it stopped. When the blocks of the source are wrong, the error names the
+source and nothing of that run is kept. ltl audit --store DIRECTORY verifies a backup without the network.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" {
-				return errors.New("where to? give --out DIRECTORY")
+				return errors.New("which directory? give --out DIRECTORY")
 			}
-			return withClient(cmd, func(c *client.Client, con *connection) error {
-				cfg := backup.Config{Dir: out, Trust: con.trust}
+			return withSession(cmd, func(s *session) error {
+				cfg := backup.Config{Dir: out, Trust: s.trust}
 				if !noKeys {
-					cfg.AccessKeys = c.WatchAccessKeys
+					cfg.AccessKeys = s.client.WatchAccessKeys
 				}
-				report, err := runBackup(cmd, con, con.company(cmd.Context(), c), cfg, from)
+				report, err := s.backup(cfg, from)
 				if err != nil {
 					return err
 				}
@@ -44,56 +42,57 @@ ltl audit --store DIRECTORY verifies a backup without the network.`,
 		},
 	}
 	addConnection(cmd)
-	cmd.Flags().StringVar(&from, "from", "", "whose copy: a node's id, an organisation's id, or the address of either (default the node that has most)")
+	cmd.Flags().StringVar(&from, "from", "",
+		"the copy to read: a node's id, an organisation's id, or the address of either (default the node that has most blocks)")
 	cmd.Flags().StringVar(&out, "out", "", "directory of the backup: new, empty, or that of an earlier run (required)")
-	cmd.Flags().BoolVar(&noKeys, "no-access-keys", false, "copy no AccessKeys and keep those that the backup has; they need an operator, and most nodes")
+	cmd.Flags().BoolVar(&noKeys, "no-access-keys", false,
+		"copy no AccessKeys and keep those that the backup has; they need an operator, and most nodes")
 	return cmd
 }
 
-func runBackup(cmd *cobra.Command, con *connection, m company, cfg backup.Config, from string) (*backup.Report, error) {
-	credentials, err := con.credentials()
-	if err != nil {
-		return nil, err
-	}
+// backup copies the ledger of one process and compares the copy with the other nodes.
+func (s *session) backup(cfg backup.Config, from string) (*backup.Report, error) {
+	p := s.participants(s.cmd.Context())
 	run := func(others []audit.Other) (*backup.Report, error) {
 		cfg.Others = others
-		return backup.Run(cmd.Context(), cfg)
+		return backup.Run(s.cmd.Context(), cfg)
 	}
 	if from == "" {
-		return withOthers(m, credentials, "", run)
+		return withOthers(s, p, "", run)
 	}
-	address, role, name, err := m.find(from)
+	source, err := p.find(from)
 	if err != nil {
 		return nil, err
 	}
-	conn, err := grpc.NewClient(address, credentials.DialOptions(role, name)...)
+	conn, err := s.dial(source)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't connect to %s: %w", address, err)
+		return nil, err
 	}
-	cfg.Source = audit.Other{Name: name, Ledger: ltlv1.NewLedgerClient(conn)}
-	report, err := withOthers(m, credentials, address, run)
+	cfg.Source = audit.Other{Name: source.name, Ledger: ltlv1.NewLedgerClient(conn)}
+	report, err := withOthers(s, p, source.address, run)
 	return report, errors.Join(err, conn.Close())
 }
 
 func backupTable(w io.Writer, r *backup.Report) {
 	fmt.Fprintln(w, "CHAIN\tHEIGHT\tTIME\tNEWEST BLOCK HASH")
 	for _, c := range r.Chains {
-		fmt.Fprintf(w, "%s\t%d\t%s\t%s\n", c.ID, c.Height, c.Time.Format(time.RFC3339), c.BlockHash)
+		writeCells(w, c.ID, c.Height, formatTime(c.Time), c.BlockHash)
 	}
-	fmt.Fprintf(w, "\n%s: %d blocks, %d of them new, from %s, executed again in %s.\n", r.Dir, r.Blocks, r.Added, r.Source, r.Took.Round(time.Millisecond))
+	fmt.Fprintf(w, "\n%s: %d blocks, %d of them new, from %s, executed again in %s.\n",
+		r.Dir, r.Blocks, r.Added, r.Source, r.Took.Round(time.Millisecond))
 	if k := r.AccessKeys; k != nil {
 		fmt.Fprintf(w, "%d sealed AccessKeys, as they were at %s.\n", k.Count, k.Time.Format(time.RFC3339))
 	} else {
 		fmt.Fprintln(w, "No AccessKeys.")
 	}
 	if len(r.ComparedWith) == 0 {
-		fmt.Fprintln(w, "It was compared with no other node: the next run does that.")
+		fmt.Fprintln(w, "It was not compared with any other node: the next run does that.")
 	}
 	for _, c := range r.Compared {
 		if c.Error != "" {
 			fmt.Fprintf(w, "Not compared with %s: %s.\n", c.Name, c.Error)
 		} else {
-			fmt.Fprintf(w, "Compared with %s: no block differs; it has %d newer ones by now.\n", c.Name, c.Behind)
+			fmt.Fprintf(w, "Compared with %s: no block differs; that node has %d newer ones by now.\n", c.Name, c.Behind)
 		}
 	}
 }

@@ -5,28 +5,33 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"ltl/client"
 	"ltl/internal/identity"
-	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// certRow is a certificate, or what was revoked, as `ltl cert` prints it. Its JSON names are stable.
+// certRow is a certificate or a revocation, as `ltl cert` prints it. Its JSON names are stable.
 type certRow struct {
 	Identity string `json:"identity"`
-	// KeyHash is the SHA-256 of the public key in hexadecimal digits; empty where the identity was revoked whatever its key.
+	// KeyHash is the SHA-256 of the public key in hexadecimal digits; empty where the identity is revoked with every key.
 	KeyHash string `json:"keyHash"`
-	// KeyOnly says that the identity may go on with another key.
+	// KeyOnly says that the identity may continue with another key.
 	KeyOnly bool       `json:"keyOnly"`
 	Expires *time.Time `json:"expires,omitempty"`
+}
+
+// revoked names what a revocation covers.
+func (r certRow) revoked() string {
+	if r.KeyOnly {
+		return "key"
+	}
+	return "identity"
 }
 
 func newCert() *cobra.Command {
@@ -39,16 +44,15 @@ func newCert() *cobra.Command {
 func newCertShow() *cobra.Command {
 	return &cobra.Command{
 		Use:   "show PATH",
-		Short: "Show whom a certificate names: a file, or a directory with tls.pem",
+		Short: "Show the identity in a certificate: a file, or a directory with tls.pem",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			row, err := readCert(args[0])
 			if err != nil {
 				return err
 			}
-			return emit(cmd, row, func(w io.Writer) {
-				fmt.Fprintf(w, "identity\t%s\nkey (SHA-256)\t%s\nexpires\t%s\n", row.Identity, row.KeyHash, row.Expires.Format(time.RFC3339))
-			})
+			return emitFields(cmd, row,
+				field{"identity", row.Identity}, field{"key (SHA-256)", row.KeyHash}, field{"expires", formatTime(*row.Expires)})
 		},
 	}
 }
@@ -65,34 +69,22 @@ func readCert(path string) (*certRow, error) {
 func newCertList() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
-		Short: "List what was revoked",
+		Short: "List the revoked identities and keys",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd, func(c *client.Client, _ *connection) error {
-				res, err := c.Ledger().GetNetwork(cmd.Context(), &ltlv1.GetNetworkRequest{})
-				if err != nil {
-					return err
-				}
-				rows := []certRow{}
-				for _, r := range res.GetRevocations() {
-					rows = append(rows, certRow{Identity: r.GetIdentity(), KeyHash: hex.EncodeToString(r.GetKeyHash()), KeyOnly: r.GetKeyOnly()})
-				}
-				return emit(cmd, rows, func(w io.Writer) {
-					fmt.Fprintln(w, "IDENTITY\tREVOKED\tKEY (SHA-256)")
-					for _, r := range rows {
-						fmt.Fprintf(w, "%s\t%s\t%s\n", r.Identity, r.what(), r.KeyHash)
-					}
-				})
+		RunE: online(func(s *session, _ []string) error {
+			res, err := s.client.Ledger().GetNetwork(s.cmd.Context(), &ltlv1.GetNetworkRequest{})
+			if err != nil {
+				return err
+			}
+			rows := []certRow{}
+			for _, r := range res.GetRevocations() {
+				rows = append(rows, certRow{Identity: r.GetIdentity(), KeyHash: hex.EncodeToString(r.GetKeyHash()), KeyOnly: r.GetKeyOnly()})
+			}
+			return emitRows(s.cmd, rows, "IDENTITY|REVOKED|KEY (SHA-256)", func(r certRow) []any {
+				return []any{r.Identity, r.revoked(), r.KeyHash}
 			})
-		},
+		}),
 	}
-}
-
-func (r certRow) what() string {
-	if r.KeyOnly {
-		return "key"
-	}
-	return "identity"
 }
 
 func newCertRevoke() *cobra.Command {
@@ -100,60 +92,62 @@ func newCertRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke PATH|IDENTITY",
 		Short: "Make the whole network refuse the holder of a certificate, for good",
-		Long: `Revokes a certificate, given as a file or a directory with tls.pem, or an identity ORGANISATION/ROLE/NAME whose certificate is not at hand. Every
-process refuses its holder from the moment at which it reads of it, also on connections that stand, and the ledger executes nothing more that
-names the identity as its submitter. With --key-only the identity goes on with another key: make that first, with ltl pki renew
---new-key. Nodes and endorsers, whose names are fixed, are revoked in this way only. Certificates that were renewed with the same key go
-with it.
+		Long: `Revokes a certificate, given as a file or a directory with tls.pem, or an identity ORGANISATION/ROLE/NAME whose
+certificate is not at hand. Every process refuses the holder as soon as it has read the revocation, also on connections that
+are open, and the ledger executes no more transactions that name the identity as their submitter. With --key-only the
+identity continues with another key: make that key first, with ltl pki renew --new-key. Nodes and endorsers, whose names are
+fixed, can be revoked only with --key-only. Certificates that were renewed with the same key are revoked with it.
 
-Only an operator of the same organisation may do this. Whose certificate authority was stolen needs ltl org rotate-ca and retire-ca.`,
+Only an operator of the same organisation may do this. When the key of a certificate authority was stolen, use ltl org
+rotate-ca and ltl org retire-ca.`,
 		Example: `  ltl cert revoke pki/facades/facade1 --dir ltl-data
   ltl cert revoke org1/client/alice --dir ltl-data`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			row, err := whatToRevoke(args[0], keyOnly)
+			row, err := revocationOf(args[0], keyOnly)
 			if err != nil {
 				return err
 			}
 			organisation, _, _ := strings.Cut(row.Identity, "/")
-			return withOperator(cmd, organisation, func(c *client.Client, con *connection) error {
-				hash, err := hex.DecodeString(row.KeyHash)
-				if err != nil {
-					return err
-				}
-				if _, err := submit(cmd.Context(), c, &ltlv1.Transaction{
-					ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_RevokeCertificate{RevokeCertificate: &ltlv1.RevokeCertificate{
-						Identity: row.Identity, KeyHash: hash, KeyOnly: row.KeyOnly,
-					}},
-				}, append(changeHints(organisation), hint{rules.OutOfRange, "a node's or endorser's certificate is revoked with --key-only and its file"})...); err != nil {
-					return err
-				}
-				if _, err := organisations(cmd, c, con); err != nil {
-					return fmt.Errorf("it was revoked, but the network couldn't be read afterwards: %w", err)
-				}
-				con.saveTrust(cmd)
-				return emit(cmd, row, func(w io.Writer) {
-					fmt.Fprintf(w, "the %s of %s is revoked\n", row.what(), row.Identity)
-				})
-			})
+			return withOperator(cmd, organisation, func(s *session) error { return s.revoke(row, organisation) })
 		},
 	}
-	cmd.Flags().BoolVar(&keyOnly, "key-only", false, "the identity may go on with a certificate for another key")
+	cmd.Flags().BoolVar(&keyOnly, "key-only", false, "the identity may continue with a certificate for another key")
 	return cmd
 }
 
-// whatToRevoke reads a certificate, or takes an identity as it is.
-func whatToRevoke(what string, keyOnly bool) (*certRow, error) {
-	if _, err := os.Stat(what); err == nil {
-		row, err := readCert(what)
+func (s *session) revoke(row *certRow, organisation string) error {
+	hash, err := hex.DecodeString(row.KeyHash)
+	if err != nil {
+		return err
+	}
+	a := orgChangeAdvice(organisation)
+	a[rules.OutOfRange] = "a node's or endorser's certificate is revoked with --key-only and its file"
+	if _, err := s.submitToSystem(&ltlv1.Transaction{
+		Action: &ltlv1.Transaction_RevokeCertificate{RevokeCertificate: &ltlv1.RevokeCertificate{
+			Identity: row.Identity, KeyHash: hash, KeyOnly: row.KeyOnly,
+		}},
+	}, a); err != nil {
+		return err
+	}
+	if _, err := s.refreshTrust("the certificate was revoked"); err != nil {
+		return err
+	}
+	return emitSentence(s.cmd, row, "the %s of %s is revoked", row.revoked(), row.Identity)
+}
+
+// revocationOf reads a certificate, or takes an identity as it is.
+func revocationOf(name string, keyOnly bool) (*certRow, error) {
+	if _, err := os.Stat(name); err == nil {
+		row, err := readCert(name)
 		if err == nil {
 			row.KeyOnly, row.Expires = keyOnly, nil
 		}
 		return row, err
 	}
-	id, err := identity.Parse(what)
+	id, err := identity.Parse(name)
 	if err != nil {
-		return nil, fmt.Errorf("%s is neither a file or directory nor an identity: %w", what, err)
+		return nil, fmt.Errorf("%s is neither a file or directory nor an identity: %w", name, err)
 	}
 	if keyOnly {
 		return nil, errors.New("--key-only needs the certificate: give its file or directory")

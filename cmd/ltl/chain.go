@@ -3,19 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"ltl/client"
 	"ltl/internal/ledger"
+	"ltl/internal/policy"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
-
-const pageSize = 100
 
 // The states of a chain's package.
 const (
@@ -70,16 +67,15 @@ func newChainList() *cobra.Command {
 			if service != "" && err != nil {
 				return err
 			}
-			return withClient(cmd, func(c *client.Client, _ *connection) error {
-				rows, err := chains(cmd, c, want)
+			return withSession(cmd, func(s *session) error {
+				rows, err := s.chains(want)
 				if err != nil {
 					return err
 				}
-				return emit(cmd, rows, func(w io.Writer) {
-					fmt.Fprintln(w, "CHAIN\tCODE\tNAME\tSERVICE\tEDITION\tSTATE\tHEIGHT\tRECORDS\tSIZE\tEXPIRES")
-					for _, r := range rows {
-						fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n",
-							r.ChainID, r.ChainCode, r.Name, r.Service, r.Edition, r.State, r.Height, r.Records, formatSize(r.Bytes), formatTime(r.Expires))
+				const columns = "CHAIN|CODE|NAME|SERVICE|EDITION|STATE|HEIGHT|RECORDS|SIZE|EXPIRES"
+				return emitRows(cmd, rows, columns, func(r chainRow) []any {
+					return []any{
+						r.ChainID, r.ChainCode, r.Name, r.Service, r.Edition, r.State, r.Height, r.Records, formatSize(r.Bytes), formatTime(r.Expires),
 					}
 				})
 			})
@@ -94,72 +90,57 @@ func newChainShow() *cobra.Command {
 		Use:   "show CHAIN",
 		Short: "Show one chain, by its id, code or name",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClient(cmd, func(c *client.Client, _ *connection) error {
-				row, err := chainOf(cmd, c, args[0])
-				if err != nil {
-					return err
-				}
-				return emit(cmd, row, func(w io.Writer) { showChain(w, row) })
-			})
-		},
+		RunE: online(func(s *session, args []string) error {
+			row, err := s.chain(args[0])
+			if err != nil {
+				return err
+			}
+			return showChain(s.cmd, row)
+		}),
 	}
 }
 
-func showChain(w io.Writer, r *chainRow) {
+func showChain(cmd *cobra.Command, r *chainRow) error {
 	of := func(used *uint64, quota uint64) string {
 		if used == nil {
 			return fmt.Sprintf("at most %d", quota)
 		}
 		return fmt.Sprintf("%d of %d", *used, quota)
 	}
-	for _, line := range [][2]string{
-		{"chain", r.ChainID}, {"code", r.ChainCode}, {"name", r.Name}, {"remark", r.Remark}, {"service", r.Service}, {"edition", r.Edition},
-		{"region", r.Region}, {"state", r.State}, {"height", fmt.Sprint(r.Height)}, {"records", of(&r.Records, r.CountQuota)},
-		{"size", formatSize(r.Bytes) + " of " + formatSize(r.CapacityQuotaBytes)}, {"members", of(r.Members, r.MemberQuota)},
-		{"phase groups", of(r.PhaseGroups, r.PhaseGroupQuota)}, {"phases a group", of(nil, r.PhaseQuota)},
-		{"policy", r.Policy}, {"organisations", strings.Join(r.Organisations, ", ")}, {"administrator", r.Administrator},
-		{"effective", formatTime(r.Effective)}, {"expires", formatTime(r.Expires)},
-	} {
-		fmt.Fprintf(w, "%s\t%s\n", line[0], line[1])
-	}
+	return emitFields(cmd, r,
+		field{"chain", r.ChainID}, field{"code", r.ChainCode}, field{"name", r.Name}, field{"remark", r.Remark},
+		field{"service", r.Service}, field{"edition", r.Edition}, field{"region", r.Region}, field{"state", r.State},
+		field{"height", r.Height}, field{"records", of(&r.Records, r.CountQuota)},
+		field{"size", formatSize(r.Bytes) + " of " + formatSize(r.CapacityQuotaBytes)}, field{"members", of(r.Members, r.MemberQuota)},
+		field{"phase groups", of(r.PhaseGroups, r.PhaseGroupQuota)}, field{"phases per group", of(nil, r.PhaseQuota)},
+		field{"policy", r.Policy}, field{"organisations", strings.Join(r.Organisations, ", ")}, field{"administrator", r.Administrator},
+		field{"effective", formatTime(r.Effective)}, field{"expires", formatTime(r.Expires)})
 }
 
-// chains reads the chains of a service (unspecified for all), page by page.
-func chains(cmd *cobra.Command, c *client.Client, service ltlv1.ChainService) ([]chainRow, error) {
-	rows := []chainRow{}
-	for page := uint32(1); ; page++ {
-		res, err := c.Ledger().ListChains(cmd.Context(), &ltlv1.ListChainsRequest{Service: service, Page: page, Size: pageSize})
-		if err != nil {
-			return nil, err
-		}
-		if err := refused(res.GetCode()); err != nil {
-			return nil, err
-		}
-		for _, info := range res.GetChains() {
-			rows = append(rows, chainRowOf(info))
-		}
-		if len(res.GetChains()) == 0 || uint64(len(rows)) >= res.GetTotal() {
-			return rows, nil
-		}
+// chains reads the chains of a service (unspecified for all).
+func (s *session) chains(service ltlv1.ChainService) ([]chainRow, error) {
+	read := func(page uint32) (*ltlv1.ListChainsResponse, error) {
+		return s.client.Ledger().ListChains(s.cmd.Context(), &ltlv1.ListChainsRequest{Service: service, Page: page, Size: pageSize})
 	}
+	return allPages(read, (*ltlv1.ListChainsResponse).GetChains, chainRowOf)
 }
 
-// chainOf finds the chain that a user means by its id, code or name, and reads its use.
-func chainOf(cmd *cobra.Command, c *client.Client, name string) (*chainRow, error) {
-	if ledger.ValidChainID(name) { // a code or a name may have this form too, so that no chain of this id is no answer yet
-		if row, err := readChain(cmd, c, name); row != nil || err != nil {
+// chain finds the chain that a user means by its id, code or name, and reads its use.
+func (s *session) chain(name string) (*chainRow, error) {
+	// A code or a name may have the form of an id, so that the search goes on when no chain has this id.
+	if ledger.ValidChainID(name) {
+		if row, err := s.chainByID(name); row != nil || err != nil {
 			return row, err
 		}
 	}
-	all, err := chains(cmd, c, ltlv1.ChainService_CHAIN_SERVICE_UNSPECIFIED)
+	all, err := s.chains(ltlv1.ChainService_CHAIN_SERVICE_UNSPECIFIED)
 	if err != nil {
 		return nil, err
 	}
 	var named []string
 	for _, r := range all {
 		if r.ChainCode == name {
-			return readChain(cmd, c, r.ChainID)
+			return s.chainByID(r.ChainID)
 		}
 		if r.Name == name {
 			named = append(named, r.ChainID)
@@ -169,14 +150,14 @@ func chainOf(cmd *cobra.Command, c *client.Client, name string) (*chainRow, erro
 	case 0:
 		return nil, fmt.Errorf("there is no chain with the id, code or name %q; `ltl chain list` shows those there are", name)
 	case 1:
-		return readChain(cmd, c, named[0])
+		return s.chainByID(named[0])
 	}
 	return nil, fmt.Errorf("%d chains have the name %q; say which by its id: %s", len(named), name, strings.Join(named, ", "))
 }
 
-// readChain reads a chain by its id; nil when there is none.
-func readChain(cmd *cobra.Command, c *client.Client, id string) (*chainRow, error) {
-	res, err := c.Ledger().GetChain(cmd.Context(), &ltlv1.GetChainRequest{ChainId: id})
+// chainByID reads a chain by its id; nil when there is none.
+func (s *session) chainByID(id string) (*chainRow, error) {
+	res, err := s.client.Ledger().GetChain(s.cmd.Context(), &ltlv1.GetChainRequest{ChainId: id})
 	if err != nil || res.GetCode() == rules.NotFound {
 		return nil, err
 	}
@@ -204,7 +185,7 @@ func chainRowOf(info *ltlv1.ChainInfo) chainRow {
 	return row
 }
 
-// stateOf tells the state of a package by this machine's clock; the ledger judges by its blocks' time.
+// stateOf is the state of a package by this machine's clock; the ledger decides by its blocks' time.
 func stateOf(effective, expires, now time.Time) string {
 	switch {
 	case now.Before(effective):
@@ -228,4 +209,208 @@ func parseService(s string) (ltlv1.ChainService, error) {
 		return 0, fmt.Errorf("--service is %q: %w", s, errService)
 	}
 	return ltlv1.ChainService(v), nil
+}
+
+// chainOptions are the options of `ltl chain create` and `modify`.
+type chainOptions struct {
+	name, remark, edition, region, policy, administrator string
+	organisations                                        []string
+	effective, expires                                   timeFlag
+	years                                                int
+	capacity                                             sizeFlag
+	count, members, phaseGroups, phases                  uint64
+}
+
+// flags adds the options that both commands have.
+func (o *chainOptions) flags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringVar(&o.remark, "remark", "", "remark, at most 100 characters")
+	f.StringVar(&o.edition, "edition", "standard", "standard or enterprise")
+	f.StringVar(&o.region, "region", rules.DefaultRegion, "region")
+	f.StringVar(&o.policy, "policy", policy.Default,
+		"endorsement policy: terms submitter, any, majority, all, N-of, N-of(a,b), org(a), joined by &")
+	f.StringSliceVar(&o.organisations, "organisations", nil, "organisations that endorse, in the order in which they are named")
+	f.StringVar(&o.administrator, "administrator", "", "UID of the account that manages the chain")
+	f.Var(&o.effective, "effective", "first moment of the package, RFC 3339 or YYYY-MM-DD (its first moment, UTC)")
+	f.Var(&o.expires, "expires",
+		"moment from which the chain takes no more writes, RFC 3339 or YYYY-MM-DD (its first moment, UTC)")
+	o.capacity = rules.DefaultCapacityBytes
+	f.Var(&o.capacity, "capacity-quota", "size of all values that the chain may hold, as 800GB or bytes")
+	f.Uint64Var(&o.count, "count-quota", rules.DefaultCount, "records that the chain may hold")
+	f.Uint64Var(&o.members, "member-quota", rules.DefaultMembers, "members that the chain may have, beside its administrator")
+	f.Uint64Var(&o.phaseGroups, "phase-group-quota", rules.DefaultPhaseGroups, "phase groups that the chain may have")
+	f.Uint64Var(&o.phases, "phase-quota", rules.DefaultPhases, "phases that a phase group may have")
+}
+
+func parseEdition(s string) (ltlv1.Edition, error) {
+	v := ltlv1.Edition_value["EDITION_"+strings.ToUpper(s)]
+	if v == 0 {
+		return 0, fmt.Errorf("--edition is %q; it can be standard or enterprise", s)
+	}
+	return ltlv1.Edition(v), nil
+}
+
+// chainAdvice says what to do when a chain is refused.
+func chainAdvice() advice {
+	return advice{
+		rules.OutOfRange: "an option has the wrong form, the package ends before it begins, or the policy can never be met by the organisations " +
+			"of the chain for its administrator's; `ltl chain create --help` tells the forms",
+		rules.NotFound:  "no such account or organisation; `ltl account list` and `ltl org list` show those there are",
+		rules.Forbidden: adviceOperator,
+	}
+}
+
+func newChainCreate() *cobra.Command {
+	o := &chainOptions{}
+	var service string
+	cmd := &cobra.Command{
+		Use:   "create NAME",
+		Short: "Create a business chain",
+		Long: `Creates a business chain. Its name is 2 to 30 characters. All present organisations of the network endorse on it, unless
+--organisations names others.`,
+		Example: `  ltl chain create deliveries --dir ltl-data --administrator 200000000000000001 --expires 2027-12-31 --capacity-quota 800GB`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.name = args[0]
+			chain, err := o.creation(cmd, service, time.Now())
+			if err != nil {
+				return err
+			}
+			return withSession(cmd, func(s *session) error {
+				result, err := s.submitToSystem(&ltlv1.Transaction{
+					Action: &ltlv1.Transaction_CreateChain{CreateChain: chain},
+				}, chainAdvice())
+				if err != nil {
+					return err
+				}
+				return emitFields(cmd, map[string]string{"bizChainId": result.GetOutput()}, field{"chain", result.GetOutput()})
+			})
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&service, "service", "proof", "proof or collaboration; it never changes")
+	cmd.Flags().IntVar(&o.years, "years", 1, "years until the package expires")
+	cmd.MarkFlagsMutuallyExclusive("years", "expires")
+	return cmd
+}
+
+// creation is the action of `ltl chain create`.
+func (o *chainOptions) creation(cmd *cobra.Command, service string, now time.Time) (*ltlv1.CreateChain, error) {
+	kind, err := parseService(service)
+	if err != nil {
+		return nil, err
+	}
+	edition, err := parseEdition(o.edition)
+	if err != nil {
+		return nil, err
+	}
+	if o.administrator == "" {
+		return nil, errors.New("--administrator is missing: give the UID of the account that manages the chain; `ltl account list` shows the accounts")
+	}
+	if !cmd.Flags().Changed("effective") {
+		o.effective.Time = now
+	}
+	if !cmd.Flags().Changed("expires") {
+		o.expires.Time = o.effective.AddDate(o.years, 0, 0)
+	}
+	for name, quota := range map[string]uint64{
+		"capacity": uint64(o.capacity), "count": o.count, "member": o.members, "phase-group": o.phaseGroups, "phase": o.phases,
+	} {
+		if quota == 0 { // for the ledger this would be the default
+			return nil, fmt.Errorf("--%s-quota is 0; a new chain's is at least 1, `ltl chain modify` can lower it", name)
+		}
+	}
+	return &ltlv1.CreateChain{
+		Name: o.name, Remark: o.remark, Service: kind, Edition: edition, Region: o.region, Policy: o.policy,
+		EffectiveMs: o.effective.UnixMilli(), ExpiredMs: o.expires.UnixMilli(), CapacityQuotaBytes: uint64(o.capacity), CountQuota: o.count,
+		MemberQuota: o.members, PhaseGroupQuota: o.phaseGroups, PhaseQuota: o.phases, Organisations: o.organisations, AdministratorUid: o.administrator,
+	}, nil
+}
+
+func newChainModify() *cobra.Command {
+	o := &chainOptions{}
+	cmd := &cobra.Command{
+		Use:   "modify CHAIN",
+		Short: "Change what an operator may change of a chain; options that are not given change nothing",
+		Long: `Changes a chain: its name, remark, edition, region, package (effective, expires), quotas, endorsement policy,
+organisations and administrator. Options that are not given change nothing. A quota below what is in use stops further use
+and removes nothing. A chain's service, id and code never change.`,
+		Example: `  ltl chain modify deliveries --dir ltl-data --expires 2028-12-31 --capacity-quota 2TB`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			change, err := o.modification(cmd)
+			if err != nil {
+				return err
+			}
+			return withSession(cmd, func(s *session) error {
+				row, err := s.chain(args[0])
+				if err != nil {
+					return err
+				}
+				change.ChainId = row.ChainID
+				if _, err := s.submitToSystem(&ltlv1.Transaction{
+					Action: &ltlv1.Transaction_ModifyChain{ModifyChain: change},
+				}, chainAdvice()); err != nil {
+					return err
+				}
+				if row, err = s.chain(row.ChainID); err != nil {
+					return readBack("the chain was changed", err)
+				}
+				return showChain(cmd, row)
+			})
+		},
+	}
+	o.flags(cmd)
+	cmd.Flags().StringVar(&o.name, "name", "", "name, 2 to 30 characters")
+	for _, f := range []string{
+		"edition", "region", "policy", "capacity-quota", "count-quota", "member-quota", "phase-group-quota", "phase-quota",
+	} {
+		cmd.Flags().Lookup(f).DefValue = "" // an option that is not given changes nothing, so that no default is shown
+	}
+	return cmd
+}
+
+// modification is the action of `ltl chain modify`: exactly what was given.
+func (o *chainOptions) modification(cmd *cobra.Command) (*ltlv1.ModifyChain, error) {
+	m := &ltlv1.ModifyChain{Organisations: o.organisations}
+	changed := cmd.Flags().Changed("organisations")
+	text := func(name string, to **string, from *string) {
+		if cmd.Flags().Changed(name) {
+			*to, changed = from, true
+		}
+	}
+	text("name", &m.Name, &o.name)
+	text("remark", &m.Remark, &o.remark)
+	text("region", &m.Region, &o.region)
+	text("policy", &m.Policy, &o.policy)
+	text("administrator", &m.AdministratorUid, &o.administrator)
+	number := func(name string, to **uint64, from *uint64) {
+		if cmd.Flags().Changed(name) {
+			*to, changed = from, true
+		}
+	}
+	number("capacity-quota", &m.CapacityQuotaBytes, (*uint64)(&o.capacity))
+	number("count-quota", &m.CountQuota, &o.count)
+	number("member-quota", &m.MemberQuota, &o.members)
+	number("phase-group-quota", &m.PhaseGroupQuota, &o.phaseGroups)
+	number("phase-quota", &m.PhaseQuota, &o.phases)
+	moment := func(name string, to **int64, from timeFlag) {
+		if cmd.Flags().Changed(name) {
+			ms := from.UnixMilli()
+			*to, changed = &ms, true
+		}
+	}
+	moment("effective", &m.EffectiveMs, o.effective)
+	moment("expires", &m.ExpiredMs, o.expires)
+	if cmd.Flags().Changed("edition") {
+		edition, err := parseEdition(o.edition)
+		if err != nil {
+			return nil, err
+		}
+		m.Edition, changed = &edition, true
+	}
+	if !changed {
+		return nil, errors.New("nothing to change; `ltl chain modify --help` shows the options")
+	}
+	return m, nil
 }

@@ -148,7 +148,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"call", "ListProofChain", "--dir", dir, "Num=0", "Size=1", "Format=XML"}, "status 200, code 400: Num"},
 		{[]string{"call", "ListProofChain", "--dir", dir, "Size=1", "Format=XML"}, "status 400, code MissingNum"},
 		{[]string{"call", "NoSuchAction", "--dir", dir}, "InvalidAction.NotFound"},
-		{[]string{"call", "GetData"}, "whom to call"},
+		{[]string{"call", "GetData"}, "which facade"},
 		{[]string{"pki", "create", "--dir", t.TempDir(), "--org", "one"}, "ID,NAME,HOST:PORT"},
 		{[]string{"node", "--dir", "d", "--listen", "127.0.0.1:0", "--trust", filepath.Join(dir, "pki", "trust.json"), "--identity", filepath.Join(dir, "pki", "operator")}, "a node's is needed"},
 	} {

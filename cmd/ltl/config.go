@@ -14,9 +14,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// settings is what a role's configuration file may hold, as YAML. The same settings are options of the command and, with LTL_ before them
-// and in capitals, variables of the environment (LTL_RULE_FILE); an option counts before a variable, a variable before the file. Paths
-// in the file are relative to the file.
+// settings is what a role's configuration file may hold, as YAML. The same settings are options of the command and, in
+// capitals after LTL_, variables of the environment (LTL_RULE_FILE). An option takes precedence over a variable, a variable
+// over the file. Paths in the file are relative to the file.
 type settings struct {
 	// Trust is the path of the network's trust file.
 	Trust string `yaml:"trust"`
@@ -30,7 +30,8 @@ type settings struct {
 	Admin string `yaml:"admin"`
 	// MetricsListen is the HOST:PORT of metrics over mutual TLS; empty for none.
 	MetricsListen string `yaml:"metrics-listen"`
-	// TraceEndpoint is the loopback HOST:PORT of a collector for traces; empty for none. TraceRatio is the share of requests that are traced.
+	// TraceEndpoint is the loopback HOST:PORT of a collector for traces; empty for none. TraceRatio is the share of requests
+	// that are traced.
 	TraceEndpoint string `yaml:"trace-endpoint"`
 	TraceRatio    string `yaml:"trace-ratio"`
 	// Rule is an endorser's own rule, a CEL expression; RuleFile is a file that holds it.
@@ -45,7 +46,7 @@ const (
 	flagScrub  = "scrub-interval"
 )
 
-// pathSettings are relative to the file that they stand in.
+// pathSettings are the settings that are paths, relative to the file.
 func (s *settings) pathSettings() []*string {
 	return []*string{&s.Trust, &s.Identity, &s.Dir, &s.RuleFile}
 }
@@ -53,12 +54,13 @@ func (s *settings) pathSettings() []*string {
 // values are the settings under the names of their options.
 func (s *settings) values() map[string]string {
 	return map[string]string{
-		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin, "metrics-listen": s.MetricsListen,
-		"trace-endpoint": s.TraceEndpoint, "trace-ratio": s.TraceRatio, "rule": s.Rule, "rule-file": s.RuleFile, flagScrub: s.ScrubInterval,
+		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin,
+		"metrics-listen": s.MetricsListen, "trace-endpoint": s.TraceEndpoint, "trace-ratio": s.TraceRatio,
+		"rule": s.Rule, "rule-file": s.RuleFile, flagScrub: s.ScrubInterval,
 	}
 }
 
-// readSettings reads a configuration file. An unknown name is an error: a setting that is misspelt would otherwise be none.
+// readSettings reads a configuration file. An unknown name is an error: otherwise a misspelt setting would have no effect.
 func readSettings(path string) (*settings, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -78,8 +80,8 @@ func readSettings(path string) (*settings, error) {
 	return s, nil
 }
 
-// configure completes the options of a role's command from the environment and from the file of --config, and then tells everything that
-// is wrong at once.
+// configure completes the options of a role's command from the environment and from the file of --config. Its error names
+// everything that is wrong, not only the first.
 func configure(cmd *cobra.Command, required []string) error {
 	fromFile := map[string]string{}
 	var wrong []error
@@ -113,7 +115,8 @@ func configure(cmd *cobra.Command, required []string) error {
 	}
 	for _, name := range required {
 		if cmd.Flags().Lookup(name).Value.String() == "" {
-			wrong = append(wrong, fmt.Errorf("%q is missing: give --%s, %s, or %q in the file of --config", name, name, variable(name), name))
+			wrong = append(wrong, fmt.Errorf("%q is missing: give --%s, %s, or %q in the file of --config",
+				name, name, variable(name), name))
 		}
 	}
 	slices.SortFunc(wrong, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })

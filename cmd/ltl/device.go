@@ -1,21 +1,42 @@
 package main
 
 import (
+	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"ltl/client/device"
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 const (
 	modeSecret = 0o600
 	modePublic = 0o644
 )
+
+// The states of an enrolment, as `ltl device list` prints them.
+const (
+	stateEnrolled = "enrolled"
+	stateRevoked  = "revoked"
+)
+
+// deviceRow is an enrolled device as `ltl device` prints it. Its JSON names are stable.
+type deviceRow struct {
+	ProductKey string `json:"productKey"`
+	IotID      string `json:"iotId"`
+	// KeyType is ecc, rsa or aes.
+	KeyType      string `json:"keyType"`
+	Organisation string `json:"organisation"`
+	State        string `json:"state"`
+	// PublicKey is in PEM; empty for AES.
+	PublicKey      string `json:"publicKey,omitempty"`
+	EnrolledHeight uint64 `json:"enrolledHeight"`
+}
 
 // deviceNames are the options that name a device.
 type deviceNames struct{ productKey, iotID string }
@@ -26,15 +47,6 @@ func (n *deviceNames) flags(cmd *cobra.Command, required bool) {
 	cmd.Flags().StringVar(&n.iotID, "iot-id", "", "IotId of the device")
 	if required {
 		mustRequire(cmd, "product-key", "iot-id")
-	}
-}
-
-// mustRequire marks options as required.
-func mustRequire(cmd *cobra.Command, names ...string) {
-	for _, name := range names {
-		if err := cmd.MarkFlagRequired(name); err != nil {
-			panic(fmt.Sprintf("BUG: %v", err))
-		}
 	}
 }
 
@@ -50,8 +62,8 @@ func newDeviceKeygen() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keygen",
 		Short: "Make a key for a device",
-		Long: `Makes a key for a device. An ECC or RSA key is written in PEM (PKCS #8), its public part, which is what a device is enrolled with,
-in PEM too. An AES key is written in hexadecimal digits. No file is overwritten.`,
+		Long: `Makes a key for a device. An ECC or RSA key is written in PEM (PKCS #8); its public part, with which the device is
+enrolled, in PEM too. An AES key is written in hexadecimal digits. No file is overwritten.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			key, err := makeKey(device.Type(kind), out, publicOut)
@@ -62,12 +74,11 @@ in PEM too. An AES key is written in hexadecimal digits. No file is overwritten.
 			if publicOut != "" {
 				result["publicFile"] = publicOut
 			}
-			return emit(cmd, result, func(w io.Writer) {
-				fmt.Fprintf(w, "type\t%s\nkey (secret)\t%s\n", key.Type(), out)
-				if publicOut != "" {
-					fmt.Fprintf(w, "public key\t%s\n", publicOut)
-				}
-			})
+			fields := []field{{"type", key.Type()}, {"key (secret)", out}}
+			if publicOut != "" {
+				fields = append(fields, field{"public key", publicOut})
+			}
+			return emitFields(cmd, result, fields...)
 		},
 	}
 	cmd.Flags().StringVar(&kind, "type", string(device.ECC), "ecc (P-256), rsa (2048 bits) or aes (256 bits)")
@@ -98,7 +109,7 @@ func makeKey(kind device.Type, out, publicOut string) (*device.Key, error) {
 	}
 	if publicOut != "" {
 		if err := writeNewFile(publicOut, public, modePublic); err != nil {
-			return nil, errors.Join(err, os.Remove(out)) // nobody has seen this key
+			return nil, errors.Join(err, os.Remove(out)) // the key has not been used yet
 		}
 	}
 	return key, nil
@@ -117,6 +128,191 @@ func writeNewFile(path string, content []byte, mode os.FileMode) error {
 	return nil
 }
 
+func newDeviceEnroll() *cobra.Command {
+	var names deviceNames
+	var publicKey, aesKey string
+	cmd := &cobra.Command{
+		Use:   "enroll",
+		Short: "Enrol a device with its key, in the name of the operator's organisation",
+		Long: `Enrols a device with its key. A public key (PEM: the bare key or a certificate) is recorded on the system chain, so that
+every process can verify with it. An AES key is given to the endorser of the operator's own organisation first, and is on no
+chain; from then on that endorser must sign each upload of the device. An enrolled key is never replaced. Enrolling an AES
+device again with the same key gives the key to the endorser again, in case the endorser lost it.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if (publicKey == "") == (aesKey == "") {
+				return errors.New("give the device's key with --public-key or --aes-key, and not both")
+			}
+			enrolment := &ltlv1.EnrollDevice{ProductKey: names.productKey, IotId: names.iotID}
+			secret, err := readEnrolledKey(enrolment, publicKey, aesKey)
+			if err != nil {
+				return err
+			}
+			return withSession(cmd, func(s *session) error {
+				if err := s.enroll(enrolment, secret); err != nil {
+					return err
+				}
+				return s.showDevice(&names, "the device is enrolled")
+			})
+		},
+	}
+	names.flags(cmd, true)
+	cmd.Flags().StringVar(&publicKey, "public-key", "", "file with the device's public key or certificate, in PEM")
+	cmd.Flags().StringVar(&aesKey, "aes-key", "", "file with the device's AES key, bare or in hexadecimal")
+	return cmd
+}
+
+// readEnrolledKey completes the enrolment by what the key file says, and returns the key if it is secret.
+func readEnrolledKey(to *ltlv1.EnrollDevice, publicKey, aesKey string) (secret []byte, err error) {
+	if aesKey != "" {
+		key, err := device.Load(aesKey)
+		if err != nil {
+			return nil, err
+		}
+		if key.Type() != device.AES {
+			return nil, fmt.Errorf("%s holds a private %s key, which must not leave the device: give its public key with --public-key",
+				aesKey, key.Type())
+		}
+		to.KeyType = ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES
+		return key.Secret(), nil
+	}
+	raw, err := os.ReadFile(publicKey)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't read the public key: %w", err)
+	}
+	kind, der, err := device.ParsePublic(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", publicKey, err)
+	}
+	to.KeyType, to.PublicKey = ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256, der
+	if kind == device.RSA {
+		to.KeyType = ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_RSA_2048
+	}
+	return nil, nil
+}
+
+// enroll hands over the secret key, if there is one, and enrols the device. It does not enrol a device again that the
+// operator's organisation has enrolled with a secret key: the endorser has taken the key, so it is the same one.
+func (s *session) enroll(enrolment *ltlv1.EnrollDevice, secret []byte) error {
+	if secret != nil {
+		if err := s.client.PutDeviceKey(s.cmd.Context(), enrolment.GetProductKey(), enrolment.GetIotId(), secret); err != nil {
+			return err
+		}
+		credentials, err := s.credentials()
+		if err != nil {
+			return err
+		}
+		known, err := s.devices(&deviceNames{enrolment.GetProductKey(), enrolment.GetIotId()})
+		if err != nil || len(known) > 0 && known[0].isSecretOf(credentials.Identity().Organisation) {
+			return err
+		}
+	}
+	_, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: enrolment}}, advice{
+		rules.OutOfRange: `product key or device id has the wrong form (1 to 64 letters, digits, "-", "." and "_", in device ids also ":" and "@"), ` +
+			`or the RSA key has another exponent than 65537`,
+		rules.Conflict: "the device is enrolled already, and a key is never replaced; `ltl device list` shows it",
+	})
+	return err
+}
+
+// isSecretOf reports whether the organisation has enrolled the device with a secret key and not revoked it.
+func (r *deviceRow) isSecretOf(organisation string) bool {
+	return r.Organisation == organisation && r.State == stateEnrolled && r.KeyType == string(device.AES)
+}
+
+func newDeviceList() *cobra.Command {
+	var names deviceNames
+	cmd := &cobra.Command{
+		Use:   "list",
+		Short: "List the devices that were ever enrolled, or some of them, oldest first",
+		Args:  cobra.NoArgs,
+		RunE: online(func(s *session, _ []string) error {
+			rows, err := s.devices(&names)
+			if err != nil {
+				return err
+			}
+			return emitRows(s.cmd, rows, "PRODUCT KEY|IOT ID|KEY TYPE|ORGANISATION|STATE", func(r deviceRow) []any {
+				return []any{r.ProductKey, r.IotID, r.KeyType, r.Organisation, r.State}
+			})
+		}),
+	}
+	names.flags(cmd, false)
+	return cmd
+}
+
+func newDeviceRevoke() *cobra.Command {
+	var names deviceNames
+	cmd := &cobra.Command{
+		Use:   "revoke",
+		Short: "End a device's enrolment for good, on all chains",
+		Long: `Ends a device's enrolment for good: its signatures are refused from now on, on every chain, and it cannot be enrolled
+again under this id. Its earlier records stay. Only an operator of the organisation that enrolled it may do this.`,
+		Args: cobra.NoArgs,
+		RunE: online(func(s *session, _ []string) error {
+			_, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_RevokeDevice{
+				RevokeDevice: &ltlv1.RevokeDevice{ProductKey: names.productKey, IotId: names.iotID},
+			}}, advice{
+				rules.NotFound: fmt.Sprintf("no device %q of the product %q was ever enrolled; `ltl device list` shows those that were",
+					names.iotID, names.productKey),
+				rules.Forbidden: "only an operator of the organisation that enrolled the device may revoke it: `ltl device list` shows which; give --identity",
+			})
+			if err != nil {
+				return err
+			}
+			return s.showDevice(&names, "the device is revoked")
+		}),
+	}
+	names.flags(cmd, true)
+	return cmd
+}
+
+// devices lists enrolments; names that are empty match all.
+func (s *session) devices(names *deviceNames) ([]deviceRow, error) {
+	read := func(page uint32) (*ltlv1.ListEnrolmentsResponse, error) {
+		return s.client.Ledger().ListEnrolments(s.cmd.Context(), &ltlv1.ListEnrolmentsRequest{
+			ProductKey: names.productKey, IotId: names.iotID, Page: page, Size: pageSize,
+		})
+	}
+	return allPages(read, (*ltlv1.ListEnrolmentsResponse).GetDevices, deviceRowOf)
+}
+
+func deviceRowOf(d *ltlv1.EnrolmentInfo) deviceRow {
+	row := deviceRow{
+		ProductKey: d.GetDevice().GetProductKey(), IotID: d.GetDevice().GetIotId(), Organisation: d.GetOrganisation(),
+		State: stateEnrolled, EnrolledHeight: d.GetEnrolledHeight(),
+	}
+	if d.GetRevoked() {
+		row.State = stateRevoked
+	}
+	switch d.GetDevice().GetKeyType() {
+	case ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256:
+		row.KeyType = string(device.ECC)
+	case ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_RSA_2048:
+		row.KeyType = string(device.RSA)
+	case ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES:
+		row.KeyType = string(device.AES)
+	}
+	if der := d.GetDevice().GetPublicKey(); len(der) > 0 {
+		row.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	}
+	return row
+}
+
+// showDevice prints one enrolment after a change, done.
+func (s *session) showDevice(names *deviceNames, done string) error {
+	rows, err := s.devices(names)
+	if err == nil && len(rows) != 1 {
+		err = fmt.Errorf("there are %d enrolments of the device %q of the product %q", len(rows), names.iotID, names.productKey)
+	}
+	if err != nil {
+		return readBack(done, err)
+	}
+	r := &rows[0]
+	return emitFields(s.cmd, r, field{"product key", r.ProductKey}, field{"iot id", r.IotID}, field{"key type", r.KeyType},
+		field{"organisation", r.Organisation}, field{"state", r.State},
+		field{"enrolled in block", fmt.Sprintf("%d of the system chain", r.EnrolledHeight)})
+}
+
 func newDeviceSign() *cobra.Command {
 	var names deviceNames
 	var keyFile, value, file string
@@ -124,8 +320,8 @@ func newDeviceSign() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign",
 		Short: "Sign data as a device does, and print the parameters to upload with it",
-		Long: `Signs data as a device does, and prints the parameters that go into the upload beside the data and IotIdSource. What is signed is
-the text of one parameter, to the byte: of a file everything, also a newline at its end.`,
+		Long: `Signs data as a device does, and prints the parameters that go into the upload beside the data and IotIdSource. The
+signature covers every byte of one parameter's text: all of a file, including a newline at its end.`,
 		Example: `  ltl device sign --key device.pem --iot-id 00FFFF098598F3BDD8221234 --product-key hKpHMh2abcd --value Proof-Data`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -149,10 +345,8 @@ the text of one parameter, to the byte: of a file everything, also a newline at 
 			if err != nil {
 				return err
 			}
-			return emit(cmd, p, func(w io.Writer) {
-				fmt.Fprintf(w, "IotAuthType\t%s\nIotId\t%s\nIotIdServiceProvider\t%s\nIotDataDigest\t%s\nIotSignature\t%s\n",
-					p.IotAuthType, p.IotID, p.IotIDServiceProvider, p.IotDataDigest, p.IotSignature)
-			})
+			return emitFields(cmd, p, field{"IotAuthType", p.IotAuthType}, field{"IotId", p.IotID},
+				field{"IotIdServiceProvider", p.IotIDServiceProvider}, field{"IotDataDigest", p.IotDataDigest}, field{"IotSignature", p.IotSignature})
 		},
 	}
 	names.flags(cmd, true)
@@ -169,13 +363,13 @@ func payloadOf(cmd *cobra.Command, value, file string) (string, error) {
 	hasValue, hasFile := cmd.Flags().Changed("value"), cmd.Flags().Changed("file")
 	switch {
 	case hasValue == hasFile:
-		return "", errors.New("what is to be signed? give --value or --file, and not both")
+		return "", errors.New("give the text to sign with --value or --file, and not both")
 	case hasValue:
 		return value, nil
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
-		return "", fmt.Errorf("couldn't read what is to be signed: %w", err)
+		return "", fmt.Errorf("couldn't read the text to sign: %w", err)
 	}
 	return string(raw), nil
 }

@@ -37,7 +37,8 @@ func newEndorser() *cobra.Command {
 	return cmd
 }
 
-// readRule returns the organisation's own rule. A file without one is a mistake, and not the wish to have none.
+// readRule returns the organisation's own rule; empty for none. A file without a rule is an error: the operator expects one
+// to be in force.
 func readRule(rule, file string) (string, error) {
 	if file == "" {
 		return rule, nil
@@ -50,32 +51,21 @@ func readRule(rule, file string) (string, error) {
 		return "", fmt.Errorf("couldn't read the rule: %w", err)
 	}
 	if strings.TrimSpace(string(raw)) == "" {
-		return "", fmt.Errorf("%s holds no rule", file)
+		return "", fmt.Errorf("%s holds no rule; leave out --rule-file to have none", file)
 	}
 	return string(raw), nil
 }
 
-func runEndorser(ctx context.Context, r *role, rule string, scrub time.Duration) (err error) {
-	trust, credentials, err := r.load(identity.RoleEndorser)
-	if err != nil {
-		return err
-	}
-	metrics, err := r.shown(credentials)
-	if err != nil {
-		return err
-	}
-	tracer, err := r.tracer(credentials.Identity())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, tracer.Close()) }()
-	e, err := endorser.Open(ctx, endorser.Config{
-		Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics, Tracer: tracer,
-		Credentials: credentials, Trust: trust, Rule: rule, ScrubInterval: scrub, Logger: roleLogger(),
+func runEndorser(ctx context.Context, r *role, rule string, scrub time.Duration) error {
+	return r.run(identity.RoleEndorser, func(p *process) error {
+		e, err := endorser.Open(ctx, endorser.Config{
+			Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: p.metrics, Tracer: p.tracer,
+			Credentials: p.credentials, Trust: p.trust, Rule: rule, ScrubInterval: scrub, Logger: p.logger,
+		})
+		if err != nil {
+			return err
+		}
+		serveUntil(ctx.Done(), nil)
+		return e.Close()
 	})
-	if err != nil {
-		return err
-	}
-	serveUntil(ctx.Done(), nil)
-	return e.Close()
 }

@@ -24,34 +24,24 @@ func newFacade() *cobra.Command {
 	return cmd
 }
 
-func runFacade(ctx context.Context, r *role) (err error) {
-	trust, credentials, err := r.load(identity.RoleFacade)
-	if err != nil {
-		return err
-	}
-	metrics, err := r.shown(credentials)
-	if err != nil {
-		return err
-	}
-	tracer, err := r.tracer(credentials.Identity())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, tracer.Close()) }()
-	key, err := identity.LoadSealingKey(filepath.Join(r.identity, "sealing.key"))
-	if err != nil {
-		return err
-	}
-	logger := roleLogger()
-	c, err := client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: logger, TracerProvider: tracer.Provider()})
-	if err != nil {
-		return err
-	}
-	f, err := facade.Open(ctx, facade.Config{Listen: r.listen, AdminListen: r.admin, Metrics: metrics, Tracer: tracer, Client: c, SealingKey: key, Logger: logger,
-		SealingKeys: func() ([][]byte, error) { return identity.LoadSealingKeys(r.identity) }})
-	if err != nil {
-		return errors.Join(err, c.Close())
-	}
-	serveUntil(ctx.Done(), nil)
-	return errors.Join(f.Close(), c.Close()) // the facade first: calls under way still need the client
+func runFacade(ctx context.Context, r *role) error {
+	return r.run(identity.RoleFacade, func(p *process) error {
+		key, err := identity.LoadSealingKey(filepath.Join(r.identity, "sealing.key"))
+		if err != nil {
+			return err
+		}
+		c, err := client.Open(client.Config{Credentials: p.credentials, Trust: p.trust, Logger: p.logger, TracerProvider: p.tracer.Provider()})
+		if err != nil {
+			return err
+		}
+		f, err := facade.Open(ctx, facade.Config{
+			Listen: r.listen, AdminListen: r.admin, Metrics: p.metrics, Tracer: p.tracer, Client: c, SealingKey: key,
+			SealingKeys: func() ([][]byte, error) { return identity.LoadSealingKeys(r.identity) }, Logger: p.logger,
+		})
+		if err != nil {
+			return errors.Join(err, c.Close())
+		}
+		serveUntil(ctx.Done(), nil)
+		return errors.Join(f.Close(), c.Close()) // the facade first: pending calls still need the client
+	})
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// healthTimeout bounds the question: who asks is a container engine that does so every few seconds.
+// healthTimeout bounds the request: a container engine sends one every few seconds.
 const healthTimeout = 2 * time.Second
 
 func newHealth() *cobra.Command {
@@ -20,8 +20,9 @@ func newHealth() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask a process on this machine for its health; exit with 1 when it is not well",
-		Long: `Asks the process whose loopback admin address is given. Without --ready it only has to run; with it, it has to serve: a node knows a
-leader, an endorser signs, a facade reaches the network. Made for the health checks of images that hold nothing but this program.`,
+		Long: `Asks the process at the given loopback admin address. Without --ready it only has to run. With --ready it has to serve:
+a node knows a leader, an endorser signs, a facade reaches the network. For the health checks of images that hold only this
+program.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path := "/healthz"
@@ -36,15 +37,13 @@ leader, an endorser signs, a facade reaches the network. Made for the health che
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&address, "admin", "", "loopback HOST:PORT that the process was given as its --admin (required)")
+	cmd.Flags().StringVar(&address, "admin", "", "the loopback HOST:PORT of the process's option --admin (required)")
 	cmd.Flags().BoolVar(&ready, "ready", false, "ask whether it serves, too")
-	if err := cmd.MarkFlagRequired("admin"); err != nil {
-		panic(fmt.Sprintf("BUG: %v", err))
-	}
+	mustRequire(cmd, "admin")
 	return cmd
 }
 
-// askHealth returns what the process says, or an error when it does not say that it is well.
+// askHealth returns the text of the process's answer, or an error when the process is not well.
 func askHealth(ctx context.Context, url string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
@@ -54,7 +53,7 @@ func askHealth(ctx context.Context, url string) (string, error) {
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return "", fmt.Errorf("the process does not answer: %w", err)
+		return "", fmt.Errorf("the process does not answer; is it running, with this --admin? %w", err)
 	}
 	defer res.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(res.Body, 4096))

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/ltl"
-	"google.golang.org/grpc"
 
 	"ltl/client"
 	"ltl/internal/identity"
@@ -86,7 +85,7 @@ func TestKillEverything(t *testing.T) {
 	callers.Wait()
 	t.Logf("%d records acknowledged, %d with an unknown outcome; the longest time without an acknowledgement was %s",
 		len(j.acknowledged), len(j.unknown), j.longestGap.Round(time.Millisecond))
-	checkCopies(t, con, operator, j)
+	checkCopies(t, sessionOf(con, operator), j)
 	for _, from := range []string{"node1", "node2", "node3", "org1", "org2", "org3"} {
 		mustLTL(t, "audit", "--dir", n.dir, "--from", from)
 	}
@@ -214,6 +213,11 @@ func connectionTo(t *testing.T, n *network, f *localnet.Network) *connection {
 	return &connection{network: f, trust: trust, identity: strings.TrimSuffix(localnet.Path(n.dir, f.Operator), "tls.key")}
 }
 
+// sessionOf is a session as the commands have one, without a command.
+func sessionOf(con *connection, c *client.Client) *session {
+	return &session{connection: con, client: c}
+}
+
 func openClient(t *testing.T, con *connection) *client.Client {
 	t.Helper()
 	c, err := con.open()
@@ -230,22 +234,18 @@ func openClient(t *testing.T, con *connection) *client.Client {
 
 // checkCopies reads every block of nodes and endorsers, of those of a new network when none is named, and holds what it finds against the
 // journal.
-func checkCopies(t *testing.T, con *connection, operator *client.Client, j *journal, copies ...string) {
+func checkCopies(t *testing.T, s *session, j *journal, copies ...string) {
 	t.Helper()
 	if len(copies) == 0 {
 		copies = []string{"node1", "node2", "node3", "org1", "org2", "org3"}
 	}
-	sequence := settled(t, con, operator)
-	credentials, err := con.credentials()
-	if err != nil {
-		t.Fatal(err)
-	}
+	sequence := settled(t, s)
 	for _, from := range copies {
-		address, role, name, err := con.company(t.Context(), operator).find(from)
+		peer, err := s.participants(t.Context()).find(from)
 		if err != nil {
 			t.Fatal(err)
 		}
-		conn, err := grpc.NewClient(address, credentials.DialOptions(role, name)...)
+		conn, err := s.dial(peer)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,11 +276,11 @@ func compare(t *testing.T, from string, found map[string][]string, j *journal) {
 }
 
 // settled waits until every copy has the same number of blocks, and returns it.
-func settled(t *testing.T, con *connection, operator *client.Client) uint64 {
+func settled(t *testing.T, s *session) uint64 {
 	t.Helper()
 	var sequence uint64
 	await(t, "equal copies", func() bool {
-		rows := askAll(t.Context(), operator, con)
+		rows := s.statusOfAll(t.Context())
 		for _, r := range rows {
 			if r.Fault != "" || r.Sequence != rows[0].Sequence {
 				return false

@@ -1,6 +1,6 @@
-// Command ltl is everything a Link Trusted Ledger network runs and is run with: its roles (node, endorser, facade), a
-// whole network on one machine (up), and the tools of operators, auditors and developers. One file a subcommand; what
-// they do lives in the packages they wire together.
+// Command ltl runs and operates a Link Trusted Ledger network: its roles (node, endorser, facade), a whole network on one
+// machine (up), and the tools of operators, auditors and developers. There is one file per subcommand. The subcommands read
+// options, call the packages of this module and print; session.go, ledger.go and output.go hold what they have in common.
 package main
 
 import (
@@ -34,15 +34,15 @@ func newRoot() *cobra.Command {
 	root.PersistentPreRunE = checkOutput
 	root.AddCommand(
 		newUp(), newNode(), newEndorser(), newFacade(), newHealth(), newSetup(),
-		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newCert(), newTrust(), newDevice(), newRules(),
-		newCall(), newAudit(), newBackup(), newRestore(), newBench(), newVersion(),
+		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newCert(), newTrust(), newDevice(),
+		newRules(), newCall(), newAudit(), newBackup(), newRestore(), newBench(), newVersion(),
 	)
 	refuseUnknown(root.Commands())
 	return root
 }
 
-// refuseUnknown makes commands that only hold others fail on a name they do not hold. Cobra would print their help and succeed,
-// and a script would go on.
+// refuseUnknown makes a command that only groups others fail on an unknown name. Cobra would print its help and succeed, and
+// a script would continue.
 func refuseUnknown(commands []*cobra.Command) {
 	for _, cmd := range commands {
 		if !cmd.Runnable() && cmd.HasSubCommands() {
@@ -50,5 +50,14 @@ func refuseUnknown(commands []*cobra.Command) {
 			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
 		}
 		refuseUnknown(cmd.Commands())
+	}
+}
+
+// mustRequire marks options as required.
+func mustRequire(cmd *cobra.Command, names ...string) {
+	for _, name := range names {
+		if err := cmd.MarkFlagRequired(name); err != nil {
+			panic(fmt.Sprintf("BUG: %v", err))
+		}
 	}
 }

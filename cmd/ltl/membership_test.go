@@ -111,7 +111,7 @@ func standings(t *testing.T, n *network) map[string]string {
 	}
 	found := map[string]string{}
 	for _, r := range rows {
-		found[r.ID] = r.Standing + "/" + r.Raft
+		found[r.ID] = r.Membership + "/" + r.Raft
 	}
 	return found
 }
@@ -213,7 +213,7 @@ func TestMembershipUnderLoad(t *testing.T) {
 		copies = append(copies, id)
 	}
 	copies = append(copies, "org1", "org2", "org3")
-	checkCopies(t, con, openClient(t, con), j, copies...)
+	checkCopies(t, sessionOf(con, openClient(t, con)), j, copies...)
 	for _, from := range copies {
 		mustLTL(t, "audit", "--dir", n.dir, "--from", from)
 	}

@@ -4,17 +4,33 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"ltl/client"
 	"ltl/internal/identity"
+	"ltl/internal/rules"
 	"ltl/node"
 	ltlv1 "ltl/proto/ltl/v1"
 )
+
+const (
+	flagWait = "wait"
+	// defaultWait is how long a change of nodes may take to be carried out; a new node may have much to fetch.
+	defaultWait = 10 * time.Minute
+	waitPoll    = 200 * time.Millisecond
+)
+
+// The kinds of members in Raft's configuration.
+const (
+	kindVoter   = "voter"
+	kindLearner = "learner"
+)
+
+// errNotYet says that a change is recorded but not carried out yet.
+var errNotYet = errors.New("the change is on the ledger, but Raft has not carried it out yet")
 
 func newNode() *cobra.Command {
 	var r role
@@ -28,87 +44,76 @@ func newNode() *cobra.Command {
 	r.flags(cmd, "data directory of the node (required)")
 	scrubFlag(cmd, &scrub)
 	cmd.AddCommand(newNodeList(), newNodePrepare(), newNodeAdd(), newNodeReplace(),
-		newNodeStanding("promote", "Make a learner a voter, once it has caught up", "Makes a learner a voter: it takes part in elections and quorums once it has caught up.", ltlv1.NodeStanding_NODE_STANDING_VOTER),
-		newNodeStanding("demote", "Make a voter a learner", "Makes a voter a learner: it keeps the ledger and serves reads, and counts in no quorum.", ltlv1.NodeStanding_NODE_STANDING_LEARNER),
-		newNodeStanding("remove", "Remove a node for good", `Removes a node for good: its id and keys never come back. Its process stops by itself. To put another one in its place, use ltl node replace,
-which keeps the number of voters.`, ltlv1.NodeStanding_NODE_STANDING_REMOVED))
+		newNodeMembership("promote", "Make a learner a voter, once it has caught up",
+			"Makes a learner a voter: it takes part in elections and quorums once it has caught up.",
+			ltlv1.NodeStanding_NODE_STANDING_VOTER),
+		newNodeMembership("demote", "Make a voter a learner",
+			"Makes a voter a learner: it keeps the ledger and serves reads, and counts in no quorum.",
+			ltlv1.NodeStanding_NODE_STANDING_LEARNER),
+		newNodeMembership("remove", "Remove a node for good", `Removes a node for good: its id and keys cannot be used again. Its process stops by itself. To put another node in its
+place, use ltl node replace, which keeps the number of voters.`, ltlv1.NodeStanding_NODE_STANDING_REMOVED))
 	return cmd
 }
 
-// runNode runs a node until ctx ends. A node whose ledger is damaged asks to be opened again, which makes the ledger anew.
-func runNode(ctx context.Context, r *role, scrub time.Duration) (err error) {
-	trust, credentials, err := r.load(identity.RoleNode)
-	if err != nil {
-		return err
-	}
-	metrics, err := r.shown(credentials)
-	if err != nil {
-		return err
-	}
-	tracer, err := r.tracer(credentials.Identity())
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, tracer.Close()) }()
-	for {
-		n, err := node.Open(ctx, node.Config{
-			Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: metrics, Tracer: tracer,
-			Credentials: credentials, Trust: trust, ScrubInterval: scrub, Logger: roleLogger(),
-		})
-		if err != nil {
-			return err
+// runNode runs a node until ctx ends. A node whose ledger is damaged asks to be opened again, and then rebuilds it.
+func runNode(ctx context.Context, r *role, scrub time.Duration) error {
+	return r.run(identity.RoleNode, func(p *process) error {
+		for {
+			n, err := node.Open(ctx, node.Config{
+				Dir: r.dir, Listen: r.listen, AdminListen: r.admin, Metrics: p.metrics, Tracer: p.tracer,
+				Credentials: p.credentials, Trust: p.trust, ScrubInterval: scrub, Logger: p.logger,
+			})
+			if err != nil {
+				return err
+			}
+			serveUntil(ctx.Done(), n.Restart())
+			if err := n.Close(); err != nil || ctx.Err() != nil {
+				return err
+			}
 		}
-		serveUntil(ctx.Done(), n.Restart())
-		if err := n.Close(); err != nil || ctx.Err() != nil {
-			return err
-		}
-	}
+	})
 }
 
 type nodeRow struct {
 	ID           string `json:"id"`
 	Organisation string `json:"organisation"`
 	Address      string `json:"address"`
-	// Standing is what the ledger wants it to be, Raft what the leader's Raft has it as: voter, learner, or empty for none.
-	Standing string `json:"standing"`
-	Raft     string `json:"raft"`
+	// Membership is what the ledger wants the node to be, Raft what it is in the leader's Raft configuration: voter,
+	// learner, or empty when it is not in it.
+	Membership string `json:"standing"`
+	Raft       string `json:"raft"`
 }
 
 func newNodeList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
-		Short: "List the nodes that the system chain knows, and what Raft has them as",
+		Short: "List the nodes that the system chain knows, and what they are in Raft",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd, func(c *client.Client, con *connection) error {
-				res, err := c.Ledger().GetNetwork(cmd.Context(), &ltlv1.GetNetworkRequest{})
-				if err != nil {
-					return err
+		RunE: online(func(s *session, _ []string) error {
+			res, err := s.client.Ledger().GetNetwork(s.cmd.Context(), &ltlv1.GetNetworkRequest{})
+			if err != nil {
+				return err
+			}
+			rows := make([]nodeRow, 0, len(res.GetNodes()))
+			members := raftMembers(s.statusOfAll(s.cmd.Context()))
+			for i, n := range res.GetNodes() {
+				row := nodeRow{ID: n.GetId(), Organisation: n.GetOrganisation(), Address: n.GetAddress(), Raft: members[n.GetId()]}
+				if i < len(res.GetStandings()) {
+					row.Membership = membershipName(res.GetStandings()[i])
 				}
-				rows := make([]nodeRow, 0, len(res.GetNodes()))
-				members := membersOf(askAll(cmd.Context(), c, con))
-				for i, n := range res.GetNodes() {
-					row := nodeRow{ID: n.GetId(), Organisation: n.GetOrganisation(), Address: n.GetAddress(), Raft: members[n.GetId()]}
-					if i < len(res.GetStandings()) {
-						row.Standing = standingName(res.GetStandings()[i])
-					}
-					rows = append(rows, row)
-				}
-				return emit(cmd, rows, func(w io.Writer) {
-					fmt.Fprintln(w, "NODE\tORGANISATION\tADDRESS\tSTANDING\tRAFT")
-					for _, r := range rows {
-						fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Organisation, r.Address, r.Standing, r.Raft)
-					}
-				})
+				rows = append(rows, row)
+			}
+			return emitRows(s.cmd, rows, "NODE|ORGANISATION|ADDRESS|MEMBERSHIP|RAFT", func(r nodeRow) []any {
+				return []any{r.ID, r.Organisation, r.Address, r.Membership, r.Raft}
 			})
-		},
+		}),
 	}
 	addConnection(cmd)
 	return cmd
 }
 
-// membersOf is what the leader's Raft has each node as.
-func membersOf(rows []statusRow) map[string]string {
+// raftMembers is the kind of each node in the leader's Raft configuration, by its id; empty when no node leads.
+func raftMembers(rows []statusRow) map[string]string {
 	members := map[string]string{}
 	for _, r := range rows {
 		if r.Role != roleLeader {
@@ -121,4 +126,183 @@ func membersOf(rows []statusRow) map[string]string {
 		}
 	}
 	return members
+}
+
+func newNodePrepare() *cobra.Command {
+	var dir, keys, address string
+	cmd := &cobra.Command{
+		Use:   "prepare",
+		Short: "Make the directory of a node that is to join, and the file that describes it",
+		Long: `Makes the data directory of a node that is to join a running network, and describes the node in node.json there,
+which holds no secret. Hand that file to an operator of the network, who adds the node with ltl node add or ltl node
+replace. The node's keys are made with ltl pki issue. A directory is prepared once: a node that lost its directory comes
+back under another id.`,
+		Example: `  ltl pki issue org1/node/node4 --ca pki/orgs/org1 --out pki/nodes/node4
+  ltl node prepare --dir data/node4 --identity pki/nodes/node4 --address node4.example:7000`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			storeID, err := node.Prepare(dir)
+			if err != nil {
+				return err
+			}
+			n, err := identity.DescribeNode(keys, dir, address, storeID)
+			if err != nil {
+				return err
+			}
+			file := dir + "/" + identity.NodeFile
+			result := map[string]string{"id": n.GetId(), "organisation": n.GetOrganisation(), "directory": dir, "file": file}
+			return emitFields(cmd, result, field{"node", n.GetId()}, field{"organisation", n.GetOrganisation()},
+				field{"address", address}, field{"for `ltl node add`", file})
+		},
+	}
+	cmd.Flags().StringVar(&dir, flagDir, "", "data directory to make (required)")
+	cmd.Flags().StringVar(&keys, flagIdentity, "", "directory with the node's certificate and keys (required)")
+	cmd.Flags().StringVar(&address, "address", "", "HOST:PORT at which the other nodes reach it (required)")
+	mustRequire(cmd, flagDir, flagIdentity, "address")
+	return cmd
+}
+
+func newNodeAdd() *cobra.Command {
+	var learner bool
+	cmd := &cobra.Command{
+		Use:   "add FILE",
+		Short: "Add a node to the network, from the node.json that ltl node prepare made",
+		Long: `Adds a node to the network. FILE is the node.json that its organisation made with ltl node prepare. The node fetches
+the ledger as a learner, and becomes a voter when it has caught up; with --learner it stays a learner. The command returns
+when that is done.`,
+		Example: `  ltl node add data/node4/node.json --dir ltl-data`,
+		Args:    cobra.ExactArgs(1),
+	}
+	onNodes(cmd, func(args []string) (*nodeChange, error) {
+		want := ltlv1.NodeStanding_NODE_STANDING_VOTER
+		if learner {
+			want = ltlv1.NodeStanding_NODE_STANDING_LEARNER
+		}
+		return addition(args[0], want, "")
+	})
+	cmd.Flags().BoolVar(&learner, "learner", false, "it does not vote: it holds the ledger and serves reads")
+	return cmd
+}
+
+func newNodeReplace() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "replace NODE FILE",
+		Short: "Put a new node in the place of one whose disk or machine is lost",
+		Long: `Puts a new node, from the node.json that ltl node prepare made, in the place of another one: the new one fetches the
+ledger and becomes a voter, and then the old one is removed for good. One transaction records both.`,
+		Example: `  ltl node replace node2 data/node4/node.json --dir ltl-data`,
+		Args:    cobra.ExactArgs(2),
+	}
+	onNodes(cmd, func(args []string) (*nodeChange, error) {
+		return addition(args[1], ltlv1.NodeStanding_NODE_STANDING_VOTER, args[0])
+	})
+	return cmd
+}
+
+func newNodeMembership(use, short, long string, want ltlv1.NodeStanding) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: use + " NODE", Short: short, Long: long, Args: cobra.ExactArgs(1),
+		Example: "  ltl node " + use + " node4 --dir ltl-data",
+	}
+	onNodes(cmd, func(args []string) (*nodeChange, error) {
+		tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_ChangeNode{
+			ChangeNode: &ltlv1.ChangeNode{Id: args[0], Standing: want},
+		}}
+		return &nodeChange{tx: tx, id: args[0], want: want}, nil
+	})
+	return cmd
+}
+
+// nodeChange is a change of one node's membership. A node that it replaces is removed; empty for none.
+type nodeChange struct {
+	tx           *ltlv1.Transaction
+	id, replaces string
+	want         ltlv1.NodeStanding
+}
+
+// addition reads the description of a node that is to be added.
+func addition(path string, want ltlv1.NodeStanding, replaces string) (*nodeChange, error) {
+	n, err := identity.LoadNode(path)
+	if err != nil {
+		return nil, err
+	}
+	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_AddNode{
+		AddNode: &ltlv1.AddNode{Node: n, Standing: want, Replaces: replaces},
+	}}
+	return &nodeChange{tx: tx, id: n.GetId(), replaces: replaces, want: want}, nil
+}
+
+// onNodes completes a command that records one change of the nodes and waits until Raft has carried it out.
+func onNodes(cmd *cobra.Command, changeOf func(args []string) (*nodeChange, error)) {
+	wait := cmd.Flags().Duration(flagWait, defaultWait, "how long to wait until it is carried out; 0 returns when it is recorded")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		change, err := changeOf(args)
+		if err != nil {
+			return err
+		}
+		return withSession(cmd, func(s *session) error {
+			result, err := s.submitToSystem(change.tx, nodeAdvice())
+			if err != nil {
+				return err
+			}
+			if *wait > 0 {
+				ctx, cancel := context.WithTimeout(cmd.Context(), *wait)
+				defer cancel()
+				if err := s.waitForNode(ctx, change); err != nil {
+					return err
+				}
+			}
+			want, height := membershipName(change.want), result.GetBlockHeight()
+			row := map[string]any{"id": change.id, "standing": want, "blockHeight": height}
+			return emitFields(cmd, row, field{"node", change.id}, field{"membership", want},
+				field{"recorded", fmt.Sprintf("block %d of the system chain", height)})
+		})
+	}
+	addConnection(cmd)
+}
+
+// waitForNode returns when the leader's Raft configuration shows the change.
+func (s *session) waitForNode(ctx context.Context, change *nodeChange) error {
+	for {
+		if slices.ContainsFunc(s.statusOfAll(ctx), change.carriedOut) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w; is node %s running? `ltl node list` shows its progress, and the leader continues by itself", errNotYet, change.id)
+		case <-time.After(waitPoll):
+		}
+	}
+}
+
+// carriedOut reports whether r is the leader's status and its Raft configuration shows the change.
+func (n *nodeChange) carriedOut(r statusRow) bool {
+	if r.Role != roleLeader {
+		return false
+	}
+	kinds := raftMembers([]statusRow{r})
+	want := ""
+	switch n.want {
+	case ltlv1.NodeStanding_NODE_STANDING_VOTER:
+		want = kindVoter
+	case ltlv1.NodeStanding_NODE_STANDING_LEARNER:
+		want = kindLearner
+	}
+	return kinds[n.id] == want && (n.replaces == "" || kinds[n.replaces] == "")
+}
+
+// nodeAdvice says what to do when a change of the nodes is refused.
+func nodeAdvice() advice {
+	return advice{
+		rules.NotFound:   "there is no such node or organisation in the network; `ltl node list` and `ltl org list` show those there are",
+		rules.OutOfRange: "an id has 1 to 32 characters, an address is HOST:PORT; `ltl node prepare` writes a file that holds both",
+		rules.QuotaExceeded: fmt.Sprintf("a network has at most %d nodes at a time, and %d over its whole life",
+			rules.MaxNodes, rules.MaxNodesEver),
+		rules.Forbidden: adviceOperator,
+	}
+}
+
+// membershipName is the word for what a node is on the ledger: voter, learner or removed.
+func membershipName(s ltlv1.NodeStanding) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "NODE_STANDING_"))
 }

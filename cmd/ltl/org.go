@@ -2,15 +2,15 @@ package main
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"io"
+	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"ltl/client"
 	"ltl/internal/identity"
-	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -32,7 +32,8 @@ type orgRow struct {
 func newOrg() *cobra.Command {
 	cmd := &cobra.Command{Use: "org", Short: "List, show, add, change and remove organisations"}
 	addConnection(cmd)
-	cmd.AddCommand(newOrgList(), newOrgShow(), newOrgAdd(), newOrgModify(), newOrgRemove(), newOrgRotateKey(), newOrgRotateCA(), newOrgRetireCA())
+	cmd.AddCommand(newOrgList(), newOrgShow(), newOrgAdd(), newOrgModify(), newOrgRemove(),
+		newOrgRotateKey(), newOrgRotateCA(), newOrgRetireCA())
 	return cmd
 }
 
@@ -41,20 +42,15 @@ func newOrgList() *cobra.Command {
 		Use:   "list",
 		Short: "List the organisations that the system chain knows",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd, func(c *client.Client, con *connection) error {
-				rows, err := organisations(cmd, c, con)
-				if err != nil {
-					return err
-				}
-				return emit(cmd, rows, func(w io.Writer) {
-					fmt.Fprintln(w, "ORGANISATION\tNAME\tENDORSER\tNODES\tENDORSER KEY")
-					for _, r := range rows {
-						fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.ID, r.Name, r.Endorser, strings.Join(r.Nodes, ", "), r.EndorserKey)
-					}
-				})
+		RunE: online(func(s *session, _ []string) error {
+			rows, err := s.organisations()
+			if err != nil {
+				return err
+			}
+			return emitRows(s.cmd, rows, "ORGANISATION|NAME|ENDORSER|NODES|ENDORSER KEY", func(r orgRow) []any {
+				return []any{r.ID, r.Name, r.Endorser, strings.Join(r.Nodes, ", "), r.EndorserKey}
 			})
-		},
+		}),
 	}
 }
 
@@ -63,35 +59,35 @@ func newOrgShow() *cobra.Command {
 		Use:   "show ORGANISATION",
 		Short: "Show one organisation, by its id",
 		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			return withClient(cmd, func(c *client.Client, con *connection) error {
-				rows, err := organisations(cmd, c, con)
-				if err != nil {
-					return err
+		RunE: online(func(s *session, args []string) error {
+			rows, err := s.organisations()
+			if err != nil {
+				return err
+			}
+			for _, r := range rows {
+				if r.ID == args[0] {
+					return showOrganisation(s.cmd, r)
 				}
-				for _, r := range rows {
-					if r.ID == args[0] {
-						return emit(cmd, r, func(w io.Writer) { showOrganisation(w, r) })
-					}
-				}
-				return fmt.Errorf("there is no organisation %q; `ltl org list` shows those there are", args[0])
-			})
-		},
+			}
+			return fmt.Errorf("there is no organisation %q; `ltl org list` shows those there are", args[0])
+		}),
 	}
 }
 
-func showOrganisation(w io.Writer, r orgRow) {
-	fmt.Fprintf(w, "organisation\t%s\nname\t%s\nendorser\t%s\nendorser key\t%s\nauthorities (SHA-256)\t%s\nnodes\t%s\n",
-		r.ID, r.Name, r.Endorser, r.EndorserKey, strings.Join(r.Authorities, ", "), strings.Join(r.Nodes, ", "))
+func showOrganisation(cmd *cobra.Command, r orgRow) error {
+	return emitFields(cmd, r,
+		field{"organisation", r.ID}, field{"name", r.Name}, field{"endorser", r.Endorser}, field{"endorser key", r.EndorserKey},
+		field{"authorities (SHA-256)", strings.Join(r.Authorities, ", ")}, field{"nodes", strings.Join(r.Nodes, ", ")})
 }
 
-// organisations reads all organisations with their nodes. The connection's trust takes over what the network says of them.
-func organisations(cmd *cobra.Command, c *client.Client, con *connection) ([]orgRow, error) {
-	res, err := c.Ledger().GetNetwork(cmd.Context(), &ltlv1.GetNetworkRequest{})
+// organisations reads all organisations with their nodes, and updates the session's trust with what the network says of
+// them.
+func (s *session) organisations() ([]orgRow, error) {
+	res, err := s.client.Ledger().GetNetwork(s.cmd.Context(), &ltlv1.GetNetworkRequest{})
 	if err != nil {
 		return nil, err
 	}
-	if err := con.trust.Update(identity.MembershipOf(res)); err != nil {
+	if err := s.trust.Update(identity.MembershipOf(res)); err != nil {
 		return nil, err
 	}
 	authorities := map[string][]string{}
@@ -116,6 +112,16 @@ func organisations(cmd *cobra.Command, c *client.Client, con *connection) ([]org
 	return rows, nil
 }
 
+// refreshTrust reads the organisations after a change, done, and saves the trust file with them.
+func (s *session) refreshTrust(done string) ([]orgRow, error) {
+	rows, err := s.organisations()
+	if err != nil {
+		return nil, readBack(done, err)
+	}
+	s.saveTrust(s.cmd)
+	return rows, nil
+}
+
 func orgRowOf(o *ltlv1.Organisation) orgRow {
 	fingerprint := identity.Fingerprint(o.GetCaCertificate())
 	return orgRow{
@@ -128,9 +134,9 @@ func newOrgAdd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "add FILE",
 		Short: "Add an organisation to the network, from the organisation.json that ltl pki organisation made",
-		Long: `Adds an organisation to the network. FILE is the organisation.json that the organisation made with ltl pki organisation; make sure on a way
-that you trust that it is theirs, by the endorser key that it shows. Chains that exist keep their organisations: ltl chain modify
---organisations changes them. Accounts of the organisation can be made at once.`,
+		Long: `Adds an organisation to the network. FILE is the organisation.json that the organisation made with ltl pki
+organisation. Compare the endorser key that it shows with the organisation over a channel that you trust. Existing chains
+keep their organisations: ltl chain modify --organisations changes them. Accounts of the organisation can be made at once.`,
 		Example: `  ltl org add organisation.json --dir ltl-data`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -138,32 +144,204 @@ that you trust that it is theirs, by the endorser key that it shows. Chains that
 			if err != nil {
 				return err
 			}
-			return withClient(cmd, func(c *client.Client, con *connection) error {
-				if err := con.trust.CheckOrganisation(o); err != nil {
+			return withSession(cmd, func(s *session) error {
+				if err := s.trust.CheckOrganisation(o); err != nil {
 					return err
 				}
-				if _, err := submit(cmd.Context(), c, &ltlv1.Transaction{
-					ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: o}},
-				}, orgHints()...); err != nil {
+				if _, err := s.submitToSystem(&ltlv1.Transaction{
+					Action: &ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: o}},
+				}, orgAdvice()); err != nil {
 					return err
 				}
-				if _, err := organisations(cmd, c, con); err != nil {
-					return fmt.Errorf("the organisation was added, but the network couldn't be read afterwards: %w", err)
+				if _, err := s.refreshTrust("the organisation was added"); err != nil {
+					return err
 				}
-				con.saveTrust(cmd)
-				row := orgRowOf(o)
-				return emit(cmd, row, func(w io.Writer) { showOrganisation(w, row) })
+				return showOrganisation(cmd, orgRowOf(o))
 			})
 		},
 	}
 }
 
-// orgHints say what to do when an organisation is refused.
-func orgHints() []hint {
-	return []hint{
-		{rules.Conflict, "an organisation with this id, authority or endorser key is in the network already; `ltl org list` shows it"},
-		{rules.OutOfRange, "an id has 1 to 32 characters of a-z, 0-9 and '-', a name 1 to 60 characters without commas, an address is HOST:PORT"},
-		{rules.QuotaExceeded, fmt.Sprintf("a network has at most %d organisations", rules.MaxOrganisations)},
-		{rules.Forbidden, "only an operator may do this; give --identity DIRECTORY with an operator's certificate"},
+// orgAdvice says what to do when a new organisation is refused.
+func orgAdvice() advice {
+	return advice{
+		rules.Conflict:      "the network has an organisation with this id, authority or endorser key already; `ltl org list` shows it",
+		rules.OutOfRange:    "an id has 1 to 32 characters of a-z, 0-9 and '-', a name 1 to 60 characters without commas, an address is HOST:PORT",
+		rules.QuotaExceeded: fmt.Sprintf("a network has at most %d organisations", rules.MaxOrganisations),
+		rules.Forbidden:     adviceOperator,
+	}
+}
+
+// orgChangeAdvice says what to do when a change of an organisation is refused.
+func orgChangeAdvice(id string) advice {
+	return advice{
+		rules.Forbidden:  "only an operator of organisation " + id + " may do this; give --identity DIRECTORY with the certificate of one",
+		rules.NotFound:   adviceNoOrg,
+		rules.OutOfRange: "a name has 1 to 60 characters without commas, an address is HOST:PORT",
+	}
+}
+
+// changeOrganisation writes one change of an organisation and prints the organisation after it. prepare makes the change.
+func changeOrganisation(cmd *cobra.Command, id string, prepare func(s *session) (*ltlv1.ModifyOrganisation, error)) error {
+	return withOperator(cmd, id, func(s *session) error {
+		m, err := prepare(s)
+		if err != nil {
+			return err
+		}
+		m.Id = id
+		if _, err := s.submitToSystem(&ltlv1.Transaction{
+			Action: &ltlv1.Transaction_ModifyOrganisation{ModifyOrganisation: m},
+		}, orgChangeAdvice(id)); err != nil {
+			return err
+		}
+		rows, err := s.refreshTrust("the organisation was changed")
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			if r.ID == id {
+				return showOrganisation(cmd, r)
+			}
+		}
+		return fmt.Errorf("the organisation %q was changed, but is not listed afterwards; `ltl org list` shows those there are", id)
+	})
+}
+
+func newOrgModify() *cobra.Command {
+	var name, endorser string
+	cmd := &cobra.Command{
+		Use:     "modify ORGANISATION",
+		Short:   "Change an organisation's name or the address of its endorser",
+		Example: `  ltl org modify org2 --dir ltl-data --endorser endorser2.example:7201`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			m := &ltlv1.ModifyOrganisation{}
+			if cmd.Flags().Changed("name") {
+				m.Name = &name
+			}
+			if cmd.Flags().Changed("endorser") {
+				m.EndorserAddress = &endorser
+			}
+			if m.Name == nil && m.EndorserAddress == nil {
+				return errors.New("nothing to change; give --name or --endorser")
+			}
+			return changeOrganisation(cmd, args[0], func(*session) (*ltlv1.ModifyOrganisation, error) { return m, nil })
+		},
+	}
+	cmd.Flags().StringVar(&name, "name", "", "the name that people read, in endorsementNames too")
+	cmd.Flags().StringVar(&endorser, "endorser", "", "HOST:PORT of its endorser, which listens there already")
+	return cmd
+}
+
+func newOrgRotateKey() *cobra.Command {
+	var dir string
+	var compromised bool
+	cmd := &cobra.Command{
+		Use:   "rotate-endorser-key ORGANISATION",
+		Short: "Give an organisation's endorser a new signing key",
+		Long: `Makes a new signing key beside the endorser's sign.key and records its public part on the ledger. The running
+endorser signs with the new key as soon as it has read the record; nothing is restarted. Signatures of the former key count
+for 60 more seconds of block time, so that no write has to be repeated. With --compromised they stop counting at once, and
+clients have pending writes endorsed again. The former key's file may be deleted afterwards.
+
+The ledger requires the endorsement of the organisation itself, and its endorser endorses only a key that it holds. So an
+operator's certificate alone is not enough, and the endorser has to run.`,
+		Example: `  ltl org rotate-endorser-key org2 --dir ltl-data
+  ltl org rotate-endorser-key org2 --trust trust.json --identity operator --endorser-dir orgs/org2/endorser --compromised`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return changeOrganisation(cmd, args[0], func(s *session) (*ltlv1.ModifyOrganisation, error) {
+				if dir == "" {
+					dir = filepath.Join(s.pki(), "orgs", args[0], "endorser")
+				}
+				own, err := identity.ReadCertificate(dir)
+				if err != nil {
+					return nil, fmt.Errorf("the endorser's directory is needed, see --endorser-dir: %w", err)
+				}
+				want := identity.Identity{Organisation: args[0], Role: identity.RoleEndorser, Name: args[0]}
+				if own.Identity != want {
+					return nil, fmt.Errorf("%s is the directory of %s, not of %s; see --endorser-dir", dir, own.Identity, want)
+				}
+				public, _, err := identity.CreateSignKey(dir)
+				return &ltlv1.ModifyOrganisation{EndorserKey: public, Compromised: compromised}, err
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&dir, "endorser-dir", "",
+		"directory with the endorser's certificate and sign.key; by default orgs/ORGANISATION/endorser beside the trust file")
+	f.BoolVar(&compromised, "compromised", false, "signatures of the former key stop counting at once")
+	return cmd
+}
+
+func newOrgRotateCA() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "rotate-ca ORGANISATION",
+		Short: "Give an organisation one more certificate authority, beside those that it has",
+		Long: `Makes a new certificate authority and records it on the ledger. From then on certificates under the former and the
+new one are accepted: renew the organisation's certificates with ltl pki renew --ca, and retire the former authority with
+ltl org retire-ca. Nothing is restarted.`,
+		Example: `  ltl org rotate-ca org2 --dir ltl-data`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return changeOrganisation(cmd, args[0], func(s *session) (*ltlv1.ModifyOrganisation, error) {
+				if out == "" {
+					out = filepath.Join(s.pki(), "orgs", args[0], "ca-"+time.Now().UTC().Format("20060102T150405"))
+				}
+				der, err := identity.CreateAuthority(out, args[0], time.Now())
+				if err != nil {
+					return nil, err
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "the new authority is in %s\n", out)
+				return &ltlv1.ModifyOrganisation{AddAuthority: der}, nil
+			})
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "directory to make ca.pem and ca.key in; by default one beside the organisation's first authority")
+	return cmd
+}
+
+func newOrgRetireCA() *cobra.Command {
+	return &cobra.Command{
+		Use:   "retire-ca ORGANISATION FINGERPRINT",
+		Short: "Retire a certificate authority: no certificate under it is accepted any more",
+		Long: `Retires a certificate authority of an organisation, named by the SHA-256 that ltl org show prints. Connections that
+use a certificate under it are closed. An organisation's last authority cannot be retired.`,
+		Example: `  ltl org retire-ca org2 9f2b… --dir ltl-data`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			hash, err := hex.DecodeString(args[1])
+			if err != nil || len(hash) == 0 {
+				return fmt.Errorf("%q is no fingerprint; `ltl org show %s` prints those of its authorities", args[1], args[0])
+			}
+			return changeOrganisation(cmd, args[0], func(*session) (*ltlv1.ModifyOrganisation, error) {
+				return &ltlv1.ModifyOrganisation{RetireAuthority: hash}, nil
+			})
+		},
+	}
+}
+
+func newOrgRemove() *cobra.Command {
+	return &cobra.Command{
+		Use:   "remove ORGANISATION",
+		Short: "Remove an organisation from the network, for good",
+		Long: `Removes an organisation. Its endorser, operators, facades and clients are refused from then on, and its accounts can
+neither write nor read. What it signed stays on the chains and valid. The ledger refuses the removal while the organisation
+has a node, endorses on a chain or administers one, or while the policy of the system chain needs it. Its id, name and key
+are never given to another organisation.`,
+		Example: `  ltl org remove org4 --dir ltl-data`,
+		Args:    cobra.ExactArgs(1),
+		RunE: online(func(s *session, args []string) error {
+			if _, err := s.submitToSystem(&ltlv1.Transaction{
+				Action: &ltlv1.Transaction_RemoveOrganisation{RemoveOrganisation: &ltlv1.RemoveOrganisation{Id: args[0]}},
+			}, orgChangeAdvice(args[0])); err != nil {
+				return err
+			}
+			if _, err := s.refreshTrust("the organisation was removed"); err != nil {
+				return err
+			}
+			return emitSentence(s.cmd, map[string]string{"id": args[0]}, "organisation %s is removed; its endorser may be stopped", args[0])
+		}),
 	}
 }

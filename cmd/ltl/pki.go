@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"path/filepath"
 	"strings"
 	"time"
@@ -48,9 +47,7 @@ func newPKICreate() *cobra.Command {
 			}
 			id := trust.NetworkID()
 			result := pkiResult{Trust: path, NetworkID: fmt.Sprintf("%x", id[:])}
-			return emit(cmd, result, func(w io.Writer) {
-				fmt.Fprintf(w, "trust file\t%s\nnetwork id\t%s\n", result.Trust, result.NetworkID)
-			})
+			return emitFields(cmd, result, field{"trust file", result.Trust}, field{"network id", result.NetworkID})
 		},
 	}
 	cmd.Flags().StringVar(&dir, flagDir, "pki", "directory to make; it must not hold a network yet")
@@ -85,8 +82,9 @@ func newPKIOrganisation() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "organisation ID",
 		Short: "Make the keys of an organisation that joins a running network",
-		Long: `Makes an organisation's certificate authority and its endorser's keys in DIR/orgs/ID, and describes it in organisation.json there, which holds
-nothing secret: hand that file to an operator of the network, who enters it with ltl org add.`,
+		Long: `Makes an organisation's certificate authority and its endorser's keys in DIR/orgs/ID, and describes it in
+organisation.json there, which holds no secret. Hand that file to an operator of the network, who adds the organisation with
+ltl org add.`,
 		Example: `  ltl pki organisation org4 --dir pki --name "Fourth Ltd" --endorser endorser4.example:7101`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -96,14 +94,14 @@ nothing secret: hand that file to an operator of the network, who enters it with
 				return err
 			}
 			own := filepath.Join(dir, "orgs", o.GetId())
-			result := map[string]string{"directory": own, "file": filepath.Join(own, identity.OrganisationFile), "endorserKey": fmt.Sprintf("%x", o.GetEndorserKey())}
-			return emit(cmd, result, func(w io.Writer) {
-				fmt.Fprintf(w, "keys\t%s\nfor `ltl org add`\t%s\nendorser key\t%s\n", result["directory"], result["file"], result["endorserKey"])
-			})
+			result := map[string]string{
+				"directory": own, "file": filepath.Join(own, identity.OrganisationFile), "endorserKey": fmt.Sprintf("%x", o.GetEndorserKey()),
+			}
+			return emitFields(cmd, result, field{"keys", own}, field{"for `ltl org add`", result["file"]}, field{"endorser key", result["endorserKey"]})
 		},
 	}
 	cmd.Flags().StringVar(&dir, flagDir, "pki", "directory to make them in")
-	cmd.Flags().StringVar(&spec.Name, "name", "", "what people read, in endorsementNames too (required)")
+	cmd.Flags().StringVar(&spec.Name, "name", "", "the name that people read, in endorsementNames too (required)")
 	cmd.Flags().StringVar(&spec.EndorserAddress, "endorser", "", "HOST:PORT of its endorser (required)")
 	mustRequire(cmd, "name", "endorser")
 	return cmd
@@ -128,9 +126,8 @@ func newPKIIssue() *cobra.Command {
 					return err
 				}
 			}
-			return emit(cmd, map[string]string{"identity": id.String(), "directory": out}, func(w io.Writer) {
-				fmt.Fprintf(w, "certificate of %s in %s\n", id, out)
-			})
+			result := map[string]string{"identity": id.String(), "directory": out}
+			return emitSentence(cmd, result, "certificate of %s in %s", id, out)
 		},
 	}
 	cmd.Flags().StringVar(&authority, "ca", "", "directory with the organisation's ca.pem and ca.key (required)")
@@ -139,22 +136,85 @@ func newPKIIssue() *cobra.Command {
 	return cmd
 }
 
+func newPKIRenew() *cobra.Command {
+	var authority string
+	var newKey bool
+	cmd := &cobra.Command{
+		Use:   "renew DIRECTORY…",
+		Short: "Renew the certificates in directories of processes or people, for the same identities",
+		Long: `Replaces tls.pem in each directory by a certificate for the same identity and the same key, under the authority of
+--ca, even when the former certificate has expired. A running process notices within a second and uses it for new
+connections; nothing is restarted. With --new-key the key is replaced too. Do that when the key was stolen: keep a copy of
+the former tls.pem, and revoke it afterwards with ltl cert revoke --key-only.`,
+		Example: `  ltl pki renew nodes/node1 facades/facade1 --ca orgs/org1`,
+		Args:    cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			renew := identity.Renew
+			if newKey {
+				renew = identity.Rekey
+			}
+			rows := []certRow{}
+			for _, dir := range args {
+				if err := renew(authority, dir, time.Now()); err != nil {
+					return fmt.Errorf("%s: %w", dir, err)
+				}
+				row, err := readCert(dir)
+				if err != nil {
+					return err
+				}
+				rows = append(rows, *row)
+			}
+			return emitRows(cmd, rows, "IDENTITY|EXPIRES|KEY (SHA-256)", func(r certRow) []any {
+				return []any{r.Identity, formatTime(*r.Expires), r.KeyHash}
+			})
+		},
+	}
+	cmd.Flags().StringVar(&authority, "ca", "", "directory with the organisation's ca.pem and ca.key (required)")
+	cmd.Flags().BoolVar(&newKey, "new-key", false, "make a new key too")
+	mustRequire(cmd, "ca")
+	return cmd
+}
+
+func newPKIDeviceKey() *cobra.Command {
+	return &cobra.Command{
+		Use:   "renew-device-key DIRECTORY",
+		Short: "Replace the key with which an endorser seals its devices' AES keys",
+		Long: `Makes a new key in the endorser's directory, devices.key.next. The running endorser, or the next one that starts, seals
+its devices' keys with it and renames it to devices.key, within seconds. An earlier backup of devices.sealed needs the former
+devices.key: keep a copy of it with the backup.`,
+		Example: `  ltl pki renew-device-key orgs/org2/endorser`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			own, err := identity.ReadCertificate(args[0])
+			if err != nil {
+				return err
+			}
+			if own.Identity.Role != identity.RoleEndorser {
+				return fmt.Errorf("%s is the directory of %s; give an endorser's directory", args[0], own.Identity)
+			}
+			path, err := identity.NextDeviceKey(args[0])
+			if err != nil {
+				return err
+			}
+			return emitSentence(cmd, map[string]string{"key": path}, "%s: the running endorser loads it within seconds", path)
+		},
+	}
+}
+
 func newPKIMetrics() *cobra.Command {
 	var authority, out string
 	cmd := &cobra.Command{
 		Use:   "metrics",
-		Short: "Issue a certificate under which a process shows its metrics to the monitoring of its organisation",
-		Long: `Writes metrics.pem and metrics.key into a process's directory of keys, for its option --metrics-listen. The certificate is no identity of the network. Its
-name, which the monitoring is told as the server's name, is ORGANISATION.metrics.ltl.`,
+		Short: "Issue a certificate with which a process serves its metrics to the monitoring of its organisation",
+		Long: `Writes metrics.pem and metrics.key into a process's directory of keys, for its option --metrics-listen. The certificate
+is no identity of the network. Its name is ORGANISATION.metrics.ltl: configure it as the server name in the monitoring.`,
 		Example: `  ltl pki metrics --ca pki/orgs/org1 --out pki/nodes/node1`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := identity.IssueMetrics(authority, out, time.Now()); err != nil {
 				return err
 			}
-			return emit(cmd, map[string]string{"directory": out}, func(w io.Writer) {
-				fmt.Fprintf(w, "certificate for metrics in %s\n", out)
-			})
+			return emitSentence(cmd, map[string]string{"directory": out}, "certificate for metrics in %s", out)
 		},
 	}
 	cmd.Flags().StringVar(&authority, "ca", "", "directory with the organisation's ca.pem and ca.key (required)")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"strings"
 	"sync"
@@ -22,11 +21,11 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// restoreAskTimeout bounds the question who has more blocks than the copy.
-const restoreAskTimeout = 5 * time.Second
+// newerCopyTimeout bounds the search for processes that have more blocks than the copy.
+const newerCopyTimeout = 5 * time.Second
 
-// errMore says that another copy has more than the one that is to be restored.
-var errMore = errors.New("a newer copy exists; nothing was restored")
+// errNewerCopy says that another copy has more blocks than the one that is to be restored.
+var errNewerCopy = errors.New("a newer copy exists; nothing was restored")
 
 type restoreOptions struct {
 	dir, from, keys, identity, trust, label string
@@ -39,12 +38,14 @@ func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore",
 		Short: "Make a node of a network that lost most of its nodes, from a copy of the ledger",
-		Long: `Makes the directory of a node from a backup, or from the directory of a stopped endorser or node. Every block is executed again. Run it once for
-each node that the network is to begin with again, always from copies of the same blocks; then start them. The restored network is another
-lineage: a node that survived with its old directory is refused, so that two histories never mix.
+		Long: `Makes the directory of a node from a backup, or from the directory of a stopped endorser or node. Every block is executed
+again. Run it once for each node with which the network restarts, always from copies of the same blocks; then start them.
+The restored network has another restore epoch: a node that survived with its old directory is refused, so that two
+histories never mix.
 
-Endorsers and nodes that answer are asked first: when one has more blocks than the copy, nothing is restored, because that one is
-the better source. A single node that lost its disk needs no restore: put another one in its place with ltl node replace.`,
+Endorsers and nodes that answer are asked first: when one has more blocks than the copy, nothing is restored, because that
+process is the better source. A single node that lost its disk needs no restore: put another node in its place with ltl node
+replace.`,
 		Example: `  ltl restore --from backup --dir data/node1 --identity pki/nodes/node1 --trust trust.json`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,20 +53,18 @@ the better source. A single node that lost its disk needs no restore: put anothe
 			if err != nil {
 				return err
 			}
-			return emit(cmd, done, func(w io.Writer) {
-				fmt.Fprintf(w, "directory\t%s\nblocks\t%d\nAccessKeys\t%d\nbegins with\t%s\nlineage\t%s\n",
-					o.dir, done.Blocks, done.AccessKeys, strings.Join(done.Voters, ", "), done.Lineage)
-			})
+			return emitFields(cmd, done, field{"directory", o.dir}, field{"blocks", done.Blocks}, field{"AccessKeys", done.AccessKeys},
+				field{"starts with", strings.Join(done.Voters, ", ")}, field{"restore epoch", done.Lineage})
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.from, "from", "", "the copy: a backup, or the directory of a stopped endorser or node (required)")
-	f.StringVar(&o.keys, "access-keys-from", "", "a backup or node's directory with the AccessKeys, when --from is an endorser's, which has none")
+	f.StringVar(&o.keys, "access-keys-from", "", "a backup or a node's directory with the AccessKeys, when --from is an endorser's, which has none")
 	f.StringVar(&o.dir, flagDir, "", "data directory of the node to make (required)")
 	f.StringVar(&o.identity, flagIdentity, "", "directory with the node's certificate and keys (required)")
 	f.StringVar(&o.trust, flagTrust, "", "trust file of the network (required)")
-	f.StringSliceVar(&o.voters, "voters", nil, "nodes that the network begins with; the same for each of them (default all voters of the ledger)")
-	f.StringVar(&o.label, "label", "1", "tells two restorations of the same blocks apart; the same for each node")
+	f.StringSliceVar(&o.voters, "voters", nil, "nodes with which the network restarts; the same for each of them (default all voters of the ledger)")
+	f.StringVar(&o.label, "label", "1", "distinguishes two restorations of the same blocks; the same for each node")
 	f.BoolVar(&o.acceptLoss, "accept-loss", false, "restore although a process that answers has more blocks: they are lost")
 	mustRequire(cmd, "from", flagDir, flagIdentity, flagTrust)
 	return cmd
@@ -82,7 +81,7 @@ func runRestore(ctx context.Context, o *restoreOptions) (_ *node.Restored, err e
 	}
 	id := credentials.Identity()
 	if id.Role != identity.RoleNode {
-		return nil, fmt.Errorf("the certificate in %s is that of %s; a node's is needed", o.identity, id)
+		return nil, fmt.Errorf("the certificate in %s is that of %s; a node's is needed: give --identity its directory", o.identity, id)
 	}
 	source, err := openCopy(o.from)
 	if err != nil {
@@ -101,7 +100,7 @@ func runRestore(ctx context.Context, o *restoreOptions) (_ *node.Restored, err e
 		cfg.AccessKeys = keys
 	}
 	if !o.acceptLoss {
-		if err := askForMore(ctx, source, trust, credentials); err != nil {
+		if err := checkNoNewer(ctx, source, trust, credentials); err != nil {
 			return nil, err
 		}
 	}
@@ -120,8 +119,8 @@ func openCopy(dir string) (*store.Store, error) {
 	return store.Open(path, store.Options{Logger: slog.New(slog.DiscardHandler), Fatal: func(error) {}})
 }
 
-// askForMore asks all endorsers and nodes that the copy names whether they have blocks that the copy lacks.
-func askForMore(ctx context.Context, source *store.Store, trust *identity.Trust, credentials *identity.Credentials) error {
+// checkNoNewer asks all endorsers and nodes that the copy names whether they have blocks that the copy lacks.
+func checkNoNewer(ctx context.Context, source *store.Store, trust *identity.Trust, credentials *identity.Credentials) error {
 	tip, _ := source.Tip(ledger.SystemChain) // its genesis is there
 	if err := trust.Learn(source, tip.Header.Height, nil); err != nil {
 		return err
@@ -134,7 +133,7 @@ func askForMore(ctx context.Context, source *store.Store, trust *identity.Trust,
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, restoreAskTimeout)
+	ctx, cancel := context.WithTimeout(ctx, newerCopyTimeout)
 	defer cancel()
 	var mu sync.Mutex
 	var more []string
@@ -159,12 +158,14 @@ func askForMore(ctx context.Context, source *store.Store, trust *identity.Trust,
 	}
 	asked.Wait()
 	if len(more) > 0 {
-		return fmt.Errorf("%w: the copy has %d blocks, %s; restore from there (stop it and give its directory to --from, or bring the backup up to date with "+
-			"ltl backup --from), or lose those blocks with --accept-loss", errMore, source.Sequence(), strings.Join(more, ", "))
+		return fmt.Errorf("%w: the copy has %d blocks, %s; restore from there (stop it and give its directory to --from, "+
+			"or bring the backup up to date with ltl backup --from), or lose those blocks with --accept-loss",
+			errNewerCopy, source.Sequence(), strings.Join(more, ", "))
 	}
 	return nil
 }
 
+// sequenceOf asks a process how many blocks it has, of all chains.
 func sequenceOf(ctx context.Context, address string, options []grpc.DialOption) (_ uint64, err error) {
 	conn, err := grpc.NewClient(address, options...)
 	if err != nil {

@@ -24,7 +24,7 @@ func TestRestore(t *testing.T) {
 	mustLTL(t, "backup", "--dir", n.dir, "--out", backup)
 	writeFor(t, n, j)
 	con := connectionTo(t, n, f)
-	settled(t, con, openClient(t, con)) // endorsers follow a moment later
+	settled(t, sessionOf(con, openClient(t, con))) // endorsers follow a moment later
 	lost := filepath.Join(n.dir, "lost")
 	for _, node := range f.Nodes {
 		if err := syscall.Kill(node.PID, syscall.SIGKILL); err != nil {
@@ -62,7 +62,7 @@ func TestRestore(t *testing.T) {
 	writeFor(t, again, j)
 	con = connectionTo(t, again, again.file(t))
 	copies := []string{"node1", "node2", "node3", "org1", "org2", "org3"}
-	checkCopies(t, con, openClient(t, con), j, copies...)
+	checkCopies(t, sessionOf(con, openClient(t, con)), j, copies...)
 	for _, from := range copies {
 		mustLTL(t, "audit", "--dir", n.dir, "--from", from)
 	}

@@ -86,7 +86,7 @@ func TestRotateEverything(t *testing.T) {
 	}
 	t.Logf("%d records acknowledged", len(r.j.acknowledged))
 	operator := openClient(t, connectionTo(t, r.n, f))
-	checkCopies(t, connectionTo(t, r.n, f), operator, r.j)
+	checkCopies(t, sessionOf(connectionTo(t, r.n, f), operator), r.j)
 	for _, from := range []string{"node1", "node3", "org2"} {
 		mustLTL(t, "audit", "--dir", dir, "--from", from)
 	}

@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
-	"ltl/client"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -17,7 +15,8 @@ import (
 
 type rulesRow struct {
 	Process string `json:"process"`
-	// InForce is the version under which the process executes its next block, Known the newest that its program knows; 0 without an answer.
+	// InForce is the version under which the process executes its next block, Known the newest that its program knows; 0
+	// without an answer.
 	InForce uint32 `json:"inForce"`
 	Known   uint32 `json:"known"`
 	Fault   string `json:"fault,omitempty"`
@@ -27,20 +26,15 @@ func newRules() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
 		Short: "Show which version of the rules is in force, and put the next one in force",
-		Long: `A program knows versions of the rules: what transactions there are and what they do. The ledger says which one is in force. A newer
-program runs under the older rules until the next version is activated; docs/operate/upgrade.md says how a network is upgraded.`,
+		Long: `A program knows versions of the rules: which transactions exist and what they do. The ledger says which version is in
+force. A newer program runs under the older rules until the next version is activated; docs/operate/upgrade.md describes the
+upgrade of a network.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd, func(c *client.Client, con *connection) error {
-				rows := askRules(cmd.Context(), c, con)
-				return emit(cmd, rows, func(w io.Writer) {
-					fmt.Fprintln(w, "PROCESS\tIN FORCE\tKNOWN\tFAULT")
-					for _, r := range rows {
-						fmt.Fprintf(w, "%s\t%d\t%d\t%s\n", r.Process, r.InForce, r.Known, r.Fault)
-					}
-				})
+		RunE: online(func(s *session, _ []string) error {
+			return emitRows(s.cmd, s.rulesOfAll(s.cmd.Context()), "PROCESS|IN FORCE|KNOWN|FAULT", func(r rulesRow) []any {
+				return []any{r.Process, r.InForce, r.Known, r.Fault}
 			})
-		},
+		}),
 	}
 	addConnection(cmd)
 	cmd.AddCommand(newRulesActivate())
@@ -51,19 +45,20 @@ func newRulesActivate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "activate VERSION",
 		Short: "Put the next version of the rules in force, when every node and endorser knows it",
-		Long: `Asks every node and endorser, and refuses while one does not answer or runs a program that does not know the version: that process would stop.
-It cannot be taken back. A process with an older program does not start on the ledger any more.`,
+		Long: `Asks every node and endorser, and refuses while one does not answer or runs a program that does not know the version,
+because that process would stop. The activation cannot be undone. A process with an older program does not start on the
+ledger any more.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			version, err := strconv.ParseUint(args[0], 10, 32)
 			if err != nil {
 				return fmt.Errorf("%q is no version of the rules: give a whole number, as `ltl version` shows one", args[0])
 			}
-			return withClient(cmd, func(c *client.Client, con *connection) error {
-				if err := allKnow(askRules(cmd.Context(), c, con), uint32(version)); err != nil {
+			return withSession(cmd, func(s *session) error {
+				if err := allKnow(s.rulesOfAll(s.cmd.Context()), uint32(version)); err != nil {
 					return err
 				}
-				_, err := submit(cmd.Context(), c, activation(uint32(version)))
+				_, err := s.submit(activation(uint32(version)), nil)
 				return err
 			})
 		},
@@ -73,29 +68,30 @@ It cannot be taken back. A process with an older program does not start on the l
 }
 
 func activation(version uint32) *ltlv1.Transaction {
-	return &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_ActivateRules{ActivateRules: &ltlv1.ActivateRules{Version: version}}}
+	return &ltlv1.Transaction{
+		ChainId: ledger.SystemChain,
+		Action:  &ltlv1.Transaction_ActivateRules{ActivateRules: &ltlv1.ActivateRules{Version: version}},
+	}
 }
 
-// askRules asks every node and endorser which rules it follows and knows.
-func askRules(ctx context.Context, c *client.Client, con *connection) []rulesRow {
-	peers := processes(ctx, c, con)
-	rows := make([]rulesRow, len(peers))
-	for i, peer := range peers {
-		rows[i].Process = peer
-		ctx, cancel := context.WithTimeout(ctx, statusTimeout)
-		res, err := c.Ledger().Status(ctx, peer)
-		cancel()
-		if err != nil {
-			rows[i].Fault = err.Error()
+// rulesOfAll asks every node and endorser which rules it follows and knows.
+func (s *session) rulesOfAll(ctx context.Context) []rulesRow {
+	answers := s.askAll(ctx)
+	rows := make([]rulesRow, len(answers))
+	for i, a := range answers {
+		rows[i].Process = a.peer
+		if a.err != nil {
+			rows[i].Fault = a.err.Error()
 			continue
 		}
-		// A program from before versions were told knows the first.
-		rows[i].InForce, rows[i].Known, rows[i].Fault = max(1, res.GetRulesInForce()), max(1, res.GetRulesKnown()), res.GetFault()
+		// A program from before the status named versions knows the first one.
+		rows[i].InForce, rows[i].Known, rows[i].Fault = max(1, a.status.GetRulesInForce()), max(1, a.status.GetRulesKnown()), a.status.GetFault()
 	}
 	return rows
 }
 
-// allKnow names the processes that the activation of a version would stop, and those that cannot be asked.
+// allKnow returns an error that names the processes that the activation of a version would stop, and those that do not
+// answer.
 func allKnow(rows []rulesRow, version uint32) error {
 	var old []error
 	for _, r := range rows {
@@ -107,7 +103,8 @@ func allKnow(rows []rulesRow, version uint32) error {
 		}
 	}
 	if len(old) > 0 {
-		return fmt.Errorf("version %d of the rules is not put in force: every node and endorser has to answer and to know it first: %w", version, errors.Join(old...))
+		return fmt.Errorf("version %d of the rules is not put in force: every node and endorser has to answer and to know it first: %w",
+			version, errors.Join(old...))
 	}
 	if version > rules.Version {
 		return fmt.Errorf("this program knows the rules up to version %d; use the newer program for this, too", rules.Version)

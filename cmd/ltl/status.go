@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ltl/client"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -23,10 +22,10 @@ const statusTimeout = 3 * time.Second
 // roleLeader is the role of a node that leads, in its status.
 const roleLeader = "leader"
 
-// errUnhealthy makes `ltl status` exit non-zero when it showed something wrong.
+// errUnhealthy makes `ltl status` exit non-zero when it shows a fault.
 var errUnhealthy = errors.New("not well")
 
-// healthOf names what is wrong.
+// healthOf names the processes that have a fault; nil when there are none and a node leads.
 func healthOf(rows []statusRow) error {
 	var bad []string
 	led := false
@@ -69,68 +68,74 @@ type statusRow struct {
 func newStatus() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "Show how every node and endorser is; fails when one is not well",
+		Short: "Show the state of every node and endorser; fails when one is not well",
 		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd, func(c *client.Client, con *connection) error {
-				rows := askAll(cmd.Context(), c, con)
-				if err := emit(cmd, rows, func(w io.Writer) { statusTable(w, rows) }); err != nil {
-					return err
-				}
-				return healthOf(rows)
-			})
-		},
+		RunE: online(func(s *session, _ []string) error {
+			rows := s.statusOfAll(s.cmd.Context())
+			if err := emit(s.cmd, rows, func(w io.Writer) { statusTable(w, rows) }); err != nil {
+				return err
+			}
+			return healthOf(rows)
+		}),
 	}
 	addConnection(cmd)
 	return cmd
 }
 
-// askAll asks every node and endorser of the network at the same time.
-func askAll(ctx context.Context, c *client.Client, con *connection) []statusRow {
-	peers := processes(ctx, c, con)
+// answer is what one process said when it was asked for its status, or why it did not answer.
+type answer struct {
+	// peer is a node's id, or "endorser/" and an organisation's id.
+	peer   string
+	status *ltlv1.StatusResponse
+	err    error
+}
+
+// askAll asks every node and endorser of the network at the same time, and returns within statusTimeout.
+func (s *session) askAll(ctx context.Context) []answer {
+	var answers []answer
+	p := s.participants(ctx)
+	for _, n := range p.nodes {
+		answers = append(answers, answer{peer: n.GetId()})
+	}
+	for _, o := range p.organisations {
+		answers = append(answers, answer{peer: "endorser/" + o.GetId()})
+	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
-	rows := make([]statusRow, len(peers))
 	var asked sync.WaitGroup
-	for i, peer := range peers {
-		asked.Go(func() {
-			res, err := c.Ledger().Status(ctx, peer)
-			rows[i] = rowOf(peer, res, err)
-		})
+	for i := range answers {
+		asked.Go(func() { answers[i].status, answers[i].err = s.client.Ledger().Status(ctx, answers[i].peer) })
 	}
 	asked.Wait()
+	return answers
+}
+
+// statusOfAll is the status of every node and endorser, as it is printed.
+func (s *session) statusOfAll(ctx context.Context) []statusRow {
+	answers := s.askAll(ctx)
+	rows := make([]statusRow, len(answers))
+	for i, a := range answers {
+		rows[i] = statusRowOf(a)
+	}
 	return rows
 }
 
-// processes are the nodes and endorsers as any node tells them; those of the genesis when none does.
-func processes(ctx context.Context, c *client.Client, con *connection) []string {
-	m := con.company(ctx, c)
-	var peers []string
-	for _, n := range m.nodes {
-		peers = append(peers, n.GetId())
-	}
-	for _, o := range m.organisations {
-		peers = append(peers, "endorser/"+o.GetId())
-	}
-	return peers
-}
-
-func rowOf(peer string, res *ltlv1.StatusResponse, err error) statusRow {
-	if err != nil {
-		return statusRow{Peer: peer, Fault: err.Error()}
+func statusRowOf(a answer) statusRow {
+	if a.err != nil {
+		return statusRow{Peer: a.peer, Fault: a.err.Error()}
 	}
 	row := statusRow{
-		Peer: peer, Role: res.GetRole(), Leader: res.GetLeader(), Term: res.GetTerm(),
-		AppliedIndex: res.GetAppliedIndex(), Sequence: res.GetSequence(), Fault: res.GetFault(),
+		Peer: a.peer, Role: a.status.GetRole(), Leader: a.status.GetLeader(), Term: a.status.GetTerm(),
+		AppliedIndex: a.status.GetAppliedIndex(), Sequence: a.status.GetSequence(), Fault: a.status.GetFault(),
 	}
-	for _, m := range res.GetMembers() {
+	for _, m := range a.status.GetMembers() {
 		kind := kindLearner
 		if m.GetVoter() {
 			kind = kindVoter
 		}
 		row.Members = append(row.Members, m.GetId()+" "+kind)
 	}
-	for _, c := range res.GetChains() {
+	for _, c := range a.status.GetChains() {
 		row.Chains = append(row.Chains, chainTip{
 			ChainID: c.GetChainId(), Height: c.GetHeight(), BlockHash: hex.EncodeToString(c.GetBlockHash()), Time: time.UnixMilli(c.GetTimeMs()).UTC(),
 		})
@@ -141,7 +146,7 @@ func rowOf(peer string, res *ltlv1.StatusResponse, err error) statusRow {
 func statusTable(w io.Writer, rows []statusRow) {
 	fmt.Fprintln(w, "PROCESS\tROLE\tLEADER\tTERM\tAPPLIED\tBLOCKS\tFAULT")
 	for _, r := range rows {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", r.Peer, r.Role, r.Leader, r.Term, r.AppliedIndex, r.Sequence, r.Fault)
+		writeCells(w, r.Peer, r.Role, r.Leader, r.Term, r.AppliedIndex, r.Sequence, r.Fault)
 	}
 	fmt.Fprintln(w, "\nCHAIN\tHEIGHT\tBLOCK HASH\tTIME\tNEWEST BLOCK OF")
 	var tips []chainTip
@@ -156,10 +161,10 @@ func statusTable(w io.Writer, rows []statusRow) {
 	}
 	slices.SortStableFunc(tips, func(a, b chainTip) int { return cmp.Compare(a.ChainID, b.ChainID) })
 	for _, c := range tips {
-		who := strings.Join(holders[c], ", ")
+		at := strings.Join(holders[c], ", ")
 		if len(holders[c]) == len(rows) {
-			who = "all"
+			at = "all"
 		}
-		fmt.Fprintf(w, "%s\t%d\t%.16s…\t%s\t%s\n", c.ChainID, c.Height, c.BlockHash, c.Time.Format(time.RFC3339), who)
+		writeCells(w, c.ChainID, c.Height, fmt.Sprintf("%.16s…", c.BlockHash), formatTime(c.Time), at)
 	}
 }

@@ -1,12 +1,8 @@
 package main
 
 import (
-	"fmt"
-	"io"
-
 	"github.com/spf13/cobra"
 
-	"ltl/client"
 	"ltl/internal/identity"
 )
 
@@ -27,24 +23,21 @@ func newTrustUpdate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "update",
 		Short: "Write what the ledger says of organisations, authorities and revoked certificates to the trust file",
-		Long: `A trust file holds the genesis, and from this command on also what the system chain says since of organisations, their certificate
-authorities and addresses, and revoked certificates. A process that starts believes it until it has read the ledger itself. Without it, a process
-could not start after its own organisation's authority was replaced, nor reach a network in which all were. The genesis stays as it is, and
-with it the network's id. What is written is what a node says: run this where you trust the answer, and hand the file on as the first one.`,
+		Long: `Adds to the trust file, beside the genesis, what the system chain says of organisations, their certificate
+authorities and addresses, and of revoked certificates. A process uses this from its start until it has read the ledger
+itself. A file that is out of date keeps a process from starting after its own organisation's authority was replaced, and
+from reaching a network in which all authorities were replaced. The genesis and the network's id stay as they are. The data
+come from one node: run this only where you trust its answer, and protect the file on its way like the first one.`,
 		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			return withClient(cmd, func(c *client.Client, con *connection) error {
-				if _, err := organisations(cmd, c, con); err != nil {
-					return err
-				}
-				if err := identity.SaveTrust(con.trustPath, con.trust); err != nil {
-					return err
-				}
-				result := trustResult{Trust: con.trustPath, Height: con.trust.Height()}
-				return emit(cmd, result, func(w io.Writer) {
-					fmt.Fprintf(w, "%s is that of height %d of the system chain\n", result.Trust, result.Height)
-				})
-			})
-		},
+		RunE: online(func(s *session, _ []string) error {
+			if _, err := s.organisations(); err != nil {
+				return err
+			}
+			if err := identity.SaveTrust(s.trustPath, s.trust); err != nil {
+				return err
+			}
+			result := trustResult{Trust: s.trustPath, Height: s.trust.Height()}
+			return emitSentence(s.cmd, result, "%s holds the state at height %d of the system chain", result.Trust, result.Height)
+		}),
 	}
 }

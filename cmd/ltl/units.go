@@ -14,7 +14,7 @@ type unit struct {
 	bytes uint64
 }
 
-// sizeUnits are the units that are read; those of people's tables are the decimal ones, as the LTL manual counts.
+// sizeUnits are the units that are read. Tables are printed in the decimal ones, as in the LTL manual.
 func sizeUnits() []unit {
 	return []unit{
 		{"KIB", 1 << 10}, {"MIB", 1 << 20}, {"GIB", 1 << 30}, {"TIB", 1 << 40}, {"PIB", 1 << 50},
@@ -39,7 +39,8 @@ func parseSize(s string) (uint64, error) {
 		}
 		return uint64(math.Round(n * float64(u.bytes))), nil
 	}
-	return 0, fmt.Errorf("%q is not a size: write bytes, or a number with KB, MB, GB, TB, PB (powers of 1000) or KiB … PiB (powers of 1024)", s)
+	return 0, fmt.Errorf("%q is not a size: write bytes, or a number with KB, MB, GB, TB, PB (powers of 1000) "+
+		"or KiB … PiB (powers of 1024)", s)
 }
 
 // formatSize writes a number of bytes for people: 800 GB, 1.5 MB, 96 B.

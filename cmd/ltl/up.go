@@ -17,9 +17,9 @@ func newUp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a whole network on this machine, until a signal",
-		Long: `Runs one process a node, endorser and facade. The first start makes keys, a genesis, accounts and chains in DIR;
-later starts on the same DIR continue the same ledger. DIR/network.json describes what runs; DIR/logs holds the logs.
-Prints "ready" on a line of its own when the first write would succeed.`,
+		Long: `Runs one process per node, endorser and facade. The first start makes keys, a genesis, accounts and chains in DIR; later
+starts on the same DIR continue the same ledger. DIR/network.json describes the network; DIR/logs holds the logs. Prints
+"ready" on a line of its own when the first write would succeed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			binary, err := os.Executable()
@@ -28,7 +28,7 @@ Prints "ready" on a line of its own when the first write would succeed.`,
 			}
 			o.Binary = binary
 			o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-			o.Ready = func(n *localnet.Network, first bool) { welcome(cmd.OutOrStdout(), o.Dir, n, first) }
+			o.Ready = func(n *localnet.Network, first bool) { printReady(cmd.OutOrStdout(), o.Dir, n, first) }
 			return localnet.Run(cmd.Context(), o)
 		},
 	}
@@ -40,25 +40,36 @@ Prints "ready" on a line of its own when the first write would succeed.`,
 	return cmd
 }
 
-// welcome says where everything is and how to make the first call.
-func welcome(w io.Writer, dir string, n *localnet.Network, first bool) {
+// printReady says where everything is and how to make the first call, and then that the network is ready.
+func printReady(w io.Writer, dir string, n *localnet.Network, first bool) {
 	if first {
-		fmt.Fprintf(w, "A new network of %d nodes and %d organisations.\n", len(n.Nodes), len(n.Endorsers))
+		fmt.Fprintf(w, "Started a new network of %d nodes and %d organisations\n", len(n.Nodes), len(n.Endorsers))
 	} else {
-		fmt.Fprintf(w, "The network of %s goes on.\n", dir)
+		fmt.Fprintf(w, "Resuming network in %s\n", dir)
 	}
-	admin, _ := n.Account(localnet.RoleAdmin)
-	proof, _ := n.Chain(localnet.ServiceProof)
+	admin, key := firstRecord(n)
 	line := func(label, format string, args ...any) {
 		fmt.Fprintf(w, "  %-11s "+format+"\n", append([]any{label}, args...)...)
 	}
 	fmt.Fprintln(w)
 	line("API", "%s (region %s)", n.Endpoint, n.Region)
-	line("console", "%s", n.Console)
 	line("AccessKey", "%s, secret %s", admin.AccessKeyID, admin.AccessKeySecret)
-	line("chain", "%s, its code is %s; your data type code there is %s", proof.BizChainID, proof.BizChainCode, admin.DataTypeCode)
-	line("everything", "%s; logs are in %s", filepath.Join(dir, localnet.NetworkFile), filepath.Join(dir, "logs"))
-	key := fmt.Sprintf("ProductKey=%s Key=0001_%s_%s_%032d", proof.BizChainCode, proof.BizChainCode, admin.DataTypeCode, 1)
+	line("chain", "%s", proofChainText(n))
+	line("config", "%s", filepath.Join(dir, localnet.NetworkFile))
+	line("logs", "%s", filepath.Join(dir, "logs"))
 	fmt.Fprintf(w, "\nYour first record, and its proof:\n\n  %s call SetData --dir %s %s Value=hello\n", os.Args[0], dir, key)
 	fmt.Fprintf(w, "  %s call GetBlockChainInfo --dir %s %s\n\nready\n", os.Args[0], dir, key)
+}
+
+// firstRecord is the administrator of the proof chain, and the parameters that name the first record it may write there.
+func firstRecord(n *localnet.Network) (admin localnet.Account, key string) {
+	admin, _ = n.Account(localnet.RoleAdmin)
+	proof, _ := n.Chain(localnet.ServiceProof)
+	return admin, fmt.Sprintf("ProductKey=%s Key=0001_%s_%s_%032d", proof.BizChainCode, proof.BizChainCode, admin.DataTypeCode, 1)
+}
+
+func proofChainText(n *localnet.Network) string {
+	admin, _ := n.Account(localnet.RoleAdmin)
+	proof, _ := n.Chain(localnet.ServiceProof)
+	return fmt.Sprintf("%s, its code is %s; your data type code there is %s", proof.BizChainID, proof.BizChainCode, admin.DataTypeCode)
 }

@@ -98,10 +98,13 @@ func checkNetworkFile(t *testing.T, dir string, f *localnet.Network) {
 	if err := json.Unmarshal(raw, &top); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"endpoint", "console", "region", "chains", "accounts", "nodes", "endorsers", "facades", "trust", "operator"} {
+	for _, name := range []string{"endpoint", "region", "chains", "accounts", "nodes", "endorsers", "facades", "trust", "operator"} {
 		if len(top[name]) == 0 {
 			t.Errorf("network.json lacks %s", name)
 		}
+	}
+	if _, there := top["console"]; there {
+		t.Error("network.json names a console, which does not exist yet")
 	}
 	var roles []string
 	for _, a := range f.Accounts {

@@ -91,7 +91,7 @@ func (u *upgraded) restart(name, build string) {
 
 // healthy reports whether every node and endorser serves, none far behind.
 func (u *upgraded) healthy() bool {
-	rows := askAll(u.t.Context(), u.operator, u.con)
+	rows := sessionOf(u.con, u.operator).statusOfAll(u.t.Context())
 	if healthOf(rows) != nil {
 		return false
 	}
@@ -137,8 +137,8 @@ func (u *upgraded) set(id, value string) int32 {
 // wantEqual: all copies have the same newest blocks.
 func (u *upgraded) wantEqual() {
 	u.t.Helper()
-	settled(u.t, u.con, u.operator)
-	rows := askAll(u.t.Context(), u.operator, u.con)
+	settled(u.t, sessionOf(u.con, u.operator))
+	rows := sessionOf(u.con, u.operator).statusOfAll(u.t.Context())
 	for _, r := range rows {
 		if r.Fault != "" || !reflect.DeepEqual(r.Chains, rows[0].Chains) {
 			u.t.Errorf("%s has %+v (%s), %s has %+v", r.Peer, r.Chains, r.Fault, rows[0].Peer, rows[0].Chains)
@@ -190,7 +190,7 @@ func TestRollingUpgrade(t *testing.T) {
 		t.Errorf("writes stood still for %s, more than %s", j.longestGap, writeGap)
 	}
 	u.wantEqual()
-	checkCopies(t, u.con, u.operator, j)
+	checkCopies(t, sessionOf(u.con, u.operator), j)
 	mustLTL(t, "audit", "--dir", u.dir, "--from", "node1")
 	mustLTL(t, "audit", "--dir", u.dir, "--from", "org1")
 }
@@ -210,7 +210,7 @@ func TestNewerRules(t *testing.T) {
 		t.Fatalf("a mixed network refuses a record with %d", code)
 	}
 	u.wantEqual()
-	before := settled(t, u.con, u.operator)
+	before := settled(t, sessionOf(u.con, u.operator))
 
 	u.orderNewEntries(marker)
 	if code := u.set("2", "in a newer entry"); code != rules.OK {
@@ -263,8 +263,9 @@ func (u *upgraded) activate(newer string) {
 	if code := u.set("3", value); code != rules.OK {
 		u.t.Errorf("a newer program under the older rules answers with %d", code)
 	}
-	if _, err := submit(u.t.Context(), u.operator, activation(2)); err != nil { // past the command's question
-		u.t.Fatal(err)
+	result, err := u.operator.Submit(u.t.Context(), activation(2)) // the command would refuse
+	if err != nil || result.GetCode() != rules.OK {
+		u.t.Fatal(result, err)
 	}
 	if code := u.set("4", value); code != rules.Forbidden {
 		u.t.Errorf("under version 2 of the rules the code is %d", code)
@@ -280,7 +281,7 @@ func (u *upgraded) activate(newer string) {
 		u.t.Errorf("rules activate, where everybody knows it: %v, %s", err, out)
 	}
 	await(u.t, "version 3 to be in force everywhere", func() bool {
-		for _, r := range askRules(u.t.Context(), u.operator, u.con) {
+		for _, r := range sessionOf(u.con, u.operator).rulesOfAll(u.t.Context()) {
 			if r.InForce != 3 || r.Known != 3 {
 				return false
 			}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io"
 	"runtime"
 	"runtime/debug"
 
@@ -11,7 +10,7 @@ import (
 	"ltl/internal/rules"
 )
 
-// version is the release this source will be; CHANGELOG.md says what is in it.
+// version is the next release; CHANGELOG.md lists its changes.
 const version = "0.1.0"
 
 type versionInfo struct {
@@ -40,9 +39,7 @@ func newVersion() *cobra.Command {
 					}
 				}
 			}
-			return emit(cmd, v, func(w io.Writer) {
-				fmt.Fprintf(w, "ltl %s\t%s\trules %d\t%s\n", v.Version, v.Revision, v.Rules, v.Go)
-			})
+			return emitFields(cmd, v, field{"ltl " + v.Version, v.Revision, fmt.Sprint("rules ", v.Rules), v.Go})
 		},
 	}
 }

@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// How children are stopped and started again.
+// How children are stopped and restarted.
 const (
 	stopGrace       = 20 * time.Second       // from the first SIGTERM to SIGKILL, for all together
 	orderGrace      = 5 * time.Second        // how long, of that, children are stopped one after the other
 	restartDelayMin = 100 * time.Millisecond // doubles with every quick end
 	restartDelayMax = 5 * time.Second
-	steadyAfter     = 10 * time.Second // a child that lived this long starts again without a longer delay
+	steadyAfter     = 10 * time.Second // a child that ran this long is restarted with the shortest delay
 )
 
 var errStopping = errors.New("the network is being stopped")
@@ -41,11 +41,11 @@ type child struct {
 	program
 	// process is the newest one; guarded by children.mu.
 	process *os.Process
-	// done is closed when nothing of this child runs any more and nothing will be started.
+	// done is closed when no process of this child runs and none will be started.
 	done chan struct{}
 }
 
-// children starts processes and, if told so, starts them again. Methods may be called concurrently.
+// children starts processes and, with restart, restarts those that end. Methods may be called concurrently.
 type children struct {
 	binary  string
 	logDir  string
@@ -60,7 +60,7 @@ type children struct {
 	spawn chan func()
 	// stopping is closed, with mu held, when no process may be started any more.
 	stopping chan struct{}
-	// grace and order are stopGrace and orderGrace but in tests.
+	// grace and order are stopGrace and orderGrace, except in tests.
 	grace, order time.Duration
 
 	mu  sync.Mutex
@@ -128,9 +128,9 @@ func (c *children) start(ch *child) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// environment adds the number of threads that a child computes with, unless whoever started the network has set it. A whole network
-// on one machine shares its processors: if every process had a thread for each of them, they would spend a fifth of the time looking
-// for work that another process is doing (ltl bench on two cores, with and without).
+// environment adds the number of threads that a child computes with, unless the environment sets it already. A whole network
+// on one machine shares its processors: if every process had a thread for each of them, they would spend a fifth of the time
+// looking for work that another process is doing (ltl bench on two cores, with and without).
 func environment(env []string, share int) []string {
 	for _, e := range env {
 		if strings.HasPrefix(e, "GOMAXPROCS=") {
@@ -140,7 +140,7 @@ func environment(env []string, share int) []string {
 	return append(env, fmt.Sprint("GOMAXPROCS=", share))
 }
 
-// shareOf is each process's part of the machine: twice what would be fair, as they are never all busy at once.
+// shareOf is each process's part of the machine: twice an equal share, as the processes are never all busy at once.
 func shareOf(processors, processes int) int { return max(1, 2*processors/max(1, processes)) }
 
 func (c *children) isStopping() bool {
@@ -152,7 +152,7 @@ func (c *children) isStopping() bool {
 	}
 }
 
-// watch waits for the process of ch, and starts the next one when restarts are wanted. It ends when nothing runs any more.
+// watch waits for the process of ch, and starts the next one when restarts are wanted. It returns when no process runs.
 func (c *children) watch(ch *child, cmd *exec.Cmd) {
 	defer close(ch.done)
 	delay := restartDelayMin
@@ -163,13 +163,15 @@ func (c *children) watch(ch *child, cmd *exec.Cmd) {
 			return
 		}
 		if !c.restart {
-			c.logger.Warn("a process ended and stays down", "process", ch.name, "pid", cmd.Process.Pid, "state", exitState(err), "log", c.logPath(ch.name))
+			c.logger.Warn("a process ended and stays down; start it by hand, or use --restart",
+				"process", ch.name, "pid", cmd.Process.Pid, "state", exitState(err), "log", c.logPath(ch.name))
 			return
 		}
 		if time.Since(began) > steadyAfter {
 			delay = restartDelayMin
 		}
-		c.logger.Warn("a process ended and is started again", "process", ch.name, "pid", cmd.Process.Pid, "state", exitState(err), "after", delay)
+		c.logger.Warn("a process ended and is restarted",
+			"process", ch.name, "pid", cmd.Process.Pid, "state", exitState(err), "after", delay)
 		if cmd = c.startAgain(ch, &delay); cmd == nil {
 			return
 		}
@@ -177,7 +179,7 @@ func (c *children) watch(ch *child, cmd *exec.Cmd) {
 	}
 }
 
-// startAgain starts ch after a delay, again and again until it succeeds; nil when the children are being stopped.
+// startAgain starts ch after a delay, and retries until it succeeds; nil when the children are being stopped.
 func (c *children) startAgain(ch *child, delay *time.Duration) *exec.Cmd {
 	for {
 		timer := time.NewTimer(*delay)
@@ -195,12 +197,12 @@ func (c *children) startAgain(ch *child, delay *time.Duration) *exec.Cmd {
 		if errors.Is(err, errStopping) {
 			return nil
 		}
-		c.logger.Error("couldn't start a process again", "process", ch.name, "error", err)
+		c.logger.Error("couldn't restart a process, retrying", "process", ch.name, "error", err)
 	}
 }
 
-// stop ends all children: the last started first, as each uses those before it. One that does not end holds the others up for
-// a few seconds and no longer, and all that have not ended within stopGrace are killed. It is called once.
+// stop ends all children: the last started first, as each uses those before it. A child that does not end delays the others
+// by orderGrace at most, and all that have not ended within stopGrace are killed. It is called once.
 func (c *children) stop() {
 	c.mu.Lock()
 	close(c.stopping)
@@ -212,7 +214,7 @@ func (c *children) stop() {
 	inOrder := true
 	for i := len(all) - 1; i >= 0; i-- {
 		c.signal(all[i], syscall.SIGTERM)
-		c.signal(all[i], syscall.SIGCONT) // one that somebody stopped could not even end
+		c.signal(all[i], syscall.SIGCONT) // a suspended process cannot handle SIGTERM
 		if !inOrder {
 			continue
 		}

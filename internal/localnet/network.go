@@ -1,9 +1,9 @@
 // Package localnet runs a whole network on one machine, as `ltl up` does: it makes keys and genesis on the first start,
-// starts one child process a node, endorser and facade, creates accounts and chains to begin with, and describes all of
-// it in network.json, from which every other subcommand takes its connections.
+// starts one child process per node, endorser and facade, creates the first accounts and chains, and describes all of it in
+// network.json, from which every other subcommand takes its connections.
 //
-// It promises that a second start on the same directory continues the same ledger, that a directory is never run twice
-// at once, and that no child outlives it. A Network value may be read concurrently; Run is called once a directory.
+// It promises that a second start on the same directory continues the same ledger, that a directory is never run twice at
+// the same time, and that no child outlives it. A Network value may be read concurrently; Run is called once per directory.
 package localnet
 
 import (
@@ -18,7 +18,7 @@ import (
 // NetworkFile is the name of the description inside a network's directory.
 const NetworkFile = "network.json"
 
-// Region is the only region of a network of one's own; it is the one that the SDKs know for LTL.
+// Region is the region of the networks that this package makes; it is the one that the SDKs know for LTL.
 const Region = "cn-shanghai"
 
 // ErrNoNetwork is returned, wrapped, when a directory holds no network.json.
@@ -27,7 +27,6 @@ var ErrNoNetwork = errors.New("no network was started there")
 // Network is the content of network.json. Its form is a contract with other tools.
 type Network struct {
 	Endpoint  string     `json:"endpoint"`
-	Console   string     `json:"console"`
 	Region    string     `json:"region"`
 	Chains    []Chain    `json:"chains"`
 	Accounts  []Account  `json:"accounts"`
@@ -140,7 +139,7 @@ func Path(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// saveJSON replaces a file by value as JSON, in one step, and syncs it: what it says was decided, not to be decided anew.
+// saveJSON replaces a file by value as JSON, in one step, and syncs it: later starts read the same decisions.
 func saveJSON(path string, value any) error {
 	raw, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {

@@ -16,7 +16,7 @@ func TestNetworkFile(t *testing.T) {
 		t.Fatalf("loading nothing gives %v", err)
 	}
 	n := &Network{
-		Endpoint: "http://h:1", Console: "http://h:1", Region: Region,
+		Endpoint: "http://h:1", Region: Region,
 		Chains:    []Chain{{Service: ServiceProof, Name: "n", BizChainID: "1", BizChainCode: "c"}},
 		Accounts:  []Account{{Role: RoleAdmin, UID: "u", Name: "a", Organisation: "o", AccessKeyID: "i", AccessKeySecret: "s", DataTypeCode: "T"}},
 		Nodes:     []Node{{ID: "node1", GRPC: "g", PID: 1, Dir: "d"}},
@@ -37,7 +37,6 @@ func TestNetworkFile(t *testing.T) {
 	}
 	const want = `{
   "endpoint": "http://h:1",
-  "console": "http://h:1",
   "region": "cn-shanghai",
   "chains": [
     {

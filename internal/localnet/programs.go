@@ -1,22 +1,13 @@
 package localnet
 
 import (
-	"bytes"
-	"context"
-	"encoding/json"
-	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"ltl/internal/identity"
 	ltlv1 "ltl/proto/ltl/v1"
 )
-
-const tailBytes = 2000
 
 // removedFile is the mark that a removed node leaves in its directory.
 const removedFile = "removed"
@@ -37,13 +28,14 @@ func (n *network) programs() []program {
 	}
 	for _, o := range g.GetOrganisations() {
 		id := o.GetId()
-		add("endorser", endorserName(id), filepath.Join("orgs", id, "endorser"), "--dir", n.endorserDir(id), "--listen", o.GetEndorserAddress())
+		add("endorser", endorserName(id), filepath.Join("orgs", id, "endorser"),
+			"--dir", n.endorserDir(id), "--listen", o.GetEndorserAddress())
 	}
 	add("facade", facade, filepath.Join("facades", facade), "--listen", n.ports.HTTP)
 	return programs
 }
 
-// nodes are those of the genesis and those whose directory was prepared below DIR/nodes, without those that were removed.
+// nodes are the nodes of the genesis and those whose directory was prepared below DIR/nodes, without the removed ones.
 func (n *network) nodes() []*ltlv1.Node {
 	var nodes []*ltlv1.Node
 	seen := map[string]bool{}
@@ -58,7 +50,7 @@ func (n *network) nodes() []*ltlv1.Node {
 	}
 	prepared, _ := filepath.Glob(filepath.Join(n.nodeDir("*"), identity.NodeFile)) // the pattern is well formed
 	for _, path := range prepared {
-		// A file that cannot be read is somebody's business who is just making it.
+		// A file that cannot be read may be one that an operator is making at this moment: it is left out.
 		if node, err := identity.LoadNode(path); err == nil && !seen[node.GetId()] && n.nodeDir(node.GetId()) == filepath.Dir(path) {
 			add(node)
 		}
@@ -74,7 +66,6 @@ func (n *network) endorserDir(id string) string { return filepath.Join(n.Dir, "e
 func (n *network) fill(d *Network) {
 	g := n.trust.Genesis()
 	d.Endpoint = "http://" + reachable(n.ports.HTTP)
-	d.Console = d.Endpoint
 	d.Region = Region
 	d.Trust, d.Operator = n.trustPath(), filepath.Join(n.operatorDir(), "tls.key")
 	d.Nodes, d.Endorsers, d.Facades = nil, nil, []Facade{{HTTP: d.Endpoint}}
@@ -87,7 +78,7 @@ func (n *network) fill(d *Network) {
 	n.fillPIDs(d)
 }
 
-// fillPIDs writes the processes of now into d.
+// fillPIDs writes the ids of the present processes into d.
 func (n *network) fillPIDs(d *Network) {
 	for i := range d.Nodes {
 		d.Nodes[i].PID = n.children.pid(d.Nodes[i].ID)
@@ -107,59 +98,4 @@ func reachable(address string) string {
 		return net.JoinHostPort("127.0.0.1", port)
 	}
 	return address
-}
-
-// isReady asks the process with this admin address whether it serves.
-func isReady(ctx context.Context, admin string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/readyz", nil)
-	if err != nil {
-		return fmt.Errorf("couldn't ask for readiness: %w", err)
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("couldn't ask for readiness: %w", err)
-	}
-	defer res.Body.Close()
-	if res.StatusCode == http.StatusOK {
-		return nil
-	}
-	why, err := io.ReadAll(io.LimitReader(res.Body, tailBytes))
-	if err != nil {
-		return fmt.Errorf("couldn't ask for readiness: %w", err)
-	}
-	return fmt.Errorf("not ready: %s", bytes.TrimSpace(why))
-}
-
-// served makes a signed call that only reads.
-func served(ctx context.Context, caller *Caller) error {
-	status, body, err := caller.Call(ctx, "ListProofChain", map[string]string{"Num": "1", "Size": "1"})
-	if err != nil {
-		return err
-	}
-	var answer struct{ Success bool }
-	if err := json.Unmarshal(body, &answer); err != nil || status != http.StatusOK || !answer.Success {
-		return fmt.Errorf("the facade answers with %d: %s", status, body)
-	}
-	return nil
-}
-
-// lastLine returns the last line of a log, where a process that cannot go on says why.
-func lastLine(path string) string {
-	text := tail(path)
-	return text[strings.LastIndexByte(text, '\n')+1:]
-}
-
-// tail returns the end of a log.
-func tail(path string) string {
-	raw, err := os.ReadFile(path)
-	if err != nil {
-		return err.Error()
-	}
-	if len(raw) > tailBytes {
-		raw = raw[len(raw)-tailBytes:]
-		if i := bytes.IndexByte(raw, '\n'); i >= 0 {
-			raw = raw[i+1:]
-		}
-	}
-	return string(bytes.TrimSpace(raw))
 }

@@ -2,28 +2,18 @@ package localnet
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
-	"time"
 
 	"ltl/client"
 	"ltl/internal/identity"
-	ltlv1 "ltl/proto/ltl/v1"
-)
-
-// How long a network may take to take its first write, and how often that is looked at.
-const (
-	readyTimeout = 90 * time.Second
-	readyPoll    = 50 * time.Millisecond
 )
 
 // Bounds on the size of a network on one machine.
@@ -33,10 +23,9 @@ const (
 )
 
 const (
-	lockFile  = "lock"
-	portsFile = "ports.json"
-	pkiDir    = "pki"
-	facade    = "facade1"
+	lockFile = "lock"
+	pkiDir   = "pki"
+	facade   = "facade1"
 )
 
 // ErrInUse is returned, wrapped, when another process runs the network of the directory.
@@ -48,22 +37,16 @@ type Options struct {
 	Dir string
 	// HTTP is the host:port of the facade. Port 0 takes a free port on the first start, and the same one on later starts.
 	HTTP string
-	// Nodes and Orgs are the size of a new network; 0 takes 3 for a new one and whatever is there for an old one.
+	// Nodes and Orgs are the size of a new network. 0 takes 3 for a new network, and the present size of an old one.
 	Nodes, Orgs int
 	// Restart starts a process again when it ends.
 	Restart bool
 	// Binary is the ltl program that the children run.
 	Binary string
-	// Logger gets one line an event.
+	// Logger gets one line per event.
 	Logger *slog.Logger
-	// Ready is called once, when a write would succeed; first tells that the network was made by this start.
+	// Ready is called once, when a write would succeed; first says that this start made the network.
 	Ready func(n *Network, first bool)
-}
-
-// ports is what is chosen on the first start and kept for later ones. The addresses of nodes and endorsers are in the genesis.
-type ports struct {
-	HTTP  string            `json:"http"`
-	Admin map[string]string `json:"admin"`
 }
 
 // network is a network being run.
@@ -105,18 +88,6 @@ func Run(ctx context.Context, o Options) error {
 	return n.run(ctx)
 }
 
-// checkHTTP refuses an address that nothing could listen on, before anything is made or remembered for later starts.
-func checkHTTP(address string) error {
-	_, port, err := net.SplitHostPort(address)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		return fmt.Errorf("--http is %q, and should be HOST:PORT: %w", address, err)
-	}
-	return nil
-}
-
 // lock takes the directory for this process; the kernel frees it however the process ends.
 func lock(path string) (func(), error) {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
@@ -140,7 +111,7 @@ func (n *network) run(ctx context.Context) error {
 	description, first, err := n.start(starting)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil // told to stop while starting: that is no failure
+			return nil // a signal while starting is no failure
 		}
 		return err
 	}
@@ -181,7 +152,8 @@ func (n *network) prepare() error {
 	n.trust = trust
 	g := trust.Genesis()
 	if n.Nodes != 0 && n.Nodes != len(g.GetNodes()) || n.Orgs != 0 && n.Orgs != len(g.GetOrganisations()) {
-		return fmt.Errorf("the network in %s has %d nodes and %d organisations; leave out --nodes and --orgs, or use another directory", n.Dir, len(g.GetNodes()), len(g.GetOrganisations()))
+		return fmt.Errorf("the network in %s has %d nodes and %d organisations; leave out --nodes and --orgs, or use another directory",
+			n.Dir, len(g.GetNodes()), len(g.GetOrganisations()))
 	}
 	return n.loadPorts()
 }
@@ -192,7 +164,7 @@ func (n *network) share() int {
 	return shareOf(runtime.NumCPU(), len(g.GetNodes())+len(g.GetOrganisations())+1)
 }
 
-// create makes keys and genesis in a directory of their own, which then takes its name: they are there whole or not at all.
+// create makes keys and genesis in a new directory and renames it into place, so that they are there whole or not at all.
 func (n *network) create() error {
 	nodes, orgs := n.Nodes, n.Orgs
 	if nodes == 0 {
@@ -211,10 +183,14 @@ func (n *network) create() error {
 	spec := identity.NetworkSpec{Network: "ltl-local", Facades: []string{facade}}
 	for i := range orgs {
 		id := "org" + strconv.Itoa(i+1)
-		spec.Organisations = append(spec.Organisations, identity.OrgSpec{ID: id, Name: "Organisation " + strconv.Itoa(i+1), EndorserAddress: addresses[nodes+i]})
+		spec.Organisations = append(spec.Organisations, identity.OrgSpec{
+			ID: id, Name: "Organisation " + strconv.Itoa(i+1), EndorserAddress: addresses[nodes+i],
+		})
 	}
 	for i := range nodes {
-		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: "node" + strconv.Itoa(i+1), Organisation: spec.Organisations[i%orgs].ID, Address: addresses[i]})
+		spec.Nodes = append(spec.Nodes, identity.NodeSpec{
+			ID: "node" + strconv.Itoa(i+1), Organisation: spec.Organisations[i%orgs].ID, Address: addresses[i],
+		})
 	}
 	unfinished := filepath.Join(n.Dir, pkiDir+".new")
 	if err := os.RemoveAll(unfinished); err != nil {
@@ -229,46 +205,7 @@ func (n *network) create() error {
 	return syncDir(n.Dir)
 }
 
-// loadPorts reads DIR/ports.json, or chooses what it lacks and stores it.
-func (n *network) loadPorts() error {
-	path := filepath.Join(n.Dir, portsFile)
-	raw, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(raw, &n.ports)
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("couldn't read the ports of former starts: %w", err)
-	}
-	if n.ports.Admin == nil {
-		n.ports.Admin = map[string]string{}
-	}
-	var missing []string
-	for _, name := range n.names() {
-		if n.ports.Admin[name] == "" {
-			missing = append(missing, name)
-		}
-	}
-	addresses, err := freeAddresses(len(missing) + 1)
-	if err != nil {
-		return err
-	}
-	for i, name := range missing {
-		n.ports.Admin[name] = addresses[i]
-	}
-	host, port, err := net.SplitHostPort(n.HTTP)
-	if err != nil {
-		return fmt.Errorf("--http is %q, and should be HOST:PORT: %w", n.HTTP, err)
-	}
-	if port != "0" {
-		n.ports.HTTP = n.HTTP
-	} else if n.ports.HTTP == "" {
-		_, port, _ := net.SplitHostPort(addresses[len(missing)])
-		n.ports.HTTP = net.JoinHostPort(host, port)
-	}
-	return saveJSON(path, n.ports)
-}
-
-// names are those of the children, in the order in which they are started.
+// names are the names of the children, in the order in which they are started.
 func (n *network) names() []string {
 	var names []string
 	for _, node := range n.nodes() {
@@ -284,39 +221,6 @@ func endorserName(organisation string) string { return "endorser-" + organisatio
 
 func (n *network) trustPath() string { return filepath.Join(n.Dir, pkiDir, "trust.json") }
 
-// start starts all processes, waits until enough of them serve, sets a new network up, and waits until a caller would be served.
-func (n *network) start(ctx context.Context) (*Network, bool, error) {
-	if err := n.startAll(ctx); err != nil {
-		return nil, false, err
-	}
-	description, err := Load(n.Dir)
-	first := errors.Is(err, ErrNoNetwork)
-	if err != nil && !first {
-		return nil, false, err
-	}
-	c, err := n.open()
-	if err != nil {
-		return nil, false, err
-	}
-	defer c.Close()
-	if first {
-		if description, err = n.setUp(ctx, c); err != nil {
-			return nil, false, err
-		}
-	}
-	n.fill(description)
-	if err := n.waitServed(ctx, c, description); err != nil {
-		return nil, false, err
-	}
-	if err := description.Save(n.Dir); err != nil {
-		return nil, false, err
-	}
-	if err := os.Remove(filepath.Join(n.Dir, planFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, false, fmt.Errorf("couldn't remove the plan of the set-up: %w", err)
-	}
-	return description, first, nil
-}
-
 // open makes a client with the operator's credentials.
 func (n *network) open() (*client.Client, error) {
 	credentials, err := identity.LoadCredentials(n.operatorDir(), n.trust)
@@ -327,49 +231,3 @@ func (n *network) open() (*client.Client, error) {
 }
 
 func (n *network) operatorDir() string { return filepath.Join(n.Dir, pkiDir, "operator") }
-
-func (n *network) setUp(ctx context.Context, c *client.Client) (*Network, error) {
-	p, err := loadPlan(n.Dir)
-	if err != nil {
-		return nil, err
-	}
-	key, err := identity.LoadSealingKey(filepath.Join(n.operatorDir(), "sealing.key"))
-	if err != nil {
-		return nil, err
-	}
-	s := &setup{plan: p, client: c, sealingKey: key}
-	for _, o := range n.trust.Genesis().GetOrganisations() {
-		s.organisations = append(s.organisations, o.GetId())
-	}
-	chains, accounts, err := s.run(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &Network{Chains: chains, Accounts: accounts}, nil
-}
-
-// waitServed waits until the ledger answers a linearizable read, which only a leader with a quorum can grant, and the facade
-// knows the administrator's AccessKey. It writes nothing: the chains are the users'.
-func (n *network) waitServed(ctx context.Context, c *client.Client, d *Network) error {
-	admin, ok := d.Account(RoleAdmin)
-	if !ok {
-		return fmt.Errorf("couldn't find the administrator in %s", filepath.Join(n.Dir, NetworkFile))
-	}
-	caller := &Caller{Endpoint: d.Endpoint, AccessKeyID: admin.AccessKeyID, Secret: admin.AccessKeySecret}
-	ticker := time.NewTicker(readyPoll)
-	defer ticker.Stop()
-	for {
-		_, err := c.Ledger().GetNetwork(ctx, &ltlv1.GetNetworkRequest{})
-		if err == nil {
-			err = served(ctx, caller)
-		}
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			return fmt.Errorf("the network did not serve in time; %s tells more: %w", n.children.logDir, err)
-		}
-	}
-}

@@ -9,13 +9,14 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"math/big"
 	"net/http"
 	"slices"
 	"strings"
 	"time"
 )
 
-// The parts of a request that never change.
+// The constant parts of a request.
 const (
 	apiVersion   = "2019-05-10" // Version, of the API as a whole
 	actionAPI    = "1.0.0"      // ApiVersion, of each Action
@@ -37,7 +38,7 @@ type Caller struct {
 	Client *http.Client
 }
 
-// Call calls an Action and returns the HTTP status and the body of the answer, whatever they say.
+// Call calls an Action and returns the HTTP status and the body of the response. A refusal by the facade is no error here.
 func (c *Caller) Call(ctx context.Context, action string, parameters map[string]string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
@@ -87,7 +88,7 @@ func (c *Caller) Form(action string, parameters map[string]string) string {
 	return canonical + "&Signature=" + percentEncode(base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
-// canonicalise writes the parameters as the signature wants them: sorted, encoded, joined. It is a valid form body too.
+// canonicalise writes the parameters in the form that is signed: sorted, encoded, joined. It is a valid form body too.
 func canonicalise(parameters map[string]string) string {
 	pairs := make([]string, 0, len(parameters))
 	names := make([]string, 0, len(parameters))
@@ -117,4 +118,29 @@ func percentEncode(s string) string {
 		}
 	}
 	return b.String()
+}
+
+// The form of AccessKeys: that of the cloud provider's keys.
+const (
+	accessKeyIDPrefix  = "LTAI"
+	accessKeyIDRandom  = 20
+	accessKeySecretLen = 30
+	alphanumeric       = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+)
+
+// NewAccessKey makes a random AccessKey.
+func NewAccessKey() (id, secret string) {
+	return accessKeyIDPrefix + randomText(accessKeyIDRandom), randomText(accessKeySecretLen)
+}
+
+func randomText(n int) string {
+	out := make([]byte, n)
+	for i := range out {
+		k, err := rand.Int(rand.Reader, big.NewInt(int64(len(alphanumeric))))
+		if err != nil {
+			panic(fmt.Sprintf("BUG: crypto/rand failed: %v", err)) // it ends the process instead of failing
+		}
+		out[i] = alphanumeric[k.Int64()]
+	}
+	return string(out)
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"math/big"
 	"os"
 	"path/filepath"
@@ -21,7 +22,111 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// What the chains of a new network may hold, and for how long. They are generous: this is one's own machine.
+// BootstrapOptions say which network is bootstrapped, and where it is described.
+type BootstrapOptions struct {
+	// Dir gets network.json. It holds the keys below "pki", as `ltl pki create --dir DIR/pki` makes them.
+	Dir string
+	// Endpoints are the URLs of the facades as their callers know them.
+	Endpoints []string
+	Logger    *slog.Logger
+}
+
+// Bootstrap creates on a network that runs elsewhere, in containers or on other machines, the accounts and chains that Run
+// creates on its own, and describes the network in Dir/network.json. It may be called again: what is there stays. first says
+// whether anything was made. The description has no pids and no directories of processes. It waits until the network takes
+// writes, or ctx ends.
+func Bootstrap(ctx context.Context, o BootstrapOptions) (d *Network, first bool, err error) {
+	n := &network{Options: Options{Dir: o.Dir, Logger: o.Logger}}
+	if n.trust, err = identity.LoadTrust(n.trustPath()); err != nil {
+		return nil, false, err
+	}
+	if d, err = Load(o.Dir); err != nil && !errors.Is(err, ErrNoNetwork) {
+		return nil, false, err
+	}
+	first = d == nil
+	if first {
+		c, err := n.open()
+		if err != nil {
+			return nil, false, err
+		}
+		defer c.Close()
+		if err := awaitLeader(ctx, c); err != nil {
+			return nil, false, err
+		}
+		if d, err = n.setUp(ctx, c); err != nil {
+			return nil, false, err
+		}
+	}
+	n.describeElsewhere(d, o.Endpoints)
+	if err := d.Save(o.Dir); err != nil {
+		return nil, false, err
+	}
+	if err := os.Remove(filepath.Join(o.Dir, planFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, false, fmt.Errorf("couldn't remove the plan of the set-up: %w", err)
+	}
+	return d, first, nil
+}
+
+// awaitLeader waits until the ledger answers a linearizable read.
+func awaitLeader(ctx context.Context, c *client.Client) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	ticker := time.NewTicker(retryAfter)
+	defer ticker.Stop()
+	for {
+		_, err := c.Ledger().GetNetwork(ctx, &ltlv1.GetNetworkRequest{})
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return fmt.Errorf("the network did not serve in time; are more than half of its nodes running and reachable? %w", err)
+		}
+	}
+}
+
+// describeElsewhere writes into d what the genesis and the caller say of a network that runs elsewhere.
+func (n *network) describeElsewhere(d *Network, endpoints []string) {
+	g := n.trust.Genesis()
+	d.Region, d.Trust, d.Operator = Region, filepath.Join(pkiDir, "trust.json"), filepath.Join(pkiDir, "operator", "tls.key")
+	d.Nodes, d.Endorsers, d.Facades = nil, nil, nil
+	for _, node := range g.GetNodes() {
+		d.Nodes = append(d.Nodes, Node{ID: node.GetId(), GRPC: node.GetAddress()})
+	}
+	for _, o := range g.GetOrganisations() {
+		d.Endorsers = append(d.Endorsers, Endorser{Organisation: o.GetId(), GRPC: o.GetEndorserAddress()})
+	}
+	for i, e := range endpoints {
+		if i == 0 {
+			d.Endpoint = e
+		}
+		d.Facades = append(d.Facades, Facade{HTTP: e})
+	}
+}
+
+// setUp creates the first accounts and chains and returns their description.
+func (n *network) setUp(ctx context.Context, c *client.Client) (*Network, error) {
+	p, err := loadPlan(n.Dir)
+	if err != nil {
+		return nil, err
+	}
+	key, err := identity.LoadSealingKey(filepath.Join(n.operatorDir(), "sealing.key"))
+	if err != nil {
+		return nil, err
+	}
+	s := &setup{plan: p, client: c, sealingKey: key}
+	for _, o := range n.trust.Genesis().GetOrganisations() {
+		s.organisations = append(s.organisations, o.GetId())
+	}
+	chains, accounts, err := s.run(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Network{Chains: chains, Accounts: accounts}, nil
+}
+
+// What the chains of a new network may hold, and for how long: generous, as on a developer's own machine.
 const (
 	packageYears    = 10
 	capacityQuota   = 1 << 50
@@ -38,8 +143,9 @@ const (
 	retryAfter = 200 * time.Millisecond
 )
 
-// plan fixes everything random of the first set-up before any of it is written to the ledger: when the set-up is cut off, the
-// next start sends the very same transactions, which the ledger takes once. It is removed when network.json holds the outcome.
+// plan fixes everything random of the first set-up before any of it is written to the ledger. After an interruption the next
+// start sends the same transactions again, and the ledger executes each once. The plan is removed when network.json holds
+// the result.
 type plan struct {
 	Seed      string `json:"seed"`
 	CreatedMs int64  `json:"createdMs"`
@@ -65,7 +171,7 @@ func loadPlan(dir string) (*plan, error) {
 	return p, saveJSON(path, p)
 }
 
-var errBadPlan = errors.New("it is not a plan; remove the network's directory to start anew")
+var errBadPlan = errors.New("it is not a plan; remove the network's directory and start again")
 
 // bytes derives 32 bytes for one purpose.
 func (p *plan) bytes(purpose string) []byte {
@@ -92,7 +198,8 @@ func (p *plan) accounts(organisations []string) []Account {
 		organisation := organisations[len(accounts)%len(organisations)]
 		accounts = append(accounts, Account{
 			Role: role, UID: uid, Name: name, Organisation: organisation,
-			AccessKeyID: accessKeyIDPrefix + p.text("id/"+name, alphanumeric, accessKeyIDRandom), AccessKeySecret: p.text("secret/"+name, alphanumeric, accessKeySecretLen),
+			AccessKeyID:     accessKeyIDPrefix + p.text("id/"+name, alphanumeric, accessKeyIDRandom),
+			AccessKeySecret: p.text("secret/"+name, alphanumeric, accessKeySecretLen),
 		})
 	}
 	add(RoleAdmin, "admin")
@@ -204,10 +311,13 @@ func (s *setup) chainsOf(ctx context.Context, a *Account) ([]Chain, error) {
 		} else {
 			a.DataTypeCode = c.GetDataTypeCode()
 		}
-		chains = append(chains, Chain{Service: service, Name: c.GetChain().GetName(), BizChainID: c.GetChainId(), BizChainCode: c.GetChainCode()})
+		chains = append(chains, Chain{
+			Service: service, Name: c.GetChain().GetName(), BizChainID: c.GetChainId(), BizChainCode: c.GetChainCode(),
+		})
 	}
 	if len(chains) != 2 || a.DataTypeCode == "" {
-		return nil, fmt.Errorf("couldn't set the network up: %s is on %d chains with the code %q, want 2 chains and a code", a.Name, len(chains), a.DataTypeCode)
+		return nil, fmt.Errorf("couldn't set the network up: %s is on %d chains with the code %q, want 2 chains and a code",
+			a.Name, len(chains), a.DataTypeCode)
 	}
 	if chains[0].Service != ServiceProof {
 		chains[0], chains[1] = chains[1], chains[0]
@@ -215,7 +325,8 @@ func (s *setup) chainsOf(ctx context.Context, a *Account) ([]Chain, error) {
 	return chains, nil
 }
 
-// submit writes one transaction of the plan: its nonce and time are the plan's, so that sending it again is the same transaction.
+// submit writes one transaction of the plan. Its nonce and time are the plan's, so that sending it again is the same
+// transaction.
 func (s *setup) submit(ctx context.Context, what string, tx *ltlv1.Transaction) error {
 	tx.Nonce = s.plan.bytes("nonce/" + what)[:nonceBytes]
 	tx.CreatedMs = s.plan.CreatedMs
