@@ -1,5 +1,5 @@
-// Package monitoring_test holds the alert rules, the dashboard and docs/operate/monitor.md against one another and against the metrics of a
-// real network.
+// Package monitoring_test compares the alert rules, the dashboard and docs/operate/monitor.md with one another and with the
+// metrics of a real network.
 package monitoring_test
 
 import (
@@ -66,19 +66,22 @@ func read(t *testing.T, path string) string {
 	return string(raw)
 }
 
-// TestPromtool: Prometheus takes rules and example, and each alert does what rules_test.yaml says.
+// TestPromtool: Prometheus accepts the rules and the examples, and each alert does what rules_test.yaml says.
 func TestPromtool(t *testing.T) {
 	if _, err := exec.LookPath("promtool"); err != nil {
 		t.Fatalf("%v; scripts/install-deps.sh installs it", err)
 	}
-	for _, args := range [][]string{{"check", "rules", "rules.yaml"}, {"check", "config", "prometheus.yaml"}, {"check", "config", "--syntax-only", "prometheus-tls.yaml"}, {"test", "rules", "rules_test.yaml"}} {
+	for _, args := range [][]string{
+		{"check", "rules", "rules.yaml"}, {"test", "rules", "rules_test.yaml"},
+		{"check", "config", "prometheus.yaml"}, {"check", "config", "--syntax-only", "prometheus-tls.yaml"},
+	} {
 		if out, err := exec.Command("promtool", args...).CombinedOutput(); err != nil {
 			t.Errorf("promtool %s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 	}
 }
 
-// TestEveryAlertIsTested: rules_test.yaml says of each alert both when it fires and when it is silent.
+// TestEveryAlertIsTested: rules_test.yaml tests for each alert both that it fires and that it is silent.
 func TestEveryAlertIsTested(t *testing.T) {
 	var file struct {
 		Tests []struct {
@@ -108,8 +111,8 @@ func TestEveryAlertIsTested(t *testing.T) {
 	}
 }
 
-// TestEveryAlertHasItsSection: each alert leads to a section that says what it means, how to see it and what to do; and no section is
-// left of an alert that is gone.
+// TestEveryAlertHasItsSection: each alert names a section that says what it means, how to see it and what to do; and no
+// section remains of an alert that was removed.
 func TestEveryAlertHasItsSection(t *testing.T) {
 	sections := map[string]string{}
 	for _, part := range strings.Split(read(t, operations), "\n### ")[1:] {
@@ -124,7 +127,8 @@ func TestEveryAlertHasItsSection(t *testing.T) {
 		if want := "docs/operate/monitor.md#" + strings.ToLower(r.Alert); r.Annotations["runbook_url"] != want {
 			t.Errorf("%s: its runbook_url is %q, want %q", r.Alert, r.Annotations["runbook_url"], want)
 		}
-		if s := r.Labels["severity"]; s != "critical" && s != "warning" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
+		s := r.Labels["severity"]
+		if s != "critical" && s != "warning" || r.Annotations["summary"] == "" || r.Annotations["description"] == "" {
 			t.Errorf("%s: severity %q, or no summary, or no description", r.Alert, s)
 		}
 		text, ok := sections[r.Alert]
@@ -143,18 +147,19 @@ func TestEveryAlertHasItsSection(t *testing.T) {
 	}
 }
 
-// TestEveryNameIsExported: rules and dashboard ask for nothing that no process tells, and docs/operate/monitor.md lists all that is told.
+// TestEveryNameIsExported: rules and dashboard use only metrics that a process exports, and docs/operate/monitor.md lists
+// exactly the exported ones.
 func TestEveryNameIsExported(t *testing.T) {
-	told := scrape(t)
+	exported := scrape(t)
 	document := read(t, operations)
-	for name, family := range told {
+	for name, family := range exported {
 		if strings.HasPrefix(family, "ltl_") && !strings.Contains(document, "`"+family+"`") {
 			t.Errorf("docs/operate/monitor.md does not list %s, which has the series %s", family, name)
 		}
 	}
 	for _, m := range regexp.MustCompile("(?m)^\\| `(ltl_[a-z_]+)`").FindAllStringSubmatch(document, -1) {
-		if _, ok := told[m[1]]; !ok {
-			t.Errorf("docs/operate/monitor.md lists %s, which no process tells", m[1])
+		if _, ok := exported[m[1]]; !ok {
+			t.Errorf("docs/operate/monitor.md lists %s, which no process exports", m[1])
 		}
 	}
 	recorded := map[string]bool{}
@@ -165,8 +170,8 @@ func TestEveryNameIsExported(t *testing.T) {
 	}
 	check := func(where, expr string) {
 		for _, name := range names(expr) {
-			if told[name] == "" && !recorded[name] && name != "up" {
-				t.Errorf("%s asks for %s, which no process tells: %s", where, name, expr)
+			if exported[name] == "" && !recorded[name] && name != "up" {
+				t.Errorf("%s uses %s, which no process exports: %s", where, name, expr)
 			}
 		}
 	}
@@ -180,7 +185,7 @@ func TestEveryNameIsExported(t *testing.T) {
 	}
 }
 
-// names are the metrics in an expression: what has a prefix of ours or of the Go client, or was recorded.
+// names are the metrics in an expression: those with a prefix of this module or of the Go client, and recorded ones.
 func names(expr string) []string {
 	expr = regexp.MustCompile(`"[^"]*"`).ReplaceAllString(expr, "")
 	return regexp.MustCompile(`\bup\b|\b(?:ltl|go|process)_[a-zA-Z0-9_]+|\b[a-z_]+:[a-zA-Z0-9_:]+`).FindAllString(expr, -1)
@@ -208,7 +213,7 @@ func panels(t *testing.T) map[string][]string {
 			continue
 		}
 		if len(p.Targets) == 0 || found[p.Title] != nil {
-			t.Errorf("panel %q has no expression, or its title stands twice", p.Title)
+			t.Errorf("panel %q has no expression, or its title is there twice", p.Title)
 		}
 		for _, target := range p.Targets {
 			if len(names(target.Expr)) == 0 {
@@ -223,7 +228,8 @@ func panels(t *testing.T) map[string][]string {
 	return found
 }
 
-// scrape runs a network, writes and fails a little, and returns the families of all series that its processes tell, by series.
+// scrape runs a network, writes and fails a few times, and returns the families of all series that its processes export, by
+// series.
 func scrape(t *testing.T) map[string]string {
 	t.Helper()
 	network := testkit.Start(t, testkit.Options{
@@ -235,7 +241,8 @@ func scrape(t *testing.T) map[string]string {
 		t.Fatal(err)
 	}
 	f, err := facade.Open(context.Background(), facade.Config{
-		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Client: network.Client(identity.RoleFacade), SealingKey: sealing, Logger: slog.New(slog.DiscardHandler),
+		Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Client: network.Client(identity.RoleFacade),
+		SealingKey: sealing, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -248,27 +255,27 @@ func scrape(t *testing.T) map[string]string {
 	get(t, "http://"+f.Addr()+"/?Action=Nothing")
 	// A transaction that endorsers refuse, and one that the node does.
 	refused := network.SetData(network.Admin, strings.Repeat("0", 32), "value")
-	refused.AccountUid = network.Member.UID                    // whose type code is not that of the Key
-	testkit.WaitFor(t, time.Minute, "a refusal", func() bool { // of a busy machine's network, the first answers may be that it is not there yet
+	refused.AccountUid = network.Member.UID                    // its type code is not that of the Key
+	testkit.WaitFor(t, time.Minute, "a refusal", func() bool { // on a busy machine the network may not serve at once
 		r, err := network.Client(identity.RoleFacade).Submit(t.Context(), refused)
 		if err == nil && r.GetCode() == 200 {
 			t.Fatal("an account wrote under the type code of another one")
 		}
 		return err == nil
 	})
-	told := map[string]string{}
+	exported := map[string]string{}
 	for _, address := range append(network.AdminAddresses(), f.AdminAddr()) {
 		family := ""
 		for _, line := range strings.Split(get(t, "http://"+address+"/metrics"), "\n") {
 			if typed, ok := strings.CutPrefix(line, "# TYPE "); ok {
 				family, _, _ = strings.Cut(typed, " ")
-				told[family] = family
+				exported[family] = family
 			} else if name := regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*`).FindString(line); name != "" {
-				told[name] = family
+				exported[name] = family
 			}
 		}
 	}
-	return told
+	return exported
 }
 
 func get(t *testing.T, url string) string {
