@@ -123,7 +123,7 @@ func TestDeviceFiles(t *testing.T) {
 		{append(sign, "--value", "x", "--timestamp", "5"), "clock"},
 		{[]string{"device", "sign", "--key", public, "--iot-id", "d", "--product-key", "p", "--value", "x"}, "private key"},
 		{[]string{"device", "sign", "--key", key, "--iot-id", "a b", "--product-key", "p", "--value", "x"}, "IotId"},
-		{enrol, "which key"},
+		{enrol, "--public-key or --aes-key"},
 		{append(enrol, "--public-key", public, "--aes-key", key), "not both"},
 		{append(enrol, "--public-key", key), "public key or a certificate"},
 		{append(enrol, "--aes-key", key), "--public-key"},

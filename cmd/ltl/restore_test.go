@@ -48,14 +48,14 @@ func TestRestore(t *testing.T) {
 	if err := os.RemoveAll(filepath.Join(n.dir, "nodes")); err != nil {
 		t.Fatal(err)
 	}
-	var lineages []string
+	var epochs []string
 	for _, node := range f.Nodes {
 		out := mustLTL(t, restore(node.ID, filepath.Join(n.dir, "endorsers", "org1"), "--access-keys-from", backup)...)
-		lineages = append(lineages, out[strings.Index(out, "lineage"):])
-		refusedLTL(t, restore(node.ID, backup, "--accept-loss")...) // there is something
+		epochs = append(epochs, out[strings.Index(out, "restore epoch"):])
+		refusedLTL(t, restore(node.ID, backup, "--accept-loss")...) // the directory is not empty
 	}
-	if lineages[0] != lineages[1] || lineages[0] != lineages[2] {
-		t.Errorf("the nodes have different lineages: %q", lineages)
+	if epochs[0] != epochs[1] || epochs[0] != epochs[2] {
+		t.Errorf("the nodes have different restore epochs: %q", epochs)
 	}
 
 	again := start(t, n.dir)
