@@ -18,7 +18,8 @@ func newBench() *cobra.Command {
 		Long: `Writes records with new Keys and waits for each to be committed. With --dir it measures the network that runs there, and
 its records stay on the proof chain. Without --dir it starts a network in a temporary directory and removes it. Without any
 of --grpc, --http and --raft it measures all three.`,
-		Args: cobra.NoArgs,
+		Example: "  ltl bench --dir ltl-data --grpc --clients 64 --output json",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			binary, err := os.Executable()
 			if err != nil {
@@ -33,8 +34,10 @@ of --grpc, --http and --raft it measures all three.`,
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&o.Dir, flagDir, "", "directory of a running network (default: one of its own)")
+	f.StringVar(&o.Dir, flagDir, "", "directory of a running network (default: it starts one)")
 	f.IntVar(&o.Callers, "callers", bench.DefaultCallers, "callers side by side, each waiting for its answer")
+	f.IntVar(&o.Clients, "clients", 0,
+		"over gRPC, that many clients with connections of their own and one caller each; 0 has all --callers share one client")
 	f.DurationVar(&o.Duration, "duration", bench.DefaultDuration, "how long each load runs, after a warm-up")
 	f.IntVar(&o.Size, "size", bench.DefaultSize, "bytes of each value")
 	f.BoolVar(&o.GRPC, "grpc", false, "measure the client library over gRPC")
@@ -49,14 +52,16 @@ func benchTable(w io.Writer, r *bench.Report) {
 		if l == nil {
 			return
 		}
-		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\t%d %s\n", name, l.Callers, l.PerSecond, l.P50Ms, l.P95Ms, l.P99Ms, l.MaxMs, l.Failed, l.FirstFailure)
+		fmt.Fprintf(w, "%s\t%d\t%.0f\t%.1f\t%.1f\t%.1f\t%.1f\t%d %s\n",
+			name, l.Callers, l.PerSecond, l.P50Ms, l.P95Ms, l.P99Ms, l.MaxMs, l.Failed, l.FirstFailure)
 	}
 	row("gRPC", r.GRPC)
 	row("gRPC, lone", r.GRPCLone)
 	row("HTTP", r.HTTP)
 	row("HTTP, lone", r.HTTPLone)
 	if c := r.Raft; c != nil {
-		fmt.Fprintf(w, "Raft alone\t%d\t%.0f\t%.1f\t\t%.1f\t\tentries of %d transactions of %d bytes\n", c.EntriesInFlight, c.TransactionsPerSecond, c.P50Ms, c.P99Ms, c.BatchTransactions, c.TransactionBytes)
+		fmt.Fprintf(w, "Raft alone\t%d\t%.0f\t%.1f\t\t%.1f\t\tentries of %d transactions of %d bytes\n",
+			c.EntriesInFlight, c.TransactionsPerSecond, c.P50Ms, c.P99Ms, c.BatchTransactions, c.TransactionBytes)
 	}
 	if len(r.Processes) == 0 {
 		return
@@ -66,7 +71,8 @@ func benchTable(w io.Writer, r *bench.Report) {
 	for _, p := range r.Processes {
 		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", p.Name, p.RSSBytes>>20, p.PeakRSSBytes>>20, micros(r.GRPC, p.Name), micros(r.HTTP, p.Name))
 	}
-	fmt.Fprintf(w, "\na node's disk grew %.0f bytes a record, %.0f without the Raft log (values of %d bytes)\n", r.DiskBytesPerRecord, r.LedgerBytesPerRecord, r.ValueBytes)
+	fmt.Fprintf(w, "\na node's disk grew %.0f bytes per record, %.0f without the Raft log (values of %d bytes)\n",
+		r.DiskBytesPerRecord, r.LedgerBytesPerRecord, r.ValueBytes)
 }
 
 func micros(l *bench.Load, process string) string {

@@ -165,6 +165,14 @@ func TestBenchCommand(t *testing.T) {
 			t.Errorf("%s: %+v", name, l)
 		}
 	}
+	own := jsonOf[map[string]any](t, "bench", "--clients", "4", "--duration", "1s", "--grpc")
+	load, ok := own["grpc"].(map[string]any)
+	if !ok || load["clients"] != 4.0 || load["callers"] != 4.0 || load["failed"] != 0.0 || load["recordsPerSecond"].(float64) <= 0 {
+		t.Errorf("four clients of their own: %v", own)
+	}
+	if cpu, ok := load["cpuMicrosPerRecord"].(map[string]any); !ok || len(cpu) != 8 || cpu["node1"].(float64) < 0 || cpu["bench"].(float64) <= 0 {
+		t.Errorf("CPU by process: %v", load["cpuMicrosPerRecord"])
+	}
 	if r.Raft != nil || len(r.Processes) != 7 || r.Processes[0].RSSBytes == 0 || r.DiskBytesPerRecord <= 0 {
 		t.Errorf("the report is %+v", r)
 	}

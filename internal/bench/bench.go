@@ -1,6 +1,7 @@
-// Package bench measures a network, as `ltl bench` does: records a second and latencies through the gRPC client and through
-// the HTTP facade, of many callers and of a lone one, what that costs in CPU, memory and disk, and in the same run what the
-// Raft library alone reaches on the same disk. A run writes records with random Keys to the network's proof chain.
+// Package bench measures a network, as `ltl bench` does: records per second and latencies through the gRPC client and
+// through the HTTP facade, of many callers and of a lone one; what that costs in CPU, memory and disk; and in the same run
+// what the Raft library alone reaches on the same disk. A run writes records with random Keys to the network's proof chain.
+// Run may be called concurrently for different networks, but two runs on one machine measure each other.
 package bench
 
 import (
@@ -23,6 +24,7 @@ const (
 	DefaultDuration = 10 * time.Second
 	DefaultSize     = 256
 	MaxCallers      = 10_000
+	MaxClients      = 1000
 	loneDuration    = 2 * time.Second
 )
 
@@ -30,10 +32,13 @@ const (
 type Options struct {
 	// Dir is the directory of a running network; empty starts one in a temporary directory, and stops and removes it afterwards.
 	Dir string
-	// Binary is the ltl program, for the processes of a network of one's own.
+	// Binary is the ltl program, for the processes of a network that Run starts.
 	Binary string
 	// Callers work side by side, each waiting for its answer before the next call.
 	Callers int
+	// Clients is how many clients call over gRPC, each with connections of its own and one caller, in place of Callers
+	// callers of one client; 0 for the one client. Many facades or services are many clients: their records share no batch.
+	Clients int
 	// Duration is how long each load runs, after a warm-up.
 	Duration time.Duration
 	// Size is the length of each value in bytes.
@@ -60,7 +65,8 @@ type Report struct {
 	Raft *Ceiling `json:"raft,omitempty"`
 
 	Processes []Process `json:"processes,omitempty"`
-	// DiskBytesPerRecord is how much the directory of one node grew a record, Raft log included; LedgerBytesPerRecord leaves that log out.
+	// DiskBytesPerRecord is how much the directory of one node grew per record, Raft log included; LedgerBytesPerRecord
+	// leaves that log out.
 	DiskBytesPerRecord   float64 `json:"diskBytesPerRecord,omitempty"`
 	LedgerBytesPerRecord float64 `json:"ledgerBytesPerRecord,omitempty"`
 }
@@ -92,7 +98,11 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 func (o *Options) complete() error {
 	if o.Callers < 1 || o.Callers > MaxCallers || o.Duration <= 0 || o.Size < 1 {
-		return fmt.Errorf("couldn't measure with %d callers for %s and values of %d bytes: callers are 1 to %d, the rest is positive", o.Callers, o.Duration, o.Size, MaxCallers)
+		return fmt.Errorf("couldn't measure with %d callers for %s and values of %d bytes: give 1 to %d callers, and a positive duration and size",
+			o.Callers, o.Duration, o.Size, MaxCallers)
+	}
+	if o.Clients < 0 || o.Clients > MaxClients {
+		return fmt.Errorf("couldn't measure with %d clients: give 1 to %d", o.Clients, MaxClients)
 	}
 	if !o.GRPC && !o.HTTP && !o.Raft {
 		o.GRPC, o.HTTP, o.Raft = true, true, true
@@ -115,7 +125,7 @@ func withNetwork(ctx context.Context, o Options) (*Report, error) {
 	}()
 	select {
 	case err := <-ended:
-		return nil, errors.Join(errors.New("couldn't start a network to measure"), err)
+		return nil, fmt.Errorf("couldn't start a network to measure: %w", errors.Join(err, ctx.Err()))
 	case <-ready:
 	}
 	report, err := measure(ctx, o)

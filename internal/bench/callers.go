@@ -24,7 +24,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// keys makes Keys that nobody used before, and values. It may be used concurrently.
+// keys makes new Keys, and values. It may be used concurrently.
 type keys struct {
 	chain   localnet.Chain
 	account localnet.Account
@@ -65,33 +65,44 @@ func overGRPC(ctx context.Context, o Options, n *localnet.Network, k *keys) (man
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: slog.New(slog.NewTextHandler(o.Progress, &slog.HandlerOptions{Level: slog.LevelError}))})
-	if err != nil {
-		return nil, nil, err
-	}
-	defer func() { err = errors.Join(err, c.Close()) }()
-	call := func(ctx context.Context) error {
-		key, value := k.take()
-		result, err := c.Submit(ctx, &ltlv1.Transaction{
-			ChainId: k.chain.BizChainID, AccountUid: k.account.UID,
-			Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}},
-		})
-		if err == nil && result.GetCode() != rules.OK {
-			err = fmt.Errorf("refused with %d: %s", result.GetCode(), rules.Message(result.GetCode()))
+	logger := slog.New(slog.NewTextHandler(o.Progress, &slog.HandlerOptions{Level: slog.LevelError}))
+	clients := make([]*client.Client, max(1, o.Clients))
+	for i := range clients {
+		c, openErr := client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: logger})
+		if openErr != nil {
+			return nil, nil, openErr
 		}
-		return err
+		defer func() { err = errors.Join(err, c.Close()) }()
+		clients[i] = c
 	}
 	callers := make([]caller, o.Callers)
-	for i := range callers {
-		callers[i] = call
+	if o.Clients > 0 {
+		callers = make([]caller, o.Clients)
 	}
-	fmt.Fprintf(o.Progress, "gRPC: %d callers for %s, then one\n", o.Callers, o.Duration)
+	for i := range callers {
+		callers[i] = func(ctx context.Context) error { return k.set(ctx, clients[i%len(clients)]) }
+	}
+	fmt.Fprintf(o.Progress, "gRPC: %d callers of %d clients for %s, then one\n", len(callers), len(clients), o.Duration)
 	many = closedLoop(ctx, n, callers, o.Duration)
+	many.Clients = o.Clients
 	lone = closedLoop(ctx, n, callers[:1], loneDuration)
 	return many, lone, nil
 }
 
-// overHTTP measures the facade with signed requests over connections that stay open, one a caller.
+// set writes a new record through a client.
+func (k *keys) set(ctx context.Context, c *client.Client) error {
+	key, value := k.take()
+	result, err := c.Submit(ctx, &ltlv1.Transaction{
+		ChainId: k.chain.BizChainID, AccountUid: k.account.UID,
+		Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}},
+	})
+	if err == nil && result.GetCode() != rules.OK {
+		err = fmt.Errorf("refused with %d: %s", result.GetCode(), rules.Message(result.GetCode()))
+	}
+	return err
+}
+
+// overHTTP measures the facade with signed requests over connections that stay open, one per caller.
 func overHTTP(ctx context.Context, o Options, n *localnet.Network, k *keys) (many, lone *Load, err error) {
 	signer := &localnet.Caller{Endpoint: n.Endpoint, AccessKeyID: k.account.AccessKeyID, Secret: k.account.AccessKeySecret}
 	host := strings.TrimPrefix(n.Endpoint, "http://")
@@ -107,8 +118,8 @@ func overHTTP(ctx context.Context, o Options, n *localnet.Network, k *keys) (man
 	return many, lone, nil
 }
 
-// httpCaller is one connection. It writes HTTP/1.1 itself: what net/http's client does for its users would be charged to the
-// network under measurement, as both run on the same cores.
+// httpCaller is one connection. It writes HTTP/1.1 itself: the work of net/http's client would be charged to the network
+// under measurement, as both run on the same cores.
 type httpCaller struct {
 	host   string
 	signer *localnet.Caller
@@ -127,7 +138,7 @@ func (c *httpCaller) close() {
 func (c *httpCaller) call(ctx context.Context) error {
 	err := c.try(ctx)
 	if err != nil {
-		c.close() // whatever is left in it belongs to a call that failed
+		c.close() // bytes that are left in it belong to the failed call
 	}
 	return err
 }

@@ -14,7 +14,9 @@ const warmUpShare = 5
 
 // Load is what one closed loop of callers measured.
 type Load struct {
-	Callers   int     `json:"callers"`
+	Callers int `json:"callers"`
+	// Clients is how many clients the callers share, when each has one of its own; 0 when all share one.
+	Clients   int     `json:"clients,omitempty"`
 	Records   int     `json:"records"`
 	Failed    int     `json:"failed"`
 	PerSecond float64 `json:"recordsPerSecond"`
@@ -24,42 +26,42 @@ type Load struct {
 	MaxMs     float64 `json:"maxMs"`
 	// FirstFailure is the text of the first failed call.
 	FirstFailure string `json:"firstFailure,omitempty"`
-	// CPUMicros is the CPU time a record, by process; "bench" is the load itself with the client library in it.
+	// CPUMicros is the CPU time per record, by process; "bench" is the load itself, including the client library.
 	CPUMicros map[string]float64 `json:"cpuMicrosPerRecord"`
 
 	// total counts the records written during the warm-up too.
 	total int64
 }
 
-// caller does one call and waits for its answer. Each caller of a load is one goroutine's.
+// caller makes one call and waits for its answer. Each caller of a load has one goroutine.
 type caller func(ctx context.Context) error
 
-// tally is what one goroutine counted.
-type tally struct {
+// counts is what one goroutine counted.
+type counts struct {
 	latencies []time.Duration
 	total     int64
 	failed    int
 	failure   error
 }
 
-// closedLoop lets all callers call again and again, each waiting for its answer, for a warm-up and then for the duration.
+// closedLoop lets all callers call repeatedly, each waiting for its answer, for a warm-up and then for the duration.
 func closedLoop(ctx context.Context, n *localnet.Network, callers []caller, duration time.Duration) *Load {
 	begin := time.Now().Add(duration / warmUpShare)
 	end := begin.Add(duration)
 	ctx, cancel := context.WithDeadline(ctx, end.Add(time.Minute)) // the last answers may come after the end
 	defer cancel()
-	tallies := make([]tally, len(callers))
+	counted := make([]counts, len(callers))
 	var wg sync.WaitGroup
 	for i, call := range callers {
-		wg.Go(func() { tallies[i].run(ctx, call, begin, end) })
+		wg.Go(func() { counted[i].run(ctx, call, begin, end) })
 	}
 	cpuBefore := atTime(ctx, begin, n)
 	cpuAfter := atTime(ctx, end, n)
 	wg.Wait()
-	return summarise(tallies, duration, cpuBefore, cpuAfter)
+	return summarise(counted, duration, cpuBefore, cpuAfter)
 }
 
-func (t *tally) run(ctx context.Context, call caller, begin, end time.Time) {
+func (t *counts) run(ctx context.Context, call caller, begin, end time.Time) {
 	for {
 		started := time.Now()
 		if !started.Before(end) || ctx.Err() != nil {
@@ -94,10 +96,10 @@ func atTime(ctx context.Context, when time.Time, n *localnet.Network) map[string
 	return cpuTimes(n)
 }
 
-func summarise(tallies []tally, duration time.Duration, before, after map[string]time.Duration) *Load {
-	l := &Load{Callers: len(tallies), CPUMicros: map[string]float64{}}
+func summarise(counted []counts, duration time.Duration, before, after map[string]time.Duration) *Load {
+	l := &Load{Callers: len(counted), CPUMicros: map[string]float64{}}
 	var all []time.Duration
-	for _, t := range tallies {
+	for _, t := range counted {
 		all = append(all, t.latencies...)
 		l.total += t.total
 		l.Failed += t.failed

@@ -68,7 +68,7 @@ func ceiling(ctx context.Context, o Options, dir string) (_ *Ceiling, err error)
 		}
 	}
 	if best.EntriesPerSecond == 0 {
-		return nil, errors.New("the bare Raft committed nothing")
+		return nil, errors.New("the bare Raft committed nothing; is the disk full or very slow?")
 	}
 	return best, nil
 }
@@ -78,22 +78,22 @@ func bareLoad(ctx context.Context, leader *raft.Raft, inFlight int, duration tim
 	entry := make([]byte, ceilingBatch*ceilingTransaction)
 	begin := time.Now().Add(duration / warmUpShare)
 	end := begin.Add(duration)
-	tallies := make([]tally, inFlight)
+	counted := make([]counts, inFlight)
 	var wg sync.WaitGroup
-	for i := range tallies {
+	for i := range counted {
 		wg.Go(func() {
-			tallies[i].run(ctx, func(context.Context) error { return leader.Apply(entry, ceilingTimeout).Error() }, begin, end)
+			counted[i].run(ctx, func(context.Context) error { return leader.Apply(entry, ceilingTimeout).Error() }, begin, end)
 		})
 	}
 	wg.Wait()
-	l := summarise(tallies, duration, nil, nil)
+	l := summarise(counted, duration, nil, nil)
 	return &Ceiling{
 		TransactionsPerSecond: l.PerSecond * ceilingBatch, EntriesPerSecond: l.PerSecond, P50Ms: l.P50Ms, P99Ms: l.P99Ms,
 		EntriesInFlight: inFlight, BatchTransactions: ceilingBatch, TransactionBytes: ceilingTransaction,
 	}
 }
 
-// bareCluster is three Raft nodes that do nothing but agree.
+// bareCluster is three Raft nodes that only agree on entries.
 type bareCluster struct {
 	nodes      []*raft.Raft
 	transports []*raft.NetworkTransport
@@ -175,7 +175,7 @@ func (c *bareCluster) close() error {
 		errs = append(errs, n.Shutdown().Error())
 	}
 	for _, t := range c.transports {
-		t.CloseStreams() // Close leaves idle connections open, and with them the goroutines of those at the other end
+		t.CloseStreams() // Close leaves idle connections open, and with them the goroutines at their other ends
 		errs = append(errs, t.Close())
 	}
 	for _, s := range c.stores {

@@ -18,31 +18,33 @@ import (
 // clockTick is the unit of CPU times in /proc; the kernel's ABI fixes it at 100 a second.
 const clockTick = time.Second / 100
 
-// sectorBytes is the unit in which stat counts what a file really occupies.
+// sectorBytes is the unit in which stat counts the space that a file occupies.
 const sectorBytes = 512
 
+// loadName names the process of the load itself among those that are measured.
+const loadName = "bench"
+
 // processes lists the network's processes by name.
-func processes(n *localnet.Network) map[string]int {
-	out := map[string]int{}
+func processes(n *localnet.Network) []Process {
+	var all []Process
 	for _, p := range n.Nodes {
-		out[p.ID] = p.PID
+		all = append(all, Process{Name: p.ID, PID: p.PID})
 	}
 	for _, p := range n.Endorsers {
-		out["endorser-"+p.Organisation] = p.PID
+		all = append(all, Process{Name: "endorser-" + p.Organisation, PID: p.PID})
 	}
 	for i, p := range n.Facades {
-		out["facade"+strconv.Itoa(i+1)] = p.PID
+		all = append(all, Process{Name: "facade" + strconv.Itoa(i+1), PID: p.PID})
 	}
-	return out
+	return all
 }
 
-// cpuTimes reads the CPU time used so far by each process of the network, and by this one ("bench"). What cannot be read is left out.
+// cpuTimes reads the CPU time used so far by each process of the network, and by this one ("bench"). It leaves out processes
+// that it cannot read.
 func cpuTimes(n *localnet.Network) map[string]time.Duration {
 	out := map[string]time.Duration{}
-	all := processes(n)
-	all["bench"] = os.Getpid()
-	for name, pid := range all {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	for _, p := range append(processes(n), Process{Name: loadName, PID: os.Getpid()}) {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.PID))
 		if err != nil {
 			continue
 		}
@@ -54,30 +56,22 @@ func cpuTimes(n *localnet.Network) map[string]time.Duration {
 		user, userErr := strconv.ParseInt(fields[11], 10, 64)
 		system, systemErr := strconv.ParseInt(fields[12], 10, 64)
 		if userErr == nil && systemErr == nil {
-			out[name] = time.Duration(user+system) * clockTick
+			out[p.Name] = time.Duration(user+system) * clockTick
 		}
 	}
 	return out
 }
 
-// memory reads the resident memory of each process of the network.
+// memory reads the resident memory of each process of the network. It leaves out processes that have ended.
 func memory(n *localnet.Network) []Process {
 	var out []Process
-	add := func(name string, pid int) {
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for _, p := range processes(n) {
+		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.PID))
 		if err != nil {
-			return // it ended; the loads have said so
+			continue
 		}
-		out = append(out, Process{Name: name, PID: pid, RSSBytes: statusKB(raw, "VmRSS:"), PeakRSSBytes: statusKB(raw, "VmHWM:")})
-	}
-	for _, p := range n.Nodes {
-		add(p.ID, p.PID)
-	}
-	for _, p := range n.Endorsers {
-		add("endorser-"+p.Organisation, p.PID)
-	}
-	for i, p := range n.Facades {
-		add("facade"+strconv.Itoa(i+1), p.PID)
+		p.RSSBytes, p.PeakRSSBytes = statusKB(raw, "VmRSS:"), statusKB(raw, "VmHWM:")
+		out = append(out, p)
 	}
 	return out
 }
