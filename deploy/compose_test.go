@@ -33,8 +33,8 @@ type deployment struct {
 	network *localnet.Network
 }
 
-// TestComposeDeployment starts the whole deployment, looks at how its containers are shut in, kills the leader under load, brings
-// it back, stops and starts everything, and audits every copy at the end.
+// TestComposeDeployment starts the whole deployment, looks at how its containers are shut in, kills the leader under
+// load, brings it back, stops and starts everything, and audits every copy at the end.
 func TestComposeDeployment(t *testing.T) {
 	if out, err := exec.Command("docker", "info", "--format", "{{.ServerVersion}}").CombinedOutput(); err != nil {
 		t.Skipf("no Docker engine answers here, and without one there is nothing to deploy to: %s", out)
@@ -227,8 +227,8 @@ func (d *deployment) call(facade int, action string, p map[string]string) (a ans
 	return a
 }
 
-// killLeader writes one record after the other, kills the leader's container (SIGKILL), goes on writing, and starts the container
-// again. It returns the records that were answered with success, and says how long no write succeeded.
+// killLeader writes one record after the other, kills the leader's container (SIGKILL), goes on writing, and starts
+// the container again. It returns the records that were answered with success, and says how long no write succeeded.
 func (d *deployment) killLeader() (written []int) {
 	d.t.Helper()
 	next := 0

@@ -155,8 +155,9 @@ type manifests struct {
 	pods    []*pod
 }
 
-// TestKubernetes builds the kustomization with keys that keys.sh makes, reads every object strictly, and holds the objects against one
-// another, against deploy/compose.yaml, and against the program, which is started as the pods start it.
+// TestKubernetes builds the kustomization with keys that keys.sh makes, reads every object strictly, and holds the
+// objects against one another, against deploy/compose.yaml, and against the program, which is started as the pods
+// start it.
 func TestKubernetes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector sees nothing of this; the run without -short has it")
@@ -230,7 +231,8 @@ func (m *manifests) find(kind, namespace, name string) *object {
 	return nil
 }
 
-// wantConfined: no process is root, writes outside its volume, keeps a capability, talks to the cluster, or takes a whole machine.
+// wantConfined: no process is root, writes outside its volume, keeps a capability, talks to the cluster, or takes a
+// whole machine.
 func (m *manifests) wantConfined(t *testing.T) {
 	for _, o := range m.objects {
 		if o.Kind == "Namespace" && o.Metadata.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
@@ -321,7 +323,8 @@ func (m *manifests) wantReferences(t *testing.T) {
 	}
 }
 
-// wantSelectors: every selector selects pods of its namespace, and a workload its own; services lead to ports that are there.
+// wantSelectors: every selector selects pods of its namespace, and a workload its own; services lead to ports that
+// are there.
 func (m *manifests) wantSelectors(t *testing.T) {
 	budgets := map[string]bool{}
 	for _, o := range m.objects {
@@ -384,7 +387,8 @@ func (p *pod) port(port any) int {
 	return 0
 }
 
-// command is what a pod's process is started with: the options of its arguments and, below them, the settings of its configuration file.
+// command is what a pod's process is started with: the options of its arguments and, below them, the settings of its
+// configuration file.
 func (m *manifests) command(t *testing.T, p *pod) (role string, settings map[string]string) {
 	t.Helper()
 	args := p.Spec.Containers[0].Args
@@ -398,8 +402,8 @@ func (m *manifests) command(t *testing.T, p *pod) (role string, settings map[str
 	return args[0], settings
 }
 
-// wantProcesses starts a process of each workload with the keys, the configuration and the probes of its pod, in directories that stand for
-// the volumes and on ports of this machine.
+// wantProcesses starts a process of each workload with the keys, the configuration and the probes of its pod, in
+// directories that stand for the volumes and on ports of this machine.
 func (m *manifests) wantProcesses(t *testing.T) {
 	for _, p := range m.pods {
 		if p.role() == "operator" {
@@ -435,7 +439,8 @@ func (m *manifests) wantProcesses(t *testing.T) {
 	}
 }
 
-// wantServes runs a process, waits until its liveness probe is content, hears from the readiness probe that it is alone, and stops it.
+// wantServes runs a process, waits until its liveness probe is content, hears from the readiness probe that it is
+// alone, and stops it.
 func (m *manifests) wantServes(t *testing.T, p *pod, admin string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), m.binary, args...)

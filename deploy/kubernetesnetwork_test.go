@@ -91,8 +91,8 @@ func (p *pod) service() string {
 	return p.role() + "1"
 }
 
-// wantNetwork: exactly the edges that the write path needs are allowed, at both ends; each is one that the networks of the compose file
-// have; and nothing is allowed that no pod or known outsider uses.
+// wantNetwork: exactly the edges that the write path needs are allowed, at both ends; each is one that the networks
+// of the compose file have; and nothing is allowed that no pod or known outsider uses.
 func (m *manifests) wantNetwork(t *testing.T) {
 	compose := readCompose(t)
 	needed := map[string]bool{"node node": true, "endorser node": true, "facade node": true, "facade endorser": true, "operator node": true, "operator endorser": true}
@@ -146,8 +146,8 @@ func (m *manifests) wantRule(t *testing.T, p *pod, r policyRule) {
 	}
 }
 
-// wantCompose: each workload runs the role of its service in the compose file, on the same ports, its addresses are those of the services
-// and of the genesis, and the program knows every setting.
+// wantCompose: each workload runs the role of its service in the compose file, on the same ports, its addresses are
+// those of the services and of the genesis, and the program knows every setting.
 func (m *manifests) wantCompose(t *testing.T) {
 	compose := readCompose(t)
 	for _, p := range m.pods {

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# The compose deployment: scripts/cluster.sh up|down|status|wipe|compose ARGS. The first `up` makes keys, genesis, accounts and chains below deploy/state;
-# later ones go on with the same ledger. NODES=4 runs a fourth node (decided by the first `up`). LTL_STATE, LTL_IMAGE, LTL_HTTP1, LTL_HTTP2 and
-# COMPOSE_PROJECT_NAME let several run side by side.
+# The compose deployment: scripts/cluster.sh up|down|status|wipe|compose ARGS. The first `up` makes keys, genesis,
+# accounts and chains below deploy/state; later ones continue the same ledger. NODES=4 at the first `up` adds a fourth
+# node. LTL_STATE, LTL_IMAGE, LTL_HTTP1, LTL_HTTP2 and COMPOSE_PROJECT_NAME let several deployments run side by side.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,7 +12,7 @@ nodes=${NODES:-3}
 [ ! -d "$state/pki/nodes/node4" ] || nodes=4
 [ "$nodes" != 4 ] || files+=(-f deploy/compose.four.yaml)
 
-# A container's process is this user, or nobody in particular where that would be root; its keys belong to it.
+# Containers run as this user, or as 65532 where that would be root; the keys belong to the same user.
 uid=$(id -u) gid=$(id -g)
 [ "$uid" != 0 ] || uid=65532 gid=65532
 export LTL_USER=$uid:$gid LTL_STATE=$state LTL_IMAGE=$image

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every fuzz target for FUZZTIME (20s by default) each, one after another. `make test` runs their seeds only.
+# Runs every fuzz target, one after another, for FUZZTIME each (20s by default). `make test` runs only their seeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Builds an image (scripts/image.sh [TAG [BINARY]], ltl:local around bin/ltl) without a registry. Two builds of one commit have the same layers: the files' times
-# are fixed, and the binary is built with -trimpath.
+# Builds an image without a registry: scripts/image.sh [TAG [BINARY]], by default ltl:local from bin/ltl. Two builds
+# of one commit have the same layers: the files' times are fixed, and the binary is built with -trimpath.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

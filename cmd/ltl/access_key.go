@@ -140,8 +140,8 @@ func (s *session) roomForKey(uid string) error {
 	return nil
 }
 
-// enableKey stores an enabled AccessKey. Other operators may have enabled some for the same account since roomForKey: it
-// counts again afterwards, and disables its own when there are too many.
+// enableKey stores an enabled AccessKey. Other operators may have enabled some for the same account since roomForKey:
+// it counts again afterwards, and disables its own when there are too many.
 func (s *session) enableKey(key *ltlv1.AccessKey) error {
 	ctx, uid := s.cmd.Context(), key.GetAccountUid()
 	if _, err := s.client.PutAccessKey(ctx, key); err != nil {
@@ -254,14 +254,14 @@ func newKeyReseal() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reseal",
 		Short: "Replace the key that seals AccessKeys, and seal all AccessKeys with the new one",
-		Long: `Makes a new sealing key, puts it into the directories of all facades, which load it without a restart, seals every
-AccessKey with it, and uses it for new AccessKeys. Secrets and callers stay as they are, and nothing is interrupted. The
-former key is kept beside the new one as sealing-FINGERPRINT.key, since backups are sealed with it; delete it when no such
-backup is left.
+		Long: `Makes a new sealing key, puts it into the directories of all facades, which load it without a restart,
+seals every AccessKey with it, and uses it for new AccessKeys. Secrets and callers stay as they are, and nothing is
+interrupted. The former key is kept beside the new one as sealing-FINGERPRINT.key, since backups are sealed with it;
+delete it when no such backup is left.
 
-Facades on other machines: run this with --prepare first, copy sealing.key.next from the operator's directory into each
-facade's directory as sealing-next.key, and run it again without --prepare. An interrupted run continues where it stopped.
-Do not disable or enable AccessKeys meanwhile.
+Facades on other machines: run this with --prepare first, copy sealing.key.next from the operator's directory into
+each facade's directory as sealing-next.key, and run it again without --prepare. An interrupted run continues where
+it stopped. Do not disable or enable AccessKeys meanwhile.
 
 A thief of the former key who also has a copy of a node's disk knows the secrets: then replace the AccessKeys, too.`,
 		Example: `  ltl account key reseal --dir ltl-data`,

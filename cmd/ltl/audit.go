@@ -21,10 +21,11 @@ func newAudit() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "audit",
 		Short: "Recompute a whole ledger and name the first thing that is wrong",
-		Long: `Executes every block again, from the trust file on: links, roots, endorsements, policies, results and state must come out
-the same. Reads from a running node or endorser, or with --store from a stopped process's data directory or a backup.
-Compares the newest blocks with those of the other nodes and says how far the copy is behind. Exits non-zero when anything
-is wrong, or when another node has another block at the same height. With --store and no --identity it contacts no process.`,
+		Long: `Executes every block again, from the trust file on: links, roots, endorsements, policies, results and state
+must come out the same. Reads from a running node or endorser, or with --store from a stopped process's data
+directory or a backup. Compares the newest blocks with those of the other nodes and says how far the copy is behind.
+Exits non-zero when anything is wrong, or when another node has another block at the same height. With --store and
+no --identity it contacts no process.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report, err := runAudit(cmd, from, stored)
@@ -106,8 +107,8 @@ type peer struct {
 	name    string
 }
 
-// find finds the node or endorser that people mean by a node's id, an organisation's id, or an address. An empty name is
-// the first node.
+// find finds the node or endorser that people mean by a node's id, an organisation's id, or an address. An empty name
+// is the first node.
 func (p participants) find(name string) (peer, error) {
 	for i, n := range p.nodes {
 		if name == n.GetId() || name == n.GetAddress() || name == "" && i == 0 {

@@ -19,10 +19,11 @@ func newBackup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "Copy the ledger of a running network into a directory, or bring such a copy up to date",
-		Long: `Copies all blocks and the sealed AccessKeys while the network serves. Every block is executed again before it is kept,
-and the newest ones are compared with those of all nodes that answer. Run it again on the same directory to bring the backup
-up to date; an interrupted run continues where it stopped. When the blocks of the source are wrong, the error names the
-source and nothing of that run is kept. ltl audit --store DIRECTORY verifies a backup without the network.`,
+		Long: `Copies all blocks and the sealed AccessKeys while the network serves. Every block is executed again before
+it is kept, and the newest ones are compared with those of all nodes that answer. Run it again on the same directory
+to bring the backup up to date; an interrupted run continues where it stopped. When the blocks of the source are
+wrong, the error names the source and nothing of that run is kept. ltl audit --store DIRECTORY verifies a backup
+without the network.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if out == "" {

@@ -15,9 +15,9 @@ func newBench() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bench",
 		Short: "Measure a network, beside the ceiling of the Raft library on the same disk",
-		Long: `Writes records with new Keys and waits for each to be committed. With --dir it measures the network that runs there, and
-its records stay on the proof chain. Without --dir it starts a network in a temporary directory and removes it. Without any
-of --grpc, --http and --raft it measures all three.`,
+		Long: `Writes records with new Keys and waits for each to be committed. With --dir it measures the network that
+runs there, and its records stay on the proof chain. Without --dir it starts a network in a temporary directory and
+removes it. Without any of --grpc, --http and --raft it measures all three.`,
 		Example: "  ltl bench --dir ltl-data --grpc --clients 64 --output json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -20,8 +20,8 @@ func newCall() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "call ACTION [NAME=VALUE]...",
 		Short: "Call an Action of the LTL API, signed as the SDKs sign",
-		Long: `Sends a signed POST request to a facade and prints the body of the response. It needs an AccessKey like every client,
-and takes that of the first account with --role in DIR/network.json unless --access-key-id is given.
+		Long: `Sends a signed POST request to a facade and prints the body of the response. It needs an AccessKey like
+every client, and takes that of the first account with --role in DIR/network.json unless --access-key-id is given.
 Values are sent as they are; @FILE has no special meaning.`,
 		Example: "  ltl call GetData --dir ltl-data ProductKey=… Key=…",
 		Args:    cobra.MinimumNArgs(1),

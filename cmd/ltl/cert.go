@@ -92,14 +92,15 @@ func newCertRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke PATH|IDENTITY",
 		Short: "Make the whole network refuse the holder of a certificate, for good",
-		Long: `Revokes a certificate, given as a file or a directory with tls.pem, or an identity ORGANISATION/ROLE/NAME whose
-certificate is not at hand. Every process refuses the holder as soon as it has read the revocation, also on connections that
-are open, and the ledger executes no more transactions that name the identity as their submitter. With --key-only the
-identity continues with another key: make that key first, with ltl pki renew --new-key. Nodes and endorsers, whose names are
-fixed, can be revoked only with --key-only. Certificates that were renewed with the same key are revoked with it.
+		Long: `Revokes a certificate, given as a file or a directory with tls.pem, or an identity ORGANISATION/ROLE/NAME
+whose certificate is not at hand. Every process refuses the holder as soon as it has read the revocation, also on
+connections that are open, and the ledger executes no more transactions that name the identity as their submitter.
+With --key-only the identity continues with another key: make that key first, with ltl pki renew --new-key. Nodes
+and endorsers, whose names are fixed, can be revoked only with --key-only. Certificates that were renewed with the
+same key are revoked with it.
 
-Only an operator of the same organisation may do this. When the key of a certificate authority was stolen, use ltl org
-rotate-ca and ltl org retire-ca.`,
+Only an operator of the same organisation may do this. When the key of a certificate authority was stolen, use ltl
+org rotate-ca and ltl org retire-ca.`,
 		Example: `  ltl cert revoke pki/facades/facade1 --dir ltl-data
   ltl cert revoke org1/client/alice --dir ltl-data`,
 		Args: cobra.ExactArgs(1),

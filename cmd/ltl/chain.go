@@ -266,8 +266,8 @@ func newChainCreate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Create a business chain",
-		Long: `Creates a business chain. Its name is 2 to 30 characters. All present organisations of the network endorse on it, unless
---organisations names others.`,
+		Long: `Creates a business chain. Its name is 2 to 30 characters. All present organisations of the network endorse
+on it, unless --organisations names others.`,
 		Example: `  ltl chain create deliveries --dir ltl-data --administrator 200000000000000001 --expires 2027-12-31 --capacity-quota 800GB`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -332,9 +332,9 @@ func newChainModify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "modify CHAIN",
 		Short: "Change what an operator may change of a chain; options that are not given change nothing",
-		Long: `Changes a chain: its name, remark, edition, region, package (effective, expires), quotas, endorsement policy,
-organisations and administrator. Options that are not given change nothing. A quota below what is in use stops further use
-and removes nothing. A chain's service, id and code never change.`,
+		Long: `Changes a chain: its name, remark, edition, region, package (effective, expires), quotas, endorsement
+policy, organisations and administrator. Options that are not given change nothing. A quota below what is in use
+stops further use and removes nothing. A chain's service, id and code never change.`,
 		Example: `  ltl chain modify deliveries --dir ltl-data --expires 2028-12-31 --capacity-quota 2TB`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

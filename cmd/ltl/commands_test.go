@@ -23,7 +23,8 @@ func jsonOf[T any](t *testing.T, args ...string) T {
 	return v
 }
 
-// TestOperatorsDay: an operator makes an account, gives it an AccessKey and a chain, adds a member, and takes the key away again.
+// TestOperatorsDay: an operator makes an account, gives it an AccessKey and a chain, adds a member, and takes the key
+// away again.
 func TestOperatorsDay(t *testing.T) {
 	created := jsonOf[map[string]string](t, "account", "create", "operators-day", "--organisation", "org3")
 	uid := created["uid"]

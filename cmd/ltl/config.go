@@ -14,13 +14,14 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// settings is what a role's configuration file may hold, as YAML. The same settings are options of the command and, in
-// capitals after LTL_, variables of the environment (LTL_RULE_FILE). An option takes precedence over a variable, a variable
-// over the file. Paths in the file are relative to the file.
+// settings is what a role's configuration file may hold, as YAML. The same settings are options of the command and,
+// in capitals after LTL_, variables of the environment (LTL_RULE_FILE). An option takes precedence over a variable, a
+// variable over the file. Paths in the file are relative to the file.
 type settings struct {
 	// Trust is the path of the network's trust file.
 	Trust string `yaml:"trust"`
-	// Identity is the directory with the process's certificate and keys. Secrets stay in files there; they are never settings.
+	// Identity is the directory with the process's certificate and keys. Secrets stay in files there; they are never
+	// settings.
 	Identity string `yaml:"identity"`
 	// Dir is the data directory, of nodes and endorsers.
 	Dir string `yaml:"dir"`
@@ -30,8 +31,8 @@ type settings struct {
 	Admin string `yaml:"admin"`
 	// MetricsListen is the HOST:PORT of metrics over mutual TLS; empty for none.
 	MetricsListen string `yaml:"metrics-listen"`
-	// TraceEndpoint is the loopback HOST:PORT of a collector for traces; empty for none. TraceRatio is the share of requests
-	// that are traced.
+	// TraceEndpoint is the loopback HOST:PORT of a collector for traces; empty for none. TraceRatio is the share of
+	// requests that are traced.
 	TraceEndpoint string `yaml:"trace-endpoint"`
 	TraceRatio    string `yaml:"trace-ratio"`
 	// Rule is an endorser's own rule, a CEL expression; RuleFile is a file that holds it.
@@ -60,7 +61,8 @@ func (s *settings) values() map[string]string {
 	}
 }
 
-// readSettings reads a configuration file. An unknown name is an error: otherwise a misspelt setting would have no effect.
+// readSettings reads a configuration file. An unknown name is an error: otherwise a misspelt setting would have no
+// effect.
 func readSettings(path string) (*settings, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
@@ -80,8 +82,8 @@ func readSettings(path string) (*settings, error) {
 	return s, nil
 }
 
-// configure completes the options of a role's command from the environment and from the file of --config. Its error names
-// everything that is wrong, not only the first.
+// configure completes the options of a role's command from the environment and from the file of --config. Its error
+// names everything that is wrong, not only the first.
 func configure(cmd *cobra.Command, required []string) error {
 	fromFile := map[string]string{}
 	var wrong []error

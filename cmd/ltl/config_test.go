@@ -39,7 +39,8 @@ listen: 0.0.0.0:7100
 rule: from the file
 `
 
-// TestConfigurationOrder: an option counts before a variable, a variable before the file, and paths in the file are the file's.
+// TestConfigurationOrder: an option counts before a variable, a variable before the file, and paths in the file are
+// the file's.
 func TestConfigurationOrder(t *testing.T) {
 	t.Setenv("LTL_RULE", "from the environment")
 	t.Setenv("LTL_LISTEN", "127.0.0.1:1")

@@ -62,8 +62,8 @@ func newDeviceKeygen() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "keygen",
 		Short: "Make a key for a device",
-		Long: `Makes a key for a device. An ECC or RSA key is written in PEM (PKCS #8); its public part, with which the device is
-enrolled, in PEM too. An AES key is written in hexadecimal digits. No file is overwritten.`,
+		Long: `Makes a key for a device. An ECC or RSA key is written in PEM (PKCS #8); its public part, with which the
+device is enrolled, in PEM too. An AES key is written in hexadecimal digits. No file is overwritten.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			key, err := makeKey(device.Type(kind), out, publicOut)
@@ -134,10 +134,11 @@ func newDeviceEnroll() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "enroll",
 		Short: "Enrol a device with its key, in the name of the operator's organisation",
-		Long: `Enrols a device with its key. A public key (PEM: the bare key or a certificate) is recorded on the system chain, so that
-every process can verify with it. An AES key is given to the endorser of the operator's own organisation first, and is on no
-chain; from then on that endorser must sign each upload of the device. An enrolled key is never replaced. Enrolling an AES
-device again with the same key gives the key to the endorser again, in case the endorser lost it.`,
+		Long: `Enrols a device with its key. A public key (PEM: the bare key or a certificate) is recorded on the system
+chain, so that every process can verify with it. An AES key is given to the endorser of the operator's own
+organisation first, and is on no chain; from then on that endorser must sign each upload of the device. An enrolled
+key is never replaced. Enrolling an AES device again with the same key gives the key to the endorser again, in case
+the endorser lost it.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (publicKey == "") == (aesKey == "") {
@@ -245,8 +246,9 @@ func newDeviceRevoke() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke",
 		Short: "End a device's enrolment for good, on all chains",
-		Long: `Ends a device's enrolment for good: its signatures are refused from now on, on every chain, and it cannot be enrolled
-again under this id. Its earlier records stay. Only an operator of the organisation that enrolled it may do this.`,
+		Long: `Ends a device's enrolment for good: its signatures are refused from now on, on every chain, and it cannot
+be enrolled again under this id. Its earlier records stay. Only an operator of the organisation that enrolled it may
+do this.`,
 		Args: cobra.NoArgs,
 		RunE: online(func(s *session, _ []string) error {
 			_, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_RevokeDevice{
@@ -320,8 +322,8 @@ func newDeviceSign() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign",
 		Short: "Sign data as a device does, and print the parameters to upload with it",
-		Long: `Signs data as a device does, and prints the parameters that go into the upload beside the data and IotIdSource. The
-signature covers every byte of one parameter's text: all of a file, including a newline at its end.`,
+		Long: `Signs data as a device does, and prints the parameters that go into the upload beside the data and
+IotIdSource. The signature covers every byte of one parameter's text: all of a file, including a newline at its end.`,
 		Example: `  ltl device sign --key device.pem --iot-id 00FFFF098598F3BDD8221234 --product-key hKpHMh2abcd --value Proof-Data`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -15,8 +15,8 @@ import (
 	"ltl/internal/rules"
 )
 
-// TestDeviceInC: what a device signs with the SDK in C, its business system uploads with the official Go SDK and reads back; anything
-// else under that signature is refused.
+// TestDeviceInC: what a device signs with the SDK in C, its business system uploads with the official Go SDK and
+// reads back; anything else under that signature is refused.
 func TestDeviceInC(t *testing.T) {
 	f := common.file(t)
 	chain, member := proofChain(t, f), account(t, f, localnet.RoleMember)
@@ -38,8 +38,8 @@ func TestDeviceInC(t *testing.T) {
 	}
 }
 
-// buildDemo builds the demonstration program of the SDK in C, outside of the source. The test reads the source itself, so that
-// `go test` runs it again when that has changed.
+// buildDemo builds the demonstration program of the SDK in C, outside of the source. The test reads the source
+// itself, so that `go test` runs it again when that has changed.
 func buildDemo(t *testing.T) string {
 	t.Helper()
 	source, build := t.TempDir(), t.TempDir()

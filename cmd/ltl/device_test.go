@@ -144,8 +144,8 @@ func TestDeviceFiles(t *testing.T) {
 	}
 }
 
-// TestDevicesOfOtherOrganisations: an operator enrols in the name of its own organisation, hands AES keys to its own endorser, and
-// revokes only what its organisation enrolled.
+// TestDevicesOfOtherOrganisations: an operator enrols in the name of its own organisation, hands AES keys to its own
+// endorser, and revokes only what its organisation enrolled.
 func TestDevicesOfOtherOrganisations(t *testing.T) {
 	dir := t.TempDir()
 	operator, key := filepath.Join(dir, "operator"), filepath.Join(dir, "key")

@@ -37,8 +37,8 @@ func newEndorser() *cobra.Command {
 	return cmd
 }
 
-// readRule returns the organisation's own rule; empty for none. A file without a rule is an error: the operator expects one
-// to be in force.
+// readRule returns the organisation's own rule; empty for none. A file without a rule is an error: the operator
+// expects one to be in force.
 func readRule(rule, file string) (string, error) {
 	if file == "" {
 		return rule, nil

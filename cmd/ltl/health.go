@@ -20,9 +20,9 @@ func newHealth() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask a process on this machine for its health; exit with 1 when it is not well",
-		Long: `Asks the process at the given loopback admin address. Without --ready it only has to run. With --ready it has to serve:
-a node knows a leader, an endorser signs, a facade reaches the network. For the health checks of images that hold only this
-program.`,
+		Long: `Asks the process at the given loopback admin address. Without --ready it only has to run. With --ready it
+has to serve: a node knows a leader, an endorser signs, a facade reaches the network. For the health checks of
+images that hold only this program.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			path := "/healthz"

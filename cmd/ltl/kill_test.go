@@ -55,9 +55,9 @@ func (j *journal) note(key, value string, ok bool) {
 	}
 }
 
-// TestKillEverything kills leader, follower, endorser and facade, again and again, under load through the SDK and through the
-// client library. Afterwards every acknowledged record is on every node and endorser with its value, none is there twice, and
-// an audit of each copy passes.
+// TestKillEverything kills leader, follower, endorser and facade, again and again, under load through the SDK and
+// through the client library. Afterwards every acknowledged record is on every node and endorser with its value, none
+// is there twice, and an audit of each copy passes.
 func TestKillEverything(t *testing.T) {
 	n := start(t, t.TempDir(), "--restart")
 	f := n.file(t)
@@ -167,8 +167,8 @@ func startHTTPCallersNamed(t *testing.T, ctx context.Context, wg *sync.WaitGroup
 	}
 }
 
-// startGRPCCallers write through the client library. A call whose outcome is unknown is repeated with the same transaction, as
-// the library tells its users to.
+// startGRPCCallers write through the client library. A call whose outcome is unknown is repeated with the same
+// transaction, as the library tells its users to.
 func startGRPCCallers(t *testing.T, ctx context.Context, wg *sync.WaitGroup, con *connection, f *localnet.Network, j *journal) {
 	chain, admin := proofChain(t, f), account(t, f, localnet.RoleAdmin)
 	c := openClient(t, con)
@@ -232,8 +232,8 @@ func openClient(t *testing.T, con *connection) *client.Client {
 	return c
 }
 
-// checkCopies reads every block of nodes and endorsers, of those of a new network when none is named, and holds what it finds against the
-// journal.
+// checkCopies reads every block of nodes and endorsers, of those of a new network when none is named, and holds what
+// it finds against the journal.
 func checkCopies(t *testing.T, s *session, j *journal, copies ...string) {
 	t.Helper()
 	if len(copies) == 0 {

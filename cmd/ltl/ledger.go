@@ -68,8 +68,8 @@ type page interface {
 	GetTotal() uint64
 }
 
-// allPages reads a list to its end: read asks for a page, counted from 1, items takes the items out of it, and row makes
-// of each what is printed. The result is never nil, so that an empty list is [] in JSON.
+// allPages reads a list to its end: read asks for a page, counted from 1, items takes the items out of it, and row
+// makes of each what is printed. The result is never nil, so that an empty list is [] in JSON.
 func allPages[P page, Item, Row any](read func(page uint32) (P, error), items func(P) []Item, row func(Item) Row) ([]Row, error) {
 	rows := []Row{}
 	for number := uint32(1); ; number++ {

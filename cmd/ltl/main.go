@@ -1,6 +1,7 @@
-// Command ltl runs and operates a Link Trusted Ledger network: its roles (node, endorser, facade), a whole network on one
-// machine (up), and the tools of operators, auditors and developers. There is one file per subcommand. The subcommands read
-// options, call the packages of this module and print; session.go, ledger.go and output.go hold what they have in common.
+// Command ltl runs and operates a Link Trusted Ledger network: its roles (node, endorser, facade), a whole network on
+// one machine (up), and the tools of operators, auditors and developers. There is one file per subcommand. The
+// subcommands read options, call the packages of this module and print; session.go, ledger.go and output.go hold what
+// they have in common.
 package main
 
 import (
@@ -41,8 +42,8 @@ func newRoot() *cobra.Command {
 	return root
 }
 
-// refuseUnknown makes a command that only groups others fail on an unknown name. Cobra would print its help and succeed, and
-// a script would continue.
+// refuseUnknown makes a command that only groups others fail on an unknown name. Cobra would print its help and
+// succeed, and a script would continue.
 func refuseUnknown(commands []*cobra.Command) {
 	for _, cmd := range commands {
 		if !cmd.Runnable() && cmd.HasSubCommands() {

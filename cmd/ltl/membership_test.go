@@ -129,9 +129,10 @@ func wantStandings(t *testing.T, n *network, want map[string]string) {
 	}
 }
 
-// TestMembershipUnderLoad changes the nodes of a network while it is written to: one is added as a learner, promoted, demoted and promoted
-// again; one loses its disk, is refused under its old id, and is replaced; one is put back from a copy and is refused; the leader is
-// removed. No acknowledged record is lost or twice, on any copy, and each change is one transaction.
+// TestMembershipUnderLoad changes the nodes of a network while it is written to: one is added as a learner, promoted,
+// demoted and promoted again; one loses its disk, is refused under its old id, and is replaced; one is put back from
+// a copy and is refused; the leader is removed. No acknowledged record is lost or twice, on any copy, and each change
+// is one transaction.
 func TestMembershipUnderLoad(t *testing.T) {
 	n := start(t, t.TempDir())
 	f := n.file(t)

@@ -133,10 +133,10 @@ func newNodePrepare() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prepare",
 		Short: "Make the directory of a node that is to join, and the file that describes it",
-		Long: `Makes the data directory of a node that is to join a running network, and describes the node in node.json there,
-which holds no secret. Hand that file to an operator of the network, who adds the node with ltl node add or ltl node
-replace. The node's keys are made with ltl pki issue. A directory is prepared once: a node that lost its directory comes
-back under another id.`,
+		Long: `Makes the data directory of a node that is to join a running network, and describes the node in node.json
+there, which holds no secret. Hand that file to an operator of the network, who adds the node with ltl node add or
+ltl node replace. The node's keys are made with ltl pki issue. A directory is prepared once: a node that lost its
+directory comes back under another id.`,
 		Example: `  ltl pki issue org1/node/node4 --ca pki/orgs/org1 --out pki/nodes/node4
   ltl node prepare --dir data/node4 --identity pki/nodes/node4 --address node4.example:7000`,
 		Args: cobra.NoArgs,
@@ -167,9 +167,9 @@ func newNodeAdd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add FILE",
 		Short: "Add a node to the network, from the node.json that ltl node prepare made",
-		Long: `Adds a node to the network. FILE is the node.json that its organisation made with ltl node prepare. The node fetches
-the ledger as a learner, and becomes a voter when it has caught up; with --learner it stays a learner. The command returns
-when that is done.`,
+		Long: `Adds a node to the network. FILE is the node.json that its organisation made with ltl node prepare. The
+node fetches the ledger as a learner, and becomes a voter when it has caught up; with --learner it stays a learner.
+The command returns when that is done.`,
 		Example: `  ltl node add data/node4/node.json --dir ltl-data`,
 		Args:    cobra.ExactArgs(1),
 	}
@@ -188,8 +188,8 @@ func newNodeReplace() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "replace NODE FILE",
 		Short: "Put a new node in the place of one whose disk or machine is lost",
-		Long: `Puts a new node, from the node.json that ltl node prepare made, in the place of another one: the new one fetches the
-ledger and becomes a voter, and then the old one is removed for good. One transaction records both.`,
+		Long: `Puts a new node, from the node.json that ltl node prepare made, in the place of another one: the new one
+fetches the ledger and becomes a voter, and then the old one is removed for good. One transaction records both.`,
 		Example: `  ltl node replace node2 data/node4/node.json --dir ltl-data`,
 		Args:    cobra.ExactArgs(2),
 	}

@@ -110,7 +110,8 @@ func TestMembersOfOperators(t *testing.T) {
 	}
 }
 
-// TestAccessKeysOfManyOperators: however many operators give an account AccessKeys at once, it has two enabled ones at most.
+// TestAccessKeysOfManyOperators: however many operators give an account AccessKeys at once, it has two enabled ones
+// at most.
 func TestAccessKeysOfManyOperators(t *testing.T) {
 	uid := jsonOf[map[string]string](t, "account", "create", "in-demand")["uid"]
 	var group sync.WaitGroup

@@ -135,8 +135,9 @@ func newOrgAdd() *cobra.Command {
 		Use:   "add FILE",
 		Short: "Add an organisation to the network, from the organisation.json that ltl pki organisation made",
 		Long: `Adds an organisation to the network. FILE is the organisation.json that the organisation made with ltl pki
-organisation. Compare the endorser key that it shows with the organisation over a channel that you trust. Existing chains
-keep their organisations: ltl chain modify --organisations changes them. Accounts of the organisation can be made at once.`,
+organisation. Compare the endorser key that it shows with the organisation over a channel that you trust. Existing
+chains keep their organisations: ltl chain modify --organisations changes them. Accounts of the organisation can be
+made at once.`,
 		Example: `  ltl org add organisation.json --dir ltl-data`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -181,7 +182,8 @@ func orgChangeAdvice(id string) advice {
 	}
 }
 
-// changeOrganisation writes one change of an organisation and prints the organisation after it. prepare makes the change.
+// changeOrganisation writes one change of an organisation and prints the organisation after it. prepare makes the
+// change.
 func changeOrganisation(cmd *cobra.Command, id string, prepare func(s *session) (*ltlv1.ModifyOrganisation, error)) error {
 	return withOperator(cmd, id, func(s *session) error {
 		m, err := prepare(s)
@@ -239,13 +241,14 @@ func newOrgRotateKey() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate-endorser-key ORGANISATION",
 		Short: "Give an organisation's endorser a new signing key",
-		Long: `Makes a new signing key beside the endorser's sign.key and records its public part on the ledger. The running
-endorser signs with the new key as soon as it has read the record; nothing is restarted. Signatures of the former key count
-for 60 more seconds of block time, so that no write has to be repeated. With --compromised they stop counting at once, and
-clients have pending writes endorsed again. The former key's file may be deleted afterwards.
+		Long: `Makes a new signing key beside the endorser's sign.key and records its public part on the ledger. The
+running endorser signs with the new key as soon as it has read the record; nothing is restarted. Signatures of the
+former key count for 60 more seconds of block time, so that no write has to be repeated. With --compromised they
+stop counting at once, and clients have pending writes endorsed again. The former key's file may be deleted
+afterwards.
 
-The ledger requires the endorsement of the organisation itself, and its endorser endorses only a key that it holds. So an
-operator's certificate alone is not enough, and the endorser has to run.`,
+The ledger requires the endorsement of the organisation itself, and its endorser endorses only a key that it holds.
+So an operator's certificate alone is not enough, and the endorser has to run.`,
 		Example: `  ltl org rotate-endorser-key org2 --dir ltl-data
   ltl org rotate-endorser-key org2 --trust trust.json --identity operator --endorser-dir orgs/org2/endorser --compromised`,
 		Args: cobra.ExactArgs(1),
@@ -279,9 +282,9 @@ func newOrgRotateCA() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate-ca ORGANISATION",
 		Short: "Give an organisation one more certificate authority, beside those that it has",
-		Long: `Makes a new certificate authority and records it on the ledger. From then on certificates under the former and the
-new one are accepted: renew the organisation's certificates with ltl pki renew --ca, and retire the former authority with
-ltl org retire-ca. Nothing is restarted.`,
+		Long: `Makes a new certificate authority and records it on the ledger. From then on certificates under the former
+and the new one are accepted: renew the organisation's certificates with ltl pki renew --ca, and retire the former
+authority with ltl org retire-ca. Nothing is restarted.`,
 		Example: `  ltl org rotate-ca org2 --dir ltl-data`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -306,8 +309,8 @@ func newOrgRetireCA() *cobra.Command {
 	return &cobra.Command{
 		Use:   "retire-ca ORGANISATION FINGERPRINT",
 		Short: "Retire a certificate authority: no certificate under it is accepted any more",
-		Long: `Retires a certificate authority of an organisation, named by the SHA-256 that ltl org show prints. Connections that
-use a certificate under it are closed. An organisation's last authority cannot be retired.`,
+		Long: `Retires a certificate authority of an organisation, named by the SHA-256 that ltl org show prints.
+Connections that use a certificate under it are closed. An organisation's last authority cannot be retired.`,
 		Example: `  ltl org retire-ca org2 9f2b… --dir ltl-data`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -326,10 +329,10 @@ func newOrgRemove() *cobra.Command {
 	return &cobra.Command{
 		Use:   "remove ORGANISATION",
 		Short: "Remove an organisation from the network, for good",
-		Long: `Removes an organisation. Its endorser, operators, facades and clients are refused from then on, and its accounts can
-neither write nor read. What it signed stays on the chains and valid. The ledger refuses the removal while the organisation
-has a node, endorses on a chain or administers one, or while the policy of the system chain needs it. Its id, name and key
-are never given to another organisation.`,
+		Long: `Removes an organisation. Its endorser, operators, facades and clients are refused from then on, and its
+accounts can neither write nor read. What it signed stays on the chains and valid. The ledger refuses the removal
+while the organisation has a node, endorses on a chain or administers one, or while the policy of the system chain
+needs it. Its id, name and key are never given to another organisation.`,
 		Example: `  ltl org remove org4 --dir ltl-data`,
 		Args:    cobra.ExactArgs(1),
 		RunE: online(func(s *session, args []string) error {

@@ -83,8 +83,8 @@ func newPKIOrganisation() *cobra.Command {
 		Use:   "organisation ID",
 		Short: "Make the keys of an organisation that joins a running network",
 		Long: `Makes an organisation's certificate authority and its endorser's keys in DIR/orgs/ID, and describes it in
-organisation.json there, which holds no secret. Hand that file to an operator of the network, who adds the organisation with
-ltl org add.`,
+organisation.json there, which holds no secret. Hand that file to an operator of the network, who adds the
+organisation with ltl org add.`,
 		Example: `  ltl pki organisation org4 --dir pki --name "Fourth Ltd" --endorser endorser4.example:7101`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -142,10 +142,10 @@ func newPKIRenew() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "renew DIRECTORY…",
 		Short: "Renew the certificates in directories of processes or people, for the same identities",
-		Long: `Replaces tls.pem in each directory by a certificate for the same identity and the same key, under the authority of
---ca, even when the former certificate has expired. A running process notices within a second and uses it for new
-connections; nothing is restarted. With --new-key the key is replaced too. Do that when the key was stolen: keep a copy of
-the former tls.pem, and revoke it afterwards with ltl cert revoke --key-only.`,
+		Long: `Replaces tls.pem in each directory by a certificate for the same identity and the same key, under the
+authority of --ca, even when the former certificate has expired. A running process notices within a second and uses
+it for new connections; nothing is restarted. With --new-key the key is replaced too. Do that when the key was
+stolen: keep a copy of the former tls.pem, and revoke it afterwards with ltl cert revoke --key-only.`,
 		Example: `  ltl pki renew nodes/node1 facades/facade1 --ca orgs/org1`,
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -179,9 +179,9 @@ func newPKIDeviceKey() *cobra.Command {
 	return &cobra.Command{
 		Use:   "renew-device-key DIRECTORY",
 		Short: "Replace the key with which an endorser seals its devices' AES keys",
-		Long: `Makes a new key in the endorser's directory, devices.key.next. The running endorser, or the next one that starts, seals
-its devices' keys with it and renames it to devices.key, within seconds. An earlier backup of devices.sealed needs the former
-devices.key: keep a copy of it with the backup.`,
+		Long: `Makes a new key in the endorser's directory, devices.key.next. The running endorser, or the next one that
+starts, seals its devices' keys with it and renames it to devices.key, within seconds. An earlier backup of
+devices.sealed needs the former devices.key: keep a copy of it with the backup.`,
 		Example: `  ltl pki renew-device-key orgs/org2/endorser`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -206,8 +206,9 @@ func newPKIMetrics() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "metrics",
 		Short: "Issue a certificate with which a process serves its metrics to the monitoring of its organisation",
-		Long: `Writes metrics.pem and metrics.key into a process's directory of keys, for its option --metrics-listen. The certificate
-is no identity of the network. Its name is ORGANISATION.metrics.ltl: configure it as the server name in the monitoring.`,
+		Long: `Writes metrics.pem and metrics.key into a process's directory of keys, for its option --metrics-listen. The
+certificate is no identity of the network. Its name is ORGANISATION.metrics.ltl: configure it as the server name in
+the monitoring.`,
 		Example: `  ltl pki metrics --ca pki/orgs/org1 --out pki/nodes/node1`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -38,14 +38,14 @@ func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore",
 		Short: "Make a node of a network that lost most of its nodes, from a copy of the ledger",
-		Long: `Makes the directory of a node from a backup, or from the directory of a stopped endorser or node. Every block is executed
-again. Run it once for each node with which the network restarts, always from copies of the same blocks; then start them.
-The restored network has another restore epoch: a node that survived with its old directory is refused, so that two
-histories never mix.
+		Long: `Makes the directory of a node from a backup, or from the directory of a stopped endorser or node. Every
+block is executed again. Run it once for each node with which the network restarts, always from copies of the same
+blocks; then start them. The restored network has another restore epoch: a node that survived with its old directory
+is refused, so that two histories never mix.
 
-Endorsers and nodes that answer are asked first: when one has more blocks than the copy, nothing is restored, because that
-process is the better source. A single node that lost its disk needs no restore: put another node in its place with ltl node
-replace.`,
+Endorsers and nodes that answer are asked first: when one has more blocks than the copy, nothing is restored,
+because that process is the better source. A single node that lost its disk needs no restore: put another node in
+its place with ltl node replace.`,
 		Example: `  ltl restore --from backup --dir data/node1 --identity pki/nodes/node1 --trust trust.json`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

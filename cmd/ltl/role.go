@@ -63,8 +63,8 @@ type process struct {
 	logger *slog.Logger
 }
 
-// run loads trust and credentials, checks that the certificate is one of the wanted role, and runs serve. Traces that are
-// still held are sent when serve returns.
+// run loads trust and credentials, checks that the certificate is one of the wanted role, and runs serve. Traces that
+// are still held are sent when serve returns.
 func (r *role) run(want identity.Role, serve func(p *process) error) (err error) {
 	p := &process{logger: roleLogger()}
 	if p.trust, err = identity.LoadTrust(r.trust); err != nil {
@@ -102,8 +102,8 @@ func (r *role) metricsConfig(c *identity.Credentials) (admin.Metrics, error) {
 	return admin.Metrics{Listen: r.metrics, TLS: config}, err
 }
 
-// serveUntil reports to the service manager that the process serves, and waits for one of the two channels; other may be
-// nil. A process that cannot report serves nevertheless.
+// serveUntil reports to the service manager that the process serves, and waits for one of the two channels; other may
+// be nil. A process that cannot report serves nevertheless.
 func serveUntil(done, other <-chan struct{}) {
 	if err := notifyReady(); err != nil {
 		roleLogger().Warn("could not report to the service manager that this process serves; it may stop the process as not started",

@@ -42,9 +42,9 @@ func (r *rotation) goesOn(what string) {
 	r.j.longestGap = 0
 }
 
-// TestRotateEverything: with real processes and through the commands, while records are written over HTTP and gRPC, an organisation joins, is
-// made necessary, changes its key, and leaves; authority, certificates, sealing key and devices' key of others are replaced, and a
-// client is revoked. No write fails, none is lost and none is there twice.
+// TestRotateEverything: with real processes and through the commands, while records are written over HTTP and gRPC,
+// an organisation joins, is made necessary, changes its key, and leaves; authority, certificates, sealing key and
+// devices' key of others are replaced, and a client is revoked. No write fails, none is lost and none is there twice.
 func TestRotateEverything(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the processes do not run under the race detector; test/testkit does the same in one that may")
@@ -125,8 +125,8 @@ func (r *rotation) join(id string) func() {
 	return stop
 }
 
-// rotateAuthority gives organisation 1 another authority and all its certificates new ones under that, without a restart. The function that
-// it returns retires the former authority.
+// rotateAuthority gives organisation 1 another authority and all its certificates new ones under that, without a
+// restart. The function that it returns retires the former authority.
 func (r *rotation) rotateAuthority(con *connection) (retire func()) {
 	r.t.Helper()
 	own := filepath.Join(r.pki, "orgs", "org1")

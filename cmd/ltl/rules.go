@@ -26,9 +26,9 @@ func newRules() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rules",
 		Short: "Show which version of the rules is in force, and put the next one in force",
-		Long: `A program knows versions of the rules: which transactions exist and what they do. The ledger says which version is in
-force. A newer program runs under the older rules until the next version is activated; docs/operate/upgrade.md describes the
-upgrade of a network.`,
+		Long: `A program knows versions of the rules: which transactions exist and what they do. The ledger says which
+version is in force. A newer program runs under the older rules until the next version is activated;
+docs/operate/upgrade.md describes the upgrade of a network.`,
 		Args: cobra.NoArgs,
 		RunE: online(func(s *session, _ []string) error {
 			return emitRows(s.cmd, s.rulesOfAll(s.cmd.Context()), "PROCESS|IN FORCE|KNOWN|FAULT", func(r rulesRow) []any {
@@ -45,9 +45,9 @@ func newRulesActivate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "activate VERSION",
 		Short: "Put the next version of the rules in force, when every node and endorser knows it",
-		Long: `Asks every node and endorser, and refuses while one does not answer or runs a program that does not know the version,
-because that process would stop. The activation cannot be undone. A process with an older program does not start on the
-ledger any more.`,
+		Long: `Asks every node and endorser, and refuses while one does not answer or runs a program that does not know
+the version, because that process would stop. The activation cannot be undone. A process with an older program does
+not start on the ledger any more.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			version, err := strconv.ParseUint(args[0], 10, 32)

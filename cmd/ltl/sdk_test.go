@@ -16,8 +16,8 @@ import (
 	"ltl/internal/rules"
 )
 
-// TestOfficialSDK: a program written with the official Go SDK, only its Domain set, puts a record on the chain and reads back
-// the value and its block.
+// TestOfficialSDK: a program written with the official Go SDK, only its Domain set, puts a record on the chain and
+// reads back the value and its block.
 func TestOfficialSDK(t *testing.T) {
 	f := common.file(t)
 	chain, member := proofChain(t, f), account(t, f, localnet.RoleMember)

@@ -48,8 +48,8 @@ func withSession(cmd *cobra.Command, f func(s *session) error) error {
 }
 
 // withOperator is withSession in the name of an operator of the organisation. `ltl up` keeps the authorities of all
-// organisations in DIR, so on such a network the certificate is made where the network's own operator belongs to another
-// organisation.
+// organisations in DIR, so on such a network the certificate is made where the network's own operator belongs to
+// another organisation.
 func withOperator(cmd *cobra.Command, organisation string, f func(s *session) error) error {
 	con, err := connectionOf(cmd)
 	if err != nil {
@@ -182,8 +182,8 @@ func (c *connection) becomeOperator(organisation string) error {
 	return identity.Issue(authority, dir, operator, time.Now())
 }
 
-// saveTrust writes what was learned of organisations and certificates to the trust file, so that processes start with it.
-// It only warns when that fails, because the change is on the ledger either way.
+// saveTrust writes what was learned of organisations and certificates to the trust file, so that processes start with
+// it. It only warns when that fails, because the change is on the ledger either way.
 func (c *connection) saveTrust(cmd *cobra.Command) {
 	if err := identity.SaveTrust(c.trustPath, c.trust); err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "the change is on the ledger, but the trust file could not be written; "+

@@ -15,9 +15,10 @@ func newSetup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "setup",
 		Short: "Create the first accounts and chains of a network that runs elsewhere",
-		Long: `Creates what ltl up creates on its own network, on one that runs in containers or on other machines: an administrator, a
-member, accounts for experiments, a proof chain and a collaboration chain. Describes them in DIR/network.json, with the
-AccessKeys. DIR/pki holds what ltl pki create made, including the operator's key. Running it again changes nothing.`,
+		Long: `Creates what ltl up creates on its own network, on one that runs in containers or on other machines: an
+administrator, a member, accounts for experiments, a proof chain and a collaboration chain. Describes them in
+DIR/network.json, with the AccessKeys. DIR/pki holds what ltl pki create made, including the operator's key. Running
+it again changes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			o.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))

@@ -70,7 +70,8 @@ func (u unitFile) command(t *testing.T, root, instance string) []string {
 	return strings.Fields(line)
 }
 
-// TestSystemdUnits: the program takes each unit's command line, every unit is shut in the same way, and systemd itself has nothing to say.
+// TestSystemdUnits: the program takes each unit's command line, every unit is shut in the same way, and systemd
+// itself has nothing to say.
 func TestSystemdUnits(t *testing.T) {
 	hardening := ""
 	for _, role := range []string{"node", "endorser", "facade"} {
@@ -144,8 +145,8 @@ func documentedCommand(t *testing.T, network string) []string {
 	return args
 }
 
-// TestSystemdNetwork: the files of docs/operate/install.md, the keys of its command and the command lines of the units make a network that
-// writes; each process tells the service manager when it serves.
+// TestSystemdNetwork: the files of docs/operate/install.md, the keys of its command and the command lines of the
+// units make a network that writes; each process tells the service manager when it serves.
 func TestSystemdNetwork(t *testing.T) {
 	root := t.TempDir()
 	ports := map[string]string{}

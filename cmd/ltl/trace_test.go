@@ -112,8 +112,9 @@ func (c *collector) trace(requestID string) map[string][]*received {
 	return spans
 }
 
-// TestTraces: one write through the API is one trace, in which every process that it waited for has its part, and whose steps lie within one
-// another. Requests that share a batch name one another. Nothing of what was written is told, and a collector that is gone holds up nobody.
+// TestTraces: one write through the API is one trace, in which every process that it waited for has its part, and
+// whose steps lie within one another. Requests that share a batch name one another. Nothing of what was written is
+// told, and a collector that is gone holds up nobody.
 func TestTraces(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector sees nothing of other processes; the run without -short has them")
@@ -208,7 +209,8 @@ func wantTrace(t *testing.T, spans map[string][]*received) {
 	}
 }
 
-// wantLinks writes many records at once, until a batch holds several: it names the requests that it has taken along, and they name it.
+// wantLinks writes many records at once, until a batch holds several: it names the requests that it has taken along,
+// and they name it.
 func wantLinks(t *testing.T, c *collector, set func(id string) string) {
 	t.Helper()
 	linked := func() bool {

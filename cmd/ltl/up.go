@@ -17,9 +17,9 @@ func newUp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Run a whole network on this machine, until a signal",
-		Long: `Runs one process per node, endorser and facade. The first start makes keys, a genesis, accounts and chains in DIR; later
-starts on the same DIR continue the same ledger. DIR/network.json describes the network; DIR/logs holds the logs. Prints
-"ready" on a line of its own when the first write would succeed.`,
+		Long: `Runs one process per node, endorser and facade. The first start makes keys, a genesis, accounts and chains
+in DIR; later starts on the same DIR continue the same ledger. DIR/network.json describes the network; DIR/logs
+holds the logs. Prints "ready" on a line of its own when the first write would succeed.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			binary, err := os.Executable()
@@ -61,7 +61,8 @@ func printReady(w io.Writer, dir string, n *localnet.Network, first bool) {
 	fmt.Fprintf(w, "  %s call GetBlockChainInfo --dir %s %s\n\nready\n", os.Args[0], dir, key)
 }
 
-// firstRecord is the administrator of the proof chain, and the parameters that name the first record it may write there.
+// firstRecord is the administrator of the proof chain, and the parameters that name the first record it may write
+// there.
 func firstRecord(n *localnet.Network) (admin localnet.Account, key string) {
 	admin, _ = n.Account(localnet.RoleAdmin)
 	proof, _ := n.Chain(localnet.ServiceProof)

@@ -18,8 +18,8 @@ import (
 	"ltl/internal/localnet"
 )
 
-// TestUpContract: what other tools rely on. A network starts, describes itself, goes on after a restart with the same ledger,
-// and leaves no process behind.
+// TestUpContract: what other tools rely on. A network starts, describes itself, goes on after a restart with the same
+// ledger, and leaves no process behind.
 func TestUpContract(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
 	n := start(t, dir)
@@ -133,8 +133,8 @@ func checkNetworkFile(t *testing.T, dir string, f *localnet.Network) {
 	}
 }
 
-// TestKilledChildStaysDown: without --restart a killed process stays dead, the others serve on; and when ltl up itself is
-// killed, nothing of it lives on.
+// TestKilledChildStaysDown: without --restart a killed process stays dead, the others serve on; and when ltl up
+// itself is killed, nothing of it lives on.
 func TestKilledChildStaysDown(t *testing.T) {
 	n := start(t, t.TempDir(), "--nodes", "3", "--orgs", "3")
 	f := n.file(t)
@@ -175,8 +175,8 @@ func TestKilledChildStaysDown(t *testing.T) {
 	n.ended <- nil // the cleanup's stop finds nothing to complain about
 }
 
-// TestFirstStartCutOff kills the first start at several moments. The start that is let through finds one set of accounts and
-// chains, however often it had begun.
+// TestFirstStartCutOff kills the first start at several moments. The start that is let through finds one set of
+// accounts and chains, however often it had begun.
 func TestFirstStartCutOff(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
 	for _, after := range []time.Duration{150, 700, 1500, 2100, 2500, 2900} {

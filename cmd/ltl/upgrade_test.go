@@ -24,11 +24,12 @@ import (
 // olderBuild is a commit whose program wrote the ledgers that networks have when they are upgraded to this one.
 const olderBuild = "710c39715246"
 
-// writeGap is how long writes may stand still during an upgrade: a fail-over takes less than five seconds, and one more may begin in it
-// on a machine that runs other tests as well.
+// writeGap is how long writes may stand still during an upgrade: a fail-over takes less than five seconds, and one
+// more may begin in it on a machine that runs other tests as well.
 const writeGap = 10 * time.Second
 
-// upgraded is a network whose processes may run different builds: all start `program`, a file that is replaced between their starts.
+// upgraded is a network whose processes may run different builds: all start `program`, a file that is replaced
+// between their starts.
 type upgraded struct {
 	*network
 	t        *testing.T
@@ -48,7 +49,8 @@ func startBuild(t *testing.T, build string) *upgraded {
 	return u
 }
 
-// install makes a build the one that processes are started with from now on. Those that run keep the file that they have.
+// install makes a build the one that processes are started with from now on. Those that run keep the file that they
+// have.
 func (u *upgraded) install(build string) {
 	u.t.Helper()
 	raw, err := os.ReadFile(build)
@@ -155,9 +157,10 @@ func (u *upgraded) wantLog(name, text string) {
 	})
 }
 
-// TestRollingUpgrade replaces the program of every process, one after the other, under load: a build that landed earlier by this one. One
-// node goes back to the older build in between, as after an upgrade that is regretted. Nothing is lost or written twice, all ledgers are
-// equal, and writes stand still for no longer than a fail-over takes.
+// TestRollingUpgrade replaces the program of every process, one after the other, under load: a build that landed
+// earlier by this one. One node goes back to the older build in between, as after an upgrade that is regretted.
+// Nothing is lost or written twice, all ledgers are equal, and writes stand still for no longer than a fail-over
+// takes.
 func TestRollingUpgrade(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector sees nothing of other processes; the run without -short has them")
@@ -195,8 +198,9 @@ func TestRollingUpgrade(t *testing.T) {
 	mustLTL(t, "audit", "--dir", u.dir, "--from", "org1")
 }
 
-// TestNewerRules: a program that does not know what a newer one orders stops before it executes that, says which program it wants, and
-// goes on when it is started with that. First an entry of the Raft log, then a version of the rules.
+// TestNewerRules: a program that does not know what a newer one orders stops before it executes that, says which
+// program it wants, and goes on when it is started with that. First an entry of the Raft log, then a version of the
+// rules.
 func TestNewerRules(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector sees nothing of other processes; the run without -short has them")
@@ -314,8 +318,8 @@ func buildCommit(t *testing.T, commit string) string {
 	return filepath.Join(dir, "ltl")
 }
 
-// buildNewer builds this source as a later version would be: it knows version 2 of the rules, which refuses one value, version 3, and a format of Raft
-// entries, which it writes once the marker exists.
+// buildNewer builds this source as a later version would be: it knows version 2 of the rules, which refuses one
+// value, version 3, and a format of Raft entries, which it writes once the marker exists.
 func buildNewer(t *testing.T, marker string) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes the keys and the genesis of the network of deploy/kubernetes in its directory pki/, with the program $LTL (bin/ltl by default). The names of
-# nodes are those of their pods, because each pod picks its keys by its name.
+# Makes the keys and the genesis of the network of deploy/kubernetes in its directory pki/, with the program $LTL
+# (bin/ltl by default). Nodes have the names of their pods, because each pod picks its keys by its name.
 set -euo pipefail
 cd "$(dirname "$0")"
 

@@ -1,5 +1,5 @@
-// Package monitoring_test compares the alert rules, the dashboard and docs/operate/monitor.md with one another and with the
-// metrics of a real network.
+// Package monitoring_test compares the alert rules, the dashboard and docs/operate/monitor.md with one another and
+// with the metrics of a real network.
 package monitoring_test
 
 import (
@@ -147,8 +147,8 @@ func TestEveryAlertHasItsSection(t *testing.T) {
 	}
 }
 
-// TestEveryNameIsExported: rules and dashboard use only metrics that a process exports, and docs/operate/monitor.md lists
-// exactly the exported ones.
+// TestEveryNameIsExported: rules and dashboard use only metrics that a process exports, and docs/operate/monitor.md
+// lists exactly the exported ones.
 func TestEveryNameIsExported(t *testing.T) {
 	exported := scrape(t)
 	document := read(t, operations)
@@ -228,8 +228,8 @@ func panels(t *testing.T) map[string][]string {
 	return found
 }
 
-// scrape runs a network, writes and fails a few times, and returns the families of all series that its processes export, by
-// series.
+// scrape runs a network, writes and fails a few times, and returns the families of all series that its processes
+// export, by series.
 func scrape(t *testing.T) map[string]string {
 	t.Helper()
 	network := testkit.Start(t, testkit.Options{

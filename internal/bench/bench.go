@@ -1,7 +1,8 @@
 // Package bench measures a network, as `ltl bench` does: records per second and latencies through the gRPC client and
-// through the HTTP facade, of many callers and of a lone one; what that costs in CPU, memory and disk; and in the same run
-// what the Raft library alone reaches on the same disk. A run writes records with random Keys to the network's proof chain.
-// Run may be called concurrently for different networks, but two runs on one machine measure each other.
+// through the HTTP facade, of many callers and of a lone one; what that costs in CPU, memory and disk; and in the
+// same run what the Raft library alone reaches on the same disk. A run writes records with random Keys to the
+// network's proof chain. Run may be called concurrently for different networks, but two runs on one machine measure
+// each other.
 package bench
 
 import (
@@ -30,14 +31,16 @@ const (
 
 // Options say what to measure.
 type Options struct {
-	// Dir is the directory of a running network; empty starts one in a temporary directory, and stops and removes it afterwards.
+	// Dir is the directory of a running network; empty starts one in a temporary directory, and stops and removes it
+	// afterwards.
 	Dir string
 	// Binary is the ltl program, for the processes of a network that Run starts.
 	Binary string
 	// Callers work side by side, each waiting for its answer before the next call.
 	Callers int
 	// Clients is how many clients call over gRPC, each with connections of its own and one caller, in place of Callers
-	// callers of one client; 0 for the one client. Many facades or services are many clients: their records share no batch.
+	// callers of one client; 0 for the one client. Many facades or services are many clients: their records share no
+	// batch.
 	Clients int
 	// Duration is how long each load runs, after a warm-up.
 	Duration time.Duration

@@ -118,8 +118,8 @@ func overHTTP(ctx context.Context, o Options, n *localnet.Network, k *keys) (man
 	return many, lone, nil
 }
 
-// httpCaller is one connection. It writes HTTP/1.1 itself: the work of net/http's client would be charged to the network
-// under measurement, as both run on the same cores.
+// httpCaller is one connection. It writes HTTP/1.1 itself: the work of net/http's client would be charged to the
+// network under measurement, as both run on the same cores.
 type httpCaller struct {
 	host   string
 	signer *localnet.Caller

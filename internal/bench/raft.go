@@ -32,8 +32,8 @@ const (
 	ceilingShortestStep = 200 * time.Millisecond
 )
 
-// Ceiling is what the Raft library alone reaches: three nodes in one process over TCP, raft-boltdb, nothing executed. It is
-// the best of several numbers of entries in flight.
+// Ceiling is what the Raft library alone reaches: three nodes in one process over TCP, raft-boltdb, nothing executed.
+// It is the best of several numbers of entries in flight.
 type Ceiling struct {
 	TransactionsPerSecond float64 `json:"transactionsPerSecond"`
 	EntriesPerSecond      float64 `json:"entriesPerSecond"`

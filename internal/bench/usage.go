@@ -39,8 +39,8 @@ func processes(n *localnet.Network) []Process {
 	return all
 }
 
-// cpuTimes reads the CPU time used so far by each process of the network, and by this one ("bench"). It leaves out processes
-// that it cannot read.
+// cpuTimes reads the CPU time used so far by each process of the network, and by this one ("bench"). It leaves out
+// processes that it cannot read.
 func cpuTimes(n *localnet.Network) map[string]time.Duration {
 	out := map[string]time.Duration{}
 	for _, p := range append(processes(n), Process{Name: loadName, PID: os.Getpid()}) {

@@ -31,10 +31,10 @@ type BootstrapOptions struct {
 	Logger    *slog.Logger
 }
 
-// Bootstrap creates on a network that runs elsewhere, in containers or on other machines, the accounts and chains that Run
-// creates on its own, and describes the network in Dir/network.json. It may be called again: what is there stays. first says
-// whether anything was made. The description has no pids and no directories of processes. It waits until the network takes
-// writes, or ctx ends.
+// Bootstrap creates on a network that runs elsewhere, in containers or on other machines, the accounts and chains
+// that Run creates on its own, and describes the network in Dir/network.json. It may be called again: what is there
+// stays. first says whether anything was made. The description has no pids and no directories of processes. It waits
+// until the network takes writes, or ctx ends.
 func Bootstrap(ctx context.Context, o BootstrapOptions) (d *Network, first bool, err error) {
 	n := &network{Options: Options{Dir: o.Dir, Logger: o.Logger}}
 	if n.trust, err = identity.LoadTrust(n.trustPath()); err != nil {
@@ -143,9 +143,9 @@ const (
 	retryAfter = 200 * time.Millisecond
 )
 
-// plan fixes everything random of the first set-up before any of it is written to the ledger. After an interruption the next
-// start sends the same transactions again, and the ledger executes each once. The plan is removed when network.json holds
-// the result.
+// plan fixes everything random of the first set-up before any of it is written to the ledger. After an interruption
+// the next start sends the same transactions again, and the ledger executes each once. The plan is removed when
+// network.json holds the result.
 type plan struct {
 	Seed      string `json:"seed"`
 	CreatedMs int64  `json:"createdMs"`

@@ -28,7 +28,8 @@ const (
 	callEndpoint = "/"
 )
 
-// Caller calls Actions of the LTL API with an AccessKey, signed (HMAC-SHA1) as the official SDKs sign. It may be used concurrently.
+// Caller calls Actions of the LTL API with an AccessKey, signed (HMAC-SHA1) as the official SDKs sign. It may be used
+// concurrently.
 type Caller struct {
 	// Endpoint is the address of a facade, "http://host:port".
 	Endpoint    string
@@ -38,7 +39,8 @@ type Caller struct {
 	Client *http.Client
 }
 
-// Call calls an Action and returns the HTTP status and the body of the response. A refusal by the facade is no error here.
+// Call calls an Action and returns the HTTP status and the body of the response. A refusal by the facade is no error
+// here.
 func (c *Caller) Call(ctx context.Context, action string, parameters map[string]string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()

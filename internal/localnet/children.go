@@ -76,9 +76,9 @@ func newChildren(binary, logDir string, restart bool, share int, logger *slog.Lo
 	return c
 }
 
-// startThread runs every start on one operating system thread, which lives as long as this process: the kernel sends the
-// signal of Pdeathsig when the *thread* that started the child ends, and Go ends threads as it likes unless they are locked.
-// stop ends it, after the last child.
+// startThread runs every start on one operating system thread, which lives as long as this process: the kernel sends
+// the signal of Pdeathsig when the *thread* that started the child ends, and Go ends threads as it likes unless they
+// are locked. stop ends it, after the last child.
 func (c *children) startThread() {
 	runtime.LockOSThread()
 	for f := range c.spawn {
@@ -128,9 +128,9 @@ func (c *children) start(ch *child) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// environment adds the number of threads that a child computes with, unless the environment sets it already. A whole network
-// on one machine shares its processors: if every process had a thread for each of them, they would spend a fifth of the time
-// looking for work that another process is doing (ltl bench on two cores, with and without).
+// environment adds the number of threads that a child computes with, unless the environment sets it already. A whole
+// network on one machine shares its processors: if every process had a thread for each of them, they would spend a
+// fifth of the time looking for work that another process is doing (ltl bench on two cores, with and without).
 func environment(env []string, share int) []string {
 	for _, e := range env {
 		if strings.HasPrefix(e, "GOMAXPROCS=") {
@@ -201,8 +201,8 @@ func (c *children) startAgain(ch *child, delay *time.Duration) *exec.Cmd {
 	}
 }
 
-// stop ends all children: the last started first, as each uses those before it. A child that does not end delays the others
-// by orderGrace at most, and all that have not ended within stopGrace are killed. It is called once.
+// stop ends all children: the last started first, as each uses those before it. A child that does not end delays the
+// others by orderGrace at most, and all that have not ended within stopGrace are killed. It is called once.
 func (c *children) stop() {
 	c.mu.Lock()
 	close(c.stopping)

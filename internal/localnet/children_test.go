@@ -122,8 +122,8 @@ func TestStopDuringRestarts(t *testing.T) {
 	}
 }
 
-// TestStopOfFrozenChildren: a frozen child is thawed and stops in order; those that do not heed the signal cost the bound once, all
-// together, and the others are told to stop long before.
+// TestStopOfFrozenChildren: a frozen child is thawed and stops in order; those that do not heed the signal cost the
+// bound once, all together, and the others are told to stop long before.
 func TestStopOfFrozenChildren(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	c, _ := newTestChildren(t, false)

@@ -1,9 +1,10 @@
-// Package localnet runs a whole network on one machine, as `ltl up` does: it makes keys and genesis on the first start,
-// starts one child process per node, endorser and facade, creates the first accounts and chains, and describes all of it in
-// network.json, from which every other subcommand takes its connections.
+// Package localnet runs a whole network on one machine, as `ltl up` does: it makes keys and genesis on the first
+// start, starts one child process per node, endorser and facade, creates the first accounts and chains, and describes
+// all of it in network.json, from which every other subcommand takes its connections.
 //
-// It promises that a second start on the same directory continues the same ledger, that a directory is never run twice at
-// the same time, and that no child outlives it. A Network value may be read concurrently; Run is called once per directory.
+// It promises that a second start on the same directory continues the same ledger, that a directory is never run
+// twice at the same time, and that no child outlives it. A Network value may be read concurrently; Run is called once
+// per directory.
 package localnet
 
 import (

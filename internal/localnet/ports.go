@@ -14,8 +14,8 @@ import (
 
 const portsFile = "ports.json"
 
-// Ports are taken from below the range that Linux gives to outgoing connections: an outgoing connection could otherwise take
-// an address that is kept for later starts while its process is down.
+// Ports are taken from below the range that Linux gives to outgoing connections: an outgoing connection could
+// otherwise take an address that is kept for later starts while its process is down.
 const (
 	firstPort    = 10000
 	lastPort     = 32000
@@ -49,7 +49,8 @@ func freeAddresses(n int) ([]string, error) {
 	return nil, fmt.Errorf("%w between %d and %d; stop programs that listen there", errNoPort, firstPort, lastPort)
 }
 
-// ports are the addresses that the first start chooses and later ones keep. Those of nodes and endorsers are in the genesis.
+// ports are the addresses that the first start chooses and later ones keep. Those of nodes and endorsers are in the
+// genesis.
 type ports struct {
 	HTTP  string            `json:"http"`
 	Admin map[string]string `json:"admin"`

@@ -32,9 +32,9 @@ const straggling = 10 * time.Second
 // errNotReady ends the wait for a process that runs and may get ready later.
 var errNotReady = errors.New("it runs, but is not ready yet")
 
-// startAll starts every process and waits until they are ready. The log names those that cannot start, or take longer than
-// the others. It fails only when half or more of a role (node, endorser, facade) do not serve, because then no write can
-// succeed.
+// startAll starts every process and waits until they are ready. The log names those that cannot start, or take longer
+// than the others. It fails only when half or more of a role (node, endorser, facade) do not serve, because then no
+// write can succeed.
 func (n *network) startAll(ctx context.Context) error {
 	programs := n.programs()
 	failed, err := n.children.startMost(ctx, programs, isReady, straggling)
@@ -58,8 +58,8 @@ type outcome struct {
 // readyFunc asks the process at an admin address whether it serves; nil when it does.
 type readyFunc func(ctx context.Context, admin string) error
 
-// startMost runs the programs and waits until each is ready or cannot start. Once more than half of each role are ready it
-// waits at most patience longer. It returns why the others are not ready, or an error when too few are.
+// startMost runs the programs and waits until each is ready or cannot start. Once more than half of each role are
+// ready it waits at most patience longer. It returns why the others are not ready, or an error when too few are.
 func (c *children) startMost(ctx context.Context, programs []program, ready readyFunc, patience time.Duration) (map[string]error, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -151,8 +151,8 @@ func (t *roleCounts) hopeless() bool {
 	return false
 }
 
-// waitReady waits until a child answers that it is ready. When the child ends for good meanwhile, the error holds the last
-// line of its log.
+// waitReady waits until a child answers that it is ready. When the child ends for good meanwhile, the error holds the
+// last line of its log.
 func (c *children) waitReady(ctx context.Context, ch *child, ready readyFunc) error {
 	ticker := time.NewTicker(readyPoll)
 	defer ticker.Stop()
@@ -171,8 +171,8 @@ func (c *children) waitReady(ctx context.Context, ch *child, ready readyFunc) er
 	}
 }
 
-// start starts all processes, waits until enough of them serve, sets a new network up, and waits until a caller would be
-// served.
+// start starts all processes, waits until enough of them serve, sets a new network up, and waits until a caller would
+// be served.
 func (n *network) start(ctx context.Context) (*Network, bool, error) {
 	if err := n.startAll(ctx); err != nil {
 		return nil, false, err
@@ -205,8 +205,8 @@ func (n *network) start(ctx context.Context) (*Network, bool, error) {
 	return description, first, nil
 }
 
-// waitServed waits until the ledger answers a linearizable read, which only a leader with a quorum can grant, and the facade
-// knows the administrator's AccessKey. It writes nothing: the chains belong to the users.
+// waitServed waits until the ledger answers a linearizable read, which only a leader with a quorum can grant, and the
+// facade knows the administrator's AccessKey. It writes nothing: the chains belong to the users.
 func (n *network) waitServed(ctx context.Context, c *client.Client, d *Network) error {
 	admin, ok := d.Account(RoleAdmin)
 	if !ok {

@@ -32,8 +32,8 @@ func scripted(words ...string) []program {
 	return programs
 }
 
-// TestStartMost: a network starts with whom it has as long as more than half of each role serve; those that do not are named with
-// their reason.
+// TestStartMost: a network starts with whom it has as long as more than half of each role serve; those that do not
+// are named with their reason.
 func TestStartMost(t *testing.T) {
 	for _, c := range []struct {
 		words  []string

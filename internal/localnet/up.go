@@ -164,7 +164,8 @@ func (n *network) share() int {
 	return shareOf(runtime.NumCPU(), len(g.GetNodes())+len(g.GetOrganisations())+1)
 }
 
-// create makes keys and genesis in a new directory and renames it into place, so that they are there whole or not at all.
+// create makes keys and genesis in a new directory and renames it into place, so that they are there whole or not at
+// all.
 func (n *network) create() error {
 	nodes, orgs := n.Nodes, n.Orgs
 	if nodes == 0 {

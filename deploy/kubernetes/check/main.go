@@ -1,7 +1,8 @@
-// Command check builds a kustomization and reads every object of it into the type that Kubernetes has for it, strictly: what a cluster would
-// refuse or ignore is an error. It prints the objects as a JSON list. It asks no cluster and no registry.
+// Command check builds a kustomization and reads every object strictly into its Kubernetes type: anything that a
+// cluster would refuse or ignore is an error. It prints the objects as a JSON list. It contacts no cluster and no
+// registry.
 //
-// It is a module of its own, so that what it needs is no dependency of the product.
+// It is a module of its own, so that its dependencies are not the product's.
 package main
 
 import (
@@ -37,7 +38,9 @@ func main() {
 // build returns the objects of the kustomization in dir.
 func build(dir string) ([]runtime.Object, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{appsv1.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{
+		appsv1.AddToScheme, batchv1.AddToScheme, corev1.AddToScheme, networkingv1.AddToScheme, policyv1.AddToScheme,
+	} {
 		if err := add(scheme); err != nil {
 			return nil, err
 		}
@@ -57,7 +60,7 @@ func build(dir string) ([]runtime.Object, error) {
 		if err != nil {
 			return nil, err
 		}
-		// As the API server does: encoding/json would take any case of a name for the right one.
+		// As in the API server; encoding/json would accept names in the wrong case.
 		unknown, err := json.UnmarshalStrict(raw, object)
 		if err = errors.Join(append(unknown, err)...); err != nil {
 			return nil, fmt.Errorf("%s %s/%s: %w", gvk.Kind, r.GetNamespace(), r.GetName(), err)
