@@ -55,7 +55,8 @@ func TestComposeDeployment(t *testing.T) {
 	d.run("scripts/cluster.sh", "up")
 	d.wantAll(written)
 	for _, from := range []string{"node1", "node2", "node3", "org1", "org2", "org3"} {
-		if out := d.run("scripts/cluster.sh", "compose", "run", "--rm", "operator", "audit", "--dir", "/state", "--from", from); !strings.Contains(out, "are right") {
+		if out := d.run("scripts/cluster.sh", "compose", "run", "--rm", "operator", "audit", "--dir", "/state", "--from",
+			from); !strings.Contains(out, "are right") {
 			t.Errorf("audit of %s: %s", from, out)
 		}
 	}
@@ -153,7 +154,8 @@ func (d *deployment) wantShutIn() {
 	d.t.Helper()
 	for name, c := range d.containers() {
 		h := c.HostConfig
-		if strings.HasPrefix(c.Config.User, "0") || c.Config.User == "" || !h.ReadonlyRootfs || !slices.Contains(h.CapDrop, "ALL") ||
+		if strings.HasPrefix(c.Config.User, "0") || c.Config.User == "" || !h.ReadonlyRootfs ||
+			!slices.Contains(h.CapDrop, "ALL") ||
 			h.Memory == 0 || h.NanoCpus == 0 || h.RestartPolicy.Name != "unless-stopped" {
 			d.t.Errorf("%s is not shut in: %+v", name, c)
 		}
@@ -191,13 +193,15 @@ func (d *deployment) wantApart() {
 // caller calls one of the facades.
 func (d *deployment) caller(facade int) *localnet.Caller {
 	admin, _ := d.network.Account(localnet.RoleAdmin)
-	return &localnet.Caller{Endpoint: d.network.Facades[facade].HTTP, AccessKeyID: admin.AccessKeyID, Secret: admin.AccessKeySecret}
+	return &localnet.Caller{Endpoint: d.network.Facades[facade].HTTP, AccessKeyID: admin.AccessKeyID,
+		Secret: admin.AccessKeySecret}
 }
 
 func (d *deployment) key(i int) map[string]string {
 	admin, _ := d.network.Account(localnet.RoleAdmin)
 	proof, _ := d.network.Chain(localnet.ServiceProof)
-	return map[string]string{"ProductKey": proof.BizChainCode, "Key": fmt.Sprintf("0001_%s_%s_%032d", proof.BizChainCode, admin.DataTypeCode, i)}
+	return map[string]string{"ProductKey": proof.BizChainCode,
+		"Key": fmt.Sprintf("0001_%s_%s_%032d", proof.BizChainCode, admin.DataTypeCode, i)}
 }
 
 // set writes record i and reports whether that was answered with success.
@@ -246,7 +250,8 @@ func (d *deployment) killLeader() (written []int) {
 		}
 	}
 	var status []struct{ Peer, Role string }
-	raw := d.run("scripts/cluster.sh", "compose", "run", "--rm", "operator", "status", "--dir", "/state", "--output", "json")
+	raw := d.run("scripts/cluster.sh", "compose", "run", "--rm", "operator", "status", "--dir", "/state", "--output",
+		"json")
 	if err := json.Unmarshal([]byte(raw), &status); err != nil {
 		d.t.Fatalf("status: %v in %s", err, raw)
 	}

@@ -241,12 +241,14 @@ func (m *manifests) wantConfined(t *testing.T) {
 	}
 	for _, p := range m.pods {
 		s := p.Spec
-		if !s.SecurityContext.RunAsNonRoot || s.SecurityContext.RunAsUser == 0 || s.SecurityContext.SeccompProfile.Type != "RuntimeDefault" ||
+		if !s.SecurityContext.RunAsNonRoot || s.SecurityContext.RunAsUser == 0 ||
+			s.SecurityContext.SeccompProfile.Type != "RuntimeDefault" ||
 			s.AutomountServiceAccountToken == nil || *s.AutomountServiceAccountToken || len(s.Containers) != 1 {
 			t.Errorf("%s is not confined: %+v", p, s.SecurityContext)
 		}
 		c := s.Containers[0]
-		if e := c.SecurityContext.AllowPrivilegeEscalation; e == nil || *e || !c.SecurityContext.ReadOnlyRootFilesystem || !slices.Equal(c.SecurityContext.Capabilities.Drop, []string{"ALL"}) ||
+		if e := c.SecurityContext.AllowPrivilegeEscalation; e == nil || *e || !c.SecurityContext.ReadOnlyRootFilesystem ||
+			!slices.Equal(c.SecurityContext.Capabilities.Drop, []string{"ALL"}) ||
 			c.Resources.Limits["cpu"] == "" || c.Resources.Limits["memory"] == "" {
 			t.Errorf("the container of %s is not confined: %+v", p, c)
 		}
@@ -357,7 +359,8 @@ func (m *manifests) wantSelectors(t *testing.T) {
 		if o.Kind == "Service" {
 			for _, p := range o.Spec.Ports {
 				if chosen[0].port(p.TargetPort) != int(p.Port.(float64)) {
-					t.Errorf("service %s/%s leads port %v to %v of the pods", o.Metadata.Namespace, o.Metadata.Name, p.Port, p.TargetPort)
+					t.Errorf("service %s/%s leads port %v to %v of the pods", o.Metadata.Namespace, o.Metadata.Name, p.Port,
+						p.TargetPort)
 				}
 			}
 		}
@@ -425,7 +428,8 @@ func (m *manifests) wantProcesses(t *testing.T) {
 				m.write(t, m.find(kind, p.namespace, name), dir)
 			}
 			admin := freeAddress(t)
-			config := fmt.Sprintf("trust: %s\nidentity: %s\nlisten: %s\nadmin: %s\nmetrics-listen: %s\n", filepath.Join(root, settings["trust"]),
+			config := fmt.Sprintf("trust: %s\nidentity: %s\nlisten: %s\nadmin: %s\nmetrics-listen: %s\n",
+				filepath.Join(root, settings["trust"]),
 				filepath.Join(root, settings["identity"]), freeAddress(t), admin, freeAddress(t))
 			if settings["dir"] != "" {
 				config += "dir: " + filepath.Join(root, settings["dir"]) + "\n"
@@ -460,7 +464,8 @@ func (m *manifests) wantServes(t *testing.T, p *pod, admin string, args ...strin
 	}
 	c := p.Spec.Containers[0]
 	_, err := probe(c.LivenessProbe.Exec.Command)
-	for deadline := time.Now().Add(30 * time.Second); err != nil && time.Now().Before(deadline); _, err = probe(c.LivenessProbe.Exec.Command) {
+	for deadline := time.Now().Add(30 * time.Second); err != nil &&
+		time.Now().Before(deadline); _, err = probe(c.LivenessProbe.Exec.Command) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	if err != nil {

@@ -51,7 +51,8 @@ func (m *manifests) allows(rules []policyRule, other, to *pod, port int) bool {
 				continue
 			}
 			for _, peer := range append(r.From, r.To...) {
-				if peer.NamespaceSelector.matches(m.namespaceLabels(other.namespace)) && peer.PodSelector.matches(other.Metadata.Labels) {
+				if peer.NamespaceSelector.matches(m.namespaceLabels(other.namespace)) &&
+					peer.PodSelector.matches(other.Metadata.Labels) {
 					return true
 				}
 			}
@@ -95,14 +96,17 @@ func (p *pod) service() string {
 // of the compose file have; and nothing is allowed that no pod or known outsider uses.
 func (m *manifests) wantNetwork(t *testing.T) {
 	compose := readCompose(t)
-	needed := map[string]bool{"node node": true, "endorser node": true, "facade node": true, "facade endorser": true, "operator node": true, "operator endorser": true}
+	needed := map[string]bool{"node node": true, "endorser node": true, "facade node": true, "facade endorser": true,
+		"operator node": true, "operator endorser": true}
 	for _, from := range m.pods {
 		for _, to := range m.pods {
 			for _, c := range to.Spec.Containers[0].Ports {
-				out, in := m.allows(from.policy["Egress"], to, to, c.ContainerPort), m.allows(to.policy["Ingress"], from, to, c.ContainerPort)
+				out, in := m.allows(from.policy["Egress"], to, to, c.ContainerPort), m.allows(to.policy["Ingress"], from, to,
+					c.ContainerPort)
 				want := needed[from.role()+" "+to.role()] && c.Name == "grpc"
 				if out != want || in != want {
-					t.Errorf("%s to %s port %d: it may call %v, it may be called %v, want %v", from, to, c.ContainerPort, out, in, want)
+					t.Errorf("%s to %s port %d: it may call %v, it may be called %v, want %v", from, to, c.ContainerPort, out, in,
+						want)
 				}
 				shared := slices.ContainsFunc(compose.Services[from.service()].Networks, func(n string) bool {
 					return slices.Contains(compose.Services[to.service()].Networks, n)
@@ -138,7 +142,8 @@ func (m *manifests) wantRule(t *testing.T, p *pod, r policyRule) {
 		outside := labels{"kubernetes.io/metadata.name": "kube-system", "ltl-monitoring": "allowed"}
 		found := peer.NamespaceSelector.matches(outside)
 		for _, other := range m.pods {
-			found = found || peer.NamespaceSelector.matches(m.namespaceLabels(other.namespace)) && peer.PodSelector.matches(other.Metadata.Labels)
+			found = found || peer.NamespaceSelector.matches(m.namespaceLabels(other.namespace)) &&
+				peer.PodSelector.matches(other.Metadata.Labels)
 		}
 		if !found {
 			t.Errorf("a rule for %s names somebody who is not there: %+v", p, peer)
@@ -160,10 +165,12 @@ func (m *manifests) wantCompose(t *testing.T) {
 		for i := 1; i+1 < len(command); i += 2 {
 			options[strings.TrimPrefix(command[i], "--")] = command[i+1]
 		}
-		if len(command) == 0 || command[0] != role || options["listen"] != settings["listen"] || options["admin"] != settings["admin"] || options["dir"] != settings["dir"] {
+		if len(command) == 0 || command[0] != role || options["listen"] != settings["listen"] ||
+			options["admin"] != settings["admin"] || options["dir"] != settings["dir"] {
 			t.Errorf("%s runs %s with %v, the compose file %v", p, role, settings, command)
 		}
-		for name, port := range map[string]string{"grpc": settings["listen"], "http": settings["listen"], "metrics": settings["metrics-listen"]} {
+		for name, port := range map[string]string{"grpc": settings["listen"], "http": settings["listen"],
+			"metrics": settings["metrics-listen"]} {
 			if n := p.port(name); n != 0 && port != fmt.Sprintf("0.0.0.0:%d", n) {
 				t.Errorf("%s declares port %d as %s, the process listens on %s", p, n, name, port)
 			}
@@ -182,7 +189,8 @@ func (m *manifests) wantCompose(t *testing.T) {
 		}
 	}
 	trust := fmt.Sprint(m.find("ConfigMap", "ltl-nodes", "trust").Data["trust.json"])
-	for _, address := range []string{"node-0.node.ltl-nodes.svc.cluster.local:7000", "node-2.node.ltl-nodes.svc.cluster.local:7000", "endorser.ltl-org3.svc.cluster.local:7100"} {
+	for _, address := range []string{"node-0.node.ltl-nodes.svc.cluster.local:7000",
+		"node-2.node.ltl-nodes.svc.cluster.local:7000", "endorser.ltl-org3.svc.cluster.local:7100"} {
 		if !strings.Contains(trust, address) {
 			t.Errorf("the genesis has no %s", address)
 		}

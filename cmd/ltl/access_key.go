@@ -84,7 +84,8 @@ func newKeyCreate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return emitFields(s.cmd, result, field{"AccessKey ID", result.AccessKeyID}, field{"AccessKey secret", result.AccessKeySecret},
+			return emitFields(s.cmd, result, field{"AccessKey ID", result.AccessKeyID},
+				field{"AccessKey secret", result.AccessKeySecret},
 				field{}, field{"The secret is stored nowhere in readable form: keep it now."})
 		}),
 	}
@@ -134,7 +135,8 @@ func (s *session) roomForKey(uid string) error {
 		return err
 	}
 	if len(enabled) >= maxAccessKeys {
-		return fmt.Errorf("account %s has %d enabled AccessKeys, which is the most; disable one first: `ltl account key disable %s`",
+		return fmt.Errorf("account %s has %d enabled AccessKeys, which is the most; disable one first: `ltl account key "+
+			"disable %s`",
 			uid, len(enabled), enabled[0])
 	}
 	return nil
@@ -153,10 +155,12 @@ func (s *session) enableKey(key *ltlv1.AccessKey) error {
 	}
 	key.Disabled = true
 	if _, err := s.client.PutAccessKey(ctx, key); err != nil {
-		return fmt.Errorf("account %s has %d enabled AccessKeys, and the last one couldn't be disabled; run `ltl account key disable %s`: %w",
+		return fmt.Errorf("account %s has %d enabled AccessKeys, and the last one couldn't be disabled; run `ltl account "+
+			"key disable %s`: %w",
 			uid, len(enabled), key.GetAccessKeyId(), err)
 	}
-	return fmt.Errorf("another operator gave account %s an AccessKey at the same moment; `ltl account key list %s` shows what it has now", uid, uid)
+	return fmt.Errorf("another operator gave account %s an AccessKey at the same moment; `ltl account key list %s` "+
+		"shows what it has now", uid, uid)
 }
 
 // newKeySwitch makes `ltl account key disable` or `enable`.
@@ -174,7 +178,8 @@ func newKeySwitch(disabled bool) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return emitSentence(s.cmd, result, "AccessKey %s of account %s is %s", result.AccessKeyID, result.UID, result.state())
+			return emitSentence(s.cmd, result, "AccessKey %s of account %s is %s", result.AccessKeyID, result.UID,
+				result.state())
 		}),
 	}
 }
@@ -279,9 +284,11 @@ A thief of the former key who also has a copy of a node's disk knows the secrets
 				return err
 			}
 			if result.Prepared {
-				return emitSentence(s.cmd, result, "the next sealing key is ready for the facades: %s", filepath.Join(s.identity, "sealing.key.next"))
+				return emitSentence(s.cmd, result, "the next sealing key is ready for the facades: %s",
+					filepath.Join(s.identity, "sealing.key.next"))
 			}
-			return emitSentence(s.cmd, result, "%d AccessKeys sealed with the new key, which %d facades have", result.Resealed, len(result.Facades))
+			return emitSentence(s.cmd, result, "%d AccessKeys sealed with the new key, which %d facades have",
+				result.Resealed, len(result.Facades))
 		}),
 	}
 	cmd.Flags().StringArrayVar(&facades, "facade-dir", nil,
@@ -329,7 +336,8 @@ func (s *session) reseal(facades []string, prepare bool) (*resealResult, error) 
 		}
 		return result, nil
 	}
-	return nil, errors.New("other operators keep making AccessKeys with the former key; run it again when they have finished")
+	return nil, errors.New("other operators keep making AccessKeys with the former key; run it again when they have " +
+		"finished")
 }
 
 // resealOnce seals with the first key every AccessKey that is not yet sealed with it, and counts them.
@@ -342,7 +350,8 @@ func (s *session) resealOnce(keys [][]byte) (int, error) {
 	for id, k := range all {
 		secret, at, err := identity.UnsealAny(keys, id, k.GetSealed())
 		if err != nil {
-			return n, fmt.Errorf("no key of this directory opens AccessKey %s of account %s; disable it and give the account another: %w",
+			return n, fmt.Errorf("no key of this directory opens AccessKey %s of account %s; disable it and give the "+
+				"account another: %w",
 				id, k.GetAccountUid(), err)
 		}
 		if at == 0 {

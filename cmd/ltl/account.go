@@ -62,7 +62,8 @@ func (s *session) accounts() ([]accountRow, error) {
 }
 
 func accountRowOf(a *ltlv1.AccountInfo) accountRow {
-	return accountRow{UID: a.GetUid(), Name: a.GetName(), Organisation: a.GetOrganisation(), Type: word(a.GetType().String())}
+	return accountRow{UID: a.GetUid(), Name: a.GetName(), Organisation: a.GetOrganisation(),
+		Type: word(a.GetType().String())}
 }
 
 const seeAccounts = "`ltl account list` shows those there are"
@@ -118,10 +119,12 @@ func showAccount(cmd *cobra.Command, r *accountRow) error {
 // chainsOf reads the chains that an account takes part in; not those on which it is locked.
 func (s *session) chainsOf(uid string) ([]accountChain, error) {
 	read := func(page uint32) (*ltlv1.ListChainsResponse, error) {
-		return s.client.Ledger().ListChains(s.cmd.Context(), &ltlv1.ListChainsRequest{AccountUid: uid, Page: page, Size: pageSize})
+		return s.client.Ledger().ListChains(s.cmd.Context(),
+			&ltlv1.ListChainsRequest{AccountUid: uid, Page: page, Size: pageSize})
 	}
 	return allPages(read, (*ltlv1.ListChainsResponse).GetChains, func(i *ltlv1.ChainInfo) accountChain {
-		return accountChain{ChainID: i.GetChainId(), Name: i.GetChain().GetName(), Role: i.GetRole(), DataTypeCode: i.GetDataTypeCode()}
+		return accountChain{ChainID: i.GetChainId(), Name: i.GetChain().GetName(), Role: i.GetRole(),
+			DataTypeCode: i.GetDataTypeCode()}
 	})
 }
 
@@ -137,7 +140,8 @@ func newAccountCreate() *cobra.Command {
 			account.Name = args[0]
 			account.Type = ltlv1.AccountType(ltlv1.AccountType_value["ACCOUNT_TYPE_"+strings.ToUpper(kind)])
 			if account.Type == 0 {
-				return fmt.Errorf("--type is %q; it can be ram (a user, which can be a member of chains) or root (a main account)", kind)
+				return fmt.Errorf("--type is %q; it can be ram (a user, which can be a member of chains) or root (a main "+
+					"account)", kind)
 			}
 			return withSession(cmd, func(s *session) error {
 				if account.Organisation == "" {
@@ -154,7 +158,8 @@ func newAccountCreate() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&account.Uid, "uid", "", "16 to 18 digits (default assigned by the ledger)")
-	cmd.Flags().StringVar(&account.Organisation, "organisation", "", "organisation of the account, which never changes (default the first)")
+	cmd.Flags().StringVar(&account.Organisation, "organisation", "",
+		"organisation of the account, which never changes (default the first)")
 	cmd.Flags().StringVar(&kind, "type", "ram", "ram (a user) or root (a main account)")
 	return cmd
 }

@@ -45,7 +45,8 @@ no --identity it contacts no process.`,
 	}
 	addConnection(cmd)
 	f := cmd.Flags()
-	f.StringVar(&from, "from", "", "the copy to read: a node's id, an organisation's id, or the address of either (default the first node)")
+	f.StringVar(&from, "from", "",
+		"the copy to read: a node's id, an organisation's id, or the address of either (default the first node)")
 	f.StringVar(&stored, "store", "", "data directory of a stopped process, or a backup, in place of --from")
 	f.StringVar(&chain, "chain", "", "report on this chain only; all are checked, as they depend on one another")
 	return cmd
@@ -120,7 +121,8 @@ func (p participants) find(name string) (peer, error) {
 			return peer{o.GetEndorserAddress(), identity.RoleEndorser, o.GetId()}, nil
 		}
 	}
-	return peer{}, fmt.Errorf("%q is no node, organisation or address of the network; `ltl node list` and `ltl org list` show those there are", name)
+	return peer{}, fmt.Errorf("%q is no node, organisation or address of the network; `ltl node list` and `ltl org "+
+		"list` show those there are", name)
 }
 
 // dial connects to one process; the caller closes the connection.

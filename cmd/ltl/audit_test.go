@@ -23,7 +23,8 @@ func TestAuditCompares(t *testing.T) {
 			t.Errorf("audit of %s compares with %q, want %q", from, got, want)
 		}
 	}
-	if out := mustLTL(t, "audit", "--dir", common.dir); !strings.Contains(out, "COMPARED WITH") || !strings.Contains(out, "blocks") {
+	if out := mustLTL(t, "audit", "--dir", common.dir); !strings.Contains(out, "COMPARED WITH") ||
+		!strings.Contains(out, "blocks") {
 		t.Errorf("the table is\n%s", out)
 	}
 	trust := filepath.Join(common.dir, "pki", "trust.json")

@@ -44,7 +44,8 @@ without the network.`,
 	}
 	addConnection(cmd)
 	cmd.Flags().StringVar(&from, "from", "",
-		"the copy to read: a node's id, an organisation's id, or the address of either (default the node that has most blocks)")
+		"the copy to read: a node's id, an organisation's id, or the address of either (default the node that has most "+
+			"blocks)")
 	cmd.Flags().StringVar(&out, "out", "", "directory of the backup: new, empty, or that of an earlier run (required)")
 	cmd.Flags().BoolVar(&noKeys, "no-access-keys", false,
 		"copy no AccessKeys and keep those that the backup has; they need an operator, and most nodes")

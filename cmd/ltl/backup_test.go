@@ -51,10 +51,12 @@ func TestBackup(t *testing.T) {
 	mustLTL(t, "audit", "--store", out, "--trust", trust)
 	write(300, 320)
 	second := jsonOf[backup.Report](t, "backup", "--out", out, "--from", "org2", "--no-access-keys")
-	if second.Blocks != first.Blocks+second.Added || !strings.Contains(second.Source, "org2/endorser") || second.AccessKeys.Version != first.AccessKeys.Version {
+	if second.Blocks != first.Blocks+second.Added || !strings.Contains(second.Source, "org2/endorser") ||
+		second.AccessKeys.Version != first.AccessKeys.Version {
 		t.Errorf("after %+v the second run reports %+v", first, second)
 	}
-	if said := mustLTL(t, "backup", "--dir", common.dir, "--out", out); !strings.Contains(said, "Compared with") || !strings.Contains(said, "sealed AccessKeys") {
+	if said := mustLTL(t, "backup", "--dir", common.dir, "--out", out); !strings.Contains(said, "Compared with") ||
+		!strings.Contains(said, "sealed AccessKeys") {
 		t.Errorf("the table is\n%s", said)
 	}
 	if checked := jsonOf[audit.Report](t, "audit", "--store", out); checked.Blocks < first.Blocks+20 {
@@ -101,7 +103,8 @@ func damageBackup(t *testing.T, out, trust string) {
 		if err := os.WriteFile(path, bytes.ReplaceAll(raw, []byte(change[0]), []byte(change[1])), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if said := refusedLTL(t, "audit", "--store", damaged, "--trust", trust); !strings.Contains(said, "wrong") && !strings.Contains(said, "damaged") {
+		if said := refusedLTL(t, "audit", "--store", damaged, "--trust", trust); !strings.Contains(said, "wrong") &&
+			!strings.Contains(said, "damaged") {
 			t.Errorf("the audit with a changed %s says %q", file, said)
 		}
 	}

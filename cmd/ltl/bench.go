@@ -37,7 +37,8 @@ removes it. Without any of --grpc, --http and --raft it measures all three.`,
 	f.StringVar(&o.Dir, flagDir, "", "directory of a running network (default: it starts one)")
 	f.IntVar(&o.Callers, "callers", bench.DefaultCallers, "callers side by side, each waiting for its answer")
 	f.IntVar(&o.Clients, "clients", 0,
-		"over gRPC, that many clients with connections of their own and one caller each; 0 has all --callers share one client")
+		"over gRPC, that many clients with connections of their own and one caller each; 0 has all --callers share one "+
+			"client")
 	f.DurationVar(&o.Duration, "duration", bench.DefaultDuration, "how long each load runs, after a warm-up")
 	f.IntVar(&o.Size, "size", bench.DefaultSize, "bytes of each value")
 	f.BoolVar(&o.GRPC, "grpc", false, "measure the client library over gRPC")
@@ -69,7 +70,8 @@ func benchTable(w io.Writer, r *bench.Report) {
 	fmt.Fprintln(w, "\nPROCESS\tRSS MB\tPEAK MB\tCPU µs/RECORD gRPC\tHTTP")
 	fmt.Fprintf(w, "bench\t\t\t%s\t%s\n", micros(r.GRPC, "bench"), micros(r.HTTP, "bench"))
 	for _, p := range r.Processes {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", p.Name, p.RSSBytes>>20, p.PeakRSSBytes>>20, micros(r.GRPC, p.Name), micros(r.HTTP, p.Name))
+		fmt.Fprintf(w, "%s\t%d\t%d\t%s\t%s\n", p.Name, p.RSSBytes>>20, p.PeakRSSBytes>>20, micros(r.GRPC, p.Name),
+			micros(r.HTTP, p.Name))
 	}
 	fmt.Fprintf(w, "\na node's disk grew %.0f bytes per record, %.0f without the Raft log (values of %d bytes)\n",
 		r.DiskBytesPerRecord, r.LedgerBytesPerRecord, r.ValueBytes)

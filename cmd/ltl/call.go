@@ -49,7 +49,8 @@ Values are sent as they are; @FILE has no special meaning.`,
 	cmd.Flags().StringVar(&endpoint, "endpoint", "", "address of a facade, http://HOST:PORT (default from --dir)")
 	cmd.Flags().StringVar(&id, "access-key-id", "", "AccessKey to sign with (default from --dir)")
 	cmd.Flags().StringVar(&secret, "access-key-secret", "", "its secret")
-	cmd.Flags().StringVar(&account, "role", localnet.RoleAdmin, "role of the account whose AccessKey is taken from --dir: ADMIN, MEMBER or NONE")
+	cmd.Flags().StringVar(&account, "role", localnet.RoleAdmin,
+		"role of the account whose AccessKey is taken from --dir: ADMIN, MEMBER or NONE")
 	return cmd
 }
 

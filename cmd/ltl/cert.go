@@ -78,7 +78,8 @@ func newCertList() *cobra.Command {
 			}
 			rows := []certRow{}
 			for _, r := range res.GetRevocations() {
-				rows = append(rows, certRow{Identity: r.GetIdentity(), KeyHash: hex.EncodeToString(r.GetKeyHash()), KeyOnly: r.GetKeyOnly()})
+				rows = append(rows, certRow{Identity: r.GetIdentity(), KeyHash: hex.EncodeToString(r.GetKeyHash()),
+					KeyOnly: r.GetKeyOnly()})
 			}
 			return emitRows(s.cmd, rows, "IDENTITY|REVOKED|KEY (SHA-256)", func(r certRow) []any {
 				return []any{r.Identity, r.revoked(), r.KeyHash}

@@ -75,7 +75,8 @@ func newChainList() *cobra.Command {
 				const columns = "CHAIN|CODE|NAME|SERVICE|EDITION|STATE|HEIGHT|RECORDS|SIZE|EXPIRES"
 				return emitRows(cmd, rows, columns, func(r chainRow) []any {
 					return []any{
-						r.ChainID, r.ChainCode, r.Name, r.Service, r.Edition, r.State, r.Height, r.Records, formatSize(r.Bytes), formatTime(r.Expires),
+						r.ChainID, r.ChainCode, r.Name, r.Service, r.Edition, r.State, r.Height, r.Records, formatSize(r.Bytes),
+						formatTime(r.Expires),
 					}
 				})
 			})
@@ -111,16 +112,19 @@ func showChain(cmd *cobra.Command, r *chainRow) error {
 		field{"chain", r.ChainID}, field{"code", r.ChainCode}, field{"name", r.Name}, field{"remark", r.Remark},
 		field{"service", r.Service}, field{"edition", r.Edition}, field{"region", r.Region}, field{"state", r.State},
 		field{"height", r.Height}, field{"records", of(&r.Records, r.CountQuota)},
-		field{"size", formatSize(r.Bytes) + " of " + formatSize(r.CapacityQuotaBytes)}, field{"members", of(r.Members, r.MemberQuota)},
+		field{"size", formatSize(r.Bytes) + " of " + formatSize(r.CapacityQuotaBytes)},
+		field{"members", of(r.Members, r.MemberQuota)},
 		field{"phase groups", of(r.PhaseGroups, r.PhaseGroupQuota)}, field{"phases per group", of(nil, r.PhaseQuota)},
-		field{"policy", r.Policy}, field{"organisations", strings.Join(r.Organisations, ", ")}, field{"administrator", r.Administrator},
+		field{"policy", r.Policy}, field{"organisations", strings.Join(r.Organisations, ", ")},
+		field{"administrator", r.Administrator},
 		field{"effective", formatTime(r.Effective)}, field{"expires", formatTime(r.Expires)})
 }
 
 // chains reads the chains of a service (unspecified for all).
 func (s *session) chains(service ltlv1.ChainService) ([]chainRow, error) {
 	read := func(page uint32) (*ltlv1.ListChainsResponse, error) {
-		return s.client.Ledger().ListChains(s.cmd.Context(), &ltlv1.ListChainsRequest{Service: service, Page: page, Size: pageSize})
+		return s.client.Ledger().ListChains(s.cmd.Context(),
+			&ltlv1.ListChainsRequest{Service: service, Page: page, Size: pageSize})
 	}
 	return allPages(read, (*ltlv1.ListChainsResponse).GetChains, chainRowOf)
 }
@@ -152,7 +156,8 @@ func (s *session) chain(name string) (*chainRow, error) {
 	case 1:
 		return s.chainByID(named[0])
 	}
-	return nil, fmt.Errorf("%d chains have the name %q; say which by its id: %s", len(named), name, strings.Join(named, ", "))
+	return nil, fmt.Errorf("%d chains have the name %q; say which by its id: %s", len(named), name,
+		strings.Join(named, ", "))
 }
 
 // chainByID reads a chain by its id; nil when there is none.
@@ -173,7 +178,8 @@ func (s *session) chainByID(id string) (*chainRow, error) {
 func chainRowOf(info *ltlv1.ChainInfo) chainRow {
 	c := info.GetChain()
 	row := chainRow{
-		ChainID: info.GetChainId(), ChainCode: info.GetChainCode(), Name: c.GetName(), Remark: c.GetRemark(), Region: c.GetRegion(),
+		ChainID: info.GetChainId(), ChainCode: info.GetChainCode(), Name: c.GetName(), Remark: c.GetRemark(),
+		Region:  c.GetRegion(),
 		Service: word(c.GetService().String()), Edition: word(c.GetEdition().String()),
 		Height: info.GetHeight(), Records: info.GetUsedCount(), Bytes: info.GetUsedBytes(),
 		CountQuota: c.GetCountQuota(), CapacityQuotaBytes: c.GetCapacityQuotaBytes(), MemberQuota: c.GetMemberQuota(),
@@ -229,7 +235,8 @@ func (o *chainOptions) flags(cmd *cobra.Command) {
 	f.StringVar(&o.region, "region", rules.DefaultRegion, "region")
 	f.StringVar(&o.policy, "policy", policy.Default,
 		"endorsement policy: terms submitter, any, majority, all, N-of, N-of(a,b), org(a), joined by &")
-	f.StringSliceVar(&o.organisations, "organisations", nil, "organisations that endorse, in the order in which they are named")
+	f.StringSliceVar(&o.organisations, "organisations", nil,
+		"organisations that endorse, in the order in which they are named")
 	f.StringVar(&o.administrator, "administrator", "", "UID of the account that manages the chain")
 	f.Var(&o.effective, "effective", "first moment of the package, RFC 3339 or YYYY-MM-DD (its first moment, UTC)")
 	f.Var(&o.expires, "expires",
@@ -237,7 +244,8 @@ func (o *chainOptions) flags(cmd *cobra.Command) {
 	o.capacity = rules.DefaultCapacityBytes
 	f.Var(&o.capacity, "capacity-quota", "size of all values that the chain may hold, as 800GB or bytes")
 	f.Uint64Var(&o.count, "count-quota", rules.DefaultCount, "records that the chain may hold")
-	f.Uint64Var(&o.members, "member-quota", rules.DefaultMembers, "members that the chain may have, beside its administrator")
+	f.Uint64Var(&o.members, "member-quota", rules.DefaultMembers,
+		"members that the chain may have, beside its administrator")
 	f.Uint64Var(&o.phaseGroups, "phase-group-quota", rules.DefaultPhaseGroups, "phase groups that the chain may have")
 	f.Uint64Var(&o.phases, "phase-quota", rules.DefaultPhases, "phases that a phase group may have")
 }
@@ -253,7 +261,8 @@ func parseEdition(s string) (ltlv1.Edition, error) {
 // chainAdvice says what to do when a chain is refused.
 func chainAdvice() advice {
 	return advice{
-		rules.OutOfRange: "an option has the wrong form, the package ends before it begins, or the policy can never be met by the organisations " +
+		rules.OutOfRange: "an option has the wrong form, the package ends before it begins, or the policy can never be " +
+			"met by the organisations " +
 			"of the chain for its administrator's; `ltl chain create --help` tells the forms",
 		rules.NotFound:  "no such account or organisation; `ltl account list` and `ltl org list` show those there are",
 		rules.Forbidden: adviceOperator,
@@ -305,7 +314,8 @@ func (o *chainOptions) creation(cmd *cobra.Command, service string, now time.Tim
 		return nil, err
 	}
 	if o.administrator == "" {
-		return nil, errors.New("--administrator is missing: give the UID of the account that manages the chain; `ltl account list` shows the accounts")
+		return nil, errors.New("--administrator is missing: give the UID of the account that manages the chain; `ltl " +
+			"account list` shows the accounts")
 	}
 	if !cmd.Flags().Changed("effective") {
 		o.effective.Time = now
@@ -314,7 +324,8 @@ func (o *chainOptions) creation(cmd *cobra.Command, service string, now time.Tim
 		o.expires.Time = o.effective.AddDate(o.years, 0, 0)
 	}
 	for name, quota := range map[string]uint64{
-		"capacity": uint64(o.capacity), "count": o.count, "member": o.members, "phase-group": o.phaseGroups, "phase": o.phases,
+		"capacity": uint64(o.capacity), "count": o.count, "member": o.members, "phase-group": o.phaseGroups,
+		"phase": o.phases,
 	} {
 		if quota == 0 { // for the ledger this would be the default
 			return nil, fmt.Errorf("--%s-quota is 0; a new chain's is at least 1, `ltl chain modify` can lower it", name)
@@ -322,8 +333,10 @@ func (o *chainOptions) creation(cmd *cobra.Command, service string, now time.Tim
 	}
 	return &ltlv1.CreateChain{
 		Name: o.name, Remark: o.remark, Service: kind, Edition: edition, Region: o.region, Policy: o.policy,
-		EffectiveMs: o.effective.UnixMilli(), ExpiredMs: o.expires.UnixMilli(), CapacityQuotaBytes: uint64(o.capacity), CountQuota: o.count,
-		MemberQuota: o.members, PhaseGroupQuota: o.phaseGroups, PhaseQuota: o.phases, Organisations: o.organisations, AdministratorUid: o.administrator,
+		EffectiveMs: o.effective.UnixMilli(), ExpiredMs: o.expires.UnixMilli(), CapacityQuotaBytes: uint64(o.capacity),
+		CountQuota:  o.count,
+		MemberQuota: o.members, PhaseGroupQuota: o.phaseGroups, PhaseQuota: o.phases, Organisations: o.organisations,
+		AdministratorUid: o.administrator,
 	}, nil
 }
 

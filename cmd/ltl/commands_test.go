@@ -36,7 +36,8 @@ func TestOperatorsDay(t *testing.T) {
 		t.Fatalf("the new account %q is not in the list", uid)
 	}
 	chain := jsonOf[map[string]string](t, "chain", "create", "operators-chain", "--administrator", uid)["bizChainId"]
-	if row := jsonOf[chainRow](t, "chain", "show", chain); row.Name != "operators-chain" || row.Administrator != uid || len(row.Organisations) != 3 {
+	if row := jsonOf[chainRow](t, "chain", "show", chain); row.Name != "operators-chain" || row.Administrator != uid ||
+		len(row.Organisations) != 3 {
 		t.Errorf("the new chain is %+v", row)
 	}
 	f := common.file(t)
@@ -46,28 +47,34 @@ func TestOperatorsDay(t *testing.T) {
 		t.Errorf("org1's operator adding a member in the name of org3's account: %q", said)
 	}
 	operator := filepath.Join(t.TempDir(), "org3-operator")
-	mustLTL(t, "pki", "issue", "org3/operator/ops", "--ca", filepath.Join(common.dir, "pki", "orgs", "org3"), "--out", operator)
-	if m := jsonOf[map[string]string](t, "member", "add", chain, guest.UID, "--identity", operator); len(m["memberId"]) != 16 {
+	mustLTL(t, "pki", "issue", "org3/operator/ops", "--ca", filepath.Join(common.dir, "pki", "orgs", "org3"), "--out",
+		operator)
+	if m := jsonOf[map[string]string](t, "member", "add", chain, guest.UID, "--identity",
+		operator); len(m["memberId"]) != 16 {
 		t.Errorf("the new member is %v", m)
 	}
 	first := jsonOf[keyResult](t, "account", "key", "create", uid)
 	second := jsonOf[keyResult](t, "account", "key", "create", uid)
-	if said := refusedLTL(t, "account", "key", "create", uid, "--dir", common.dir); !strings.Contains(said, "disable one") {
+	if said := refusedLTL(t, "account", "key", "create", uid, "--dir", common.dir); !strings.Contains(said,
+		"disable one") {
 		t.Errorf("a third AccessKey: %q", said)
 	}
 	call := func(k keyResult) error {
-		_, _, err := ltlCommand(t, "call", "ListProofChain", "--endpoint", f.Endpoint, "--access-key-id", k.AccessKeyID, "--access-key-secret", k.AccessKeySecret, "Num=1", "Size=10")
+		_, _, err := ltlCommand(t, "call", "ListProofChain", "--endpoint", f.Endpoint, "--access-key-id", k.AccessKeyID,
+			"--access-key-secret", k.AccessKeySecret, "Num=1", "Size=10")
 		return err
 	}
 	await(t, "the new AccessKeys at the facade", func() bool { return call(first) == nil && call(second) == nil })
 	mustLTL(t, "account", "key", "disable", first.AccessKeyID, "--dir", common.dir)
 	listed := jsonOf[[]keyResult](t, "account", "key", "list", uid)
 	for _, k := range listed {
-		if k.AccessKeySecret != "" || k.UID != uid || k.Disabled != (k.AccessKeyID == first.AccessKeyID) || !k.Disabled && k.AccessKeyID != second.AccessKeyID {
+		if k.AccessKeySecret != "" || k.UID != uid || k.Disabled != (k.AccessKeyID == first.AccessKeyID) || !k.Disabled &&
+			k.AccessKeyID != second.AccessKeyID {
 			t.Errorf("the list of AccessKeys shows %+v", k)
 		}
 	}
-	if all := jsonOf[[]keyResult](t, "account", "key", "list"); len(listed) != 2 || len(all) < len(listed)+len(f.Accounts) {
+	if all := jsonOf[[]keyResult](t, "account", "key", "list"); len(listed) != 2 ||
+		len(all) < len(listed)+len(f.Accounts) {
 		t.Errorf("%d AccessKeys of the account, %d in all", len(listed), len(all))
 	}
 	await(t, "the disabled AccessKey to be refused", func() bool { return call(first) != nil })
@@ -98,7 +105,8 @@ func TestReadingCommands(t *testing.T) {
 			t.Errorf("audit of %s: %+v", from, r)
 		}
 	}
-	if out := mustLTL(t, "call", "ListProofChain", "--dir", common.dir, "Num=1", "Size=1", "Format=XML"); !strings.HasPrefix(out, "<?xml") || !strings.Contains(out, "<Success>true</Success>") {
+	if out := mustLTL(t, "call", "ListProofChain", "--dir", common.dir, "Num=1", "Size=1",
+		"Format=XML"); !strings.HasPrefix(out, "<?xml") || !strings.Contains(out, "<Success>true</Success>") {
 		t.Errorf("an answer in XML: %q", out)
 	}
 	if out := mustLTL(t, "chain"); !strings.Contains(out, "create") { // a group alone tells what it holds
@@ -111,7 +119,8 @@ func TestReadingCommands(t *testing.T) {
 
 // TestHealth: status names every process that is not well, and says when nobody leads.
 func TestHealth(t *testing.T) {
-	well := []statusRow{{Peer: "node1", Role: "follower"}, {Peer: "node2", Role: "leader"}, {Peer: "endorser/org1", Role: "endorser"}}
+	well := []statusRow{{Peer: "node1", Role: "follower"}, {Peer: "node2", Role: "leader"},
+		{Peer: "endorser/org1", Role: "endorser"}}
 	if err := healthOf(well); err != nil {
 		t.Errorf("a well network: %v", err)
 	}
@@ -151,9 +160,11 @@ func TestRefusals(t *testing.T) {
 		{[]string{"call", "NoSuchAction", "--dir", dir}, "InvalidAction.NotFound"},
 		{[]string{"call", "GetData"}, "which facade"},
 		{[]string{"pki", "create", "--dir", t.TempDir(), "--org", "one"}, "ID,NAME,HOST:PORT"},
-		{[]string{"node", "--dir", "d", "--listen", "127.0.0.1:0", "--trust", filepath.Join(dir, "pki", "trust.json"), "--identity", filepath.Join(dir, "pki", "operator")}, "a node's is needed"},
+		{[]string{"node", "--dir", "d", "--listen", "127.0.0.1:0", "--trust", filepath.Join(dir, "pki", "trust.json"),
+			"--identity", filepath.Join(dir, "pki", "operator")}, "a node's is needed"},
 	} {
-		if said := refusedLTL(t, c.args...); !strings.Contains(said, c.want) || strings.Count(strings.TrimSpace(said), "\n") > 0 {
+		if said := refusedLTL(t, c.args...); !strings.Contains(said, c.want) ||
+			strings.Count(strings.TrimSpace(said), "\n") > 0 {
 			t.Errorf("ltl %s says %q, want one line with %q", strings.Join(c.args, " "), said, c.want)
 		}
 	}
@@ -161,17 +172,20 @@ func TestRefusals(t *testing.T) {
 
 func TestBenchCommand(t *testing.T) {
 	r := jsonOf[bench.Report](t, "bench", "--callers", "8", "--duration", "1s", "--grpc", "--http")
-	for name, l := range map[string]*bench.Load{"gRPC": r.GRPC, "gRPC, lone": r.GRPCLone, "HTTP": r.HTTP, "HTTP, lone": r.HTTPLone} {
+	for name, l := range map[string]*bench.Load{"gRPC": r.GRPC, "gRPC, lone": r.GRPCLone, "HTTP": r.HTTP,
+		"HTTP, lone": r.HTTPLone} {
 		if l == nil || l.Records == 0 || l.Failed != 0 || l.P50Ms <= 0 || l.P99Ms < l.P50Ms || len(l.CPUMicros) != 8 {
 			t.Errorf("%s: %+v", name, l)
 		}
 	}
 	own := jsonOf[map[string]any](t, "bench", "--clients", "4", "--duration", "1s", "--grpc")
 	load, ok := own["grpc"].(map[string]any)
-	if !ok || load["clients"] != 4.0 || load["callers"] != 4.0 || load["failed"] != 0.0 || load["recordsPerSecond"].(float64) <= 0 {
+	if !ok || load["clients"] != 4.0 || load["callers"] != 4.0 || load["failed"] != 0.0 ||
+		load["recordsPerSecond"].(float64) <= 0 {
 		t.Errorf("four clients of their own: %v", own)
 	}
-	if cpu, ok := load["cpuMicrosPerRecord"].(map[string]any); !ok || len(cpu) != 8 || cpu["node1"].(float64) < 0 || cpu["bench"].(float64) <= 0 {
+	if cpu, ok := load["cpuMicrosPerRecord"].(map[string]any); !ok || len(cpu) != 8 || cpu["node1"].(float64) < 0 ||
+		cpu["bench"].(float64) <= 0 {
 		t.Errorf("CPU by process: %v", load["cpuMicrosPerRecord"])
 	}
 	if r.Raft != nil || len(r.Processes) != 7 || r.Processes[0].RSSBytes == 0 || r.DiskBytesPerRecord <= 0 {

@@ -51,7 +51,8 @@ func TestConfigurationOrder(t *testing.T) {
 	if got["listen"] != "127.0.0.1:2" || got["rule"] != "from the environment" || got["identity"] != "/etc/ltl/endorser" {
 		t.Errorf("settings are %v", got)
 	}
-	if !filepath.IsAbs(got["trust"]) || filepath.Base(got["trust"]) != "trust.json" || filepath.Dir(got["trust"]) != filepath.Dir(got["dir"]) {
+	if !filepath.IsAbs(got["trust"]) || filepath.Base(got["trust"]) != "trust.json" ||
+		filepath.Dir(got["trust"]) != filepath.Dir(got["dir"]) {
 		t.Errorf("paths are %q and %q, want both beside the file", got["trust"], got["dir"])
 	}
 }
@@ -70,7 +71,8 @@ func TestConfigurationErrors(t *testing.T) {
 			t.Errorf("%v does not tell that %s is missing", err, want)
 		}
 	}
-	if _, err := configured(t, "", "--config", "/nowhere/at/all"); err == nil || !strings.Contains(err.Error(), "/nowhere") {
+	if _, err := configured(t, "", "--config", "/nowhere/at/all"); err == nil ||
+		!strings.Contains(err.Error(), "/nowhere") {
 		t.Errorf("a file that is not there: %v", err)
 	}
 	cmd := newFacade()

@@ -171,7 +171,8 @@ func readEnrolledKey(to *ltlv1.EnrollDevice, publicKey, aesKey string) (secret [
 			return nil, err
 		}
 		if key.Type() != device.AES {
-			return nil, fmt.Errorf("%s holds a private %s key, which must not leave the device: give its public key with --public-key",
+			return nil, fmt.Errorf("%s holds a private %s key, which must not leave the device: give its public key with "+
+				"--public-key",
 				aesKey, key.Type())
 		}
 		to.KeyType = ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES
@@ -196,7 +197,8 @@ func readEnrolledKey(to *ltlv1.EnrollDevice, publicKey, aesKey string) (secret [
 // operator's organisation has enrolled with a secret key: the endorser has taken the key, so it is the same one.
 func (s *session) enroll(enrolment *ltlv1.EnrollDevice, secret []byte) error {
 	if secret != nil {
-		if err := s.client.PutDeviceKey(s.cmd.Context(), enrolment.GetProductKey(), enrolment.GetIotId(), secret); err != nil {
+		if err := s.client.PutDeviceKey(s.cmd.Context(), enrolment.GetProductKey(), enrolment.GetIotId(),
+			secret); err != nil {
 			return err
 		}
 		credentials, err := s.credentials()
@@ -208,11 +210,12 @@ func (s *session) enroll(enrolment *ltlv1.EnrollDevice, secret []byte) error {
 			return err
 		}
 	}
-	_, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: enrolment}}, advice{
-		rules.OutOfRange: `product key or device id has the wrong form (1 to 64 letters, digits, "-", "." and "_", in device ids also ":" and "@"), ` +
-			`or the RSA key has another exponent than 65537`,
-		rules.Conflict: "the device is enrolled already, and a key is never replaced; `ltl device list` shows it",
-	})
+	_, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: enrolment}},
+		advice{
+			rules.OutOfRange: `product key or device id has the wrong form (1 to 64 letters, digits, "-", "." and "_", in device ids also ":" and "@"), ` +
+				`or the RSA key has another exponent than 65537`,
+			rules.Conflict: "the device is enrolled already, and a key is never replaced; `ltl device list` shows it",
+		})
 	return err
 }
 
@@ -254,9 +257,11 @@ do this.`,
 			_, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_RevokeDevice{
 				RevokeDevice: &ltlv1.RevokeDevice{ProductKey: names.productKey, IotId: names.iotID},
 			}}, advice{
-				rules.NotFound: fmt.Sprintf("no device %q of the product %q was ever enrolled; `ltl device list` shows those that were",
+				rules.NotFound: fmt.Sprintf("no device %q of the product %q was ever enrolled; `ltl device list` shows those "+
+					"that were",
 					names.iotID, names.productKey),
-				rules.Forbidden: "only an operator of the organisation that enrolled the device may revoke it: `ltl device list` shows which; give --identity",
+				rules.Forbidden: "only an operator of the organisation that enrolled the device may revoke it: `ltl device " +
+					"list` shows which; give --identity",
 			})
 			if err != nil {
 				return err
@@ -304,7 +309,8 @@ func deviceRowOf(d *ltlv1.EnrolmentInfo) deviceRow {
 func (s *session) showDevice(names *deviceNames, done string) error {
 	rows, err := s.devices(names)
 	if err == nil && len(rows) != 1 {
-		err = fmt.Errorf("there are %d enrolments of the device %q of the product %q", len(rows), names.iotID, names.productKey)
+		err = fmt.Errorf("there are %d enrolments of the device %q of the product %q", len(rows), names.iotID,
+			names.productKey)
 	}
 	if err != nil {
 		return readBack(done, err)
@@ -348,7 +354,8 @@ IotIdSource. The signature covers every byte of one parameter's text: all of a f
 				return err
 			}
 			return emitFields(cmd, p, field{"IotAuthType", p.IotAuthType}, field{"IotId", p.IotID},
-				field{"IotIdServiceProvider", p.IotIDServiceProvider}, field{"IotDataDigest", p.IotDataDigest}, field{"IotSignature", p.IotSignature})
+				field{"IotIdServiceProvider", p.IotIDServiceProvider},
+				field{"IotDataDigest", p.IotDataDigest}, field{"IotSignature", p.IotSignature})
 		},
 	}
 	names.flags(cmd, true)

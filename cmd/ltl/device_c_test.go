@@ -95,7 +95,8 @@ type cDevice struct {
 func (d *cDevice) sign(value string) map[string]string {
 	d.t.Helper()
 	var stderr bytes.Buffer
-	cmd := exec.CommandContext(d.t.Context(), d.program, "--key", d.key, "--iot-id", d.iotID, "--product-key", d.product, "--value", value)
+	cmd := exec.CommandContext(d.t.Context(), d.program, "--key", d.key, "--iot-id", d.iotID, "--product-key",
+		d.product, "--value", value)
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -134,7 +135,8 @@ func (d *cDevice) testUpload(chain localnet.Chain, member localnet.Account, kind
 	}
 	foreign := d.sign("another value")
 	foreign["IotDataDigest"] = p["IotDataDigest"]
-	if code, message := d.set(foreign, key, value); code != int(rules.Forbidden) || !strings.Contains(message, "not by the enrolled key") {
+	if code, message := d.set(foreign, key, value); code != int(rules.Forbidden) ||
+		!strings.Contains(message, "not by the enrolled key") {
 		t.Errorf("another value's signature: code %d, %s", code, message)
 	}
 	if code, message := d.set(p, key, value); code != 200 {

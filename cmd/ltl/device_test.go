@@ -17,12 +17,14 @@ func TestDevicesOfOperators(t *testing.T) {
 	chain, member := proofChain(t, f), account(t, f, localnet.RoleMember)
 	dir := t.TempDir()
 	const product = "commands-product"
-	mustLTL(t, "call", "RegisterDeviceGroup", "--dir", common.dir, "--role", "MEMBER", "AuthorizeType=ID2", "BizChainId="+chain.BizChainID,
+	mustLTL(t, "call", "RegisterDeviceGroup", "--dir", common.dir, "--role", "MEMBER", "AuthorizeType=ID2",
+		"BizChainId="+chain.BizChainID,
 		"DeviceGroupName=commands", "ProductKey="+product, "Remark=")
 	for _, kind := range []string{"ecc", "rsa", "aes"} {
 		names := []string{"--product-key", product, "--iot-id", "commands-" + kind}
 		key, public := filepath.Join(dir, kind+".key"), filepath.Join(dir, kind+".pem")
-		keygen, enrol := []string{"device", "keygen", "--type", kind, "--out", key}, append([]string{"device", "enroll"}, names...)
+		keygen, enrol := []string{"device", "keygen", "--type", kind, "--out", key}, append([]string{"device", "enroll"},
+			names...)
 		if kind == "aes" {
 			enrol = append(enrol, "--aes-key", key)
 		} else {
@@ -31,7 +33,8 @@ func TestDevicesOfOperators(t *testing.T) {
 		if made := jsonOf[map[string]string](t, keygen...); made["type"] != kind || made["file"] != key {
 			t.Errorf("keygen prints %v", made)
 		}
-		want := deviceRow{ProductKey: product, IotID: "commands-" + kind, KeyType: kind, Organisation: "org1", State: stateEnrolled}
+		want := deviceRow{ProductKey: product, IotID: "commands-" + kind, KeyType: kind, Organisation: "org1",
+			State: stateEnrolled}
 		check := func(what string, got deviceRow) {
 			t.Helper()
 			if got.EnrolledHeight == 0 || (got.PublicKey == "") != (kind == "aes") {
@@ -58,11 +61,13 @@ func TestDevicesOfOperators(t *testing.T) {
 		} else if said := refusedLTL(t, append(enrol, "--dir", common.dir)...); !strings.Contains(said, "enrolled already") {
 			t.Errorf("enrolled again: %q", said)
 		}
-		uploadSigned(t, append([]string{"device", "sign", "--key", key, "--file", file}, names...), keyOf(chain, member, kind+"1"), keyOf(chain, member, kind+"2"), value)
+		uploadSigned(t, append([]string{"device", "sign", "--key", key, "--file", file}, names...),
+			keyOf(chain, member, kind+"1"), keyOf(chain, member, kind+"2"), value)
 		want.State = stateRevoked
 		check("revoked", jsonOf[deviceRow](t, append([]string{"device", "revoke"}, names...)...))
 	}
-	if all := jsonOf[[]deviceRow](t, "device", "list", "--product-key", product); len(all) != 3 || all[0].KeyType != "ecc" || all[2].KeyType != "aes" {
+	if all := jsonOf[[]deviceRow](t, "device", "list", "--product-key", product); len(all) != 3 ||
+		all[0].KeyType != "ecc" || all[2].KeyType != "aes" {
 		t.Errorf("the product's devices: %+v", all)
 	}
 }
@@ -74,12 +79,14 @@ func uploadSigned(t *testing.T, sign []string, key, other, value string) {
 	if p.IotDataDigest != device.Digest(value) || p.IotAuthType != "ID2" || !strings.HasPrefix(p.IotSignature, "3~2~") {
 		t.Errorf("sign prints %+v", p)
 	}
-	call := []string{"call", "SetDataWithSignature", "--dir", common.dir, "--role", "MEMBER", "ProductKey=" + strings.Split(key, "_")[1], "Value=" + value, "IotIdSource=2"}
+	call := []string{"call", "SetDataWithSignature", "--dir", common.dir, "--role", "MEMBER",
+		"ProductKey=" + strings.Split(key, "_")[1], "Value=" + value, "IotIdSource=2"}
 	for name, value := range p.Map() {
 		call = append(call, name+"="+value)
 	}
 	mustLTL(t, append(call, "Key="+key)...)
-	if said := refusedLTL(t, append(call, "Key="+other)...); !strings.Contains(said, "code 403") || !strings.Contains(said, "before") {
+	if said := refusedLTL(t, append(call, "Key="+other)...); !strings.Contains(said, "code 403") ||
+		!strings.Contains(said, "before") {
 		t.Errorf("the same signature again: %q", said)
 	}
 }
@@ -104,7 +111,8 @@ func TestDeviceFiles(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &p); err != nil || !strings.Contains(p.IotSignature, "~1599722505821~") {
 		t.Errorf("sign prints %q: %v", out, err)
 	}
-	if out := mustLTL(t, append(sign, "--value", "Proof-Data")...); !strings.Contains(out, "8240AB492AA29413C13D742F42AF258EBB835EBA8783FF8B812D6E117855EA2F") {
+	if out := mustLTL(t, append(sign, "--value", "Proof-Data")...); !strings.Contains(out,
+		"8240AB492AA29413C13D742F42AF258EBB835EBA8783FF8B812D6E117855EA2F") {
 		t.Errorf("sign prints %q", out)
 	}
 	enrol := []string{"device", "enroll", "--product-key", "p", "--iot-id", "d", "--dir", common.dir}
@@ -115,7 +123,8 @@ func TestDeviceFiles(t *testing.T) {
 		{[]string{"device", "keygen", "--out", key}, "file exists"},
 		{[]string{"device", "keygen", "--out", filepath.Join(dir, "new"), "--public-out", public}, "file exists"},
 		{[]string{"device", "keygen", "--out", filepath.Join(dir, "new"), "--type", "des"}, "ecc, rsa or aes"},
-		{[]string{"device", "keygen", "--out", filepath.Join(dir, "new"), "--type", "aes", "--public-out", filepath.Join(dir, "p")}, "no public part"},
+		{[]string{"device", "keygen", "--out", filepath.Join(dir, "new"), "--type", "aes", "--public-out",
+			filepath.Join(dir, "p")}, "no public part"},
 		{[]string{"device", "keygen"}, "out"},
 		{sign, "--value or --file"},
 		{append(sign, "--value", "x", "--file", key), "not both"},
@@ -128,11 +137,13 @@ func TestDeviceFiles(t *testing.T) {
 		{append(enrol, "--public-key", key), "public key or a certificate"},
 		{append(enrol, "--aes-key", key), "--public-key"},
 		{append(enrol, "--public-key", filepath.Join(dir, "none")), "no such file"},
-		{[]string{"device", "enroll", "--product-key", "p/q", "--iot-id", "d", "--public-key", public, "--dir", common.dir}, "wrong form"},
+		{[]string{"device", "enroll", "--product-key", "p/q", "--iot-id", "d", "--public-key", public, "--dir",
+			common.dir}, "wrong form"},
 		{[]string{"device", "revoke", "--product-key", "p", "--iot-id", "nobody", "--dir", common.dir}, "ever enrolled"},
 		{[]string{"device", "list"}, "which network"},
 	} {
-		if said := refusedLTL(t, c.args...); !strings.Contains(said, c.want) || strings.Count(strings.TrimSpace(said), "\n") > 0 {
+		if said := refusedLTL(t, c.args...); !strings.Contains(said, c.want) ||
+			strings.Count(strings.TrimSpace(said), "\n") > 0 {
 			t.Errorf("ltl %s says %q, want one line with %q", strings.Join(c.args, " "), said, c.want)
 		}
 	}
@@ -149,10 +160,13 @@ func TestDeviceFiles(t *testing.T) {
 func TestDevicesOfOtherOrganisations(t *testing.T) {
 	dir := t.TempDir()
 	operator, key := filepath.Join(dir, "operator"), filepath.Join(dir, "key")
-	mustLTL(t, "pki", "issue", "org2/operator/ops", "--ca", filepath.Join(common.dir, "pki", "orgs", "org2"), "--out", operator)
+	mustLTL(t, "pki", "issue", "org2/operator/ops", "--ca", filepath.Join(common.dir, "pki", "orgs", "org2"), "--out",
+		operator)
 	mustLTL(t, "device", "keygen", "--type", "aes", "--out", key)
 	names := []string{"--product-key", "other-product", "--iot-id", "other"}
-	if row := jsonOf[deviceRow](t, append([]string{"device", "enroll", "--aes-key", key, "--identity", operator}, names...)...); row.Organisation != "org2" {
+	if row := jsonOf[deviceRow](t,
+		append([]string{"device", "enroll", "--aes-key", key, "--identity", operator},
+			names...)...); row.Organisation != "org2" {
 		t.Errorf("enrolled as %+v", row)
 	}
 	revoke := append([]string{"device", "revoke", "--dir", common.dir}, names...)
@@ -160,10 +174,13 @@ func TestDevicesOfOtherOrganisations(t *testing.T) {
 		t.Errorf("another organisation's operator revokes: %q", said)
 	}
 	// org1's endorser refuses the key when it knows of the enrolment, and the ledger refuses the enrolment in any case.
-	if said := refusedLTL(t, append([]string{"device", "enroll", "--aes-key", key, "--dir", common.dir}, names...)...); !strings.Contains(said, "enrolled by organisation org2") && !strings.Contains(said, "enrolled already") {
+	if said := refusedLTL(t, append([]string{"device", "enroll", "--aes-key", key, "--dir", common.dir},
+		names...)...); !strings.Contains(said, "enrolled by organisation org2") &&
+		!strings.Contains(said, "enrolled already") {
 		t.Errorf("another organisation's operator enrols: %q", said)
 	}
-	if row := jsonOf[deviceRow](t, append([]string{"device", "revoke", "--identity", operator}, names...)...); row.State != stateRevoked {
+	if row := jsonOf[deviceRow](t,
+		append([]string{"device", "revoke", "--identity", operator}, names...)...); row.State != stateRevoked {
 		t.Errorf("revoked as %+v", row)
 	}
 }

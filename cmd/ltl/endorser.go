@@ -31,7 +31,8 @@ func newEndorser() *cobra.Command {
 		},
 	}
 	r.flags(cmd, "data directory of the endorser (required)")
-	cmd.Flags().StringVar(&rule, "rule", "", "CEL expression that must be true for what this organisation signs; see docs/operate/run.md")
+	cmd.Flags().StringVar(&rule, "rule", "",
+		"CEL expression that must be true for what this organisation signs; see docs/operate/run.md")
 	cmd.Flags().StringVar(&ruleFile, "rule-file", "", "file with that expression, in place of --rule")
 	scrubFlag(cmd, &scrub)
 	return cmd

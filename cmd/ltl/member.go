@@ -35,7 +35,8 @@ that account's organisation: give --identity when the operator of --dir is not.`
 func newMember() *cobra.Command {
 	cmd := &cobra.Command{Use: "member", Short: "List, show, add, modify, lock and unlock the members of a chain"}
 	addConnection(cmd)
-	cmd.AddCommand(newMemberList(), newMemberShow(), newMemberAdd(), newMemberModify(), newMemberLock(true), newMemberLock(false))
+	cmd.AddCommand(newMemberList(), newMemberShow(), newMemberAdd(), newMemberModify(), newMemberLock(true),
+		newMemberLock(false))
 	return cmd
 }
 
@@ -55,7 +56,8 @@ func newMemberList() *cobra.Command {
 			}
 			const columns = "MEMBER|UID|NAME|CONTACT|PHONE|ROLE|STATUS|TYPE CODE|RECORDS|SIZE"
 			return emitRows(s.cmd, rows, columns, func(r memberRow) []any {
-				return []any{r.MemberID, r.UID, r.Name, r.Contact, r.Phone, r.Role, r.Status, r.DataTypeCode, r.Records, formatSize(r.Bytes)}
+				return []any{r.MemberID, r.UID, r.Name, r.Contact, r.Phone, r.Role, r.Status, r.DataTypeCode, r.Records,
+					formatSize(r.Bytes)}
 			})
 		}),
 	}
@@ -99,8 +101,10 @@ func (s *session) members(chainID string) ([]memberRow, error) {
 
 func memberRowOf(m *ltlv1.MemberInfo) memberRow {
 	return memberRow{
-		MemberID: m.GetMemberId(), UID: m.GetUid(), Name: m.GetName(), Contact: m.GetContact(), Phone: m.GetPhone(), Remark: m.GetRemark(),
-		Role: m.GetRole(), Status: m.GetStatus(), DataTypeCode: m.GetDataTypeCode(), Records: m.GetUsedCount(), Bytes: m.GetUsedBytes(),
+		MemberID: m.GetMemberId(), UID: m.GetUid(), Name: m.GetName(), Contact: m.GetContact(), Phone: m.GetPhone(),
+		Remark: m.GetRemark(),
+		Role:   m.GetRole(), Status: m.GetStatus(), DataTypeCode: m.GetDataTypeCode(), Records: m.GetUsedCount(),
+		Bytes: m.GetUsedBytes(),
 	}
 }
 
@@ -115,7 +119,8 @@ func (s *session) member(chain *chainRow, name string) (*memberRow, error) {
 			return &r, nil
 		}
 	}
-	return nil, fmt.Errorf("chain %s has no member with the UID or member id %q; `ltl member list %s` shows those it has", chain.Name, name, chain.ChainID)
+	return nil, fmt.Errorf("chain %s has no member with the UID or member id %q; `ltl member list %s` shows those it "+
+		"has", chain.Name, name, chain.ChainID)
 }
 
 // membership is one change of a chain's members, in the name of an account.
@@ -129,7 +134,8 @@ type membership struct {
 // onMembers completes a command that changes the members of the chain in its first argument, given by its id, code or
 // name.
 func onMembers(cmd *cobra.Command, change func(m *membership, args []string) error) {
-	administrator := cmd.Flags().String("administrator", "", "UID of the account in whose name it is done (default the chain's administrator)")
+	administrator := cmd.Flags().String("administrator", "",
+		"UID of the account in whose name it is done (default the chain's administrator)")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		return withSession(cmd, func(s *session) error {
 			chain, err := s.chain(args[0])
@@ -163,12 +169,16 @@ func (m *membership) show(name string) error {
 // memberAdvice says what to do when a change of a chain's members is refused.
 func memberAdvice(administrator string) advice {
 	return advice{
-		rules.Forbidden: "only the chain's administrator may do this, before the chain expires, and an operator only in the name of an account " +
-			"of its own organisation: `ltl account show " + administrator + "` tells the administrator's; give --identity DIRECTORY with the " +
+		rules.Forbidden: "only the chain's administrator may do this, before the chain expires, and an operator only in " +
+			"the name of an account " +
+			"of its own organisation: `ltl account show " + administrator + "` tells the administrator's; give --identity " +
+			"DIRECTORY with the " +
 			"certificate of an operator of that organisation",
-		rules.NotFound: "there is no account with this UID, or no such member; `ltl account list` and `ltl member list` show those there are",
+		rules.NotFound: "there is no account with this UID, or no such member; `ltl account list` and `ltl member list` " +
+			"show those there are",
 		rules.Conflict: "this account is on the chain already; `ltl member list` shows it",
-		rules.OutOfRange: "a UID has 16 to 18 digits; names and contacts 2 to 30 letters, digits, '-', '_', '.', '(' or ')'; " +
+		rules.OutOfRange: "a UID has 16 to 18 digits; names and contacts 2 to 30 letters, digits, '-', '_', '.', '(' or " +
+			"')'; " +
 			"telephone numbers 1 to 20 digits or '-'; remarks at most 100 characters",
 	}
 }
@@ -211,7 +221,8 @@ func (m *membership) warnOfOutsider(uid string) {
 		return
 	}
 	fmt.Fprintf(m.cmd.ErrOrStderr(), "ltl: warning: %s is an account of %s, which does not endorse on this chain (%s): "+
-		"under the policy %q the member can read and not write; `ltl chain modify %s --organisations …` adds its organisation\n",
+		"under the policy %q the member can read and not write; `ltl chain modify %s --organisations …` adds its "+
+		"organisation\n",
 		uid, account.Organisation, strings.Join(m.chain.Organisations, ", "), m.chain.Policy, m.chain.ChainID)
 }
 
@@ -231,7 +242,8 @@ account leaves the chain.`,
 		if err != nil {
 			return err
 		}
-		change := &ltlv1.ModifyMember{MemberId: old.MemberID, MemberUid: old.UID, Name: old.Name, Contact: old.Contact, Phone: old.Phone}
+		change := &ltlv1.ModifyMember{MemberId: old.MemberID, MemberUid: old.UID, Name: old.Name, Contact: old.Contact,
+			Phone: old.Phone}
 		for option, value := range map[string]struct{ to, from *string }{
 			"uid": {&change.MemberUid, &uid}, "name": {&change.Name, &name},
 			"contact": {&change.Contact, &contact}, "phone": {&change.Phone, &phone},
@@ -267,7 +279,8 @@ account leaves the chain.`,
 func newMemberLock(locked bool) *cobra.Command {
 	use, short := "unlock CHAIN MEMBER", "Let a locked member read and write again"
 	if locked {
-		use, short = "lock CHAIN MEMBER", "Lock a member: it neither reads nor writes on the chain, from now on, at any facade"
+		use, short = "lock CHAIN MEMBER", "Lock a member: it neither reads nor writes on the chain, from now on, at any "+
+			"facade"
 	}
 	cmd := &cobra.Command{
 		Use:   use,

@@ -39,7 +39,8 @@ func prepareNode(t *testing.T, n *network, id, organisation string) *extraNode {
 	if err := free.Close(); err != nil {
 		t.Fatal(err)
 	}
-	mustLTL(t, "pki", "issue", organisation+"/node/"+id, "--ca", filepath.Join(n.dir, "pki", "orgs", organisation), "--out", keys)
+	mustLTL(t, "pki", "issue", organisation+"/node/"+id, "--ca", filepath.Join(n.dir, "pki", "orgs", organisation),
+		"--out", keys)
 	mustLTL(t, "node", "prepare", "--dir", dir, "--identity", keys, "--address", address)
 	return nodeAt(t, n, id, address)
 }
@@ -154,7 +155,8 @@ func TestMembershipUnderLoad(t *testing.T) {
 	node4 := prepareNode(t, n, "node4", "org1")
 	node4.start()
 	mustLTL(t, "node", "add", node4.file(), "--learner", "--dir", n.dir)
-	wantStandings(t, n, map[string]string{"node1": "voter/voter", "node2": "voter/voter", "node3": "voter/voter", "node4": "learner/learner"})
+	wantStandings(t, n, map[string]string{"node1": "voter/voter", "node2": "voter/voter", "node3": "voter/voter",
+		"node4": "learner/learner"})
 	goOn()
 	for _, change := range []string{"promote", "demote", "promote"} {
 		mustLTL(t, "node", change, "node4", "--dir", n.dir)

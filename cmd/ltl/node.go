@@ -234,7 +234,8 @@ func addition(path string, want ltlv1.NodeStanding, replaces string) (*nodeChang
 
 // onNodes completes a command that records one change of the nodes and waits until Raft has carried it out.
 func onNodes(cmd *cobra.Command, changeOf func(args []string) (*nodeChange, error)) {
-	wait := cmd.Flags().Duration(flagWait, defaultWait, "how long to wait until it is carried out; 0 returns when it is recorded")
+	wait := cmd.Flags().Duration(flagWait, defaultWait,
+		"how long to wait until it is carried out; 0 returns when it is recorded")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		change, err := changeOf(args)
 		if err != nil {
@@ -269,7 +270,8 @@ func (s *session) waitForNode(ctx context.Context, change *nodeChange) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w; is node %s running? `ltl node list` shows its progress, and the leader continues by itself", errNotYet, change.id)
+			return fmt.Errorf("%w; is node %s running? `ltl node list` shows its progress, and the leader continues by "+
+				"itself", errNotYet, change.id)
 		case <-time.After(waitPoll):
 		}
 	}
@@ -294,8 +296,10 @@ func (n *nodeChange) carriedOut(r statusRow) bool {
 // nodeAdvice says what to do when a change of the nodes is refused.
 func nodeAdvice() advice {
 	return advice{
-		rules.NotFound:   "there is no such node or organisation in the network; `ltl node list` and `ltl org list` show those there are",
-		rules.OutOfRange: "an id has 1 to 32 characters, an address is HOST:PORT; `ltl node prepare` writes a file that holds both",
+		rules.NotFound: "there is no such node or organisation in the network; `ltl node list` and `ltl org list` show " +
+			"those there are",
+		rules.OutOfRange: "an id has 1 to 32 characters, an address is HOST:PORT; `ltl node prepare` writes a file that " +
+			"holds both",
 		rules.QuotaExceeded: fmt.Sprintf("a network has at most %d nodes at a time, and %d over its whole life",
 			rules.MaxNodes, rules.MaxNodesEver),
 		rules.Forbidden: adviceOperator,

@@ -20,11 +20,14 @@ import (
 // TestChainsOfOperators: a chain is made with what the options say, and a change changes exactly what it names.
 func TestChainsOfOperators(t *testing.T) {
 	admin := account(t, common.file(t), localnet.RoleAdmin)
-	id := jsonOf[map[string]string](t, "chain", "create", "modified", "--administrator", admin.UID, "--effective", "2026-01-01", "--expires", "2027-12-31T23:59:59+08:00",
-		"--capacity-quota", "800GB", "--count-quota", "7", "--member-quota", "3", "--phase-group-quota", "4", "--phase-quota", "5",
+	id := jsonOf[map[string]string](t, "chain", "create", "modified", "--administrator", admin.UID, "--effective",
+		"2026-01-01", "--expires", "2027-12-31T23:59:59+08:00",
+		"--capacity-quota", "800GB", "--count-quota", "7", "--member-quota", "3", "--phase-group-quota", "4",
+		"--phase-quota", "5",
 		"--service", "collaboration", "--edition", "enterprise", "--region", "cn-hangzhou", "--policy", "any", "--organisations", "org2,org1", "--remark", "first")["bizChainId"]
 	want := chainRow{
-		ChainID: id, Name: "modified", Remark: "first", Service: "collaboration", Edition: "enterprise", Region: "cn-hangzhou", State: stateActive,
+		ChainID: id, Name: "modified", Remark: "first", Service: "collaboration", Edition: "enterprise",
+		Region: "cn-hangzhou", State: stateActive,
 		CountQuota: 7, CapacityQuotaBytes: 800_000_000_000, MemberQuota: 3, PhaseGroupQuota: 4, PhaseQuota: 5, Policy: "any",
 		Organisations: []string{"org2", "org1"}, Administrator: admin.UID, Members: new(uint64), PhaseGroups: new(uint64),
 		Effective: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Expires: time.Date(2027, 12, 31, 15, 59, 59, 0, time.UTC),
@@ -39,17 +42,20 @@ func TestChainsOfOperators(t *testing.T) {
 		args   []string
 		change func(*chainRow)
 	}{
-		{[]string{"--name", "renamed", "--capacity-quota", "1.5TB", "--expires", "2020-01-01", "--effective", "2019-01-01"}, func(r *chainRow) {
+		{[]string{"--name", "renamed", "--capacity-quota", "1.5TB", "--expires", "2020-01-01", "--effective",
+			"2019-01-01"}, func(r *chainRow) {
 			r.Name, r.CapacityQuotaBytes, r.State = "renamed", 1_500_000_000_000, stateExpired
 			r.Effective, r.Expires = time.Date(2019, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
 		}},
-		{[]string{"--edition", "standard", "--region", "cn-beijing", "--remark", ""}, func(r *chainRow) { r.Edition, r.Region, r.Remark = "standard", "cn-beijing", "" }},
+		{[]string{"--edition", "standard", "--region", "cn-beijing", "--remark", ""},
+			func(r *chainRow) { r.Edition, r.Region, r.Remark = "standard", "cn-beijing", "" }},
 		{[]string{"--organisations", "org1,org2,org3", "--policy", "submitter & majority"}, func(r *chainRow) {
 			r.Organisations, r.Policy = []string{"org1", "org2", "org3"}, "submitter & majority"
 		}},
-		{[]string{"--count-quota", "8", "--member-quota", "9", "--phase-group-quota", "10", "--phase-quota", "11"}, func(r *chainRow) {
-			r.CountQuota, r.MemberQuota, r.PhaseGroupQuota, r.PhaseQuota = 8, 9, 10, 11
-		}},
+		{[]string{"--count-quota", "8", "--member-quota", "9", "--phase-group-quota", "10", "--phase-quota", "11"},
+			func(r *chainRow) {
+				r.CountQuota, r.MemberQuota, r.PhaseGroupQuota, r.PhaseQuota = 8, 9, 10, 11
+			}},
 		{[]string{"--administrator", guest.UID, "--expires", "2099-01-01"}, func(r *chainRow) {
 			r.Administrator, r.Expires, r.State = guest.UID, time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC), stateActive
 		}},
@@ -70,10 +76,13 @@ func TestChainsOfOperators(t *testing.T) {
 func TestMembersOfOperators(t *testing.T) {
 	f := common.file(t)
 	admin, guest := account(t, f, localnet.RoleAdmin), account(t, f, localnet.RoleNone)
-	chain := jsonOf[map[string]string](t, "chain", "create", "members-chain", "--administrator", admin.UID, "--organisations", "org1,org2")["bizChainId"]
-	member := jsonOf[map[string]string](t, "member", "add", chain, guest.UID, "--name", "first-name", "--phone", "010-1234")["memberId"]
+	chain := jsonOf[map[string]string](t, "chain", "create", "members-chain", "--administrator", admin.UID,
+		"--organisations", "org1,org2")["bizChainId"]
+	member := jsonOf[map[string]string](t, "member", "add", chain, guest.UID, "--name", "first-name", "--phone",
+		"010-1234")["memberId"]
 	one := jsonOf[memberRow](t, "member", "show", "members-chain", member)
-	want := memberRow{MemberID: member, UID: guest.UID, Name: "first-name", Contact: "contact", Phone: "010-1234", Role: "MEMBER", Status: "UNLOCK", DataTypeCode: one.DataTypeCode}
+	want := memberRow{MemberID: member, UID: guest.UID, Name: "first-name", Contact: "contact", Phone: "010-1234",
+		Role: "MEMBER", Status: "UNLOCK", DataTypeCode: one.DataTypeCode}
 	if one != want || len(one.DataTypeCode) != 4 {
 		t.Fatalf("the member is %+v, want %+v", one, want)
 	}
@@ -85,7 +94,8 @@ func TestMembersOfOperators(t *testing.T) {
 	}
 	change(func(m *memberRow) { m.Status = "LOCK" }, "member", "lock", chain, guest.UID)
 	change(func(*memberRow) {}, "member", "lock", chain, member)
-	change(func(m *memberRow) { m.Name, m.Remark = "another", "note" }, "member", "modify", chain, member, "--name", "another", "--remark", "note")
+	change(func(m *memberRow) { m.Name, m.Remark = "another", "note" }, "member", "modify", chain, member, "--name",
+		"another", "--remark", "note")
 	change(func(m *memberRow) { m.Status = "UNLOCK" }, "member", "unlock", chain, member)
 	change(func(m *memberRow) { m.Remark = "" }, "member", "modify", chain, member, "--remark", "")
 
@@ -94,18 +104,21 @@ func TestMembersOfOperators(t *testing.T) {
 		t.Errorf("the members are %+v", all)
 	}
 	for i, code := range jsonOf[[]typeCodeRow](t, "chain", "type-codes", chain) {
-		if m := all[i]; code != (typeCodeRow{DataTypeCode: m.DataTypeCode, Of: "member", Name: m.Name, MemberID: m.MemberID, UID: m.UID, Status: m.Status}) {
+		if m := all[i]; code != (typeCodeRow{DataTypeCode: m.DataTypeCode, Of: "member", Name: m.Name,
+			MemberID: m.MemberID, UID: m.UID, Status: m.Status}) {
 			t.Errorf("type code %d is %+v, the member %+v", i, code, m)
 		}
 	}
 	shown := jsonOf[accountRow](t, "account", "show", guest.UID)
 	if shown.Organisation != "org3" || len(shown.AccessKeys) != 1 || shown.AccessKeys[0].AccessKeySecret != "" ||
-		!slices.Contains(shown.Chains, accountChain{ChainID: chain, Name: "members-chain", Role: "MEMBER", DataTypeCode: want.DataTypeCode}) {
+		!slices.Contains(shown.Chains,
+			accountChain{ChainID: chain, Name: "members-chain", Role: "MEMBER", DataTypeCode: want.DataTypeCode}) {
 		t.Errorf("the account is shown as %+v", shown)
 	}
 	// guest is of org3, which does not endorse here: whoever adds such a member is told.
 	another := jsonOf[map[string]string](t, "account", "create", "outsider", "--organisation", "org3")["uid"]
-	if _, warned, err := ltlCommand(t, "member", "add", chain, another, "--dir", common.dir); err != nil || !strings.Contains(warned, "can read and not write") {
+	if _, warned, err := ltlCommand(t, "member", "add", chain, another, "--dir", common.dir); err != nil ||
+		!strings.Contains(warned, "can read and not write") {
 		t.Errorf("adding a member that cannot write says %q, %v", warned, err)
 	}
 }
@@ -180,10 +193,12 @@ func TestOperatorsRefusals(t *testing.T) {
 		{[]string{"org", "add", filepath.Join(dir, "nothing")}, "no such file"},
 		{[]string{"org", "modify", "org1"}, "--endorser"},
 		{[]string{"org", "modify", "org9", "--name", "x"}, "--identity DIRECTORY"},
-		{[]string{"org", "modify", "org2", "--name", "x", "--identity", filepath.Join(dir, "pki", "operator")}, "operator of the organisation itself"},
+		{[]string{"org", "modify", "org2", "--name", "x", "--identity", filepath.Join(dir, "pki", "operator")},
+			"operator of the organisation itself"},
 		{[]string{"org", "remove", "org9"}, "`ltl org list`"},
 		{[]string{"org", "remove", "org2"}, "has a node"},
-		{[]string{"org", "rotate-endorser-key", "org2", "--endorser-dir", filepath.Join(dir, "pki", "orgs", "org3", "endorser")}, "not of org2/endorser/org2"},
+		{[]string{"org", "rotate-endorser-key", "org2", "--endorser-dir",
+			filepath.Join(dir, "pki", "orgs", "org3", "endorser")}, "not of org2/endorser/org2"},
 		{[]string{"org", "retire-ca", "org1", "first"}, "`ltl org show org1`"},
 		{[]string{"org", "retire-ca", "org1", strings.Repeat("0", 64)}, "no certificate authority with this SHA-256"},
 		{[]string{"cert", "revoke", "nobody"}, "nor an identity"},
@@ -215,12 +230,14 @@ func TestOperatorsRefusals(t *testing.T) {
 		{[]string{"member", "add", "proof", admin}, "409"},
 		{[]string{"member", "add", "proof", "1234567890123456"}, "`ltl account list`"},
 	} {
-		if said := refusedLTL(t, append(c.args, "--dir", dir)...); !strings.Contains(said, c.want) || strings.Count(strings.TrimSpace(said), "\n") > 0 {
+		if said := refusedLTL(t, append(c.args, "--dir", dir)...); !strings.Contains(said, c.want) ||
+			strings.Count(strings.TrimSpace(said), "\n") > 0 {
 			t.Errorf("ltl %s says %q, want one line with %q", strings.Join(c.args, " "), said, c.want)
 		}
 	}
 	out := filepath.Join(t.TempDir(), "x")
-	if said := refusedLTL(t, "pki", "issue", "org3/operator/x", "--ca", filepath.Join(dir, "pki", "orgs", "org1"), "--out", out); !strings.Contains(said, "use the authority of org3") {
+	if said := refusedLTL(t, "pki", "issue", "org3/operator/x", "--ca", filepath.Join(dir, "pki", "orgs", "org1"),
+		"--out", out); !strings.Contains(said, "use the authority of org3") {
 		t.Errorf("a certificate of org3 by org1's authority: %q", said)
 	}
 }
@@ -240,7 +257,8 @@ func TestOrganisationJoins(t *testing.T) {
 	own := filepath.Join(pki, "orgs", "joiner")
 	run("org", "add", filepath.Join(own, "organisation.json"))
 	var log bytes.Buffer
-	cmd := exec.Command(binary, "endorser", "--trust", filepath.Join(pki, "trust.json"), "--identity", filepath.Join(own, "endorser"), "--dir", filepath.Join(n.dir, "joiner"), "--listen", address)
+	cmd := exec.Command(binary, "endorser", "--trust", filepath.Join(pki, "trust.json"), "--identity",
+		filepath.Join(own, "endorser"), "--dir", filepath.Join(n.dir, "joiner"), "--listen", address)
 	cmd.Stderr, cmd.SysProcAttr = &log, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -76,7 +76,8 @@ func newOrgShow() *cobra.Command {
 
 func showOrganisation(cmd *cobra.Command, r orgRow) error {
 	return emitFields(cmd, r,
-		field{"organisation", r.ID}, field{"name", r.Name}, field{"endorser", r.Endorser}, field{"endorser key", r.EndorserKey},
+		field{"organisation", r.ID}, field{"name", r.Name}, field{"endorser", r.Endorser},
+		field{"endorser key", r.EndorserKey},
 		field{"authorities (SHA-256)", strings.Join(r.Authorities, ", ")}, field{"nodes", strings.Join(r.Nodes, ", ")})
 }
 
@@ -125,7 +126,8 @@ func (s *session) refreshTrust(done string) ([]orgRow, error) {
 func orgRowOf(o *ltlv1.Organisation) orgRow {
 	fingerprint := identity.Fingerprint(o.GetCaCertificate())
 	return orgRow{
-		ID: o.GetId(), Name: o.GetName(), Endorser: o.GetEndorserAddress(), EndorserKey: hex.EncodeToString(o.GetEndorserKey()),
+		ID: o.GetId(), Name: o.GetName(), Endorser: o.GetEndorserAddress(),
+		EndorserKey:   hex.EncodeToString(o.GetEndorserKey()),
 		CAFingerprint: fingerprint, Authorities: []string{fingerprint}, Nodes: []string{},
 	}
 }
@@ -166,8 +168,10 @@ made at once.`,
 // orgAdvice says what to do when a new organisation is refused.
 func orgAdvice() advice {
 	return advice{
-		rules.Conflict:      "the network has an organisation with this id, authority or endorser key already; `ltl org list` shows it",
-		rules.OutOfRange:    "an id has 1 to 32 characters of a-z, 0-9 and '-', a name 1 to 60 characters without commas, an address is HOST:PORT",
+		rules.Conflict: "the network has an organisation with this id, authority or endorser key already; `ltl org list` " +
+			"shows it",
+		rules.OutOfRange: "an id has 1 to 32 characters of a-z, 0-9 and '-', a name 1 to 60 characters without " +
+			"commas, an address is HOST:PORT",
 		rules.QuotaExceeded: fmt.Sprintf("a network has at most %d organisations", rules.MaxOrganisations),
 		rules.Forbidden:     adviceOperator,
 	}
@@ -176,7 +180,8 @@ func orgAdvice() advice {
 // orgChangeAdvice says what to do when a change of an organisation is refused.
 func orgChangeAdvice(id string) advice {
 	return advice{
-		rules.Forbidden:  "only an operator of organisation " + id + " may do this; give --identity DIRECTORY with the certificate of one",
+		rules.Forbidden: "only an operator of organisation " + id + " may do this; give --identity DIRECTORY with the " +
+			"certificate of one",
 		rules.NotFound:   adviceNoOrg,
 		rules.OutOfRange: "a name has 1 to 60 characters without commas, an address is HOST:PORT",
 	}
@@ -205,7 +210,8 @@ func changeOrganisation(cmd *cobra.Command, id string, prepare func(s *session) 
 				return showOrganisation(cmd, r)
 			}
 		}
-		return fmt.Errorf("the organisation %q was changed, but is not listed afterwards; `ltl org list` shows those there are", id)
+		return fmt.Errorf("the organisation %q was changed, but is not listed afterwards; `ltl org list` shows those "+
+			"there are", id)
 	})
 }
 
@@ -301,7 +307,8 @@ authority with ltl org retire-ca. Nothing is restarted.`,
 			})
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "", "directory to make ca.pem and ca.key in; by default one beside the organisation's first authority")
+	cmd.Flags().StringVar(&out, "out", "",
+		"directory to make ca.pem and ca.key in; by default one beside the organisation's first authority")
 	return cmd
 }
 
@@ -344,7 +351,8 @@ needs it. Its id, name and key are never given to another organisation.`,
 			if _, err := s.refreshTrust("the organisation was removed"); err != nil {
 				return err
 			}
-			return emitSentence(s.cmd, map[string]string{"id": args[0]}, "organisation %s is removed; its endorser may be stopped", args[0])
+			return emitSentence(s.cmd, map[string]string{"id": args[0]},
+				"organisation %s is removed; its endorser may be stopped", args[0])
 		}),
 	}
 }

@@ -54,7 +54,8 @@ func newPKICreate() *cobra.Command {
 	cmd.Flags().StringVar(&spec.Network, "network", "ltl", "name of the network")
 	cmd.Flags().StringArrayVar(&organisations, "org", nil, `organisation as "ID,NAME,HOST:PORT of its endorser"; once each`)
 	cmd.Flags().StringArrayVar(&nodes, "node", nil, `node as "ID,ORGANISATION,HOST:PORT"; once each`)
-	cmd.Flags().StringSliceVar(&spec.Facades, "facades", []string{"facade1"}, "names of the facades, all of the first organisation")
+	cmd.Flags().StringSliceVar(&spec.Facades, "facades", []string{"facade1"},
+		"names of the facades, all of the first organisation")
 	return cmd
 }
 
@@ -64,7 +65,8 @@ func parseSpec(spec *identity.NetworkSpec, organisations, nodes []string) error 
 		if len(parts) != 3 {
 			return fmt.Errorf(`--org %q is not "ID,NAME,HOST:PORT"`, o)
 		}
-		spec.Organisations = append(spec.Organisations, identity.OrgSpec{ID: parts[0], Name: parts[1], EndorserAddress: parts[2]})
+		spec.Organisations = append(spec.Organisations,
+			identity.OrgSpec{ID: parts[0], Name: parts[1], EndorserAddress: parts[2]})
 	}
 	for _, n := range nodes {
 		parts := strings.Split(n, ",")
@@ -95,9 +97,11 @@ organisation with ltl org add.`,
 			}
 			own := filepath.Join(dir, "orgs", o.GetId())
 			result := map[string]string{
-				"directory": own, "file": filepath.Join(own, identity.OrganisationFile), "endorserKey": fmt.Sprintf("%x", o.GetEndorserKey()),
+				"directory": own, "file": filepath.Join(own, identity.OrganisationFile), "endorserKey": fmt.Sprintf("%x",
+					o.GetEndorserKey()),
 			}
-			return emitFields(cmd, result, field{"keys", own}, field{"for `ltl org add`", result["file"]}, field{"endorser key", result["endorserKey"]})
+			return emitFields(cmd, result, field{"keys", own}, field{"for `ltl org add`", result["file"]},
+				field{"endorser key", result["endorserKey"]})
 		},
 	}
 	cmd.Flags().StringVar(&dir, flagDir, "pki", "directory to make them in")

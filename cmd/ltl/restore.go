@@ -53,19 +53,23 @@ its place with ltl node replace.`,
 			if err != nil {
 				return err
 			}
-			return emitFields(cmd, done, field{"directory", o.dir}, field{"blocks", done.Blocks}, field{"AccessKeys", done.AccessKeys},
+			return emitFields(cmd, done, field{"directory", o.dir}, field{"blocks", done.Blocks},
+				field{"AccessKeys", done.AccessKeys},
 				field{"starts with", strings.Join(done.Voters, ", ")}, field{"restore epoch", done.Lineage})
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&o.from, "from", "", "the copy: a backup, or the directory of a stopped endorser or node (required)")
-	f.StringVar(&o.keys, "access-keys-from", "", "a backup or a node's directory with the AccessKeys, when --from is an endorser's, which has none")
+	f.StringVar(&o.keys, "access-keys-from", "",
+		"a backup or a node's directory with the AccessKeys, when --from is an endorser's, which has none")
 	f.StringVar(&o.dir, flagDir, "", "data directory of the node to make (required)")
 	f.StringVar(&o.identity, flagIdentity, "", "directory with the node's certificate and keys (required)")
 	f.StringVar(&o.trust, flagTrust, "", "trust file of the network (required)")
-	f.StringSliceVar(&o.voters, "voters", nil, "nodes with which the network restarts; the same for each of them (default all voters of the ledger)")
+	f.StringSliceVar(&o.voters, "voters", nil,
+		"nodes with which the network restarts; the same for each of them (default all voters of the ledger)")
 	f.StringVar(&o.label, "label", "1", "distinguishes two restorations of the same blocks; the same for each node")
-	f.BoolVar(&o.acceptLoss, "accept-loss", false, "restore although a process that answers has more blocks: they are lost")
+	f.BoolVar(&o.acceptLoss, "accept-loss", false,
+		"restore although a process that answers has more blocks: they are lost")
 	mustRequire(cmd, "from", flagDir, flagIdentity, flagTrust)
 	return cmd
 }
@@ -81,7 +85,8 @@ func runRestore(ctx context.Context, o *restoreOptions) (_ *node.Restored, err e
 	}
 	id := credentials.Identity()
 	if id.Role != identity.RoleNode {
-		return nil, fmt.Errorf("the certificate in %s is that of %s; a node's is needed: give --identity its directory", o.identity, id)
+		return nil, fmt.Errorf("the certificate in %s is that of %s; a node's is needed: give --identity its directory",
+			o.identity, id)
 	}
 	source, err := openCopy(o.from)
 	if err != nil {

@@ -36,10 +36,12 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	restore := func(id, from string, more ...string) []string {
-		return append([]string{"restore", "--from", from, "--dir", filepath.Join(n.dir, "nodes", id), "--identity", filepath.Join(n.dir, "pki", "nodes", id),
+		return append([]string{"restore", "--from", from, "--dir", filepath.Join(n.dir, "nodes", id), "--identity",
+			filepath.Join(n.dir, "pki", "nodes", id),
 			"--trust", filepath.Join(n.dir, "pki", "trust.json")}, more...)
 	}
-	if said := refusedLTL(t, restore("node1", backup)...); !strings.Contains(said, "a newer copy exists") || !strings.Contains(said, "the endorser of org2 has") {
+	if said := refusedLTL(t, restore("node1", backup)...); !strings.Contains(said, "a newer copy exists") ||
+		!strings.Contains(said, "the endorser of org2 has") {
 		t.Errorf("restoring from an older copy: %s", said)
 	}
 	if err := n.stop(); err != nil {
@@ -72,7 +74,8 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, "node3 to be gone", func() bool { return !alive(pid) })
-	err := errors.Join(os.Rename(survivor.dir(), survivor.dir()+".new"), os.Rename(filepath.Join(lost, "node3"), survivor.dir()))
+	err := errors.Join(os.Rename(survivor.dir(), survivor.dir()+".new"),
+		os.Rename(filepath.Join(lost, "node3"), survivor.dir()))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,8 @@ type role struct {
 // flags adds the options of a role; dataDir is empty for a role that keeps no data.
 func (r *role) flags(cmd *cobra.Command, dataDir string) {
 	f := cmd.Flags()
-	f.String(flagConfig, "", "YAML file with these settings under the names of the options; docs/operate/install.md lists them")
+	f.String(flagConfig, "", "YAML file with these settings under the names of the options; docs/operate/install.md "+
+		"lists them")
 	f.StringVar(&r.identity, flagIdentity, "", "directory with this process's certificate and keys (required)")
 	f.StringVar(&r.trust, flagTrust, "", "trust file of the network (required)")
 	f.StringVar(&r.listen, "listen", "", "HOST:PORT to serve on (required)")
@@ -75,7 +76,8 @@ func (r *role) run(want identity.Role, serve func(p *process) error) (err error)
 	}
 	id := p.credentials.Identity()
 	if id.Role != want {
-		return fmt.Errorf("the certificate in %s is that of %s; a %s's is needed: give --identity its directory", r.identity, id, want)
+		return fmt.Errorf("the certificate in %s is that of %s; a %s's is needed: give --identity its directory",
+			r.identity, id, want)
 	}
 	if p.metrics, err = r.metricsConfig(p.credentials); err != nil {
 		return err
@@ -106,7 +108,8 @@ func (r *role) metricsConfig(c *identity.Credentials) (admin.Metrics, error) {
 // be nil. A process that cannot report serves nevertheless.
 func serveUntil(done, other <-chan struct{}) {
 	if err := notifyReady(); err != nil {
-		roleLogger().Warn("could not report to the service manager that this process serves; it may stop the process as not started",
+		roleLogger().Warn("could not report to the service manager that this process serves; it may stop the process as "+
+			"not started",
 			"error", err)
 	}
 	select {

@@ -50,7 +50,8 @@ func TestRotateEverything(t *testing.T) {
 		t.Skip("the processes do not run under the race detector; test/testkit does the same in one that may")
 	}
 	dir := filepath.Join(t.TempDir(), "net")
-	r := &rotation{t: t, n: start(t, dir), pki: filepath.Join(dir, "pki"), j: &journal{acknowledged: map[string]string{}, unknown: map[string]string{}}}
+	r := &rotation{t: t, n: start(t, dir), pki: filepath.Join(dir, "pki"),
+		j: &journal{acknowledged: map[string]string{}, unknown: map[string]string{}}}
 	f := r.n.file(t)
 	con := connectionTo(t, r.n, f)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -105,7 +106,8 @@ func (r *rotation) join(id string) func() {
 	own := filepath.Join(r.pki, "orgs", id)
 	r.run("org", "add", filepath.Join(own, "organisation.json"))
 	var log bytes.Buffer
-	cmd := exec.Command(binary, "endorser", "--trust", filepath.Join(r.pki, "trust.json"), "--identity", filepath.Join(own, "endorser"), "--dir", filepath.Join(r.n.dir, id), "--listen", address)
+	cmd := exec.Command(binary, "endorser", "--trust", filepath.Join(r.pki, "trust.json"), "--identity",
+		filepath.Join(own, "endorser"), "--dir", filepath.Join(r.n.dir, id), "--listen", address)
 	cmd.Stderr, cmd.SysProcAttr = &log, &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
@@ -133,7 +135,8 @@ func (r *rotation) rotateAuthority(con *connection) (retire func()) {
 	former := jsonOfIn[orgRow](r.t, r.n.dir, "org", "show", "org1").Authorities
 	fresh := filepath.Join(own, "second")
 	r.run("org", "rotate-ca", "org1", "--out", fresh)
-	dirs := []string{"renew", filepath.Join(r.pki, "operator"), filepath.Join(r.pki, "clients", "bench"), filepath.Join(r.pki, "facades", "facade1"), filepath.Join(own, "endorser")}
+	dirs := []string{"renew", filepath.Join(r.pki, "operator"), filepath.Join(r.pki, "clients", "bench"),
+		filepath.Join(r.pki, "facades", "facade1"), filepath.Join(own, "endorser")}
 	for _, n := range con.trust.Genesis().GetNodes() {
 		if n.GetOrganisation() == "org1" {
 			dirs = append(dirs, filepath.Join(r.pki, "nodes", n.GetId()))
@@ -143,7 +146,8 @@ func (r *rotation) rotateAuthority(con *connection) (retire func()) {
 	r.goesOn("renewing all of org1")
 	renewed := time.Now()
 	return func() {
-		time.Sleep(time.Until(renewed.Add(7 * time.Second))) // facades hear of the authority within six seconds; operators leave a minute
+		// facades hear of the authority within six seconds; operators leave a minute
+		time.Sleep(time.Until(renewed.Add(7 * time.Second)))
 		r.run("org", "retire-ca", "org1", former[0])
 		if now := jsonOfIn[orgRow](r.t, r.n.dir, "org", "show", "org1").Authorities; len(now) != 1 || now[0] == former[0] {
 			r.t.Errorf("the authorities are %v, before they were %v", now, former)
@@ -169,7 +173,8 @@ func (r *rotation) rotateSealing(accounts int) {
 		r.t.Error("the facade's sealing key is not the operator's new one")
 	}
 	mustLTL(r.t, "pki", "renew-device-key", filepath.Join(r.pki, "orgs", "org1", "endorser"))
-	await(r.t, "the endorser to take the devices' key", func() bool { return read("orgs/org1/endorser/devices.key") != devices })
+	await(r.t, "the endorser to take the devices' key",
+		func() bool { return read("orgs/org1/endorser/devices.key") != devices })
 }
 
 // revoke revokes a client, which nobody answers then.
@@ -179,14 +184,16 @@ func (r *rotation) revoke() {
 	mustLTL(r.t, "pki", "issue", "org2/client/thief", "--ca", filepath.Join(r.pki, "orgs", "org2"), "--out", thief)
 	mustLTL(r.t, "chain", "list", "--trust", filepath.Join(r.pki, "trust.json"), "--identity", thief)
 	r.run("cert", "revoke", thief)
-	if rows := jsonOfIn[[]certRow](r.t, r.n.dir, "cert", "list"); len(rows) != 1 || rows[0].Identity != "org2/client/thief" || rows[0].KeyOnly {
+	if rows := jsonOfIn[[]certRow](r.t, r.n.dir, "cert", "list"); len(rows) != 1 ||
+		rows[0].Identity != "org2/client/thief" || rows[0].KeyOnly {
 		r.t.Errorf("revoked: %+v", rows)
 	}
 	trust := connectionTo(r.t, r.n, r.n.file(r.t)).trust
 	if m := trust.Height(); m == 0 {
 		r.t.Error("the trust file was not brought up to date")
 	}
-	if said := refusedLTL(r.t, "chain", "list", "--trust", filepath.Join(r.pki, "trust.json"), "--identity", thief); !strings.Contains(said, "revoked") {
+	if said := refusedLTL(r.t, "chain", "list", "--trust", filepath.Join(r.pki, "trust.json"), "--identity",
+		thief); !strings.Contains(said, "revoked") {
 		r.t.Errorf("a revoked client: %q", said)
 	}
 }

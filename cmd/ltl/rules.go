@@ -85,7 +85,8 @@ func (s *session) rulesOfAll(ctx context.Context) []rulesRow {
 			continue
 		}
 		// A program from before the status named versions knows the first one.
-		rows[i].InForce, rows[i].Known, rows[i].Fault = max(1, a.status.GetRulesInForce()), max(1, a.status.GetRulesKnown()), a.status.GetFault()
+		rows[i].InForce, rows[i].Known, rows[i].Fault = max(1, a.status.GetRulesInForce()), max(1,
+			a.status.GetRulesKnown()), a.status.GetFault()
 	}
 	return rows
 }
@@ -103,7 +104,8 @@ func allKnow(rows []rulesRow, version uint32) error {
 		}
 	}
 	if len(old) > 0 {
-		return fmt.Errorf("version %d of the rules is not put in force: every node and endorser has to answer and to know it first: %w",
+		return fmt.Errorf("version %d of the rules is not put in force: every node and endorser has to answer and to "+
+			"know it first: %w",
 			version, errors.Join(old...))
 	}
 	if version > rules.Version {

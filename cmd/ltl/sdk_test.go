@@ -65,11 +65,13 @@ func checkBlockChainInfo(t *testing.T, c *ltl.Client, f *localnet.Network, code,
 	if info.DataHash != hex.EncodeToString(hash[:]) {
 		t.Errorf("dataHash is %s, want %x", info.DataHash, hash)
 	}
-	if info.BlockHeight == 0 || len(info.TransactionHash) != 64 || len(info.BlockHash) != 64 || len(info.PreviousHash) != 64 {
+	if info.BlockHeight == 0 || len(info.TransactionHash) != 64 || len(info.BlockHash) != 64 ||
+		len(info.PreviousHash) != 64 {
 		t.Errorf("blockChainInfo is %+v", info)
 	}
 	// The member is org2's; the default policy wants its organisation and a majority of three.
-	if names := strings.Split(info.EndorsementNames, ","); len(names) < 2 || !strings.Contains(info.EndorsementNames, "Organisation 2") {
+	if names := strings.Split(info.EndorsementNames, ","); len(names) < 2 ||
+		!strings.Contains(info.EndorsementNames, "Organisation 2") {
 		t.Errorf("endorsed by %q", info.EndorsementNames)
 	}
 	// The block is there, on every node, under this hash: an audit of any of them passes and ends in the same chain.
@@ -87,7 +89,8 @@ func TestWrongSecret(t *testing.T) {
 	req.ApiVersion, req.Num, req.Size = "1.0.0", "1", "10"
 	_, err := sdkClient(t, f, a).ListProofChain(req)
 	var server *sdkerrors.ServerError
-	if !errors.As(err, &server) || server.HttpStatus() != http.StatusBadRequest || server.ErrorCode() != "SignatureDoesNotMatch" {
+	if !errors.As(err, &server) || server.HttpStatus() != http.StatusBadRequest ||
+		server.ErrorCode() != "SignatureDoesNotMatch" {
 		t.Fatalf("a wrong secret gives %v", err)
 	}
 	if !strings.Contains(server.Recommend(), "InvalidAccessKeySecret") {

@@ -174,7 +174,8 @@ func (c *connection) becomeOperator(organisation string) error {
 	}
 	authority := filepath.Join(c.pki(), "orgs", organisation)
 	if _, err := os.Stat(filepath.Join(authority, "ca.key")); err != nil {
-		return fmt.Errorf("%s belongs to another organisation; give --identity DIRECTORY with the certificate of an operator of %s",
+		return fmt.Errorf("%s belongs to another organisation; give --identity DIRECTORY with the certificate of an "+
+			"operator of %s",
 			own.Identity, organisation)
 	}
 	c.identity = dir
@@ -207,7 +208,8 @@ func (s *session) participants(ctx context.Context) participants {
 	defer cancel()
 	g := s.trust.Genesis()
 	p := participants{nodes: g.GetNodes(), organisations: g.GetOrganisations()}
-	now, err := s.client.Ledger().GetNetwork(ctx, &ltlv1.GetNetworkRequest{Consistency: ltlv1.Consistency_CONSISTENCY_LOCAL})
+	now, err := s.client.Ledger().GetNetwork(ctx,
+		&ltlv1.GetNetworkRequest{Consistency: ltlv1.Consistency_CONSISTENCY_LOCAL})
 	if err != nil || len(now.GetNodes()) == 0 {
 		return p
 	}

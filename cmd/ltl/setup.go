@@ -30,7 +30,8 @@ it again changes nothing.`,
 		},
 	}
 	cmd.Flags().StringVar(&o.Dir, flagDir, "", "directory that holds pki, and gets network.json (required)")
-	cmd.Flags().StringArrayVar(&o.Endpoints, "endpoint", nil, "URL of a facade, as its callers know it; once each (required)")
+	cmd.Flags().StringArrayVar(&o.Endpoints, "endpoint", nil,
+		"URL of a facade, as its callers know it; once each (required)")
 	mustRequire(cmd, flagDir, "endpoint")
 	return cmd
 }
@@ -45,6 +46,7 @@ func printBootstrapped(w io.Writer, n *localnet.Network, first bool) {
 	writeCells(w, "API", fmt.Sprintf("%s (region %s)", n.Endpoint, n.Region))
 	writeCells(w, "AccessKey", fmt.Sprintf("%s, secret %s", admin.AccessKeyID, admin.AccessKeySecret))
 	writeCells(w, "chain", proofChainText(n))
-	fmt.Fprintf(w, "\nYour first record:\n\n  ltl call SetData --endpoint %s --access-key-id %s --access-key-secret %s %s Value=hello\n",
+	fmt.Fprintf(w, "\nYour first record:\n\n  ltl call SetData --endpoint %s --access-key-id %s --access-key-secret "+
+		"%s %s Value=hello\n",
 		n.Endpoint, admin.AccessKeyID, admin.AccessKeySecret, key)
 }

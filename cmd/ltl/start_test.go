@@ -33,19 +33,22 @@ func TestUpWithoutOneNode(t *testing.T) {
 			about += line
 		}
 	}
-	if strings.Count(about, "\n") != 1 || !strings.Contains(about, "process=node2") || !strings.Contains(about, "not a directory") {
+	if strings.Count(about, "\n") != 1 || !strings.Contains(about, "process=node2") ||
+		!strings.Contains(about, "not a directory") {
 		t.Errorf("about what did not start it says %q", about)
 	}
 	f := n.file(t)
 	chain, admin := proofChain(t, f), account(t, f, localnet.RoleAdmin)
-	mustLTL(t, "call", "SetData", "--dir", dir, "ProductKey="+chain.BizChainCode, "Key="+keyOf(chain, admin, "1"), "Value=without node2")
+	mustLTL(t, "call", "SetData", "--dir", dir, "ProductKey="+chain.BizChainCode, "Key="+keyOf(chain, admin, "1"),
+		"Value=without node2")
 	if err := n.stop(); err != nil {
 		t.Fatal(err)
 	}
 	spoil("node3")
 	_, said, err := ltlCommand(t, "up", "--dir", dir, "--http", "127.0.0.1:0")
 	_, why, _ := strings.Cut(said, "ltl: too few processes started")
-	if err == nil || !strings.Contains(why, "node3 ended") || !strings.Contains(why, "not a directory") || strings.Count(why, "\n") != 1 {
+	if err == nil || !strings.Contains(why, "node3 ended") || !strings.Contains(why, "not a directory") ||
+		strings.Count(why, "\n") != 1 {
 		t.Errorf("without a majority it ends with %v and says %q", err, said)
 	}
 }

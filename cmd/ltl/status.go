@@ -137,7 +137,8 @@ func statusRowOf(a answer) statusRow {
 	}
 	for _, c := range a.status.GetChains() {
 		row.Chains = append(row.Chains, chainTip{
-			ChainID: c.GetChainId(), Height: c.GetHeight(), BlockHash: hex.EncodeToString(c.GetBlockHash()), Time: time.UnixMilli(c.GetTimeMs()).UTC(),
+			ChainID: c.GetChainId(), Height: c.GetHeight(), BlockHash: hex.EncodeToString(c.GetBlockHash()),
+			Time: time.UnixMilli(c.GetTimeMs()).UTC(),
 		})
 	}
 	return row

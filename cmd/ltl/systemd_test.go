@@ -61,7 +61,8 @@ func (u unitFile) command(t *testing.T, root, instance string) []string {
 	if _, ok := u["Service.StateDirectory"]; ok {
 		state = filepath.Join(root, "var/lib", u.one(t, "Service.StateDirectory"))
 	}
-	r := strings.NewReplacer("${CREDENTIALS_DIRECTORY}", filepath.Join(root, "run/credentials", instance), "${STATE_DIRECTORY}", state,
+	r := strings.NewReplacer("${CREDENTIALS_DIRECTORY}", filepath.Join(root, "run/credentials", instance),
+		"${STATE_DIRECTORY}", state,
 		"/etc/ltl", filepath.Join(root, "etc/ltl"))
 	line := strings.ReplaceAll(r.Replace(rest), "%i", instance)
 	if strings.ContainsAny(line, "$%") {
@@ -96,7 +97,8 @@ func TestSystemdUnits(t *testing.T) {
 		if tail == "" || tail != hardening {
 			t.Errorf("the %s's unit is shut in otherwise than the node's", role)
 		}
-		for _, want := range []string{"NoNewPrivileges=yes", "ProtectSystem=strict", "MemoryDenyWriteExecute=yes", "CapabilityBoundingSet=\n", "LimitNOFILE="} {
+		for _, want := range []string{"NoNewPrivileges=yes", "ProtectSystem=strict", "MemoryDenyWriteExecute=yes",
+			"CapabilityBoundingSet=\n", "LimitNOFILE="} {
 			if !strings.Contains(tail, "\n"+want) {
 				t.Errorf("the %s's unit lacks %s", role, want)
 			}
@@ -117,7 +119,8 @@ func verifyUnit(t *testing.T, role, text string) {
 	if err := os.WriteFile(path, []byte(strings.ReplaceAll(text, "/usr/local/bin/ltl", binary)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput(); err != nil || strings.Contains(string(out), filepath.Base(path)) {
+	if out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput(); err != nil ||
+		strings.Contains(string(out), filepath.Base(path)) {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 }
@@ -175,7 +178,8 @@ func TestSystemdNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, p := range []struct{ role, instance, keys string }{
-		{"node", "node1", "nodes/node1"}, {"endorser", "org1", "orgs/org1/endorser"}, {"facade", "facade1", "facades/facade1"},
+		{"node", "node1", "nodes/node1"}, {"endorser", "org1", "orgs/org1/endorser"}, {"facade", "facade1",
+			"facades/facade1"},
 	} {
 		block := regexp.MustCompile("(?s)# /etc/ltl/" + p.instance + `\.yaml\n(.*?)(?:\n#|` + "```)").FindStringSubmatch(text)
 		if block == nil {
@@ -197,7 +201,8 @@ func TestSystemdNetwork(t *testing.T) {
 	mustLTL(t, "setup", "--dir", root, "--endpoint", "http://127.0.0.1:"+ports["8800"])
 	f := (&network{dir: root}).file(t)
 	chain, admin := proofChain(t, f), account(t, f, "ADMIN")
-	mustLTL(t, "call", "SetData", "--dir", root, "ProductKey="+chain.BizChainCode, "Key="+keyOf(chain, admin, "1"), "Value=from a unit")
+	mustLTL(t, "call", "SetData", "--dir", root, "ProductKey="+chain.BizChainCode, "Key="+keyOf(chain, admin, "1"),
+		"Value=from a unit")
 }
 
 func freePort(t *testing.T) string {

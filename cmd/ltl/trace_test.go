@@ -84,7 +84,8 @@ func (c *collector) take(in *collectorpb.ExportTraceServiceRequest) {
 		all := r.GetResource().GetAttributes()
 		for _, s := range r.GetScopeSpans() {
 			for _, span := range s.GetSpans() {
-				c.spans = append(c.spans, &received{span, attributeOf(all, "service.name"), attributeOf(all, "service.instance.id")})
+				c.spans = append(c.spans,
+					&received{span, attributeOf(all, "service.name"), attributeOf(all, "service.instance.id")})
 			}
 		}
 	}
@@ -128,7 +129,8 @@ func TestTraces(t *testing.T) {
 	chain, member := proofChain(t, f), account(t, f, localnet.RoleMember)
 	set := func(id string) string {
 		req := ltl.CreateSetDataRequest()
-		req.ApiVersion, req.ProductKey, req.Key, req.Value = "1.0.0", chain.BizChainCode, keyOf(chain, member, id), "told-to-nobody"
+		req.ApiVersion, req.ProductKey, req.Key, req.Value = "1.0.0", chain.BizChainCode, keyOf(chain, member,
+			id), "told-to-nobody"
 		res, err := sdkClient(t, f, member).SetData(req)
 		if err != nil || !res.Success {
 			t.Errorf("SetData: %v, %+v", err, res)
@@ -150,7 +152,8 @@ func TestTraces(t *testing.T) {
 	told := c.text.String()
 	c.mu.Unlock()
 	for what, secret := range map[string]string{
-		"a value": "told-to-nobody", "a Key": keyOf(chain, member, "1"), "an AccessKey": member.AccessKeyID, "a secret": member.AccessKeySecret, "an account": member.UID,
+		"a value": "told-to-nobody", "a Key": keyOf(chain, member,
+			"1"), "an AccessKey": member.AccessKeyID, "a secret": member.AccessKeySecret, "an account": member.UID,
 	} {
 		if strings.Contains(told, secret) {
 			t.Errorf("traces hold %s", what)
@@ -189,10 +192,12 @@ func wantTrace(t *testing.T, spans map[string][]*received) {
 		}
 		for _, s := range spans[want.name] {
 			parent := byID[string(s.GetParentSpanId())]
-			if s.service != want.service || (parent == nil) != (want.parent == "") || parent != nil && parent.GetName() != want.parent {
+			if s.service != want.service || (parent == nil) != (want.parent == "") || parent != nil &&
+				parent.GetName() != want.parent {
 				t.Errorf("%q is of %s below %v, want %s below %q", s.GetName(), s.service, parent, want.service, want.parent)
 			}
-			if parent != nil && (s.GetStartTimeUnixNano() < parent.GetStartTimeUnixNano() || s.GetEndTimeUnixNano() < s.GetStartTimeUnixNano()) {
+			if parent != nil && (s.GetStartTimeUnixNano() < parent.GetStartTimeUnixNano() ||
+				s.GetEndTimeUnixNano() < s.GetStartTimeUnixNano()) {
 				t.Errorf("%q begins before %q, or ends before it begins", s.GetName(), want.parent)
 			}
 		}
@@ -204,7 +209,8 @@ func wantTrace(t *testing.T, spans map[string][]*received) {
 	if len(organisations) != len(spans["endorse"]) {
 		t.Errorf("the endorsers of the trace are %v", organisations)
 	}
-	if call := spans["call"][0]; call.attribute("ltl.action") != "SetData" || call.attribute("ltl.code") != "200" || call.instance != "org1/facade/facade1" {
+	if call := spans["call"][0]; call.attribute("ltl.action") != "SetData" || call.attribute("ltl.code") != "200" ||
+		call.instance != "org1/facade/facade1" {
 		t.Errorf("the call is told as %v by %s", call.Span, call.instance)
 	}
 }
@@ -223,7 +229,8 @@ func wantLinks(t *testing.T, c *collector, set func(id string) string) {
 						continue
 					}
 					for _, back := range s.GetLinks() {
-						if string(back.GetSpanId()) == string(batch.GetSpanId()) && string(back.GetTraceId()) == string(batch.GetTraceId()) {
+						if string(back.GetSpanId()) == string(batch.GetSpanId()) &&
+							string(back.GetTraceId()) == string(batch.GetTraceId()) {
 							return true
 						}
 					}

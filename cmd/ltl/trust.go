@@ -38,7 +38,8 @@ like the first one.`,
 				return err
 			}
 			result := trustResult{Trust: s.trustPath, Height: s.trust.Height()}
-			return emitSentence(s.cmd, result, "%s holds the state at height %d of the system chain", result.Trust, result.Height)
+			return emitSentence(s.cmd, result, "%s holds the state at height %d of the system chain", result.Trust,
+				result.Height)
 		}),
 	}
 }

@@ -21,9 +21,10 @@ type typeCodeRow struct {
 
 func newTypeCodes() *cobra.Command {
 	return &cobra.Command{
-		Use:   "type-codes CHAIN",
-		Short: "List the data type codes of a chain with the members, and on a collaboration chain the phases, they belong to",
-		Args:  cobra.ExactArgs(1),
+		Use: "type-codes CHAIN",
+		Short: "List the data type codes of a chain with the members, and on a collaboration chain the phases, they " +
+			"belong to",
+		Args: cobra.ExactArgs(1),
 		RunE: online(func(s *session, args []string) error {
 			chain, err := s.chain(args[0])
 			if err != nil {
@@ -47,13 +48,15 @@ func (s *session) typeCodes(chain *chainRow) ([]typeCodeRow, error) {
 	}
 	rows := []typeCodeRow{}
 	for _, m := range members {
-		rows = append(rows, typeCodeRow{DataTypeCode: m.DataTypeCode, Of: "member", Name: m.Name, MemberID: m.MemberID, UID: m.UID, Status: m.Status})
+		rows = append(rows, typeCodeRow{DataTypeCode: m.DataTypeCode, Of: "member", Name: m.Name, MemberID: m.MemberID,
+			UID: m.UID, Status: m.Status})
 	}
 	if chain.Service != word(ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION.String()) {
 		return rows, nil
 	}
 	read := func(page uint32) (*ltlv1.ListPhaseGroupsResponse, error) {
-		return s.client.Ledger().ListPhaseGroups(s.cmd.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: chain.ChainID, Page: page, Size: pageSize})
+		return s.client.Ledger().ListPhaseGroups(s.cmd.Context(),
+			&ltlv1.ListPhaseGroupsRequest{ChainId: chain.ChainID, Page: page, Size: pageSize})
 	}
 	groups, err := allPages(read, (*ltlv1.ListPhaseGroupsResponse).GetGroups, (*ltlv1.PhaseGroupInfo).GetPhaseGroupId)
 	if err != nil {
@@ -77,6 +80,7 @@ func (s *session) phaseCodes(chainID, groupID string) ([]typeCodeRow, error) {
 		})
 	}
 	return allPages(read, (*ltlv1.ListPhasesResponse).GetPhases, func(p *ltlv1.PhaseInfo) typeCodeRow {
-		return typeCodeRow{DataTypeCode: p.GetDataTypeCode(), Of: "phase", Name: p.GetName(), PhaseGroupID: groupID, PhaseID: p.GetPhaseId()}
+		return typeCodeRow{DataTypeCode: p.GetDataTypeCode(), Of: "phase", Name: p.GetName(), PhaseGroupID: groupID,
+			PhaseID: p.GetPhaseId()}
 	})
 }

@@ -34,7 +34,8 @@ func parseSize(s string) (uint64, error) {
 			return n * u.bytes, nil
 		}
 		n, err := strconv.ParseFloat(digits, 64)
-		if digits == "" || err != nil || strings.ContainsAny(digits, "XPEIN") || n < 0 || n*float64(u.bytes) >= math.MaxInt64 {
+		if digits == "" || err != nil || strings.ContainsAny(digits, "XPEIN") || n < 0 ||
+			n*float64(u.bytes) >= math.MaxInt64 {
 			break
 		}
 		return uint64(math.Round(n * float64(u.bytes))), nil
@@ -63,7 +64,8 @@ func parseTime(s string) (time.Time, error) {
 	}
 	t, err := time.Parse(time.DateOnly, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is not a time: write 2027-12-31 (its first moment, UTC) or 2027-12-31T23:59:59+08:00", s)
+		return time.Time{}, fmt.Errorf("%q is not a time: write 2027-12-31 (its first moment, UTC) or "+
+			"2027-12-31T23:59:59+08:00", s)
 	}
 	return t, nil
 }

@@ -14,13 +14,15 @@ func TestSizes(t *testing.T) {
 			t.Errorf("%q is %d, %v; want %d", s, got, err, want)
 		}
 	}
-	for _, s := range []string{"", "GB", "-1", "1.5.2GB", "nan", "infB", "0x10", "1e3", "9223372036854775808", "10000PB", "99999999999999GB", "12 parsecs"} {
+	for _, s := range []string{"", "GB", "-1", "1.5.2GB", "nan", "infB", "0x10", "1e3", "9223372036854775808",
+		"10000PB", "99999999999999GB", "12 parsecs"} {
 		if got, err := parseSize(s); err == nil {
 			t.Errorf("%q is taken as %d", s, got)
 		}
 	}
 	for n, want := range map[uint64]string{
-		0: "0 B", 999: "999 B", 1000: "1 kB", 1536: "1.54 kB", 999_499: "999 kB", 999_600: "1 MB", 800_000_000_000: "800 GB", 1 << 50: "1.13 PB", 1<<64 - 1: "18.4 EB",
+		0: "0 B", 999: "999 B", 1000: "1 kB", 1536: "1.54 kB", 999_499: "999 kB", 999_600: "1 MB", 800_000_000_000: "800 " +
+			"GB", 1 << 50: "1.13 PB", 1<<64 - 1: "18.4 EB",
 	} {
 		if got := formatSize(n); got != want {
 			t.Errorf("%d bytes are shown as %q, want %q", n, got, want)

@@ -57,7 +57,8 @@ func printReady(w io.Writer, dir string, n *localnet.Network, first bool) {
 	line("chain", "%s", proofChainText(n))
 	line("config", "%s", filepath.Join(dir, localnet.NetworkFile))
 	line("logs", "%s", filepath.Join(dir, "logs"))
-	fmt.Fprintf(w, "\nYour first record, and its proof:\n\n  %s call SetData --dir %s %s Value=hello\n", os.Args[0], dir, key)
+	fmt.Fprintf(w, "\nYour first record, and its proof:\n\n  %s call SetData --dir %s %s Value=hello\n", os.Args[0],
+		dir, key)
 	fmt.Fprintf(w, "  %s call GetBlockChainInfo --dir %s %s\n\nready\n", os.Args[0], dir, key)
 }
 
@@ -66,11 +67,13 @@ func printReady(w io.Writer, dir string, n *localnet.Network, first bool) {
 func firstRecord(n *localnet.Network) (admin localnet.Account, key string) {
 	admin, _ = n.Account(localnet.RoleAdmin)
 	proof, _ := n.Chain(localnet.ServiceProof)
-	return admin, fmt.Sprintf("ProductKey=%s Key=0001_%s_%s_%032d", proof.BizChainCode, proof.BizChainCode, admin.DataTypeCode, 1)
+	return admin, fmt.Sprintf("ProductKey=%s Key=0001_%s_%s_%032d", proof.BizChainCode, proof.BizChainCode,
+		admin.DataTypeCode, 1)
 }
 
 func proofChainText(n *localnet.Network) string {
 	admin, _ := n.Account(localnet.RoleAdmin)
 	proof, _ := n.Chain(localnet.ServiceProof)
-	return fmt.Sprintf("%s, its code is %s; your data type code there is %s", proof.BizChainID, proof.BizChainCode, admin.DataTypeCode)
+	return fmt.Sprintf("%s, its code is %s; your data type code there is %s", proof.BizChainID, proof.BizChainCode,
+		admin.DataTypeCode)
 }

@@ -52,7 +52,8 @@ func TestUpContract(t *testing.T) {
 	auditStopped(t, dir, first)
 
 	second := start(t, dir).file(t)
-	if !reflect.DeepEqual(first.Accounts, second.Accounts) || !reflect.DeepEqual(first.Chains, second.Chains) || first.Endpoint != second.Endpoint {
+	if !reflect.DeepEqual(first.Accounts, second.Accounts) || !reflect.DeepEqual(first.Chains, second.Chains) ||
+		first.Endpoint != second.Endpoint {
 		t.Errorf("the second start describes another network: %+v, was %+v", second, first)
 	}
 	chain, admin := proofChain(t, second), account(t, second, localnet.RoleAdmin)
@@ -98,7 +99,8 @@ func checkNetworkFile(t *testing.T, dir string, f *localnet.Network) {
 	if err := json.Unmarshal(raw, &top); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"endpoint", "region", "chains", "accounts", "nodes", "endorsers", "facades", "trust", "operator"} {
+	for _, name := range []string{"endpoint", "region", "chains", "accounts", "nodes", "endorsers", "facades", "trust",
+		"operator"} {
 		if len(top[name]) == 0 {
 			t.Errorf("network.json lacks %s", name)
 		}
@@ -140,7 +142,8 @@ func TestKilledChildStaysDown(t *testing.T) {
 	f := n.file(t)
 	chain, admin := proofChain(t, f), account(t, f, localnet.RoleAdmin)
 	write := func(id string) bool {
-		_, _, err := ltlCommand(t, "call", "SetData", "--dir", n.dir, "ProductKey="+chain.BizChainCode, "Key="+keyOf(chain, admin, id), "Value=v")
+		_, _, err := ltlCommand(t, "call", "SetData", "--dir", n.dir, "ProductKey="+chain.BizChainCode,
+			"Key="+keyOf(chain, admin, id), "Value=v")
 		return err == nil
 	}
 	victim := f.Nodes[1].PID
@@ -219,14 +222,16 @@ func TestUpRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "net")
 			refusedLTL(t, append([]string{"up", "--dir", dir}, args...)...)
-			if made, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(made) > 2 { // the lock, and a place for logs
+			// the lock, and a place for logs
+			if made, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(made) > 2 {
 				t.Errorf("it left %v behind, %v", made, err)
 			}
 		})
 	}
 	t.Run("another size than it has", func(t *testing.T) {
 		dir := t.TempDir()
-		mustLTL(t, "pki", "create", "--dir", filepath.Join(dir, "pki"), "--org", "o1,One,127.0.0.1:1", "--node", "n1,o1,127.0.0.1:2")
+		mustLTL(t, "pki", "create", "--dir", filepath.Join(dir, "pki"), "--org", "o1,One,127.0.0.1:1", "--node",
+			"n1,o1,127.0.0.1:2")
 		if said := refusedLTL(t, "up", "--dir", dir, "--nodes", "3"); !strings.Contains(said, "1 nodes") {
 			t.Errorf("it says %q", said)
 		}

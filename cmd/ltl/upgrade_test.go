@@ -81,7 +81,8 @@ func (u *upgraded) restart(name, build string) {
 		u.t.Fatal(err)
 	}
 	pid := pids(u.file(u.t))[name]
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) { // one that stopped by itself is started again, too
+	// one that stopped by itself is started again, too
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		u.t.Fatalf("stop %s (%d): %v", name, pid, err)
 	}
 	await(u.t, name+" to run the other build", func() bool {
@@ -250,9 +251,11 @@ func (u *upgraded) wantPrefix(name string, blocks uint64) {
 	stopped := filepath.Join(u.t.TempDir(), "ledger")
 	copyDir(u.t, filepath.Join(dir, "ledger"), stopped)
 	var report struct{ Blocks uint64 }
-	out := mustLTL(u.t, "audit", "--store", stopped, "--trust", localnet.Path(u.dir, u.file(u.t).Trust), "--output", "json")
+	out := mustLTL(u.t, "audit", "--store", stopped, "--trust", localnet.Path(u.dir, u.file(u.t).Trust), "--output",
+		"json")
 	if err := json.Unmarshal([]byte(out), &report); err != nil || report.Blocks != blocks {
-		u.t.Errorf("the ledger of %s, which stopped, has %d blocks (%v), want the %d from before", name, report.Blocks, err, blocks)
+		u.t.Errorf("the ledger of %s, which stopped, has %d blocks (%v), want the %d from before", name, report.Blocks,
+			err, blocks)
 	}
 }
 
@@ -274,14 +277,16 @@ func (u *upgraded) activate(newer string) {
 	if code := u.set("4", value); code != rules.Forbidden {
 		u.t.Errorf("under version 2 of the rules the code is %d", code)
 	}
-	u.wantLog("endorser-org3", "this program knows version 1; start this process again with a program that knows version 2")
+	u.wantLog("endorser-org3",
+		"this program knows version 1; start this process again with a program that knows version 2")
 	u.replace("endorser-org3", newer)
 
 	u.restart("node3", binary)
 	u.wantLog("node3", "the ledger goes on under version 2 of the rules, this program knows version 1")
 	u.replace("node3", newer)
 	u.wantEqual()
-	if out, err := exec.CommandContext(u.t.Context(), newer, "rules", "activate", "3", "--dir", u.dir).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(u.t.Context(), newer, "rules", "activate", "3", "--dir",
+		u.dir).CombinedOutput(); err != nil {
 		u.t.Errorf("rules activate, where everybody knows it: %v, %s", err, out)
 	}
 	await(u.t, "version 3 to be in force everywhere", func() bool {
@@ -293,10 +298,12 @@ func (u *upgraded) activate(newer string) {
 		return true
 	})
 	u.wantEqual()
-	if said := refusedLTL(u.t, "audit", "--dir", u.dir, "--from", "node3"); !strings.Contains(said, "this program knows version 1") {
+	if said := refusedLTL(u.t, "audit", "--dir", u.dir, "--from", "node3"); !strings.Contains(said,
+		"this program knows version 1") {
 		u.t.Errorf("an older program's audit says %s", said)
 	}
-	if out, err := exec.CommandContext(u.t.Context(), newer, "audit", "--dir", u.dir, "--from", "node3").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(u.t.Context(), newer, "audit", "--dir", u.dir, "--from",
+		"node3").CombinedOutput(); err != nil {
 		u.t.Errorf("the newer program's audit: %v, %s", err, out)
 	}
 }
@@ -305,7 +312,8 @@ func (u *upgraded) activate(newer string) {
 func buildCommit(t *testing.T, commit string) string {
 	t.Helper()
 	if out, err := exec.Command("git", "cat-file", "-e", commit+"^{commit}").CombinedOutput(); err != nil {
-		t.Skipf("the history with commit %s is not here (a source archive, or a shallow clone), so there is no older build: %s", commit, out)
+		t.Skipf("the history with commit %s is not here (a source archive, or a shallow clone), so there is no older "+
+			"build: %s", commit, out)
 	}
 	dir := t.TempDir()
 	run := func(command string) {
@@ -326,11 +334,13 @@ func buildNewer(t *testing.T, marker string) string {
 	replaced := map[string]string{}
 	for file, changes := range map[string][]string{
 		"internal/rules/version.go": {"const Version uint32 = 1", "const Version uint32 = 3"},
-		"internal/rules/apply.go": {"	act := action{tx: tx", "	if v, err := VersionInForce(e); err != nil {\n		return 0, \"\", err\n	} else if v >= 2 && tx.GetSetData().GetValue() == \"version 2 refuses this\" {\n" +
+		"internal/rules/apply.go": {"	act := action{tx: tx", "	if v, err := VersionInForce(e); err != nil {\n		return 0, " +
+			"\"\", err\n	} else if v >= 2 && tx.GetSetData().GetValue() == \"version 2 refuses this\" {\n" +
 			"		return Forbidden, \"\", nil\n	}\n	act := action{tx: tx"},
 		"node/fsm.go": {
 			"\"errors\"\n", "\"errors\"\n	\"os\"\n",
-			"	b[0] = entryVersion\n", fmt.Sprintf("	b[0] = entryVersion\n	if _, err := os.Stat(%q); err == nil {\n		b[0] = 2\n	}\n", marker),
+			"	b[0] = entryVersion\n", fmt.Sprintf("	b[0] = entryVersion\n	if _, err := os.Stat(%q); err == nil {\n		b[0] = "+
+				"2\n	}\n", marker),
 			"if b[0] != entryVersion {", "if b[0] != entryVersion && b[0] != 2 {",
 		},
 	} {
@@ -362,7 +372,8 @@ func buildNewer(t *testing.T, marker string) string {
 		t.Fatal(err)
 	}
 	program := filepath.Join(dir, "ltl")
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-overlay", filepath.Join(dir, "overlay.json"), "-o", program, ".")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-overlay",
+		filepath.Join(dir, "overlay.json"), "-o", program, ".")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build the newer program: %v\n%s", err, out)

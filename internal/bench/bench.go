@@ -101,7 +101,8 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 
 func (o *Options) complete() error {
 	if o.Callers < 1 || o.Callers > MaxCallers || o.Duration <= 0 || o.Size < 1 {
-		return fmt.Errorf("couldn't measure with %d callers for %s and values of %d bytes: give 1 to %d callers, and a positive duration and size",
+		return fmt.Errorf("couldn't measure with %d callers for %s and values of %d bytes: give 1 to %d callers, and a "+
+			"positive duration and size",
 			o.Callers, o.Duration, o.Size, MaxCallers)
 	}
 	if o.Clients < 0 || o.Clients > MaxClients {
@@ -142,7 +143,8 @@ func measure(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Report{CPUs: runtime.NumCPU(), Go: runtime.Version(), Callers: o.Callers, Seconds: o.Duration.Seconds(), ValueBytes: o.Size}
+	r := &Report{CPUs: runtime.NumCPU(), Go: runtime.Version(), Callers: o.Callers, Seconds: o.Duration.Seconds(),
+		ValueBytes: o.Size}
 	before, err := disk(o.Dir, n)
 	if err != nil {
 		return nil, err

@@ -158,8 +158,10 @@ func (c *httpCaller) try(ctx context.Context) error {
 		}
 	}
 	key, value := c.keys.take()
-	form := c.signer.Form("SetData", map[string]string{"ProductKey": c.keys.chain.BizChainCode, "Key": key, "Value": value})
-	request := "POST / HTTP/1.1\r\nHost: " + c.host + "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " +
+	form := c.signer.Form("SetData",
+		map[string]string{"ProductKey": c.keys.chain.BizChainCode, "Key": key, "Value": value})
+	request := "POST / HTTP/1.1\r\nHost: " + c.host + "\r\nContent-Type: " +
+		"application/x-www-form-urlencoded\r\nContent-Length: " +
 		strconv.Itoa(len(form)) + "\r\n\r\n" + form
 	if _, err := io.WriteString(c.conn, request); err != nil {
 		return fmt.Errorf("couldn't send: %w", err)

@@ -46,7 +46,8 @@ type Ceiling struct {
 
 // ceiling measures in dir, which must be on the disk of the network, and removes it.
 func ceiling(ctx context.Context, o Options, dir string) (_ *Ceiling, err error) {
-	fmt.Fprintf(o.Progress, "Raft library alone: entries of %d transactions of %d bytes\n", ceilingBatch, ceilingTransaction)
+	fmt.Fprintf(o.Progress, "Raft library alone: entries of %d transactions of %d bytes\n", ceilingBatch,
+		ceilingTransaction)
 	if err := os.RemoveAll(dir); err != nil {
 		return nil, fmt.Errorf("couldn't empty the directory of the bare Raft: %w", err)
 	}
@@ -138,7 +139,8 @@ func (c *bareCluster) add(dir string, i int, servers []raft.Server) error {
 	config.BatchApplyCh = true
 	config.SnapshotThreshold = ceilingNoSnapshot
 	snapshots := raft.NewDiscardSnapshotStore()
-	if err := raft.BootstrapCluster(config, db, db, snapshots, c.transports[i], raft.Configuration{Servers: servers}); err != nil {
+	if err := raft.BootstrapCluster(config, db, db, snapshots, c.transports[i],
+		raft.Configuration{Servers: servers}); err != nil {
 		return err
 	}
 	node, err := raft.NewRaft(config, nothing{}, db, db, snapshots, c.transports[i])

@@ -81,7 +81,8 @@ func awaitLeader(ctx context.Context, c *client.Client) error {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
-			return fmt.Errorf("the network did not serve in time; are more than half of its nodes running and reachable? %w", err)
+			return fmt.Errorf("the network did not serve in time; are more than half of its nodes running and reachable? %w",
+				err)
 		}
 	}
 }
@@ -89,7 +90,8 @@ func awaitLeader(ctx context.Context, c *client.Client) error {
 // describeElsewhere writes into d what the genesis and the caller say of a network that runs elsewhere.
 func (n *network) describeElsewhere(d *Network, endpoints []string) {
 	g := n.trust.Genesis()
-	d.Region, d.Trust, d.Operator = Region, filepath.Join(pkiDir, "trust.json"), filepath.Join(pkiDir, "operator", "tls.key")
+	d.Region, d.Trust, d.Operator = Region, filepath.Join(pkiDir, "trust.json"), filepath.Join(pkiDir, "operator",
+		"tls.key")
 	d.Nodes, d.Endorsers, d.Facades = nil, nil, nil
 	for _, node := range g.GetNodes() {
 		d.Nodes = append(d.Nodes, Node{ID: node.GetId(), GRPC: node.GetAddress()})

@@ -43,7 +43,8 @@ func TestSetupTwice(t *testing.T) {
 	}
 	sequence, all := blocks()
 	if all != before+len(accounts) || len(accounts) != 2+guests || len(chains) != 2 {
-		t.Errorf("the set-up made accounts %v and chains %v; the ledger has %d accounts, had %d", accounts, chains, all, before)
+		t.Errorf("the set-up made accounts %v and chains %v; the ledger has %d accounts, had %d", accounts, chains, all,
+			before)
 	}
 	for range 2 {
 		chainsAgain, accountsAgain, err := s.run(t.Context())

@@ -44,7 +44,8 @@ type Caller struct {
 func (c *Caller) Call(ctx context.Context, action string, parameters map[string]string) (int, []byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint+callEndpoint, strings.NewReader(c.Form(action, parameters)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint+callEndpoint,
+		strings.NewReader(c.Form(action, parameters)))
 	if err != nil {
 		return 0, nil, fmt.Errorf("couldn't form the request: %w", err)
 	}

@@ -33,7 +33,8 @@ func TestFormIsAForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Get("Value") != value || got.Get("Action") != "SetData" || got.Get("AccessKeyId") != "id" || got.Get("Signature") == "" {
+	if got.Get("Value") != value || got.Get("Action") != "SetData" || got.Get("AccessKeyId") != "id" ||
+		got.Get("Signature") == "" {
 		t.Errorf("the form decodes to %v", got)
 	}
 }

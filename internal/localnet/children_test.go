@@ -19,7 +19,8 @@ import (
 func newTestChildren(t *testing.T, restart bool) (*children, *atomic.Int32) {
 	t.Helper()
 	var changes atomic.Int32
-	c := newChildren("/bin/sh", t.TempDir(), restart, 1, slog.New(slog.NewTextHandler(io.Discard, nil)), func() { changes.Add(1) })
+	c := newChildren("/bin/sh", t.TempDir(), restart, 1, slog.New(slog.NewTextHandler(io.Discard, nil)),
+		func() { changes.Add(1) })
 	return c, &changes
 }
 
@@ -130,7 +131,8 @@ func TestStopOfFrozenChildren(t *testing.T) {
 	c.order, c.grace = 50*time.Millisecond, 500*time.Millisecond
 	told := filepath.Join(t.TempDir(), "told")
 	for name, script := range map[string]string{
-		"deaf-1": "trap '' TERM; echo up; while :; do sleep 0.01; done", "deaf-2": "trap '' TERM; echo up; while :; do sleep 0.01; done",
+		"deaf-1": "trap '' TERM; echo up; while :; do sleep 0.01; done", "deaf-2": "trap '' TERM; echo up; while :; do " +
+			"sleep 0.01; done",
 		"deaf-3": "trap '' TERM; echo up; while :; do sleep 0.01; done",
 		"frozen": "trap 'echo thawed >>" + told + "; exit 0' TERM; echo up; while :; do sleep 0.01; done",
 	} {

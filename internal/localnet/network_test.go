@@ -17,8 +17,9 @@ func TestNetworkFile(t *testing.T) {
 	}
 	n := &Network{
 		Endpoint: "http://h:1", Region: Region,
-		Chains:    []Chain{{Service: ServiceProof, Name: "n", BizChainID: "1", BizChainCode: "c"}},
-		Accounts:  []Account{{Role: RoleAdmin, UID: "u", Name: "a", Organisation: "o", AccessKeyID: "i", AccessKeySecret: "s", DataTypeCode: "T"}},
+		Chains: []Chain{{Service: ServiceProof, Name: "n", BizChainID: "1", BizChainCode: "c"}},
+		Accounts: []Account{{Role: RoleAdmin, UID: "u", Name: "a", Organisation: "o", AccessKeyID: "i",
+			AccessKeySecret: "s", DataTypeCode: "T"}},
 		Nodes:     []Node{{ID: "node1", GRPC: "g", PID: 1, Dir: "d"}},
 		Endorsers: []Endorser{{Organisation: "o", GRPC: "g", PID: 2, Dir: "d"}},
 		Facades:   []Facade{{HTTP: "http://h:1", PID: 3}},
@@ -164,7 +165,8 @@ func TestPlanIsStable(t *testing.T) {
 
 func TestReachable(t *testing.T) {
 	for address, want := range map[string]string{
-		"0.0.0.0:1": "127.0.0.1:1", ":1": "127.0.0.1:1", "[::]:1": "127.0.0.1:1", "10.0.0.1:1": "10.0.0.1:1", "name:1": "name:1",
+		"0.0.0.0:1": "127.0.0.1:1", ":1": "127.0.0.1:1", "[::]:1": "127.0.0.1:1", "10.0.0.1:1": "10.0.0.1:1",
+		"name:1": "name:1",
 	} {
 		if got := reachable(address); got != want {
 			t.Errorf("%s is reached at %s, want %s", address, got, want)

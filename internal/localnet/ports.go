@@ -76,7 +76,8 @@ func (n *network) loadPorts() error {
 		err = json.Unmarshal(raw, &n.ports)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("couldn't read %s, which holds the ports of former starts; remove it to choose other ports: %w", path, err)
+		return fmt.Errorf("couldn't read %s, which holds the ports of former starts; remove it to choose other ports: %w",
+			path, err)
 	}
 	if n.ports.Admin == nil {
 		n.ports.Admin = map[string]string{}

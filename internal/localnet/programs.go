@@ -19,7 +19,8 @@ func (n *network) programs() []program {
 	var programs []program
 	add := func(role, name, keys string, args ...string) {
 		admin := n.ports.Admin[name]
-		args = append([]string{role, "--trust", n.trustPath(), "--identity", filepath.Join(pki, keys), "--admin", admin}, args...)
+		args = append([]string{role, "--trust", n.trustPath(), "--identity", filepath.Join(pki, keys), "--admin", admin},
+			args...)
 		programs = append(programs, program{role: role, name: name, admin: admin, args: args})
 	}
 	for _, node := range n.nodes() {
@@ -51,7 +52,8 @@ func (n *network) nodes() []*ltlv1.Node {
 	prepared, _ := filepath.Glob(filepath.Join(n.nodeDir("*"), identity.NodeFile)) // the pattern is well formed
 	for _, path := range prepared {
 		// A file that cannot be read may be one that an operator is making at this moment: it is left out.
-		if node, err := identity.LoadNode(path); err == nil && !seen[node.GetId()] && n.nodeDir(node.GetId()) == filepath.Dir(path) {
+		if node, err := identity.LoadNode(path); err == nil && !seen[node.GetId()] &&
+			n.nodeDir(node.GetId()) == filepath.Dir(path) {
 			add(node)
 		}
 	}
@@ -73,7 +75,8 @@ func (n *network) fill(d *Network) {
 		d.Nodes = append(d.Nodes, Node{ID: node.GetId(), GRPC: node.GetAddress(), Dir: n.nodeDir(node.GetId())})
 	}
 	for _, o := range g.GetOrganisations() {
-		d.Endorsers = append(d.Endorsers, Endorser{Organisation: o.GetId(), GRPC: o.GetEndorserAddress(), Dir: n.endorserDir(o.GetId())})
+		d.Endorsers = append(d.Endorsers,
+			Endorser{Organisation: o.GetId(), GRPC: o.GetEndorserAddress(), Dir: n.endorserDir(o.GetId())})
 	}
 	n.fillPIDs(d)
 }

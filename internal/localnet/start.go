@@ -63,7 +63,8 @@ type readyFunc func(ctx context.Context, admin string) error
 func (c *children) startMost(ctx context.Context, programs []program, ready readyFunc, patience time.Duration) (map[string]error, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	outcomes := make(chan outcome, len(programs)) // room for all, so that every goroutine ends even when its outcome is not read
+	// room for all, so that every goroutine ends even when its outcome is not read
+	outcomes := make(chan outcome, len(programs))
 	for _, p := range programs {
 		ch, err := c.run(p)
 		if err != nil {
@@ -166,7 +167,8 @@ func (c *children) waitReady(ctx context.Context, ch *child, ready readyFunc) er
 		case <-ch.done:
 			return fmt.Errorf("%s ended; the last line of %s: %s", ch.name, c.logPath(ch.name), lastLine(c.logPath(ch.name)))
 		case <-ctx.Done():
-			return fmt.Errorf("%s was not ready in time (%w); its log is %s: %w", ch.name, last, c.logPath(ch.name), context.Cause(ctx))
+			return fmt.Errorf("%s was not ready in time (%w); its log is %s: %w", ch.name, last, c.logPath(ch.name),
+				context.Cause(ctx))
 		}
 	}
 }

@@ -41,7 +41,8 @@ func TestStartMost(t *testing.T) {
 	}{
 		{[]string{"node ready", "node ready", "node ready", "endorser ready", "facade ready"}, []string{}},
 		{[]string{"node ready", "node fails", "node ready", "endorser ready", "facade ready"}, []string{"node1"}},
-		{[]string{"node ready", "node slow", "node ready", "endorser fails", "endorser ready", "endorser ready", "facade ready"}, []string{"endorser3", "node1"}},
+		{[]string{"node ready", "node slow", "node ready", "endorser fails", "endorser ready", "endorser ready",
+			"facade ready"}, []string{"endorser3", "node1"}},
 		{[]string{"node fails", "node fails", "node ready", "endorser ready", "facade ready"}, nil},
 		{[]string{"node ready", "node fails", "endorser ready", "facade ready"}, nil},
 		{[]string{"node ready", "endorser ready", "facade fails"}, nil},
@@ -68,7 +69,8 @@ func TestStartMost(t *testing.T) {
 				t.Fatalf("%v did not start, %v; want %v", got, err, c.failed)
 			}
 			for name, why := range failed {
-				if slow := strings.Contains(why.Error(), "not ready yet"); !slow && !strings.Contains(why.Error(), "the disk is on fire") {
+				if slow := strings.Contains(why.Error(), "not ready yet"); !slow &&
+					!strings.Contains(why.Error(), "the disk is on fire") {
 					t.Errorf("%s: %v does not say why", name, why)
 				}
 			}
@@ -84,7 +86,8 @@ func TestStartMostInTime(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	never := func(context.Context, string) error { return errors.New("not yet") }
-	if _, err := children.startMost(ctx, scripted("node slow", "facade slow"), never, time.Hour); err == nil || !strings.Contains(err.Error(), "node0 was not ready in time (not yet)") {
+	if _, err := children.startMost(ctx, scripted("node slow", "facade slow"), never, time.Hour); err == nil ||
+		!strings.Contains(err.Error(), "node0 was not ready in time (not yet)") {
 		t.Errorf("nobody ready: %v", err)
 	}
 }

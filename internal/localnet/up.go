@@ -152,7 +152,8 @@ func (n *network) prepare() error {
 	n.trust = trust
 	g := trust.Genesis()
 	if n.Nodes != 0 && n.Nodes != len(g.GetNodes()) || n.Orgs != 0 && n.Orgs != len(g.GetOrganisations()) {
-		return fmt.Errorf("the network in %s has %d nodes and %d organisations; leave out --nodes and --orgs, or use another directory",
+		return fmt.Errorf("the network in %s has %d nodes and %d organisations; leave out --nodes and --orgs, or use "+
+			"another directory",
 			n.Dir, len(g.GetNodes()), len(g.GetOrganisations()))
 	}
 	return n.loadPorts()
@@ -175,7 +176,8 @@ func (n *network) create() error {
 		orgs = 3
 	}
 	if nodes < 1 || nodes > MaxNodes || orgs < 1 || orgs > MaxOrganisations {
-		return fmt.Errorf("a network on one machine has 1 to %d nodes and 1 to %d organisations, not %d and %d", MaxNodes, MaxOrganisations, nodes, orgs)
+		return fmt.Errorf("a network on one machine has 1 to %d nodes and 1 to %d organisations, not %d and %d", MaxNodes,
+			MaxOrganisations, nodes, orgs)
 	}
 	addresses, err := freeAddresses(nodes + orgs)
 	if err != nil {
