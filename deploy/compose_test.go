@@ -1,4 +1,4 @@
-// Package deploy_test runs the compose deployment as its users do, on a Docker engine, and takes its parts away.
+// Package deploy_test runs the compose deployment as its users do, on a Docker engine, and stops its parts.
 package deploy_test
 
 import (
@@ -33,8 +33,8 @@ type deployment struct {
 	network *localnet.Network
 }
 
-// TestComposeDeployment starts the whole deployment, looks at how its containers are shut in, kills the leader under
-// load, brings it back, stops and starts everything, and audits every copy at the end.
+// TestComposeDeployment starts the whole deployment, checks how its containers are confined, kills the leader under
+// load, starts it again, stops and starts everything, and audits every copy at the end.
 func TestComposeDeployment(t *testing.T) {
 	if out, err := exec.Command("docker", "info", "--format", "{{.ServerVersion}}").CombinedOutput(); err != nil {
 		t.Skipf("no Docker engine answers here, and without one there is nothing to deploy to: %s", out)
@@ -48,7 +48,7 @@ func TestComposeDeployment(t *testing.T) {
 	if d.network, err = localnet.Load(d.state); err != nil {
 		t.Fatal(err)
 	}
-	d.wantShutIn()
+	d.wantConfined()
 	d.wantApart()
 	written := d.killLeader()
 	d.run("scripts/cluster.sh", "down")
@@ -149,20 +149,20 @@ func (d *deployment) containers() map[string]container {
 	return all
 }
 
-// wantShutIn: no process is root, writes outside its volume, keeps a capability or takes the whole machine.
-func (d *deployment) wantShutIn() {
+// wantConfined: no process is root, writes outside its volume, keeps a capability or takes the whole machine.
+func (d *deployment) wantConfined() {
 	d.t.Helper()
 	for name, c := range d.containers() {
 		h := c.HostConfig
 		if strings.HasPrefix(c.Config.User, "0") || c.Config.User == "" || !h.ReadonlyRootfs ||
 			!slices.Contains(h.CapDrop, "ALL") ||
 			h.Memory == 0 || h.NanoCpus == 0 || h.RestartPolicy.Name != "unless-stopped" {
-			d.t.Errorf("%s is not shut in: %+v", name, c)
+			d.t.Errorf("%s is not confined: %+v", name, c)
 		}
 	}
 }
 
-// wantApart: endorsers share no network and no volume, and nobody but its own process sees a secret key.
+// wantApart: endorsers share no network and no volume, and only its own process sees a secret key.
 func (d *deployment) wantApart() {
 	d.t.Helper()
 	all := d.containers()
@@ -231,7 +231,7 @@ func (d *deployment) call(facade int, action string, p map[string]string) (a ans
 	return a
 }
 
-// killLeader writes one record after the other, kills the leader's container (SIGKILL), goes on writing, and starts
+// killLeader writes one record after the other, kills the leader's container (SIGKILL), continues writing, and starts
 // the container again. It returns the records that were answered with success, and says how long no write succeeded.
 func (d *deployment) killLeader() (written []int) {
 	d.t.Helper()

@@ -18,7 +18,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Of the objects that deploy/kubernetes/check has read into Kubernetes' own types, what the tests look at.
+// The parts that the tests need of the objects that deploy/kubernetes/check has read into Kubernetes' own types.
 type (
 	labels map[string]string
 
@@ -155,9 +155,8 @@ type manifests struct {
 	pods    []*pod
 }
 
-// TestKubernetes builds the kustomization with keys that keys.sh makes, reads every object strictly, and holds the
-// objects against one another, against deploy/compose.yaml, and against the program, which is started as the pods
-// start it.
+// TestKubernetes builds the kustomization with keys that keys.sh makes, reads every object strictly, and compares the
+// objects with one another, with deploy/compose.yaml, and with the program, which is started as the pods start it.
 func TestKubernetes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector sees nothing of this; the run without -short has it")
@@ -178,7 +177,7 @@ func buildManifests(t *testing.T) *manifests {
 	if err := os.CopyFS(dir, os.DirFS("kubernetes")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.RemoveAll(filepath.Join(dir, "pki")); err != nil { // somebody's own
+	if err := os.RemoveAll(filepath.Join(dir, "pki")); err != nil { // keys of the developer's own
 		t.Fatal(err)
 	}
 	run := func(env string, name string, args ...string) []byte {
@@ -266,7 +265,7 @@ func (m *manifests) wantConfined(t *testing.T) {
 	}
 }
 
-// wantReferences: what a pod mounts is there, every volume is mounted, and no secret is mounted by two workloads.
+// wantReferences: everything that a pod mounts exists, every volume is mounted, and no secret is mounted by two workloads.
 func (m *manifests) wantReferences(t *testing.T) {
 	owner := map[string]*pod{}
 	secret := func(p *pod, name string, keys ...string) {
@@ -320,13 +319,13 @@ func (m *manifests) wantReferences(t *testing.T) {
 	}
 	for _, o := range m.objects {
 		if o.Kind == "Secret" && owner[o.Metadata.Namespace+o.Metadata.Name] == nil {
-			t.Errorf("nobody uses the secret %s/%s", o.Metadata.Namespace, o.Metadata.Name)
+			t.Errorf("no workload uses the secret %s/%s", o.Metadata.Namespace, o.Metadata.Name)
 		}
 	}
 }
 
 // wantSelectors: every selector selects pods of its namespace, and a workload its own; services lead to ports that
-// are there.
+// exist.
 func (m *manifests) wantSelectors(t *testing.T) {
 	budgets := map[string]bool{}
 	for _, o := range m.objects {
@@ -443,8 +442,8 @@ func (m *manifests) wantProcesses(t *testing.T) {
 	}
 }
 
-// wantServes runs a process, waits until its liveness probe is content, hears from the readiness probe that it is
-// alone, and stops it.
+// wantServes runs a process, waits until its liveness probe succeeds, checks that its readiness probe fails because
+// it is alone, and stops it.
 func (m *manifests) wantServes(t *testing.T, p *pod, admin string, args ...string) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), m.binary, args...)
@@ -472,7 +471,7 @@ func (m *manifests) wantServes(t *testing.T, p *pod, admin string, args ...strin
 		t.Errorf("%s does not serve: %v", p, err)
 	}
 	if out, err := probe(c.ReadinessProbe.Exec.Command); err == nil {
-		t.Errorf("%s is ready without anybody else: %s", p, out)
+		t.Errorf("%s is ready without the other processes: %s", p, out)
 	}
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Error(err)

@@ -34,7 +34,7 @@ func (m *manifests) choosePolicies() {
 	}
 }
 
-// namespaceLabels are the labels of a namespace, that of its name included, which every cluster sets.
+// namespaceLabels are the labels of a namespace, including that of its name, which every cluster sets.
 func (m *manifests) namespaceLabels(name string) labels {
 	all := labels{"kubernetes.io/metadata.name": name}
 	if o := m.find("Namespace", "", name); o != nil {
@@ -61,7 +61,7 @@ func (m *manifests) allows(rules []policyRule, other, to *pod, port int) bool {
 	return false
 }
 
-// composeFile is what the tests look at of deploy/compose.yaml.
+// composeFile is the part of deploy/compose.yaml that the tests need.
 type composeFile struct {
 	Services map[string]struct {
 		Command  []string
@@ -127,7 +127,7 @@ func (m *manifests) wantNetwork(t *testing.T) {
 	}
 }
 
-// wantRule: a rule names ports, and peers that are there; only facades are open to everybody.
+// wantRule: a rule names ports, and peers that exist; only facades are open to all addresses.
 func (m *manifests) wantRule(t *testing.T, p *pod, r policyRule) {
 	t.Helper()
 	peers := append(r.From, r.To...)
@@ -146,7 +146,7 @@ func (m *manifests) wantRule(t *testing.T, p *pod, r policyRule) {
 				peer.PodSelector.matches(other.Metadata.Labels)
 		}
 		if !found {
-			t.Errorf("a rule for %s names somebody who is not there: %+v", p, peer)
+			t.Errorf("a rule for %s names a peer that is not there: %+v", p, peer)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func (m *manifests) wantCompose(t *testing.T) {
 	}
 }
 
-// write lays out a configuration or a secret as a volume does.
+// write writes the files of a configuration or a secret as a volume has them.
 func (m *manifests) write(t *testing.T, o *object, dir string) {
 	t.Helper()
 	if o == nil {

@@ -8,8 +8,8 @@ import (
 	"ltl/internal/audit"
 )
 
-// TestAuditCompares: an audit names every other node and how far the copy is behind it; without an identity it asks
-// nobody.
+// TestAuditCompares: an audit names every other node and how far the copy is behind it; without an identity it
+// contacts no process.
 func TestAuditCompares(t *testing.T) {
 	for from, want := range map[string]string{"node2": "node1 node3", "org3": "node1 node2 node3"} {
 		var names []string

@@ -22,8 +22,8 @@ import (
 // backupKills is how often a backup is killed before it may end.
 const backupKills = 6
 
-// TestBackup: `ltl backup` killed again and again ends in a copy that an audit without the network passes, with the
-// AccessKeys; the next run adds what is new, also from an organisation's endorser; a changed byte is noticed.
+// TestBackup: `ltl backup` killed repeatedly ends in a copy that an audit without the network passes, with the
+// AccessKeys; the next run adds what is new, also from an organisation's endorser; a changed byte is detected.
 func TestBackup(t *testing.T) {
 	f := common.file(t)
 	chain, admin := proofChain(t, f), account(t, f, localnet.RoleAdmin)

@@ -23,8 +23,8 @@ func jsonOf[T any](t *testing.T, args ...string) T {
 	return v
 }
 
-// TestOperatorsDay: an operator makes an account, gives it an AccessKey and a chain, adds a member, and takes the key
-// away again.
+// TestOperatorsDay: an operator makes an account, gives it an AccessKey and a chain, adds a member, and disables the
+// key.
 func TestOperatorsDay(t *testing.T) {
 	created := jsonOf[map[string]string](t, "account", "create", "operators-day", "--organisation", "org3")
 	uid := created["uid"]
@@ -42,7 +42,7 @@ func TestOperatorsDay(t *testing.T) {
 	}
 	f := common.file(t)
 	guest := account(t, f, localnet.RoleNone)
-	// The network's operator is org1's, and may not speak for an account of org3; org3's own operator may.
+	// The network's operator is org1's, and may not act for an account of org3; org3's own operator may.
 	if said := refusedLTL(t, "member", "add", chain, guest.UID, "--dir", common.dir); !strings.Contains(said, "403") {
 		t.Errorf("org1's operator adding a member in the name of org3's account: %q", said)
 	}
@@ -117,7 +117,7 @@ func TestReadingCommands(t *testing.T) {
 	}
 }
 
-// TestHealth: status names every process that is not well, and says when nobody leads.
+// TestHealth: status names every process that is not well, and says when no node leads.
 func TestHealth(t *testing.T) {
 	well := []statusRow{{Peer: "node1", Role: "follower"}, {Peer: "node2", Role: "leader"},
 		{Peer: "endorser/org1", Role: "endorser"}}
@@ -133,7 +133,7 @@ func TestHealth(t *testing.T) {
 	}
 }
 
-// TestRefusals: a command that cannot do what it was asked says so in one sentence and fails.
+// TestRefusals: a command that cannot do its work says why in one sentence and fails.
 func TestRefusals(t *testing.T) {
 	dir := common.dir
 	for _, c := range []struct {
@@ -143,7 +143,7 @@ func TestRefusals(t *testing.T) {
 		{[]string{"status"}, "which network"},
 		{[]string{"status", "--dir", filepath.Join(t.TempDir(), "nothing")}, "no network"},
 		{[]string{"status", "--dir", dir, "--output", "xml"}, "json or table"},
-		{[]string{"audit", "--dir", dir, "--from", "nobody"}, "no node"},
+		{[]string{"audit", "--dir", dir, "--from", "unknown"}, "no node"},
 		{[]string{"audit", "--dir", dir, "--store", t.TempDir()}, "no ledger"},
 		{[]string{"audit", "--dir", dir, "--store", filepath.Join(dir, "nodes", "node1")}, "in use"},
 		{[]string{"chain", "show", "nothing", "--dir", dir}, "no chain"},

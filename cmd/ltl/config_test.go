@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// configured runs configure as `ltl endorser` does and returns the settings that it came to.
+// configured runs configure as `ltl endorser` does and returns the resulting settings.
 func configured(t *testing.T, file string, args ...string) (map[string]string, error) {
 	t.Helper()
 	cmd := newEndorser()
@@ -39,8 +39,8 @@ listen: 0.0.0.0:7100
 rule: from the file
 `
 
-// TestConfigurationOrder: an option counts before a variable, a variable before the file, and paths in the file are
-// the file's.
+// TestConfigurationOrder: an option takes precedence over a variable, a variable over the file, and paths in the file
+// are relative to it.
 func TestConfigurationOrder(t *testing.T) {
 	t.Setenv("LTL_RULE", "from the environment")
 	t.Setenv("LTL_LISTEN", "127.0.0.1:1")
@@ -57,7 +57,7 @@ func TestConfigurationOrder(t *testing.T) {
 	}
 }
 
-// TestConfigurationErrors: everything that is wrong is told at once, by the names that the file has.
+// TestConfigurationErrors: the error names everything that is wrong, by the names in the file.
 func TestConfigurationErrors(t *testing.T) {
 	_, err := configured(t, "lisen: a\nadmn: b\ntrust: [1, 2]\n")
 	for _, want := range []string{"lisen", "admn", "line 3"} {
@@ -88,7 +88,7 @@ func TestConfigurationErrors(t *testing.T) {
 	}
 }
 
-// TestEmptyConfiguration: an empty file is one without settings.
+// TestEmptyConfiguration: an empty file has no settings.
 func TestEmptyConfiguration(t *testing.T) {
 	all := []string{"--trust", "t", "--identity", "i", "--dir", "d", "--listen", "l"}
 	if _, err := configured(t, "# nothing yet\n", all...); err != nil {

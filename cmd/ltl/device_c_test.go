@@ -15,8 +15,8 @@ import (
 	"ltl/internal/rules"
 )
 
-// TestDeviceInC: what a device signs with the SDK in C, its business system uploads with the official Go SDK and
-// reads back; anything else under that signature is refused.
+// TestDeviceInC: a device signs with the SDK in C, its business system uploads the data with the official Go SDK
+// and reads them back; any other data under that signature are refused.
 func TestDeviceInC(t *testing.T) {
 	f := common.file(t)
 	chain, member := proofChain(t, f), account(t, f, localnet.RoleMember)
@@ -70,7 +70,7 @@ func buildDemo(t *testing.T) string {
 	return program
 }
 
-// enrolDevice makes a key and makes it known to the network.
+// enrolDevice makes a key and enrols a device with it.
 func enrolDevice(t *testing.T, kind, key, product, iotID string) {
 	t.Helper()
 	enrol := []string{"device", "enroll", "--dir", common.dir, "--product-key", product, "--iot-id", iotID}
@@ -110,7 +110,7 @@ func (d *cDevice) sign(value string) map[string]string {
 	return p
 }
 
-// set uploads a value under a Key with what the device printed, and returns the answer's code.
+// set uploads a value under a Key with the parameters that the device printed, and returns the answer's code.
 func (d *cDevice) set(p map[string]string, key, value string) (code int, message string) {
 	d.t.Helper()
 	r := ltl.CreateSetDataWithSignatureRequest()

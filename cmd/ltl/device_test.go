@@ -11,7 +11,8 @@ import (
 	"ltl/internal/localnet"
 )
 
-// TestDevicesOfOperators: devices with each type of key are made, enrolled, listed, used and revoked by commands alone.
+// TestDevicesOfOperators: devices with each type of key are made, enrolled, listed, used and revoked with commands
+// only.
 func TestDevicesOfOperators(t *testing.T) {
 	f := common.file(t)
 	chain, member := proofChain(t, f), account(t, f, localnet.RoleMember)
@@ -55,7 +56,7 @@ func TestDevicesOfOperators(t *testing.T) {
 		if err := os.WriteFile(file, []byte(value), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		// An AES key is told to the endorser again; anything else that is enrolled stays as it is.
+		// An AES key is given to the endorser again; any other enrolled key stays as it is.
 		if kind == "aes" {
 			check("enrolled again", jsonOf[deviceRow](t, enrol...))
 		} else if said := refusedLTL(t, append(enrol, "--dir", common.dir)...); !strings.Contains(said, "enrolled already") {
@@ -72,7 +73,7 @@ func TestDevicesOfOperators(t *testing.T) {
 	}
 }
 
-// uploadSigned signs with a command, and uploads what was signed with another: once, and not again under another Key.
+// uploadSigned signs with a command, and uploads the result with another: once, and not again under another Key.
 func uploadSigned(t *testing.T, sign []string, key, other, value string) {
 	t.Helper()
 	p := jsonOf[device.Parameters](t, sign...)
@@ -91,7 +92,7 @@ func uploadSigned(t *testing.T, sign []string, key, other, value string) {
 	}
 }
 
-// TestDeviceFiles: keys lie in files that nobody else reads and that are never overwritten; sign takes a time.
+// TestDeviceFiles: key files are readable by their owner only and never overwritten; sign takes a time.
 func TestDeviceFiles(t *testing.T) {
 	dir := t.TempDir()
 	key, public := filepath.Join(dir, "key"), filepath.Join(dir, "public")
@@ -139,7 +140,7 @@ func TestDeviceFiles(t *testing.T) {
 		{append(enrol, "--public-key", filepath.Join(dir, "none")), "no such file"},
 		{[]string{"device", "enroll", "--product-key", "p/q", "--iot-id", "d", "--public-key", public, "--dir",
 			common.dir}, "wrong form"},
-		{[]string{"device", "revoke", "--product-key", "p", "--iot-id", "nobody", "--dir", common.dir}, "ever enrolled"},
+		{[]string{"device", "revoke", "--product-key", "p", "--iot-id", "unknown", "--dir", common.dir}, "ever enrolled"},
 		{[]string{"device", "list"}, "which network"},
 	} {
 		if said := refusedLTL(t, c.args...); !strings.Contains(said, c.want) ||
@@ -155,7 +156,7 @@ func TestDeviceFiles(t *testing.T) {
 	}
 }
 
-// TestDevicesOfOtherOrganisations: an operator enrols in the name of its own organisation, hands AES keys to its own
+// TestDevicesOfOtherOrganisations: an operator enrols in the name of its own organisation, gives AES keys to its own
 // endorser, and revokes only what its organisation enrolled.
 func TestDevicesOfOtherOrganisations(t *testing.T) {
 	dir := t.TempDir()

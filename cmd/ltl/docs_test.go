@@ -24,7 +24,7 @@ func operatorsPage(t *testing.T) string {
 	return page
 }
 
-// TestDocumentedCommands: every operators' command has its row with an example, whose options exist.
+// TestDocumentedCommands: every operators' command has a row with an example, and the example's options exist.
 func TestDocumentedCommands(t *testing.T) {
 	page := operatorsPage(t)
 	for _, group := range newRoot().Commands() {

@@ -22,13 +22,13 @@ import (
 	"ltl/internal/localnet"
 )
 
-// How long the tests wait for what must happen.
+// How long the tests wait for an event.
 const (
 	startTimeout = 2 * time.Minute
 	waitTimeout  = 60 * time.Second
 )
 
-// The program under test, built once, and a network that read-mostly tests have in common.
+// The program under test, built once, and a network that read-mostly tests share.
 var (
 	binary string
 	common *network

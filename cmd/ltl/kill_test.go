@@ -20,7 +20,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// kills is how many processes are killed; every kind in turn.
+// kills is how many processes are killed, each kind in turn.
 const (
 	kills         = 20
 	killsShort    = 4
@@ -29,7 +29,7 @@ const (
 	acksInBetween = 20
 )
 
-// journal is what the callers know: which records were acknowledged, and which may or may not be there.
+// journal is what the callers know: which records were acknowledged, and which have an unknown outcome.
 type journal struct {
 	mu           sync.Mutex
 	acknowledged map[string]string // Key to value; guarded by mu
@@ -55,7 +55,7 @@ func (j *journal) note(key, value string, ok bool) {
 	}
 }
 
-// TestKillEverything kills leader, follower, endorser and facade, again and again, under load through the SDK and
+// TestKillEverything kills leader, follower, endorser and facade repeatedly, under load through the SDK and
 // through the client library. Afterwards every acknowledged record is on every node and endorser with its value, none
 // is there twice, and an audit of each copy passes.
 func TestKillEverything(t *testing.T) {
@@ -91,7 +91,7 @@ func TestKillEverything(t *testing.T) {
 	}
 }
 
-// killOne kills the victim whose turn it is and waits until it runs again.
+// killOne kills the next process and waits until it runs again.
 func killOne(t *testing.T, n *network, operator *client.Client, turn int) {
 	t.Helper()
 	f := n.file(t)
@@ -120,7 +120,7 @@ func killOne(t *testing.T, n *network, operator *client.Client, turn int) {
 	})
 }
 
-// leaderOf asks until some node says that it leads.
+// leaderOf asks until a node reports that it leads.
 func leaderOf(t *testing.T, c *client.Client, f *localnet.Network) string {
 	t.Helper()
 	var leader string
@@ -168,7 +168,7 @@ func startHTTPCallersNamed(t *testing.T, ctx context.Context, wg *sync.WaitGroup
 }
 
 // startGRPCCallers write through the client library. A call whose outcome is unknown is repeated with the same
-// transaction, as the library tells its users to.
+// transaction, as the library's documentation requires.
 func startGRPCCallers(t *testing.T, ctx context.Context, wg *sync.WaitGroup, con *connection, f *localnet.Network, j *journal) {
 	chain, admin := proofChain(t, f), account(t, f, localnet.RoleAdmin)
 	c := openClient(t, con)
@@ -232,8 +232,8 @@ func openClient(t *testing.T, con *connection) *client.Client {
 	return c
 }
 
-// checkCopies reads every block of nodes and endorsers, of those of a new network when none is named, and holds what
-// it finds against the journal.
+// checkCopies reads every block of nodes and endorsers, of all of a new network when none is named, and compares
+// the records with the journal.
 func checkCopies(t *testing.T, s *session, j *journal, copies ...string) {
 	t.Helper()
 	if len(copies) == 0 {

@@ -45,7 +45,7 @@ func prepareNode(t *testing.T, n *network, id, organisation string) *extraNode {
 	return nodeAt(t, n, id, address)
 }
 
-// nodeAt is a node whose keys and directory are there.
+// nodeAt is a node whose keys and directory exist.
 func nodeAt(t *testing.T, n *network, id, address string) *extraNode {
 	x := &extraNode{t: t, n: n, id: id, log: filepath.Join(n.dir, "logs", id+".extra.log")}
 	x.args = []string{"node", "--dir", x.dir(), "--identity", filepath.Join(n.dir, "pki", "nodes", id),
@@ -103,8 +103,8 @@ func (x *extraNode) stopsSaying(sentence string) {
 	}
 }
 
-// standings are the nodes of the network with what Raft has them as.
-func standings(t *testing.T, n *network) map[string]string {
+// memberships are the nodes of the network with their membership on the ledger and in Raft.
+func memberships(t *testing.T, n *network) map[string]string {
 	t.Helper()
 	var rows []nodeRow
 	if err := json.Unmarshal([]byte(mustLTL(t, "node", "list", "--dir", n.dir, "--output", "json")), &rows); err != nil {
@@ -119,10 +119,10 @@ func standings(t *testing.T, n *network) map[string]string {
 
 func wantStandings(t *testing.T, n *network, want map[string]string) {
 	t.Helper()
-	got := standings(t, n)
-	for id, standing := range want {
-		if got[id] != standing {
-			t.Errorf("node %s is %q, want %q", id, got[id], standing)
+	got := memberships(t, n)
+	for id, membership := range want {
+		if got[id] != membership {
+			t.Errorf("node %s is %q, want %q", id, got[id], membership)
 		}
 	}
 	if len(got) != len(want) {
@@ -131,7 +131,7 @@ func wantStandings(t *testing.T, n *network, want map[string]string) {
 }
 
 // TestMembershipUnderLoad changes the nodes of a network while it is written to: one is added as a learner, promoted,
-// demoted and promoted again; one loses its disk, is refused under its old id, and is replaced; one is put back from
+// demoted and promoted again; one loses its disk, is refused under its old id, and is replaced; one is restored from
 // a copy and is refused; the leader is removed. No acknowledged record is lost or twice, on any copy, and each change
 // is one transaction.
 func TestMembershipUnderLoad(t *testing.T) {
@@ -163,7 +163,7 @@ func TestMembershipUnderLoad(t *testing.T) {
 		goOn()
 	}
 
-	// A disk is lost.
+	// The disk of a node is lost.
 	leader := leaderOf(t, operator, f)
 	lost := f.Nodes[0].ID
 	if lost == leader {
@@ -176,7 +176,7 @@ func TestMembershipUnderLoad(t *testing.T) {
 	mustLTL(t, "node", "replace", lost, node5.file(), "--dir", n.dir)
 	goOn()
 
-	// A directory is put back from a copy.
+	// A directory is restored from a copy.
 	node4.kill()
 	old := filepath.Join(t.TempDir(), "old")
 	copyDir(t, node4.dir(), old)
@@ -222,7 +222,7 @@ func TestMembershipUnderLoad(t *testing.T) {
 	}
 }
 
-// lose kills a node, takes its directory away, and shows that it is refused under its old id.
+// lose kills a node, moves its directory away, and checks that it is refused under its old id.
 func lose(t *testing.T, n *network, f *localnet.Network, id string) {
 	t.Helper()
 	if err := syscall.Kill(pids(f)[id], syscall.SIGKILL); err != nil {

@@ -17,7 +17,7 @@ import (
 	"ltl/internal/localnet"
 )
 
-// TestChainsOfOperators: a chain is made with what the options say, and a change changes exactly what it names.
+// TestChainsOfOperators: a chain is created as the options say, and a change affects exactly the named options.
 func TestChainsOfOperators(t *testing.T) {
 	admin := account(t, common.file(t), localnet.RoleAdmin)
 	id := jsonOf[map[string]string](t, "chain", "create", "modified", "--administrator", admin.UID, "--effective",
@@ -115,7 +115,7 @@ func TestMembersOfOperators(t *testing.T) {
 			accountChain{ChainID: chain, Name: "members-chain", Role: "MEMBER", DataTypeCode: want.DataTypeCode}) {
 		t.Errorf("the account is shown as %+v", shown)
 	}
-	// guest is of org3, which does not endorse here: whoever adds such a member is told.
+	// guest is of org3, which does not endorse here: adding such a member gives a warning.
 	another := jsonOf[map[string]string](t, "account", "create", "outsider", "--organisation", "org3")["uid"]
 	if _, warned, err := ltlCommand(t, "member", "add", chain, another, "--dir", common.dir); err != nil ||
 		!strings.Contains(warned, "can read and not write") {
@@ -123,8 +123,8 @@ func TestMembersOfOperators(t *testing.T) {
 	}
 }
 
-// TestAccessKeysOfManyOperators: however many operators give an account AccessKeys at once, it has two enabled ones
-// at most.
+// TestAccessKeysOfManyOperators: when many operators give an account AccessKeys at the same time, it has at most two
+// enabled ones.
 func TestAccessKeysOfManyOperators(t *testing.T) {
 	uid := jsonOf[map[string]string](t, "account", "create", "in-demand")["uid"]
 	var group sync.WaitGroup
@@ -180,7 +180,7 @@ func TestTypeCodesOfPhases(t *testing.T) {
 	}
 }
 
-// TestOperatorsRefusals: what cannot be done is said in one line that tells what to do next.
+// TestOperatorsRefusals: a refusal is one line that says what to do next.
 func TestOperatorsRefusals(t *testing.T) {
 	dir := common.dir
 	admin := account(t, common.file(t), localnet.RoleAdmin).UID
@@ -201,7 +201,7 @@ func TestOperatorsRefusals(t *testing.T) {
 			filepath.Join(dir, "pki", "orgs", "org3", "endorser")}, "not of org2/endorser/org2"},
 		{[]string{"org", "retire-ca", "org1", "first"}, "`ltl org show org1`"},
 		{[]string{"org", "retire-ca", "org1", strings.Repeat("0", 64)}, "no certificate authority with this SHA-256"},
-		{[]string{"cert", "revoke", "nobody"}, "nor an identity"},
+		{[]string{"cert", "revoke", "unknown"}, "nor an identity"},
 		{[]string{"cert", "revoke", "org1/client/x", "--key-only"}, "give its file"},
 		{[]string{"cert", "revoke", filepath.Join(dir, "pki", "nodes", "node1")}, "--key-only"},
 		{[]string{"account", "show", "1"}, "`ltl account list`"},

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestRestore loses the disks of all nodes at once. A backup is refused as the source while an endorser holds more;
-// from the endorser's copy the network goes on with every acknowledged record, its AccessKeys come from the backup,
+// TestRestore loses the disks of all nodes at once. A backup is refused as the source while an endorser has more;
+// from the endorser's copy the network continues with every acknowledged record, its AccessKeys come from the backup,
 // and a node that survived with its old directory is refused.
 func TestRestore(t *testing.T) {
 	n := start(t, t.TempDir())

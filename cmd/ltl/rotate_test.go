@@ -24,7 +24,7 @@ type rotation struct {
 	j   *journal
 }
 
-// run runs a command on the network and waits until callers go on.
+// run runs a command on the network and waits until callers have written again.
 func (r *rotation) run(args ...string) string {
 	r.t.Helper()
 	out := mustLTL(r.t, append(args, "--dir", r.n.dir, "--output", "json")...)
@@ -43,8 +43,9 @@ func (r *rotation) goesOn(what string) {
 }
 
 // TestRotateEverything: with real processes and through the commands, while records are written over HTTP and gRPC,
-// an organisation joins, is made necessary, changes its key, and leaves; authority, certificates, sealing key and
-// devices' key of others are replaced, and a client is revoked. No write fails, none is lost and none is there twice.
+// an organisation joins, becomes necessary for a policy, changes its key, and leaves; authority, certificates,
+// sealing key and devices' key of others are replaced, and a client is revoked. No write fails, is lost or is
+// executed twice.
 func TestRotateEverything(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the processes do not run under the race detector; test/testkit does the same in one that may")
@@ -93,7 +94,7 @@ func TestRotateEverything(t *testing.T) {
 	}
 }
 
-// join makes an organisation, adds it and starts its endorser; the function that it returns stops that again.
+// join makes an organisation, adds it and starts its endorser; the returned function stops the endorser.
 func (r *rotation) join(id string) func() {
 	r.t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -128,7 +129,7 @@ func (r *rotation) join(id string) func() {
 }
 
 // rotateAuthority gives organisation 1 another authority and all its certificates new ones under that, without a
-// restart. The function that it returns retires the former authority.
+// restart. The returned function retires the former authority.
 func (r *rotation) rotateAuthority(con *connection) (retire func()) {
 	r.t.Helper()
 	own := filepath.Join(r.pki, "orgs", "org1")
@@ -146,7 +147,7 @@ func (r *rotation) rotateAuthority(con *connection) (retire func()) {
 	r.goesOn("renewing all of org1")
 	renewed := time.Now()
 	return func() {
-		// facades hear of the authority within six seconds; operators leave a minute
+		// facades read of the authority within six seconds; operators wait a minute
 		time.Sleep(time.Until(renewed.Add(7 * time.Second)))
 		r.run("org", "retire-ca", "org1", former[0])
 		if now := jsonOfIn[orgRow](r.t, r.n.dir, "org", "show", "org1").Authorities; len(now) != 1 || now[0] == former[0] {
@@ -177,7 +178,7 @@ func (r *rotation) rotateSealing(accounts int) {
 		func() bool { return read("orgs/org1/endorser/devices.key") != devices })
 }
 
-// revoke revokes a client, which nobody answers then.
+// revoke revokes a client, which every process refuses then.
 func (r *rotation) revoke() {
 	r.t.Helper()
 	thief := filepath.Join(r.t.TempDir(), "thief")

@@ -69,18 +69,18 @@ func checkBlockChainInfo(t *testing.T, c *ltl.Client, f *localnet.Network, code,
 		len(info.PreviousHash) != 64 {
 		t.Errorf("blockChainInfo is %+v", info)
 	}
-	// The member is org2's; the default policy wants its organisation and a majority of three.
+	// The member is org2's; the default policy needs its organisation and a majority of three.
 	if names := strings.Split(info.EndorsementNames, ","); len(names) < 2 ||
 		!strings.Contains(info.EndorsementNames, "Organisation 2") {
 		t.Errorf("endorsed by %q", info.EndorsementNames)
 	}
-	// The block is there, on every node, under this hash: an audit of any of them passes and ends in the same chain.
+	// Every node has the block with this hash: an audit of any of them passes and ends in the same chain.
 	for _, n := range f.Nodes {
 		mustLTL(t, "audit", "--dir", common.dir, "--from", n.ID)
 	}
 }
 
-// TestWrongSecret: the SDK tells its user what is wrong.
+// TestWrongSecret: the SDK's error names the wrong secret.
 func TestWrongSecret(t *testing.T) {
 	f := common.file(t)
 	a := account(t, f, localnet.RoleAdmin)

@@ -9,8 +9,8 @@ import (
 	"ltl/internal/localnet"
 )
 
-// TestUpWithoutOneNode: a network starts without a node that cannot, says which and why, and serves; without a
-// majority it fails.
+// TestUpWithoutOneNode: a network starts without a node that cannot start, logs which and why, and serves;
+// without a majority it fails.
 func TestUpWithoutOneNode(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
 	if err := start(t, dir, "--nodes", "3", "--orgs", "1").stop(); err != nil {

@@ -41,7 +41,7 @@ func readUnit(t *testing.T, role string) unitFile {
 	return u
 }
 
-// one returns the value of a setting that stands exactly once.
+// one returns the value of a setting that occurs exactly once.
 func (u unitFile) one(t *testing.T, name string) string {
 	t.Helper()
 	if len(u[name]) != 1 {
@@ -71,8 +71,8 @@ func (u unitFile) command(t *testing.T, root, instance string) []string {
 	return strings.Fields(line)
 }
 
-// TestSystemdUnits: the program takes each unit's command line, every unit is shut in the same way, and systemd
-// itself has nothing to say.
+// TestSystemdUnits: the program takes each unit's command line, every unit is confined in the same way, and systemd
+// itself reports no problem.
 func TestSystemdUnits(t *testing.T) {
 	hardening := ""
 	for _, role := range []string{"node", "endorser", "facade"} {
@@ -149,7 +149,7 @@ func documentedCommand(t *testing.T, network string) []string {
 }
 
 // TestSystemdNetwork: the files of docs/operate/install.md, the keys of its command and the command lines of the
-// units make a network that writes; each process tells the service manager when it serves.
+// units make a network that writes; each process reports to the service manager when it serves.
 func TestSystemdNetwork(t *testing.T) {
 	root := t.TempDir()
 	ports := map[string]string{}
@@ -243,7 +243,7 @@ func giveCredentials(t *testing.T, u unitFile, root, instance, keys string) {
 	}
 }
 
-// runUnit runs a unit's command until the test ends, and waits until it says that it is ready.
+// runUnit runs a unit's command until the test ends, and waits until it reports that it is ready.
 func runUnit(t *testing.T, u unitFile, root, instance string) {
 	t.Helper()
 	socket := filepath.Join(root, instance+".sock")

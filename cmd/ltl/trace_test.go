@@ -18,7 +18,7 @@ import (
 	"ltl/internal/localnet"
 )
 
-// collector is an OTLP receiver: it keeps all spans that it is sent.
+// collector is an OTLP receiver: it keeps all spans that it gets.
 type collector struct {
 	address string
 	server  *grpc.Server
@@ -113,9 +113,9 @@ func (c *collector) trace(requestID string) map[string][]*received {
 	return spans
 }
 
-// TestTraces: one write through the API is one trace, in which every process that it waited for has its part, and
-// whose steps lie within one another. Requests that share a batch name one another. Nothing of what was written is
-// told, and a collector that is gone holds up nobody.
+// TestTraces: one write through the API is one trace, with a part from every process that it waited for, and
+// with steps that lie within one another. Requests that share a batch name one another. No trace holds the written
+// data, and a collector that is down delays no request.
 func TestTraces(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector sees nothing of other processes; the run without -short has them")
@@ -130,7 +130,7 @@ func TestTraces(t *testing.T) {
 	set := func(id string) string {
 		req := ltl.CreateSetDataRequest()
 		req.ApiVersion, req.ProductKey, req.Key, req.Value = "1.0.0", chain.BizChainCode, keyOf(chain, member,
-			id), "told-to-nobody"
+			id), "kept-from-traces"
 		res, err := sdkClient(t, f, member).SetData(req)
 		if err != nil || !res.Success {
 			t.Errorf("SetData: %v, %+v", err, res)
@@ -152,7 +152,7 @@ func TestTraces(t *testing.T) {
 	told := c.text.String()
 	c.mu.Unlock()
 	for what, secret := range map[string]string{
-		"a value": "told-to-nobody", "a Key": keyOf(chain, member,
+		"a value": "kept-from-traces", "a Key": keyOf(chain, member,
 			"1"), "an AccessKey": member.AccessKeyID, "a secret": member.AccessKeySecret, "an account": member.UID,
 	} {
 		if strings.Contains(told, secret) {
@@ -165,7 +165,7 @@ func TestTraces(t *testing.T) {
 	}
 }
 
-// wantTrace: each step is a step of the one that it belongs to, by the process that took it, and within its time.
+// wantTrace: each step belongs to the right parent, comes from the right process, and lies within its parent's time.
 func wantTrace(t *testing.T, spans map[string][]*received) {
 	t.Helper()
 	byID := map[string]*received{}
@@ -211,12 +211,12 @@ func wantTrace(t *testing.T, spans map[string][]*received) {
 	}
 	if call := spans["call"][0]; call.attribute("ltl.action") != "SetData" || call.attribute("ltl.code") != "200" ||
 		call.instance != "org1/facade/facade1" {
-		t.Errorf("the call is told as %v by %s", call.Span, call.instance)
+		t.Errorf("the call is traced as %v by %s", call.Span, call.instance)
 	}
 }
 
-// wantLinks writes many records at once, until a batch holds several: it names the requests that it has taken along,
-// and they name it.
+// wantLinks writes many records at once, until a batch holds several: it names the requests in it, and they name
+// the batch.
 func wantLinks(t *testing.T, c *collector, set func(id string) string) {
 	t.Helper()
 	linked := func() bool {

@@ -18,8 +18,8 @@ import (
 	"ltl/internal/localnet"
 )
 
-// TestUpContract: what other tools rely on. A network starts, describes itself, goes on after a restart with the same
-// ledger, and leaves no process behind.
+// TestUpContract: the contract with other tools. A network starts, describes itself, continues after a restart with the
+// same ledger, and leaves no process behind.
 func TestUpContract(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
 	n := start(t, dir)
@@ -88,7 +88,7 @@ func auditStopped(t *testing.T, dir string, f *localnet.Network) {
 	}
 }
 
-// checkNetworkFile holds network.json against the contract, field by field.
+// checkNetworkFile compares network.json with the contract, field by field.
 func checkNetworkFile(t *testing.T, dir string, f *localnet.Network) {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(dir, localnet.NetworkFile))
@@ -135,8 +135,8 @@ func checkNetworkFile(t *testing.T, dir string, f *localnet.Network) {
 	}
 }
 
-// TestKilledChildStaysDown: without --restart a killed process stays dead, the others serve on; and when ltl up
-// itself is killed, nothing of it lives on.
+// TestKilledChildStaysDown: without --restart a killed process stays dead, the others keep serving; and when ltl up
+// itself is killed, no child survives it.
 func TestKilledChildStaysDown(t *testing.T) {
 	n := start(t, t.TempDir(), "--nodes", "3", "--orgs", "3")
 	f := n.file(t)
@@ -178,8 +178,8 @@ func TestKilledChildStaysDown(t *testing.T) {
 	n.ended <- nil // the cleanup's stop finds nothing to complain about
 }
 
-// TestFirstStartCutOff kills the first start at several moments. The start that is let through finds one set of
-// accounts and chains, however often it had begun.
+// TestFirstStartCutOff kills the first start at several moments. The start that completes makes one set of
+// accounts and chains, however often it was interrupted.
 func TestFirstStartCutOff(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "net")
 	for _, after := range []time.Duration{150, 700, 1500, 2100, 2500, 2900} {
@@ -211,7 +211,7 @@ func TestFirstStartCutOff(t *testing.T) {
 	}
 }
 
-// TestUpRefuses: what cannot work is refused with a sentence, and changes nothing.
+// TestUpRefuses: impossible options are refused with a sentence, and change nothing.
 func TestUpRefuses(t *testing.T) {
 	for name, args := range map[string][]string{
 		"no port":        {"--http", "127.0.0.1"},

@@ -24,7 +24,7 @@ import (
 // olderBuild is a commit whose program wrote the ledgers that networks have when they are upgraded to this one.
 const olderBuild = "710c39715246"
 
-// writeGap is how long writes may stand still during an upgrade: a fail-over takes less than five seconds, and one
+// writeGap is how long no write may succeed during an upgrade: a fail-over takes less than five seconds, and one
 // more may begin in it on a machine that runs other tests as well.
 const writeGap = 10 * time.Second
 
@@ -49,8 +49,7 @@ func startBuild(t *testing.T, build string) *upgraded {
 	return u
 }
 
-// install makes a build the one that processes are started with from now on. Those that run keep the file that they
-// have.
+// install makes a build the one that processes start from now on. Running processes keep their file.
 func (u *upgraded) install(build string) {
 	u.t.Helper()
 	raw, err := os.ReadFile(build)
@@ -159,9 +158,8 @@ func (u *upgraded) wantLog(name, text string) {
 }
 
 // TestRollingUpgrade replaces the program of every process, one after the other, under load: a build that landed
-// earlier by this one. One node goes back to the older build in between, as after an upgrade that is regretted.
-// Nothing is lost or written twice, all ledgers are equal, and writes stand still for no longer than a fail-over
-// takes.
+// earlier by this one. One node goes back to the older build in between, as after an upgrade that is rolled back.
+// Nothing is lost or written twice, all ledgers are equal, and writes pause no longer than a fail-over takes.
 func TestRollingUpgrade(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector sees nothing of other processes; the run without -short has them")
@@ -199,9 +197,9 @@ func TestRollingUpgrade(t *testing.T) {
 	mustLTL(t, "audit", "--dir", u.dir, "--from", "org1")
 }
 
-// TestNewerRules: a program that does not know what a newer one orders stops before it executes that, says which
-// program it wants, and goes on when it is started with that. First an entry of the Raft log, then a version of the
-// rules.
+// TestNewerRules: a program that does not know an entry of a newer one stops before it executes it, says which
+// program it needs, and continues when it is started with that program. First an entry of the Raft log, then a
+// version of the rules.
 func TestNewerRules(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the race detector sees nothing of other processes; the run without -short has them")
@@ -287,7 +285,7 @@ func (u *upgraded) activate(newer string) {
 	u.wantEqual()
 	if out, err := exec.CommandContext(u.t.Context(), newer, "rules", "activate", "3", "--dir",
 		u.dir).CombinedOutput(); err != nil {
-		u.t.Errorf("rules activate, where everybody knows it: %v, %s", err, out)
+		u.t.Errorf("rules activate, where every process knows it: %v, %s", err, out)
 	}
 	await(u.t, "version 3 to be in force everywhere", func() bool {
 		for _, r := range sessionOf(u.con, u.operator).rulesOfAll(u.t.Context()) {

@@ -10,8 +10,8 @@ import (
 	"ltl/test/testkit"
 )
 
-// TestSetupTwice: a set-up that is done again, as after a start that was cut off anywhere, writes nothing twice and
-// comes to the same.
+// TestSetupTwice: a set-up that is repeated, as after an interrupted start, writes nothing twice and has the same
+// result.
 func TestSetupTwice(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{})
 	p, err := loadPlan(t.TempDir())

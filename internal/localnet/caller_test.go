@@ -25,7 +25,7 @@ func TestManualVector(t *testing.T) {
 	}
 }
 
-// TestFormIsAForm: what is sent decodes to what was meant, with characters that encoders like to get wrong.
+// TestFormIsAForm: the form decodes to the given parameters, also with characters that encoders often get wrong.
 func TestFormIsAForm(t *testing.T) {
 	c := &Caller{AccessKeyID: "id", Secret: "secret"}
 	value := "a b+c*d~e&f=g%h/存证\x00é"

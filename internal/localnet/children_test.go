@@ -105,7 +105,7 @@ func TestKilledChildIsStartedAgain(t *testing.T) {
 	}
 }
 
-// TestStopDuringRestarts: a child that cannot live is started again and again; stop ends that too.
+// TestStopDuringRestarts: a child that ends at once is restarted repeatedly; stop ends that too.
 func TestStopDuringRestarts(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	c, changes := newTestChildren(t, true)
@@ -123,8 +123,8 @@ func TestStopDuringRestarts(t *testing.T) {
 	}
 }
 
-// TestStopOfFrozenChildren: a frozen child is thawed and stops in order; those that do not heed the signal cost the
-// bound once, all together, and the others are told to stop long before.
+// TestStopOfFrozenChildren: a frozen child is thawed and stops in order; those that ignore the signal cost the
+// bound once, all together, and the others get their signal long before.
 func TestStopOfFrozenChildren(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	c, _ := newTestChildren(t, false)

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestNetworkFile: what is saved is loaded, only its owner may read it, and its form is the contract's to the letter.
+// TestNetworkFile: a saved file loads again, only its owner may read it, and its form is exactly the contract's.
 func TestNetworkFile(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Load(dir); !errors.Is(err, ErrNoNetwork) {

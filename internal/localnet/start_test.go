@@ -32,8 +32,8 @@ func scripted(words ...string) []program {
 	return programs
 }
 
-// TestStartMost: a network starts with whom it has as long as more than half of each role serve; those that do not
-// are named with their reason.
+// TestStartMost: a network starts as long as more than half of each role serve; the error of the others names
+// their reason.
 func TestStartMost(t *testing.T) {
 	for _, c := range []struct {
 		words  []string
@@ -78,7 +78,7 @@ func TestStartMost(t *testing.T) {
 	}
 }
 
-// TestStartMostInTime: with nobody ready the caller's time is the bound.
+// TestStartMostInTime: with no process ready the caller's time is the bound.
 func TestStartMostInTime(t *testing.T) {
 	defer goleak.VerifyNone(t)
 	children, _ := newTestChildren(t, false)
@@ -88,6 +88,6 @@ func TestStartMostInTime(t *testing.T) {
 	never := func(context.Context, string) error { return errors.New("not yet") }
 	if _, err := children.startMost(ctx, scripted("node slow", "facade slow"), never, time.Hour); err == nil ||
 		!strings.Contains(err.Error(), "node0 was not ready in time (not yet)") {
-		t.Errorf("nobody ready: %v", err)
+		t.Errorf("no process ready: %v", err)
 	}
 }
