@@ -30,7 +30,8 @@ func runFacade(ctx context.Context, r *role) error {
 		if err != nil {
 			return err
 		}
-		c, err := client.Open(client.Config{Credentials: p.credentials, Trust: p.trust, Logger: p.logger, TracerProvider: p.tracer.Provider()})
+		c, err := client.Open(client.Config{Credentials: p.credentials, Trust: p.trust, Logger: p.logger,
+			TracerProvider: p.tracer.Provider()})
 		if err != nil {
 			return err
 		}

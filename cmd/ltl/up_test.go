@@ -40,6 +40,8 @@ func TestUpContract(t *testing.T) {
 	if said := refusedLTL(t, "up", "--dir", dir, "--http", "127.0.0.1:0"); !strings.Contains(said, "another") {
 		t.Errorf("a second start on a directory in use says %q", said)
 	}
+	con := connectionTo(t, n, first)
+	settled(t, sessionOf(con, openClient(t, con))) // a copy that is behind would not hold the record
 	if err := n.stop(); err != nil {
 		t.Fatal(err)
 	}
