@@ -87,18 +87,9 @@ func (s *session) auditCopy(p participants, from, stored string) (*audit.Report,
 			return audit.Stored(s.cmd.Context(), stored, s.trust, others...)
 		})
 	}
-	source, err := p.find(from)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := s.dial(source)
-	if err != nil {
-		return nil, err
-	}
-	report, err := withOthers(s, p, source.address, func(others []audit.Other) (*audit.Report, error) {
-		return audit.Peer(s.cmd.Context(), ltlv1.NewLedgerClient(conn), s.trust, others...)
+	return withCopy(s, p, from, func(source audit.Other, others []audit.Other) (*audit.Report, error) {
+		return audit.Peer(s.cmd.Context(), source.Ledger, s.trust, others...)
 	})
-	return report, errors.Join(err, conn.Close())
 }
 
 // peer is a node or an endorser: name is the node's or the organisation's id.
@@ -136,6 +127,24 @@ func (s *session) dial(p peer) (*grpc.ClientConn, error) {
 		return nil, fmt.Errorf("couldn't connect to %s: %w", p.address, err)
 	}
 	return conn, nil
+}
+
+// withCopy runs f with a connection to the process that people mean by from, and connections to all other nodes.
+func withCopy[T any](
+	s *session, p participants, from string, f func(source audit.Other, others []audit.Other) (*T, error),
+) (_ *T, err error) {
+	source, err := p.find(from)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := s.dial(source)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	return withOthers(s, p, source.address, func(others []audit.Other) (*T, error) {
+		return f(audit.Other{Name: source.name, Ledger: ltlv1.NewLedgerClient(conn)}, others)
+	})
 }
 
 // withOthers runs f with connections to all nodes but the one at an address.

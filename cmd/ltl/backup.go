@@ -10,7 +10,6 @@ import (
 
 	"ltl/internal/audit"
 	"ltl/internal/backup"
-	ltlv1 "ltl/proto/ltl/v1"
 )
 
 func newBackup() *cobra.Command {
@@ -55,24 +54,14 @@ without the network.`,
 // backup copies the ledger of one process and compares the copy with the other nodes.
 func (s *session) backup(cfg backup.Config, from string) (*backup.Report, error) {
 	p := s.participants(s.cmd.Context())
-	run := func(others []audit.Other) (*backup.Report, error) {
-		cfg.Others = others
+	run := func(source audit.Other, others []audit.Other) (*backup.Report, error) {
+		cfg.Source, cfg.Others = source, others
 		return backup.Run(s.cmd.Context(), cfg)
 	}
-	if from == "" {
-		return withOthers(s, p, "", run)
+	if from != "" {
+		return withCopy(s, p, from, run)
 	}
-	source, err := p.find(from)
-	if err != nil {
-		return nil, err
-	}
-	conn, err := s.dial(source)
-	if err != nil {
-		return nil, err
-	}
-	cfg.Source = audit.Other{Name: source.name, Ledger: ltlv1.NewLedgerClient(conn)}
-	report, err := withOthers(s, p, source.address, run)
-	return report, errors.Join(err, conn.Close())
+	return withOthers(s, p, "", func(others []audit.Other) (*backup.Report, error) { return run(audit.Other{}, others) })
 }
 
 func backupTable(w io.Writer, r *backup.Report) {

@@ -24,8 +24,8 @@ const (
 	DefaultCallers  = 256
 	DefaultDuration = 10 * time.Second
 	DefaultSize     = 256
-	MaxCallers      = 10_000
-	MaxClients      = 1000
+	maxCallers      = 10_000
+	maxClients      = 1000
 	loneDuration    = 2 * time.Second
 )
 
@@ -100,13 +100,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 }
 
 func (o *Options) complete() error {
-	if o.Callers < 1 || o.Callers > MaxCallers || o.Duration <= 0 || o.Size < 1 {
+	if o.Callers < 1 || o.Callers > maxCallers || o.Duration <= 0 || o.Size < 1 {
 		return fmt.Errorf("couldn't measure with %d callers for %s and values of %d bytes: give 1 to %d callers, and a "+
 			"positive duration and size",
-			o.Callers, o.Duration, o.Size, MaxCallers)
+			o.Callers, o.Duration, o.Size, maxCallers)
 	}
-	if o.Clients < 0 || o.Clients > MaxClients {
-		return fmt.Errorf("couldn't measure with %d clients: give 1 to %d", o.Clients, MaxClients)
+	if o.Clients < 0 || o.Clients > maxClients {
+		return fmt.Errorf("couldn't measure with %d clients: give 1 to %d", o.Clients, maxClients)
 	}
 	if !o.GRPC && !o.HTTP && !o.Raft {
 		o.GRPC, o.HTTP, o.Raft = true, true, true

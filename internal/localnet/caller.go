@@ -35,8 +35,6 @@ type Caller struct {
 	Endpoint    string
 	AccessKeyID string
 	Secret      string
-	// Client is what sends the requests; nil takes http.DefaultClient.
-	Client *http.Client
 }
 
 // Call calls an Action and returns the HTTP status and the body of the response. A refusal by the facade is no error
@@ -50,11 +48,7 @@ func (c *Caller) Call(ctx context.Context, action string, parameters map[string]
 		return 0, nil, fmt.Errorf("couldn't form the request: %w", err)
 	}
 	req.Header.Set("Content-Type", formType)
-	client := c.Client
-	if client == nil {
-		client = http.DefaultClient
-	}
-	res, err := client.Do(req)
+	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return 0, nil, fmt.Errorf("couldn't call %s: %w", action, err)
 	}

@@ -18,8 +18,8 @@ import (
 
 // Bounds on the size of a network on one machine.
 const (
-	MaxNodes         = 15
-	MaxOrganisations = 26
+	maxNodes         = 15
+	maxOrganisations = 26
 )
 
 const (
@@ -175,9 +175,9 @@ func (n *network) create() error {
 	if orgs == 0 {
 		orgs = 3
 	}
-	if nodes < 1 || nodes > MaxNodes || orgs < 1 || orgs > MaxOrganisations {
-		return fmt.Errorf("a network on one machine has 1 to %d nodes and 1 to %d organisations, not %d and %d", MaxNodes,
-			MaxOrganisations, nodes, orgs)
+	if nodes < 1 || nodes > maxNodes || orgs < 1 || orgs > maxOrganisations {
+		return fmt.Errorf("a network on one machine has 1 to %d nodes and 1 to %d organisations, not %d and %d", maxNodes,
+			maxOrganisations, nodes, orgs)
 	}
 	addresses, err := freeAddresses(nodes + orgs)
 	if err != nil {

@@ -34,11 +34,11 @@ func edges() map[string][]string {
 		"internal/audit":          {"internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
 		"internal/backup":         {"internal/audit", "internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
 		"internal/localnet":       {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
-		"internal/bench":          {"client", "internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"internal/bench":          {"client", "internal/localnet", "internal/identity", "internal/rules", wire},
 		"cmd/ltl":                 {"internal/policy", "node", "endorser", "client", "client/device", "facade", "internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/scrub", "internal/store", "internal/identity", "internal/rules", "internal/ledger", "internal/tracing", wire},
 		"test/chaos":              {"internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"test/chaos/cmd":          {"test/chaos"}, // the network itself is the program bin/ltl
-		"deploy":                  {"internal/localnet"},
+		"deploy":                  {},
 		"deploy/monitoring":       {},
 		"deploy/kubernetes/check": {},
 		"test/houserules":         {},
