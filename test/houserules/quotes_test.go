@@ -106,3 +106,24 @@ func sourceText(t *testing.T) string {
 	joined := regexp.MustCompile(`"\s*\+\s*"`).ReplaceAllString(b.String(), "")
 	return verb.ReplaceAllString(joined, "…")
 }
+
+// TestReadmeExample: the README shows the program of examples/write, which another test runs.
+func TestReadmeExample(t *testing.T) {
+	readme, err := os.ReadFile(filepath.Join(root, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program, err := os.ReadFile(filepath.Join(root, "examples/write/main.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n## With the Go library\n")
+	_, code, _ := strings.Cut(section, "```go\n")
+	code, _, _ = strings.Cut(code, "```")
+	if lines := strings.Count(code, "\n"); lines < 5 || lines > 15 {
+		t.Errorf("the README's example has %d lines, want 5 to 15", lines)
+	}
+	if !strings.Contains(string(program), code) {
+		t.Errorf("the README's example is not in examples/write/main.go:\n%s", code)
+	}
+}
