@@ -10,7 +10,8 @@ import (
 	"ltl/endorser"
 )
 
-// Damage that is not one block's ends the signing, though nothing has read it but the scrub; the reason says what to do.
+// Damage that is not one block's ends the signing, though nothing has read it but the scrub; the reason says what to
+// do.
 func TestDamagedCopyEndsSigning(t *testing.T) {
 	w := newWorld(t)
 	dir := t.TempDir()

@@ -26,37 +26,38 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// errDeviceKeys says that the file with the devices' keys is not what was written, or was written under another sealing key.
+// errDeviceKeys is wrapped when the file with the devices' keys is damaged, or was written under another sealing key.
 var errDeviceKeys = errors.New("the file with the devices' keys cannot be opened")
 
 const (
-	// deviceKeysFile is beside the endorser's copy of the ledger.
+	// deviceKeysFile is in the directory of the endorser's copy of the ledger.
 	deviceKeysFile = "devices.sealed"
-	// deviceKeysMagic begins the file, and names its form.
+	// deviceKeysMagic begins the file, and names its format.
 	deviceKeysMagic = "ltl/device-keys/v1\x00"
 	// maxDeviceKeys bounds the devices; the whole file is written for each one that is added.
 	maxDeviceKeys = 100_000
-	// maxDeviceKeysBytes bounds the file: as many of the longest entries as maxDeviceKeys allows, and their frame.
+	// maxDeviceKeysBytes bounds the file: maxDeviceKeys of the longest entries, and the framing.
 	maxDeviceKeysBytes = maxDeviceKeys*(2*(2+maxDeviceName)+1+32) + 1<<10
 	// maxDeviceName bounds a product key or device id in bytes.
 	maxDeviceName = 256
 	modeDeviceKey = 0o600
 )
 
-// deviceName names a device as its enrolment does.
+// deviceName identifies a device as its enrolment does.
 type deviceName struct{ productKey, iotID string }
 
 func compareNames(a, b deviceName) int {
 	return cmp.Or(cmp.Compare(a.productKey, b.productKey), cmp.Compare(a.iotID, b.iotID))
 }
 
-// deviceKeys holds the secret keys of the devices that the organisation enrolled. It may be used concurrently.
+// deviceKeys has the secret keys of the devices that the organisation enrolled. Methods may be called concurrently.
 //
-// They lie in one file: deviceKeysMagic, a random nonce, and all entries together under AES-256-GCM with the sealing key, so a changed,
-// missing, added or exchanged entry is as plain as a changed byte. The magic and the organisation are authenticated too. What the
-// file cannot tell is that it is an older one, whole; then a key that was added since is missing, and its device is refused.
+// The keys are in one file: deviceKeysMagic, a random nonce, and all entries together under AES-256-GCM with the
+// sealing key, so a changed, missing, added or exchanged entry is detected like a changed byte. The magic and the
+// organisation are authenticated too. The file cannot show that it is a complete older version; then a key that was
+// added since is missing, and its device is refused.
 //
-// A new file is written beside the old one, synced, and renamed over it: a crash leaves either.
+// A new file is written beside the old one, synced, and renamed over it: a crash leaves one of the two.
 type deviceKeys struct {
 	path         string
 	sealingPath  string
@@ -69,7 +70,8 @@ type deviceKeys struct {
 
 // openDeviceKeys reads the file, if there is one. An endorser without devices needs no sealing key.
 func openDeviceKeys(dir, sealingPath, organisation string) (*deviceKeys, error) {
-	d := &deviceKeys{path: filepath.Join(dir, deviceKeysFile), sealingPath: sealingPath, organisation: organisation, keys: map[deviceName][]byte{}}
+	d := &deviceKeys{path: filepath.Join(dir, deviceKeysFile), sealingPath: sealingPath, organisation: organisation,
+		keys: map[deviceName][]byte{}}
 	sealed, err := readDeviceKeys(d.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return d, nil
@@ -81,7 +83,8 @@ func openDeviceKeys(dir, sealingPath, organisation string) (*deviceKeys, error) 
 		return nil, fmt.Errorf("%w: %s: its sealing key: %w", errDeviceKeys, d.path, err)
 	}
 	if err := d.open(sealed); err != nil && !d.openNext(sealed) {
-		return nil, fmt.Errorf("%s: %w; restore it from a backup, or move it away and enrol its devices' keys again", d.path, err)
+		return nil, fmt.Errorf("%s: %w; restore it from a backup, or move it away and enrol its devices' keys again", d.path,
+			err)
 	}
 	return d, nil
 }
@@ -109,21 +112,21 @@ func (d *deviceKeys) get(name deviceName) []byte {
 	return d.keys[name]
 }
 
-// count is the number of devices.
+// count returns the number of devices.
 func (d *deviceKeys) count() int {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	return len(d.keys)
 }
 
-// errKeyDiffers is returned by put when there is another key already and it may not be replaced.
+// errKeyDiffers is returned by put when the device has another key that may not be replaced.
 var errKeyDiffers = errors.New("another key is held for this device")
 
-// errTooManyKeys is returned by put when no more devices fit.
+// errTooManyKeys is returned by put when maxDeviceKeys are stored.
 var errTooManyKeys = fmt.Errorf("%d devices' keys are held already, which is the most", maxDeviceKeys)
 
-// put stores a key durably. It replaces another one only if mayReplace. After an error what was there before counts, in memory; the
-// file may hold either, and putting the same key again mends that.
+// put stores a key durably. It replaces another key only if mayReplace. After an error the former state counts in
+// memory; the file may have either, and putting the same key again repairs that.
 func (d *deviceKeys) put(name deviceName, key []byte, mayReplace bool) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -148,8 +151,8 @@ func (d *deviceKeys) put(name deviceName, key []byte, mayReplace bool) error {
 	return nil
 }
 
-// ensureSealing loads the sealing key, or makes it for a directory that has none. d.mu is held. A key is made only while nothing is
-// sealed: openDeviceKeys has loaded the one of an existing file.
+// ensureSealing loads the sealing key, or makes it in a directory that has none. The caller holds d.mu. A key is made
+// only while nothing is sealed: openDeviceKeys has loaded the key of an existing file.
 func (d *deviceKeys) ensureSealing() error {
 	if d.sealing != nil {
 		return nil
@@ -173,10 +176,10 @@ func (d *deviceKeys) gcm() (cipher.AEAD, error) {
 	return cipher.NewGCM(block)
 }
 
-// bound is what the file is authenticated with beside its content.
-func (d *deviceKeys) bound() []byte { return []byte(deviceKeysMagic + d.organisation) }
+// associatedData returns what is authenticated with the file beside its content.
+func (d *deviceKeys) associatedData() []byte { return []byte(deviceKeysMagic + d.organisation) }
 
-// open decrypts and reads the file's bytes into d.keys.
+// open decrypts the file's bytes into d.keys.
 func (d *deviceKeys) open(sealed []byte) error {
 	gcm, err := d.gcm()
 	if err != nil {
@@ -184,17 +187,18 @@ func (d *deviceKeys) open(sealed []byte) error {
 	}
 	rest, ok := bytes.CutPrefix(sealed, []byte(deviceKeysMagic))
 	if !ok || len(rest) < gcm.NonceSize() {
-		return fmt.Errorf("%w: it does not begin as such a file does", errDeviceKeys)
+		return fmt.Errorf("%w: it does not begin with the format's name", errDeviceKeys)
 	}
-	plain, err := gcm.Open(nil, rest[:gcm.NonceSize()], rest[gcm.NonceSize():], d.bound())
+	plain, err := gcm.Open(nil, rest[:gcm.NonceSize()], rest[gcm.NonceSize():], d.associatedData())
 	if err != nil {
-		return fmt.Errorf("%w: it was changed or damaged, or is sealed under another key or for another organisation", errDeviceKeys)
+		return fmt.Errorf("%w: it was changed or damaged, or is sealed under another key or for another organisation",
+			errDeviceKeys)
 	}
 	d.keys, err = decodeDeviceKeys(plain)
 	return err
 }
 
-// write replaces the file. d.mu is held.
+// write replaces the file. The caller holds d.mu.
 func (d *deviceKeys) write(keys map[deviceName][]byte) error {
 	gcm, err := d.gcm()
 	if err != nil {
@@ -205,15 +209,15 @@ func (d *deviceKeys) write(keys map[deviceName][]byte) error {
 		return fmt.Errorf("nonce: %w", err)
 	}
 	file := append([]byte(deviceKeysMagic), nonce...)
-	file = gcm.Seal(file, nonce, encodeDeviceKeys(keys), d.bound())
+	file = gcm.Seal(file, nonce, encodeDeviceKeys(keys), d.associatedData())
 	if err := replaceFile(d.path, file); err != nil {
 		return fmt.Errorf("store a device's key: %w", err)
 	}
 	return nil
 }
 
-// encodeDeviceKeys writes each entry as length and text of product key and device id, then length and bytes of the key; in order, so
-// that equal keys give equal bytes.
+// encodeDeviceKeys writes each entry as length and text of product key and device id, then length and bytes of the
+// key; sorted, so that equal keys give equal bytes.
 func encodeDeviceKeys(keys map[deviceName][]byte) []byte {
 	var b []byte
 	for _, name := range slices.SortedFunc(maps.Keys(keys), compareNames) {
@@ -227,7 +231,8 @@ func appendText(b []byte, s string) []byte {
 	return append(binary.BigEndian.AppendUint16(b, uint16(len(s))), s...) // at most maxDeviceName
 }
 
-// decodeDeviceKeys is strict, though only this program can have sealed what it reads.
+// decodeDeviceKeys reads what encodeDeviceKeys wrote. It is strict, although only this program can have sealed the
+// file.
 func decodeDeviceKeys(b []byte) (map[deviceName][]byte, error) {
 	r := bytes.NewReader(b)
 	text := func(size int) ([]byte, error) {
@@ -260,7 +265,7 @@ func decodeDeviceKeys(b []byte) (map[deviceName][]byte, error) {
 	return keys, nil
 }
 
-// replaceFile puts a file in its place as a whole or not at all, durably.
+// replaceFile replaces a file durably, as a whole or not at all.
 func replaceFile(path string, content []byte) error {
 	temporary := path + ".new"
 	f, err := os.OpenFile(temporary, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, modeDeviceKey)
@@ -281,17 +286,17 @@ func replaceFile(path string, content []byte) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
-// nextSealing is where a new sealing key of the devices' keys is put for the endorser to take.
-func (d *deviceKeys) nextSealing() string { return d.sealingPath + ".next" }
+// nextSealingPath is where an operator puts a new sealing key of the devices' keys.
+func (d *deviceKeys) nextSealingPath() string { return d.sealingPath + ".next" }
 
-// adoptSealing seals the devices' keys under the next sealing key, if one was put beside the present one, and makes it the present one.
-// The file is written first: a crash before the rename leaves a file that the next key opens, which openDeviceKeys finds out. It
-// reports whether there was one.
-func (d *deviceKeys) adoptSealing() (bool, error) {
-	if _, err := os.Lstat(d.nextSealing()); errors.Is(err, fs.ErrNotExist) {
+// takeNextSealing seals the devices' keys under the next sealing key, if there is one, and makes it the present one.
+// The file is written first: a crash before the rename leaves a file that the next key opens, which openDeviceKeys
+// tries. It reports whether there was a next key.
+func (d *deviceKeys) takeNextSealing() (bool, error) {
+	if _, err := os.Lstat(d.nextSealingPath()); errors.Is(err, fs.ErrNotExist) {
 		return false, nil
 	}
-	next, err := identity.LoadSealingKey(d.nextSealing())
+	next, err := identity.LoadSealingKey(d.nextSealingPath())
 	if err != nil {
 		return false, fmt.Errorf("the next key that seals devices' keys: %w", err)
 	}
@@ -305,12 +310,12 @@ func (d *deviceKeys) adoptSealing() (bool, error) {
 			return false, err
 		}
 	}
-	return true, d.promoteSealing()
+	return true, d.replaceSealing()
 }
 
-// promoteSealing makes the next sealing key the present one.
-func (d *deviceKeys) promoteSealing() error {
-	if err := os.Rename(d.nextSealing(), d.sealingPath); err != nil {
+// replaceSealing makes the next sealing key the present one.
+func (d *deviceKeys) replaceSealing() error {
+	if err := os.Rename(d.nextSealingPath(), d.sealingPath); err != nil {
 		return fmt.Errorf("the next key that seals devices' keys: %w", err)
 	}
 	dir, err := os.Open(filepath.Dir(d.sealingPath))
@@ -322,22 +327,22 @@ func (d *deviceKeys) promoteSealing() error {
 
 // openNext opens a file that was sealed under the next key before a crash.
 func (d *deviceKeys) openNext(sealed []byte) bool {
-	next, err := identity.LoadSealingKey(d.nextSealing())
+	next, err := identity.LoadSealingKey(d.nextSealingPath())
 	if err != nil {
 		return false
 	}
 	former := d.sealing
 	d.sealing = next
-	if d.open(sealed) == nil && d.promoteSealing() == nil {
+	if d.open(sealed) == nil && d.replaceSealing() == nil {
 		return true
 	}
 	d.sealing = former
 	return false
 }
 
-// adoptDeviceSealing looks for a next sealing key.
-func (e *Endorser) adoptDeviceSealing() {
-	switch adopted, err := e.devices.adoptSealing(); {
+// takeNextSealingKey looks for a next sealing key.
+func (e *Endorser) takeNextSealingKey() {
+	switch adopted, err := e.devices.takeNextSealing(); {
 	case err != nil:
 		e.log.Error("the devices' keys cannot be sealed under the next key", "error", err)
 	case adopted:
@@ -345,18 +350,21 @@ func (e *Endorser) adoptDeviceSealing() {
 	}
 }
 
-// PutDeviceKey implements ltlv1.EndorserServer: it takes the secret key of a device that the operator's organisation, which is this one,
-// enrols or has enrolled. When it answers, the key is on the disk.
+// PutDeviceKey implements ltlv1.EndorserServer: it stores the secret key of a device that the operator's
+// organisation, which must be this endorser's, enrols or has enrolled. The key is on disk when it answers.
 //
-// The key comes before the enrolment, so that no device is enrolled that nobody can check. While a device is not enrolled, its key may be
-// replaced; afterwards not, but a key that was lost may be handed over again.
-func (e *Endorser) PutDeviceKey(ctx context.Context, in *ltlv1.PutDeviceKeyRequest) (*ltlv1.PutDeviceKeyResponse, error) {
+// The key comes before the enrolment, so that no device is enrolled whose signatures cannot be checked. A device's
+// key may be replaced until the device is enrolled. After that only the same key is accepted, or any key when the
+// endorser has lost it.
+func (e *Endorser) PutDeviceKey(ctx context.Context,
+	in *ltlv1.PutDeviceKeyRequest) (*ltlv1.PutDeviceKeyResponse, error) {
 	caller, ok := identity.FromContext(ctx)
 	if !ok {
 		return nil, status.Error(codes.Unauthenticated, "the caller has no identity")
 	}
 	if caller.Organisation != e.organisation {
-		return nil, status.Errorf(codes.PermissionDenied, "%s is not of organisation %s: hand the key to the endorser of your own organisation", caller, e.organisation)
+		return nil, status.Errorf(codes.PermissionDenied, "%s is not of organisation %s: hand the key to the endorser of "+
+			"your own organisation", caller, e.organisation)
 	}
 	if err := checkDeviceKey(in); err != nil {
 		return nil, err
@@ -373,33 +381,38 @@ func (e *Endorser) PutDeviceKey(ctx context.Context, in *ltlv1.PutDeviceKeyReque
 	case enrolled.Revoked:
 		return nil, status.Error(codes.FailedPrecondition, "the device's enrolment was revoked; it needs no key any more")
 	case enrolled.Organisation != e.organisation:
-		return nil, status.Errorf(codes.FailedPrecondition, "the device was enrolled by organisation %s, whose endorser needs its key", enrolled.Organisation)
+		return nil, status.Errorf(codes.FailedPrecondition, "the device was enrolled by organisation %s, whose endorser "+
+			"needs its key", enrolled.Organisation)
 	case enrolled.KeyType != ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES:
-		return nil, status.Error(codes.FailedPrecondition, "the device was enrolled with a public key; it has no secret key that anybody could need")
+		return nil, status.Error(codes.FailedPrecondition, "the device was enrolled with a public key; it has no secret key")
 	}
 	name := deviceName{in.GetProductKey(), in.GetIotId()}
 	switch err := e.devices.put(name, in.GetKey(), enrolled == nil); {
 	case errors.Is(err, errKeyDiffers):
-		return nil, status.Error(codes.AlreadyExists, "the device is enrolled with another key; an enrolled key is not replaced. Revoke the device and enrol it under a new id")
+		return nil, status.Error(codes.AlreadyExists, "the device is enrolled with another key; an enrolled key is not "+
+			"replaced. Revoke the device and enrol it under a new id")
 	case errors.Is(err, errTooManyKeys):
 		return nil, status.Errorf(codes.ResourceExhausted, "%v", err)
 	case err != nil:
 		e.log.Error("a device's key cannot be stored", "product_key", name.productKey, "iot_id", name.iotID, "error", err)
 		return nil, status.Error(codes.Internal, "the endorser could not store the key; its log says why")
 	}
-	e.log.Info("a device's key is held", "product_key", name.productKey, "iot_id", name.iotID, "by", caller.String())
+	e.log.Info("a device's key was stored", "product_key", name.productKey, "iot_id", name.iotID, "by", caller.String())
 	return &ltlv1.PutDeviceKeyResponse{}, nil
 }
 
-// checkDeviceKey refuses what could never be enrolled.
+// checkDeviceKey refuses a key or name that could never be enrolled.
 func checkDeviceKey(in *ltlv1.PutDeviceKeyRequest) error {
 	switch n := len(in.GetKey()); {
 	case n != 16 && n != 24 && n != 32:
 		return status.Errorf(codes.InvalidArgument, "a key of %d bytes; an AES key has 16, 24 or 32", n)
 	case !rules.ValidProductKey(in.GetProductKey()):
-		return status.Errorf(codes.InvalidArgument, `the product key must be 1 to %d letters, digits, "-", "." and "_"`, rules.MaxProductKey)
+		return status.Errorf(codes.InvalidArgument, `the product key must be 1 to %d letters, digits, "-", "." and "_"`,
+			rules.MaxProductKey)
 	case !rules.ValidIotID(in.GetIotId()):
-		return status.Errorf(codes.InvalidArgument, `the device id must be 1 to %d letters, digits, "-", ".", "_", ":" and "@"`, rules.MaxIotID)
+		return status.Errorf(codes.InvalidArgument,
+			`the device id must be 1 to %d letters, digits, "-", ".", "_", ":" and "@"`,
+			rules.MaxIotID)
 	}
 	return nil
 }

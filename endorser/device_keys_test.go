@@ -111,8 +111,8 @@ func TestDeviceKeyIsReplacedOnlyOnPurpose(t *testing.T) {
 	}
 }
 
-// TestDamagedDeviceKeys: every changed byte, every missing and every additional one is noticed, and so are a file of another
-// organisation and a lost sealing key. A lost sealing key is never made anew.
+// TestDamagedDeviceKeys: every changed byte, every missing and every additional one is noticed, and so are a file of
+// another organisation and a lost sealing key. A lost sealing key is never made anew.
 func TestDamagedDeviceKeys(t *testing.T) {
 	k := newKeyStore(t)
 	if err := k.put(deviceName{"p", "d"}, secret(t, 16), false); err != nil {
@@ -127,7 +127,8 @@ func TestDamagedDeviceKeys(t *testing.T) {
 		if err := os.WriteFile(k.file(), raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openDeviceKeys(k.dir, k.sealing, "org1"); !errors.Is(err, errDeviceKeys) || !strings.Contains(err.Error(), k.file()) {
+		if _, err := openDeviceKeys(k.dir, k.sealing, "org1"); !errors.Is(err, errDeviceKeys) ||
+			!strings.Contains(err.Error(), k.file()) {
 			t.Errorf("%s: %v, want errDeviceKeys and the path", what, err)
 		}
 	}
@@ -214,28 +215,29 @@ func FuzzDecodeDeviceKeys(f *testing.F) {
 	})
 }
 
-// TestDeviceSealingRotates: the next key takes over, the former one opens nothing any more, and a crash at any point loses no device.
+// TestDeviceSealingRotates: the next key takes over, the former one opens nothing any more, and a crash at any point
+// loses no device.
 func TestDeviceSealingRotates(t *testing.T) {
 	k := newKeyStore(t)
 	name, key := deviceName{"p", "1"}, secret(t, 16)
 	if err := k.put(name, key, false); err != nil {
 		t.Fatal(err)
 	}
-	if adopted, err := k.adoptSealing(); adopted || err != nil {
+	if adopted, err := k.takeNextSealing(); adopted || err != nil {
 		t.Errorf("without a next key: %v, %v", adopted, err)
 	}
 	former, err := os.ReadFile(k.sealing)
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, err := identity.CreateSealingKey(k.nextSealing())
+	next, err := identity.CreateSealingKey(k.nextSealingPath())
 	if err != nil {
 		t.Fatal(err)
 	}
 	if k.reopen(); k.count() != 1 { // nothing was adopted yet: the former key still opens it
 		t.Fatal("a next key beside hides the devices")
 	}
-	if adopted, err := k.adoptSealing(); !adopted || err != nil {
+	if adopted, err := k.takeNextSealing(); !adopted || err != nil {
 		t.Fatal(adopted, err)
 	}
 	if now, err := os.ReadFile(k.sealing); err != nil || string(now) != string(next) {
@@ -245,7 +247,7 @@ func TestDeviceSealingRotates(t *testing.T) {
 		t.Error("the device's key is lost")
 	}
 	// The crash between the file and the rename: the file is under the next key, which is still called so.
-	if err := os.Rename(k.sealing, k.nextSealing()); err != nil {
+	if err := os.Rename(k.sealing, k.nextSealingPath()); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(k.sealing, former, 0o600); err != nil {

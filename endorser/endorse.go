@@ -17,7 +17,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Endorse implements ltlv1.EndorserServer: it runs the rules over the batch and signs the transactions that it accepts.
+// Endorse implements ltlv1.EndorserServer: it checks a batch against the rules and signs the transactions that it
+// accepts.
 func (e *Endorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv1.EndorseResponse, error) {
 	ctx, span := e.cfg.Tracer.Serve(ctx, "endorse")
 	defer span.End()
@@ -41,7 +42,8 @@ func (e *Endorser) endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv
 		defer func() { <-e.queue }()
 	default:
 		e.metrics.overloaded.Inc()
-		return nil, status.Error(codes.ResourceExhausted, "too many proposals are waiting; nothing was signed, try again later")
+		return nil, status.Error(codes.ResourceExhausted, "too many proposals are waiting; nothing was signed, try again "+
+			"later")
 	}
 	if err := e.waitSequence(ctx, in.GetMinSequence()); err != nil {
 		return nil, err
@@ -60,7 +62,7 @@ func (e *Endorser) endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv
 	return out, nil
 }
 
-// checkSize bounds what is looked at.
+// checkSize refuses a request that is larger than a batch may be.
 func checkSize(in *ltlv1.EndorseRequest) error {
 	n, size := len(in.GetTransactions()), 0
 	for _, t := range in.GetTransactions() {
@@ -77,7 +79,7 @@ func checkSize(in *ltlv1.EndorseRequest) error {
 	return nil
 }
 
-// waitSequence waits a while until the copy holds what the proposal asks for.
+// waitSequence waits at most sequenceWait until the copy has as many blocks as the proposal asks for.
 func (e *Endorser) waitSequence(ctx context.Context, want uint64) error {
 	if want <= e.store.Sequence() {
 		return nil
@@ -92,12 +94,13 @@ func (e *Endorser) waitSequence(ctx context.Context, want uint64) error {
 		if f := e.faultText(); f != "" {
 			return e.refusal(f)
 		}
-		return status.Errorf(codes.Unavailable, "this copy of the ledger has %d blocks, the proposal asks for %d; it is catching up", e.store.Sequence(), want)
+		return status.Errorf(codes.Unavailable, "this copy of the ledger has %d blocks, the proposal asks for %d; it is "+
+			"catching up", e.store.Sequence(), want)
 	}
 	return e.failure(err)
 }
 
-// judge runs the rules over a proposal and signs what passes.
+// judge checks a proposal and signs the accepted transactions.
 func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*ltlv1.EndorseResponse, error) {
 	if f := e.faultText(); f != "" {
 		return nil, e.refusal(f)
@@ -114,7 +117,7 @@ func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*l
 		}
 		return out, nil
 	}
-	key, err := e.checkOwnRole(in.GetChainId())
+	key, err := e.signingKey(in.GetChainId())
 	if err != nil {
 		return nil, err
 	}
@@ -135,25 +138,28 @@ func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*l
 func (e *Endorser) tips(chainID string) (system, tip store.Tip, known bool, err error) {
 	system, ok := e.store.Tip(ledger.SystemChain)
 	if !ok || e.store.NetworkID() != e.cfg.Trust.NetworkID() {
-		return system, tip, false, status.Error(codes.FailedPrecondition, "this copy of the ledger has no genesis block of this network")
+		return system, tip, false, status.Error(codes.FailedPrecondition,
+			"this copy of the ledger has no genesis block of this network")
 	}
 	tip, known = e.store.Tip(chainID)
 	return system, tip, known, nil
 }
 
-// checkOwnRole returns the key to sign with, which is the one that the ledger names. It refuses to sign where the signature could not
-// count: without that key, or on a chain that the organisation does not endorse on.
-func (e *Endorser) checkOwnRole(chainID string) (ed25519.PrivateKey, error) {
+// signingKey returns the key to sign with, which is the one that the ledger names. It returns an error where a
+// signature would not count: without that key, or on a chain that the organisation does not endorse on.
+func (e *Endorser) signingKey(chainID string) (ed25519.PrivateKey, error) {
 	own, err := rules.GetOrganisation(e.store, e.organisation)
 	if err != nil {
 		return nil, err
 	}
 	if gone, err := rules.Removed(e.store, e.organisation); gone || err != nil || own == nil {
-		return nil, errors.Join(err, status.Errorf(codes.FailedPrecondition, "organisation %s is not of this network", e.organisation))
+		return nil, errors.Join(err, status.Errorf(codes.FailedPrecondition, "organisation %s is not of this network",
+			e.organisation))
 	}
 	key := e.keys.of(own.EndorserKey)
 	if key == nil {
-		return nil, status.Errorf(codes.FailedPrecondition, "the ledger names another key for organisation %s than this endorser has", e.organisation)
+		return nil, status.Errorf(codes.FailedPrecondition, "the ledger names another key for organisation %s than this "+
+			"endorser has", e.organisation)
 	}
 	if chainID == ledger.SystemChain {
 		return key, nil
@@ -169,12 +175,14 @@ func (e *Endorser) checkOwnRole(chainID string) (ed25519.PrivateKey, error) {
 			}
 		}
 	}
-	return nil, status.Errorf(codes.FailedPrecondition, "organisation %s does not endorse on chain %s", e.organisation, chainID)
+	return nil, status.Errorf(codes.FailedPrecondition, "organisation %s does not endorse on chain %s", e.organisation,
+		chainID)
 }
 
-// verdicts fills in codes and reasons, and reports whether anything was accepted. Who proposes may do so only in its own name; what
-// it proposes in another's does not take part in the preview.
-func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transactions [][]byte, out *ltlv1.EndorseResponse) (accepted bool, err error) {
+// verdicts fills in codes and reasons, and reports whether any transaction was accepted. A process may propose only
+// transactions of which it is the submitter; others are refused and do not take part in the preview.
+func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transactions [][]byte,
+	out *ltlv1.EndorseResponse) (accepted bool, err error) {
 	name := caller.String()
 	own := make([][]byte, 0, len(transactions))
 	decoded := make([]*ltlv1.Transaction, 0, len(transactions))
@@ -187,7 +195,8 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 		case tx.GetChainId() != input.ChainID:
 			out.Codes[i], out.Reasons[i] = rules.Malformed, fmt.Sprintf("it is for chain %q", tx.GetChainId())
 		case tx.GetSubmitter() != name:
-			out.Codes[i], out.Reasons[i] = rules.Forbidden, fmt.Sprintf("its submitter is %q, but %s proposes it", tx.GetSubmitter(), name)
+			out.Codes[i], out.Reasons[i] = rules.Forbidden, fmt.Sprintf("its submitter is %q, but %s proposes it",
+				tx.GetSubmitter(), name)
 		default:
 			own, decoded, place = append(own, payload), append(decoded, tx), append(place, i)
 		}
@@ -203,11 +212,11 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 	for j, v := range preview {
 		found[j], reasons[j], required[j] = v.Code, v.Reason, v.Required
 		if v.Required != "" && out.Required == nil {
-			out.Required = make([]string, len(transactions)) // rarely needed
+			out.Required = make([]string, len(transactions)) // most batches need none
 		}
 	}
-	e.checkDevices(decoded, required, found, reasons)
-	e.refuseOrganisations(decoded, found, reasons)
+	e.checkDeviceSignatures(decoded, required, found, reasons)
+	e.checkOrganisations(decoded, found, reasons)
 	if err := e.applyRule(decoded, found, reasons); err != nil {
 		return false, fmt.Errorf("own rule on chain %s: %w", input.ChainID, err)
 	}
@@ -222,7 +231,8 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 }
 
 // sign makes the one signature over the batch.
-func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdicts []int32, tip, system store.Tip, expiryMs int64) *ltlv1.Endorsement {
+func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdicts []int32, tip, system store.Tip,
+	expiryMs int64) *ltlv1.Endorsement {
 	ids := make([]ledger.Hash, len(verdicts))
 	accepted := make([]bool, len(verdicts))
 	for i, payload := range in.GetTransactions() {
@@ -231,17 +241,18 @@ func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdic
 	s := ledger.Statement{
 		NetworkID: e.store.NetworkID(), ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
 		Height: tip.Header.Height, SystemHeight: system.Header.Height, ExpiryMs: expiryMs,
-		KeyID: ledger.KeyID(key.Public().(ed25519.PublicKey)), Organisation: e.organisation, Accepted: ledger.Bitmap(accepted),
+		KeyID: ledger.KeyID(key.Public().(ed25519.PublicKey)), Organisation: e.organisation,
+		Accepted: ledger.Bitmap(accepted),
 	}
 	return s.Sign(key)
 }
 
-// refusal is the answer of an endorser that has stopped signing.
+// refusal returns the error of an endorser that has stopped signing.
 func (e *Endorser) refusal(fault string) error {
 	return status.Errorf(codes.FailedPrecondition, "the endorser of %s has stopped signing: %s", e.organisation, fault)
 }
 
-// failure turns an error into the answer. A copy that turns out to be unsound ends the signing.
+// failure turns an error into the RPC's error. A damaged copy stops the signing.
 func (e *Endorser) failure(err error) error {
 	if _, ok := status.FromError(err); ok {
 		return err
@@ -253,28 +264,29 @@ func (e *Endorser) failure(err error) error {
 	return status.Errorf(codes.Unavailable, "the endorser of %s cannot judge now: %v", e.organisation, err)
 }
 
-// refuseOrganisations refuses organisations that nobody could trust: a certificate authority that cannot be read or is none with an
-// Ed25519 key, or a key that another organisation has. Once on the ledger, such an organisation would have a name and no member that
-// can connect.
+// checkOrganisations refuses organisations that could not be trusted: the certificate authority cannot be parsed, has
+// no Ed25519 key, or has a key of another organisation. On the ledger such an organisation would have a name, and no
+// member that can connect.
 //
-// The ledger's rules take the certificate as bytes, because all nodes must execute a block alike for ever, and a parser of X.509 may
-// change between versions of Go. An endorser is free to: its judgement only decides what it signs. Two organisations with one
-// authority that are proposed at the same moment may both pass; the trust then knows the first only.
-func (e *Endorser) refuseOrganisations(transactions []*ltlv1.Transaction, verdicts []int32, reasons []string) {
+// The ledger's rules treat the certificate as bytes, because all nodes must execute a block alike forever and an
+// X.509 parser may change between versions of Go. An endorser may parse it, because its verdict only decides what it
+// signs. Two organisations with one authority that are proposed at the same moment may both pass; the trust then has
+// only the first.
+func (e *Endorser) checkOrganisations(transactions []*ltlv1.Transaction, verdicts []int32, reasons []string) {
 	var beside []*ltlv1.Organisation // earlier ones of this batch
 	for i, tx := range transactions {
 		if verdicts[i] != rules.OK {
 			continue
 		}
 		if m := tx.GetModifyOrganisation(); m != nil {
-			verdicts[i], reasons[i] = e.judgeChange(m)
+			verdicts[i], reasons[i] = e.checkOrganisationChange(m)
 			continue
 		}
 		o := tx.GetCreateOrganisation().GetOrganisation()
 		if o == nil {
 			continue
 		}
-		e.learn()
+		e.updateTrust()
 		if err := e.cfg.Trust.CheckOrganisation(o, beside...); err != nil {
 			verdicts[i], reasons[i] = rules.Forbidden, shorten(err.Error())
 			continue
@@ -283,27 +295,32 @@ func (e *Endorser) refuseOrganisations(transactions []*ltlv1.Transaction, verdic
 	}
 }
 
-// judgeChange refuses a certificate authority that nobody could trust, and for its own organisation a key that this endorser does not
-// hold: with an operator's certificate alone nobody takes over an organisation's signature.
-func (e *Endorser) judgeChange(m *ltlv1.ModifyOrganisation) (int32, string) {
-	e.learn()
+// checkOrganisationChange refuses a certificate authority that could not be trusted, and for its own organisation a
+// key that this endorser does not hold: an operator's certificate alone does not suffice to take over an
+// organisation's signature.
+func (e *Endorser) checkOrganisationChange(m *ltlv1.ModifyOrganisation) (int32, string) {
+	e.updateTrust()
 	if der := m.GetAddAuthority(); len(der) > 0 {
 		if err := e.cfg.Trust.CheckAuthority(m.GetId(), der); err != nil {
 			return rules.Forbidden, shorten(err.Error())
 		}
 	}
 	if key := m.GetEndorserKey(); len(key) > 0 && m.GetId() == e.organisation && e.keys.of(key) == nil {
-		return rules.Forbidden, fmt.Sprintf("The endorser of organisation %s does not hold the new key; put it beside sign.key first, as `ltl org rotate-endorser-key` does.", e.organisation)
+		return rules.Forbidden, fmt.Sprintf("The endorser of organisation %s does not hold the new key; "+
+			"put it beside sign.key first, as `ltl org rotate-endorser-key` does.", e.organisation)
 	}
 	return rules.OK, ""
 }
 
-// checkDevices verifies what only this endorser can: signatures by the secret keys of devices that its organisation enrolled. The rules
-// have accepted these transactions on the word of the organisation that holds the key, and the ledger executes none of them without its
-// endorsement. required names that organisation, as Preview gave it.
+// checkDeviceSignatures verifies signatures that only this endorser can: those by secret keys of devices that its
+// organisation enrolled. The rules accepted these transactions on the condition that the organisation that holds the
+// key endorses them, and the ledger executes none of them without that endorsement. required has that organisation,
+// as rules.Preview returned it.
 //
-// As with the organisation's own rule the preview is not repeated; clients propose again what was refused because of its neighbour.
-func (e *Endorser) checkDevices(transactions []*ltlv1.Transaction, required []string, verdicts []int32, reasons []string) {
+// As with the organisation's own rule, the preview is not repeated. Clients propose again what was refused only
+// because of another transaction of the batch.
+func (e *Endorser) checkDeviceSignatures(transactions []*ltlv1.Transaction, required []string, verdicts []int32,
+	reasons []string) {
 	for i, tx := range transactions {
 		proof := rules.DeviceProofOf(tx)
 		if verdicts[i] != rules.OK || required[i] != e.organisation || proof == nil {

@@ -30,7 +30,8 @@ func TestOnlyAllowedRolesMayCall(t *testing.T) {
 
 // TestDocumentedAccess: who may call what is written down, and that is what holds.
 func TestDocumentedAccess(t *testing.T) {
-	access.CheckTable(t, "../docs/security.md", "endorsers", endorser.AccessControl(), ltlv1.File_ltl_v1_services_proto, ltlv1.File_ltl_v1_ledger_proto)
+	access.CheckTable(t, "../docs/security.md", "endorsers", endorser.AccessControl(), ltlv1.File_ltl_v1_services_proto,
+		ltlv1.File_ltl_v1_ledger_proto)
 }
 
 // TestEndorseSignsWhatItAccepts: the signature covers exactly what was proposed, and the bits are the verdicts.
@@ -46,14 +47,18 @@ func TestEndorseSignsWhatItAccepts(t *testing.T) {
 		want    int32
 	}{
 		{"good", w.attach("a", "1"), rules.OK},
-		{"foreign submitter", w.tx("org2/facade/f9", adminUID, w.chainID, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("b"), Value: "1"}}), rules.Forbidden},
-		{"the operator's", w.tx(operatorName, adminUID, w.chainID, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("b"), Value: "1"}}), rules.Forbidden},
-		{"other chain", w.tx(facadeName, adminUID, "9999999999999999", &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("b"), Value: "1"}}), rules.Malformed},
+		{"foreign submitter", w.tx("org2/facade/f9", adminUID, w.chainID,
+			&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("b"), Value: "1"}}), rules.Forbidden},
+		{"the operator's", w.tx(operatorName, adminUID, w.chainID,
+			&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("b"), Value: "1"}}), rules.Forbidden},
+		{"other chain", w.tx(facadeName, adminUID, "9999999999999999",
+			&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("b"), Value: "1"}}), rules.Malformed},
 		{"no transaction", []byte("no transaction"), rules.Malformed},
 		{"empty", nil, rules.Malformed},
 		{"value too long", w.attach("c", strings.Repeat("x", rules.MaxValue+1)), rules.ValueTooLong},
 		{"on the chain already", stored, rules.Duplicate},
-		{"unknown account", w.tx(facadeName, "1000000000000009", w.chainID, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("d"), Value: "1"}}), rules.UnknownUID},
+		{"unknown account", w.tx(facadeName, "1000000000000009", w.chainID,
+			&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("d"), Value: "1"}}), rules.UnknownUID},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			good := w.attach("beside", tc.name)
@@ -67,7 +72,8 @@ func TestEndorseSignsWhatItAccepts(t *testing.T) {
 				t.Errorf("codes %s, want OK, %d, Duplicate (reasons %q)", got, tc.want, out.GetReasons())
 			}
 			checkStatement(t, w, in, out, before)
-			alone, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{tc.payload}})
+			alone, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID,
+				Transactions: [][]byte{tc.payload}})
 			if err != nil || (alone.GetEndorsement() != nil) != (tc.want == rules.OK) {
 				t.Errorf("alone: endorsement %v, error %v", alone.GetEndorsement(), err)
 			}
@@ -96,8 +102,10 @@ func checkStatement(t *testing.T, w *world, in *ltlv1.EndorseRequest, out *ltlv1
 	}
 	tip, _ := w.store.Tip(w.chainID)
 	system, _ := w.store.Tip(ledger.SystemChain)
-	if s.NetworkID != w.trust.NetworkID() || s.ChainID != in.GetChainId() || s.Root != ledger.BatchRoot(ids) || int(s.Count) != len(ids) ||
-		s.Height != tip.Header.Height || s.SystemHeight != system.Header.Height || s.KeyID != ledger.KeyID(public) || s.Organisation != "org1" {
+	if s.NetworkID != w.trust.NetworkID() || s.ChainID != in.GetChainId() || s.Root != ledger.BatchRoot(ids) ||
+		int(s.Count) != len(ids) ||
+		s.Height != tip.Header.Height || s.SystemHeight != system.Header.Height || s.KeyID != ledger.KeyID(public) ||
+		s.Organisation != "org1" {
 		t.Errorf("statement %+v", s)
 	}
 	if life := time.UnixMilli(s.ExpiryMs).Sub(before); life < 119*time.Second || life > 130*time.Second {
@@ -128,7 +136,8 @@ func TestEndorseBounds(t *testing.T) {
 			t.Errorf("%s: %v, want InvalidArgument", name, err)
 		}
 	}
-	out, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: "9999999999999999", Transactions: [][]byte{good}})
+	out, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: "9999999999999999",
+		Transactions: [][]byte{good}})
 	if err != nil || out.GetEndorsement() != nil || out.GetCodes()[0] != rules.NotFound {
 		t.Errorf("unknown chain: %v %v", out, err)
 	}
@@ -137,22 +146,27 @@ func TestEndorseBounds(t *testing.T) {
 // TestEndorseOnlyOwnChains: a signature that could not count is not made.
 func TestEndorseOnlyOwnChains(t *testing.T) {
 	w := newWorld(t)
-	other := w.order(w.tx(operatorName, "", ledger.SystemChain, &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
-		Name: "theirs", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: adminUID, Organisations: []string{"org2", "org3"}, Policy: "any",
-	}}))[0].GetOutput()
+	other := w.order(w.tx(operatorName, "", ledger.SystemChain,
+		&ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
+			Name: "theirs", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: adminUID,
+			Organisations: []string{"org2", "org3"}, Policy: "any",
+		}}))[0].GetOutput()
 	r := w.start(t.TempDir(), nil)
 	r.caughtUp()
-	payload := w.tx(facadeName, adminUID, other, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("a"), Value: "1"}})
+	payload := w.tx(facadeName, adminUID, other,
+		&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("a"), Value: "1"}})
 	_, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: other, Transactions: [][]byte{payload}})
 	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "does not endorse") {
 		t.Errorf("%v, want FailedPrecondition", err)
 	}
 	// The operator acts on the system chain, which every organisation endorses.
-	account := w.tx(operatorName, "", ledger.SystemChain, &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
-		Name: "new", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org2",
-	}})
+	account := w.tx(operatorName, "", ledger.SystemChain,
+		&ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
+			Name: "new", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org2",
+		}})
 	operator := ltlv1.NewEndorserClient(r.dial("operator"))
-	out, err := operator.Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: ledger.SystemChain, Transactions: [][]byte{account}})
+	out, err := operator.Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: ledger.SystemChain,
+		Transactions: [][]byte{account}})
 	if err != nil || out.GetEndorsement() == nil {
 		t.Errorf("system chain: %v %v", out, err)
 	}
@@ -163,7 +177,8 @@ func TestMinSequence(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(t.TempDir(), nil)
 	r.caughtUp()
-	in := &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{w.attach("a", "1")}, MinSequence: w.store.Sequence() + 1}
+	in := &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{w.attach("a", "1")},
+		MinSequence: w.store.Sequence() + 1}
 	started := time.Now()
 	if _, err := r.facade().Endorse(t.Context(), in); status.Code(err) != codes.Unavailable {
 		t.Errorf("%v, want Unavailable", err)
@@ -198,7 +213,8 @@ func TestOverload(t *testing.T) {
 	const beyond = 10
 	for range r.QueueSize() + beyond {
 		wg.Go(func() {
-			_, err := conn.Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{payload}, MinSequence: 1 << 40})
+			_, err := conn.Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{payload},
+				MinSequence: 1 << 40})
 			switch status.Code(err) {
 			case codes.ResourceExhausted:
 				refused.Add(1)
@@ -245,7 +261,8 @@ func TestUnsoundCopyEndsSigning(t *testing.T) {
 func (r *running) wantStopped(t *testing.T, why string) {
 	t.Helper()
 	in := &ltlv1.EndorseRequest{ChainId: r.w.chainID, Transactions: [][]byte{r.w.attach("after", "1")}}
-	if out, err := r.facade().Endorse(t.Context(), in); status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), why) {
+	if out, err := r.facade().Endorse(t.Context(), in); status.Code(err) != codes.FailedPrecondition ||
+		!strings.Contains(err.Error(), why) {
 		t.Errorf("endorse: %v %v, want FailedPrecondition with %q", out, err, why)
 	}
 	st, err := ltlv1.NewLedgerClient(r.dial("operator")).Status(t.Context(), &ltlv1.StatusRequest{})
@@ -258,7 +275,7 @@ func (r *running) wantStopped(t *testing.T, why string) {
 	if _, body := r.admin(t, "/metrics"); !strings.Contains(body, "ltl_endorser_fault 1") {
 		t.Error("the metric does not show the fault")
 	}
-	if !strings.Contains(r.log.String(), why) || !strings.Contains(r.log.String(), "signs no more") {
+	if !strings.Contains(r.log.String(), why) || !strings.Contains(r.log.String(), "has stopped signing") {
 		t.Errorf("the log does not say why: %s", r.log.String())
 	}
 }

@@ -1,9 +1,9 @@
-// Package endorser is an organisation's endorsing peer: it keeps its own verified copy of the ledger, checks proposed transactions
-// against it, and signs those that it accepts, once a batch.
+// Package endorser is an organisation's endorsing peer. It keeps its own verified copy of the ledger, checks proposed
+// transactions against it, and signs the ones that it accepts, with one signature for a batch.
 //
-// It follows any node that answers and executes every block itself. A block that it cannot reproduce, or stored bytes that are not
-// what was stored, or a history that is not that of most nodes, end its signing for good: it serves its copy further and says why it
-// stopped, until people have looked at it.
+// It follows any node that answers and executes every block itself. It stops signing for good when it gets a block
+// that it cannot reproduce, reads stored bytes that are damaged, or finds that its history is not that of most nodes.
+// It then still serves its copy and reports the reason. An operator has to find the cause and restart it.
 package endorser
 
 import (
@@ -42,7 +42,7 @@ type Peer struct {
 	Address string
 }
 
-// Config says what an endorser runs with. Zero values of the optional fields mean their defaults.
+// Config is what an endorser runs with. Zero values of optional fields mean their defaults.
 type Config struct {
 	// Dir holds the endorser's own copy of the ledger.
 	Dir string
@@ -50,26 +50,30 @@ type Config struct {
 	Listen string
 	// AdminListen is the loopback host:port of health, metrics and pprof; empty serves none.
 	AdminListen string
-	// Metrics is where the metrics are shown to other machines, beside AdminListen, which it needs; the zero value shows them to none.
+	// Metrics says where metrics are served to other machines, beside AdminListen, which must be set too. The zero value
+	// serves them to none.
 	Metrics admin.Metrics
-	// Tracer records what proposals wait for; nil records nothing. Who opened it closes it.
+	// Tracer records how long each stage of a proposal takes; nil records nothing. The caller that opened it closes it.
 	Tracer *tracing.Tracer
 	// Credentials are the endorser's TLS identity.
 	Credentials *identity.Credentials
-	// SignKey is the organisation's signing key. By default those that lie beside the certificate: Credentials.SignKeys.
+	// SignKey is the organisation's signing key. The default is the keys that are stored beside the certificate, see
+	// Credentials.SignKeys.
 	SignKey ed25519.PrivateKey
 	// Trust is the network's genesis.
 	Trust *identity.Trust
-	// Nodes are the nodes to follow; by default those that the own copy of the ledger names.
+	// Nodes are the nodes to follow. The default is the nodes that the endorser's copy of the ledger names.
 	Nodes []Peer
-	// Rule is what the organisation asks of a transaction beyond the ledger's rules: a CEL expression that is true for what it signs.
-	// Empty asks nothing. docs/operate/run.md lists the variables.
+	// Rule is the organisation's own condition for a signature, beyond the ledger's rules: a CEL expression that is true
+	// for transactions that it signs. Empty means no condition. docs/operate/run.md lists the variables.
 	Rule string
-	// ScrubInterval is the pause between two readings of the whole copy, which repair damaged blocks from the nodes; an hour by default.
+	// ScrubInterval is the pause between two reads of the whole copy, which repair damaged blocks from the nodes. The
+	// default is an hour.
 	ScrubInterval time.Duration
-	// Logger gets one line an event; by default slog.Default().
+	// Logger receives one line for each event. The default is slog.Default.
 	Logger *slog.Logger
-	// Fatal is called once when the disk failed or lied; by default it logs and exits the process.
+	// Fatal is called once when the disk failed or returned wrong bytes. The default logs the error and exits with
+	// status 1.
 	Fatal func(error)
 }
 
@@ -101,15 +105,15 @@ type Endorser struct {
 	queue chan struct{} // proposals that wait or are judged
 	slots chan struct{} // proposals that are judged
 
-	fault     atomic.Pointer[string]    // why it signs no more
-	following atomic.Pointer[string]    // the node that is followed at this moment
-	target    atomic.Uint64             // the highest sequence that a node told
-	learned   atomic.Uint64             // how many blocks of the system chain the trust has learned from
-	sources   atomic.Pointer[[]*source] // the nodes, for those who do not follow
-	newNodes  atomic.Bool               // the ledger names others
+	fault       atomic.Pointer[string]    // why it has stopped signing
+	following   atomic.Pointer[string]    // the node that is followed at present
+	target      atomic.Uint64             // the highest sequence that a node reported
+	trustHeight atomic.Uint64             // how many blocks of the system chain the trust has learned from
+	sources     atomic.Pointer[[]*source] // the nodes, for goroutines other than the follower
+	newNodes    atomic.Bool               // the ledger names other nodes than sources has
 }
 
-// accessControl says who may call what.
+// accessControl returns the roles that may call each method. A method that is not listed is denied.
 func accessControl() identity.ACL {
 	acl := identity.ACL{
 		ltlv1.Endorser_Endorse_FullMethodName:      {identity.RoleFacade, identity.RoleClient, identity.RoleOperator},
@@ -124,8 +128,8 @@ func accessControl() identity.ACL {
 	return acl
 }
 
-// Open starts the endorser: it serves its copy when Open returns, and catches up with the nodes in the background. ctx bounds the
-// start only.
+// Open starts the endorser. It serves its copy when Open returns, and catches up with the nodes in the background.
+// ctx bounds the start only.
 func Open(ctx context.Context, cfg Config) (*Endorser, error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
@@ -165,7 +169,7 @@ func (cfg *Config) setDefaults() {
 	}
 }
 
-// check refuses what cannot work, in words.
+// check returns an error that wraps ErrConfig when an endorser cannot run with cfg.
 func (cfg *Config) check() error {
 	switch {
 	case cfg.Dir == "":
@@ -177,12 +181,12 @@ func (cfg *Config) check() error {
 	}
 	id := cfg.Credentials.Identity()
 	if id.Role != identity.RoleEndorser {
-		return fmt.Errorf("%w: the certificate is that of %s, not of an endorser", ErrConfig, id)
+		return fmt.Errorf("%w: the certificate is for %s, not for an endorser", ErrConfig, id)
 	}
 	return nil
 }
 
-// start opens everything. What it opened, Close closes.
+// start opens everything. Close closes what it opened.
 func (e *Endorser) start(ctx context.Context) (err error) {
 	e.store, err = store.Open(e.cfg.Dir, store.Options{Logger: e.log, Fatal: func(err error) {
 		e.stopSigning(err)
@@ -198,20 +202,20 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	if err := e.store.Init(e.cfg.Trust.GenesisPayload()); err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
-	if err := e.renewSources(); err != nil {
+	if err := e.refreshSources(); err != nil {
 		return err
 	}
-	e.learn()
+	e.updateTrust()
 	if known, ok := e.cfg.Trust.Organisation(e.organisation); ok && e.keys.of(known.GetEndorserKey()) == nil {
 		if !e.keys.rotated() {
 			return fmt.Errorf("%w: the signing key is not the one that the network knows for %s", ErrConfig, e.organisation)
 		}
-		e.log.Warn("none of the signing keys is the one that the ledger names; nothing is signed until it names one of them")
+		e.log.Warn("the ledger names none of the signing keys; nothing is signed until it names one of them")
 	}
 	if e.devices, err = openDeviceKeys(e.cfg.Dir, e.cfg.Credentials.DeviceKeyPath(), e.organisation); err != nil {
 		return err
 	}
-	e.adoptDeviceSealing()
+	e.takeNextSealingKey()
 	e.scrubber = e.newScrubber()
 	e.metrics.registry.MustRegister(e.scrubber.Collectors()...)
 	e.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", e.cfg.Listen)
@@ -236,8 +240,8 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	return nil
 }
 
-// newScrubber repairs single blocks of the copy from the nodes; which block it must be, the copy itself knows. Any other damage ends the
-// signing.
+// newScrubber repairs single blocks of the copy from the nodes; the copy itself has the hash that the block must
+// have. Any other damage stops the signing.
 func (e *Endorser) newScrubber() *scrub.Scrubber {
 	return scrub.New(scrub.Config{
 		Store: e.store, Interval: e.cfg.ScrubInterval, Logger: e.log,
@@ -255,9 +259,11 @@ func (e *Endorser) newScrubber() *scrub.Scrubber {
 }
 
 // freshCopy says what to do about a copy that cannot be repaired.
-const freshCopy = "stop this endorser, move ledger.db and index out of its directory, and start it: it fetches the ledger from the nodes and executes all of it again"
+const freshCopy = "stop this endorser, move ledger.db and index out of its directory, and start it: it fetches the " +
+	"ledger from the nodes and executes all of it again"
 
-// Close stops serving and following, and closes the store. It waits for every goroutine. Closing again returns the same.
+// Close stops serving and following, waits for every goroutine, and closes the store. It may be called more than
+// once, and returns the same error each time.
 func (e *Endorser) Close() error {
 	e.once.Do(func() {
 		e.cancel()
@@ -282,10 +288,10 @@ func (e *Endorser) Close() error {
 	return e.closed
 }
 
-// Addr is the address the gRPC services listen on.
+// Addr returns the address of the gRPC services.
 func (e *Endorser) Addr() string { return e.listener.Addr().String() }
 
-// AdminAddr is the address of health and metrics; empty when there is none.
+// AdminAddr returns the address of the admin server; empty when there is none.
 func (e *Endorser) AdminAddr() string {
 	if e.admin == nil {
 		return ""
@@ -293,15 +299,15 @@ func (e *Endorser) AdminAddr() string {
 	return e.admin.Addr()
 }
 
-// stopSigning ends signing until the process is started again. Only the first reason counts.
+// stopSigning ends signing until the process is restarted. Only the first reason counts.
 func (e *Endorser) stopSigning(why error) {
 	text := why.Error()
 	if e.fault.CompareAndSwap(nil, &text) {
-		e.log.Error("this endorser signs no more until it is started again", "reason", text)
+		e.log.Error("this endorser has stopped signing until it is started again", "reason", text)
 	}
 }
 
-// faultText is empty while nothing is wrong.
+// faultText returns why the endorser has stopped signing; empty while it signs.
 func (e *Endorser) faultText() string {
 	if f := e.fault.Load(); f != nil {
 		return *f
@@ -309,14 +315,15 @@ func (e *Endorser) faultText() string {
 	return ""
 }
 
-// unsound reports whether an error means that the copy cannot be trusted, or cannot be continued by this program, any more.
+// unsound reports whether an error means that the copy cannot be trusted any more, or that this program cannot
+// continue it.
 func unsound(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrFailed) || errors.Is(err, verify.ErrBadBlock) ||
 		errors.Is(err, rules.ErrState) || errors.Is(err, rules.ErrInvariant) ||
 		errors.Is(err, rules.ErrNewerRules) || errors.Is(err, errFork)
 }
 
-// status completes the answer of Ledger.Status.
+// status fills in the endorser's part of a Ledger.Status response.
 func (e *Endorser) status(out *ltlv1.StatusResponse) {
 	out.Id = e.cfg.Credentials.Identity().String()
 	out.Role = string(identity.RoleEndorser)
@@ -325,7 +332,7 @@ func (e *Endorser) status(out *ltlv1.StatusResponse) {
 	}
 }
 
-// ready says why the endorser is not ready.
+// ready returns why the endorser is not ready, or nil.
 func (e *Endorser) ready() error {
 	if f := e.faultText(); f != "" {
 		return fmt.Errorf("signing has stopped: %s", f)

@@ -17,21 +17,22 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Why following one node ends.
+// Reasons to stop following one node.
 var (
 	errBehind = errors.New("another node has more blocks")
 	errOrder  = errors.New("the node sent something else than the next block")
 	errNodes  = errors.New("the network has other nodes now")
 )
 
-// follow keeps the copy up to date until ctx ends or a block is bad. Connections may break as often as they like.
+// follow keeps the copy up to date until ctx ends or a block is bad. It tries the nodes in turn, with a pause that
+// grows while no node has blocks.
 func (e *Endorser) follow(ctx context.Context) {
 	pause := firstPause
 	for at := 0; ctx.Err() == nil && e.faultText() == ""; {
-		if err := e.renewSources(); err != nil {
+		if err := e.refreshSources(); err != nil {
 			e.log.Error("cannot connect to the network's nodes", "error", err)
 		}
-		at %= len(e.nodes) // renewSources leaves at least one
+		at %= len(e.nodes) // refreshSources leaves at least one
 		before := e.store.Sequence()
 		next, err := e.followNode(ctx, e.nodes[at])
 		e.following.Store(nil)
@@ -42,7 +43,7 @@ func (e *Endorser) follow(ctx context.Context) {
 			e.stopSigning(fmt.Errorf("following node %s: %w", e.nodes[at].ID, err))
 			return
 		}
-		e.log.Warn("following a node breaks off", "node", e.nodes[at].ID, "next", e.nodes[next].ID, "error", err)
+		e.log.Warn("stopped following a node", "node", e.nodes[at].ID, "next", e.nodes[next].ID, "error", err)
 		at = next
 		if e.store.Sequence() > before || errors.Is(err, errBehind) || errors.Is(err, errNodes) {
 			pause = firstPause
@@ -56,9 +57,9 @@ func (e *Endorser) follow(ctx context.Context) {
 	}
 }
 
-// followNode stores one node's blocks for as long as that goes well. It returns which node to try next, and why.
+// followNode stores one node's blocks until an error. It returns which node to try next, and the error.
 func (e *Endorser) followNode(ctx context.Context, n *source) (next int, err error) {
-	next = e.after(n)
+	next = e.nextNode(n)
 	ctx, cancel := context.WithCancelCause(ctx)
 	var group sync.WaitGroup
 	defer group.Wait()
@@ -71,7 +72,7 @@ func (e *Endorser) followNode(ctx context.Context, n *source) (next int, err err
 	}
 	var better int
 	group.Go(func() {
-		other, why := e.watch(ctx, n)
+		other, why := e.monitorNodes(ctx, n)
 		if why != nil {
 			better = other
 			cancel(why)
@@ -81,7 +82,7 @@ func (e *Endorser) followNode(ctx context.Context, n *source) (next int, err err
 	group.Go(func() { b.close(receive(stream, b, from)) })
 	context.AfterFunc(ctx, func() { b.close(context.Cause(ctx)) })
 	e.following.Store(&n.ID)
-	err = e.keep(ctx, b)
+	err = e.storeBlocks(ctx, b)
 	cancel(err)
 	group.Wait()
 	switch cause := context.Cause(ctx); {
@@ -95,12 +96,13 @@ func (e *Endorser) followNode(ctx context.Context, n *source) (next int, err err
 	return next, err
 }
 
-// keep appends groups of buffered blocks until the buffer is closed. A block after a pause is stored at once; on a busy network
-// blocks gather, because a commit costs the same however many it holds, and nobody waits for this copy.
-func (e *Endorser) keep(ctx context.Context, b *buffer) error {
+// storeBlocks appends groups of buffered blocks until the buffer is closed. A block after a pause is stored at once.
+// On a busy network blocks collect for groupDelay, because a commit costs the same for any number of blocks and no
+// caller waits for this copy.
+func (e *Endorser) storeBlocks(ctx context.Context, b *buffer) error {
 	for last := (time.Time{}); ; last = time.Now() {
 		select {
-		case <-time.After(gatherFor - time.Since(last)):
+		case <-time.After(groupDelay - time.Since(last)):
 		case <-ctx.Done(): // the buffer is closed, what is in it is still stored
 		}
 		group, err := b.take()
@@ -109,18 +111,18 @@ func (e *Endorser) keep(ctx context.Context, b *buffer) error {
 		}
 		err = e.store.Append(group)
 		if errors.Is(err, verify.ErrBadBlock) {
-			err = e.keepSound(group)
+			err = e.appendOneByOne(group)
 		}
 		if err != nil {
 			return err
 		}
-		e.learn()
+		e.updateTrust()
 		e.metrics.appended.Add(float64(len(group)))
 	}
 }
 
-// keepSound appends one by one what could not be appended as a group, so that the blocks below the bad one are kept.
-func (e *Endorser) keepSound(group []*ltlv1.Block) error {
+// appendOneByOne appends the blocks of a group that contains a bad block, so that the blocks before it are stored.
+func (e *Endorser) appendOneByOne(group []*ltlv1.Block) error {
 	for _, block := range group {
 		if err := e.store.Append([]*ltlv1.Block{block}); err != nil {
 			return err
@@ -137,7 +139,7 @@ func receive(stream grpc.ServerStreamingClient[ltlv1.FollowResponse], b *buffer,
 			return err
 		}
 		if in.GetSequence() != next || in.GetBlock() == nil {
-			return fmt.Errorf("%w: sequence %d in place of %d", errOrder, in.GetSequence(), next)
+			return fmt.Errorf("%w: sequence %d, want %d", errOrder, in.GetSequence(), next)
 		}
 		if !b.put(in.GetBlock()) {
 			return context.Canceled
@@ -145,8 +147,8 @@ func receive(stream grpc.ServerStreamingClient[ltlv1.FollowResponse], b *buffer,
 	}
 }
 
-// after is the place of the node behind n.
-func (e *Endorser) after(n *source) int {
+// nextNode returns the index of the node after n.
+func (e *Endorser) nextNode(n *source) int {
 	for i, one := range e.nodes {
 		if one == n {
 			return (i + 1) % len(e.nodes)
@@ -155,11 +157,12 @@ func (e *Endorser) after(n *source) int {
 	return 0
 }
 
-// watch asks all nodes from time to time how far they are: for the metrics, to notice that the own copy is another history, and in
-// order to leave a node that has fallen behind, is cut off, or hangs. It returns errFork, errNodes or errBehind; then better is the
-// place of a node that has more than the own copy, which has not grown for a while.
-func (e *Endorser) watch(ctx context.Context, n *source) (better int, why error) {
-	tick := time.NewTicker(lookAround)
+// monitorNodes asks all nodes for their status every pollInterval: for the metrics, to detect that the copy is a
+// fork, and to abandon a node that is behind, cut off or hanging. It returns errFork, errNodes or errBehind. With
+// errBehind, better is the index of a node that has more blocks than the copy, which has not grown for maxStalls
+// polls.
+func (e *Endorser) monitorNodes(ctx context.Context, n *source) (better int, why error) {
+	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	var own uint64 // the own copy's sequence when it last grew
 	var last []*ltlv1.StatusResponse
@@ -168,8 +171,8 @@ func (e *Endorser) watch(ctx context.Context, n *source) (better int, why error)
 		if e.newNodes.Load() {
 			return 0, errNodes
 		}
-		e.adoptDeviceSealing()
-		answers := e.ask(ctx)
+		e.takeNextSealingKey()
+		answers := e.nodeStatuses(ctx)
 		best := 0
 		for i, a := range answers {
 			e.target.Store(max(e.target.Load(), a.GetSequence()))
@@ -177,8 +180,8 @@ func (e *Endorser) watch(ctx context.Context, n *source) (better int, why error)
 				best = i
 			}
 		}
-		// What the nodes had an interval ago the own copy has by now, also under load.
-		if err := errors.Join(e.compare(last, turn), e.compare(answers, turn)); err != nil {
+		// The copy has by now what the nodes had one interval ago, also under load.
+		if err := errors.Join(e.checkFork(last, turn), e.checkFork(answers, turn)); err != nil {
 			return 0, err
 		}
 		last = answers
@@ -196,9 +199,9 @@ func (e *Endorser) watch(ctx context.Context, n *source) (better int, why error)
 	}
 }
 
-// ask returns the status of each node, nil for those that do not answer in time.
-func (e *Endorser) ask(ctx context.Context) []*ltlv1.StatusResponse {
-	ctx, cancel := context.WithTimeout(ctx, lookAround)
+// nodeStatuses returns the status of each node, nil for those that do not answer in time.
+func (e *Endorser) nodeStatuses(ctx context.Context) []*ltlv1.StatusResponse {
+	ctx, cancel := context.WithTimeout(ctx, pollInterval)
 	defer cancel()
 	answers := make([]*ltlv1.StatusResponse, len(e.nodes))
 	var group sync.WaitGroup
@@ -213,7 +216,8 @@ func (e *Endorser) ask(ctx context.Context) []*ltlv1.StatusResponse {
 	return answers
 }
 
-// buffer holds blocks between the stream and the store, so that what arrives while one group is being stored makes up the next.
+// buffer holds blocks between the stream and the store, so that blocks that arrive while one group is stored form the
+// next.
 type buffer struct {
 	mu     sync.Mutex
 	change sync.Cond
@@ -229,7 +233,7 @@ func newBuffer() *buffer {
 	return b
 }
 
-// put waits for room. It reports false when the buffer is closed.
+// put adds a block, and waits for room. It returns false when the buffer is closed.
 func (b *buffer) put(block *ltlv1.Block) bool {
 	size := proto.Size(block)
 	b.mu.Lock()
@@ -246,7 +250,7 @@ func (b *buffer) put(block *ltlv1.Block) bool {
 	return true
 }
 
-// take waits for a block and returns all that are there, up to a group. Blocks that came before the buffer was closed are still given.
+// take waits for a block and returns all that are there, up to a group. Blocks from before close are still returned.
 func (b *buffer) take() ([]*ltlv1.Block, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -268,7 +272,7 @@ func (b *buffer) take() ([]*ltlv1.Block, error) {
 	return group, nil
 }
 
-// close ends the buffer; only the first reason counts.
+// close closes the buffer; only the first reason counts.
 func (b *buffer) close(why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -278,16 +282,18 @@ func (b *buffer) close(why error) {
 	b.change.Broadcast()
 }
 
-// errFork says that the own copy is another history than that of most nodes.
+// errFork is wrapped when the copy has another history than most nodes.
 var errFork = errors.New("this copy of the ledger is another history than that of most nodes")
 
-// maxCompared bounds the blocks that are compared each time. Where to begin moves on, so that every chain has its turn.
+// maxCompared bounds the chains that are compared in a poll. The next poll starts after them, so every chain has its
+// turn.
 const maxCompared = 64
 
-// compare holds the newest blocks that the nodes tell against the own copy. Executing a block again proves that it follows from what is
-// in it, not that it is the block that a quorum committed: a lying node could change its time, or leave out a batch, and compute the
-// rest anew. So a copy that differs from more than half of all nodes ends the signing; fewer that differ are named in the log.
-func (e *Endorser) compare(answers []*ltlv1.StatusResponse, turn int) error {
+// checkFork compares the newest blocks that the nodes report with the copy. Executing a block again proves that it
+// follows from its content, not that it is the block that a quorum committed: a lying node could change its time or
+// leave out a batch, and compute the rest accordingly. So a copy that differs from more than half of all nodes stops
+// the signing. Fewer nodes that differ are named in the log.
+func (e *Endorser) checkFork(answers []*ltlv1.StatusResponse, turn int) error {
 	differ := map[string][]string{} // chain → nodes that have another block where the own copy has one
 	for i, a := range answers {
 		chains := a.GetChains()
@@ -299,21 +305,23 @@ func (e *Endorser) compare(answers []*ltlv1.StatusResponse, turn int) error {
 			}
 			if known && string(own[:]) != string(c.GetBlockHash()) {
 				differ[c.GetChainId()] = append(differ[c.GetChainId()], e.nodes[i].ID)
-				e.log.Warn("a node has another block than this copy", "node", e.nodes[i].ID, "chain", c.GetChainId(), "height", c.GetHeight(),
+				e.log.Warn("a node has another block than this copy", "node", e.nodes[i].ID, "chain", c.GetChainId(),
+					"height", c.GetHeight(),
 					"own", fmt.Sprintf("%x", own), "node_has", fmt.Sprintf("%x", c.GetBlockHash()))
 			}
 		}
 	}
 	for chain, nodes := range differ {
 		if 2*len(nodes) > len(e.nodes) {
-			return fmt.Errorf("%w: chain %s differs from nodes %v; find out which node served it, then move %s away and start again",
+			return fmt.Errorf("%w: chain %s differs from nodes %v; find out which node served it, then move %s away and "+
+				"start again",
 				errFork, chain, nodes, e.cfg.Dir)
 		}
 	}
 	return nil
 }
 
-// hashAt is the hash of the own block; known is false beyond the tip.
+// hashAt returns the hash of the copy's block; known is false above the tip.
 func (e *Endorser) hashAt(chainID string, height uint64) (hash ledger.Hash, known bool, err error) {
 	tip, ok := e.store.Tip(chainID)
 	switch {

@@ -46,7 +46,8 @@ func TestFollowsAndRestarts(t *testing.T) {
 	}
 	r.caughtUp()
 	waitFor(t, "ready", func() bool { code, _ := r.admin(t, "/readyz"); return code == 200 })
-	if _, body := r.admin(t, "/metrics"); !strings.Contains(body, fmt.Sprintf("ltl_ledger_blocks %d", w.store.Sequence())) {
+	if _, body := r.admin(t, "/metrics"); !strings.Contains(body, fmt.Sprintf("ltl_ledger_blocks %d",
+		w.store.Sequence())) {
 		t.Error("the metrics do not show the sequence")
 	}
 	if err := r.Close(); err != nil {
@@ -128,7 +129,8 @@ func TestLeavesNodeThatIsCutOff(t *testing.T) {
 	}
 }
 
-// TestWrongOrderIsNoBadBlock: a stream with gaps says nothing about the ledger; the endorser goes elsewhere and signs on.
+// TestWrongOrderIsNoBadBlock: a stream with gaps says nothing about the ledger; the endorser goes elsewhere and signs
+// on.
 func TestWrongOrderIsNoBadBlock(t *testing.T) {
 	w := newWorld(t)
 	w.nodes[0].set(func(l *liar) {
@@ -149,13 +151,13 @@ func TestWrongOrderIsNoBadBlock(t *testing.T) {
 	r := w.start(t.TempDir(), nil)
 	r.caughtUp()
 	compare(t, w, r)
-	if f := r.log.String(); strings.Contains(f, "signs no more") {
+	if f := r.log.String(); strings.Contains(f, "has stopped signing") {
 		t.Error(f)
 	}
 }
 
-// TestBadBlockEndsSigning: whatever one bit a node changes in a block, the endorser notices, keeps the blocks below, signs no more, and
-// says why. Started again beside an honest node, it goes on.
+// TestBadBlockEndsSigning: whatever one bit a node changes in a block, the endorser notices, keeps the blocks below,
+// signs no more, and says why. Started again beside an honest node, it goes on.
 func TestBadBlockEndsSigning(t *testing.T) {
 	w := newWorld(t)
 	w.order(w.attach("a", "1"), w.attach("a", "2"))
@@ -178,7 +180,7 @@ func TestBadBlockEndsSigning(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "e")
 			r := w.start(dir, nil)
 			defer r.Close() // again in the cleanup, which reports an error
-			waitFor(t, "the fault", func() bool { return strings.Contains(r.log.String(), "signs no more") })
+			waitFor(t, "the fault", func() bool { return strings.Contains(r.log.String(), "has stopped signing") })
 			if r.Sequence() != target {
 				t.Errorf("it keeps %d blocks, want the %d good ones", r.Sequence(), target)
 			}
@@ -234,8 +236,8 @@ func badBlocks() map[string]func(b *ltlv1.Block) {
 	}
 }
 
-// TestForkedCopyEndsSigning: a block with another time executes to the same results. Only the other nodes show that it is not the one
-// that was committed.
+// TestForkedCopyEndsSigning: a block with another time executes to the same results. Only the other nodes show that
+// it is not the one that was committed.
 func TestForkedCopyEndsSigning(t *testing.T) {
 	w := newWorld(t)
 	w.order(w.attach("a", "1"))
@@ -253,7 +255,7 @@ func TestForkedCopyEndsSigning(t *testing.T) {
 		})
 	}
 	r := w.start(t.TempDir(), nil)
-	waitFor(t, "the fault", func() bool { return strings.Contains(r.log.String(), "signs no more") })
+	waitFor(t, "the fault", func() bool { return strings.Contains(r.log.String(), "has stopped signing") })
 	r.wantStopped(t, "another history")
 }
 
@@ -278,13 +280,15 @@ func TestOpenRefusesWrongKeys(t *testing.T) {
 		"no directory":             func(cfg *endorser.Config) { cfg.Dir = "" },
 		"no trust":                 func(cfg *endorser.Config) { cfg.Trust = nil },
 	} {
-		cfg := endorser.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Trust: w.trust, SignKey: w.keys["org1"], Credentials: w.credentials("orgs/org1/endorser")}
+		cfg := endorser.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Trust: w.trust, SignKey: w.keys["org1"],
+			Credentials: w.credentials("orgs/org1/endorser")}
 		change(&cfg)
 		if _, err := endorser.Open(t.Context(), cfg); !errors.Is(err, endorser.ErrConfig) {
 			t.Errorf("%s: %v, want ErrConfig", name, err)
 		}
 	}
-	cfg := endorser.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Trust: w.trust, SignKey: w.keys["org1"], Credentials: w.credentials("facades/f1")}
+	cfg := endorser.Config{Dir: t.TempDir(), Listen: "127.0.0.1:0", Trust: w.trust, SignKey: w.keys["org1"],
+		Credentials: w.credentials("facades/f1")}
 	if _, err := endorser.Open(t.Context(), cfg); !errors.Is(err, endorser.ErrConfig) {
 		t.Errorf("a facade's certificate: %v, want ErrConfig", err)
 	}

@@ -10,10 +10,11 @@ import (
 
 // Bounds on proposals.
 const (
-	// validity is how long an endorsement counts, from the later of the own clock and the last block's time. It outlives every
-	// retry of a client, and keeps a signature that was never ordered from being kept in stock.
+	// validity is how long an endorsement counts, from the later of the endorser's clock and the newest block's time. It
+	// is longer than all retries of a client take, and bounds how long an unused signature can be kept.
 	validity = 2 * time.Minute
-	// sequenceWait bounds the wait for the copy to reach what a proposal asks for; clients wait a second longer.
+	// sequenceWait bounds the wait for the copy to reach the block that a proposal asks for; clients wait a second
+	// longer.
 	sequenceWait = 2 * time.Second
 	// maxTransactions and maxBytes are the ledger's bounds on a batch.
 	maxTransactions = ledger.MaxBatchTransactions
@@ -22,25 +23,27 @@ const (
 	queuePerSlot = 16
 )
 
-// slots is the number of proposals that are judged at the same time: judging is pure computation.
+// slots returns the number of proposals that are judged at the same time: judging only computes, so one for each
+// processor.
 func slots() int { return runtime.GOMAXPROCS(0) }
 
 // Bounds on following.
 const (
-	// maxGroup and maxGroupBytes bound what one Append stores.
+	// maxGroup and maxGroupBytes bound the blocks of one Append.
 	maxGroup      = 64
 	maxGroupBytes = 4 << 20
-	// gatherFor is the time in which blocks gather: the most by which a copy is later than it could be.
-	gatherFor = 25 * time.Millisecond
-	// maxBuffered bounds the bytes of blocks that were received and not stored yet; one more block may be above it.
+	// groupDelay is the time in which blocks collect into a group: it delays the copy by at most this.
+	groupDelay = 25 * time.Millisecond
+	// maxBuffered bounds the bytes of blocks that were received and are not stored yet; one more block may exceed it.
 	maxBuffered = 16 << 20
-	// firstPause doubles up to lastPause between attempts to follow, once every node has failed.
+	// firstPause is the pause after an attempt to follow a node has failed. It doubles up to lastPause.
 	firstPause = 50 * time.Millisecond
 	lastPause  = 2 * time.Second
-	// lookAround is how often all nodes are asked how far they are, and also how long each has to answer.
-	lookAround = time.Second
-	// maxStalls is how many times in a row others may have more while the own copy does not grow, before it follows one of them.
+	// pollInterval is how often all nodes are asked for their status, and how long each has to answer.
+	pollInterval = time.Second
+	// maxStalls is in how many polls in a row another node may have more blocks while the copy does not grow, before the
+	// copy follows that node.
 	maxStalls = 2
-	// readyLag is the number of blocks that a copy may be behind and still call itself ready.
+	// readyLag is the number of blocks that a copy may be behind and still report that it is ready.
 	readyLag = 1000
 )

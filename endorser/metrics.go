@@ -10,7 +10,7 @@ import (
 	"ltl/internal/rules"
 )
 
-// metrics are what an operator watches.
+// metrics are an endorser's counters.
 type metrics struct {
 	registry   *prometheus.Registry
 	endorsed   prometheus.Counter
@@ -26,22 +26,25 @@ func newMetrics(e *Endorser) *metrics {
 	m := &metrics{
 		registry:   prometheus.NewRegistry(),
 		endorsed:   counter("endorsed_transactions_total", "Transactions that were signed."),
-		overloaded: counter("overloaded_proposals_total", "Proposals that were turned away because too many were waiting."),
+		overloaded: counter("overloaded_proposals_total", "Proposals that were refused because too many were waiting."),
 		appended:   counter("verified_blocks_total", "Blocks that were executed again and stored since the start."),
-		switches:   counter("follow_attempts_total", "Times that a node was connected to for blocks."),
+		switches:   counter("follow_attempts_total", "Attempts to follow a node's blocks."),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "ltl", Subsystem: "endorser", Name: "refused_transactions_total", Help: "Transactions that were refused, by result code.",
+			Namespace: "ltl", Subsystem: "endorser", Name: "refused_transactions_total",
+			Help: "Transactions that were refused, by result code.",
 		}, []string{"code"}),
 		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "ltl", Subsystem: "endorser", Name: "endorse_seconds", Help: "Time from a proposal's arrival to its signature.",
+			Namespace: "ltl", Subsystem: "endorser", Name: "endorse_seconds",
+			Help:    "Time from a proposal's arrival to its signature.",
 			Buckets: prometheus.ExponentialBuckets(0.00025, 2, 14),
 		}),
 	}
 	m.batches = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Namespace: "ltl", Subsystem: "endorser", Name: "proposal_transactions", Help: "Transactions in a proposal.", Buckets: prometheus.ExponentialBuckets(1, 4, 7),
+		Namespace: "ltl", Subsystem: "endorser", Name: "proposal_transactions", Help: "Transactions in a proposal.",
+		Buckets: prometheus.ExponentialBuckets(1, 4, 7),
 	})
 	m.registry.MustRegister(m.batches, m.endorsed, m.refused, m.overloaded, m.seconds, m.appended, m.switches,
-		gauge("lag_blocks", "Blocks that the nodes have and the own copy has not.", e.lag),
+		gauge("lag_blocks", "Blocks that the nodes have and this copy does not have yet.", e.lag),
 		gauge("fault", "1 when the endorser has stopped signing.", func() float64 {
 			if e.faultText() != "" {
 				return 1
@@ -54,7 +57,7 @@ func newMetrics(e *Endorser) *metrics {
 			}
 			return float64(e.devices.count())
 		}),
-		gauge("queue_proposals", "Proposals that wait or are judged.", func() float64 { return float64(len(e.queue)) }),
+		gauge("queue_proposals", "Proposals that wait or are being judged.", func() float64 { return float64(len(e.queue)) }),
 		gauge("following", "1 while a node's blocks are followed.", func() float64 {
 			if e.following.Load() == nil {
 				return 0
@@ -71,10 +74,11 @@ func counter(name, help string) prometheus.Counter {
 }
 
 func gauge(name, help string, read func() float64) prometheus.GaugeFunc {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "ltl", Subsystem: "endorser", Name: name, Help: help}, read)
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "ltl", Subsystem: "endorser", Name: name, Help: help},
+		read)
 }
 
-// lag is how many blocks the own copy is behind what a node told last.
+// lag returns how many blocks the copy is behind the highest sequence that a node reported.
 func (e *Endorser) lag() float64 {
 	if e.store == nil {
 		return 0

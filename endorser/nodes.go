@@ -20,11 +20,11 @@ type source struct {
 	ledger ltlv1.LedgerClient
 }
 
-// renewSources connects to the nodes that the own copy of the ledger names, and leaves those that were removed. Only the follower calls
-// it, while it follows nobody: it owns e.nodes.
-func (e *Endorser) renewSources() error {
+// refreshSources connects to the nodes that the copy of the ledger names, and disconnects from those that were
+// removed. Only the follower calls it, while it follows no node: it owns e.nodes.
+func (e *Endorser) refreshSources() error {
 	e.newNodes.Store(false)
-	wanted, err := e.wanted()
+	wanted, err := e.configuredNodes()
 	if err != nil {
 		return err
 	}
@@ -58,8 +58,8 @@ func (e *Endorser) renewSources() error {
 	return errors.Join(errs...)
 }
 
-// wanted are the nodes of the configuration, else those that the ledger names.
-func (e *Endorser) wanted() ([]Peer, error) {
+// configuredNodes returns the nodes of the configuration, or else those that the ledger names.
+func (e *Endorser) configuredNodes() ([]Peer, error) {
 	if len(e.cfg.Nodes) > 0 {
 		return e.cfg.Nodes, nil
 	}
@@ -76,18 +76,19 @@ func (e *Endorser) wanted() ([]Peer, error) {
 	return peers, nil
 }
 
-// learn keeps the trust at what the system chain says, so that whoever belongs to an organisation that was added can connect.
-// Whom the trust refuses can never connect, which is no reason to stop.
-func (e *Endorser) learn() {
+// updateTrust keeps the trust in step with the system chain, so that members of added organisations can connect. An
+// organisation that the trust refuses can never connect, which is not a reason to stop.
+func (e *Endorser) updateTrust() {
 	tip, ok := e.store.Tip(ledger.SystemChain)
-	if !ok || e.learned.Load() > tip.Header.Height {
+	if !ok || e.trustHeight.Load() > tip.Header.Height {
 		return
 	}
 	if err := e.cfg.Trust.Learn(e.store, tip.Header.Height, nil); err != nil {
-		e.log.Error("cannot learn who belongs to the network", "error", err)
+		e.log.Error("cannot update the trusted organisations and nodes from the ledger", "error", err)
 	}
-	e.learned.Store(tip.Header.Height + 1)
-	if wanted, err := e.wanted(); err != nil || !slices.EqualFunc(wanted, *e.sources.Load(), func(p Peer, s *source) bool { return p == s.Peer }) {
+	e.trustHeight.Store(tip.Header.Height + 1)
+	if wanted, err := e.configuredNodes(); err != nil || !slices.EqualFunc(wanted, *e.sources.Load(),
+		func(p Peer, s *source) bool { return p == s.Peer }) {
 		e.newNodes.Store(true)
 	}
 }

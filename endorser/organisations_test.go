@@ -29,7 +29,8 @@ func newcomer(t *testing.T) (dir string, trust *identity.Trust, o *ltlv1.Organis
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "newcomer")
 	err := identity.CreateNetwork(dir, identity.NetworkSpec{
-		Network: "other", Facades: []string{"f9"}, Organisations: []identity.OrgSpec{{ID: "org9", Name: "Ninth", EndorserAddress: "127.0.0.1:9"}},
+		Network: "other", Facades: []string{"f9"}, Organisations: []identity.OrgSpec{{ID: "org9", Name: "Ninth",
+			EndorserAddress: "127.0.0.1:9"}},
 		Nodes: []identity.NodeSpec{{ID: "n9", Organisation: "org9", Address: "127.0.0.1:99"}},
 	})
 	if err != nil {
@@ -42,11 +43,12 @@ func newcomer(t *testing.T) (dir string, trust *identity.Trust, o *ltlv1.Organis
 }
 
 func (w *world) create(o *ltlv1.Organisation) []byte {
-	return w.tx(operatorName, "", ledger.SystemChain, &ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: o}})
+	return w.tx(operatorName, "", ledger.SystemChain,
+		&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: o}})
 }
 
-// TestLaterOrganisationConnects: a facade of an organisation that the ledger takes in later can connect, without a restart and
-// after one.
+// TestLaterOrganisationConnects: a facade of an organisation that the ledger takes in later can connect, without a
+// restart and after one.
 func TestLaterOrganisationConnects(t *testing.T) {
 	w := newWorld(t)
 	// Another trust than the nodes' of this test, which stay as they are.
@@ -115,7 +117,8 @@ func ecdsaAuthority(t *testing.T) []byte {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour), IsCA: true,
+		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
@@ -153,13 +156,17 @@ func TestRefusesOrganisationsThatNobodyCouldTrust(t *testing.T) {
 		o    *ltlv1.Organisation
 		want string
 	}{
-		"garbage":              {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = []byte("a certificate") }), "certificate authority"},
-		"another kind of key":  {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = ecdsaAuthority(t) }), "not Ed25519"},
-		"org2's authority":     {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = bytes.Clone(ours) }), `the certificate authority of "org2"`},
+		"garbage": {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = []byte("a certificate") }),
+			"certificate authority"},
+		"another kind of key": {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = ecdsaAuthority(t) }),
+			"not Ed25519"},
+		"org2's authority": {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = bytes.Clone(ours) }),
+			`the certificate authority of "org2"`},
 		"the batch's, earlier": {with("bad", func(*ltlv1.Organisation) {}), `the certificate authority of "org9"`},
 	} {
 		out := endorse(w.create(good), w.create(tc.o))
-		if out.GetCodes()[0] != rules.OK || out.GetCodes()[1] != rules.Forbidden || !strings.Contains(out.GetReasons()[1], tc.want) {
+		if out.GetCodes()[0] != rules.OK || out.GetCodes()[1] != rules.Forbidden || !strings.Contains(out.GetReasons()[1],
+			tc.want) {
 			t.Errorf("%s: codes %v, reasons %q", name, out.GetCodes(), out.GetReasons())
 		}
 		s, err := ledger.ParseStatement(out.GetEndorsement().GetStatement())
@@ -169,7 +176,8 @@ func TestRefusesOrganisationsThatNobodyCouldTrust(t *testing.T) {
 	}
 	w.order(w.create(good))
 	r.caughtUp()
-	if out := endorse(w.create(with("bad", func(*ltlv1.Organisation) {}))); out.GetEndorsement() != nil || !strings.Contains(out.GetReasons()[0], `of "org9"`) {
+	if out := endorse(w.create(with("bad", func(*ltlv1.Organisation) {}))); out.GetEndorsement() != nil ||
+		!strings.Contains(out.GetReasons()[0], `of "org9"`) {
 		t.Errorf("the authority of an organisation that was added: %v", out)
 	}
 }

@@ -16,24 +16,24 @@ import (
 const (
 	// maxRule is the longest rule in bytes.
 	maxRule = 4 << 10
-	// ruleCost bounds one evaluation, in CEL's units; a comparison costs about one. It is far above what a rule about one
-	// transaction needs, and some milliseconds of work.
+	// ruleCost bounds one evaluation, in CEL's cost units; a comparison costs about one. The bound is far above what a
+	// rule about one transaction needs, and takes some milliseconds.
 	ruleCost = 100_000
-	// maxRuleText is how much of a rule, or of what went wrong in it, an answer repeats: it does so for each transaction.
+	// maxRuleText is how many bytes of a rule, or of its error, a response repeats: it does so for each transaction.
 	maxRuleText = 256
 )
 
-// ownRule is what an organisation asks of a transaction beyond the ledger's rules, as a CEL expression. It may be evaluated
-// concurrently. A nil *ownRule accepts everything.
+// ownRule is an organisation's own condition for a signature, beyond the ledger's rules, as a CEL expression. It may
+// be evaluated concurrently. A nil *ownRule accepts everything.
 //
-// It decides only what this organisation signs. What is recorded depends on the signatures alone, so organisations may have
-// different rules and change them at any time.
+// It decides only what this organisation signs. What is recorded depends on the signatures alone, so organisations
+// may have different rules and change them at any time.
 type ownRule struct {
 	text    string // the expression as answers show it
 	program cel.Program
 }
 
-// compileRule checks an expression. An error says at which line and column of it.
+// compileRule compiles an expression. The error names line and column.
 func compileRule(expression string) (*ownRule, error) {
 	if strings.TrimSpace(expression) == "" {
 		return nil, nil
@@ -42,7 +42,8 @@ func compileRule(expression string) (*ownRule, error) {
 		return nil, fmt.Errorf("it has %d bytes; at most %d are allowed", len(expression), maxRule)
 	}
 	var variables []cel.EnvOption
-	for _, name := range []string{"action", "chain", "account", "submitter", "organisation", "key", "value", "business_id"} {
+	for _, name := range []string{"action", "chain", "account", "submitter", "organisation", "key", "value",
+		"business_id"} {
 		variables = append(variables, cel.Variable(name, cel.StringType))
 	}
 	variables = append(variables, cel.Variable("value_bytes", cel.IntType), cel.Variable("created_ms", cel.IntType))
@@ -64,7 +65,7 @@ func compileRule(expression string) (*ownRule, error) {
 	return &ownRule{text: shorten(strings.Join(strings.Fields(expression), " ")), program: program}, nil
 }
 
-// shorten cuts a text to what an answer repeats, between two characters.
+// shorten cuts a text to maxRuleText bytes, between two characters.
 func shorten(s string) string {
 	if len(s) > maxRuleText {
 		s = s[:maxRuleText] + "…"
@@ -72,16 +73,18 @@ func shorten(s string) string {
 	return strings.ToValidUTF8(s, "")
 }
 
-// errRule is why a rule refuses when it says neither true nor false.
+// errRule is returned when a rule evaluates to neither true nor false.
 var errRule = errors.New("the rule has no answer")
 
-// accepts evaluates the rule on a transaction of an account of the organisation. Only true accepts: an evaluation that fails, or that
-// costs too much, refuses and says why.
+// accepts evaluates the rule on a transaction of an account of the organisation. Only true accepts. An evaluation
+// that fails or exceeds its cost refuses and returns the reason.
 func (r *ownRule) accepts(tx *ltlv1.Transaction, organisation string) (bool, error) {
 	key, value, businessID := record(tx)
 	out, _, err := r.program.Eval(map[string]any{
-		"action": action(tx), "chain": tx.GetChainId(), "account": tx.GetAccountUid(), "submitter": tx.GetSubmitter(), "organisation": organisation,
-		"key": key, "value": value, "business_id": businessID, "value_bytes": int64(len(value)), "created_ms": tx.GetCreatedMs(),
+		"action": action(tx), "chain": tx.GetChainId(), "account": tx.GetAccountUid(), "submitter": tx.GetSubmitter(),
+		"organisation": organisation,
+		"key":          key, "value": value, "business_id": businessID, "value_bytes": int64(len(value)),
+		"created_ms": tx.GetCreatedMs(),
 	})
 	if err != nil {
 		return false, err
@@ -93,7 +96,7 @@ func (r *ownRule) accepts(tx *ltlv1.Transaction, organisation string) (bool, err
 	return accepted, nil
 }
 
-// action is the name of what a transaction does, as the wire contract has it: "SetData".
+// action returns the name of a transaction's action in the wire contract, such as "SetData".
 func action(tx *ltlv1.Transaction) string {
 	m := tx.ProtoReflect()
 	field := m.WhichOneof(m.Descriptor().Oneofs().ByName("action"))
@@ -103,7 +106,7 @@ func action(tx *ltlv1.Transaction) string {
 	return string(field.Message().Name())
 }
 
-// record returns what a transaction writes under which Key, if it does.
+// record returns the Key and the value that a transaction writes, if it writes one.
 func record(tx *ltlv1.Transaction) (key, value, businessID string) {
 	if d := tx.GetSetData(); d != nil {
 		return d.GetKey(), d.GetValue(), ""
@@ -112,10 +115,10 @@ func record(tx *ltlv1.Transaction) (key, value, businessID string) {
 	return d.GetKey(), d.GetValue(), d.GetBusinessId()
 }
 
-// applyRule refuses what the organisation's own rule does not accept, of the transactions that the ledger's rules accept.
+// applyRule refuses the transactions that the ledger's rules accept and the organisation's own rule does not.
 //
-// The preview is not repeated without them: a later transaction of the batch may be refused because of one that is refused here.
-// Clients propose such a transaction again, alone.
+// The preview is not repeated without them, so a later transaction may be refused because of one that is refused
+// here. Clients propose such a transaction again, alone.
 func (e *Endorser) applyRule(transactions []*ltlv1.Transaction, verdicts []int32, reasons []string) error {
 	if e.rule == nil {
 		return nil
@@ -132,7 +135,8 @@ func (e *Endorser) applyRule(transactions []*ltlv1.Transaction, verdicts []int32
 			if organisation, err = e.organisationOf(tx); err != nil {
 				return err
 			}
-			organisations[uid] = organisation // one process proposes the whole batch, so also that of no account is always the same
+			// one process proposes the whole batch, so the organisation of no account is the same throughout
+			organisations[uid] = organisation
 		}
 		accepted, err := e.rule.accepts(tx, organisation)
 		if accepted {
@@ -147,7 +151,8 @@ func (e *Endorser) applyRule(transactions []*ltlv1.Transaction, verdicts []int32
 	return nil
 }
 
-// organisationOf is the organisation of the account on whose behalf a transaction is, or, of an operator's own act, of its submitter.
+// organisationOf returns the organisation of the transaction's account or, for an operator's own transaction, of its
+// submitter.
 func (e *Endorser) organisationOf(tx *ltlv1.Transaction) (string, error) {
 	if tx.GetAccountUid() == "" {
 		id, err := identity.Parse(tx.GetSubmitter())

@@ -19,7 +19,8 @@ var runaway = func() string {
 	return fmt.Sprintf("value != 'x' || %s.all(a, %s.all(b, %s.all(c, a + b + c == 3)))", list, list, list)
 }()
 
-// TestOwnRule: the rule decides what the organisation signs, of what the ledger's rules accept; the rest of the batch is signed.
+// TestOwnRule: the rule decides what the organisation signs, of what the ledger's rules accept; the rest of the batch
+// is signed.
 func TestOwnRule(t *testing.T) {
 	w := newWorld(t)
 	now := w.key("rule")
@@ -30,8 +31,10 @@ func TestOwnRule(t *testing.T) {
 	}{
 		{name: "true", rule: "true"},
 		{name: "false", rule: "false", refuses: true},
-		{name: "every variable", rule: fmt.Sprintf("action == 'SetData' && chain == '%s' && account == '%s' && submitter == '%s' && organisation == 'org1'"+
-			" && key == '%s' && value == 'x' && business_id == '' && value_bytes == 1 && created_ms == 1", w.chainID, adminUID, facadeName, now)},
+		{name: "every variable", rule: fmt.Sprintf("action == 'SetData' && chain == '%s' && account == '%s' && submitter "+
+			"== '%s' && organisation == 'org1'"+
+			" && key == '%s' && value == 'x' && business_id == '' && value_bytes == 1 && created_ms == 1", w.chainID, adminUID,
+			facadeName, now)},
 		{name: "about the value", rule: "value_bytes > 1", refuses: true},
 		{name: "several lines", rule: "action != 'SetData'\n\t|| value.matches('^[a-w]*$')\n", refuses: true},
 		{name: "evaluation error", rule: "1 / (value_bytes - 1) > 0", refuses: true, why: "division by zero"},
@@ -41,7 +44,8 @@ func TestOwnRule(t *testing.T) {
 			r := w.start(t.TempDir(), func(cfg *endorser.Config) { cfg.Rule = tc.rule })
 			r.caughtUp()
 			long := w.set("long", strings.Repeat("x", rules.MaxValue+1))
-			out, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{w.set("rule", "x"), long}})
+			out, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID,
+				Transactions: [][]byte{w.set("rule", "x"), long}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -50,7 +54,8 @@ func TestOwnRule(t *testing.T) {
 				want, reason = rules.Forbidden, "organisation org1's own rule refuses: "+strings.Join(strings.Fields(tc.rule), " ")
 				reason = reason[:min(len(reason), 200)]
 			}
-			if out.GetCodes()[0] != want || !strings.HasPrefix(out.GetReasons()[0], reason) || !strings.Contains(out.GetReasons()[0], tc.why) || (out.GetReasons()[0] != "") != tc.refuses {
+			if out.GetCodes()[0] != want || !strings.HasPrefix(out.GetReasons()[0], reason) ||
+				!strings.Contains(out.GetReasons()[0], tc.why) || (out.GetReasons()[0] != "") != tc.refuses {
 				t.Errorf("code %d, want %d; reason %q", out.GetCodes()[0], want, out.GetReasons()[0])
 			}
 			if (out.GetEndorsement() != nil) == tc.refuses {
@@ -68,7 +73,8 @@ func TestOwnRuleOnPartOfABatch(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(t.TempDir(), func(cfg *endorser.Config) { cfg.Rule = "action != 'AttachData'" })
 	r.caughtUp()
-	in := &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{w.set("a", "1"), w.attach("b", "1"), w.set("c", "1")}}
+	in := &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{w.set("a", "1"), w.attach("b", "1"),
+		w.set("c", "1")}}
 	out, err := r.facade().Endorse(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
@@ -89,10 +95,12 @@ func TestOwnRuleOnTheSystemChain(t *testing.T) {
 		cfg.Rule = "action == 'CreateAccount' && account == '' && organisation == 'org1' && key == ''"
 	})
 	r.caughtUp()
-	payload := w.tx(operatorName, "", ledger.SystemChain, &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
-		Name: "new", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org2",
-	}})
-	out, err := ltlv1.NewEndorserClient(r.dial("operator")).Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: ledger.SystemChain, Transactions: [][]byte{payload}})
+	payload := w.tx(operatorName, "", ledger.SystemChain,
+		&ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
+			Name: "new", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org2",
+		}})
+	out, err := ltlv1.NewEndorserClient(r.dial("operator")).Endorse(t.Context(),
+		&ltlv1.EndorseRequest{ChainId: ledger.SystemChain, Transactions: [][]byte{payload}})
 	if err != nil || out.GetEndorsement() == nil {
 		t.Errorf("%v %v", out, err)
 	}
@@ -110,7 +118,8 @@ func TestOwnRuleDoesNotCompile(t *testing.T) {
 		"too long":         {"true" + strings.Repeat(" ", 4096), "at most 4096"},
 	} {
 		e, err := endorser.Open(context.Background(), endorser.Config{
-			Dir: t.TempDir(), Listen: "127.0.0.1:0", Credentials: w.credentials("orgs/org1/endorser"), SignKey: w.keys["org1"], Trust: w.trust, Rule: tc.rule,
+			Dir: t.TempDir(), Listen: "127.0.0.1:0", Credentials: w.credentials("orgs/org1/endorser"), SignKey: w.keys["org1"],
+			Trust: w.trust, Rule: tc.rule,
 		})
 		if !errors.Is(err, endorser.ErrConfig) || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, want ErrConfig with %q", name, err, tc.want)

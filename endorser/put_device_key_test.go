@@ -41,9 +41,10 @@ func (w *world) newDevice(id string) *aesDevice {
 // enrol has an operator of an organisation enrol it.
 func (d *aesDevice) enrol(organisation string) {
 	d.w.t.Helper()
-	d.w.order(d.w.tx(organisation+"/operator/operator", "", ledger.SystemChain, &ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
-		ProductKey: product, IotId: d.id, KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES,
-	}}))
+	d.w.order(d.w.tx(organisation+"/operator/operator", "", ledger.SystemChain,
+		&ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
+			ProductKey: product, IotId: d.id, KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES,
+		}}))
 }
 
 // attach signs a value with a key and encodes its upload.
@@ -59,7 +60,8 @@ func (d *aesDevice) attach(key *device.Key, id, value string) []byte {
 	}
 	return d.w.tx(facadeName, adminUID, d.w.chainID, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
 		Key: d.w.key(id), Value: value, Device: &ltlv1.DeviceProof{
-			AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider, DataDigest: p.IotDataDigest, Signature: p.IotSignature, Source: "2",
+			AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider, DataDigest: p.IotDataDigest,
+			Signature: p.IotSignature, Source: "2",
 		},
 	}})
 }
@@ -67,14 +69,16 @@ func (d *aesDevice) attach(key *device.Key, id, value string) []byte {
 // register registers the device group on the proof chain.
 func (w *world) register() {
 	w.t.Helper()
-	w.order(w.tx(facadeName, adminUID, w.chainID, &ltlv1.Transaction_RegisterDeviceGroup{RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{
-		ProductKey: product, Name: "devices", AuthorizeType: "ID2",
-	}}))
+	w.order(w.tx(facadeName, adminUID, w.chainID,
+		&ltlv1.Transaction_RegisterDeviceGroup{RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{
+			ProductKey: product, Name: "devices", AuthorizeType: "ID2",
+		}}))
 }
 
 // put hands a key to the endorser as the operator in a directory.
 func (r *running) put(operator string, d *aesDevice, key []byte) error {
-	_, err := ltlv1.NewEndorserClient(r.dial(operator)).PutDeviceKey(context.Background(), &ltlv1.PutDeviceKeyRequest{ProductKey: product, IotId: d.id, Key: key})
+	_, err := ltlv1.NewEndorserClient(r.dial(operator)).PutDeviceKey(context.Background(),
+		&ltlv1.PutDeviceKeyRequest{ProductKey: product, IotId: d.id, Key: key})
 	return err
 }
 
@@ -82,7 +86,8 @@ func (r *running) put(operator string, d *aesDevice, key []byte) error {
 func (r *running) endorse(payloads ...[]byte) *ltlv1.EndorseResponse {
 	r.w.t.Helper()
 	r.caughtUp()
-	out, err := r.facade().Endorse(context.Background(), &ltlv1.EndorseRequest{ChainId: r.w.chainID, Transactions: payloads})
+	out, err := r.facade().Endorse(context.Background(), &ltlv1.EndorseRequest{ChainId: r.w.chainID,
+		Transactions: payloads})
 	if err != nil {
 		r.w.t.Fatal(err)
 	}
@@ -96,8 +101,8 @@ func wantCode(t *testing.T, what string, err error, want codes.Code) {
 	}
 }
 
-// TestSecretDeviceKey: the endorser that holds the key signs what the device signed, refuses the rest with a reason, and names its
-// organisation in both cases; a neighbour in the batch is not touched.
+// TestSecretDeviceKey: the endorser that holds the key signs what the device signed, refuses the rest with a reason,
+// and names its organisation in both cases; a neighbour in the batch is not touched.
 func TestSecretDeviceKey(t *testing.T) {
 	w := newWorld(t)
 	w.register()
@@ -108,7 +113,8 @@ func TestSecretDeviceKey(t *testing.T) {
 	}
 	d.enrol("org1")
 	foreign.enrol("org2")
-	out := r.endorse(d.attach(d.key, "right", "21.5"), d.attach(foreign.key, "wrong", "21.5"), foreign.attach(d.key, "foreign", "1"), w.attach("plain", "1"))
+	out := r.endorse(d.attach(d.key, "right", "21.5"), d.attach(foreign.key, "wrong", "21.5"),
+		foreign.attach(d.key, "foreign", "1"), w.attach("plain", "1"))
 	s, err := ledger.ParseStatement(out.GetEndorsement().GetStatement())
 	if err != nil {
 		t.Fatal(err)
@@ -118,9 +124,12 @@ func TestSecretDeviceKey(t *testing.T) {
 		code     int32
 		reason   string
 		required string
-	}{{rules.OK, "", "org1"}, {rules.Forbidden, "enrolled key of the device", "org1"}, {rules.OK, "", "org2"}, {rules.OK, "", ""}} {
-		if out.GetCodes()[i] != want.code || s.Accepts(i) != (want.code == rules.OK) || out.GetRequired()[i] != want.required {
-			t.Errorf("transaction %d: code %d, signed %v, required %q; want %+v", i, out.GetCodes()[i], s.Accepts(i), out.GetRequired()[i], want)
+	}{{rules.OK, "", "org1"}, {rules.Forbidden, "enrolled key of the device", "org1"}, {rules.OK, "", "org2"},
+		{rules.OK, "", ""}} {
+		if out.GetCodes()[i] != want.code || s.Accepts(i) != (want.code == rules.OK) ||
+			out.GetRequired()[i] != want.required {
+			t.Errorf("transaction %d: code %d, signed %v, required %q; want %+v", i, out.GetCodes()[i], s.Accepts(i),
+				out.GetRequired()[i], want)
 		}
 		if !strings.Contains(out.GetReasons()[i], want.reason) || (out.GetReasons()[i] == "") != (want.reason == "") {
 			t.Errorf("transaction %d: reason %q, want %q", i, out.GetReasons()[i], want.reason)
@@ -136,8 +145,8 @@ func TestSecretDeviceKey(t *testing.T) {
 	}
 }
 
-// TestSecretDeviceKeyIsMissing: an enrolled device without a key at its endorser is refused with what to do, and handing the key over
-// again helps.
+// TestSecretDeviceKeyIsMissing: an enrolled device without a key at its endorser is refused with what to do, and
+// handing the key over again helps.
 func TestSecretDeviceKeyIsMissing(t *testing.T) {
 	w := newWorld(t)
 	w.register()
@@ -145,7 +154,8 @@ func TestSecretDeviceKeyIsMissing(t *testing.T) {
 	d := w.newDevice("device-1")
 	d.enrol("org1")
 	upload := d.attach(d.key, "a", "1")
-	if out := r.endorse(upload); out.GetCodes()[0] != rules.Forbidden || !strings.Contains(out.GetReasons()[0], "ltl device enroll") || out.GetRequired()[0] != "org1" {
+	if out := r.endorse(upload); out.GetCodes()[0] != rules.Forbidden || !strings.Contains(out.GetReasons()[0],
+		"ltl device enroll") || out.GetRequired()[0] != "org1" {
 		t.Errorf("without its key: %v", out)
 	}
 	if err := r.put("operator", d, d.key.Secret()); err != nil {
@@ -156,14 +166,15 @@ func TestSecretDeviceKeyIsMissing(t *testing.T) {
 	}
 }
 
-// TestPutDeviceKeyRefuses: only the own organisation's operators hand over keys, only of devices that need one, and an enrolled device's
-// key is not replaced.
+// TestPutDeviceKeyRefuses: only the own organisation's operators hand over keys, only of devices that need one, and
+// an enrolled device's key is not replaced.
 func TestPutDeviceKeyRefuses(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(t.TempDir(), nil)
 	d, other := w.newDevice("device-1"), w.newDevice("device-2")
 	key := d.key.Secret()
-	if err := identity.Issue(filepath.Join(w.dir, "orgs", "org2"), filepath.Join(w.dir, "operator2"), identity.Identity{Organisation: "org2", Role: identity.RoleOperator, Name: "operator"}, time.Now()); err != nil {
+	if err := identity.Issue(filepath.Join(w.dir, "orgs", "org2"), filepath.Join(w.dir, "operator2"),
+		identity.Identity{Organisation: "org2", Role: identity.RoleOperator, Name: "operator"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	wantCode(t, "another organisation's operator", r.put("operator2", d, key), codes.PermissionDenied)
@@ -206,18 +217,20 @@ func TestPutDeviceKeyRefuses(t *testing.T) {
 	w.order(w.tx(operatorName, "", ledger.SystemChain, &ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
 		ProductKey: product, IotId: "device-3", KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256, PublicKey: der,
 	}}))
-	w.order(w.tx(operatorName, "", ledger.SystemChain, &ltlv1.Transaction_RevokeDevice{RevokeDevice: &ltlv1.RevokeDevice{ProductKey: product, IotId: d.id}}))
+	w.order(w.tx(operatorName, "", ledger.SystemChain,
+		&ltlv1.Transaction_RevokeDevice{RevokeDevice: &ltlv1.RevokeDevice{ProductKey: product, IotId: d.id}}))
 	r.caughtUp()
 	wantCode(t, "a device with a public key", r.put("operator", &aesDevice{id: "device-3"}, key), codes.FailedPrecondition)
 	wantCode(t, "a revoked device", r.put("operator", d, key), codes.FailedPrecondition)
 }
 
-// TestSecretDeviceKeySurvivesRestart: keys are there after a restart, also under a sealing key that the endorser had to make itself; a
-// changed byte keeps the endorser from starting, with a sentence that names the file.
+// TestSecretDeviceKeySurvivesRestart: keys are there after a restart, also under a sealing key that the endorser had
+// to make itself; a changed byte keeps the endorser from starting, with a sentence that names the file.
 func TestSecretDeviceKeySurvivesRestart(t *testing.T) {
 	w := newWorld(t)
 	w.register()
-	if err := os.Remove(filepath.Join(w.dir, "orgs", "org1", "endorser", "devices.key")); err != nil { // as in directories of older versions
+	// as in directories of older versions
+	if err := os.Remove(filepath.Join(w.dir, "orgs", "org1", "endorser", "devices.key")); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
@@ -248,7 +261,8 @@ func TestSecretDeviceKeySurvivesRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err = endorser.Open(context.Background(), endorser.Config{
-		Dir: dir, Listen: "127.0.0.1:0", Credentials: w.credentials("orgs/org1/endorser"), SignKey: w.keys["org1"], Trust: w.trust,
+		Dir: dir, Listen: "127.0.0.1:0", Credentials: w.credentials("orgs/org1/endorser"), SignKey: w.keys["org1"],
+		Trust: w.trust,
 	})
 	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "damaged") {
 		t.Errorf("with a changed byte: %v", err)

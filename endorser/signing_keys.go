@@ -9,8 +9,9 @@ import (
 	"ltl/internal/identity"
 )
 
-// signKeys are the keys that the endorser can sign with. The ledger says with which of them it does: a new one is put beside the
-// former before the ledger names it, and is found there when it does. It may be used concurrently.
+// signKeys are the keys that the endorser can sign with; the ledger names the one that it uses. In a rotation the new
+// key is stored beside the former one before the ledger names it, and is loaded when the ledger does. Methods may be
+// called concurrently.
 type signKeys struct {
 	credentials *identity.Credentials // nil when the only key was given
 	log         *slog.Logger
@@ -19,7 +20,7 @@ type signKeys struct {
 	keys []ed25519.PrivateKey
 }
 
-// newSignKeys takes the given key, or else those beside the certificate.
+// newSignKeys takes the given key, or else the keys beside the certificate.
 func newSignKeys(c *identity.Credentials, given ed25519.PrivateKey, log *slog.Logger) (*signKeys, error) {
 	if len(given) > 0 {
 		return &signKeys{log: log, keys: []ed25519.PrivateKey{given}}, nil
@@ -35,7 +36,7 @@ func newSignKeys(c *identity.Credentials, given ed25519.PrivateKey, log *slog.Lo
 	return s, nil
 }
 
-// of returns the private key to a public one; nil when there is none. One that is not known is looked for among the files.
+// of returns the private key of a public key, or nil. A key that is not in memory is looked for in the files.
 func (s *signKeys) of(public []byte) ed25519.PrivateKey {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -50,12 +51,13 @@ func (s *signKeys) of(public []byte) ed25519.PrivateKey {
 	k := find(all, public)
 	if k != nil {
 		s.keys = append(s.keys, k)
-		s.log.Info("a new signing key is held")
+		s.log.Info("a new signing key was loaded")
 	}
 	return k
 }
 
-// rotated reports whether there is a key of a rotation: then the ledger may name a key that this copy does not know of yet.
+// rotated reports whether there is a key of a rotation: then the ledger may name a key that this copy does not know
+// yet.
 func (s *signKeys) rotated() bool {
 	if s.credentials == nil {
 		return false

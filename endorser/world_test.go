@@ -35,7 +35,8 @@ const (
 	adminUID     = "1000000000000001"
 )
 
-// world is a ledger without consensus: one store that tests write to directly, and nodes that serve it, honestly or not.
+// world is a ledger without consensus: one store that tests write to directly, and nodes that serve it, honestly or
+// not.
 type world struct {
 	t     testing.TB
 	dir   string
@@ -55,7 +56,8 @@ func newWorld(t testing.TB) *world {
 	var listeners []net.Listener
 	spec := identity.NetworkSpec{Network: "test", Facades: []string{"f1"}}
 	for i := range 3 {
-		spec.Organisations = append(spec.Organisations, identity.OrgSpec{ID: fmt.Sprint("org", i+1), Name: fmt.Sprint("Org ", i+1), EndorserAddress: fmt.Sprint("127.0.0.1:", i+1)})
+		spec.Organisations = append(spec.Organisations, identity.OrgSpec{ID: fmt.Sprint("org", i+1), Name: fmt.Sprint("Org ",
+			i+1), EndorserAddress: fmt.Sprint("127.0.0.1:", i+1)})
 	}
 	for i := range 2 {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -63,7 +65,8 @@ func newWorld(t testing.TB) *world {
 			t.Fatal(err)
 		}
 		listeners = append(listeners, l)
-		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: fmt.Sprint("n", i+1), Organisation: "org1", Address: l.Addr().String()})
+		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: fmt.Sprint("n", i+1), Organisation: "org1",
+			Address: l.Addr().String()})
 	}
 	var err error
 	if err = identity.CreateNetwork(w.dir, spec); err != nil {
@@ -77,7 +80,8 @@ func newWorld(t testing.TB) *world {
 			t.Fatal(err)
 		}
 	}
-	w.store, err = store.Open(filepath.Join(t.TempDir(), "ledger"), store.Options{NoSync: true, Fatal: func(err error) { t.Errorf("store: %v", err) }})
+	w.store, err = store.Open(filepath.Join(t.TempDir(), "ledger"), store.Options{NoSync: true,
+		Fatal: func(err error) { t.Errorf("store: %v", err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,12 +103,15 @@ func newWorld(t testing.TB) *world {
 // furnish creates an account and a chain.
 func (w *world) furnish() {
 	w.t.Helper()
-	w.order(w.tx(operatorName, "", ledger.SystemChain, &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
-		Uid: adminUID, Name: "admin", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org1",
-	}}))
-	w.chainID = w.order(w.tx(operatorName, "", ledger.SystemChain, &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
-		Name: "proof", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: adminUID, Organisations: []string{"org1", "org2"},
-	}}))[0].GetOutput()
+	w.order(w.tx(operatorName, "", ledger.SystemChain,
+		&ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
+			Uid: adminUID, Name: "admin", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org1",
+		}}))
+	w.chainID = w.order(w.tx(operatorName, "", ledger.SystemChain,
+		&ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
+			Name: "proof", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: adminUID,
+			Organisations: []string{"org1", "org2"},
+		}}))[0].GetOutput()
 	chain, err := rules.GetChain(w.store, w.chainID)
 	if err != nil || chain == nil {
 		w.t.Fatalf("chain %q: %v %v", w.chainID, chain, err)
@@ -115,7 +122,8 @@ func (w *world) furnish() {
 // tx encodes a transaction; action is one of the oneof's wrappers.
 func (w *world) tx(submitter, uid, chainID string, action any) []byte {
 	w.t.Helper()
-	tx := &ltlv1.Transaction{Version: 1, ChainId: chainID, AccountUid: uid, Submitter: submitter, Nonce: make([]byte, rules.NonceLen), CreatedMs: 1}
+	tx := &ltlv1.Transaction{Version: 1, ChainId: chainID, AccountUid: uid, Submitter: submitter,
+		Nonce: make([]byte, rules.NonceLen), CreatedMs: 1}
 	if _, err := rand.Read(tx.Nonce); err != nil {
 		w.t.Fatal(err)
 	}
@@ -125,12 +133,14 @@ func (w *world) tx(submitter, uid, chainID string, action any) []byte {
 
 // attach encodes an AttachData of the facade on the proof chain.
 func (w *world) attach(id, value string) []byte {
-	return w.tx(facadeName, adminUID, w.chainID, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key(id), Value: value}})
+	return w.tx(facadeName, adminUID, w.chainID,
+		&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key(id), Value: value}})
 }
 
 // set encodes a SetData of the facade on the proof chain.
 func (w *world) set(id, value string) []byte {
-	return w.tx(facadeName, adminUID, w.chainID, &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: w.key(id), Value: value}})
+	return w.tx(facadeName, adminUID, w.chainID, &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: w.key(id),
+		Value: value}})
 }
 
 func (w *world) key(id string) string {
@@ -243,7 +253,8 @@ func (w *world) credentials(dir string) *identity.Credentials {
 func (w *world) serve(name string, listener net.Listener) {
 	w.t.Helper()
 	l := &liar{LedgerServer: query.New(w.store, query.Options{})}
-	l.server = grpc.NewServer(append(w.credentials(filepath.Join("nodes", name)).ServerOptions(endorser.AccessControl()), grpc.WaitForHandlers(true))...)
+	l.server = grpc.NewServer(append(w.credentials(filepath.Join("nodes", name)).ServerOptions(endorser.AccessControl()),
+		grpc.WaitForHandlers(true))...)
 	ltlv1.RegisterLedgerServer(l.server, l)
 	done := make(chan struct{})
 	go func() {
@@ -289,7 +300,8 @@ func (w *world) start(dir string, change func(*endorser.Config)) *running {
 	w.t.Helper()
 	r := &running{w: w, log: &logBuffer{}}
 	cfg := endorser.Config{
-		Dir: dir, Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Credentials: w.credentials("orgs/org1/endorser"), SignKey: w.keys["org1"], Trust: w.trust,
+		Dir: dir, Listen: "127.0.0.1:0", AdminListen: "127.0.0.1:0", Credentials: w.credentials("orgs/org1/endorser"),
+		SignKey: w.keys["org1"], Trust: w.trust,
 		Logger: slog.New(slog.NewTextHandler(r.log, nil)), Fatal: func(err error) { w.t.Errorf("fatal: %v", err) },
 	}
 	if change != nil {

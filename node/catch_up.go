@@ -21,30 +21,35 @@ import (
 )
 
 const (
-	// pendingFile holds the checkpoint that this ledger has to reach before it executes further entries.
+	// pendingFile holds the checkpoint that this ledger must reach before it executes further entries.
 	pendingFile = "catch-up"
-	// fetchIdle is how long a peer may send nothing before another one is asked.
+	// fetchIdle is how long a peer may send nothing before another peer is asked.
 	fetchIdle = 5 * time.Second
-	// fetchBlocks and fetchBytes bound what is held before it is stored.
+	// fetchBlocks and fetchBytes bound the blocks that are kept in memory before they are stored.
 	fetchBlocks = 256
 	fetchBytes  = 4 << 20
-	// fetchRetryMin and fetchRetryMax bound the pause after a peer that gave nothing.
+	// fetchRetryMin and fetchRetryMax bound the pause after a peer that gave nothing; it doubles in between.
 	fetchRetryMin = 50 * time.Millisecond
 	fetchRetryMax = 2 * time.Second
 )
 
-// errFetched ends a stream that has brought all that was asked for.
+// errFetched ends a stream that has sent everything that was asked for.
 var errFetched = errors.New("fetched")
 
-// fetchFunc streams the blocks of a peer, or their headers only, in order of sequence, from the given one, until fn returns an error, which
-// it returns.
-type fetchFunc func(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error
+// blockFunc receives a block, or only its header, and its sequence number.
+type blockFunc = func(sequence uint64, block *ltlv1.Block) error
 
-// catchUp brings a ledger to the point that a snapshot names: it fetches the headers of the missing blocks, which have to lead to that
-// point, then the blocks from any peer, executes and compares each of them, and only then lets further entries be executed.
+// fetchFunc streams a peer's blocks, or only their headers, in order of sequence from the given one. It runs until fn
+// returns an error, and returns that error.
+type fetchFunc func(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn blockFunc) error
+
+// catchUp brings a ledger to the checkpoint of a snapshot. It fetches the headers of the missing blocks, which must
+// lead to the checkpoint, then the blocks from any peer, executes and compares each, and only then lets further
+// entries be executed.
 //
-// The target is durable from before the first block until the applied index is stored. In between the ledger holds blocks whose
-// entries raft might hand over once more, and executing a refused transaction again would make a block that others do not have.
+// The target is durable from before the first block until the applied index is stored. In between the ledger has
+// blocks whose entries raft might deliver once more, and executing a refused transaction again would make a block
+// that others do not have.
 type catchUp struct {
 	ctx    context.Context
 	store  *store.Store
@@ -61,19 +66,21 @@ type catchUp struct {
 }
 
 func newCatchUp(ctx context.Context, p *dependencies, halt func(error) error) *catchUp {
-	c := &catchUp{ctx: ctx, store: p.store, dir: p.dir, peers: p.peers, fetch: p.fetch, logger: p.logger, halt: halt, done: make(chan struct{})}
+	c := &catchUp{ctx: ctx, store: p.store, dir: p.dir, peers: p.peers, fetch: p.fetch, logger: p.logger, halt: halt,
+		done: make(chan struct{})}
 	close(c.done)
 	if c.peers == nil {
 		c.peers = func() []raft.ServerID { return others(p.servers, p.id) }
 	}
 	if p.salvage {
 		peers, self := c.peers, p.id
-		c.peers = func() []raft.ServerID { return append([]raft.ServerID{self}, peers()...) } // first: no network is crossed for what is good
+		// first: no network is crossed for what is good
+		c.peers = func() []raft.ServerID { return append([]raft.ServerID{self}, peers()...) }
 	}
 	return c
 }
 
-// others are the ids of all servers but one.
+// others returns the ids of all servers but self.
 func others(servers []raft.Server, self raft.ServerID) []raft.ServerID {
 	var ids []raft.ServerID
 	for _, s := range servers {
@@ -104,7 +111,8 @@ func (c *catchUp) wait(ctx context.Context) error {
 	}
 }
 
-// resume goes on where the process stopped: the target may be in the file, or, after a crash between the two, only in raft's newest snapshot.
+// resume continues a catch-up that the end of the process interrupted. The target is in pendingFile or, after a crash
+// between the two writes, only in raft's newest snapshot.
 func (c *catchUp) resume(snaps raft.SnapshotStore) error {
 	if f, err := os.Open(filepath.Join(c.dir, pendingFile)); err == nil {
 		p, err := readCheckpoint(f)
@@ -132,7 +140,7 @@ func (c *catchUp) resume(snaps raft.SnapshotStore) error {
 	return c.start(p)
 }
 
-// start makes p the target unless the ledger is there already. It never takes a ledger back.
+// start makes p the target unless the ledger is there already. A target is never replaced by an older one.
 func (c *catchUp) start(p *checkpoint) error {
 	if p.applied <= c.store.AppliedIndex() {
 		if err := p.check(c.store); err != nil {
@@ -149,7 +157,7 @@ func (c *catchUp) start(p *checkpoint) error {
 		return nil
 	}
 	if err := writeDurably(filepath.Join(c.dir, pendingFile), p.encode()); err != nil {
-		return c.halt(fmt.Errorf("note where this ledger has to get to: %w", err))
+		return c.halt(fmt.Errorf("store the target of the catch-up: %w", err))
 	}
 	running := c.target != nil
 	c.target = p
@@ -169,7 +177,8 @@ func (c *catchUp) run() {
 		c.mu.Unlock()
 		if err := c.reach(p); err != nil {
 			if c.ctx.Err() == nil {
-				_ = c.halt(fmt.Errorf("catch up to Raft index %d: %w", p.applied, err)) // it is told to the process; nobody waits here
+				// halt has reported it to the process; no caller waits here
+				_ = c.halt(fmt.Errorf("catch up to Raft index %d: %w", p.applied, err))
 			}
 			return
 		}
@@ -186,16 +195,16 @@ func (c *catchUp) finish(p *checkpoint) bool {
 	if c.target != p {
 		return false
 	}
-	// A file that stays behind after a crash does no harm: its target is reached.
+	// A file that remains after a crash does no harm: its target is reached.
 	if err := os.Remove(filepath.Join(c.dir, pendingFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		c.logger.Warn("cannot remove the note of a finished catch-up", "error", err)
+		c.logger.Warn("cannot remove the file of a finished catch-up", "error", err)
 	}
 	c.target = nil
 	close(c.done)
 	return true
 }
 
-// reach fetches until the ledger is at p, and compares.
+// reach fetches blocks until the ledger is at p, and compares the two.
 func (c *catchUp) reach(p *checkpoint) error {
 	if p.network != c.store.NetworkID() {
 		return p.check(c.store)
@@ -217,8 +226,8 @@ func (c *catchUp) reach(p *checkpoint) error {
 	return nil
 }
 
-// fetchAll asks one peer after the other until the ledger has every block up to p. A peer whose blocks are not those that lead to p is
-// left out while there is another.
+// fetchAll asks one peer after another until the ledger has every block up to p. A peer whose blocks do not lead to p
+// is left out while there is another one.
 func (c *catchUp) fetchAll(p *checkpoint) error {
 	var known *headerChain
 	defer func() { known.close() }()
@@ -230,7 +239,7 @@ func (c *catchUp) fetchAll(p *checkpoint) error {
 			return errors.New("there is no peer to fetch blocks from")
 		}
 		if len(badPeers) >= len(peers) {
-			clear(badPeers) // it cannot go on without any
+			clear(badPeers) // all are excluded: try each again
 		}
 		peer, before := peers[turn%len(peers)], c.store.Sequence()
 		if badPeers[peer] {
@@ -240,14 +249,17 @@ func (c *catchUp) fetchAll(p *checkpoint) error {
 		if c.ctx.Err() != nil {
 			return c.ctx.Err()
 		}
-		if errors.Is(err, rules.ErrNewerRules) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrCorrupt) || errors.Is(err, errDiverged) || errors.Is(err, errHeaderFile) {
+		if errors.Is(err, rules.ErrNewerRules) || errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrCorrupt) ||
+			errors.Is(err, errDiverged) || errors.Is(err, errHeaderFile) {
 			return err
 		}
 		if errors.Is(err, errWrongBlocks) || errors.Is(err, verify.ErrBadBlock) {
 			badPeers[peer] = true
-			c.logger.Error("a peer gives blocks that are not those of the leader's snapshot; audit it", "peer", peer, "error", err)
+			c.logger.Error("a peer gives blocks that are not those of the leader's snapshot; audit it", "peer", peer,
+				"error", err)
 		} else if err != nil {
-			c.logger.Warn("peer did not give all missing blocks", "peer", peer, "from", before, "to", c.store.Sequence(), "error", err)
+			c.logger.Warn("peer did not give all missing blocks", "peer", peer, "from", before, "to", c.store.Sequence(),
+				"error", err)
 		}
 		if c.store.Sequence() > before {
 			pause = fetchRetryMin
@@ -263,7 +275,8 @@ func (c *catchUp) fetchAll(p *checkpoint) error {
 	return nil
 }
 
-// fetchFrom finds out which blocks lead to p unless that is known, and stores what the peer gives of them.
+// fetchFrom fetches the headers that lead to p unless they are known, and stores the blocks that the peer has of
+// them.
 func (c *catchUp) fetchFrom(peer raft.ServerID, p *checkpoint, known **headerChain) error {
 	if *known == nil {
 		r, err := c.fetchHeaders(peer, p)
@@ -274,15 +287,16 @@ func (c *catchUp) fetchFrom(peer raft.ServerID, p *checkpoint, known **headerCha
 	}
 	err := c.fetchBlocksAlong(peer, *known)
 	if errors.Is(err, errWrongBlocks) {
-		// Headers do not tell in which order blocks of different chains were made, so it may be the way that is wrong: ask for it again.
+		// Headers do not tell the order in which blocks of different chains were made, so the header chain may be the wrong
+		// one: fetch it again.
 		(*known).close()
 		*known = nil
 	}
 	return err
 }
 
-// fetchBlocksAlong stores the peer's blocks along the route. Their headers are known before anything is executed; that the rest belongs to them
-// is judged by store.Append, which executes each block and compares every byte.
+// fetchBlocksAlong stores the peer's blocks in the order of the header chain. The headers are checked before anything
+// is executed; store.Append executes each block and compares every byte of it.
 func (c *catchUp) fetchBlocksAlong(peer raft.ServerID, along *headerChain) error {
 	var held []*ltlv1.Block
 	size := 0
@@ -307,8 +321,9 @@ func (c *catchUp) fetchBlocksAlong(peer raft.ServerID, along *headerChain) error
 	return errors.Join(err, flush())
 }
 
-// stream calls fn with what a peer has from one sequence up to another, in order and without gaps. A peer that falls silent is given up.
-func (c *catchUp) stream(peer raft.ServerID, from, until uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error {
+// stream calls fn with a peer's blocks from one sequence number up to another, in order and without gaps. It gives up
+// on a peer that sends nothing for fetchIdle.
+func (c *catchUp) stream(peer raft.ServerID, from, until uint64, headersOnly bool, fn blockFunc) error {
 	ctx, cancel := context.WithCancel(c.ctx)
 	defer cancel()
 	idle := time.AfterFunc(fetchIdle, cancel)
@@ -317,7 +332,7 @@ func (c *catchUp) stream(peer raft.ServerID, from, until uint64, headersOnly boo
 	err := c.fetch(ctx, peer, from, headersOnly, func(sequence uint64, block *ltlv1.Block) error {
 		idle.Reset(fetchIdle)
 		if sequence != next || block == nil {
-			return fmt.Errorf("it sent sequence %d where %d was due", sequence, next)
+			return fmt.Errorf("it sent sequence %d, want %d", sequence, next)
 		}
 		next++
 		if err := fn(sequence, block); err != nil {
@@ -334,5 +349,5 @@ func (c *catchUp) stream(peer raft.ServerID, from, until uint64, headersOnly boo
 	return err
 }
 
-// close waits for the goroutine; the context has ended before.
+// close waits for the goroutine. The caller has cancelled the context before.
 func (c *catchUp) close() { c.wg.Wait() }

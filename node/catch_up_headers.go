@@ -15,27 +15,30 @@ import (
 var (
 	// errWrongBlocks is wrapped for blocks that do not lead to the snapshot: the peer that sent them is at fault.
 	errWrongBlocks = errors.New("not the leader's history")
-	// errDiverged is wrapped when the way to the snapshot does not begin at this ledger: this ledger is at fault, or the leader's.
+	// errDiverged is wrapped when the headers that lead to the snapshot do not begin at this ledger: this ledger is
+	// wrong, or the leader's.
 	errDiverged = errors.New("this ledger and the leader's snapshot have different histories")
-	// errHeaderFile is wrapped for the failures of the route's file.
-	errHeaderFile = errors.New("note the blocks to be fetched")
+	// errHeaderFile is wrapped by errors of the file with the header hashes.
+	errHeaderFile = errors.New("file of the headers to be fetched")
 )
 
-// route is the way from this ledger to a snapshot: the hash of every missing block, in order of sequence. Each header holds the hash of the one
-// below, so when the last ones are those that the snapshot names, all are. It is kept in a file, 32 bytes a block, that vanishes with the process.
+// headerChain is the list of blocks between this ledger and a snapshot: the hash of every missing block, in order of
+// sequence. Each header contains the hash of the one below, so when the last ones are those that the snapshot names,
+// all are right. The hashes are in a file, 32 bytes for each block, which has no name and disappears with the
+// process.
 type headerChain struct {
 	from, until uint64
 	file        *os.File
 }
 
-// close gives the file back; a nil route has none.
+// close removes the file. It may be called on nil.
 func (r *headerChain) close() {
 	if r != nil {
-		_ = r.file.Close() // its name is gone already, and nothing in it is needed any more
+		_ = r.file.Close() // the file has no name any more, and its content is not needed
 	}
 }
 
-// check compares a block's header with the route.
+// check compares a block's header with the hash at its sequence number.
 func (r *headerChain) check(sequence uint64, header []byte) error {
 	var want ledger.Hash
 	if sequence < r.from || sequence >= r.until {
@@ -45,12 +48,13 @@ func (r *headerChain) check(sequence uint64, header []byte) error {
 		return fmt.Errorf("%w: %w", errHeaderFile, err)
 	}
 	if got := ledger.BlockHash(header); got != want {
-		return fmt.Errorf("%w: the block at sequence %d is %x, on the way to the snapshot it is %x", errWrongBlocks, sequence, got, want)
+		return fmt.Errorf("%w: the block at sequence %d is %x, the block that leads to the snapshot is %x", errWrongBlocks,
+			sequence, got, want)
 	}
 	return nil
 }
 
-// fetchHeaders reads the headers of all missing blocks from a peer.
+// fetchHeaders reads the headers of all missing blocks from a peer, and checks that they lead to p.
 func (c *catchUp) fetchHeaders(peer raft.ServerID, p *checkpoint) (*headerChain, error) {
 	file, err := os.CreateTemp(c.dir, "headers.*")
 	if err != nil {
@@ -88,7 +92,7 @@ func (c *catchUp) fetchHeaders(peer raft.ServerID, p *checkpoint) (*headerChain,
 	return r, nil
 }
 
-// localTips are the newest blocks of this ledger.
+// localTips returns the newest block of each chain of this ledger.
 func (c *catchUp) localTips() []checkpointTip {
 	var tips []checkpointTip
 	for _, t := range c.store.Tips() {
@@ -97,10 +101,11 @@ func (c *catchUp) localTips() []checkpointTip {
 	return tips
 }
 
-// links follows headers upwards, each chain by itself.
+// headerLinks checks that headers follow one another, each chain by itself.
 type headerLinks struct {
 	at map[string]checkpointTip
-	// own are the chains to which nothing was added yet; apart tells of one that what was added does not fit on.
+	// local has the chains to which no header was added yet. diverged is set when a header does not fit on this
+	// ledger's block.
 	local    map[string]bool
 	diverged error
 }
@@ -126,13 +131,15 @@ func (l *headerLinks) add(header []byte) (ledger.Hash, error) {
 	}
 	switch {
 	case h.Height != next:
-		return ledger.Hash{}, fmt.Errorf("%w: block %d of chain %s where block %d was due", errWrongBlocks, h.Height, h.ChainID, next)
+		return ledger.Hash{}, fmt.Errorf("%w: block %d of chain %s, want block %d", errWrongBlocks, h.Height, h.ChainID, next)
 	case h.Previous == below.hash: // zero below block 0
 	case l.local[h.ChainID]:
-		// Only when it turns out to lead to the snapshot is it known that this ledger is the one that differs.
-		l.diverged = fmt.Errorf("%w: block %d of chain %s stands on %x, and block %d here is %x", errDiverged, h.Height, h.ChainID, h.Previous, below.height, below.hash)
+		// This ledger is the wrong one only if the headers lead to the snapshot, so the error is kept until checkEnd.
+		l.diverged = fmt.Errorf("%w: block %d of chain %s follows %x, and block %d here is %x", errDiverged, h.Height,
+			h.ChainID, h.Previous, below.height, below.hash)
 	default:
-		return ledger.Hash{}, fmt.Errorf("%w: block %d of chain %s does not stand on the one before", errWrongBlocks, h.Height, h.ChainID)
+		return ledger.Hash{}, fmt.Errorf("%w: block %d of chain %s does not follow the block before it", errWrongBlocks,
+			h.Height, h.ChainID)
 	}
 	hash := ledger.BlockHash(header)
 	delete(l.local, h.ChainID)
@@ -140,12 +147,14 @@ func (l *headerLinks) add(header []byte) (ledger.Hash, error) {
 	return hash, nil
 }
 
-// checkEnd compares where it ended with where it was to end. What this ledger had all the time is compared by checkpoint.check.
+// checkEnd compares the last headers with the tips of the snapshot. Blocks that this ledger had before are compared
+// by checkpoint.check.
 func (l *headerLinks) checkEnd(tips []checkpointTip) error {
 	for _, want := range tips {
 		got := l.at[want.id]
 		if got != want && !(l.local[want.id] && got.height >= want.height) {
-			return fmt.Errorf("%w: chain %s gets to block %d, %x; the snapshot names block %d, %x", errWrongBlocks, want.id, got.height, got.hash, want.height, want.hash)
+			return fmt.Errorf("%w: chain %s ends at block %d, %x; the snapshot names block %d, %x", errWrongBlocks, want.id,
+				got.height, got.hash, want.height, want.hash)
 		}
 	}
 	return l.diverged

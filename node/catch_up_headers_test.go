@@ -18,10 +18,11 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// rewritten is a ledger of the same endorsed batches as l's, executed at other times: every block is right by itself, and is none of l's.
+// rewritten is a ledger of the same endorsed batches as l's, executed at other times: every block is right by itself,
+// and is none of l's.
 func rewritten(t *testing.T, l *lone) *store.Store {
 	t.Helper()
-	db := openStore(t, l.world, filepath.Join(l.dir, "rewritten"), l.verify)
+	db := openStore(t, l.world, filepath.Join(l.dir, "rewritten"), l.endorsements)
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Error(err)
@@ -39,7 +40,8 @@ func rewritten(t *testing.T, l *lone) *store.Store {
 		if err != nil {
 			t.Fatal(err)
 		}
-		entry := &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{TimeMs: h.TimeMs + 1, Batches: b.GetBatches()}}}
+		entry := &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{TimeMs: h.TimeMs + 1,
+			Batches: b.GetBatches()}}}
 		if _, err := db.Apply([]store.Entry{{Index: n, Entry: entry}}); err != nil {
 			t.Fatal(err)
 		}
@@ -57,7 +59,8 @@ type peersOf struct {
 	gaveBlocks      map[raft.ServerID]int
 }
 
-func (p *peersOf) fetch(_ context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn func(uint64, *ltlv1.Block) error) error {
+func (p *peersOf) fetch(_ context.Context, peer raft.ServerID, from uint64, headersOnly bool,
+	fn func(uint64, *ltlv1.Block) error) error {
 	s := p.blocks[peer]
 	if headersOnly {
 		s = p.headers[peer]
@@ -80,8 +83,9 @@ func (p *peersOf) fetch(_ context.Context, peer raft.ServerID, from uint64, head
 	}
 }
 
-// TestCatchUpFromWrongPeers: a peer with another history of the same endorsed batches, which execution reproduces, gets no block of it into the
-// ledger: neither when it shows its own headers, nor when it shows the right ones first. Where this ledger itself differs, it stops.
+// TestCatchUpFromWrongPeers: a peer with another history of the same endorsed batches, which execution reproduces,
+// gets no block of it into the ledger: neither when it shows its own headers, nor when it shows the right ones first.
+// Where this ledger itself differs, it stops.
 func TestCatchUpFromWrongPeers(t *testing.T) {
 	for _, c := range []struct {
 		what    string
@@ -91,7 +95,8 @@ func TestCatchUpFromWrongPeers(t *testing.T) {
 		stopped error
 	}{
 		{"another history", []raft.ServerID{"liar", "honest"}, false, []raft.ServerID{"liar"}, nil},
-		{"another history behind the right headers", []raft.ServerID{"turncoat", "liar", "honest"}, false, []raft.ServerID{"liar"}, nil},
+		{"another history behind the right headers", []raft.ServerID{"turncoat", "liar", "honest"}, false,
+			[]raft.ServerID{"liar"}, nil},
 		{"the honest one first", []raft.ServerID{"honest", "liar"}, false, []raft.ServerID{"liar"}, nil},
 		{"this ledger", []raft.ServerID{"liar", "honest"}, true, []raft.ServerID{"liar", "honest"}, errDiverged},
 	} {
@@ -108,7 +113,7 @@ func TestCatchUpFromWrongPeers(t *testing.T) {
 					t.Fatal(err)
 				}
 				other := rewritten(t, l)
-				db := openStore(t, l.world, filepath.Join(l.dir, "other"), l.verify)
+				db := openStore(t, l.world, filepath.Join(l.dir, "other"), l.endorsements)
 				defer db.Close()
 				if c.own {
 					for n := range other.Sequence() / 2 {
@@ -235,7 +240,8 @@ func TestFollowHeadersOnly(t *testing.T) {
 		}
 		n := int(l.store.Sequence())
 		stream := &followStream{ctx: t.Context(), want: n}
-		if err := query.New(l.store, query.Options{}).Follow(&ltlv1.FollowRequest{HeadersOnly: true}, stream); !errors.Is(err, errFetched) {
+		if err := query.New(l.store, query.Options{}).Follow(&ltlv1.FollowRequest{HeadersOnly: true},
+			stream); !errors.Is(err, errFetched) {
 			t.Fatal(err)
 		}
 		for i, m := range stream.got {

@@ -10,8 +10,9 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// TestLeaderWithoutBlocksConfirmsNoRead: a node that leads while it is fetching blocks has nothing to say about what was answered
-// before: its barrier passes the state machine when no entry lies behind the snapshot, and its ledger is that of long ago.
+// TestLeaderWithoutBlocksConfirmsNoRead: a node that leads while it is fetching blocks has nothing to say about what
+// was answered before: its barrier passes the state machine when no entry lies behind the snapshot, and its ledger is
+// that of long ago.
 func TestLeaderWithoutBlocksConfirmsNoRead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 1)
@@ -44,7 +45,8 @@ func TestLeaderWithoutBlocksConfirmsNoRead(t *testing.T) {
 		s.net.mu.Unlock()
 		s.revive(behind)
 		waitFor(t, func() bool { return behind.replica.fsm.catchUp.busy() })
-		if err := leader.replica.current.raft.LeadershipTransferToServer(behind.id, raft.ServerAddress(behind.id)).Error(); err != nil {
+		if err := leader.replica.current.raft.LeadershipTransferToServer(behind.id,
+			raft.ServerAddress(behind.id)).Error(); err != nil {
 			t.Fatalf("transfer: %v", err)
 		}
 		waitFor(t, func() bool { return behind.replica.state().state == raft.Leader })

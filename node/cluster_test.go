@@ -45,12 +45,14 @@ func newCluster(t *testing.T, tweak func(*Config)) *cluster {
 	t.Helper()
 	ignore := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, ignore) }) // registered first, so it runs last
-	c := &cluster{t: t, dir: t.TempDir(), conns: make(map[string][]*grpc.ClientConn), acked: make(map[ledger.Hash]*ltlv1.Result)}
+	c := &cluster{t: t, dir: t.TempDir(), conns: make(map[string][]*grpc.ClientConn),
+		acked: make(map[ledger.Hash]*ltlv1.Result)}
 	c.addrs = freePorts(t, 3)
 	spec := identity.NetworkSpec{Network: "test.net", Facades: []string{"f1"}}
 	for i := range 3 {
 		org := fmt.Sprint("o", i+1)
-		spec.Organisations = append(spec.Organisations, identity.OrgSpec{ID: org, Name: "Company " + org, EndorserAddress: "127.0.0.1:1000"})
+		spec.Organisations = append(spec.Organisations, identity.OrgSpec{ID: org, Name: "Company " + org,
+			EndorserAddress: "127.0.0.1:1000"})
 		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: fmt.Sprint("n", i+1), Organisation: org, Address: c.addrs[i]})
 	}
 	if err := identity.CreateNetwork(c.dir, spec); err != nil {
@@ -69,7 +71,8 @@ func newCluster(t *testing.T, tweak func(*Config)) *cluster {
 	for i := range 3 {
 		c.start(i)
 	}
-	if err := c.world.begin(rand.New(rand.NewPCG(1, 1)), c.submit, func() rules.View { return c.nodes[c.leader()].store }); err != nil {
+	if err := c.world.begin(rand.New(rand.NewPCG(1, 1)), c.submit,
+		func() rules.View { return c.nodes[c.leader()].store }); err != nil {
 		t.Fatal(err)
 	}
 	return c
@@ -123,7 +126,8 @@ func (c *cluster) config(i int) Config {
 	id := fmt.Sprint("n", i+1)
 	creds, trust := c.credentials("nodes", id)
 	return Config{
-		Dir: filepath.Join(c.dir, "data", id), Listen: c.addrs[i], AdminListen: "127.0.0.1:0", Credentials: creds, Trust: trust,
+		Dir: filepath.Join(c.dir, "data", id), Listen: c.addrs[i], AdminListen: "127.0.0.1:0", Credentials: creds,
+		Trust:  trust,
 		Logger: slog.New(slog.NewTextHandler(c.t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn})).With("node", id),
 		Fatal:  func(err error) { c.t.Errorf("%s: %v", id, err) },
 	}
@@ -183,7 +187,8 @@ func (c *cluster) conn(i int, parts ...string) *grpc.ClientConn {
 	if c.conns[role] == nil {
 		creds, _ := c.credentials(parts...)
 		for k := range 3 {
-			conn, err := grpc.NewClient("passthrough:///"+c.addrs[k], creds.DialOptions(identity.RoleNode, fmt.Sprint("n", k+1))...)
+			conn, err := grpc.NewClient("passthrough:///"+c.addrs[k], creds.DialOptions(identity.RoleNode,
+				fmt.Sprint("n", k+1))...)
 			if err != nil {
 				c.t.Fatal(err)
 			}
@@ -368,7 +373,8 @@ func TestClusterReads(t *testing.T) {
 		}
 		id := ledger.TransactionID(payload)
 		for k := range 3 {
-			out, err := ltlv1.NewLedgerClient(c.facade(k)).GetTransaction(t.Context(), &ltlv1.GetTransactionRequest{TransactionHash: id[:]})
+			out, err := ltlv1.NewLedgerClient(c.facade(k)).GetTransaction(t.Context(),
+				&ltlv1.GetTransactionRequest{TransactionHash: id[:]})
 			if err != nil || out.GetCode() != rules.OK {
 				t.Fatalf("node %d does not see write %d: %d, %v", k, i, out.GetCode(), err)
 			}
@@ -382,10 +388,12 @@ func TestClusterReads(t *testing.T) {
 	defer cancel()
 	begin := time.Now()
 	_, err := ltlv1.NewLedgerClient(c.facade(leader)).GetNetwork(ctx, &ltlv1.GetNetworkRequest{})
-	if code := status.Code(err); code != codes.Unavailable && code != codes.DeadlineExceeded || time.Since(begin) > 3*time.Second {
+	if code := status.Code(err); code != codes.Unavailable && code != codes.DeadlineExceeded ||
+		time.Since(begin) > 3*time.Second {
 		t.Errorf("a read without a majority: %v after %v", err, time.Since(begin))
 	}
-	if _, err := ltlv1.NewLedgerClient(c.facade(leader)).GetNetwork(t.Context(), &ltlv1.GetNetworkRequest{Consistency: ltlv1.Consistency_CONSISTENCY_LOCAL}); err != nil {
+	if _, err := ltlv1.NewLedgerClient(c.facade(leader)).GetNetwork(t.Context(),
+		&ltlv1.GetNetworkRequest{Consistency: ltlv1.Consistency_CONSISTENCY_LOCAL}); err != nil {
 		t.Errorf("a local read without a majority: %v", err)
 	}
 }
@@ -424,7 +432,8 @@ func TestClusterRefuses(t *testing.T) {
 	// One endorsed transaction takes no other along.
 	padded := c.world.batch(c.world.chain, c.world.record(rng, "y"), huge[:rules.MaxTransaction])
 	out, err := orderer.Submit(t.Context(), &ltlv1.SubmitRequest{Batch: padded})
-	if err != nil || len(out.GetResults()) != 2 || out.GetResults()[0].GetCode() != rules.NotEndorsed || out.GetResults()[1].GetCode() != rules.Malformed {
+	if err != nil || len(out.GetResults()) != 2 || out.GetResults()[0].GetCode() != rules.NotEndorsed ||
+		out.GetResults()[1].GetCode() != rules.Malformed {
 		t.Errorf("a padded batch: %v, %v", out, err)
 	}
 	if got := c.node(leader).store.Sequence(); got != sequence {
@@ -434,7 +443,8 @@ func TestClusterRefuses(t *testing.T) {
 }
 
 func (c *cluster) refusesAwayFromLeader(leader int, rng *rand.Rand) {
-	_, err := ltlv1.NewOrdererClient(c.facade((leader+1)%3)).Submit(c.t.Context(), &ltlv1.SubmitRequest{Batch: c.world.batch(c.world.chain, c.world.record(rng, "x"))})
+	_, err := ltlv1.NewOrdererClient(c.facade((leader+1)%3)).Submit(c.t.Context(),
+		&ltlv1.SubmitRequest{Batch: c.world.batch(c.world.chain, c.world.record(rng, "x"))})
 	s := status.Convert(err)
 	if s.Code() != codes.FailedPrecondition || len(s.Details()) != 1 {
 		c.t.Fatalf("a follower took a batch: %v", err)
@@ -457,7 +467,9 @@ func TestClusterAccessKeys(t *testing.T) {
 	leader := c.leader()
 	operator := ltlv1.NewOperatorClient(c.conn(leader, "operator"))
 	put := func(id string) uint64 {
-		out, err := operator.PutAccessKey(t.Context(), &ltlv1.PutAccessKeyRequest{AccessKey: &ltlv1.AccessKey{AccessKeyId: id, AccountUid: worldAdmin, Sealed: []byte("sealed " + id)}})
+		out, err := operator.PutAccessKey(t.Context(),
+			&ltlv1.PutAccessKeyRequest{AccessKey: &ltlv1.AccessKey{AccessKeyId: id, AccountUid: worldAdmin,
+				Sealed: []byte("sealed " + id)}})
 		if err != nil || out.GetCode() != rules.OK {
 			t.Fatal(out, err)
 		}
@@ -489,7 +501,8 @@ func TestClusterAccessKeys(t *testing.T) {
 	if k.GetAccessKeyId() != "b" || k.GetVersion() != second || second <= first {
 		t.Errorf("got %v, want b at version %d above %d", k, second, first)
 	}
-	if _, err := operator.PutAccessKey(t.Context(), &ltlv1.PutAccessKeyRequest{AccessKey: &ltlv1.AccessKey{}}); status.Code(err) != codes.InvalidArgument {
+	if _, err := operator.PutAccessKey(t.Context(),
+		&ltlv1.PutAccessKeyRequest{AccessKey: &ltlv1.AccessKey{}}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("an AccessKey without id: %v", err)
 	}
 }

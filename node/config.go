@@ -12,43 +12,45 @@ import (
 	"ltl/internal/tracing"
 )
 
-// Config says where a node lives and who it is. Zero timers and bounds take the defaults of DESIGN.md.
+// Config is what a node runs with. A zero timer or bound means the default that DESIGN.md, section Timers, gives.
 type Config struct {
-	// Dir holds everything the node stores: ledger, Raft log and Raft snapshots. One node a directory.
+	// Dir is the data directory: ledger, Raft log and Raft snapshots. Each node needs its own.
 	Dir string
-	// Listen is host:port of the gRPC services; the port may be 0.
+	// Listen is host:port of the gRPC services; port 0 takes a free one.
 	Listen string
 	// AdminListen is the loopback host:port of health, metrics and profiles; empty serves none.
 	AdminListen string
-	// Metrics is where the metrics are shown to other machines, beside AdminListen, which it needs; the zero value shows them to none.
+	// Metrics says where metrics are served to other machines, beside AdminListen, which must be set too. The zero value
+	// serves them to none.
 	Metrics admin.Metrics
-	// Tracer records what writes wait for; nil records nothing. Who opened it closes it.
+	// Tracer records how long each stage of a write takes; nil records nothing. The caller that opened it closes it.
 	Tracer *tracing.Tracer
-	// Credentials name the node: their identity's name is its Raft id.
+	// Credentials are the node's certificate and key. The name in the certificate is the node's Raft id.
 	Credentials *identity.Credentials
-	// Trust is the network's genesis.
+	// Trust is the network's genesis. The node adds what the ledger says about organisations and nodes to it.
 	Trust *identity.Trust
-	// Logger receives the node's events; the default is slog.Default.
+	// Logger receives the node's events; nil means slog.Default.
 	Logger *slog.Logger
-	// Fatal is called when the node must not go on: a failed disk, a broken invariant. The default logs and exits the process.
-	// It may be called more than once and from any goroutine; the node applies nothing more after the first call.
+	// Fatal is called when the process must end: a failed disk, a broken invariant, a removed node. The default logs the
+	// error and exits with status 1. It may be called more than once and from any goroutine. The node executes no entry
+	// after the first call.
 	Fatal func(error)
 
-	// ScrubInterval is the pause between two readings of the whole stored ledger, which repair what is damaged.
+	// ScrubInterval is the pause between two reads of the whole stored ledger, which find and repair damaged blocks.
 	ScrubInterval time.Duration
 
-	// HeartbeatTimeout, ElectionTimeout and LeaderLeaseTimeout are Raft's timers.
+	// HeartbeatTimeout, ElectionTimeout and LeaderLeaseTimeout are Raft's timers: see limits.go.
 	HeartbeatTimeout, ElectionTimeout, LeaderLeaseTimeout time.Duration
-	// SnapshotThreshold is the number of new entries after which the log is cut, TrailingLogs how many stay behind the cut,
-	// SnapshotInterval how often that is looked at.
+	// SnapshotThreshold is the number of entries after which Raft takes a snapshot and truncates its log. TrailingLogs
+	// is how many entries before the snapshot stay in the log. SnapshotInterval is how often the threshold is checked.
 	SnapshotThreshold, TrailingLogs uint64
 	SnapshotInterval                time.Duration
 }
 
-// ErrConfig is returned, wrapped, by Open for a configuration that cannot work.
+// ErrConfig is wrapped by the errors that Open returns for a configuration that cannot work.
 var ErrConfig = errors.New("node configuration")
 
-// withDefaults fills what is zero.
+// withDefaults returns c with defaults in place of zero values.
 func (c Config) withDefaults() Config {
 	setDefault(&c.HeartbeatTimeout, defaultHeartbeatTimeout)
 	setDefault(&c.ElectionTimeout, defaultElectionTimeout)
@@ -76,7 +78,7 @@ func setDefault[T comparable](v *T, d T) {
 	}
 }
 
-// check refuses what cannot work, in words.
+// check returns an error that wraps ErrConfig when a node cannot run with c.
 func (c Config) check() error {
 	switch {
 	case c.Dir == "":
@@ -86,9 +88,9 @@ func (c Config) check() error {
 	}
 	id := c.Credentials.Identity()
 	if id.Role != identity.RoleNode {
-		return fmt.Errorf("%w: the certificate is that of %s, not of a node", ErrConfig, id)
+		return fmt.Errorf("%w: the certificate is for %s, not for a node", ErrConfig, id)
 	}
-	// A node that was added is not in the genesis: the others know it from the ledger, and it learns of itself from them.
+	// A node that was added later is not in the genesis: the ledger names it, and it reads that from its peers.
 	if known, ok := c.Trust.Node(id.Name); ok && known.GetOrganisation() != id.Organisation {
 		return fmt.Errorf("%w: the network has no node %s of organisation %s", ErrConfig, id.Name, id.Organisation)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// TestDeposedLeaderRefusesNothing: a leader whose disk hangs does not learn that another one leads, and lacks what that one has
-// executed since. What it says of a chain that it does not know is no answer.
+// TestDeposedLeaderRefusesNothing: a leader whose disk hangs does not learn that another one leads, and lacks what
+// that one has executed since. What it says of a chain that it does not know is no answer.
 func TestDeposedLeaderRefusesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 1)
@@ -39,7 +39,8 @@ func TestDeposedLeaderRefusesNothing(t *testing.T) {
 		old.handle.set(time.Minute)
 		// Something has to be written for the loop to stand still in.
 		go func() {
-			_, _ = old.replica.order.submit(ctx, s.world.batch("0000000000000000", s.world.account(rand.New(rand.NewPCG(2, 2)), "")))
+			_, _ = old.replica.order.submit(ctx, s.world.batch("0000000000000000", s.world.account(rand.New(rand.NewPCG(2, 2)),
+				"")))
 		}()
 		time.Sleep(100 * time.Millisecond)
 		for _, o := range s.nodes {

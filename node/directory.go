@@ -20,25 +20,27 @@ import (
 
 const (
 	storeIDLen = rules.IncarnationLen
-	// positionInterval is how often what was heard of a peer's position is written down. A peer that falls back by less while this
-	// node restarts is not noticed.
+	// positionInterval is how often a peer's position is written to disk. A peer that goes back by less than this while
+	// this node restarts is not detected.
 	positionInterval = 10 * time.Second
 )
 
 // Keys beside Raft's term and vote.
 const (
+	// The spelling of the keys is the stored format, from before the present names.
 	keyStoreID      = "Incarnation"
 	keyRestoreEpoch = "Lineage"
 	keyJoined       = "Admitted"
 	keyPeerPrefix   = "Peer/"
 )
 
-// disk is what a node's directory knows of itself and of the disks of others: an identity that is made with the directory and gone
-// with it. It stands in the Raft log's file, because that is what must not be lost. Its methods may be called concurrently.
+// directory is what a node's data directory records about itself and about the peers' directories. The store id is
+// made with the directory and lost with it. The records are in the file of the Raft log, because that is the file
+// whose loss must be detected. Methods may be called concurrently.
 type directory struct {
 	stable   raft.StableStore
 	storeID  []byte
-	founders []raft.ServerID // of the lineage, on the disk of one of them; empty in a network that was never restored
+	founders []raft.ServerID // in the directory of a founder of a restored network; empty otherwise
 
 	mu     sync.Mutex
 	epoch  []byte
@@ -53,8 +55,8 @@ type peerRecord struct {
 	saved time.Time
 }
 
-// openDirectory reads or makes the identity of a directory. used says that it holds Raft state; such a one without an identity is of a version
-// that made none.
+// openDirectory reads or makes the records of a directory. used says that the directory has Raft state; Raft state
+// without a store id was written by a version that made none.
 func openDirectory(stable raft.StableStore, used bool) (*directory, error) {
 	d := &directory{stable: stable, peers: map[raft.ServerID]*peerRecord{}}
 	var err error
@@ -72,7 +74,7 @@ func openDirectory(stable raft.StableStore, used bool) (*directory, error) {
 		}
 	}
 	if len(d.storeID) != storeIDLen {
-		return nil, fmt.Errorf("%w: an incarnation of %d bytes", errLogCorrupt, len(d.storeID))
+		return nil, fmt.Errorf("%w: the store id has %d bytes", errLogCorrupt, len(d.storeID))
 	}
 	if d.epoch, err = optional(stable, keyRestoreEpoch); err != nil {
 		return nil, err
@@ -100,12 +102,13 @@ func optional(stable raft.StableStore, key string) ([]byte, error) {
 	return b, err
 }
 
-// Prepare makes the directory of a node that is to be added to a network, and returns the 16 bytes that tell it from any other. The
-// transaction that adds the node names them. A directory that holds a Raft log is refused.
+// Prepare makes the directory of a node that is to be added to a network, and returns its store id: 16 bytes that
+// distinguish it from any other directory. The transaction that adds the node contains them. Prepare refuses a
+// directory that has a Raft log.
 func Prepare(dir string) (storeID []byte, err error) {
 	path := filepath.Join(dir, raftLogName)
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.Join(err, fmt.Errorf("%s exists already: a node's directory is prepared once", path))
+		return nil, errors.Join(err, fmt.Errorf("%s exists already: a node's directory can be prepared only once", path))
 	}
 	if err := os.MkdirAll(dir, dirMode); err != nil {
 		return nil, err
@@ -127,7 +130,7 @@ func (d *directory) hasJoined() bool {
 	return d.joined
 }
 
-// admit notes that this disk takes part in consensus.
+// markJoined records that this directory takes part in consensus.
 func (d *directory) markJoined() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -147,7 +150,7 @@ func (d *directory) restoreEpoch() []byte {
 	return d.epoch
 }
 
-// adopt takes the lineage of the network that a new disk joins.
+// adoptEpoch takes the restore epoch of the network that a new directory joins.
 func (d *directory) adoptEpoch(epoch []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -161,7 +164,8 @@ func (d *directory) adoptEpoch(epoch []byte) error {
 	return nil
 }
 
-// remember notes a peer's disk at the first testPeers, durably, and reports whether it is that of the first testPeers.
+// recordPeer stores a peer's store id durably at the first handshake, and reports whether the given store id is that
+// one.
 func (d *directory) recordPeer(peer raft.ServerID, storeID []byte) (same bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -179,7 +183,8 @@ func (d *directory) recordPeer(peer raft.ServerID, storeID []byte) (same bool, e
 	return bytes.Equal(a.storeID, storeID), nil
 }
 
-// heard notes how far a peer says it is, and returns the farthest that it has said, this time included.
+// recordPosition stores the position that a peer reports, and returns the highest that it has reported, including
+// this one.
 func (d *directory) recordPosition(peer raft.ServerID, at position) (position, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -231,7 +236,7 @@ func (d *directory) save(peer raft.ServerID, a *peerRecord) error {
 	return nil
 }
 
-// of is the disk of a peer, nil when they never met.
+// storeIDOf returns the store id of a peer; nil before the first handshake.
 func (d *directory) storeIDOf(peer raft.ServerID) ([]byte, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -242,7 +247,7 @@ func (d *directory) storeIDOf(peer raft.ServerID) ([]byte, error) {
 	return a.storeID, nil
 }
 
-// writeDurably replaces a file so that after a crash it holds all of b or what it held before.
+// writeDurably replaces a file. After a crash the file has either all of b or its previous content.
 func writeDurably(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
 	if err != nil {

@@ -10,11 +10,12 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// maxCachedEndorsements bounds each of the two generations of remembered endorsements; 32 bytes each, plus the map's own.
+// maxCachedEndorsements bounds each of the two generations of the cache: 32 bytes for an entry, plus the map's
+// overhead.
 const maxCachedEndorsements = 16 << 10
 
-// verifier remembers endorsements whose signature it found right: the leader verifies them at admission and finds them here when
-// it executes them. Wrong ones are not remembered, so a flood of them cannot push out anything.
+// endorsementCache remembers endorsements whose signature is valid: the leader verifies them at admission and finds
+// them here at execution. Invalid ones are not remembered, so a flood of them cannot evict anything.
 type endorsementCache struct {
 	mu           sync.Mutex
 	young, old   map[ledger.Hash]struct{}
@@ -55,7 +56,8 @@ func (v *endorsementCache) verify(key ed25519.PublicKey, e *ltlv1.Endorsement) e
 	return nil
 }
 
-// endorsementID hashes statement, signature and key, each behind its length: no two endorsements share an id.
+// endorsementID hashes statement, signature and key, each after its length, so that no two endorsements have the same
+// id.
 func endorsementID(key ed25519.PublicKey, e *ltlv1.Endorsement) ledger.Hash {
 	h := sha256.New()
 	var length [4]byte
@@ -67,7 +69,7 @@ func endorsementID(key ed25519.PublicKey, e *ltlv1.Endorsement) ledger.Hash {
 	return ledger.Hash(h.Sum(nil))
 }
 
-// counts are the remembered and the verified endorsements so far.
+// counts returns how many endorsements were found in the cache, and how many signatures were verified.
 func (v *endorsementCache) counts() (hits, misses uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -17,32 +17,33 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// errStopped answers an entry that was committed while this node was stopping: it is executed after the next start.
+// errStopped answers an entry that was committed while this node was stopping. It is executed after the next start.
 var errStopped = errors.New("node is stopping")
 
-// fsm executes committed entries. Raft calls ApplyBatch, Snapshot and Restore from one goroutine; it outlives a restart of raft
-// inside the process.
+// fsm executes committed entries. Raft calls ApplyBatch, Snapshot and Restore from one goroutine. The fsm outlives a
+// restart of raft inside the process.
 //
-// There is no way to skip an entry: whatever goes wrong here is either a bug, a broken disk or a program that is too old, and
-// each of them must stop the node before its ledger differs from the others'.
+// No entry can be skipped. Whatever fails here is a bug, a broken disk or a program that is too old, and each of them
+// must stop the node before its ledger differs from the others.
 type fsm struct {
-	ctx     context.Context // ends when the node stops; then nothing more is applied
+	ctx     context.Context // ends when the node stops; after that no entry is executed
 	store   *store.Store
 	logger  *slog.Logger
 	fatal   func(error)
 	catchUp *catchUp
 	observe func(entries int, took time.Duration)
-	// executed is nil where no traces are recorded.
+	// executed is nil when traces are off.
 	executed *executions
 
 	mu     sync.Mutex
 	halted error
 }
 
-// Apply implements raft.FSM; raft calls ApplyBatch instead.
+// Apply implements raft.FSM. Raft calls ApplyBatch instead.
 func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 
-// ApplyBatch implements raft.BatchingFSM: one database transaction for the whole group. Responses are *store.EntryResult or error.
+// ApplyBatch implements raft.BatchingFSM: one database transaction for the whole group. A response is a
+// *store.EntryResult or an error.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	responses := make([]any, len(logs))
 	if err := f.apply(logs, responses); err != nil {
@@ -61,11 +62,12 @@ func (f *fsm) apply(logs []*raft.Log, responses []any) error {
 	positions := make([]int, 0, len(logs))
 	for i, l := range logs {
 		if l.Type != raft.LogCommand {
-			continue // raft keeps its own configuration
+			continue // an entry of raft itself, such as a configuration
 		}
 		e, err := decodeEntry(l.Data)
 		if err != nil {
-			return f.halt(fmt.Errorf("entry %d of the Raft log cannot be executed, and skipping it would part this ledger from the others': %w; "+
+			return f.halt(fmt.Errorf("entry %d of the Raft log cannot be executed, and this ledger would differ from the "+
+				"others without it: %w; "+
 				"start this node again with the program version that the leader runs", l.Index, err))
 		}
 		entries = append(entries, store.Entry{Index: l.Index, Entry: e})
@@ -91,7 +93,7 @@ func (f *fsm) apply(logs []*raft.Log, responses []any) error {
 	return nil
 }
 
-// ready waits until the ledger holds everything below the next entry, and refuses once the node stops.
+// ready waits until the ledger has every block below the next entry. It returns an error once the node stops.
 func (f *fsm) ready() error {
 	if err := f.catchUp.wait(f.ctx); err != nil {
 		return errStopped
@@ -104,7 +106,7 @@ func (f *fsm) ready() error {
 	return f.halted
 }
 
-// halt stops execution for good and tells the process. It returns err.
+// halt stops execution for good and reports the first error to the process. It returns err.
 func (f *fsm) halt(err error) error {
 	f.mu.Lock()
 	first := f.halted == nil
@@ -118,7 +120,7 @@ func (f *fsm) halt(err error) error {
 	return err
 }
 
-// Snapshot implements raft.FSM. A snapshot is a checkpoint: it names what was executed and holds no blocks.
+// Snapshot implements raft.FSM. A snapshot is a checkpoint: it names what was executed and contains no blocks.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if f.catchUp.busy() {
 		return nil, errors.New("this node is fetching blocks; it makes no snapshot until it has them")
@@ -133,9 +135,10 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	return &checkpointSnapshot{encoded: p.encode()}, nil
 }
 
-// Restore implements raft.FSM. It only notes where the ledger must get to and returns: blocks are fetched beside raft, which
-// goes on voting and storing entries meanwhile. Were it to wait here, a node that must be elected so that another can commit
-// might wait for a block that this other cannot serve before it commits.
+// Restore implements raft.FSM. It only records the checkpoint that the ledger must reach, and returns: blocks are
+// fetched in the background while raft goes on voting and storing entries. If it waited here, two nodes could wait
+// for each other: one for a block that the other can serve only after a commit, and the other for the vote that the
+// commit needs.
 func (f *fsm) Restore(r io.ReadCloser) error {
 	p, err := readCheckpoint(r)
 	if closeErr := r.Close(); err == nil {
@@ -147,13 +150,13 @@ func (f *fsm) Restore(r io.ReadCloser) error {
 	return f.catchUp.start(p)
 }
 
-// entryVersion is the format of the Raft entries that this program writes, and the only one that it knows.
+// entryVersion is the format of Raft entries that this program writes, and the only one that it reads.
 const entryVersion = 1
 
-// errEntry is wrapped by what decodeEntry returns for bytes that this program does not understand.
+// errEntry is wrapped by the errors of decodeEntry for bytes that this program does not understand.
 var errEntry = errors.New("unknown Raft entry")
 
-// encodeEntry returns the bytes of a Raft entry: one byte of version, then the Entry.
+// encodeEntry returns the bytes of a Raft entry: one byte of version, then the Entry message.
 func encodeEntry(e *ltlv1.Entry) ([]byte, error) {
 	b := make([]byte, 1, 1+proto.Size(e))
 	b[0] = entryVersion
@@ -164,14 +167,15 @@ func encodeEntry(e *ltlv1.Entry) ([]byte, error) {
 	return b, nil
 }
 
-// decodeEntry reads a Raft entry. It is strict: a field that this program does not know might change what the entry means, and
-// a node that skips what others execute holds another ledger than they do.
+// decodeEntry reads a Raft entry. It is strict: a field that this program does not know may change the meaning of the
+// entry, and a node that ignores what others execute gets another ledger.
 func decodeEntry(b []byte) (*ltlv1.Entry, error) {
 	if len(b) == 0 {
 		return nil, fmt.Errorf("%w: it is empty", errEntry)
 	}
 	if b[0] != entryVersion {
-		return nil, fmt.Errorf("%w: it has format version %d, this program knows version %d; it is a newer one that is needed", errEntry, b[0], entryVersion)
+		return nil, fmt.Errorf("%w: it has format version %d, this program knows version %d; a newer program is needed",
+			errEntry, b[0], entryVersion)
 	}
 	e := &ltlv1.Entry{}
 	if err := proto.Unmarshal(b[1:], e); err != nil {
@@ -215,21 +219,21 @@ func unknownInBatches(batches []*ltlv1.Batch) bool {
 	return false
 }
 
-// executions remembers when the newest entries were executed, for the traces of those who wait for them. It exists where traces are recorded
-// only; a nil one forgets everything.
+// executions remembers when the newest groups of entries were executed, for the traces of their callers. A nil
+// *executions remembers nothing.
 type executions struct {
 	mu     sync.Mutex
 	newest [16]execution
 	next   int
 }
 
-// execution is a group of entries that were executed together.
+// execution is a group of entries that were executed in one database transaction.
 type execution struct {
 	first, last uint64
 	began, over time.Time
 }
 
-// newExecutions returns nil where nothing is recorded.
+// newExecutions returns nil when traces are off.
 func newExecutions(t *tracing.Tracer) *executions {
 	if t == nil {
 		return nil
@@ -247,7 +251,7 @@ func (x *executions) note(first, last uint64, began time.Time, took time.Duratio
 	x.next++
 }
 
-// of returns the execution of an entry, if it is remembered.
+// of returns the execution that contains an entry, if it is remembered.
 func (x *executions) of(index uint64) (execution, bool) {
 	if x == nil {
 		return execution{}, false

@@ -16,58 +16,63 @@ import (
 )
 
 const (
-	// handshakeInterval is how often a node tells its peers how far it is; handshakeRetry how soon it comes again to one that it has
-	// not been introduced to.
+	// handshakeInterval is how often a node sends its position to each peer. handshakeRetry is the pause after a
+	// handshake that failed.
 	handshakeInterval = time.Second
 	handshakeRetry    = 100 * time.Millisecond
-	// handshakeTimeout bounds one introduction.
+	// handshakeTimeout bounds one handshake.
 	handshakeTimeout = 2 * time.Second
 )
 
 var (
-	// errDirectoryMismatch ends a node whose peers knew it on another disk.
+	// errDirectoryMismatch stops a node that its peers know with another store id.
 	errDirectoryMismatch = errors.New("this node's directory is not the one that its peers know")
-	// errRolledBack ends a node whose disk has gone back in time.
+	// errRolledBack stops a node whose directory went back to an older state.
 	errRolledBack = errors.New("this node's directory is older than what this node has told its peers")
-	// errEpochMismatch ends a node of a network that was restored from a backup without it.
-	errEpochMismatch = errors.New("this node's directory belongs to another lineage of the network")
-	// errRemoved ends a node that the network removed.
+	// errEpochMismatch stops a node of a network that was restored from a backup without this node.
+	errEpochMismatch = errors.New("this node's directory belongs to another restore epoch of the network")
+	// errRemoved stops a node that the network removed.
 	errRemoved = errors.New("this node was removed from the network")
 )
 
-// position is how far a node is: a term and a committed index that are on its disk and that it never goes back behind, and the end of
-// its log.
+// position says how far a node is: a term and a committed index, which are on its disk and never decrease, and the
+// index of the last entry of its log.
 type position struct{ term, commit, last uint64 }
 
-// handshaker knows which disk this node runs on, which disk each peer ran on when they first met, and how far each peer has got.
+// handshaker performs the peer handshake. It knows this node's store id, the store id of each peer since their first
+// handshake, and the highest position that each peer has reported.
 //
-// Raft is safe only while nobody forgets a vote or an entry that he acknowledged. A node with an empty directory under a known id has
-// forgotten everything, one whose directory was put back from a copy some of it, and Raft itself cannot tell either from a slow node.
-// So nodes introduce themselves before they exchange anything else, and again about once a second. What a peer remembers of a node is
-// on the peer's disk. DESIGN.md says what this finds and what not.
+// Raft is safe only while no node forgets a vote or an entry that it acknowledged. A node with an empty directory
+// under a known id has forgotten all of them, and one whose directory was restored from a copy has forgotten some;
+// Raft cannot tell either from a slow node. So nodes perform a handshake before they exchange any other message, and
+// repeat it once a second. What a peer remembers of a node is on the peer's disk. DESIGN.md, section Peer handshake,
+// says what this detects and what it does not.
 type handshaker struct {
 	self  raft.ServerID
 	dir   *directory
 	peers func() []raft.ServerID
-	// founders are the nodes that the network began with, by its genesis or by a restoration. Others were added by a transaction that
-	// names their disk.
+	// founders are the nodes that the network began with, by its genesis or by a restoration. Later nodes were added by
+	// a transaction that names their store id.
 	founders []raft.ServerID
-	// incarnation is what the ledger names as a node's disk, or nil; removed tells who is no node any more.
+	// ledgerStoreID returns the store id that the ledger names for a node, or nil. removed reports whether a node was
+	// removed from the network.
 	ledgerStoreID func(raft.ServerID) ([]byte, error)
 	removed       func(raft.ServerID) bool
-	position      func() (position, error)
-	call          func(ctx context.Context, peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error)
-	logger        *slog.Logger
-	fatal         func(error)
+	// position returns this node's position; call performs the RPC.
+	position func() (position, error)
+	call     func(ctx context.Context, peer raft.ServerID,
+		in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error)
+	logger *slog.Logger
+	fatal  func(error)
 
 	mu       sync.Mutex
 	open     bool
-	accepted map[raft.ServerID]bool // who has welcomed this process at any time
+	accepted map[raft.ServerID]bool // peers that have accepted this process at any time
 	running  map[raft.ServerID]context.CancelFunc
 	wg       sync.WaitGroup
 }
 
-// run introduces this node to every peer until ctx ends, to new ones as they become known.
+// run performs handshakes with every peer until ctx ends, and starts with new peers as they become known.
 func (h *handshaker) run(ctx context.Context) {
 	defer h.wg.Wait()
 	ticker := time.NewTicker(handshakeInterval)
@@ -82,7 +87,7 @@ func (h *handshaker) run(ctx context.Context) {
 	}
 }
 
-// follow starts with peers that are new and ends with those that are none any more.
+// syncPeers starts a goroutine for each new peer, and stops those of peers that are no longer in the network.
 func (h *handshaker) syncPeers(ctx context.Context) {
 	known := map[raft.ServerID]bool{}
 	for _, peer := range h.peers() {
@@ -106,22 +111,22 @@ func (h *handshaker) syncPeers(ctx context.Context) {
 	h.openLocked()
 }
 
-// keep introduces this node to one peer again and again.
+// repeat performs handshakes with one peer until ctx ends.
 func (h *handshaker) repeat(ctx context.Context, peer raft.ServerID) {
-	first, told := true, ""
+	first, logged := true, ""
 	for {
 		wait := handshakeInterval
 		err := h.handshake(ctx, peer, first)
 		switch {
 		case err == nil:
-			first, told = false, ""
+			first, logged = false, ""
 		case ctx.Err() != nil:
 			return
 		default:
 			wait = handshakeRetry
-			if text := err.Error(); text != told { // the same trouble is told once
-				told = text
-				h.logger.Warn("cannot introduce this node to a peer", "peer", string(peer), "error", err)
+			if text := err.Error(); text != logged { // the same error is logged once
+				logged = text
+				h.logger.Warn("peer handshake failed; it is tried again", "peer", string(peer), "error", err)
 			}
 		}
 		select {
@@ -132,14 +137,16 @@ func (h *handshaker) repeat(ctx context.Context, peer raft.ServerID) {
 	}
 }
 
-// introduce is one introduction. The first one of a process is what a peer judges it by.
+// handshake performs one handshake. The peer compares this node's position with what it remembers only when first is
+// set: in the handshakes of a process until one succeeds.
 func (h *handshaker) handshake(ctx context.Context, peer raft.ServerID, first bool) error {
 	at, err := h.position()
 	if err != nil {
 		return err
 	}
 	in := &ltlv1.PeerHandshakeRequest{
-		StoreId: h.dir.storeID, RestoreEpoch: h.dir.restoreEpoch(), Joined: h.dir.hasJoined(), Term: at.term, Commit: at.commit, Last: at.last,
+		StoreId: h.dir.storeID, RestoreEpoch: h.dir.restoreEpoch(), Joined: h.dir.hasJoined(), Term: at.term,
+		Commit: at.commit, Last: at.last,
 		First: first,
 	}
 	call, cancel := context.WithTimeout(ctx, handshakeTimeout)
@@ -154,31 +161,41 @@ func (h *handshaker) handshake(ctx context.Context, peer raft.ServerID, first bo
 	return h.verifyPeer(peer, out)
 }
 
-// obey takes a peer's verdict.
-func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.PeerHandshakeRequest, out *ltlv1.PeerHandshakeResponse) error {
+// handleVerdict returns nil when the peer accepts this node. Any other verdict that this version knows ends the
+// process.
+func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.PeerHandshakeRequest,
+	out *ltlv1.PeerHandshakeResponse) error {
 	var err error
 	switch out.GetVerdict() {
 	case ltlv1.Verdict_VERDICT_ACCEPTED:
 		return nil
 	case ltlv1.Verdict_VERDICT_DIRECTORY_MISMATCH:
-		err = fmt.Errorf("%w: node %s met it on another disk before. It may have voted and stored what this directory lacks, so it must not come back "+
-			"under its old id. Make keys and a directory under a new id and take its place: ltl node prepare, then ltl node replace", errDirectoryMismatch, peer)
+		err = fmt.Errorf("%w: node %s knows this node with another store id. The node may have voted and stored entries "+
+			"that this directory lacks, so it must not start "+
+			"under its old id. Replace it by a node with a new id, new keys and an empty directory: ltl node prepare, then "+
+			"ltl node replace", errDirectoryMismatch, peer)
 	case ltlv1.Verdict_VERDICT_ROLLED_BACK:
-		err = fmt.Errorf("%w: node %s heard of term %d and entry %d from it, and this directory is at term %d and entry %d. It was put back from a copy, "+
-			"or its disk lost writes. Restore the newer directory, or take its place under a new id: ltl node prepare, then ltl node replace",
-			errRolledBack, peer, out.GetTerm(), out.GetCommit(), in.GetTerm(), in.GetLast())
+		err = fmt.Errorf("%w: this node reported term %d and entry %d to node %s, and this directory is at term %d and "+
+			"entry %d. The directory was restored from a copy, "+
+			"or its disk lost writes. Put the newer directory back, or replace the node by one with a new id: ltl node "+
+			"prepare, then ltl node replace",
+			errRolledBack, out.GetTerm(), out.GetCommit(), peer, in.GetTerm(), in.GetLast())
 	case ltlv1.Verdict_VERDICT_EPOCH_MISMATCH:
-		err = fmt.Errorf("%w: node %s goes on from another backup. Make this node anew from the same backup, or under a new id: docs/operate/backup.md, Restore", errEpochMismatch, peer)
+		err = fmt.Errorf("%w: node %s was restored from another backup. Restore this node from the same backup, or add it "+
+			"under a new id: docs/operate/backup.md, Restore", errEpochMismatch, peer)
 	case ltlv1.Verdict_VERDICT_REMOVED:
-		err = fmt.Errorf("%w, says node %s; its directory holds the ledger as it was and may be kept or deleted", errRemoved, peer)
+		err = fmt.Errorf("%w, according to node %s; its directory has the ledger up to the removal and may be kept or "+
+			"deleted", errRemoved, peer)
 	default:
-		return fmt.Errorf("node %s answers an introduction with %v, which this version does not know", peer, out.GetVerdict())
+		return fmt.Errorf("node %s answers the peer handshake with %v, which this version does not know", peer,
+			out.GetVerdict())
 	}
 	h.fatal(err)
 	return err
 }
 
-// meet checks who answered, and opens this node for consensus when enough have welcomed it.
+// verifyPeer checks the identity of the peer that accepted this node, and opens this node for consensus when enough
+// peers have accepted it.
 func (h *handshaker) verifyPeer(peer raft.ServerID, out *ltlv1.PeerHandshakeResponse) error {
 	if !slices.Contains(h.founders, h.self) {
 		if err := h.dir.adoptEpoch(out.GetRestoreEpoch()); err != nil {
@@ -190,7 +207,8 @@ func (h *handshaker) verifyPeer(peer raft.ServerID, out *ltlv1.PeerHandshakeResp
 		return err
 	}
 	if verdict != ltlv1.Verdict_VERDICT_ACCEPTED {
-		return fmt.Errorf("node %s is not the one that is known under this id (%v): nothing is exchanged with it", peer, verdict)
+		return fmt.Errorf("node %s is not the node that is known under this id (%v): no messages are exchanged with it",
+			peer, verdict)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -199,7 +217,8 @@ func (h *handshaker) verifyPeer(peer raft.ServerID, out *ltlv1.PeerHandshakeResp
 	return nil
 }
 
-// check holds a peer's disk against what is known of it, from the ledger or from when they first met.
+// peerVerdict compares a peer's store id and restore epoch with what is known of the peer, from the ledger or from
+// their first handshake.
 func (h *handshaker) peerVerdict(peer raft.ServerID, storeID, epoch []byte) (ltlv1.Verdict, error) {
 	known, err := h.ledgerStoreID(peer)
 	if err != nil {
@@ -223,7 +242,7 @@ func (h *handshaker) peerVerdict(peer raft.ServerID, storeID, epoch []byte) (ltl
 	return ltlv1.Verdict_VERDICT_ACCEPTED, nil
 }
 
-// answer judges a peer that introduces itself.
+// handle answers a peer's handshake with a verdict.
 func (h *handshaker) handle(peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
 	out := &ltlv1.PeerHandshakeResponse{StoreId: h.dir.storeID, RestoreEpoch: h.dir.restoreEpoch()}
 	if h.removed(peer) {
@@ -236,26 +255,28 @@ func (h *handshaker) handle(peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) 
 		return nil, err
 	}
 	if !in.GetJoined() && len(epoch) == 0 && len(named) > 0 {
-		epoch = out.RestoreEpoch // a new disk takes the lineage of the network that it was added to
+		epoch = out.RestoreEpoch // a new directory takes the restore epoch of the network that it was added to
 	}
-	if out.Verdict, err = h.peerVerdict(peer, in.GetStoreId(), epoch); err != nil || out.Verdict != ltlv1.Verdict_VERDICT_ACCEPTED {
+	if out.Verdict, err = h.peerVerdict(peer, in.GetStoreId(), epoch); err != nil ||
+		out.Verdict != ltlv1.Verdict_VERDICT_ACCEPTED {
 		return out, err
 	}
 	seen, err := h.dir.recordPosition(peer, position{term: in.GetTerm(), commit: in.GetCommit()})
 	if err != nil {
 		return nil, err
 	}
-	// Only the first introduction of a process is judged: later ones may overtake one another.
+	// Only the first handshake of a process is compared: later ones may overtake one another.
 	if in.GetFirst() && (in.GetTerm() < seen.term || in.GetLast() < seen.commit) {
 		out.Verdict, out.Term, out.Commit = ltlv1.Verdict_VERDICT_ROLLED_BACK, seen.term, seen.commit
 	}
 	return out, nil
 }
 
-// openLocked opens this node for consensus. A disk that has taken part before needs one peer's word that it has not gone back in time:
-// alone it could not win or help to win anything anyhow. A new disk of a founder could be the second one under its id, so as many
-// of the others must welcome it that any two such groups share a member, who would have known the first one. That of an added node is
-// named by the ledger.
+// openLocked opens this node for consensus once enough peers have accepted it. A directory that has taken part before
+// needs one peer to confirm that it is not older than it was: alone it could neither win an election nor help another
+// node to win. A new directory of a founder could be the second one under its id. So many of the other founders must
+// accept it that any two such groups have a common member, which would have known the first directory. The directory
+// of a node that was added is named by the ledger.
 func (h *handshaker) openLocked() {
 	if h.open {
 		return
@@ -276,11 +297,11 @@ func (h *handshaker) openLocked() {
 		return
 	}
 	if err := h.dir.markJoined(); err != nil {
-		h.logger.Error("cannot note that this disk takes part in consensus", "error", err)
+		h.logger.Error("cannot record that this directory takes part in consensus", "error", err)
 		return
 	}
 	h.open = true
-	h.logger.Info("this node takes part in consensus", "welcomedBy", have)
+	h.logger.Info("this node takes part in consensus", "acceptedBy", have)
 }
 
 // isOpen reports whether this node may exchange Raft's messages.
@@ -290,7 +311,7 @@ func (h *handshaker) isOpen() bool {
 	return h.open
 }
 
-// openHandshaker finds out which disk this is.
+// openHandshaker reads or creates the directory's store id and makes the handshaker.
 func (n *Node) openHandshaker(snaps raft.SnapshotStore) error {
 	used, err := raft.HasExistingState(n.log, n.log.stable, snaps)
 	if err != nil {
@@ -308,7 +329,8 @@ func (n *Node) openHandshaker(snaps raft.SnapshotStore) error {
 		slices.Sort(founders)
 	}
 	n.handshaker = &handshaker{
-		self: raft.ServerID(n.id.Name), dir: d, peers: n.others, founders: founders, ledgerStoreID: n.ledgerStoreID, removed: n.removed,
+		self: raft.ServerID(n.id.Name), dir: d, peers: n.others, founders: founders, ledgerStoreID: n.ledgerStoreID,
+		removed:  n.removed,
 		position: n.position, call: n.peers.handshake, logger: n.cfg.Logger, fatal: n.fatal,
 		accepted: map[raft.ServerID]bool{}, running: map[raft.ServerID]context.CancelFunc{},
 	}
@@ -317,7 +339,7 @@ func (n *Node) openHandshaker(snaps raft.SnapshotStore) error {
 	return nil
 }
 
-// incarnation is the disk that the ledger names for a node that was added.
+// ledgerStoreID returns the store id that the ledger names for a node that was added; nil for other nodes.
 func (n *Node) ledgerStoreID(id raft.ServerID) ([]byte, error) {
 	known, err := rules.GetNode(n.store, string(id))
 	if known == nil || err != nil {
@@ -326,13 +348,14 @@ func (n *Node) ledgerStoreID(id raft.ServerID) ([]byte, error) {
 	return known.Incarnation, nil
 }
 
-// removed reports whether a node is neither the ledger's nor Raft's any more.
+// removed reports whether the ledger has removed a node and Raft's configuration does not have it any more.
 func (n *Node) removed(id raft.ServerID) bool {
 	known, err := rules.GetNode(n.store, string(id))
-	return err == nil && known != nil && known.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED && !n.replica.member(string(id))
+	return err == nil && known != nil && known.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED &&
+		!n.replica.member(string(id))
 }
 
-// position is how far this node is.
+// position returns how far this node is.
 func (n *Node) position() (position, error) {
 	s, err := n.replica.use()
 	if err != nil {
@@ -340,6 +363,6 @@ func (n *Node) position() (position, error) {
 	}
 	defer s.release()
 	at := position{term: s.raft.CurrentTerm(), commit: s.raft.CommitIndex()}
-	at.last = s.raft.LastIndex() // afterwards: it is never below what was committed
+	at.last = s.raft.LastIndex() // read after the commit index, so it is never below it
 	return at, nil
 }

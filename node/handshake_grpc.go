@@ -14,14 +14,15 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// What a call between nodes carries beside its message: the disk of the caller, the disk it means to call, and the lineage of both.
+// Metadata of a call between nodes: the caller's store id, the store id of the node that the caller means, and the
+// restore epoch of both.
 const (
 	metadataFrom         = "ltl-from"
 	metadataTo           = "ltl-to"
 	metadataRestoreEpoch = "ltl-lineage"
 )
 
-// betweenNodes reports whether a method may only be called by a node that was introduced: everything by which Raft or a read depends on
+// betweenNodes reports whether a method needs a handshake before it: all methods by which Raft or a read depends on
 // what a node remembers.
 func betweenNodes(method string) bool {
 	switch method {
@@ -33,28 +34,31 @@ func betweenNodes(method string) bool {
 	return strings.HasPrefix(method, "/"+ltlv1.RaftTransport_ServiceDesc.ServiceName+"/")
 }
 
-// outgoing adds to a call who calls and whom it means. It fails at once while the two have never been introduced. That they were once, in
-// whatever life of their processes, is enough: a peer on another disk refuses the call.
+// outgoing adds the store ids and the restore epoch to a call. It fails at once while there was no handshake with the
+// peer. A handshake in an earlier process is enough: a peer with another directory refuses the call.
 func (h *handshaker) outgoing(ctx context.Context, peer raft.ServerID) (context.Context, error) {
 	to, err := h.dir.storeIDOf(peer)
 	if err != nil {
 		return nil, err
 	}
 	if len(to) == 0 || !h.isOpen() {
-		return nil, status.Errorf(codes.Unavailable, "this node and %s have not been introduced yet", peer)
+		return nil, status.Errorf(codes.Unavailable, "there was no peer handshake with node %s yet", peer)
 	}
-	return metadata.AppendToOutgoingContext(ctx, metadataFrom, hex.EncodeToString(h.dir.storeID), metadataTo, hex.EncodeToString(to),
+	return metadata.AppendToOutgoingContext(ctx, metadataFrom, hex.EncodeToString(h.dir.storeID), metadataTo,
+		hex.EncodeToString(to),
 		metadataRestoreEpoch, hex.EncodeToString(h.dir.restoreEpoch())), nil
 }
 
-// incoming refuses a call of a node that is not the one this node was introduced to, or that means another than this one.
+// incoming refuses a call of a node whose store id is not the known one, or that means another directory than this
+// one.
 func (h *handshaker) incoming(ctx context.Context) error {
 	peer, err := callerID(ctx)
 	if err != nil {
 		return status.Error(codes.PermissionDenied, err.Error())
 	}
 	if !h.isOpen() {
-		return status.Error(codes.Unavailable, "this node does not take part in consensus yet: too few others have welcomed it")
+		return status.Error(codes.Unavailable, "this node does not take part in consensus yet: too few other nodes have "+
+			"accepted it")
 	}
 	if h.removed(peer) {
 		return status.Errorf(codes.PermissionDenied, "node %s was removed from the network", peer)
@@ -68,16 +72,19 @@ func (h *handshaker) incoming(ctx context.Context) error {
 		values := given.Get(key)
 		return len(values) == 1 && values[0] == hex.EncodeToString(want)
 	}
-	if len(from) == 0 || !same(metadataFrom, from) || !same(metadataTo, h.dir.storeID) || !same(metadataRestoreEpoch, h.dir.restoreEpoch()) {
-		return status.Errorf(codes.FailedPrecondition, "node %s and this one must be introduced first", peer)
+	if len(from) == 0 || !same(metadataFrom, from) || !same(metadataTo, h.dir.storeID) || !same(metadataRestoreEpoch,
+		h.dir.restoreEpoch()) {
+		return status.Errorf(codes.FailedPrecondition, "store ids or restore epoch differ: node %s must perform the peer "+
+			"handshake first", peer)
 	}
 	return nil
 }
 
-// dialOptions make every call on a connection to a peer say who calls and whom it means.
+// dialOptions returns the interceptors that add the metadata to every call to a peer.
 func (h *handshaker) dialOptions(peer raft.ServerID) []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, in, out any, conn *grpc.ClientConn, next grpc.UnaryInvoker, options ...grpc.CallOption) error {
+		grpc.WithChainUnaryInterceptor(func(ctx context.Context, method string, in, out any, conn *grpc.ClientConn,
+			next grpc.UnaryInvoker, options ...grpc.CallOption) error {
 			if !betweenNodes(method) {
 				return next(ctx, method, in, out, conn, options...)
 			}
@@ -87,7 +94,8 @@ func (h *handshaker) dialOptions(peer raft.ServerID) []grpc.DialOption {
 			}
 			return next(ctx, method, in, out, conn, options...)
 		}),
-		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn, method string, next grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
+		grpc.WithChainStreamInterceptor(func(ctx context.Context, desc *grpc.StreamDesc, conn *grpc.ClientConn,
+			method string, next grpc.Streamer, options ...grpc.CallOption) (grpc.ClientStream, error) {
 			if !betweenNodes(method) {
 				return next(ctx, desc, conn, method, options...)
 			}
@@ -101,7 +109,8 @@ func (h *handshaker) dialOptions(peer raft.ServerID) []grpc.DialOption {
 }
 
 // unary checks calls between nodes.
-func (h *handshaker) unary(ctx context.Context, in any, info *grpc.UnaryServerInfo, next grpc.UnaryHandler) (any, error) {
+func (h *handshaker) unary(ctx context.Context, in any, info *grpc.UnaryServerInfo,
+	next grpc.UnaryHandler) (any, error) {
 	if betweenNodes(info.FullMethod) {
 		if err := h.incoming(ctx); err != nil {
 			return nil, err
@@ -110,8 +119,9 @@ func (h *handshaker) unary(ctx context.Context, in any, info *grpc.UnaryServerIn
 	return next(ctx, in)
 }
 
-// stream checks streams between nodes, when they are opened.
-func (h *handshaker) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, next grpc.StreamHandler) error {
+// stream checks streams between nodes when they are opened.
+func (h *handshaker) stream(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo,
+	next grpc.StreamHandler) error {
 	if betweenNodes(info.FullMethod) {
 		if err := h.incoming(stream.Context()); err != nil {
 			return err

@@ -39,7 +39,8 @@ type testPeer struct {
 }
 
 func newTestPeers(t *testing.T, genesis int) *testPeers {
-	m := &testPeers{t: t, nodes: map[raft.ServerID]*testPeer{}, disks: map[raft.ServerID][]byte{}, gone: map[raft.ServerID]bool{}}
+	m := &testPeers{t: t, nodes: map[raft.ServerID]*testPeer{}, disks: map[raft.ServerID][]byte{},
+		gone: map[raft.ServerID]bool{}}
 	for i := range genesis {
 		m.genesis = append(m.genesis, raft.ServerID(fmt.Sprintf("n%d", i+1)))
 	}
@@ -71,7 +72,8 @@ func (m *testPeers) start(id raft.ServerID, stable raft.StableStore, at position
 		ledgerStoreID: func(id raft.ServerID) ([]byte, error) { return m.disks[id], nil },
 		removed:       func(id raft.ServerID) bool { return m.gone[id] },
 		position:      func() (position, error) { return g.at, nil },
-		call: func(_ context.Context, peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
+		call: func(_ context.Context, peer raft.ServerID,
+			in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
 			if other := m.nodes[peer]; other != nil && !other.down {
 				return other.handle(id, in)
 			}
@@ -112,9 +114,11 @@ func (m *testPeers) wantOpen(open ...raft.ServerID) {
 	}
 }
 
-// TestFirstStartNeedsMajorityOfOthers: two disks under one id never both take part, because the groups that welcome them share a member.
+// TestFirstStartNeedsMajorityOfOthers: two disks under one id never both take part, because the groups that welcome
+// them share a member.
 func TestFirstStartNeedsMajorityOfOthers(t *testing.T) {
-	for _, c := range []struct{ nodes, up, open int }{{1, 1, 1}, {2, 1, 0}, {2, 2, 2}, {3, 2, 0}, {3, 3, 3}, {4, 2, 0}, {4, 3, 3}, {5, 3, 0}, {5, 4, 4}} {
+	for _, c := range []struct{ nodes, up, open int }{{1, 1, 1}, {2, 1, 0}, {2, 2, 2}, {3, 2, 0}, {3, 3, 3}, {4, 2, 0},
+		{4, 3, 3}, {5, 3, 0}, {5, 4, 4}} {
 		m := newTestPeers(t, c.nodes)
 		for _, id := range m.genesis[c.up:] {
 			m.nodes[id].down = true
@@ -161,7 +165,8 @@ func TestWipedDirectoryIsRefused(t *testing.T) {
 	}
 }
 
-// TestRestartKeepsPeerPositions: a peer that itself was restarted still knows the disks of others, and how far they were.
+// TestRestartKeepsPeerPositions: a peer that itself was restarted still knows the disks of others, and how far they
+// were.
 func TestRestartKeepsPeerPositions(t *testing.T) {
 	m := newTestPeers(t, 3)
 	m.nodes["n3"].at = position{term: 7, commit: 100, last: 120}
@@ -181,7 +186,8 @@ func TestRestartKeepsPeerPositions(t *testing.T) {
 		{"committed entry gone", position{9, 90, 99}, errRolledBack},
 	} {
 		g := m.start("n3", m.nodes["n3"].stable, c.at)
-		if err := g.handshakeWith("n2"); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) || (len(g.fatals) == 0) != (c.want == nil) {
+		if err := g.handshakeWith("n2"); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) ||
+			(len(g.fatals) == 0) != (c.want == nil) {
 			t.Errorf("%s: %v (told: %v), want %v", c.what, err, g.fatals, c.want)
 		}
 		if open := g.isOpen(); open != (c.want == nil) {
@@ -238,7 +244,8 @@ func TestRestoreEpochs(t *testing.T) {
 	}
 	m.nodes["n3"].down = true
 	m.handshakeAll()
-	// One that has taken part in the old network is refused; a disk that the ledger names takes the lineage of the network.
+	// One that has taken part in the old network is refused; a disk that the ledger names takes the lineage of the
+	// network.
 	old := m.start("n3", raft.NewInmemStore(), position{term: 4})
 	if err := old.dir.markJoined(); err != nil {
 		t.Fatal(err)
@@ -256,7 +263,8 @@ func TestRestoreEpochs(t *testing.T) {
 	}
 	m.disks["n9"] = d.storeID
 	fresh := m.start("n9", added, position{})
-	if err := fresh.handshakeWith("n1", "n2"); err != nil || !fresh.isOpen() || string(fresh.dir.restoreEpoch()) != string(epoch) {
+	if err := fresh.handshakeWith("n1", "n2"); err != nil || !fresh.isOpen() ||
+		string(fresh.dir.restoreEpoch()) != string(epoch) {
 		t.Errorf("a new disk: %v, takes part: %v, epoch %x", err, fresh.isOpen(), fresh.dir.restoreEpoch())
 	}
 	if again := m.start("n9", fresh.stable, position{}); string(again.dir.restoreEpoch()) != string(epoch) {
@@ -275,8 +283,9 @@ func TestPrepareOnce(t *testing.T) {
 	}
 }
 
-// TestCallsNameStoreIDs: a node's certificate alone is not enough for what depends on a node's memory: the call must name the caller's disk, the
-// disk that is meant and the lineage. A wiped node would confirm to an old leader that it still leads.
+// TestCallsNameStoreIDs: a node's certificate alone is not enough for what depends on a node's memory: the call must
+// name the caller's disk, the disk that is meant and the lineage. A wiped node would confirm to an old leader that it
+// still leads.
 func TestCallsNameStoreIDs(t *testing.T) {
 	c := newCluster(t, nil)
 	c.leader()
@@ -292,10 +301,14 @@ func TestCallsNameStoreIDs(t *testing.T) {
 	}{
 		{"as it is", []string{metadataFrom, from, metadataTo, to, metadataRestoreEpoch, ""}, codes.OK},
 		{"nothing named", nil, codes.FailedPrecondition},
-		{"another disk of the caller", []string{metadataFrom, other, metadataTo, to, metadataRestoreEpoch, ""}, codes.FailedPrecondition},
-		{"another disk is meant", []string{metadataFrom, from, metadataTo, other, metadataRestoreEpoch, ""}, codes.FailedPrecondition},
-		{"another lineage", []string{metadataFrom, from, metadataTo, to, metadataRestoreEpoch, other}, codes.FailedPrecondition},
-		{"the caller's disk named twice", []string{metadataFrom, from, metadataFrom, from, metadataTo, to, metadataRestoreEpoch, ""}, codes.FailedPrecondition},
+		{"another disk of the caller", []string{metadataFrom, other, metadataTo, to, metadataRestoreEpoch, ""},
+			codes.FailedPrecondition},
+		{"another disk is meant", []string{metadataFrom, from, metadataTo, other, metadataRestoreEpoch, ""},
+			codes.FailedPrecondition},
+		{"another lineage", []string{metadataFrom, from, metadataTo, to, metadataRestoreEpoch, other},
+			codes.FailedPrecondition},
+		{"the caller's disk named twice", []string{metadataFrom, from, metadataFrom, from, metadataTo, to,
+			metadataRestoreEpoch, ""}, codes.FailedPrecondition},
 	} {
 		ctx := metadata.AppendToOutgoingContext(context.Background(), call.given...)
 		if _, err := orderer.ConfirmTerm(ctx, &ltlv1.ConfirmTermRequest{}); status.Code(err) != call.want {

@@ -9,7 +9,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// hcLogger hands raft's log lines to slog.
+// hcLogger passes raft's log lines to slog. It is an hclog.Logger.
 type hcLogger struct {
 	to   *slog.Logger
 	name string
@@ -94,7 +94,7 @@ func (l *hcLogger) ResetNamed(name string) hclog.Logger {
 	return &hcLogger{to: l.to, name: name, with: l.with}
 }
 
-// SetLevel implements hclog.Logger; slog's handler decides the level.
+// SetLevel implements hclog.Logger. It does nothing: slog's handler decides the level.
 func (l *hcLogger) SetLevel(hclog.Level) {}
 
 // GetLevel implements hclog.Logger.

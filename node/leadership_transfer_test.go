@@ -12,8 +12,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// TestLeaderWithoutBlocksHandsOver: a node whose Raft log is complete while its blocks are not is elected, and cannot execute
-// anything; writes must go on all the same.
+// TestLeaderWithoutBlocksHandsOver: a node whose Raft log is complete while its blocks are not is elected, and cannot
+// execute anything; writes must go on all the same.
 func TestLeaderWithoutBlocksHandsOver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 1)
@@ -86,9 +86,9 @@ func simLeader(t *testing.T, s *sim) (leader *simNode) {
 	return leader
 }
 
-// TestStuckTransfer: a leader asks a node that it cannot reach to take over, twice, and then loses its leadership. In raft a goroutine may
-// hang for ever, so that the node refuses every write when it leads again (https://github.com/hashicorp/raft/issues/696). The
-// watchdog ends such a node, and writes go on elsewhere.
+// TestStuckTransfer: a leader asks a node that it cannot reach to take over, twice, and then loses its leadership. In
+// raft a goroutine may hang for ever, so that the node refuses every write when it leads again
+// (https://github.com/hashicorp/raft/issues/696). The watchdog ends such a node, and writes go on elsewhere.
 func TestStuckTransfer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 1)
@@ -132,7 +132,8 @@ func TestStuckTransfer(t *testing.T) {
 			}
 		}
 		if stuck == nil {
-			t.Fatalf("no leader refuses writes after %d failed transfers: raft may no longer have the defect, and the watchdog one reason less", attempts)
+			t.Fatalf("no leader refuses writes after %d failed transfers: raft may no longer have the defect, and the "+
+				"watchdog one reason less", attempts)
 		}
 		old, begin := stuck.handle, time.Now()
 		write(2 * maxStuck)
@@ -145,8 +146,8 @@ func TestStuckTransfer(t *testing.T) {
 	})
 }
 
-// failTransfer has the leader ask a node that it cannot reach to lead, twice, and cuts it off until it leads no more. It returns the channel
-// on which the goroutine hangs if it does.
+// failTransfer has the leader ask a node that it cannot reach to lead, twice, and cuts it off until it leads no more.
+// It returns the channel on which the goroutine hangs if it does.
 func (s *sim) failTransfer(t *testing.T, leader *simNode, write func(time.Duration)) reflect.Value {
 	var others []*simNode
 	cut := func(n *simNode) {
@@ -165,7 +166,8 @@ func (s *sim) failTransfer(t *testing.T, leader *simNode, write func(time.Durati
 	channel := transferChannel(r, target.id)
 	for range 2 { // the first leaves its message behind, the second one hangs behind that
 		synctest.Wait() // raft takes the next transfer a little after it has answered the last
-		if err := r.LeadershipTransferToServer(target.id, raft.ServerAddress(target.id)).Error(); err == nil || errors.Is(err, raft.ErrLeadershipTransferInProgress) {
+		if err := r.LeadershipTransferToServer(target.id, raft.ServerAddress(target.id)).Error(); err == nil ||
+			errors.Is(err, raft.ErrLeadershipTransferInProgress) {
 			t.Fatalf("asking a node that is out of reach to take over gives %v", err)
 		}
 	}
@@ -182,14 +184,15 @@ func (s *sim) leadsAgain(t *testing.T, n *simNode) bool {
 		if time.Now().After(end) {
 			t.Fatalf("%s does not lead again", n.id)
 		}
-		_ = simLeader(t, s).replica.current.raft.LeadershipTransferToServer(n.id, raft.ServerAddress(n.id)).Error() // tried until it works
+		// tried until it works
+		_ = simLeader(t, s).replica.current.raft.LeadershipTransferToServer(n.id, raft.ServerAddress(n.id)).Error()
 	}
 	time.Sleep(5 * time.Second) // a transfer that is only slow is over by then
 	return errors.Is(n.replica.current.raft.Barrier(time.Second).Error(), raft.ErrLeadershipTransferInProgress)
 }
 
-// transferChannel is the channel from the goroutine that transfers the leadership to the one that replicates to a node. Nothing but a hand in
-// raft's own state frees who waits there.
+// transferChannel is the channel from the goroutine that transfers the leadership to the one that replicates to a
+// node. Nothing but a hand in raft's own state frees who waits there.
 func transferChannel(r *raft.Raft, id raft.ServerID) reflect.Value {
 	peers := reflect.ValueOf(r).Elem().FieldByName("leaderState").FieldByName("replState")
 	field := peers.MapIndex(reflect.ValueOf(id)).Elem().FieldByName("triggerDeferErrorCh")

@@ -17,41 +17,43 @@ import (
 )
 
 const (
-	// defaultHangLimit is how long one write or read may take. Raft keeps its lease while its disk hangs
+	// defaultHangLimit bounds one read or write. Raft keeps its lease while its disk hangs
 	// (https://github.com/hashicorp/raft/issues/503), so the process has to end for the others to go on.
 	defaultHangLimit = 10 * time.Second
-	// defaultCacheBytes holds some seconds of a busy log: what followers that keep up and the commit read.
+	// defaultCacheBytes holds some seconds of a busy log: what followers that keep up read, and what is committed next.
 	defaultCacheBytes = 32 << 20
-	// defaultCheckLast bounds the entries read back at open.
+	// defaultCheckLast bounds the entries that are read back at open.
 	defaultCheckLast = 256
-	// defaultInitialMmapSize spares a growing file the remaps, which wait for every reader. It is address space, not memory.
+	// defaultInitialMmapSize avoids remapping a growing file, which waits for every reader. It is address space, not
+	// memory.
 	defaultInitialMmapSize = 1 << 30
-	// entrySumBytes is the length of the checksum behind an entry's extensions.
+	// entrySumBytes is the length of the checksum that follows an entry's extensions.
 	entrySumBytes = 4
 )
 
 var (
 	// errLogStopped is wrapped by every call after the first failure of a Raft log.
 	errLogStopped = errors.New("node: raft log has stopped after a failure")
-	// errLogCorrupt: stored bytes are not what was written, or are missing. It is never reported as raft.ErrLogNotFound,
-	// because raft answers that by going on without the entry.
+	// errLogCorrupt is wrapped when stored bytes are missing or are not what was written. It is never reported as
+	// raft.ErrLogNotFound, because raft goes on without an entry that it does not find.
 	errLogCorrupt = errors.New("node: raft log is corrupt")
-	// errLogHangs: a write took longer than the limit.
+	// errLogHangs is wrapped when a read or write took longer than the limit.
 	errLogHangs = errors.New("node: raft log hangs")
 )
 
 // logOptions are the bounds and hooks of a Raft log. The zero value of each field means its default.
 type logOptions struct {
-	// fatal is called once when the disk failed, lied or hangs: the process must end. It may be called inside a call of
-	// raft, so it must not wait for raft to shut down. Default: log and exit.
+	// fatal is called once when the disk failed, returned wrong bytes or hangs: the process must end. It may be called
+	// inside a call by raft, so it must not wait for raft to shut down. Default: log and exit.
 	fatal           func(error)
 	logger          *slog.Logger  // default: slog.Default()
 	cacheBytes      int           // newest entries kept in memory
 	hangLimit       time.Duration // a write that takes longer is fatal
 	noSync          bool          // simulation only
-	initialMmapSize int           // of the bbolt file
-	checkLast       int           // entries read at open, counted from the newest
-	// minLast is the index that the log has to reach: the applied one of the ledger, or 0 when the newest snapshot reaches that.
+	initialMmapSize int           // bytes of the bbolt file that are mapped at open
+	checkLast       int           // how many of the newest entries are read at open
+	// minLast is the index that the log has to reach: the ledger's applied index, or 0 when the newest snapshot reaches
+	// that.
 	minLast uint64
 }
 
@@ -81,8 +83,8 @@ func (o logOptions) withDefaults() logOptions {
 	return o
 }
 
-// failStop remembers the first failure of a file. bbolt reports a failed fdatasync and commits the next transaction as if
-// nothing had been, so whoever writes after a failure builds on data that may not be there.
+// failStop remembers the first failure of a file. bbolt reports a failed fdatasync and commits the next transaction
+// as if it had succeeded, so a write after a failure would build on data that may not be on disk.
 type failStop struct {
 	fatal     func(error)
 	hangLimit time.Duration
@@ -91,7 +93,7 @@ type failStop struct {
 	first error
 }
 
-// err returns what every call has to return once the file has failed.
+// err returns nil until the file has failed, and then the error that every call returns.
 func (f *failStop) err() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,7 +103,7 @@ func (f *failStop) err() error {
 	return fmt.Errorf("%w: %w", errLogStopped, f.first)
 }
 
-// fail notes the first failure, calls fatal for it, and returns err.
+// fail records the first failure, calls fatal for it, and returns err.
 func (f *failStop) fail(err error) error {
 	f.mu.Lock()
 	first := f.first == nil
@@ -115,7 +117,7 @@ func (f *failStop) fail(err error) error {
 	return err
 }
 
-// write runs a write under the watchdog; an error or a panic of it is final.
+// write runs a write under the watchdog. Its error or panic is final.
 func (f *failStop) write(what string, fn func() error) error {
 	if err := f.err(); err != nil {
 		return err
@@ -123,17 +125,19 @@ func (f *failStop) write(what string, fn func() error) error {
 	if err := f.watched(what, fn); err != nil {
 		return f.fail(fmt.Errorf("node: raft log: %s: %w", what, err))
 	}
-	return f.err() // a write that came back after the watchdog is no success
+	return f.err() // a write that returns after the watchdog fired has not succeeded
 }
 
-// watched runs a read or a write of the file: a hang is final, and a panic is an error.
+// watched runs a read or a write under the watchdog: a hang is final, and a panic becomes an error.
 func (f *failStop) watched(what string, fn func() error) error {
-	hang := store.StartWatchdog(f.hangLimit, func() { _ = f.fail(fmt.Errorf("%w: %s takes longer than %v", errLogHangs, what, f.hangLimit)) })
+	hang := store.StartWatchdog(f.hangLimit, func() {
+		_ = f.fail(fmt.Errorf("%w: %s takes longer than %v", errLogHangs, what, f.hangLimit))
+	})
 	defer hang.Stop()
 	return shielded(fn)
 }
 
-// shielded turns what bbolt does on a damaged page, a panic or a fault in its memory map, into an error.
+// shielded turns a panic, or a fault in the memory map, into an error. bbolt does both on a damaged page.
 func shielded(fn func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -144,22 +148,23 @@ func shielded(fn func() error) (err error) {
 	return fn()
 }
 
-// logStore is a raft.LogStore that fails stop, knows its entries by their checksum, and keeps the newest in memory.
+// logStore is a raft.LogStore that stops at the first failure, verifies a checksum on each entry, and keeps the
+// newest entries in memory.
 //
-// It has no gaps: raft leaves one when the first entry after an installed snapshot is stored, and the entries below it,
-// which the snapshot replaced and which may be of a lost branch, are deleted then. So an entry missing between the first
-// and the last is damage. It is not a raft.MonotonicLogStore: see DESIGN.md, Guard.
+// It has no gaps. Raft leaves a gap when the first entry after an installed snapshot is stored; the entries below it,
+// which the snapshot replaced and which may be a lost branch, are deleted then. So an entry that is missing between
+// the first and the last is damage. logStore is not a raft.MonotonicLogStore: see DESIGN.md, Snapshot conflicts.
 type logStore struct {
 	inner raft.LogStore
 	stop  *failStop
 
 	writing         sync.Mutex   // one write at a time, held without mu
-	storedSinceDrop int          // bytes stored since the mapping's memory was given back; under writing
+	storedSinceDrop int          // bytes stored since the page cache was dropped; guarded by writing
 	mapping         *fileMapping // nil: there is no file
 
 	mu          sync.RWMutex
 	first, last uint64 // 0, 0: empty
-	deletions   uint64 // counts DeleteRange, so that a reader can tell a deleted entry from a lost one
+	deletions   uint64 // counts DeleteRange, so that a reader can distinguish a deleted entry from a lost one
 	cache       entryCache
 }
 
@@ -202,7 +207,7 @@ func (s *logStore) LastIndex() (uint64, error) {
 	return s.last, s.stop.err()
 }
 
-// GetLog implements raft.LogStore. raft.ErrLogNotFound is returned only outside of FirstIndex and LastIndex.
+// GetLog implements raft.LogStore. It returns raft.ErrLogNotFound only for an index outside FirstIndex and LastIndex.
 func (s *logStore) GetLog(index uint64, log *raft.Log) error {
 	for {
 		if err := s.stop.err(); err != nil {
@@ -250,7 +255,8 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	}
 	for i, l := range logs {
 		if l.Index == 0 || l.Index != logs[0].Index+uint64(i) {
-			return s.stop.fail(fmt.Errorf("node: raft log: raft stores entry %d as number %d after entry %d", l.Index, i, logs[0].Index))
+			return s.stop.fail(fmt.Errorf("node: raft log: raft stores entry %d as number %d after entry %d", l.Index, i,
+				logs[0].Index))
 		}
 	}
 	s.writing.Lock()
@@ -288,7 +294,8 @@ func (s *logStore) StoreLogs(logs []*raft.Log) error {
 	return nil
 }
 
-// DeleteRange implements raft.LogStore: for a prefix or a suffix of the log, which is what raft deletes.
+// DeleteRange implements raft.LogStore. The range must be a prefix or a suffix of the log, which is all that raft
+// deletes.
 func (s *logStore) DeleteRange(from, to uint64) error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
@@ -324,7 +331,8 @@ func (s *logStore) deleteRange(from, to uint64) error {
 	return s.stop.write("delete", func() error { return s.inner.DeleteRange(from, to) })
 }
 
-// sealEntries returns the entries with their checksum behind the extensions: in front of the data it would cost a copy of the data.
+// sealEntries returns the entries with their checksum after the extensions. Before the data it would cost a copy of
+// the data.
 func sealEntries(logs []*raft.Log) []*raft.Log {
 	sealed := make([]raft.Log, len(logs))
 	out := make([]*raft.Log, len(logs))
@@ -332,13 +340,14 @@ func sealEntries(logs []*raft.Log) []*raft.Log {
 		sealed[i] = *l
 		extensions := make([]byte, 0, len(l.Extensions)+entrySumBytes)
 		extensions = append(extensions, l.Extensions...)
-		sealed[i].Extensions = binary.BigEndian.AppendUint32(extensions, entrySum(l.Index, l.Term, l.Type, l.Data, l.Extensions))
+		sealed[i].Extensions = binary.BigEndian.AppendUint32(extensions, entrySum(l.Index, l.Term, l.Type, l.Data,
+			l.Extensions))
 		out[i] = &sealed[i]
 	}
 	return out
 }
 
-// openEntry takes the checksum off an entry that was stored under index and checks it.
+// openEntry removes the checksum from an entry that was stored under index, and verifies it.
 func openEntry(l *raft.Log, index uint64) error {
 	n := len(l.Extensions) - entrySumBytes
 	if n < 0 {
@@ -367,11 +376,11 @@ func entrySum(index, term uint64, kind raft.LogType, data, extensions []byte) ui
 	return crc32.Update(sum, table, extensions)
 }
 
-// entryOverheadBytes is what an entry is counted with besides its data.
+// entryOverheadBytes is what an entry counts for in addition to its data.
 const entryOverheadBytes = 128
 
-// entryCache holds the newest entries, one after the other, up to a number of bytes. (raft.LogCache counts entries: with
-// entries of 500 KB its usual 512 would hold 250 MB.)
+// entryCache holds the newest entries without gaps, up to a number of bytes. raft.LogCache bounds the number of
+// entries: with entries of 500 KB its usual 512 would take 250 MB.
 type entryCache struct {
 	limit   int
 	bytes   int
@@ -388,13 +397,13 @@ func (c *entryCache) get(index uint64) *raft.Log {
 	return c.entries[index-c.base]
 }
 
-// add takes entries that were stored, without copying their data: raft does not change an entry after it handed it over.
+// add takes entries that were stored. It does not copy their data: raft does not change an entry after storing it.
 func (c *entryCache) add(logs []*raft.Log) {
 	if len(c.entries) == 0 || logs[0].Index != c.base+uint64(len(c.entries)) {
 		c.entries, c.bytes, c.base = nil, 0, logs[0].Index
 	}
 	for _, l := range logs {
-		entry := *l // raft's own struct is part of something bigger, which would stay in memory with it
+		entry := *l // a copy, because raft's struct is part of a larger one that would stay in memory with it
 		c.entries = append(c.entries, &entry)
 		c.bytes += entryBytes(l)
 	}
@@ -406,7 +415,7 @@ func (c *entryCache) add(logs []*raft.Log) {
 	c.dropFront(drop)
 }
 
-// keep forgets what is outside of first and last.
+// keep drops the entries outside first and last.
 func (c *entryCache) keep(first, last uint64) {
 	if first == 0 || len(c.entries) == 0 || c.base > last || c.base+uint64(len(c.entries))-1 < first {
 		c.entries, c.bytes, c.base = nil, 0, 0
@@ -425,7 +434,7 @@ func (c *entryCache) keep(first, last uint64) {
 	c.dropFront(drop)
 }
 
-// dropFront lets go of the oldest n entries. append moves the rest to a new array when the old one is full.
+// dropFront drops the oldest n entries. append moves the rest to a new array when the old one is full.
 func (c *entryCache) dropFront(n int) {
 	clear(c.entries[:n])
 	c.entries = c.entries[n:]

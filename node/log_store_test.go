@@ -36,7 +36,8 @@ func TestLogStoreAgainstOracle(t *testing.T) {
 	dir, round := t.TempDir(), 0
 	rapid.Check(t, func(t *rapid.T) {
 		round++
-		m := &logOracle{path: filepath.Join(dir, fmt.Sprint(round)), options: logTestOptions(t), entries: map[uint64]raft.Log{}, term: 1}
+		m := &logOracle{path: filepath.Join(dir, fmt.Sprint(round)), options: logTestOptions(t),
+			entries: map[uint64]raft.Log{}, term: 1}
 		m.options.cacheBytes = rapid.SampledFrom([]int{1, 3000, 1 << 20}).Draw(t, "cache")
 		var err error
 		if m.log, err = openLog(m.path, m.options); err != nil {
@@ -75,8 +76,10 @@ func (m *logOracle) store(t *rapid.T) {
 	m.term += rapid.Uint64Range(0, 1).Draw(t, "term")
 	var logs []*raft.Log
 	for range rapid.IntRange(1, 20).Draw(t, "count") {
-		e := raft.Log{Index: next, Term: m.term, Type: rapid.SampledFrom([]raft.LogType{raft.LogCommand, raft.LogNoop}).Draw(t, "type"),
-			Data: bytes.Repeat([]byte{byte(next)}, rapid.SampledFrom([]int{0, 1, 900, 5000}).Draw(t, "size")), AppendedAt: time.Unix(0, int64(next)).UTC()}
+		e := raft.Log{Index: next, Term: m.term, Type: rapid.SampledFrom([]raft.LogType{raft.LogCommand,
+			raft.LogNoop}).Draw(t, "type"),
+			Data:       bytes.Repeat([]byte{byte(next)}, rapid.SampledFrom([]int{0, 1, 900, 5000}).Draw(t, "size")),
+			AppendedAt: time.Unix(0, int64(next)).UTC()}
 		if rapid.Bool().Draw(t, "extended") {
 			e.Extensions = []byte{1, 2, byte(next)}
 		}
@@ -129,7 +132,8 @@ func (m *logOracle) compare(t *rapid.T) {
 		if ok != (err == nil) || !ok && !errors.Is(err, raft.ErrLogNotFound) {
 			t.Fatalf("entry %d: %v", i, err)
 		}
-		if ok && (e.Index != i || e.Term != want.Term || e.Type != want.Type || !bytes.Equal(e.Data, want.Data) || !bytes.Equal(e.Extensions, want.Extensions) || !e.AppendedAt.Equal(want.AppendedAt)) {
+		if ok && (e.Index != i || e.Term != want.Term || e.Type != want.Type || !bytes.Equal(e.Data, want.Data) ||
+			!bytes.Equal(e.Extensions, want.Extensions) || !e.AppendedAt.Equal(want.AppendedAt)) {
 			t.Fatalf("entry %d is %+v, want %+v", i, e, want)
 		}
 	}
@@ -157,7 +161,8 @@ func TestStableStore(t *testing.T) {
 	if _, err := l.stable.GetUint64([]byte("k")); err == nil || err.Error() != "not found" {
 		t.Fatal(err)
 	}
-	if err := errors.Join(l.stable.Set([]byte("k"), []byte("value")), l.stable.Set([]byte("empty"), nil), l.stable.SetUint64([]byte("n"), 1<<63+5), l.Close()); err != nil {
+	if err := errors.Join(l.stable.Set([]byte("k"), []byte("value")), l.stable.Set([]byte("empty"), nil),
+		l.stable.SetUint64([]byte("n"), 1<<63+5), l.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if l, err = openLog(path, logTestOptions(t)); err != nil {
@@ -216,7 +221,8 @@ func (s *faultyStore) DeleteRange(a, b uint64) error {
 	return s.LogStore.DeleteRange(a, b)
 }
 
-// After the first failure nothing is written or read any more, even when the disk is well again, and fatal was called once.
+// After the first failure nothing is written or read any more, even when the disk is well again, and fatal was called
+// once.
 func TestLogStoreFailsStop(t *testing.T) {
 	for name, op := range map[string]func(*logStore) error{
 		"store":  func(s *logStore) error { return s.StoreLogs(raftTestEntries(4, 2, 5)) },
@@ -248,7 +254,8 @@ func TestLogStoreFailsStop(t *testing.T) {
 			calls := inner.calls.Load()
 			_, errFirst := s.FirstIndex()
 			_, errLast := s.LastIndex()
-			for _, err := range []error{s.StoreLogs(raftTestEntries(4, 1, 5)), s.DeleteRange(1, 1), s.GetLog(1, &raft.Log{}), errFirst, errLast} {
+			for _, err := range []error{s.StoreLogs(raftTestEntries(4, 1, 5)), s.DeleteRange(1, 1), s.GetLog(1, &raft.Log{}),
+				errFirst, errLast} {
 				if !errors.Is(err, errLogStopped) {
 					t.Errorf("after the failure: %v", err)
 				}
@@ -390,7 +397,8 @@ func TestLogStoreConcurrentReaders(t *testing.T) {
 		}()
 	}
 	for round := range 300 {
-		err := errors.Join(s.StoreLogs(raftTestEntries(1, 50, 10)), s.DeleteRange(20, 50), s.StoreLogs(raftTestEntries(20, 40, 10)), s.DeleteRange(1, 30), s.DeleteRange(31, 59))
+		err := errors.Join(s.StoreLogs(raftTestEntries(1, 50, 10)), s.DeleteRange(20, 50),
+			s.StoreLogs(raftTestEntries(20, 40, 10)), s.DeleteRange(1, 30), s.DeleteRange(31, 59))
 		if err != nil {
 			t.Fatal(round, err)
 		}

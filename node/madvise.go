@@ -9,20 +9,22 @@ import (
 	"syscall"
 )
 
-// dropPageCacheEvery is the number of stored bytes after which the memory of the log's mapping is given back.
+// dropPageCacheEvery is the number of stored bytes after which the pages of the log's mapping are dropped.
 const dropPageCacheEvery = 4 << 20
 
-// relief gives back the memory of the Raft log's mapping, as the ledger's store does with its own: pages that bbolt has touched
-// would otherwise count as this process's memory for ever. raft-boltdb does not show its database, so the mapping is looked up
-// once, right after the file was opened. bbolt maps a file anew only when it outgrows the initial size; long before that relief ends, since
-// the address would no longer be the log's.
+// fileMapping is the memory mapping of the Raft log's file. Pages that bbolt has read would count as this process's
+// memory forever; dropPageCache gives them back, as the ledger's store does with its own. raft-boltdb does not expose
+// its database, so the mapping is looked up once, right after the file was opened. bbolt remaps a file only when the
+// file outgrows the initial size. Dropping ends at half of that size, because after a remap the address would no
+// longer be the log's.
 type fileMapping struct {
 	path          string
 	start, length uintptr
-	limit         int64 // of the file's size
+	limit         int64 // of the file's size in bytes
 }
 
-// findMapping returns nil where the mapping cannot be found; nothing but a figure depends on it.
+// findMapping returns nil when the mapping cannot be found; then the process uses more memory, and nothing else
+// changes.
 func findMapping(path string, mapped int) *fileMapping {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -35,7 +37,7 @@ func findMapping(path string, mapped int) *fileMapping {
 	if err != nil {
 		return nil
 	}
-	defer f.Close() // only read from
+	defer f.Close() // read only
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		// address range, permissions, offset, device, inode, path
 		fields := strings.SplitN(lines.Text(), "/", 2)
@@ -46,14 +48,14 @@ func findMapping(path string, mapped int) *fileMapping {
 		start, err1 := strconv.ParseUint(from, 16, 64)
 		end, err2 := strconv.ParseUint(to, 16, 64)
 		if err1 != nil || err2 != nil || end-start < uint64(mapped) {
-			return nil // not what was asked for at open: perhaps one of several
+			return nil // smaller than asked for at open: perhaps one of several mappings
 		}
 		return &fileMapping{path: path, start: uintptr(start), length: uintptr(end - start), limit: int64(mapped) / 2}
 	}
 	return nil
 }
 
-// give gives the memory back. The caller holds the lock that Close takes.
+// dropPageCache lets the kernel take back the mapping's pages. The caller holds the lock that Close takes.
 func (r *fileMapping) dropPageCache() {
 	if r == nil {
 		return
@@ -62,5 +64,6 @@ func (r *fileMapping) dropPageCache() {
 	if err != nil || st.Size() >= r.limit {
 		return
 	}
-	_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, r.start, r.length, syscall.MADV_DONTNEED) // a refusal changes nothing but the figure
+	// an error means only that the memory is not given back
+	_, _, _ = syscall.Syscall(syscall.SYS_MADVISE, r.start, r.length, syscall.MADV_DONTNEED)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// TestRelief reads a whole log, which makes it resident, and gives it back: the mapping's memory shrinks, and what is read
-// afterwards is the same.
+// TestRelief reads a whole log, which makes it resident, and gives it back: the mapping's memory shrinks, and what is
+// read afterwards is the same.
 func TestRelief(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "raft.db")
 	l, err := openLog(path, logOptions{cacheBytes: 1, noSync: true})

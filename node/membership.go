@@ -21,22 +21,26 @@ const (
 	membershipTimeout = 10 * time.Second
 	// maxBehind is how many Raft entries a learner may be behind when it becomes a voter.
 	maxBehind = 256
-	// removalTimeout is how long a removed node waits to hear from Raft that it is out, before it stops all the same.
+	// removalTimeout is how long a removed node waits until Raft's configuration drops it; then it stops anyway.
 	removalTimeout = 10 * time.Second
 )
 
-// The network's nodes stand on the system chain, where operators change them with endorsed transactions. Raft has a configuration of its
-// own. The leader makes it follow the ledger, one change of one node at a time, so that any two configurations after one another share a
-// majority; whoever leads next goes on. DESIGN.md, Membership.
+// The network's nodes stand on the system chain, where operators change them with endorsed transactions. Raft has a
+// configuration of its own. The leader makes it follow the ledger, one change of one node at a time, so that any two
+// configurations after one another share a majority; whoever leads next goes on. DESIGN.md, Membership.
 
-// step is one change of Raft's configuration; an empty id is none.
+// The network's nodes are recorded on the system chain, where operators change them with endorsed transactions. Raft
+// has a configuration of its own. The leader makes it follow the ledger, one change of one node at a time, so that
+// any two successive configurations share a majority; the next leader continues. See DESIGN.md, Membership.
+//
+// configurationChange is one change of Raft's configuration; an empty id means none.
 type configurationChange struct {
 	id   raft.ServerID
 	kind raft.ConfigurationChangeCommand
 }
 
-// nextChange is what to change next so that the configuration becomes what the ledger says. ready tells whether a learner has caught up.
-// It is pure but for ready.
+// nextChange returns the next change that brings the configuration closer to the ledger. ready reports whether a
+// learner has caught up. nextChange is pure but for ready.
 func nextChange(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID) bool) configurationChange {
 	suffrage := map[raft.ServerID]raft.ServerSuffrage{}
 	voters := 0
@@ -50,7 +54,7 @@ func nextChange(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID
 		s, in := suffrage[raft.ServerID(id)]
 		return in && s == raft.Voter
 	}
-	// Additions first: whoever goes is only missed when nobody has come.
+	// Additions first, so that the number of voters does not drop before a replacement votes.
 	for _, n := range nodes {
 		id := raft.ServerID(n.ID)
 		_, in := suffrage[id]
@@ -65,7 +69,7 @@ func nextChange(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID
 	for _, n := range nodes {
 		id := raft.ServerID(n.ID)
 		if _, in := suffrage[id]; !in || isVoter(n.ID) && voters == 1 {
-			continue // Raft cannot be left without a voter
+			continue // Raft needs at least one voter
 		}
 		switch {
 		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_LEARNER && isVoter(n.ID):
@@ -77,9 +81,9 @@ func nextChange(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID
 	return configurationChange{}
 }
 
-// replaced reports whether nobody has to take the place of a removed node any more.
+// replaced reports whether a removed node may leave: it has no replacement, or its replacement is a voter.
 func replaced(nodes []*rules.Node, n *rules.Node, isVoter func(string) bool) bool {
-	for n.ReplacedBy != "" { // each was added after the one it replaces, so this ends
+	for n.ReplacedBy != "" { // each node was added after the one it replaces, so the loop ends
 		at := slices.IndexFunc(nodes, func(m *rules.Node) bool { return m.ID == n.ReplacedBy })
 		if at < 0 {
 			return true
@@ -91,14 +95,15 @@ func replaced(nodes []*rules.Node, n *rules.Node, isVoter func(string) bool) boo
 	return true
 }
 
-// follow makes Raft's configuration follow the ledger while this node leads, and ends this node when it was removed.
+// followMembership makes Raft's configuration follow the ledger while this node leads, and stops this node when the
+// network has removed it.
 func (r *replica) followMembership() {
 	defer r.wg.Done()
 	ticker := time.NewTicker(membershipInterval)
 	defer ticker.Stop()
 	var removed time.Time
 	var settled membershipInputs
-	told := ""
+	logged := ""
 	for {
 		select {
 		case <-r.ctx.Done():
@@ -111,15 +116,15 @@ func (r *replica) followMembership() {
 		}
 		gone, pending := r.isRemoved(&removed)
 		if gone {
-			r.fatal(fmt.Errorf("%w; its directory holds the ledger up to then and may be kept or deleted", errRemoved))
+			r.fatal(fmt.Errorf("%w; its directory has the ledger up to the removal and may be kept or deleted", errRemoved))
 			return
 		}
 		if now.leads {
 			step, err := r.changeConfiguration()
 			pending = pending || step || err != nil
-			if err != nil && r.ctx.Err() == nil && err.Error() != told {
-				told = err.Error()
-				r.logger.Warn("cannot change Raft's configuration now", "error", err)
+			if err != nil && r.ctx.Err() == nil && err.Error() != logged {
+				logged = err.Error()
+				r.logger.Warn("cannot change Raft's configuration; it is tried again", "error", err)
 			}
 		}
 		if settled = (membershipInputs{}); !pending {
@@ -128,7 +133,8 @@ func (r *replica) followMembership() {
 	}
 }
 
-// membershipInputs is what membership depends on: while it stays as it is and nothing is pending, nothing has to be done.
+// membershipInputs are the values that membership depends on. While they are unchanged and nothing is pending, there
+// is nothing to do.
 type membershipInputs struct {
 	leads  bool
 	term   uint64
@@ -142,8 +148,8 @@ func (r *replica) membershipInputs() membershipInputs {
 	return membershipInputs{leads: s.state == raft.Leader, term: s.term, height: tip.Header.Height, known: known}
 }
 
-// isRemoved reports whether this node is out: removed by the ledger, and no more in Raft's configuration, or long enough. pending says that
-// it will be.
+// isRemoved reports whether this node has to stop: the ledger removed it, and Raft's configuration dropped it or
+// removalTimeout has passed. pending reports that the ledger removed it and it still waits.
 func (r *replica) isRemoved(since *time.Time) (gone, pending bool) {
 	n, err := rules.GetNode(r.store, string(r.id))
 	if err != nil || n == nil || n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED {
@@ -164,10 +170,12 @@ func (r *replica) isRemoved(since *time.Time) (gone, pending bool) {
 }
 
 func (r *replica) replacementIsVoter(id string) bool {
-	return slices.ContainsFunc(r.configuration(), func(s raft.Server) bool { return s.ID == raft.ServerID(id) && s.Suffrage == raft.Voter })
+	return slices.ContainsFunc(r.configuration(),
+		func(s raft.Server) bool { return s.ID == raft.ServerID(id) && s.Suffrage == raft.Voter })
 }
 
-// configuration is Raft's newest, committed or not; empty while raft is being restarted, and before a new node was told of one.
+// configuration returns Raft's newest configuration, committed or not. It is empty while raft restarts, and in a new
+// node before it has received one.
 func (r *replica) configuration() []raft.Server {
 	s, err := r.use()
 	if err != nil {
@@ -177,19 +185,19 @@ func (r *replica) configuration() []raft.Server {
 	return s.raft.GetConfiguration().Configuration().Servers
 }
 
-// member reports whether a node is in Raft's configuration, as far as it is known.
+// member reports whether a node is in Raft's configuration, or that configuration is unknown.
 func (r *replica) member(id string) bool {
 	servers := r.configuration()
 	return len(servers) == 0 || slices.ContainsFunc(servers, func(s raft.Server) bool { return s.ID == raft.ServerID(id) })
 }
 
-// changeConfiguration makes one change if there is one to make. pending says that there may be more to do.
+// changeConfiguration makes the next change, if there is one. pending reports that there may be more to do.
 func (r *replica) changeConfiguration() (pending bool, err error) {
 	ctx, cancel := context.WithTimeout(r.ctx, membershipTimeout)
 	defer cancel()
-	// Only a ledger with everything that was answered may tell: an older one could bring back who was removed.
+	// The ledger must have every answered write: an older one could add a node again that was removed.
 	if _, err := r.reads.leaderReady(ctx); err != nil {
-		return true, nil // another leads, or this one does not lead yet
+		return true, nil // another node leads, or this one is not ready to lead
 	}
 	nodes, err := rules.ListNodes(r.store)
 	if err != nil {
@@ -200,7 +208,8 @@ func (r *replica) changeConfiguration() (pending bool, err error) {
 		return true, nil
 	}
 	defer s.release()
-	next := nextChange(nodes, s.raft.GetConfiguration().Configuration().Servers, func(id raft.ServerID) bool { return r.caughtUp(ctx, id) })
+	next := nextChange(nodes, s.raft.GetConfiguration().Configuration().Servers,
+		func(id raft.ServerID) bool { return r.caughtUp(ctx, id) })
 	if next.id == "" {
 		return learnerPending(nodes, s.raft.GetConfiguration().Configuration().Servers), nil
 	}
@@ -218,7 +227,7 @@ func (r *replica) changeConfiguration() (pending bool, err error) {
 	}
 	err = change.Error()
 	if errors.Is(err, raft.ErrNotLeader) || errors.Is(err, raft.ErrLeadershipLost) {
-		return true, nil // who leads next goes on
+		return true, nil // the next leader continues
 	}
 	if err != nil {
 		return true, fmt.Errorf("%s of node %s: %w", next.kind, next.id, err)
@@ -226,12 +235,12 @@ func (r *replica) changeConfiguration() (pending bool, err error) {
 	return true, nil
 }
 
-// waits reports whether the configuration is not yet what the ledger says, because a learner has not caught up.
+// learnerPending reports whether the configuration differs from the ledger only because a learner has not caught up.
 func learnerPending(nodes []*rules.Node, now []raft.Server) bool {
 	return nextChange(nodes, now, func(raft.ServerID) bool { return true }).id != ""
 }
 
-// caughtUp asks a learner whether it has executed nearly everything.
+// caughtUp asks a learner whether it is at most maxBehind entries behind.
 func (r *replica) caughtUp(ctx context.Context, id raft.ServerID) bool {
 	if r.askApplied == nil {
 		return true

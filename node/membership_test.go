@@ -12,8 +12,9 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// TestConfigurationFollowsLedger: from any configuration, one step after the other leads to what the ledger says, each step changes one
-// server, Raft always has a voter, and a node that is being replaced votes until its replacement does.
+// TestConfigurationFollowsLedger: from any configuration, one step after the other leads to what the ledger says,
+// each step changes one server, Raft always has a voter, and a node that is being replaced votes until its
+// replacement does.
 func TestConfigurationFollowsLedger(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		nodes := drawNodes(rt)
@@ -80,7 +81,8 @@ func drawNodes(rt *rapid.T) []*rules.Node {
 		}
 		nodes = append(nodes, n)
 	}
-	if !slices.ContainsFunc(nodes, func(n *rules.Node) bool { return n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER }) {
+	voter := func(n *rules.Node) bool { return n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER }
+	if !slices.ContainsFunc(nodes, voter) {
 		nodes = append(nodes, &rules.Node{ID: "last", Standing: ltlv1.NodeStanding_NODE_STANDING_VOTER})
 	}
 	return nodes
@@ -119,7 +121,8 @@ func checkReplacements(rt *rapid.T, nodes []*rules.Node, now []raft.Server, s co
 		return
 	}
 	by := slices.IndexFunc(nodes, func(n *rules.Node) bool { return n.ID == nodes[at].ReplacedBy })
-	votes := slices.ContainsFunc(now, func(o raft.Server) bool { return string(o.ID) == nodes[by].ID && o.Suffrage == raft.Voter })
+	votes := slices.ContainsFunc(now,
+		func(o raft.Server) bool { return string(o.ID) == nodes[by].ID && o.Suffrage == raft.Voter })
 	if nodes[by].Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER && !votes {
 		rt.Fatalf("%s leaves before %s votes", s.id, nodes[by].ID)
 	}

@@ -28,7 +28,8 @@ func TestCommitIsMeasuredByStep(t *testing.T) {
 		waits, queued := seen(t, l, "ltl_queue_seconds")
 		executions, executing := seen(t, l, "ltl_execute_seconds")
 		if waits != commits || executions == 0 || queued+executing > whole {
-			t.Errorf("%d waits of %v s and %d executions of %v s are no part of %d commits of %v s", waits, queued, executions, executing, commits, whole)
+			t.Errorf("%d waits of %v s and %d executions of %v s are no part of %d commits of %v s", waits, queued, executions,
+				executing, commits, whole)
 		}
 		if leaders := value(t, l, "ltl_raft_leader_changes_total").GetCounter().GetValue(); leaders != 1 {
 			t.Errorf("%v leaders after one election", leaders)

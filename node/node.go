@@ -1,9 +1,10 @@
-// Package node is the consensus node: it orders endorsed batches through Raft, executes them in the order in which they were
-// committed, keeps the ledger, and serves blocks, records and proofs.
+// Package node is the consensus node. It orders endorsed batches through Raft, executes them in commit order, stores
+// the ledger, and serves blocks, records and proofs.
 //
-// A write crosses order.go (admission, batching, raft.Apply), fsm.go (execution through store.Apply) and comes back with the
-// result that execution gave. A read crosses reads.go. node.go opens and closes everything; replica.go is the part of it that
-// needs no network, so that the simulation runs the very same code. DESIGN.md says why things are as they are.
+// A write goes through orderer.go (admission, batching, raft.Apply) and fsm.go (execution by store.Apply), and
+// returns with the result of execution. A read goes through reads.go. node.go opens and closes everything. replica.go
+// is the part that needs no network, so that the simulation in the tests runs the same code. DESIGN.md gives the
+// reasons.
 package node
 
 import (
@@ -32,13 +33,14 @@ import (
 
 const (
 	dirMode = 0o700
-	// RemovedFile is the mark that a node leaves in its directory when it was removed from the network.
+	// RemovedFile is the file that a node writes into its directory when it was removed from the network. A node whose
+	// directory has it does not start.
 	RemovedFile = "removed"
 	// raftLogName is the file of the Raft log in a node's directory.
 	raftLogName = "raft.db"
-	// stopTimeout is how long Close lets calls under way finish before it cuts them off.
+	// stopTimeout is how long Close waits for running calls before it cancels them.
 	stopTimeout = 2 * time.Second
-	// trustInterval is how often Raft's configuration is looked at when no block comes.
+	// trustInterval is how often Raft's configuration is checked for changes while no block arrives.
 	trustInterval = 2 * time.Second
 )
 
@@ -58,7 +60,7 @@ type Node struct {
 	metrics    *metrics
 	scrubber   *scrub.Scrubber
 	rebuild    rebuilding
-	restart    chan struct{} // closed when the node asks to be opened again
+	restart    chan struct{} // closed when the node asks its caller to open it again
 
 	wg   sync.WaitGroup
 	ctx  context.Context // ends when Close begins
@@ -70,17 +72,18 @@ type Node struct {
 	fault error // the first reason to stop
 }
 
-// Open starts a node on its directory and returns when it takes part in the network. ctx bounds the start only.
+// Open starts a node on its directory and returns once the node takes part in the network. ctx bounds the start only.
 //
-// The order is that of dependence: the ledger first, because it decides what the Raft log must hold; then the log; then the
-// address, so that peers connect instead of being refused; then raft, which calls into all of them; then the services, which
-// answer only what raft can stand for; the admin server last, because it reports on all of it.
+// The order follows the dependencies: the ledger, because it decides what the Raft log must hold; the Raft log; the
+// listener, so that peers connect instead of being refused; raft, which uses all of them; the services, which answer
+// only what raft can confirm; the admin server last, because it reports on everything else.
 func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	cfg = cfg.withDefaults()
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, id: cfg.Credentials.Identity(), raft: NewRaftServer(), metrics: newMetrics(), restart: make(chan struct{})}
+	n := &Node{cfg: cfg, id: cfg.Credentials.Identity(), raft: NewRaftServer(), metrics: newMetrics(),
+		restart: make(chan struct{})}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.peers = &peers{credentials: cfg.Credentials, trust: cfg.Trust, conns: make(map[raft.ServerID]*grpc.ClientConn)}
 	defer func() {
@@ -88,31 +91,34 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	verify := newEndorsementCache()
-	if err := n.openStores(verify); err != nil {
+	endorsements := newEndorsementCache()
+	if err := n.openStores(endorsements); err != nil {
 		return nil, err
 	}
 	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
-	if err := n.openReplica(verify); err != nil {
+	if err := n.openReplica(endorsements); err != nil {
 		return nil, err
 	}
-	n.scrubber = scrub.New(scrub.Config{Store: n.store, Interval: cfg.ScrubInterval, Sources: n.sources, Damaged: n.restartToRebuild, Logger: cfg.Logger})
+	n.scrubber = scrub.New(scrub.Config{Store: n.store, Interval: cfg.ScrubInterval, Sources: n.sources,
+		Damaged: n.restartToRebuild, Logger: cfg.Logger})
 	n.metrics.watchNode(n)
 	n.serve()
 	if cfg.AdminListen != "" {
-		// Not ctx: that one ends with the start.
-		if n.admin, err = admin.Serve(context.WithoutCancel(ctx), cfg.AdminListen, cfg.Metrics, n.ready, n.metrics.registry); err != nil {
+		// Not ctx: it ends with the start.
+		if n.admin, err = admin.Serve(context.WithoutCancel(ctx), cfg.AdminListen, cfg.Metrics, n.ready,
+			n.metrics.registry); err != nil {
 			return nil, err
 		}
 	}
-	cfg.Logger.Info("node is up", "id", n.id.String(), "address", n.Addr(), "applied", n.store.AppliedIndex(), "sequence", n.store.Sequence())
+	cfg.Logger.Info("node is up", "id", n.id.String(), "address", n.Addr(), "applied", n.store.AppliedIndex(),
+		"sequence", n.store.Sequence())
 	return n, nil
 }
 
-// openStores opens ledger and Raft log, and compares them.
-func (n *Node) openStores(verify *endorsementCache) error {
+// openStores opens the ledger and the Raft log, and checks that they fit each other.
+func (n *Node) openStores(endorsements *endorsementCache) error {
 	cfg := n.cfg
 	if text, err := os.ReadFile(n.path(RemovedFile)); err == nil {
 		return fmt.Errorf("%w: %s says: %s", errRemoved, n.path(RemovedFile), strings.TrimSpace(string(text)))
@@ -121,7 +127,8 @@ func (n *Node) openStores(verify *endorsementCache) error {
 		return err
 	}
 	var err error
-	if err := n.openLedger(store.Options{Fatal: n.storeFatal, Logger: cfg.Logger, Verify: verify.verify}); err != nil {
+	if err := n.openLedger(store.Options{Fatal: n.storeFatal, Logger: cfg.Logger,
+		Verify: endorsements.verify}); err != nil {
 		return err
 	}
 	if err := n.store.Init(cfg.Trust.GenesisPayload()); err != nil {
@@ -143,7 +150,7 @@ func (n *Node) openStores(verify *endorsementCache) error {
 		return err
 	}
 	if newest != nil && newest.Index >= o.minLast {
-		o.minLast = 0 // an installed snapshot stands in for the log below it
+		o.minLast = 0 // an installed snapshot replaces the log below it
 	}
 	n.log, err = openLog(n.path(raftLogName), o)
 	if errors.Is(err, errLogCorrupt) {
@@ -155,8 +162,8 @@ func (n *Node) openStores(verify *endorsementCache) error {
 	return n.openHandshaker(snaps)
 }
 
-// checkLogIsThere refuses a directory whose Raft log is gone. Raft would take a snapshot for all that it needs, and vote a second time in
-// terms that only the log knew.
+// checkLogIsThere refuses a directory whose Raft log is gone. Raft would start from the snapshot in term 0, and could
+// vote a second time in terms that only the lost log recorded.
 func (n *Node) checkLogIsThere(newest *raft.SnapshotMeta, applied uint64) error {
 	info, err := os.Stat(n.path(raftLogName))
 	if gone := errors.Is(err, os.ErrNotExist) || err == nil && info.Size() == 0; gone && (newest != nil || applied > 0) {
@@ -165,7 +172,7 @@ func (n *Node) checkLogIsThere(newest *raft.SnapshotMeta, applied uint64) error 
 	return nil
 }
 
-// sources are the other nodes' ledgers.
+// sources returns the ledgers of the other voters, for the repair of damaged blocks.
 func (n *Node) sources() []scrub.Source {
 	_, others, err := n.replica.voters()
 	if err != nil {
@@ -180,8 +187,9 @@ func (n *Node) sources() []scrub.Source {
 	return out
 }
 
-// fetch is a fetchFunc: from what is left of this node's own damaged ledger, or from a peer.
-func (n *Node) fetch(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error {
+// fetch is a fetchFunc: it reads from this node's own damaged ledger when peer is this node, and from the peer
+// otherwise.
+func (n *Node) fetch(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn blockFunc) error {
 	if peer == raft.ServerID(n.id.Name) {
 		return n.rebuild.stream(from, headersOnly, fn)
 	}
@@ -198,8 +206,8 @@ func (n *Node) snapshots() (*raft.FileSnapshotStore, error) {
 	return s, nil
 }
 
-// openReplica starts raft over gRPC and files.
-func (n *Node) openReplica(verify *endorsementCache) error {
+// openReplica starts raft with the gRPC transport and the stores of this node.
+func (n *Node) openReplica(endorsements *endorsementCache) error {
 	snaps, err := n.snapshots()
 	if err != nil {
 		return err
@@ -207,8 +215,9 @@ func (n *Node) openReplica(verify *endorsementCache) error {
 	id := raft.ServerID(n.id.Name)
 	p := dependencies{
 		id: id, store: n.store, dir: n.cfg.Dir, logs: n.log, stable: n.log.stable, snaps: snaps,
-		fetch: n.fetch, salvage: n.rebuild.salvage != nil, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm, askApplied: n.peers.askApplied, peers: n.others,
-		verify: verify, metrics: n.metrics, logger: n.cfg.Logger, fatal: n.fatal, cfg: n.cfg,
+		fetch: n.fetch, salvage: n.rebuild.salvage != nil, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm,
+		askApplied: n.peers.askApplied, peers: n.others,
+		endorsements: endorsements, metrics: n.metrics, logger: n.cfg.Logger, fatal: n.fatal, cfg: n.cfg,
 	}
 	for _, s := range n.handshaker.founders {
 		p.servers = append(p.servers, raft.Server{Suffrage: raft.Voter, ID: s, Address: raft.ServerAddress(s)})
@@ -228,14 +237,16 @@ func (n *Node) openReplica(verify *endorsementCache) error {
 	return err
 }
 
-// serve begins to answer.
+// serve starts the gRPC services and the background goroutines.
 func (n *Node) serve() {
 	options := append(n.cfg.Credentials.ServerOptions(acl()), transportServerOptions()...)
-	n.server = grpc.NewServer(append(options, grpc.ChainUnaryInterceptor(n.handshaker.unary), grpc.ChainStreamInterceptor(n.handshaker.stream, n.stoppable))...)
+	n.server = grpc.NewServer(append(options, grpc.ChainUnaryInterceptor(n.handshaker.unary),
+		grpc.ChainStreamInterceptor(n.handshaker.stream, n.stoppable))...)
 	ltlv1.RegisterRaftTransportServer(n.server, n.raft)
 	ltlv1.RegisterOrdererServer(n.server, &ordererService{r: n.replica})
 	ltlv1.RegisterOperatorServer(n.server, &operatorService{r: n.replica, pulse: watchPulse})
-	ltlv1.RegisterLedgerServer(n.server, query.New(n.store, query.Options{ReadIndex: n.replica.reads.waitFresh, Status: n.status}))
+	ltlv1.RegisterLedgerServer(n.server, query.New(n.store, query.Options{ReadIndex: n.replica.reads.waitFresh,
+		Status: n.status}))
 	n.wg.Go(func() {
 		if err := n.server.Serve(n.listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			n.fatal(fmt.Errorf("serve %s: %w", n.listener.Addr(), err))
@@ -247,7 +258,7 @@ func (n *Node) serve() {
 	n.wg.Go(func() { n.scrubber.Run(n.ctx) })
 }
 
-// others are the nodes of the network but for this one, as far as this node knows.
+// others returns the ids of the network's other nodes, as far as this node knows them.
 func (n *Node) others() []raft.ServerID {
 	var ids []raft.ServerID
 	for _, id := range n.cfg.Trust.NodeIDs() {
@@ -258,13 +269,13 @@ func (n *Node) others() []raft.ServerID {
 	return ids
 }
 
-// learn keeps the trust at what the system chain says: organisations and nodes that were added can connect at once, and a node that was
-// removed as long as Raft still has it.
+// updateTrust keeps the trust in step with the system chain: members of added organisations and added nodes can
+// connect at once, and a removed node can connect as long as it is in Raft's configuration.
 func (n *Node) updateTrust() {
 	known := uint64(0)
 	var members []raft.Server
 	for next := n.store.Sequence(); n.waitSequence(next) == nil; {
-		next = n.store.Sequence() + 1 // before looking: a block that comes meanwhile is looked at next time
+		next = n.store.Sequence() + 1 // read before the tip: a block that arrives in between is seen in the next round
 		tip, ok := n.store.Tip(ledger.SystemChain)
 		now := n.replica.configuration()
 		if !ok || tip.Header.Height == known && known != 0 && slices.Equal(now, members) {
@@ -272,14 +283,14 @@ func (n *Node) updateTrust() {
 		}
 		members = now
 		if err := n.cfg.Trust.Learn(n.store, tip.Header.Height, n.replica.member); err != nil {
-			n.cfg.Logger.Error("cannot learn who belongs to the network", "error", err)
+			n.cfg.Logger.Error("cannot update the trusted organisations and nodes from the ledger", "error", err)
 			continue
 		}
 		known = tip.Header.Height
 	}
 }
 
-// waitSequence waits for another block, or for a while: Raft's configuration changes without one.
+// waitSequence waits for block next, at most trustInterval: Raft's configuration changes without a block.
 func (n *Node) waitSequence(next uint64) error {
 	ctx, cancel := context.WithTimeout(n.ctx, trustInterval)
 	defer cancel()
@@ -290,7 +301,7 @@ func (n *Node) waitSequence(next uint64) error {
 	return err
 }
 
-// fatal remembers the first reason to stop and tells the process.
+// fatal records the first fatal error, marks the directory of a removed node, and calls Config.Fatal.
 func (n *Node) fatal(err error) {
 	n.mu.Lock()
 	if n.fault == nil {
@@ -305,13 +316,14 @@ func (n *Node) fatal(err error) {
 	n.cfg.Fatal(err)
 }
 
+// faultNow returns the first fatal error, or nil.
 func (n *Node) faultNow() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.fault
 }
 
-// status completes the answer of Ledger.Status.
+// status fills in the node's part of a Ledger.Status response.
 func (n *Node) status(out *ltlv1.StatusResponse) {
 	s := n.replica.state()
 	out.Id, out.Leader, out.Term = n.id.String(), string(s.leader), s.term
@@ -328,13 +340,13 @@ func (n *Node) status(out *ltlv1.StatusResponse) {
 	}
 }
 
-// ready says why this node is of no use at present, or nil.
+// ready returns why this node cannot serve at present, or nil.
 func (n *Node) ready() error {
 	if err := n.faultNow(); err != nil {
 		return err
 	}
 	if !n.handshaker.isOpen() {
-		return errors.New("too few other nodes have welcomed this one yet; see its log")
+		return errors.New("the peer handshake is not complete: too few other nodes have accepted this one; see its log")
 	}
 	if err := n.rebuildState(); err != nil {
 		return err
@@ -348,10 +360,10 @@ func (n *Node) ready() error {
 	return nil
 }
 
-// Addr is the address of the gRPC services.
+// Addr returns the address of the gRPC services.
 func (n *Node) Addr() string { return n.listener.Addr().String() }
 
-// AdminAddr is the address of health and metrics; empty when there is none.
+// AdminAddr returns the address of the admin server; empty when there is none.
 func (n *Node) AdminAddr() string {
 	if n.admin == nil {
 		return ""
@@ -359,10 +371,11 @@ func (n *Node) AdminAddr() string {
 	return n.admin.Addr()
 }
 
-// Close stops the node and waits for everything it started. It may be called more than once.
+// Close stops the node and waits for every goroutine that it started. It may be called more than once.
 //
-// The order is that of Open, backwards, except that raft stops before the services: what is being committed is answered first,
-// and afterwards nobody waits for a raft that is gone. The stores close last, when nothing can reach them.
+// It closes in the reverse order of Open, except that raft stops before the services: entries that are being
+// committed are answered first, and then no call waits for a raft that has stopped. The stores close last, when
+// nothing uses them.
 func (n *Node) Close() error {
 	n.once.Do(func() { n.err = n.close() })
 	return n.err
@@ -393,15 +406,16 @@ func (n *Node) close() error {
 	return err
 }
 
-// stopServer lets calls under way finish, but not for ever.
+// stopServer waits for running calls, at most stopTimeout.
 func stopServer(s *grpc.Server) {
 	cut := time.AfterFunc(stopTimeout, s.Stop)
 	defer cut.Stop()
 	s.GracefulStop()
 }
 
-// stoppable ends streams when the node stops: they would otherwise go on for as long as their callers like.
-func (n *Node) stoppable(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
+// stoppable cancels streams when the node stops. Without it, GracefulStop would wait until the clients end them.
+func (n *Node) stoppable(server any, stream grpc.ServerStream, _ *grpc.StreamServerInfo,
+	handler grpc.StreamHandler) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
 	defer context.AfterFunc(n.ctx, cancel)()

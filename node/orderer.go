@@ -19,28 +19,29 @@ import (
 )
 
 const (
-	// maxQueueItems and maxQueueBytes bound what waits for the leader; beyond them callers are told at once to come again.
+	// maxQueueItems and maxQueueBytes bound the queue. A full queue refuses at once with ResourceExhausted.
 	maxQueueItems = 4096
 	maxQueueBytes = 32 << 20
-	// maxInFlight is how many entries are on their way at once. With one, disk and network idle while the other works; with
-	// many, entries stay small and each pays for an append of its own.
+	// maxInFlight is how many entries raft works on at a time. With one entry, the disk is idle while the network works
+	// and the other way round. With many, entries stay small and each pays for an append of its own.
 	maxInFlight = 3
-	// maxBatchSize bounds an encoded batch: transactions, endorsements, framing.
+	// maxBatchSize bounds an encoded batch in bytes: transactions, endorsements, framing.
 	maxBatchSize = rules.MaxBatch + 128<<10
-	// maxEntrySize bounds the batches of an entry; the rest of rules.MaxEntry is framing.
+	// maxEntrySize bounds the batches of an entry in bytes; the rest of rules.MaxEntry is framing.
 	maxEntrySize = rules.MaxEntry - 64<<10
-	// maxEntryBatches and maxEntryTransactions bound what an entry holds, because what execution remembers of a transaction is far
-	// larger than the smallest one. Entries of usual transactions reach their size first.
+	// maxEntryBatches and maxEntryTransactions bound the number of batches and transactions in an entry, because what
+	// execution stores for a transaction is far larger than the smallest transaction. Entries of usual transactions
+	// reach maxEntrySize first.
 	maxEntryBatches      = 1024
 	maxEntryTransactions = 32 << 10
-	// enqueueTimeout is how long raft's loop may take to accept an entry.
+	// enqueueTimeout is how long raft's main loop may take to accept an entry.
 	enqueueTimeout = 5 * time.Second
-	// maxAccessKey bounds the parts of an AccessKey.
+	// maxAccessKeyID and maxSealed bound the parts of an AccessKey in bytes.
 	maxAccessKeyID = rules.MaxAccessKeyID
 	maxSealed      = 4 << 10
 )
 
-// proposal is one batch or one AccessKey on its way.
+// orderRequest is one batch or one AccessKey that waits to be ordered.
 type orderRequest struct {
 	batch     *ltlv1.Batch
 	accessKey *ltlv1.AccessKey
@@ -48,17 +49,18 @@ type orderRequest struct {
 	queued    time.Time
 	span      tracing.Span
 
-	// Under orderer.mu.
+	// Guarded by orderer.mu. taken: it is in an entry. abandoned: its caller gave up before it was taken.
 	taken, abandoned bool
 
-	done    chan struct{}
+	done    chan struct{} // closed when the fields below are set
 	results []*ltlv1.Result
 	version uint64
 	err     error
 }
 
-// orderer turns proposals into Raft entries. An idle leader proposes at once; a busy one collects until an entry in flight comes
-// back, so that a lone caller waits for nobody and a crowd shares an append.
+// orderer puts requests into Raft entries. An idle leader sends a request at once. A busy leader collects requests
+// until an entry in flight is answered, so that many callers share one append and a single caller never waits for
+// others.
 type orderer struct {
 	r  *replica
 	wg sync.WaitGroup
@@ -69,7 +71,7 @@ type orderer struct {
 	bytes    int
 	inFlight int
 	closed   bool
-	lastMs   int64 // time of the newest entry: it never goes backwards
+	lastMs   int64 // milliseconds of the newest entry's time, which never goes backwards
 }
 
 func newOrderer(r *replica) *orderer {
@@ -80,13 +82,14 @@ func newOrderer(r *replica) *orderer {
 	return o
 }
 
-// submit orders an endorsed batch and returns what execution made of it.
+// submit orders an endorsed batch and returns the results of its execution. A batch that is refused before ordering
+// gets results too. An error is a gRPC status; its text says whether something may have been written.
 func (o *orderer) submit(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, error) {
 	if err := checkBatch(b); err != nil {
 		return nil, err
 	}
 	if err := o.checkRoom(proto.Size(b)); err != nil {
-		return nil, err // before any signature is verified: a flood must cost little
+		return nil, err // before any signature is verified, so that a flood of requests costs little
 	}
 	if _, err := o.r.reads.leaderReady(ctx); err != nil {
 		return nil, err
@@ -110,9 +113,10 @@ func (o *orderer) submit(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, 
 	return p.results, nil
 }
 
-// recheckEndorsements judges by all that is committed what was refused by what this node has executed. Raft hears nothing of a refusal, so only
-// the question tells whether another node leads by now; and a leader with a slow disk may be behind its followers, so that endorsers have
-// seen blocks which it has not.
+// recheckEndorsements checks a refused batch again after this node has executed everything that is committed. A
+// refusal does not go through Raft, so only the read index shows whether another node leads by now. A leader with a
+// slow disk may also be behind its followers; endorsers that follow them have then judged by blocks that the leader
+// has not executed.
 func (o *orderer) recheckEndorsements(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, maxReadWait)
 	defer cancel()
@@ -121,15 +125,18 @@ func (o *orderer) recheckEndorsements(ctx context.Context, b *ltlv1.Batch) ([]*l
 		return nil, err
 	}
 	if err := o.r.store.WaitApplied(ctx, index); err != nil {
-		return nil, refuse(waitCode(ctx), "this node leads, but it has not executed Raft entry %d in time: %v; nothing was written", index, err)
+		return nil, refuse(waitCode(ctx), "this node leads, but it has not executed Raft entry %d in time: %v; nothing "+
+			"was written", index, err)
 	}
 	return o.checkEndorsements(b)
 }
 
 // putAccessKey replicates an AccessKey and returns its version.
 func (o *orderer) putAccessKey(ctx context.Context, k *ltlv1.AccessKey) (uint64, error) {
-	if n := len(k.GetAccessKeyId()); n == 0 || n > maxAccessKeyID || len(k.GetAccountUid()) > rules.MaxUID || len(k.GetSealed()) > maxSealed {
-		return 0, refuse(codes.InvalidArgument, "AccessKey: an id of 1 to %d bytes, a uid of up to %d and a sealed secret of up to %d bytes are taken",
+	if n := len(k.GetAccessKeyId()); n == 0 || n > maxAccessKeyID || len(k.GetAccountUid()) > rules.MaxUID ||
+		len(k.GetSealed()) > maxSealed {
+		return 0, refuse(codes.InvalidArgument, "AccessKey: an id of 1 to %d bytes, a uid of up to %d and a sealed secret "+
+			"of up to %d bytes are taken",
 			maxAccessKeyID, rules.MaxUID, maxSealed)
 	}
 	if unknownFields(k) {
@@ -145,34 +152,41 @@ func (o *orderer) putAccessKey(ctx context.Context, k *ltlv1.AccessKey) (uint64,
 	return p.version, nil
 }
 
-// checkBatch refuses what no node may ever see in an entry.
+// checkBatch refuses a batch that no Raft entry may contain.
 func checkBatch(b *ltlv1.Batch) error {
 	switch n := len(b.GetTransactions()); {
 	case !ledger.ValidChainID(b.GetChainId()):
 		return refuse(codes.InvalidArgument, "batch: chain id %.32q is not %d digits", b.GetChainId(), ledger.ChainIDLen)
 	case n == 0 || n > rules.MaxBatchTransactions:
-		return refuse(codes.InvalidArgument, "batch: it has %d transactions, 1 to %d are taken", n, rules.MaxBatchTransactions)
+		return refuse(codes.InvalidArgument, "batch: it has %d transactions, 1 to %d are taken", n,
+			rules.MaxBatchTransactions)
 	case len(b.GetEndorsements()) > rules.MaxEndorsements:
-		return refuse(codes.InvalidArgument, "batch: it has %d endorsements, at most %d are taken", len(b.GetEndorsements()), rules.MaxEndorsements)
+		return refuse(codes.InvalidArgument, "batch: it has %d endorsements, at most %d are taken", len(b.GetEndorsements()),
+			rules.MaxEndorsements)
 	case unknownInBatches([]*ltlv1.Batch{b}):
 		return refuse(codes.InvalidArgument, "batch: it has fields that this node does not know")
 	}
 	sum := 0
 	for i, t := range b.GetTransactions() {
 		if len(t) == 0 || len(t) > rules.MaxTransaction {
-			return refuse(codes.InvalidArgument, "batch: transaction %d has %d bytes, 1 to %d are taken", i, len(t), rules.MaxTransaction)
+			return refuse(codes.InvalidArgument, "batch: transaction %d has %d bytes, 1 to %d are taken", i, len(t),
+				rules.MaxTransaction)
 		}
 		sum += len(t)
 	}
 	if sum > rules.MaxBatch || proto.Size(b) > maxBatchSize {
-		return refuse(codes.InvalidArgument, "batch: its transactions have %d bytes, at most %d are taken", sum, rules.MaxBatch)
+		return refuse(codes.InvalidArgument, "batch: its transactions have %d bytes, at most %d are taken", sum,
+			rules.MaxBatch)
 	}
 	return nil
 }
 
-// admit verifies endorsements and policy before anything reaches Raft, once: execution finds the verdicts remembered. A batch
-// is ordered when each of its transactions is endorsed or known, else it is answered here: nobody fills the ledger, outside all
-// quotas, with what rides along with one endorsed transaction.
+// checkEndorsements verifies endorsements and policy before a batch goes into Raft. Execution finds the signatures in
+// the cache and does not verify them again. It returns nil when the batch may be ordered, and otherwise a result for
+// each transaction.
+//
+// Every transaction must be endorsed or already on the ledger. Otherwise one endorsed transaction could carry any
+// number of unendorsed ones into the ledger, outside all quotas.
 func (o *orderer) checkEndorsements(b *ltlv1.Batch) ([]*ltlv1.Result, error) {
 	s := o.r.store
 	tip, ok := s.Tip(b.GetChainId())
@@ -187,14 +201,14 @@ func (o *orderer) checkEndorsements(b *ltlv1.Batch) ([]*ltlv1.Result, error) {
 	if b.GetChainId() == ledger.SystemChain {
 		in.SystemHeight = in.Height
 	}
-	verdicts, err := rules.Admit(in, s, o.r.verify.verify)
+	verdicts, err := rules.Admit(in, s, o.r.endorsements.verify)
 	if err != nil {
 		return nil, refuse(codes.Internal, "admit: %v", err)
 	}
 	results := make([]*ltlv1.Result, len(verdicts))
 	all := true
 	for i, code := range verdicts {
-		if code == rules.OK { // nothing is wrong with it but its company: the same bytes may come again without that
+		if code == rules.OK { // endorsed, but others of the batch are not: the same bytes may come again without them
 			code = rules.NotEndorsed
 		} else {
 			all = false
@@ -217,7 +231,7 @@ func (o *orderer) refuseAll(n int, code int32) []*ltlv1.Result {
 	return results
 }
 
-// room refuses early when the queue is full.
+// checkRoom returns an error when the queue has no room for size bytes.
 func (o *orderer) checkRoom(size int) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -230,12 +244,14 @@ func (o *orderer) checkRoomLocked(size int) error {
 	}
 	if len(o.queue) >= maxQueueItems || o.bytes+size > maxQueueBytes {
 		o.r.metrics.overloaded()
-		return refuse(codes.ResourceExhausted, "%d batches of %d bytes wait to be ordered; nothing was written, try again later", len(o.queue), o.bytes)
+		return refuse(codes.ResourceExhausted, "%d batches of %d bytes wait to be ordered; nothing was written, try again "+
+			"later", len(o.queue), o.bytes)
 	}
 	return nil
 }
 
-// enqueue waits for the proposal's answer. Whoever gives up before it was taken leaves nothing behind.
+// enqueue queues a request and waits for its answer. A caller that gives up before the request is in an entry has
+// written nothing; later the outcome is unknown.
 func (o *orderer) enqueue(ctx context.Context, p *orderRequest) error {
 	o.mu.Lock()
 	if err := o.checkRoomLocked(p.size); err != nil {
@@ -258,10 +274,12 @@ func (o *orderer) enqueue(ctx context.Context, p *orderRequest) error {
 	if p.abandoned {
 		return refuse(contextCode(ctx), "gave up before the batch was ordered; nothing was written")
 	}
-	return refuse(contextCode(ctx), "gave up while the batch was being ordered; its outcome is unknown, send the same bytes again")
+	return refuse(contextCode(ctx), "gave up while the batch was being ordered; its outcome is unknown, send the same "+
+		"bytes again")
 }
 
-// run proposes until close; entries keep the order in which they were made because only this goroutine calls raft.Apply.
+// run sends entries until close. Only this goroutine calls raft.Apply, so entries keep the order in which they are
+// made.
 func (o *orderer) run() {
 	defer o.wg.Done()
 	for {
@@ -273,7 +291,8 @@ func (o *orderer) run() {
 	}
 }
 
-// next waits until something may be proposed and takes it: one AccessKey, or as many batches as fit an entry.
+// nextEntry waits until an entry may be sent, and takes its content from the queue: one AccessKey, or as many batches
+// as fit. It returns nil after close.
 func (o *orderer) nextEntry() []*orderRequest {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -298,7 +317,8 @@ func (o *orderer) takeLocked() []*orderRequest {
 	for _, p := range o.queue {
 		alone := p.accessKey != nil
 		transactions += len(p.batch.GetTransactions())
-		if len(group) > 0 && (alone || size+p.size > maxEntrySize || len(group) == maxEntryBatches || transactions > maxEntryTransactions) {
+		if len(group) > 0 && (alone || size+p.size > maxEntrySize || len(group) == maxEntryBatches ||
+			transactions > maxEntryTransactions) {
 			break
 		}
 		n++
@@ -319,7 +339,7 @@ func (o *orderer) takeLocked() []*orderRequest {
 	return group
 }
 
-// propose hands an entry to raft and answers in the background.
+// replicate passes an entry to raft, and answers its requests in the background when the entry is executed.
 func (o *orderer) replicate(group []*orderRequest) {
 	s, err := o.r.use()
 	if err != nil {
@@ -353,7 +373,8 @@ func (o *orderer) replicate(group []*orderRequest) {
 			o.trace(group, taken, future.Index())
 			o.reply(group, response, nil)
 		case error:
-			o.reply(group, nil, refuse(codes.Unavailable, "the batch is committed but this node cannot execute it: %v; send the same bytes to another node", response))
+			o.reply(group, nil, refuse(codes.Unavailable, "the batch is committed but this node cannot execute it: %v; send "+
+				"the same bytes to another node", response))
 		default:
 			o.reply(group, nil, refuse(codes.Internal, "BUG: the state machine answered %T", response))
 		}
@@ -371,7 +392,7 @@ func (o *orderer) entry(group []*orderRequest) *ltlv1.Entry {
 	return &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{TimeMs: o.nowMs(), Batches: batches}}}
 }
 
-// nowMs is the leader's time, which never goes backwards even if the clock does.
+// nowMs returns the leader's time in milliseconds. It never goes backwards, even when the clock does.
 func (o *orderer) nowMs() int64 {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -379,7 +400,7 @@ func (o *orderer) nowMs() int64 {
 	return o.lastMs
 }
 
-// finish answers a group.
+// reply answers the requests of an entry.
 func (o *orderer) reply(group []*orderRequest, result *store.EntryResult, err error) {
 	if err == nil && group[0].accessKey == nil && len(result.Results) != len(group) {
 		err = refuse(codes.Internal, "BUG: %d results for %d batches", len(result.Results), len(group))
@@ -402,14 +423,14 @@ func (o *orderer) reply(group []*orderRequest, result *store.EntryResult, err er
 	o.mu.Unlock()
 }
 
-// depth is the number of waiting proposals, of their bytes, and of the entries on their way.
+// depth returns the number of waiting requests, their bytes, and the number of entries in flight.
 func (o *orderer) depth() (items, bytes, inFlight int) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return len(o.queue), o.bytes, o.inFlight
 }
 
-// close refuses what waits and returns when nothing is in flight. Raft must still run.
+// close refuses the waiting requests and returns when no entry is in flight. Raft must still be running.
 func (o *orderer) close() {
 	o.mu.Lock()
 	o.closed = true
@@ -425,7 +446,8 @@ func (o *orderer) close() {
 	o.wg.Wait()
 }
 
-// applyError tells apart what certainly was not written and what nobody knows.
+// applyError translates an error of raft.Apply. It tells apart a batch that was certainly not written from one whose
+// outcome is unknown.
 func applyError(err error, leader raft.ServerID) error {
 	switch {
 	case errors.Is(err, raft.ErrNotLeader):
@@ -437,7 +459,8 @@ func applyError(err error, leader raft.ServerID) error {
 	}
 }
 
-// trace adds to the spans of a group what it waited for: its turn, the commit by a majority, and its execution.
+// trace adds to the spans of an entry's requests the time in the queue, until a majority committed it, and in
+// execution.
 func (o *orderer) trace(group []*orderRequest, taken time.Time, index uint64) {
 	x, known := o.r.fsm.executed.of(index)
 	for _, p := range group {

@@ -7,8 +7,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// TestEntryBoundsTransactions: many batches of the smallest transactions fit an entry by their bytes, but not what execution
-// remembers of them.
+// TestEntryBoundsTransactions: many batches of the smallest transactions fit an entry by their bytes, but not what
+// execution remembers of them.
 func TestEntryBoundsTransactions(t *testing.T) {
 	small := &ltlv1.Batch{Transactions: make([][]byte, rules.MaxBatchTransactions)}
 	o := &orderer{}
@@ -18,7 +18,8 @@ func TestEntryBoundsTransactions(t *testing.T) {
 	left := len(o.queue)
 	for len(o.queue) > 0 {
 		group := o.takeLocked()
-		if n := len(group) * rules.MaxBatchTransactions; n == 0 || n > maxEntryTransactions || (n < maxEntryTransactions && len(o.queue) > 0) {
+		if n := len(group) * rules.MaxBatchTransactions; n == 0 || n > maxEntryTransactions || (n < maxEntryTransactions &&
+			len(o.queue) > 0) {
 			t.Fatalf("an entry of %d transactions, %d batches wait", n, len(o.queue))
 		}
 		left -= len(group)

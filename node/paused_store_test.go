@@ -19,8 +19,8 @@ const (
 	pausedFor   = 3 * time.Second
 )
 
-// TestPausedStore stops a process, as `docker pause` and a frozen virtual machine do, for longer than a store may take, while it stores. Its disk did not
-// hang, so it must go on.
+// TestPausedStore stops a process, as `docker pause` and a frozen virtual machine do, for longer than a store may
+// take, while it stores. Its disk did not hang, so it must go on.
 func TestPausedStore(t *testing.T) {
 	if os.Getenv(pausedChild) != "" {
 		stop := &failStop{hangLimit: pausedLimit, fatal: func(err error) { fmt.Println("fatal:", err); os.Exit(1) }}

@@ -13,8 +13,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// peers are the connections for everything but Raft's own messages: blocks and questions between nodes. Raft has connections of
-// its own, so that a long catch-up never stands before a heartbeat.
+// peers has the connections for everything but Raft's own messages: blocks, read indexes, handshakes. Raft has
+// separate connections, so that a long catch-up never delays a heartbeat.
 type peers struct {
 	credentials *identity.Credentials
 	trust       *identity.Trust
@@ -25,13 +25,14 @@ type peers struct {
 	closed bool
 }
 
-// dial makes a connection to a node of the network. It does not wait until the connection stands.
+// dial makes a connection to a node of the network. It does not wait until the connection is established.
 func (p *peers) dial(id raft.ServerID, options ...grpc.DialOption) (*grpc.ClientConn, error) {
 	n, ok := p.trust.Node(string(id))
 	if !ok {
 		return nil, fmt.Errorf("the network has no node %s", id)
 	}
-	options = append(append(p.credentials.DialOptions(identity.RoleNode, string(id)), p.handshaker.dialOptions(id)...), options...)
+	options = append(append(p.credentials.DialOptions(identity.RoleNode, string(id)), p.handshaker.dialOptions(id)...),
+		options...)
 	return grpc.NewClient("passthrough:///"+n.GetAddress(), options...)
 }
 
@@ -54,14 +55,15 @@ func (p *peers) conn(id raft.ServerID) (*grpc.ClientConn, error) {
 }
 
 // fetch is a fetchFunc.
-func (p *peers) fetch(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn func(sequence uint64, block *ltlv1.Block) error) error {
+func (p *peers) fetch(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn blockFunc) error {
 	conn, err := p.conn(peer)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx) // ends the stream when fn wants no more
+	ctx, cancel := context.WithCancel(ctx) // ends the stream when fn returns an error
 	defer cancel()
-	stream, err := ltlv1.NewLedgerClient(conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: from, HeadersOnly: headersOnly})
+	stream, err := ltlv1.NewLedgerClient(conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: from,
+		HeadersOnly: headersOnly})
 	if err != nil {
 		return err
 	}
@@ -96,7 +98,7 @@ func (p *peers) askTerm(ctx context.Context, peer raft.ServerID) (uint64, error)
 	return m.GetTerm(), err
 }
 
-// askApplied asks a node how far it has executed.
+// askApplied asks a node for its applied index.
 func (p *peers) askApplied(ctx context.Context, peer raft.ServerID) (uint64, error) {
 	conn, err := p.conn(peer)
 	if err != nil {
@@ -109,8 +111,9 @@ func (p *peers) askApplied(ctx context.Context, peer raft.ServerID) (uint64, err
 	return m.GetAppliedIndex(), err
 }
 
-// introduce sends an introduction.
-func (p *peers) handshake(ctx context.Context, peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
+// handshake calls a peer's Introduce.
+func (p *peers) handshake(ctx context.Context, peer raft.ServerID,
+	in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
 	conn, err := p.conn(peer)
 	if err != nil {
 		return nil, err
@@ -118,7 +121,7 @@ func (p *peers) handshake(ctx context.Context, peer raft.ServerID, in *ltlv1.Pee
 	return ltlv1.NewRaftTransportClient(conn).Introduce(ctx, in)
 }
 
-// close ends all connections and with them the calls on them.
+// close ends all connections and the calls on them.
 func (p *peers) close() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -131,7 +134,7 @@ func (p *peers) close() error {
 	return err
 }
 
-// callerID is the node that calls, from its certificate.
+// callerID returns the id of the calling node, from its certificate.
 func callerID(ctx context.Context) (raft.ServerID, error) {
 	id, ok := identity.FromContext(ctx)
 	if !ok || id.Role != identity.RoleNode {

@@ -18,28 +18,32 @@ import (
 // lockTimeout bounds the wait for another process that has the file open.
 const lockTimeout = 2 * time.Second
 
-// openLimit bounds the opening, which walks all pages of the tree, and for ever around a damaged one that leads back to itself.
+// openLimit bounds opening the file. bbolt reads all pages of the tree, and loops forever on a damaged page that
+// leads back to itself.
 const openLimit = 2 * time.Minute
 
 // currentTermKey is the key under which hashicorp/raft keeps its term.
 const currentTermKey = "CurrentTerm"
 
-// raftLog is an open Raft log: the entries, and the term and vote beside them in the same file.
+// raftLog is an open Raft log: the entries, and the term and vote in the same file.
 type raftLog struct {
 	*logStore
 	stable *stableStore
 	bolt   *raftboltdb.BoltStore
 }
 
-// openLog opens or creates the log at path, and reads back what a start depends on: the first and the newest entries, the
-// term, and that the log reaches what was applied. Not all entries, because a start must not take longer the longer a
-// log is kept; the others are checked whenever they are read, and the newest are those that a restart applies and a vote
-// is decided by.
+// openLog opens or creates the log at path, and reads what a start depends on: the first and the newest entries, the
+// term, and that the log reaches what was executed. It does not read all entries, because a start must not take
+// longer the longer a log is kept. Other entries are verified whenever they are read; the newest are those that a
+// restart executes and that decide a vote.
 func openLog(path string, o logOptions) (_ *raftLog, err error) {
 	o = o.withDefaults()
-	hang := store.StartWatchdog(openLimit, func() { o.fatal(fmt.Errorf("%w: opening %s takes longer than %v", errLogHangs, path, openLimit)) })
+	hang := store.StartWatchdog(openLimit, func() {
+		o.fatal(fmt.Errorf("%w: opening %s takes longer than %v", errLogHangs, path, openLimit))
+	})
 	defer hang.Stop()
-	// Before bbolt sees it: what it does on pages that contradict one another, or lie behind the end of the file, nobody can recover from.
+	// Before bbolt opens it: on pages that contradict one another or lie beyond the end of the file, bbolt fails in ways
+	// that recover cannot catch.
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 		if err := store.CheckDatabase(path); err != nil {
 			return nil, fmt.Errorf("%w: %s: %w", errLogCorrupt, path, err)
@@ -68,7 +72,7 @@ func openLog(path string, o logOptions) (_ *raftLog, err error) {
 			err = errors.Join(err, bolt.Close())
 		}
 	}()
-	// Until the log is open a failure is the caller's error and no reason to end the process.
+	// Until the log is open, a failure is an error for the caller and does not end the process.
 	stop := &failStop{fatal: func(error) {}, hangLimit: o.hangLimit}
 	logs, err := wrapLogStore(bolt, stop, o)
 	if err != nil {
@@ -80,12 +84,12 @@ func openLog(path string, o logOptions) (_ *raftLog, err error) {
 	}
 	stop.fatal = o.fatal
 	l.mapping = findMapping(path, o.initialMmapSize)
-	l.mapping.dropPageCache() // opening has read all pages of the tree
+	l.mapping.dropPageCache() // opening read all pages of the tree
 	return l, nil
 }
 
-// check reads the first and the last checkLast entries. A log whose tail is gone reads well, so it is also held against
-// what is known from elsewhere: the term beside it, and the applied index of the ledger.
+// check reads the first and the last checkLast entries. A log whose tail is missing reads without an error, so it is
+// also compared with what is known from elsewhere: the term in the same file, and the ledger's applied index.
 func (l *raftLog) check(o logOptions) error {
 	if l.last < o.minLast {
 		return fmt.Errorf("%w: it ends at %d, but entry %d was applied", errLogCorrupt, l.last, o.minLast)
@@ -120,9 +124,9 @@ func (l *raftLog) check(o logOptions) error {
 	return nil
 }
 
-// Close closes the file. Raft has ended before, so nobody waits for the lock.
+// Close closes the file. Raft has ended before, so no call waits for the lock.
 func (l *raftLog) Close() error {
-	l.writing.Lock() // the mapping goes away: its memory must not be given back any more
+	l.writing.Lock() // the mapping ends: its pages must not be dropped any more
 	defer l.writing.Unlock()
 	l.mapping = nil
 	if err := l.bolt.Close(); err != nil {
@@ -131,11 +135,11 @@ func (l *raftLog) Close() error {
 	return nil
 }
 
-// uint64Bytes is the length of a number's value.
+// uint64Bytes is the length of a stored number.
 const uint64Bytes = 8
 
-// stableStore is a raft.StableStore, raft's term and vote, that fails stop together with the log of the same file. Each
-// value has a checksum behind it: a vote that reads as another vote would be a second vote.
+// stableStore is a raft.StableStore for raft's term and vote. It stops together with the log of the same file. Each
+// value has a checksum: a damaged vote that reads as another vote would allow a second vote in the same term.
 type stableStore struct {
 	inner raft.StableStore
 	stop  *failStop
@@ -149,7 +153,7 @@ func (s *stableStore) Set(key, value []byte) error {
 	return s.stop.write("set "+string(key), func() error { return s.inner.Set(key, sealed) })
 }
 
-// Get implements raft.StableStore. Raft knows a missing key by the text of raftboltdb.ErrKeyNotFound.
+// Get implements raft.StableStore. Raft recognises a missing key by the text of raftboltdb.ErrKeyNotFound.
 func (s *stableStore) Get(key []byte) ([]byte, error) {
 	if err := s.stop.err(); err != nil {
 		return nil, err
@@ -172,7 +176,7 @@ func (s *stableStore) Get(key []byte) ([]byte, error) {
 	return sealed[:n:n], nil
 }
 
-// isKeyNotFound knows the missing key of raftboltdb and of raft.InmemStore, which has no sentinel.
+// isKeyNotFound recognises the missing key of raftboltdb and of raft.InmemStore, which has no sentinel error.
 func isKeyNotFound(err error) bool {
 	return err != nil && (errors.Is(err, raftboltdb.ErrKeyNotFound) || err.Error() == raftboltdb.ErrKeyNotFound.Error())
 }

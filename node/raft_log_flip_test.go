@@ -28,10 +28,11 @@ const (
 	flipPatience = 4 * time.Second
 )
 
-// Bits of a stopped log are flipped one at a time (sampled): each is found at open or when read, or has changed nothing.
+// Bits of a stopped log are flipped one at a time (sampled): each is found at open or when read, or has changed
+// nothing.
 //
-// A child process reads the damaged files, because bbolt looks at the pages on a goroutine of its own when it opens a file
-// and a panic there cannot be recovered. That ends the process, which is a way of finding the damage.
+// A child process reads the damaged files, because bbolt looks at the pages on a goroutine of its own when it opens a
+// file and a panic there cannot be recovered. That ends the process, which is a way of finding the damage.
 func TestLogStoreFlippedBytes(t *testing.T) {
 	if path := os.Getenv(flipFileEnv); path != "" {
 		flipChild(t, path)
@@ -42,8 +43,10 @@ func TestLogStoreFlippedBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, e := range raftTestEntries(1, flipEntries, flipEntryBytes) { // many transactions, so that there are free pages too
-		if err := errors.Join(l.stable.SetUint64([]byte(currentTermKey), 1), l.stable.Set([]byte("LastVoteCand"), []byte{byte(i)}), l.StoreLog(e)); err != nil {
+	// many transactions, so that there are free pages too
+	for i, e := range raftTestEntries(1, flipEntries, flipEntryBytes) {
+		if err := errors.Join(l.stable.SetUint64([]byte(currentTermKey), 1), l.stable.Set([]byte("LastVoteCand"),
+			[]byte{byte(i)}), l.StoreLog(e)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,7 +63,8 @@ func TestLogStoreFlippedBytes(t *testing.T) {
 			next++
 		}
 	}
-	t.Logf("%d flips: %d found (%d of them end the process), %d changed nothing", flipSamples, counts["found"], counts["died"], counts["same"])
+	t.Logf("%d flips: %d found (%d of them end the process), %d changed nothing", flipSamples, counts["found"],
+		counts["died"], counts["same"])
 	if counts["found"]+counts["same"] != flipSamples || counts["found"] < flipSamples/10 {
 		t.Errorf("outcomes: %v", counts)
 	}
@@ -143,7 +147,8 @@ func readBack(path string, o logOptions, want []*raft.Log) string {
 			}
 			return ""
 		}
-		if e.Index != w.Index || e.Term != w.Term || e.Type != w.Type || !bytes.Equal(e.Data, w.Data) || len(e.Extensions) != 0 {
+		if e.Index != w.Index || e.Term != w.Term || e.Type != w.Type || !bytes.Equal(e.Data, w.Data) ||
+			len(e.Extensions) != 0 {
 			return fmt.Sprintf("entry %d reads as %+v", w.Index, e)
 		}
 	}

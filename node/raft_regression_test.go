@@ -28,8 +28,8 @@ func (f *fastPathTransport) SetHeartbeatHandler(h func(raft.RPC)) { f.handler <-
 // An idle leader A of term T gets one heartbeat of term T+1 from B, then a client's entry. It must not store the entry
 // under T+1, a term it never led (https://github.com/hashicorp/raft/issues/695).
 //
-// With the fast path the heartbeat is handed to raft's handler at the place where such transports do it; without, it comes
-// over the wire to our server.
+// With the fast path the heartbeat is handed to raft's handler at the place where such transports do it; without, it
+// comes over the wire to our server.
 func TestHeartbeatRace(t *testing.T) {
 	const rounds = 10
 	foreign := map[bool]int{}
@@ -55,7 +55,8 @@ func heartbeatRace(t *testing.T, fast bool) (foreign bool) {
 	defer stop()
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = "A"
-	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = 200*time.Millisecond, 200*time.Millisecond, 200*time.Millisecond
+	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = 200*time.Millisecond, 200*time.Millisecond,
+		200*time.Millisecond
 	cfg.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Off})
 	var transport raft.Transport = transports["A"]
 	handler := make(chan func(raft.RPC), 1)
@@ -63,7 +64,8 @@ func heartbeatRace(t *testing.T, fast bool) (foreign bool) {
 		transport = &fastPathTransport{transports["A"], handler}
 	}
 	store, snaps := raft.NewInmemStore(), raft.NewInmemSnapshotStore()
-	servers := raft.Configuration{Servers: []raft.Server{{ID: "A", Address: "A"}, {ID: "B", Address: "B"}, {ID: "C", Address: "C"}}}
+	servers := raft.Configuration{Servers: []raft.Server{{ID: "A", Address: "A"}, {ID: "B", Address: "B"},
+		{ID: "C", Address: "C"}}}
 	if err := raft.BootstrapCluster(cfg, store, store, snaps, transport, servers); err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +161,8 @@ func TestInstallSnapshotConflict(t *testing.T) {
 					t.Fatal("the guard does not ask for a restart")
 				}
 				g.restart()
-				if !g.append(3, 10, 2, 12, guardEntries(11, 12, 3, "kept")) || !g.append(3, 12, 3, 13, guardEntries(13, 13, 3, "kept")) {
+				if !g.append(3, 10, 2, 12, guardEntries(11, 12, 3, "kept")) || !g.append(3, 12, 3, 13, guardEntries(13, 13, 3,
+					"kept")) {
 					t.Fatal("the append after the snapshot was refused")
 				}
 				raftTestWait(t, "the entries are applied", func() bool { return g.raft.AppliedIndex() == 13 })
@@ -177,9 +180,10 @@ func TestInstallSnapshotConflict(t *testing.T) {
 	}
 }
 
-// A follower F has entries 2..8 of a lost branch and installs a snapshot at 10. With a plain store raft keeps both, and when
-// F leads, it hands the lost branch on to a node that has nothing, together with a commit index above it: that node applies
-// what was never committed. Our store and guard have deleted it by then, and the node gets the snapshot.
+// A follower F has entries 2..8 of a lost branch and installs a snapshot at 10. With a plain store raft keeps both,
+// and when F leads, it hands the lost branch on to a node that has nothing, together with a commit index above it:
+// that node applies what was never committed. Our store and guard have deleted it by then, and the node gets the
+// snapshot.
 func TestInstallSnapshotLostBranch(t *testing.T) {
 	for _, guarded := range []bool{false, true} {
 		t.Run(fmt.Sprintf("guarded=%v", guarded), func(t *testing.T) {
@@ -188,7 +192,8 @@ func TestInstallSnapshotLostBranch(t *testing.T) {
 				// afterSnapshotInstall would delete the branch too.
 				g.transport.cfg.OnSnapshotInstalled = func(uint64, uint64) { g.installed <- false }
 			}
-			if !g.append(1, 1, 1, 1, guardEntries(2, 8, 1, "lost")) || g.install(3, 10, 2) || !g.append(3, 10, 2, 11, guardEntries(11, 11, 3, "kept")) {
+			if !g.append(1, 1, 1, 1, guardEntries(2, 8, 1, "lost")) || g.install(3, 10, 2) || !g.append(3, 10, 2, 11,
+				guardEntries(11, 11, 3, "kept")) {
 				t.Fatal("cannot set the scene")
 			}
 			server, _ := g.net.listen("L")
@@ -196,7 +201,8 @@ func TestInstallSnapshotLostBranch(t *testing.T) {
 			raftTestServe(t, g.leader, nil)
 			fsm := g.empty("M")
 			// The old leader asks F to stand for election at once.
-			if err := g.leader.TimeoutNow("F", "F", &raft.TimeoutNowRequest{RPCHeader: raftTestHeader("L")}, &raft.TimeoutNowResponse{}); err != nil {
+			if err := g.leader.TimeoutNow("F", "F", &raft.TimeoutNowRequest{RPCHeader: raftTestHeader("L")},
+				&raft.TimeoutNowResponse{}); err != nil {
 				t.Fatal(err)
 			}
 			if guarded {
@@ -206,7 +212,8 @@ func TestInstallSnapshotLostBranch(t *testing.T) {
 				}
 				return
 			}
-			raftTestWait(t, "M has applied the lost branch: if it never does, raft no longer has the defect", func() bool { return strings.Contains(fsm.seen(), "lost") })
+			raftTestWait(t, "M has applied the lost branch: if it never does, raft no longer has the defect",
+				func() bool { return strings.Contains(fsm.seen(), "lost") })
 		})
 	}
 }
@@ -233,8 +240,8 @@ var chosenTimers = timers{1250 * time.Millisecond, 1200 * time.Millisecond}
 
 type stallResult struct{ changes, applied, failed int }
 
-// stallCluster is three nodes inside testing/synctest, where raft.InmemTransport stands for ours: it has no heartbeat fast
-// path either, and network I/O does not go with simulated time.
+// stallCluster is three nodes inside testing/synctest, where raft.InmemTransport stands for ours: it has no heartbeat
+// fast path either, and network I/O does not go with simulated time.
 type stallCluster struct {
 	rafts      []*raft.Raft
 	transports []*raft.InmemTransport
@@ -314,7 +321,8 @@ func stall(t *testing.T, tm timers, wait time.Duration, who string) (res stallRe
 		defer c.close()
 		last := c.leader()
 		for i, w := range c.waits {
-			if who == "leader" && i == last || who == "followers" && i != last || who == "one follower" && i == (last+1)%3 || who == "all" {
+			if who == "leader" && i == last || who == "followers" && i != last || who == "one follower" && i == (last+1)%3 ||
+				who == "all" {
 				w.Store(int64(wait))
 			}
 		}
@@ -370,14 +378,16 @@ func failOver(t *testing.T, tm timers, rounds int) (worst, mean time.Duration) {
 // DESIGN.md, Timers, has the table and the choice.
 func TestStallAndFailOver(t *testing.T) {
 	const failOvers = 100
-	for _, tm := range []timers{{time.Second, 500 * time.Millisecond}, chosenTimers, {1500 * time.Millisecond, 1200 * time.Millisecond}, {3 * time.Second, 2500 * time.Millisecond}} {
+	for _, tm := range []timers{{time.Second, 500 * time.Millisecond}, chosenTimers, {1500 * time.Millisecond,
+		1200 * time.Millisecond}, {3 * time.Second, 2500 * time.Millisecond}} {
 		for _, wait := range []time.Duration{time.Second, 1500 * time.Millisecond} {
 			for _, who := range []string{"one follower", "followers", "leader", "all"} {
 				if tm != chosenTimers && (who == "one follower" || who == "leader") {
 					continue // no timers differ in these
 				}
 				res := stall(t, tm, wait, who)
-				t.Logf("heartbeat %v lease %v, fsync of %v on %-12s: leader changes %2d, applied %3d, failed %2d in 60 s", tm.heartbeat, tm.lease, wait, who, res.changes, res.applied, res.failed)
+				t.Logf("heartbeat %v lease %v, fsync of %v on %-12s: leader changes %2d, applied %3d, failed %2d in 60 s",
+					tm.heartbeat, tm.lease, wait, who, res.changes, res.applied, res.failed)
 				if tm == chosenTimers && wait <= time.Second && (res.changes > 0 || res.failed > 0) {
 					t.Errorf("chosen timers do not stand an fsync of %v on %s", wait, who)
 				}
@@ -387,7 +397,8 @@ func TestStallAndFailOver(t *testing.T) {
 			}
 		}
 		worst, mean := failOver(t, tm, failOvers)
-		t.Logf("heartbeat %v lease %v: fail-over mean %v, worst of %d %v", tm.heartbeat, tm.lease, mean.Round(10*time.Millisecond), failOvers, worst.Round(10*time.Millisecond))
+		t.Logf("heartbeat %v lease %v: fail-over mean %v, worst of %d %v", tm.heartbeat, tm.lease,
+			mean.Round(10*time.Millisecond), failOvers, worst.Round(10*time.Millisecond))
 		if tm == chosenTimers && worst >= 5*time.Second {
 			t.Errorf("fail-over took %v", worst)
 		}

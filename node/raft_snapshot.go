@@ -18,7 +18,7 @@ import (
 
 const (
 	checkpointVersion = 1
-	// maxCheckpoint bounds an encoded checkpoint: 64 bytes a chain, some hundred a sealed AccessKey.
+	// maxCheckpoint bounds an encoded checkpoint in bytes: 64 for each chain, some hundred for each sealed AccessKey.
 	maxCheckpoint = 256 << 20
 	// checkpointHeaderBytes is version, network id, applied index, sequence, number of tips, number of AccessKeys.
 	checkpointHeaderBytes = 1 + 32 + 8 + 8 + 4 + 4
@@ -31,11 +31,11 @@ const (
 // errCheckpoint is wrapped for bytes that are not a snapshot of this program.
 var errCheckpoint = errors.New("malformed snapshot")
 
-// checkpoint is the content of a Raft snapshot: what a ledger holds once every entry up to applied is executed. AccessKeys are in
-// it because they are replicated beside the chains and no block holds them.
+// checkpoint is the content of a Raft snapshot: what a ledger holds once every entry up to applied is executed. It
+// contains the AccessKeys, because they are replicated outside the chains and no block has them.
 //
-// applied is the newest entry that changed the ledger. Raft's own index of the snapshot may be higher: entries that elect a
-// leader or change Raft's configuration never reach the ledger.
+// applied is the newest entry that changed the ledger. Raft's index of the snapshot may be higher: entries that elect
+// a leader or change Raft's configuration never reach the ledger.
 type checkpoint struct {
 	network    ledger.Hash
 	applied    uint64
@@ -51,7 +51,7 @@ type checkpointTip struct {
 	hash   ledger.Hash
 }
 
-// newCheckpoint describes the ledger as it is. Nothing may be applied meanwhile.
+// newCheckpoint describes the ledger's present state. No entry may be executed while it runs.
 func newCheckpoint(s *store.Store) (*checkpoint, error) {
 	p := &checkpoint{network: s.NetworkID(), applied: s.AppliedIndex(), sequence: s.Sequence()}
 	for _, t := range s.Tips() {
@@ -70,7 +70,7 @@ func newCheckpoint(s *store.Store) (*checkpoint, error) {
 	}
 }
 
-// encode returns the checkpoint's bytes, a CRC32C last.
+// encode returns the checkpoint's bytes, followed by their CRC-32C.
 func (p *checkpoint) encode() []byte {
 	b := make([]byte, 0, checkpointHeaderBytes+len(p.tips)*checkpointTipBytes+len(p.accessKeys)*256+checkpointSumBytes)
 	b = append(b, checkpointVersion)
@@ -86,12 +86,12 @@ func (p *checkpoint) encode() []byte {
 	}
 	for _, k := range p.accessKeys {
 		b = binary.BigEndian.AppendUint32(b, uint32(proto.Size(k)))
-		b, _ = proto.MarshalOptions{}.MarshalAppend(b, k) // it only fails on bad UTF-8, which no stored key has
+		b, _ = proto.MarshalOptions{}.MarshalAppend(b, k) // it fails only on invalid UTF-8, which no stored key has
 	}
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// readCheckpoint reads one checkpoint and nothing more.
+// readCheckpoint reads one checkpoint and nothing after it.
 func readCheckpoint(r io.Reader) (*checkpoint, error) {
 	b, err := io.ReadAll(io.LimitReader(r, maxCheckpoint+1))
 	if err != nil {
@@ -100,7 +100,8 @@ func readCheckpoint(r io.Reader) (*checkpoint, error) {
 	return decodeCheckpoint(b)
 }
 
-// decodeCheckpoint reads what encode wrote; every count is checked against the bytes that are there before anything is allocated.
+// decodeCheckpoint reads what encode wrote. Every count is compared with the bytes that are there before memory is
+// allocated.
 func decodeCheckpoint(b []byte) (*checkpoint, error) {
 	if len(b) < checkpointHeaderBytes+checkpointSumBytes || len(b) > maxCheckpoint {
 		return nil, fmt.Errorf("%w: %d bytes", errCheckpoint, len(b))
@@ -112,14 +113,16 @@ func decodeCheckpoint(b []byte) (*checkpoint, error) {
 	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != sum {
 		return nil, fmt.Errorf("%w: checksum differs", errCheckpoint)
 	}
-	p := &checkpoint{network: ledger.Hash(body[1:33]), applied: binary.BigEndian.Uint64(body[33:]), sequence: binary.BigEndian.Uint64(body[41:])}
+	p := &checkpoint{network: ledger.Hash(body[1:33]), applied: binary.BigEndian.Uint64(body[33:]),
+		sequence: binary.BigEndian.Uint64(body[41:])}
 	tips, keys := int(binary.BigEndian.Uint32(body[49:])), int(binary.BigEndian.Uint32(body[53:]))
 	body = body[checkpointHeaderBytes:]
 	if tips > len(body)/checkpointTipBytes {
 		return nil, fmt.Errorf("%w: %d chains in %d bytes", errCheckpoint, tips, len(body))
 	}
 	for range tips {
-		t := checkpointTip{id: string(body[:ledger.ChainIDLen]), height: binary.BigEndian.Uint64(body[ledger.ChainIDLen:]), hash: ledger.Hash(body[ledger.ChainIDLen+8 : checkpointTipBytes])}
+		t := checkpointTip{id: string(body[:ledger.ChainIDLen]), height: binary.BigEndian.Uint64(body[ledger.ChainIDLen:]),
+			hash: ledger.Hash(body[ledger.ChainIDLen+8 : checkpointTipBytes])}
 		if !ledger.ValidChainID(t.id) {
 			return nil, fmt.Errorf("%w: chain id %q", errCheckpoint, t.id)
 		}
@@ -139,7 +142,7 @@ func decodeCheckpoint(b []byte) (*checkpoint, error) {
 		body = body[4+n:]
 	}
 	if len(body) != 0 {
-		return nil, fmt.Errorf("%w: %d bytes behind its end", errCheckpoint, len(body))
+		return nil, fmt.Errorf("%w: %d bytes after its end", errCheckpoint, len(body))
 	}
 	return p, nil
 }
@@ -155,29 +158,30 @@ func (p *checkpoint) check(s *store.Store) error {
 			return fmt.Errorf("block %d of chain %s, which the snapshot names: %w", t.height, t.id, err)
 		}
 		if h := ledger.BlockHash(block.GetHeader()); h != t.hash {
-			return fmt.Errorf("block %d of chain %s is %x here and %x on the leader: the ledgers differ", t.height, t.id, h, t.hash)
+			return fmt.Errorf("block %d of chain %s is %x here and %x on the leader: the ledgers differ", t.height, t.id, h,
+				t.hash)
 		}
 	}
 	return nil
 }
 
-// placeholder is the type of the entry that stands for one which a snapshot replaced. Raft knows no such type: should it ever try
-// to execute one, it stops instead of holding another ledger than the others.
+// placeholder is the type of the entry that stands for an entry that a snapshot replaced. Raft knows no such type: if
+// it ever tried to execute one, it would stop instead of holding another ledger than the others.
 const placeholder = raft.LogType(255)
 
-// snapshotLogStore is the log as raft sees it: the index of a kept snapshot counts as present.
+// snapshotLogStore is the log as raft sees it: an entry at the index of a kept snapshot counts as present.
 //
-// After a snapshot at index S was installed and S+1 and later were appended, raft v1.8.0 finds no entry at S. A leader that did
-// not get the answer to those appends asks again for what follows S; raft then looks for entry S, refuses because it is missing,
-// and is sent the snapshot again, for ever. The simulation found this: one lost answer after a snapshot and no new writes are
-// enough. Only the term of the entry is looked at there, and the snapshot knows it.
+// After a snapshot at index S was installed and S+1 and later were appended, raft v1.8.0 finds no entry at S. A
+// leader that did not get the answer to those appends asks again for what follows S. Raft then looks for entry S,
+// refuses because it is missing, and is sent the snapshot again, forever. The simulation found this: one lost answer
+// after a snapshot and no new writes are enough. Raft reads only the term of that entry, and the snapshot has it.
 //
-// Every kept snapshot counts, not only the newest: the follower may have made one of its own meanwhile, while the leader still
-// begins behind the older one.
+// Every kept snapshot counts, not only the newest: the follower may have taken a snapshot of its own since, while the
+// leader still sends entries from behind the older one.
 //
-// No follower can be sent the placeholder: raft reads the entry before the first that it sends, and below S there is none, so
-// it sends the snapshot. That is why of two snapshots in a row only the lower counts, and why there is none for S = 1, before
-// which raft reads nothing.
+// A follower is never sent the placeholder: raft reads the entry before the first one that it sends, and below S
+// there is none, so it sends the snapshot. For the same reason only the lower of two snapshots at neighbouring
+// indexes counts, and none at index 1, before which raft reads nothing.
 type snapshotLogStore struct {
 	raft.LogStore
 	snaps raft.SnapshotStore
@@ -199,13 +203,13 @@ func (l *snapshotLogStore) GetLog(index uint64, out *raft.Log) error {
 		return err
 	}
 	if err := l.LogStore.GetLog(index-1, &raft.Log{}); !errors.Is(err, raft.ErrLogNotFound) {
-		return raft.ErrLogNotFound // a hole in the log is damage, not compaction
+		return raft.ErrLogNotFound // a gap within the log is damage, not truncation
 	}
 	*out = raft.Log{Index: index, Term: list[at].Term, Type: placeholder}
 	return nil
 }
 
-// checkpointSnapshot writes a checkpoint that was taken on raft's goroutine.
+// checkpointSnapshot writes a checkpoint that was taken on raft's goroutine. It is a raft.FSMSnapshot.
 type checkpointSnapshot struct{ encoded []byte }
 
 // Persist implements raft.FSMSnapshot.

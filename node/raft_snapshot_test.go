@@ -19,9 +19,11 @@ import (
 )
 
 func sampleCheckpoint() *checkpoint {
-	p := &checkpoint{network: ledger.Hash{1}, applied: 77, sequence: 12, tips: []checkpointTip{{ledger.SystemChain, 5, ledger.Hash{2}}, {"0000000000000001", 3, ledger.Hash{3}}}}
+	p := &checkpoint{network: ledger.Hash{1}, applied: 77, sequence: 12, tips: []checkpointTip{{ledger.SystemChain, 5,
+		ledger.Hash{2}}, {"0000000000000001", 3, ledger.Hash{3}}}}
 	for i := range 3 {
-		p.accessKeys = append(p.accessKeys, &ltlv1.AccessKey{AccessKeyId: fmt.Sprint("k", i), Sealed: []byte("s"), Version: uint64(i + 1)})
+		p.accessKeys = append(p.accessKeys, &ltlv1.AccessKey{AccessKeyId: fmt.Sprint("k", i), Sealed: []byte("s"),
+			Version: uint64(i + 1)})
 	}
 	return p
 }
@@ -55,7 +57,8 @@ type neverEnding struct{}
 
 func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
 
-// FuzzCheckpoint: no bytes crash the decoder, and what it takes has one encoding. The checksum is made right, so that the fuzzer gets past it.
+// FuzzCheckpoint: no bytes crash the decoder, and what it takes has one encoding. The checksum is made right, so that
+// the fuzzer gets past it.
 func FuzzCheckpoint(f *testing.F) {
 	f.Add(sampleCheckpoint().encode())
 	f.Add((&checkpoint{}).encode())
@@ -78,7 +81,8 @@ func FuzzCheckpoint(f *testing.F) {
 // FuzzEntry: no bytes crash the decoder, and what it takes says the same after another round.
 func FuzzEntry(f *testing.F) {
 	w := newWorld(f, 1)
-	b, err := encodeEntry(&ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{TimeMs: 5, Batches: []*ltlv1.Batch{w.batch(ledger.SystemChain, []byte("x"))}}}})
+	b, err := encodeEntry(&ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{TimeMs: 5,
+		Batches: []*ltlv1.Batch{w.batch(ledger.SystemChain, []byte("x"))}}}})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -132,9 +136,11 @@ func runFollower(t *testing.T, fn func(f *follower)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		f := &follower{t: t, peers: raft.Configuration{Servers: []raft.Server{{ID: "F", Address: "F"}, {ID: "L", Address: "L"}, {ID: "M", Address: "M"}}}}
+		f := &follower{t: t, peers: raft.Configuration{Servers: []raft.Server{{ID: "F", Address: "F"},
+			{ID: "L", Address: "L"}, {ID: "M", Address: "M"}}}}
 		c := raft.DefaultConfig()
-		c.LocalID, c.Logger, c.HeartbeatTimeout, c.ElectionTimeout, c.TrailingLogs = "F", newHCLog(quiet()), time.Hour, time.Hour, 100
+		c.LocalID, c.Logger, c.HeartbeatTimeout, c.ElectionTimeout, c.TrailingLogs = "F", newHCLog(quiet()), time.Hour,
+			time.Hour, 100
 		c.SnapshotInterval = time.Hour
 		port := net.port("F", func(uint64, uint64) {})
 		f.leader = net.port("L", func(uint64, uint64) {})
@@ -168,7 +174,8 @@ func (f *follower) install(index, term uint64) {
 	f.t.Helper()
 	var out raft.InstallSnapshotResponse
 	err := f.leader.InstallSnapshot("F", "F", &raft.InstallSnapshotRequest{
-		RPCHeader: f.header(), SnapshotVersion: raft.SnapshotVersionMax, Term: 3, Leader: []byte("L"), LastLogIndex: index, LastLogTerm: term,
+		RPCHeader: f.header(), SnapshotVersion: raft.SnapshotVersionMax, Term: 3, Leader: []byte("L"), LastLogIndex: index,
+		LastLogTerm:   term,
 		Configuration: raft.EncodeConfiguration(f.peers), ConfigurationIndex: 1, Size: 1,
 	}, &out, bytes.NewReader([]byte("x")))
 	if err != nil || !out.Success {
@@ -179,7 +186,8 @@ func (f *follower) install(index, term uint64) {
 // add sends the entries behind prev up to last, all of term 3 and committed, and returns whether they were taken.
 func (f *follower) add(prev, prevTerm, last uint64) bool {
 	f.t.Helper()
-	in := &raft.AppendEntriesRequest{RPCHeader: f.header(), Term: 3, Leader: []byte("L"), PrevLogEntry: prev, PrevLogTerm: prevTerm, LeaderCommitIndex: last}
+	in := &raft.AppendEntriesRequest{RPCHeader: f.header(), Term: 3, Leader: []byte("L"), PrevLogEntry: prev,
+		PrevLogTerm: prevTerm, LeaderCommitIndex: last}
 	for i := prev + 1; i <= last; i++ {
 		in.Entries = append(in.Entries, &raft.Log{Index: i, Term: 3, Type: raft.LogCommand, Data: []byte("x")})
 	}
@@ -190,8 +198,8 @@ func (f *follower) add(prev, prevTerm, last uint64) bool {
 	return out.Success
 }
 
-// TestLostAnswerAfterSnapshot: the leader installs a snapshot, appends behind it, does not get the answer, and begins again behind
-// the snapshot. Raft by itself refuses that for ever.
+// TestLostAnswerAfterSnapshot: the leader installs a snapshot, appends behind it, does not get the answer, and begins
+// again behind the snapshot. Raft by itself refuses that for ever.
 func TestLostAnswerAfterSnapshot(t *testing.T) {
 	runFollower(t, func(f *follower) {
 		f.install(10, 2)
@@ -206,8 +214,8 @@ func TestLostAnswerAfterSnapshot(t *testing.T) {
 	})
 }
 
-// TestLostAnswerAfterOwnSnapshot: as before, but meanwhile the follower has made a newer snapshot of its own, while the leader still
-// begins behind its older one.
+// TestLostAnswerAfterOwnSnapshot: as before, but meanwhile the follower has made a newer snapshot of its own, while
+// the leader still begins behind its older one.
 func TestLostAnswerAfterOwnSnapshot(t *testing.T) {
 	runFollower(t, func(f *follower) {
 		f.install(10, 2)

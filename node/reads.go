@@ -14,7 +14,7 @@ import (
 const (
 	// maxReadWait bounds a linearizable read whose caller set no deadline.
 	maxReadWait = 10 * time.Second
-	// readRetry is the pause before a leader is looked for again.
+	// readRetry is the pause before the next attempt to find a leader.
 	readRetry = 50 * time.Millisecond
 	// confirmTimeout bounds one question to a peer about its term.
 	confirmTimeout = time.Second
@@ -22,19 +22,23 @@ const (
 	askTimeout = 2 * time.Second
 )
 
-// reads makes reads linearizable: a read sees every write that was answered before it began.
+// reads makes reads linearizable: a read sees every write that was answered before the read began.
 //
-// The leader does it in this order, and the order matters:
+// The leader does it in three steps, and their order matters:
 //
-//  1. Once in its term it commits an entry (a barrier). Before that, raft does not tell it which entries of earlier terms are
-//     committed, so its commit index may be too low. Its ledger must also have the blocks of the newest snapshot.
-//  2. It takes its commit index. It covers every write answered until now, provided that no later leader has answered any.
-//  3. It asks a majority for their terms. A later leader would have been elected by a majority that then knew a later term, and
-//     the two majorities share a node. So if a majority knows no later term now, none was elected before step 2.
-//     Asked before step 2, the answer would say nothing about writes between the question and the commit index.
+//  1. Once in its term it commits an entry (a barrier). Before that, raft does not tell which entries of earlier
+//     terms are committed, so the commit index may be too low. The ledger must also have the blocks of the newest
+//     snapshot.
+//  2. It takes its commit index. This covers every write that was answered until now, unless a later leader has
+//     answered any.
+//  3. It asks a majority for their terms. A later leader would have been elected by a majority that then knew a
+//     later term, and two majorities share a node. So if a majority knows no later term now, no leader was elected
+//     before step 2. Asked before step 2, the answer would prove nothing about writes between the question and the
+//     commit index.
 //
-// raft.VerifyLeader is not used for step 3. It counts answers to heartbeats and appends that were sent before it was called: a
-// process that was paused finds such answers in its sockets when it resumes, and would take them for fresh ones.
+// raft.VerifyLeader is not used for step 3. It counts answers to heartbeats and appends that were sent before the
+// call: a process that was paused finds such answers in its sockets when it resumes, and would take them for new
+// ones.
 type reads struct {
 	r        *replica
 	barriers rounds[uint64]
@@ -43,7 +47,8 @@ type reads struct {
 
 	mu    sync.Mutex
 	ready uint64 // the term in which this node has committed an entry as leader
-	// No entry in (plain, plainTo] changes the ledger: they elect leaders and the like. It only saves reading them again.
+	// No entry in (noCommandAfter, noCommandTo] changes the ledger; such entries elect leaders, for example. This saves
+	// reading them again.
 	noCommandAfter, noCommandTo uint64
 }
 
@@ -54,14 +59,14 @@ func newReads(r *replica) *reads {
 	return d
 }
 
-// close waits for rounds under way; the replica's context has ended before.
+// close waits for running rounds. The replica's context has ended before.
 func (d *reads) close() {
 	d.barriers.close()
 	d.leading.close()
 	d.asking.close()
 }
 
-// fresh returns when this node's ledger holds every write that was answered before the call.
+// waitFresh returns when this node's ledger has every write that was answered before the call.
 func (d *reads) waitFresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, maxReadWait)
 	defer cancel()
@@ -83,7 +88,7 @@ func (d *reads) waitFresh(ctx context.Context) error {
 	}
 }
 
-// index asks whoever leads.
+// index returns a read index, from this node when it leads and from the leader otherwise.
 func (d *reads) index(ctx context.Context) (uint64, error) {
 	if d.r.state().state == raft.Leader {
 		return d.leading.join(ctx)
@@ -91,7 +96,7 @@ func (d *reads) index(ctx context.Context) (uint64, error) {
 	return d.asking.join(ctx)
 }
 
-// lead returns the term in which this node leads and has committed an entry, so that its ledger is up to date.
+// leaderReady returns the term in which this node leads and has committed an entry, so that its ledger is up to date.
 func (d *reads) leaderReady(ctx context.Context) (uint64, error) {
 	s, err := d.r.use()
 	if err != nil {
@@ -112,7 +117,7 @@ func (d *reads) leaderReady(ctx context.Context) (uint64, error) {
 	return d.barriers.join(ctx)
 }
 
-// barrier commits an entry in this term. One serves everybody who waits.
+// barrier commits an entry in this term. All callers that wait share it.
 func (d *reads) barrier(context.Context) (uint64, error) {
 	s, err := d.r.use()
 	if err != nil {
@@ -128,14 +133,14 @@ func (d *reads) barrier(context.Context) (uint64, error) {
 		return 0, notLeader(leader)
 	}
 	if err != nil {
-		return 0, refuse(codes.Unavailable, "this node has just begun to lead: %v; nothing was written", err)
+		return 0, refuse(codes.Unavailable, "this node became the leader just now: %v; nothing was written", err)
 	}
 	if s.raft.State() != raft.Leader || s.raft.CurrentTerm() != term {
 		return 0, notLeader(leader)
 	}
 	if d.r.fsm.catchUp.busy() {
-		// No entry behind the snapshot: the barrier waited for nothing, and the ledger is that of before the snapshot. A snapshot is
-		// only installed while another node leads, so a term that has become ready stays so.
+		// No entry follows the snapshot: the barrier waited for nothing, and the ledger is in the state before the
+		// snapshot. A snapshot is only installed while another node leads, so a term that is ready stays ready.
 		return 0, refuse(codes.Unavailable, "this node leads, but it is still fetching blocks; nothing was written")
 	}
 	d.mu.Lock()
@@ -144,7 +149,7 @@ func (d *reads) barrier(context.Context) (uint64, error) {
 	return term, nil
 }
 
-// leaderIndex is one round of the three steps, for every read that waits at its beginning.
+// leaderIndex performs the three steps for every read that waits when it begins.
 func (d *reads) leaderIndex(ctx context.Context) (uint64, error) {
 	term, err := d.leaderReady(ctx)
 	if err != nil {
@@ -165,7 +170,7 @@ func (d *reads) leaderIndex(ctx context.Context) (uint64, error) {
 	return index, nil
 }
 
-// confirm returns nil when a majority of the voters, this node among them, knows no term later than term.
+// confirm returns nil when a majority of the voters, including this node, knows no term later than term.
 func (d *reads) confirm(ctx context.Context, r *raft.Raft, term uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, confirmTimeout)
 	var wg sync.WaitGroup
@@ -205,8 +210,8 @@ func (d *reads) confirm(ctx context.Context, r *raft.Raft, term uint64) error {
 	}
 }
 
-// ledgerIndex is the newest entry up to commit that changes the ledger. Other entries never reach the state machine, so nobody
-// could wait for them.
+// ledgerIndex returns the newest entry up to commit that changes the ledger. Other entries never reach the state
+// machine, so waiting for them would never end.
 func (d *reads) ledgerIndex(commit uint64) (uint64, error) {
 	applied := d.r.store.AppliedIndex()
 	if applied >= commit {
@@ -222,10 +227,10 @@ func (d *reads) ledgerIndex(commit uint64) (uint64, error) {
 		var l raft.Log
 		err := d.r.logs.GetLog(i, &l)
 		if errors.Is(err, raft.ErrLogNotFound) {
-			return d.r.store.AppliedIndex(), nil // cut from the log since: only what is executed is cut
+			return d.r.store.AppliedIndex(), nil // truncated since: only executed entries are truncated
 		}
 		if err != nil {
-			return 0, err // a failed log is not a short one
+			return 0, err // an error is not the same as a missing entry
 		}
 		if l.Type == raft.LogCommand {
 			return i, nil
@@ -235,7 +240,7 @@ func (d *reads) ledgerIndex(commit uint64) (uint64, error) {
 	return applied, nil
 }
 
-// askLeader asks the leader that this node believes in.
+// askLeader asks the node that this node believes to be the leader.
 func (d *reads) askLeader(ctx context.Context) (uint64, error) {
 	leader := d.r.state().leader
 	if leader == "" || leader == d.r.id {
@@ -250,7 +255,7 @@ func (d *reads) askLeader(ctx context.Context) (uint64, error) {
 	return index, nil
 }
 
-// waitCode tells a deadline from a caller that went away.
+// waitCode distinguishes a deadline from a cancelled call.
 func waitCode(ctx context.Context) codes.Code {
 	if ctx.Err() != nil {
 		return contextCode(ctx)
@@ -258,7 +263,8 @@ func waitCode(ctx context.Context) codes.Code {
 	return codes.Unavailable
 }
 
-// rounds serves many callers by one call of do. Who joins while do runs is served by the next call: do must begin after the caller did.
+// rounds serves many callers by one call of do. A caller that joins while do runs is served by the next call, because
+// do must begin after the caller joined.
 type rounds[T any] struct {
 	ctx context.Context
 	do  func(ctx context.Context) (T, error)
@@ -318,7 +324,7 @@ func (g *rounds[T]) run() {
 	}
 }
 
-// close refuses new callers and waits for those that are being served.
+// close refuses new callers and waits for the running call.
 func (g *rounds[T]) close() {
 	g.mu.Lock()
 	g.closed = true

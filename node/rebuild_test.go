@@ -96,7 +96,8 @@ func (c *cluster) awaitWhole(i int) {
 	}
 }
 
-// A damaged block of a running node is never served, and soon repaired from the others; that of all nodes is named and not served.
+// A damaged block of a running node is never served, and soon repaired from the others; that of all nodes is named
+// and not served.
 func TestDamagedBlock(t *testing.T) {
 	c := damageable(t)
 	const height = 4
@@ -141,8 +142,8 @@ func TestDamagedBlock(t *testing.T) {
 	}
 }
 
-// Damaged state of a stopped node: the next start puts the ledger aside and makes it anew. It votes meanwhile, serves nothing wrong, and
-// says what it does.
+// Damaged state of a stopped node: the next start puts the ledger aside and makes it anew. It votes meanwhile, serves
+// nothing wrong, and says what it does.
 func TestDamagedStateIsMadeAnew(t *testing.T) {
 	c := damageable(t)
 	want := c.node(2).store.Tips()
@@ -280,7 +281,8 @@ func TestDamagedBlockIsToldToClients(t *testing.T) {
 	c.start(1)
 	payload := c.payload(1, 4)
 	flipIn(t, c.database(1), payload)
-	stream, err := ltlv1.NewLedgerClient(c.facade(1)).Blocks(t.Context(), &ltlv1.BlocksRequest{ChainId: c.world.chain, FromHeight: 4})
+	stream, err := ltlv1.NewLedgerClient(c.facade(1)).Blocks(t.Context(), &ltlv1.BlocksRequest{ChainId: c.world.chain,
+		FromHeight: 4})
 	if err != nil {
 		t.Fatal(err)
 	}

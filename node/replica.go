@@ -14,34 +14,35 @@ import (
 	"ltl/internal/store"
 )
 
-// parts are what a replica stands on. The node brings gRPC and files, the simulation memory and faults.
+// dependencies are what a replica is built on. The node brings gRPC and files, the simulation memory and injected
+// faults.
 type dependencies struct {
 	id      raft.ServerID
-	servers []raft.Server // the first configuration; every node of the genesis starts from the same
+	servers []raft.Server // the first configuration; every founder starts from the same
 	store   *store.Store
 	dir     string // for the note of an unfinished catch-up
 	logs    raft.LogStore
 	stable  raft.StableStore
 	snaps   raft.SnapshotStore
-	// transport makes the transport of one run of raft; installed must be called after raft installed a snapshot.
+	// transport makes the transport for one run of raft. It must call installed after raft installed a snapshot.
 	transport func(installed func(index, term uint64)) (raft.Transport, error)
 	fetch     fetchFunc
 	salvage   bool // fetch gives what is left of a damaged ledger, under this node's own id
-	// askIndex asks a leader for its read index, askTerm a node for the newest term that it knows.
+	// askIndex asks a leader for its read index; askTerm asks a node for the newest term that it knows.
 	askIndex func(ctx context.Context, leader raft.ServerID) (uint64, error)
 	askTerm  func(ctx context.Context, peer raft.ServerID) (uint64, error)
-	// askApplied asks a node how far it has executed; nil takes every learner for one that has caught up.
+	// askApplied asks a node for its applied index; nil treats every learner as caught up.
 	askApplied func(ctx context.Context, peer raft.ServerID) (uint64, error)
 	// peers are the nodes that blocks may be fetched from; nil means those of servers.
-	peers   func() []raft.ServerID
-	verify  *endorsementCache
-	metrics *metrics
-	logger  *slog.Logger
-	fatal   func(error)
-	cfg     Config // timers and bounds
+	peers        func() []raft.ServerID
+	endorsements *endorsementCache
+	metrics      *metrics
+	logger       *slog.Logger
+	fatal        func(error)
+	cfg          Config // timers and bounds
 }
 
-// replica is raft, the state machine and the ordering on top: a node without network and identity.
+// replica is raft, the state machine and the ordering: a node without network and identity.
 type replica struct {
 	dependencies
 	ctx    context.Context // ends when close begins
@@ -49,7 +50,7 @@ type replica struct {
 	fsm    *fsm
 	order  *orderer
 	reads  *reads
-	// progress is what the watchdog looks at.
+	// progress is what the watchdog checks.
 	progress progress
 
 	wg      sync.WaitGroup
@@ -59,8 +60,8 @@ type replica struct {
 	current *session // nil while raft is being restarted, and after close
 }
 
-// session is one run of raft. Raft never answers a future that it holds when it is shut down, so whoever waits for one is counted
-// and shutdown comes after them.
+// session is one run of raft. Raft never answers the futures that it still has when it is shut down, so the callers
+// that wait for one are counted, and shutdown waits for them.
 type session struct {
 	raft      *raft.Raft
 	transport raft.Transport
@@ -71,14 +72,15 @@ type session struct {
 	idle   chan struct{} // closed when closed and users is 0
 }
 
-// errNoRaft is returned while raft is being restarted.
+// errNoRaft is returned while raft restarts.
 var errNoRaft = errors.New("raft is restarting")
 
-// openReplica starts raft over the parts. It owns none of the stores.
+// openReplica starts raft on the given stores, which stay the caller's to close.
 func openReplica(p dependencies) (*replica, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &replica{dependencies: p, ctx: ctx, cancel: cancel, restart: make(chan struct{}, 1)}
-	r.fsm = &fsm{ctx: ctx, store: p.store, logger: p.logger, fatal: p.fatal, observe: p.metrics.applied, executed: newExecutions(p.cfg.Tracer)}
+	r.fsm = &fsm{ctx: ctx, store: p.store, logger: p.logger, fatal: p.fatal, observe: p.metrics.applied,
+		executed: newExecutions(p.cfg.Tracer)}
 	r.fsm.catchUp = newCatchUp(ctx, &p, r.fsm.halt)
 	r.reads = newReads(r)
 	if err := r.start(); err != nil {
@@ -108,44 +110,49 @@ func (r *replica) start() error {
 	return r.startRaft()
 }
 
-// bootstrap gives a new node of the genesis its first configuration. Every one writes the same, so no node has to be first. A node that
-// was added later has none until the leader tells it.
+// bootstrap gives a new founder its first configuration. Every founder writes the same one, so none has to be first.
+// A node that was added later has no configuration until the leader sends one.
 func (r *replica) bootstrap() error {
 	existing, err := raft.HasExistingState(r.logs, r.stable, r.snaps)
 	if err != nil {
-		return fmt.Errorf("look at the Raft log: %w", err)
+		return fmt.Errorf("read the state of the Raft log: %w", err)
 	}
 	if existing {
 		return nil
 	}
 	if applied := r.store.AppliedIndex(); applied > 0 {
-		return fmt.Errorf("the ledger holds Raft entry %d, but the Raft log is gone: this node may have promised what it no longer knows; "+
-			"it must come back under a new id", applied)
+		return fmt.Errorf("the ledger holds Raft entry %d, but the Raft log is gone: this node may have given votes or "+
+			"acknowledged entries that it no longer knows; "+
+			"replace it by a node with a new id: ltl node prepare, then ltl node replace", applied)
 	}
-	// Blocks without a Raft entry come from a backup or an endorser: beside other nodes, they would be executed a second time.
+	// Blocks without a Raft entry come from a backup or an endorser: beside other nodes, they would be executed a second
+	// time.
 	if blocks := r.store.Sequence(); blocks > 1 {
-		return fmt.Errorf("the ledger holds %d blocks that this node did not execute from a Raft log, a backup's or an endorser's: "+
+		return fmt.Errorf("the ledger holds %d blocks that this node did not execute from a Raft log, a backup's or an "+
+			"endorser's: "+
 			"a new node starts on an empty directory and fetches them from its peers", blocks)
 	}
 	if !slices.ContainsFunc(r.servers, func(s raft.Server) bool { return s.ID == r.id }) {
 		return nil
 	}
-	// raft needs a transport here only to write the configuration as its second protocol did.
-	if err := raft.BootstrapCluster(r.raftConfig(), r.logs, r.stable, r.snaps, nil, raft.Configuration{Servers: r.servers}); err != nil {
+	// Raft uses a transport here only for the configuration format of its protocol 2.
+	if err := raft.BootstrapCluster(r.raftConfig(), r.logs, r.stable, r.snaps, nil,
+		raft.Configuration{Servers: r.servers}); err != nil {
 		return fmt.Errorf("write the first Raft configuration: %w", err)
 	}
 	return nil
 }
 
-// startRaft begins a run of raft.
+// startRaft starts a run of raft.
 func (r *replica) startRaft() error {
-	// raft keeps a log that contradicts an installed snapshot, and then refuses every append (DESIGN.md).
+	// Raft keeps a log that contradicts an installed snapshot, and then refuses every append: see DESIGN.md, Snapshot
+	// conflicts.
 	repaired, err := repairConflictingLog(r.logs, r.snaps)
 	if err != nil {
 		return fmt.Errorf("compare the Raft log with the newest snapshot: %w", err)
 	}
 	if repaired {
-		r.logger.Warn("the Raft log contradicted the newest snapshot and was emptied")
+		r.logger.Warn("the Raft log contradicted the newest snapshot and was deleted")
 	}
 	s := &session{idle: make(chan struct{})}
 	s.transport, err = r.transport(r.installed)
@@ -166,22 +173,25 @@ func (r *replica) startRaft() error {
 func (r *replica) raftConfig() *raft.Config {
 	c := raft.DefaultConfig()
 	c.LocalID = r.id
-	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = r.cfg.HeartbeatTimeout, r.cfg.ElectionTimeout, r.cfg.LeaderLeaseTimeout
+	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = r.cfg.HeartbeatTimeout, r.cfg.ElectionTimeout,
+		r.cfg.LeaderLeaseTimeout
 	c.CommitTimeout = commitTimeout
 	c.MaxAppendEntries = maxAppendEntries
-	c.SnapshotThreshold, c.TrailingLogs, c.SnapshotInterval = r.cfg.SnapshotThreshold, r.cfg.TrailingLogs, r.cfg.SnapshotInterval
-	// The ledger is durable by itself and knows what it has executed: a snapshot need not be read at start.
+	c.SnapshotThreshold, c.TrailingLogs, c.SnapshotInterval = r.cfg.SnapshotThreshold, r.cfg.TrailingLogs,
+		r.cfg.SnapshotInterval
+	// The ledger is durable by itself and has its applied index: a snapshot need not be read at start.
 	c.NoSnapshotRestoreOnStart = true
-	// BatchApplyCh stays off. With a buffered channel raft takes entries that it never answers once it shuts down, so Close could
-	// wait for ever; and the few entries that this node keeps in flight are grouped by the leader loop without it.
+	// BatchApplyCh stays off. With a buffered channel raft takes entries that it never answers after a shutdown, so
+	// Close could wait forever. The few entries that this node keeps in flight are grouped by the leader loop without
+	// it.
 	c.BatchApplyCh = false
 	c.NoLegacyTelemetry = true
-	c.ShutdownOnRemove = false // a removed node says so and stops as a whole (membership.go)
+	c.ShutdownOnRemove = false // a removed node stops as a whole process (membership.go)
 	c.Logger = newHCLog(r.logger)
 	return c
 }
 
-// installed runs after raft installed a snapshot, before the leader hears of it.
+// installed runs after raft installed a snapshot, before the leader gets the answer.
 func (r *replica) installed(index, term uint64) {
 	again, err := afterSnapshotInstall(r.logs, r.snaps)
 	if err != nil {
@@ -193,7 +203,7 @@ func (r *replica) installed(index, term uint64) {
 	}
 	select {
 	case r.restart <- struct{}{}:
-	default: // one is under way
+	default: // a restart is already requested
 	}
 }
 
@@ -218,7 +228,7 @@ func (r *replica) supervise() {
 	}
 }
 
-// stopRaft waits for those who use raft, then shuts it down.
+// stopRaft waits for the callers that use raft, then shuts it down.
 func (r *replica) stopRaft() error {
 	r.mu.Lock()
 	s := r.current
@@ -245,7 +255,7 @@ func closeTransport(t raft.Transport) error {
 	return nil
 }
 
-// use returns the running raft; release must be called when no future of it is waited for any more.
+// use returns the running raft. The caller must call release when it waits for no future any more.
 func (r *replica) use() (s *session, err error) {
 	r.mu.Lock()
 	s = r.current
@@ -270,12 +280,13 @@ func (s *session) release() {
 	}
 }
 
-// close stops everything in the order in which it depends on one another: first the proposals, whose callers still get their
-// answers; then the context, so that the state machine refuses entries and raft's loop never stands still; then those who wait
-// for raft; then raft. Proposals that cannot finish, because this node is still fetching blocks, end with the context.
+// close stops everything in the order of the dependencies: first the orderer, whose callers still get their answers;
+// then the context, so that the state machine refuses entries and raft's main loop never blocks; then the callers
+// that wait for raft; then raft. Entries that cannot be executed, because this node is still fetching blocks, end
+// with the context after stopTimeout.
 func (r *replica) close() error {
-	impatience := time.AfterFunc(stopTimeout, r.cancel)
-	defer impatience.Stop()
+	timeout := time.AfterFunc(stopTimeout, r.cancel)
+	defer timeout.Stop()
 	r.order.close()
 	r.cancel()
 	r.reads.close()
@@ -285,7 +296,7 @@ func (r *replica) close() error {
 	return err
 }
 
-// raftState is what status and metrics tell about raft.
+// raftState is what status and metrics report about raft.
 type raftState struct {
 	state          raft.RaftState
 	leader         raft.ServerID
@@ -300,10 +311,11 @@ func (r *replica) state() raftState {
 	}
 	defer s.release()
 	_, leader := s.raft.LeaderWithID()
-	return raftState{state: s.raft.State(), leader: leader, term: s.raft.CurrentTerm(), commit: s.raft.CommitIndex(), newest: s.raft.LastIndex()}
+	return raftState{state: s.raft.State(), leader: leader, term: s.raft.CurrentTerm(), commit: s.raft.CommitIndex(),
+		newest: s.raft.LastIndex()}
 }
 
-// voters returns the number of voters and the ids of those beside this node.
+// voters returns the number of voters and the ids of the others.
 func (r *replica) voters() (total int, others []raft.ServerID, err error) {
 	s, err := r.use()
 	if err != nil {

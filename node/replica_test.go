@@ -47,8 +47,8 @@ func runLone(t *testing.T, fn func(t *testing.T, l *lone)) {
 			defer l.mu.Unlock()
 			l.fatals = append(l.fatals, err)
 		}
-		verify := newEndorsementCache()
-		db := openStore(t, l.world, filepath.Join(dir, "ledger"), verify)
+		endorsements := newEndorsementCache()
+		db := openStore(t, l.world, filepath.Join(dir, "ledger"), endorsements)
 		logs, err := newLogStore(l.handle, fatal, logOptions{logger: quiet()})
 		if err != nil {
 			t.Fatal(err)
@@ -65,7 +65,7 @@ func runLone(t *testing.T, fn func(t *testing.T, l *lone)) {
 				return net.port("n1", installed), nil
 			},
 			fetch: net.fetch("n1"), askIndex: net.askIndex("n1"), askTerm: net.askTerm("n1"),
-			verify: verify, metrics: newMetrics(), logger: quiet(), fatal: fatal, cfg: Config{}.withDefaults(),
+			endorsements: endorsements, metrics: newMetrics(), logger: quiet(), fatal: fatal, cfg: Config{}.withDefaults(),
 		}
 		if l.replica, err = openReplica(l.dependencies); err != nil {
 			t.Fatal(err)
@@ -89,9 +89,10 @@ func runLone(t *testing.T, fn func(t *testing.T, l *lone)) {
 	})
 }
 
-func openStore(t *testing.T, w *world, dir string, verify *endorsementCache) *store.Store {
+func openStore(t *testing.T, w *world, dir string, endorsements *endorsementCache) *store.Store {
 	t.Helper()
-	db, err := store.Open(dir, store.Options{NoSync: true, Verify: verify.verify, Logger: quiet(), Fatal: func(err error) { t.Error(err) }})
+	db, err := store.Open(dir, store.Options{NoSync: true, Verify: endorsements.verify, Logger: quiet(),
+		Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,8 +112,8 @@ func (l *lone) stoppedBecause() []error {
 	return append([]error(nil), l.fatals...)
 }
 
-// TestUnknownEntryStops: an entry of a newer program stops the node before anything of the group is executed, and the reason
-// names the entry.
+// TestUnknownEntryStops: an entry of a newer program stops the node before anything of the group is executed, and the
+// reason names the entry.
 func TestUnknownEntryStops(t *testing.T) {
 	rng := rand.New(rand.NewPCG(2, 2))
 	for name, data := range map[string]func(*world) []byte{
@@ -123,7 +124,8 @@ func TestUnknownEntryStops(t *testing.T) {
 		"field of a batch": func(w *world) []byte {
 			b := w.batch(w.chain, w.record(rng, "x"))
 			b.ProtoReflect().SetUnknown([]byte{0x7a, 1, 'x'})
-			data, err := encodeEntry(&ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{Batches: []*ltlv1.Batch{b}}}})
+			batches := &ltlv1.OrderedBatches{Batches: []*ltlv1.Batch{b}}
+			data, err := encodeEntry(&ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: batches}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -150,7 +152,8 @@ func TestUnknownEntryStops(t *testing.T) {
 					}
 				}
 				fatals := l.stoppedBecause()
-				if len(fatals) != 1 || !strings.Contains(fatals[0].Error(), "1001") || !strings.Contains(fatals[0].Error(), "program version") {
+				if len(fatals) != 1 || !strings.Contains(fatals[0].Error(), "1001") || !strings.Contains(fatals[0].Error(),
+					"program version") {
 					t.Errorf("reasons: %v", fatals)
 				}
 				if r := l.fsm.Apply(&raft.Log{Index: 1000, Type: raft.LogCommand, Data: good}); l.store.AppliedIndex() != applied {
@@ -165,13 +168,13 @@ func TestUnknownEntryStops(t *testing.T) {
 func TestSharedVerification(t *testing.T) {
 	runLone(t, func(t *testing.T, l *lone) {
 		rng := rand.New(rand.NewPCG(3, 3))
-		_, before := l.verify.counts()
+		_, before := l.endorsements.counts()
 		for range 5 {
 			if _, err := l.submit(l.world.batch(l.world.chain, l.world.record(rng, "x"))); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if _, after := l.verify.counts(); after-before != 5 {
+		if _, after := l.endorsements.counts(); after-before != 5 {
 			t.Errorf("5 endorsements took %d verifications", after-before)
 		}
 	})
@@ -201,7 +204,8 @@ func TestEndorsementCacheIsBounded(t *testing.T) {
 	for name, err := range map[string]error{
 		"signature": v.verify(key, forged),
 		"key":       v.verify(newWorld(t, 2).key("o2").Public().(ed25519.PublicKey), e),
-		"statement": v.verify(key, &ltlv1.Endorsement{Statement: append(bytes.Clone(e.GetStatement()), 0), Signature: e.GetSignature()}),
+		"statement": v.verify(key, &ltlv1.Endorsement{Statement: append(bytes.Clone(e.GetStatement()), 0),
+			Signature: e.GetSignature()}),
 	} {
 		if !errors.Is(err, ledger.ErrSignature) {
 			t.Errorf("another %s: %v", name, err)
@@ -209,7 +213,8 @@ func TestEndorsementCacheIsBounded(t *testing.T) {
 	}
 }
 
-// TestAdaptiveBatching: an idle leader proposes at once; while entries are under way it collects, and entries keep to their bounds.
+// TestAdaptiveBatching: an idle leader proposes at once; while entries are under way it collects, and entries keep to
+// their bounds.
 func TestAdaptiveBatching(t *testing.T) {
 	runLone(t, func(t *testing.T, l *lone) {
 		rng := rand.New(rand.NewPCG(4, 4))
@@ -315,7 +320,7 @@ func TestWatchdog(t *testing.T) {
 			t.Fatalf("it stopped too early: %v", f)
 		}
 		time.Sleep(5 * time.Second)
-		if f := l.stoppedBecause(); len(f) == 0 || !strings.Contains(f[0].Error(), "nothing that it proposed was executed") {
+		if f := l.stoppedBecause(); len(f) == 0 || !strings.Contains(f[0].Error(), "no entry was executed") {
 			t.Errorf("reasons: %v", f)
 		}
 		l.handle.set(0)
@@ -336,8 +341,8 @@ func TestLostRaftLog(t *testing.T) {
 	})
 }
 
-// TestCatchUpFromHostilePeers: peers that send other blocks, out of order, nothing, or for ever nothing change nothing; one that is
-// honest is enough.
+// TestCatchUpFromHostilePeers: peers that send other blocks, out of order, nothing, or for ever nothing change
+// nothing; one that is honest is enough.
 func TestCatchUpFromHostilePeers(t *testing.T) {
 	runLone(t, func(t *testing.T, l *lone) {
 		rng := rand.New(rand.NewPCG(8, 8))
@@ -346,7 +351,8 @@ func TestCatchUpFromHostilePeers(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := l.order.putAccessKey(context.Background(), &ltlv1.AccessKey{AccessKeyId: "k", Sealed: []byte("s")}); err != nil {
+		if _, err := l.order.putAccessKey(context.Background(), &ltlv1.AccessKey{AccessKeyId: "k",
+			Sealed: []byte("s")}); err != nil {
 			t.Fatal(err)
 		}
 		target, err := newCheckpoint(l.store)
@@ -355,13 +361,14 @@ func TestCatchUpFromHostilePeers(t *testing.T) {
 		}
 		asked := make(map[raft.ServerID]int)
 		var mu sync.Mutex
-		fetch := func(ctx context.Context, peer raft.ServerID, from uint64, _ bool, fn func(uint64, *ltlv1.Block) error) error {
+		fetch := func(ctx context.Context, peer raft.ServerID, from uint64, _ bool,
+			fn func(uint64, *ltlv1.Block) error) error {
 			mu.Lock()
 			asked[peer]++
 			mu.Unlock()
 			return hostileFetch(ctx, l.store, peer, from, fn)
 		}
-		db := openStore(t, l.world, filepath.Join(l.dir, "other"), l.verify)
+		db := openStore(t, l.world, filepath.Join(l.dir, "other"), l.endorsements)
 		defer db.Close()
 		p := dependencies{id: "me", store: db, dir: t.TempDir(), fetch: fetch, logger: quiet()}
 		for _, id := range []raft.ServerID{"forger", "skipper", "silent", "refuser", "nil", "honest"} {
@@ -379,7 +386,8 @@ func TestCatchUpFromHostilePeers(t *testing.T) {
 		c.close()
 		keys, _, err := db.AccessKeys(0, 10)
 		if err != nil || len(keys) != 1 || db.AppliedIndex() != target.applied || db.Sequence() != target.sequence {
-			t.Errorf("applied %d, sequence %d, keys %v (%v); want %d, %d and one", db.AppliedIndex(), db.Sequence(), keys, err, target.applied, target.sequence)
+			t.Errorf("applied %d, sequence %d, keys %v (%v); want %d, %d and one", db.AppliedIndex(), db.Sequence(), keys, err,
+				target.applied, target.sequence)
 		}
 		if err := target.check(db); err != nil {
 			t.Error(err)
@@ -392,7 +400,8 @@ func TestCatchUpFromHostilePeers(t *testing.T) {
 }
 
 // hostileFetch serves a store as a peer of that name would.
-func hostileFetch(ctx context.Context, s *store.Store, peer raft.ServerID, from uint64, fn func(uint64, *ltlv1.Block) error) error {
+func hostileFetch(ctx context.Context, s *store.Store, peer raft.ServerID, from uint64,
+	fn func(uint64, *ltlv1.Block) error) error {
 	switch peer {
 	case "silent":
 		<-ctx.Done()
@@ -473,8 +482,9 @@ func TestRounds(t *testing.T) {
 	})
 }
 
-// TestPlaceholderIsNeverSent: with snapshots at two indexes in a row the first would vouch for the second, and a leader would send
-// that as an entry. Raft reads the entry before the first that it sends, so at most one of two neighbours may be there.
+// TestPlaceholderIsNeverSent: with snapshots at two indexes in a row the first would vouch for the second, and a
+// leader would send that as an entry. Raft reads the entry before the first that it sends, so at most one of two
+// neighbours may be there.
 func TestPlaceholderIsNeverSent(t *testing.T) {
 	snaps, err := raft.NewFileSnapshotStoreWithLogger(t.TempDir(), retainedSnapshots, newHCLog(quiet()))
 	if err != nil {
@@ -502,7 +512,8 @@ func TestPlaceholderIsNeverSent(t *testing.T) {
 	}
 }
 
-// TestSnapshotStandsForItsEntry: the log after a snapshot at S with S+1 and later in it, and what raft finds at and around S.
+// TestSnapshotStandsForItsEntry: the log after a snapshot at S with S+1 and later in it, and what raft finds at and
+// around S.
 func TestSnapshotStandsForItsEntry(t *testing.T) {
 	snaps, err := raft.NewFileSnapshotStoreWithLogger(t.TempDir(), retainedSnapshots, newHCLog(quiet()))
 	if err != nil {

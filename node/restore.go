@@ -25,53 +25,55 @@ import (
 )
 
 const (
-	// A restored network's Raft log begins behind a snapshot, which every restored node makes alike. Its term is above that of a first
-	// configuration, so that no log of another beginning fits on it.
+	// The Raft log of a restored network begins after a snapshot that every restored node makes alike. Its term is above
+	// that of a first configuration, so that no log that began otherwise fits on it.
 	restoredIndex = 1
 	restoredTerm  = 2
-	// keyFounders holds the ids of the nodes that a lineage began with.
+	// keyFounders has the ids of the nodes that a restore epoch began with.
 	keyFounders = "Founders"
 	// restoreBlocks and restoreBytes bound the blocks that are stored together.
 	restoreBlocks = 256
 	restoreBytes  = 4 << 20
 )
 
-// ErrRestore is returned, wrapped, by Restore for what cannot be restored, or must not be.
+// ErrRestore is wrapped by the errors of Restore for a copy that cannot be restored, or must not be.
 var ErrRestore = errors.New("nothing was restored")
 
 // RestoreConfig says which node is made from which copy of the ledger.
 type RestoreConfig struct {
-	// Dir is the node's directory, which must not exist, or be empty. ID is the node's id.
+	// Dir is the node's directory, which must not exist or be empty. ID is the node's id.
 	Dir, ID string
-	// Source is a copy of the ledger whose owner is stopped: a backup's, a node's or an endorser's.
+	// Source is a copy of the ledger: a backup, or the ledger of a stopped node or endorser.
 	Source *store.Store
-	// AccessKeys is a copy that holds the AccessKeys; nil takes those of Source. An endorser's holds none.
+	// AccessKeys is a copy that has the AccessKeys; nil means Source. An endorser's ledger has none.
 	AccessKeys *store.Store
 	Trust      *identity.Trust
-	// Voters are the ids of the nodes that the restored network begins with; empty takes all voters of the ledger. All of them are
-	// restored from copies of the same blocks, with the same Voters and Label.
+	// Voters are the ids of the nodes that the restored network begins with; empty means all voters of the ledger. All
+	// of them must be restored from copies of the same blocks, with the same Voters and Label.
 	Voters []string
-	// Label tells two restorations of the same blocks apart.
+	// Label distinguishes two restorations of the same blocks.
 	Label string
-	// Logger receives events; the default is slog.Default.
+	// Logger receives events; nil means slog.Default.
 	Logger *slog.Logger
 }
 
-// Restored is what Restore made.
+// Restored describes what Restore made.
 type Restored struct {
 	Blocks uint64   `json:"blocks"`
 	Voters []string `json:"voters"`
-	// Lineage tells this network from the one whose nodes were lost, in hexadecimal digits. It is the same for all nodes of a restoration.
-	Lineage string `json:"lineage"`
+	// RestoreEpoch distinguishes this network from the one whose nodes were lost, in hexadecimal digits. It is the same
+	// for all nodes of a restoration.
+	RestoreEpoch string `json:"lineage"`
 	// AccessKeys is the number of AccessKeys.
 	AccessKeys int `json:"accessKeys"`
 }
 
-// Restore makes the directory of a node of a network whose nodes were lost. It executes every block of the copy again. The network goes on
-// behind the copy's newest block as another lineage: a node that survived elsewhere, with a Raft log of the old one, is refused.
+// Restore makes the directory of a node for a network whose nodes were lost. It executes every block of the copy
+// again. The network continues after the copy's newest block with a new restore epoch: a node that survived
+// elsewhere, with a Raft log of the old epoch, is refused.
 //
-// It is for when a majority of the nodes' disks is gone. One node that lost its disk is replaced; restoring it would give it blocks, and
-// not the votes and the acknowledgements that it owes the others.
+// Restore is for the loss of a majority of the nodes' disks. A single node that lost its disk must be replaced:
+// restoring it would give it blocks, but not the votes and acknowledgements that it gave to the others.
 func Restore(ctx context.Context, cfg RestoreConfig) (_ *Restored, err error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -106,14 +108,15 @@ func Restore(ctx context.Context, cfg RestoreConfig) (_ *Restored, err error) {
 	return cfg.beginEpoch(s)
 }
 
-// unused refuses a directory with anything in it.
+// unused refuses a directory that is not empty.
 func unused(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err == nil && len(entries) > 0 {
-		err = fmt.Errorf("%w: %s holds something; a node is restored into an empty directory, and what is there may be the newest copy of all: move it away", ErrRestore, dir)
+		err = fmt.Errorf("%w: %s is not empty. It may be the newest copy of the ledger: move it away, and restore into an "+
+			"empty directory", ErrRestore, dir)
 	}
 	return err
 }
@@ -145,7 +148,7 @@ func copyBlocks(ctx context.Context, from, to *store.Store) error {
 	return nil
 }
 
-// copyAccessKeys takes the AccessKeys of a copy.
+// copyAccessKeys stores the AccessKeys of a copy.
 func copyAccessKeys(from, to *store.Store) error {
 	p, err := newCheckpoint(from)
 	if err != nil {
@@ -154,7 +157,7 @@ func copyAccessKeys(from, to *store.Store) error {
 	return to.RestoreAccessKeys(p.accessKeys)
 }
 
-// beginEpoch writes the Raft state from which the restored nodes go on.
+// beginEpoch writes the Raft state from which the restored nodes continue.
 func (cfg RestoreConfig) beginEpoch(s *store.Store) (*Restored, error) {
 	nodes, err := rules.ListNodes(s)
 	if err != nil {
@@ -168,13 +171,13 @@ func (cfg RestoreConfig) beginEpoch(s *store.Store) (*Restored, error) {
 	if err != nil {
 		return nil, err
 	}
-	lineage := epochOf(p, voters, cfg.Label)
+	epoch := epochOf(p, voters, cfg.Label)
 	n := &Node{cfg: Config{Dir: cfg.Dir, Logger: cfg.Logger}}
 	snaps, err := n.snapshots()
 	if err != nil {
 		return nil, err
 	}
-	names := NewTransport(TransportConfig{ID: raft.ServerID(cfg.ID)}) // raft wants one to write ids with; it connects to nobody
+	names := NewTransport(TransportConfig{ID: raft.ServerID(cfg.ID)}) // raft uses it to encode ids; it makes no connection
 	sink, err := snaps.Create(raft.SnapshotVersionMax, restoredIndex, restoredTerm, configuration, restoredIndex, names)
 	if err != nil {
 		return nil, fmt.Errorf("write the first Raft snapshot: %w", err)
@@ -182,25 +185,29 @@ func (cfg RestoreConfig) beginEpoch(s *store.Store) (*Restored, error) {
 	if err := (&checkpointSnapshot{encoded: p.encode()}).Persist(sink); err != nil {
 		return nil, fmt.Errorf("write the first Raft snapshot: %w", err)
 	}
-	if err := cfg.writeIdentity(nodes, lineage, voters); err != nil {
+	if err := cfg.writeIdentity(nodes, epoch, voters); err != nil {
 		return nil, err
 	}
-	return &Restored{Blocks: s.Sequence(), Voters: voters, Lineage: hex.EncodeToString(lineage), AccessKeys: len(p.accessKeys)}, syncDir(cfg.Dir)
+	return &Restored{Blocks: s.Sequence(), Voters: voters, RestoreEpoch: hex.EncodeToString(epoch),
+		AccessKeys: len(p.accessKeys)}, syncDir(cfg.Dir)
 }
 
-// founders are the configuration of the restored network.
+// founders returns the Raft configuration of the restored network and its voters' ids.
 func (cfg RestoreConfig) founders(nodes []*rules.Node) (raft.Configuration, []string, error) {
 	var c raft.Configuration
 	var voters []string
 	for _, n := range nodes {
-		if n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER && (len(cfg.Voters) == 0 || slices.Contains(cfg.Voters, n.ID)) {
+		if n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER && (len(cfg.Voters) == 0 || slices.Contains(cfg.Voters,
+			n.ID)) {
 			voters = append(voters, n.ID)
-			c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(n.ID), Address: raft.ServerAddress(n.ID)})
+			c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(n.ID),
+				Address: raft.ServerAddress(n.ID)})
 		}
 	}
 	for _, id := range cfg.Voters {
 		if !slices.Contains(voters, id) {
-			return c, nil, fmt.Errorf("%w: %s is no voter of the network in the copy, which has %s", ErrRestore, id, strings.Join(voters, ", "))
+			return c, nil, fmt.Errorf("%w: %s is not a voter in the copy; its voters are %s", ErrRestore, id,
+				strings.Join(voters, ", "))
 		}
 	}
 	if !slices.Contains(voters, cfg.ID) {
@@ -209,7 +216,7 @@ func (cfg RestoreConfig) founders(nodes []*rules.Node) (raft.Configuration, []st
 	return c, voters, nil
 }
 
-// epochOf depends on everything in which two nodes of a restoration must not differ.
+// epochOf is a hash over everything in which two nodes of a restoration must not differ.
 func epochOf(p *checkpoint, voters []string, label string) []byte {
 	h := sha256.New()
 	h.Write([]byte("ltl/lineage/v1\x00"))
@@ -221,26 +228,27 @@ func epochOf(p *checkpoint, voters []string, label string) []byte {
 	return h.Sum(nil)[:storeIDLen]
 }
 
-// writeIdentity gives the directory its identity. A node that was added keeps the one that the ledger names: there is no other of this lineage.
-func (cfg RestoreConfig) writeIdentity(nodes []*rules.Node, lineage []byte, voters []string) (err error) {
+// writeIdentity gives the directory its identity. A node that was added keeps the store id that the ledger names; no
+// other directory of the new epoch has it.
+func (cfg RestoreConfig) writeIdentity(nodes []*rules.Node, epoch []byte, voters []string) (err error) {
 	log, err := openLog(filepath.Join(cfg.Dir, raftLogName), logOptions{fatal: func(error) {}, logger: cfg.Logger})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	incarnation := make([]byte, storeIDLen)
-	if _, err := rand.Read(incarnation); err != nil {
+	storeID := make([]byte, storeIDLen)
+	if _, err := rand.Read(storeID); err != nil {
 		return fmt.Errorf("random bytes: %w", err)
 	}
 	for _, n := range nodes {
 		if n.ID == cfg.ID && len(n.Incarnation) > 0 {
-			incarnation = n.Incarnation
+			storeID = n.Incarnation
 		}
 	}
 	for _, v := range []struct {
 		key   string
 		value []byte
-	}{{keyRestoreEpoch, lineage}, {keyFounders, []byte(strings.Join(voters, "\n"))}, {keyStoreID, incarnation}} {
+	}{{keyRestoreEpoch, epoch}, {keyFounders, []byte(strings.Join(voters, "\n"))}, {keyStoreID, storeID}} {
 		if err := log.stable.Set([]byte(v.key), v.value); err != nil {
 			return err
 		}

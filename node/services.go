@@ -14,7 +14,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// ordererService serves ltlv1.Orderer.
+// ordererService implements ltlv1.OrdererServer.
 type ordererService struct {
 	ltlv1.UnimplementedOrdererServer
 	r *replica
@@ -42,7 +42,8 @@ func (s *ordererService) ReadIndex(ctx context.Context, _ *ltlv1.ReadIndexReques
 	return &ltlv1.ReadIndexResponse{Index: index}, nil
 }
 
-// ConfirmTerm implements ltlv1.OrdererServer. Raft knows a term before it votes in it, which is what the caller relies on.
+// ConfirmTerm implements ltlv1.OrdererServer. The caller relies on this order: raft stores a term before it votes in
+// it.
 func (s *ordererService) ConfirmTerm(context.Context, *ltlv1.ConfirmTermRequest) (*ltlv1.ConfirmTermResponse, error) {
 	session, err := s.r.use()
 	if err != nil {
@@ -52,16 +53,17 @@ func (s *ordererService) ConfirmTerm(context.Context, *ltlv1.ConfirmTermRequest)
 	return &ltlv1.ConfirmTermResponse{Term: session.raft.CurrentTerm()}, nil
 }
 
-// operatorService serves ltlv1.Operator.
+// operatorService implements ltlv1.OperatorServer.
 type operatorService struct {
 	ltlv1.UnimplementedOperatorServer
 	r *replica
-	// pulse is how often a watch without changes is told that there are none.
+	// pulse is how often a watch without changes repeats that it is up to date.
 	pulse time.Duration
 }
 
 // PutAccessKey implements ltlv1.OperatorServer.
-func (s *operatorService) PutAccessKey(ctx context.Context, in *ltlv1.PutAccessKeyRequest) (*ltlv1.PutAccessKeyResponse, error) {
+func (s *operatorService) PutAccessKey(ctx context.Context,
+	in *ltlv1.PutAccessKeyRequest) (*ltlv1.PutAccessKeyResponse, error) {
 	if in.GetAccessKey() == nil {
 		return nil, refuse(codes.InvalidArgument, "there is no AccessKey in the request")
 	}
@@ -72,11 +74,13 @@ func (s *operatorService) PutAccessKey(ctx context.Context, in *ltlv1.PutAccessK
 	return &ltlv1.PutAccessKeyResponse{Code: 200, Version: version}, nil
 }
 
-// WatchAccessKeys implements ltlv1.OperatorServer. It says that everything has been sent only after it has sent every change that any
-// node answered before the call: an operator who has just disabled an AccessKey must not see it enabled here. It says so again after
-// each pulse without changes, so that a facade notices a node that is cut off from the others.
-func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, stream ltlv1.Operator_WatchAccessKeysServer) error {
-	after, fresh, said := in.GetAfterVersion(), false, false
+// WatchAccessKeys implements ltlv1.OperatorServer. It reports that everything has been sent only after it has sent
+// every change that any node answered before the call: an operator that has just disabled an AccessKey must not see
+// it enabled here. It repeats the report after each pulse without changes, so that a facade notices a node that is
+// cut off from the others.
+func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest,
+	stream ltlv1.Operator_WatchAccessKeysServer) error {
+	after, fresh, reported := in.GetAfterVersion(), false, false
 	for {
 		keys, _, err := s.r.store.AccessKeys(after, accessKeyPage)
 		if err != nil {
@@ -98,8 +102,8 @@ func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, stre
 			fresh = true
 			continue
 		}
-		if !said {
-			said = true
+		if !reported {
+			reported = true
 			if err := stream.Send(&ltlv1.WatchAccessKeysResponse{}); err != nil {
 				return err
 			}
@@ -109,15 +113,15 @@ func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, stre
 		overdue := quiet.Err() != nil && stream.Context().Err() == nil
 		cancel()
 		switch {
-		case overdue: // nothing has changed as far as this node knows; it asks whether that is still so, and says it again
-			fresh, said = false, false
+		case overdue: // no change that this node knows of: ask the leader for a new read index, then report again
+			fresh, reported = false, false
 		case err != nil:
 			return refuse(codes.Unavailable, "%v", err)
 		}
 	}
 }
 
-// acl says who may call what. What is not listed is denied.
+// acl returns the roles that may call each method. A method that is not listed is denied.
 func acl() identity.ACL {
 	nodes := []identity.Role{identity.RoleNode}
 	submitters := []identity.Role{identity.RoleFacade, identity.RoleClient, identity.RoleOperator}
@@ -161,15 +165,15 @@ func acl() identity.ACL {
 	}
 }
 
-// errNoCaller is returned for an RPC whose context names no node.
+// errNoCaller is returned for a call whose certificate does not name a node.
 var errNoCaller = errors.New("the caller is not a node")
 
-// refuse makes the error of an RPC.
+// refuse returns the gRPC status error of a refused call.
 func refuse(code codes.Code, format string, args ...any) error {
 	return status.Error(code, fmt.Sprintf(format, args...))
 }
 
-// notLeader refuses what only the leader does. It promises that nothing was written.
+// notLeader refuses a call that only the leader serves. It guarantees that nothing was written.
 func notLeader(leader raft.ServerID) error {
 	s := status.New(codes.FailedPrecondition, "this node does not lead; nothing was written")
 	if d, err := s.WithDetails(&ltlv1.NotLeader{Leader: string(leader)}); err == nil {
@@ -178,7 +182,7 @@ func notLeader(leader raft.ServerID) error {
 	return s.Err()
 }
 
-// contextCode is the code for a context that has ended.
+// contextCode returns the gRPC code for a context that has ended.
 func contextCode(ctx context.Context) codes.Code {
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return codes.DeadlineExceeded

@@ -141,8 +141,8 @@ func (h *simHandle) DeleteRange(from, to uint64) error {
 	return nil
 }
 
-// simSlow lies before the fail-stop wrapper, so that a slow write sleeps while no lock is held: inside synctest time does not pass
-// for a goroutine that waits for a lock.
+// simSlow lies before the fail-stop wrapper, so that a slow write sleeps while no lock is held: inside synctest time
+// does not pass for a goroutine that waits for a lock.
 type simSlow struct {
 	*logStore
 	h     *simHandle
@@ -164,8 +164,8 @@ func (s *simSlow) StoreLogs(logs []*raft.Log) error {
 	return err
 }
 
-// simStable is term and vote. Once the process is dead its writes succeed and go nowhere: raft panics on an error here, and a dead
-// process has no say any more.
+// simStable is term and vote. Once the process is dead its writes succeed and go nowhere: raft panics on an error
+// here, and a dead process has no say any more.
 type simStable struct{ h *simHandle }
 
 func (s *simStable) live() bool {

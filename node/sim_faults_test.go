@@ -69,8 +69,9 @@ func (s *sim) fault() {
 	}
 }
 
-// hangLeader is what a pause of the leader's process looks like to the others, and to whoever reads from it afterwards: raft's loop
-// stands still in a write, so the lease does not run out, while the others elect a new leader.
+// hangLeader is what a pause of the leader's process looks like to the others, and to whoever reads from it
+// afterwards: raft's loop stands still in a write, so the lease does not run out, while the others elect a new
+// leader.
 func (s *sim) hangLeader() {
 	for _, n := range s.nodes {
 		n.mu.Lock()
@@ -137,5 +138,5 @@ func (s *sim) check() {
 			s.t.Fatal("the nodes do not come together")
 		}
 	}
-	checkAcked(s.t, s.acked, compareLedgers(s.t, s.world, s.verify.verify, stores))
+	checkAcked(s.t, s.acked, compareLedgers(s.t, s.world, s.endorsements.verify, stores))
 }

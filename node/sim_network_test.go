@@ -39,7 +39,8 @@ type simHost struct {
 }
 
 func newSimNet() *simNet {
-	return &simNet{ports: make(map[raft.ServerID]*simPort), hosts: make(map[raft.ServerID]*simHost), cut: make(map[[2]raft.ServerID]bool)}
+	return &simNet{ports: make(map[raft.ServerID]*simPort), hosts: make(map[raft.ServerID]*simHost),
+		cut: make(map[[2]raft.ServerID]bool)}
 }
 
 func (n *simNet) setCut(from, to raft.ServerID, cut bool) {
@@ -118,7 +119,8 @@ func (n *simNet) askIndex(from raft.ServerID) func(context.Context, raft.ServerI
 }
 
 func (n *simNet) fetch(from raft.ServerID) fetchFunc {
-	return func(ctx context.Context, to raft.ServerID, sequence uint64, headersOnly bool, fn func(uint64, *ltlv1.Block) error) error {
+	return func(ctx context.Context, to raft.ServerID, sequence uint64, headersOnly bool,
+		fn func(uint64, *ltlv1.Block) error) error {
 		for ; ; sequence++ {
 			n.mu.Lock()
 			starved := n.starved == from
@@ -232,23 +234,28 @@ func copyAppend(m *raft.AppendEntriesRequest) *raft.AppendEntriesRequest {
 	return &c
 }
 
-func (p *simPort) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+func (p *simPort) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.AppendEntriesRequest,
+	resp *raft.AppendEntriesResponse) error {
 	return simAnswer(p, id, copyAppend(args), nil, resp)
 }
 
-func (p *simPort) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+func (p *simPort) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest,
+	resp *raft.RequestVoteResponse) error {
 	return simAnswer(p, id, args, nil, resp)
 }
 
-func (p *simPort) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+func (p *simPort) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestPreVoteRequest,
+	resp *raft.RequestPreVoteResponse) error {
 	return simAnswer(p, id, args, nil, resp)
 }
 
-func (p *simPort) TimeoutNow(id raft.ServerID, _ raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+func (p *simPort) TimeoutNow(id raft.ServerID, _ raft.ServerAddress, args *raft.TimeoutNowRequest,
+	resp *raft.TimeoutNowResponse) error {
 	return simAnswer(p, id, args, nil, resp)
 }
 
-func (p *simPort) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+func (p *simPort) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, args *raft.InstallSnapshotRequest,
+	resp *raft.InstallSnapshotResponse, data io.Reader) error {
 	b, err := io.ReadAll(data)
 	if err != nil {
 		return err
@@ -297,7 +304,8 @@ func (a *simAppend) Request() *raft.AppendEntriesRequest   { return a.request }
 func (a *simAppend) Response() *raft.AppendEntriesResponse { return a.response }
 
 func (p *simPort) AppendEntriesPipeline(id raft.ServerID, _ raft.ServerAddress) (raft.AppendPipeline, error) {
-	l := &simPipeline{port: p, to: id, queue: make(chan *simAppend, 4), done: make(chan raft.AppendFuture, 64), closed: make(chan struct{})}
+	l := &simPipeline{port: p, to: id, queue: make(chan *simAppend, 4), done: make(chan raft.AppendFuture, 64),
+		closed: make(chan struct{})}
 	go l.run()
 	return l, nil
 }
@@ -327,7 +335,8 @@ func (l *simPipeline) run() {
 	}
 }
 
-func (l *simPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+func (l *simPipeline) AppendEntries(args *raft.AppendEntriesRequest,
+	resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
 	a := &simAppend{start: time.Now(), request: args, response: resp, ready: make(chan struct{})}
 	select {
 	case l.queue <- a:

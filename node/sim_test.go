@@ -81,12 +81,12 @@ func (n *simNode) now() (*replica, *store.Store) {
 
 // sim is one schedule.
 type sim struct {
-	t      *testing.T
-	seed   uint64
-	world  *world
-	net    *simNet
-	nodes  []*simNode
-	verify *endorsementCache // shared: a signature costs the same work on every node
+	t            *testing.T
+	seed         uint64
+	world        *world
+	net          *simNet
+	nodes        []*simNode
+	endorsements *endorsementCache // shared: a signature costs the same work on every node
 
 	mu      sync.Mutex
 	rng     *rand.Rand
@@ -168,8 +168,9 @@ func simulate(t *testing.T, seed uint64) (acked, reads int) {
 
 func newSim(t *testing.T, seed uint64) *sim {
 	s := &sim{
-		t: t, seed: seed, world: newWorld(t, 3), net: newSimNet(), rng: rand.New(rand.NewPCG(seed, 1)), verify: newEndorsementCache(),
-		acked: make(map[ledger.Hash]*ltlv1.Result), heights: make(map[string]uint64),
+		t: t, seed: seed, world: newWorld(t, 3), net: newSimNet(), rng: rand.New(rand.NewPCG(seed, 1)),
+		endorsements: newEndorsementCache(),
+		acked:        make(map[ledger.Hash]*ltlv1.Result), heights: make(map[string]uint64),
 	}
 	dir := simDir(t)
 	for i := range 3 {
@@ -189,7 +190,8 @@ func (s *sim) note(format string, args ...any) {
 	}
 }
 
-// Write lets the nodes' logs go into the trace, of which the beginning is kept: what goes round in circles afterwards says nothing new.
+// Write lets the nodes' logs go into the trace, of which the beginning is kept: what goes round in circles afterwards
+// says nothing new.
 func (s *sim) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -238,13 +240,15 @@ func (s *sim) start(n *simNode) {
 	h := &simHandle{disk: n.disk, rng: rand.New(rand.NewPCG(s.seed, uint64(s.random(1<<30))))}
 	fatal := func(err error) {
 		s.note("%s: fatal: %v", n.id, err)
-		if !errors.Is(err, errSimDisk) && !errors.Is(err, errLogStopped) && !s.dead(h) && (s.mayStop == "" || !strings.Contains(err.Error(), s.mayStop)) {
+		if !errors.Is(err, errSimDisk) && !errors.Is(err, errLogStopped) && !s.dead(h) &&
+			(s.mayStop == "" || !strings.Contains(err.Error(), s.mayStop)) {
 			s.t.Errorf("%s stopped by itself: %v", n.id, err)
 		}
 		h.kill()
 		go s.crash(n, h)
 	}
-	db, err := store.Open(filepath.Join(n.dir, "ledger"), store.Options{NoSync: true, Verify: s.verify.verify, Logger: logger, Fatal: fatal, FlushEntries: 64})
+	db, err := store.Open(filepath.Join(n.dir, "ledger"), store.Options{NoSync: true, Verify: s.endorsements.verify,
+		Logger: logger, Fatal: fatal, FlushEntries: 64})
 	if err != nil {
 		s.t.Fatalf("%s: %v", n.id, err)
 	}
@@ -265,7 +269,7 @@ func (s *sim) start(n *simNode) {
 		transport: func(installed func(index, term uint64)) (raft.Transport, error) {
 			return s.net.port(n.id, installed), nil
 		},
-		verify: s.verify, metrics: newMetrics(), logger: logger, fatal: fatal,
+		endorsements: s.endorsements, metrics: newMetrics(), logger: logger, fatal: fatal,
 		cfg: Config{SnapshotThreshold: 12, TrailingLogs: 4, SnapshotInterval: 2 * time.Second}.withDefaults(),
 	}
 	for _, o := range s.nodes {
@@ -400,7 +404,8 @@ func (s *sim) submit(b *ltlv1.Batch, within time.Duration) ([]*ltlv1.Result, err
 				return results, nil
 			}
 			switch status.Code(err) {
-			case codes.OK, codes.Unknown, codes.Unavailable, codes.FailedPrecondition, codes.DeadlineExceeded, codes.ResourceExhausted, codes.Canceled:
+			case codes.OK, codes.Unknown, codes.Unavailable, codes.FailedPrecondition, codes.DeadlineExceeded,
+				codes.ResourceExhausted, codes.Canceled:
 			default:
 				return nil, err
 			}
@@ -462,7 +467,8 @@ func (s *sim) answer(b *ltlv1.Batch) {
 		}
 		id := ledger.TransactionID(b.GetTransactions()[i])
 		if before := s.acked[id]; before != nil && before.GetBlockHeight() != r.GetBlockHeight() {
-			s.t.Errorf("I5: transaction %x was answered with height %d and then %d", id[:4], before.GetBlockHeight(), r.GetBlockHeight())
+			s.t.Errorf("I5: transaction %x was answered with height %d and then %d", id[:4], before.GetBlockHeight(),
+				r.GetBlockHeight())
 		}
 		s.acked[id] = r
 		s.heights[r.GetChainId()] = max(s.heights[r.GetChainId()], r.GetBlockHeight())
@@ -489,7 +495,8 @@ func (s *sim) reader() {
 		}
 		if tip, _ := db.Tip(chain); tip.Header.Height < height {
 			s.note("stale read")
-			s.t.Errorf("I4: %s read height %d of %s after height %d was acknowledged at %v, now %v; %s", r.id, tip.Header.Height, chain, height,
+			s.t.Errorf("I4: %s read height %d of %s after height %d was acknowledged at %v, now %v; %s", r.id,
+				tip.Header.Height, chain, height,
 				began.Format("05.000"), time.Now().Format("05.000"), s.states())
 		}
 		s.mu.Lock()

@@ -29,8 +29,8 @@ func (w *world) endorsedAt(t *testing.T, height uint64, payload []byte) *ltlv1.B
 	return b
 }
 
-// A leader with a slow disk has executed less than its followers, and so less than endorsers have seen. It does not refuse what they
-// endorsed: it waits until it has seen as much.
+// A leader with a slow disk has executed less than its followers, and so less than endorsers have seen. It does not
+// refuse what they endorsed: it waits until it has seen as much.
 func TestSlowLeaderRefusesNothing(t *testing.T) {
 	c := newCluster(t, nil)
 	rng := rand.New(rand.NewPCG(8, 8))
@@ -50,7 +50,8 @@ func TestSlowLeaderRefusesNothing(t *testing.T) {
 	defer release()
 	first := make(chan error, 1)
 	go func() {
-		_, err := leader.replica.order.submit(t.Context(), c.world.batch(c.world.chain, c.world.record(rand.New(rand.NewPCG(9, 9)), "one")))
+		_, err := leader.replica.order.submit(t.Context(), c.world.batch(c.world.chain,
+			c.world.record(rand.New(rand.NewPCG(9, 9)), "one")))
 		first <- err
 	}()
 	eventually(t, 10*time.Second, "a follower executes it", func() bool {

@@ -7,9 +7,9 @@ import (
 	"github.com/hashicorp/raft"
 )
 
-// checkSnapshotTerm reports whether the log holds another entry than the newest snapshot at the snapshot's index: raft
-// v1.8.0 keeps such a log when it installs a snapshot, trusts it more than the snapshot from then on, and so rejects every
-// append for ever (https://github.com/hashicorp/raft/issues/697).
+// checkSnapshotTerm reports whether the log has an entry of another term at the newest snapshot's index. Raft v1.8.0
+// keeps such a log when it installs a snapshot, trusts it more than the snapshot from then on, and rejects every
+// append forever (https://github.com/hashicorp/raft/issues/697).
 func checkSnapshotTerm(logs raft.LogStore, snaps raft.SnapshotStore) (conflict bool, err error) {
 	newest, err := newestSnapshot(snaps)
 	if err != nil || newest == nil {
@@ -25,9 +25,9 @@ func checkSnapshotTerm(logs raft.LogStore, snaps raft.SnapshotStore) (conflict b
 	return entry.Term != newest.Term, nil
 }
 
-// repairConflictingLog is to be called before raft.NewRaft: it deletes a log that conflicts with the newest snapshot, or
-// ends below it. Nothing committed is lost: what is at or below the snapshot's index is in the snapshot, and what follows
-// a conflicting entry was never committed.
+// repairConflictingLog deletes a log that conflicts with the newest snapshot, or ends below it. Call it before
+// raft.NewRaft. Nothing committed is lost: what is at or below the snapshot's index is in the snapshot, and what
+// follows a conflicting entry was never committed.
 func repairConflictingLog(logs raft.LogStore, snaps raft.SnapshotStore) (repaired bool, err error) {
 	conflict, err := checkSnapshotTerm(logs, snaps)
 	if err != nil {
@@ -39,9 +39,10 @@ func repairConflictingLog(logs raft.LogStore, snaps raft.SnapshotStore) (repaire
 	return true, deleteAll(logs)
 }
 
-// afterSnapshotInstall is to be called from OnSnapshotInstalled. When it returns restart, the node has to shut raft down,
-// call repairConflictingLog and start raft again: raft keeps the end of its log in memory. Otherwise it deletes a log that
-// ends below the snapshot, which may be a lost branch that raft would hand on to others when it leads.
+// afterSnapshotInstall checks the log after raft installed a snapshot, before the leader gets the answer. If it
+// returns restart, the caller must shut raft down, call repairConflictingLog and start raft again, because raft keeps
+// the end of its log in memory. Otherwise it deletes a log that ends below the snapshot: that log may be a lost
+// branch, which raft would send to other nodes when it leads.
 func afterSnapshotInstall(logs raft.LogStore, snaps raft.SnapshotStore) (restart bool, err error) {
 	restart, err = checkSnapshotTerm(logs, snaps)
 	if err != nil || restart {
@@ -51,7 +52,7 @@ func afterSnapshotInstall(logs raft.LogStore, snaps raft.SnapshotStore) (restart
 	return false, err
 }
 
-// deleteCovered deletes the log when all of it lies below the newest snapshot.
+// deleteCovered deletes the log when all of it is below the newest snapshot.
 func deleteCovered(logs raft.LogStore, snaps raft.SnapshotStore) (bool, error) {
 	newest, err := newestSnapshot(snaps)
 	if err != nil || newest == nil {
@@ -61,15 +62,15 @@ func deleteCovered(logs raft.LogStore, snaps raft.SnapshotStore) (bool, error) {
 	if err != nil || first == 0 || last >= newest.Index {
 		return false, err
 	}
-	// Exactly these: raft may already have stored the entries after the snapshot.
+	// Exactly these entries: raft may have stored entries after the snapshot meanwhile.
 	if err := logs.DeleteRange(first, last); err != nil {
 		return false, fmt.Errorf("node: delete entries %d to %d under the snapshot at %d: %w", first, last, newest.Index, err)
 	}
 	return true, nil
 }
 
-// checkCovered reports a log that begins behind the entry after the newest snapshot. The snapshot store leaves out what it cannot
-// read, so a damaged snapshot looks like none, and raft would panic on the first missing entry.
+// checkCovered reports a gap between the newest snapshot and the log. The snapshot store omits snapshots that it
+// cannot read, so a damaged snapshot looks like none, and raft would panic on the first missing entry.
 func checkCovered(logs raft.LogStore, snaps raft.SnapshotStore) error {
 	newest, err := newestSnapshot(snaps)
 	if err != nil {
@@ -84,7 +85,8 @@ func checkCovered(logs raft.LogStore, snaps raft.SnapshotStore) error {
 		return err
 	}
 	if first > covered+1 {
-		return fmt.Errorf("%w: it begins at entry %d, but the newest snapshot that can be read ends at %d: a Raft snapshot is missing or damaged",
+		return fmt.Errorf("%w: it begins at entry %d, but the newest snapshot that can be read ends at %d: a Raft "+
+			"snapshot is missing or damaged",
 			errLogCorrupt, first, covered)
 	}
 	return nil
@@ -101,6 +103,7 @@ func deleteAll(logs raft.LogStore) error {
 	return nil
 }
 
+// bounds returns the first and the last index of a log.
 func bounds(logs raft.LogStore) (first, last uint64, err error) {
 	if first, err = logs.FirstIndex(); err == nil {
 		last, err = logs.LastIndex()
@@ -111,7 +114,7 @@ func bounds(logs raft.LogStore) (first, last uint64, err error) {
 	return first, last, nil
 }
 
-// newestSnapshot returns nil when there is none.
+// newestSnapshot returns nil when there is no snapshot.
 func newestSnapshot(snaps raft.SnapshotStore) (*raft.SnapshotMeta, error) {
 	list, err := snaps.List()
 	if err != nil {

@@ -70,7 +70,8 @@ var guardServers = []raft.Server{{ID: "F", Address: "F"}, {ID: "L", Address: "L"
 // newGuardNode starts F. wrapped puts our log store around the plain one.
 func newGuardNode(t *testing.T, wrapped bool) *guardNode {
 	n := newRaftTestNet(t)
-	g := &guardNode{t: t, net: n, inner: raft.NewInmemStore(), snaps: raft.NewInmemSnapshotStore(), fsm: &guardFSM{}, installed: make(chan bool, 100)}
+	g := &guardNode{t: t, net: n, inner: raft.NewInmemStore(), snaps: raft.NewInmemSnapshotStore(), fsm: &guardFSM{},
+		installed: make(chan bool, 100)}
 	g.logs = g.inner
 	if wrapped {
 		s, err := newLogStore(g.inner, func(err error) { t.Errorf("fatal: %v", err) }, logOptions{})
@@ -82,7 +83,8 @@ func newGuardNode(t *testing.T, wrapped bool) *guardNode {
 	g.server, _ = n.listen("F")
 	g.leader = NewTransport(n.config("L"))
 	t.Cleanup(func() { _ = g.leader.Close() })
-	if err := raft.BootstrapCluster(g.raftConfig(), g.logs, g.inner, g.snaps, g.newTransport(), raft.Configuration{Servers: guardServers}); err != nil {
+	if err := raft.BootstrapCluster(g.raftConfig(), g.logs, g.inner, g.snaps, g.newTransport(),
+		raft.Configuration{Servers: guardServers}); err != nil {
 		t.Fatal(err)
 	}
 	g.start()
@@ -155,7 +157,8 @@ func (g *guardNode) restart() {
 
 func (g *guardNode) append(term, prev, prevTerm, commit uint64, entries []*raft.Log) bool {
 	var resp raft.AppendEntriesResponse
-	request := &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("L"), Term: term, Leader: []byte("L"), PrevLogEntry: prev, PrevLogTerm: prevTerm, LeaderCommitIndex: commit, Entries: entries}
+	request := &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("L"), Term: term, Leader: []byte("L"),
+		PrevLogEntry: prev, PrevLogTerm: prevTerm, LeaderCommitIndex: commit, Entries: entries}
 	if err := g.leader.AppendEntries("F", "F", request, &resp); err != nil {
 		g.t.Fatal(err)
 	}
@@ -164,8 +167,10 @@ func (g *guardNode) append(term, prev, prevTerm, commit uint64, entries []*raft.
 
 func (g *guardNode) install(term, index, indexTerm uint64) (restart bool) {
 	data := []byte("state")
-	request := &raft.InstallSnapshotRequest{RPCHeader: raftTestHeader("L"), SnapshotVersion: 1, Term: term, Leader: []byte("L"), LastLogIndex: index, LastLogTerm: indexTerm,
-		Configuration: raft.EncodeConfiguration(raft.Configuration{Servers: guardServers}), ConfigurationIndex: 1, Size: int64(len(data))}
+	request := &raft.InstallSnapshotRequest{RPCHeader: raftTestHeader("L"), SnapshotVersion: 1, Term: term,
+		Leader: []byte("L"), LastLogIndex: index, LastLogTerm: indexTerm,
+		Configuration: raft.EncodeConfiguration(raft.Configuration{Servers: guardServers}), ConfigurationIndex: 1,
+		Size: int64(len(data))}
 	var resp raft.InstallSnapshotResponse
 	if err := g.leader.InstallSnapshot("F", "F", request, &resp, bytes.NewReader(data)); err != nil || !resp.Success {
 		g.t.Fatalf("install: %+v, %v", resp, err)
@@ -238,7 +243,8 @@ func TestLogStoreIsNotMonotonic(t *testing.T) {
 	}
 }
 
-// TestCheckCovered: a snapshot that cannot be read is not listed; a log whose beginning it held is then no log to start from.
+// TestCheckCovered: a snapshot that cannot be read is not listed; a log whose beginning it held is then no log to
+// start from.
 func TestCheckCovered(t *testing.T) {
 	for _, c := range []struct {
 		first, last, snapshot uint64

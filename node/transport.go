@@ -17,21 +17,21 @@ import (
 )
 
 const (
-	// defaultRPCTimeout is longer than a slow fsync of the receiver (which delays every answer, see Timers in DESIGN.md)
-	// and short enough that a call over a dead connection does not hold up a peer that is back.
+	// defaultRPCTimeout is longer than a slow fsync of the receiver, which delays every answer (DESIGN.md, Timers), and
+	// short enough that a call over a dead connection does not delay a peer that is back.
 	defaultRPCTimeout = 5 * time.Second
 	// defaultSnapshotTimeout bounds the time without progress.
 	defaultSnapshotTimeout = 10 * time.Second
-	// defaultSnapshotApplyTimeout is generous: the receiver may have to fetch and execute a long chain.
+	// defaultSnapshotApplyTimeout is large, because the receiver may have to fetch and execute a long chain.
 	defaultSnapshotApplyTimeout = time.Hour
 	// defaultMaxInFlight lets the next append travel while the receiver stores the one before.
 	defaultMaxInFlight = 4
 
-	// A connection that lost its peer is noticed after at most keepaliveTime+keepaliveTimeout when idle, and after
+	// A connection that lost its peer is detected after at most keepaliveTime+keepaliveTimeout when idle, and after
 	// keepaliveTimeout when something was sent (gRPC sets TCP_USER_TIMEOUT to it).
 	keepaliveTime    = 10 * time.Second
 	keepaliveTimeout = 3 * time.Second
-	// Re-dialling has to be quick, because a peer that came back is wanted at once. gRPC's own bounds are 20 s and 120 s.
+	// Reconnecting must be quick, because a peer that came back is needed at once. gRPC's own bounds are 20 s and 120 s.
 	connectTimeout  = 2 * time.Second
 	connectDelay    = 100 * time.Millisecond
 	connectMaxDelay = time.Second
@@ -39,28 +39,28 @@ const (
 	connectJitter   = 0.2
 )
 
-// errWrongPeer: the answer names another node than the one that was asked.
+// errWrongPeer is wrapped when the answer names another node than the one that was asked.
 var errWrongPeer = errors.New("node: answer comes from another node")
 
-// TransportConfig says how a Transport reaches its peers and how it knows who calls.
+// TransportConfig configures how a Transport reaches its peers and identifies its callers.
 type TransportConfig struct {
-	// ID is this node's id. Raft addresses are ids: Dial resolves them.
+	// ID is this node's id. Raft addresses are ids; Dial resolves them.
 	ID raft.ServerID
-	// Dial makes the one connection to a peer; use transportDialOptions. gRPC re-dials it by itself.
+	// Dial makes the one connection to a peer; use transportDialOptions. gRPC reconnects it by itself.
 	Dial func(id raft.ServerID) (*grpc.ClientConn, error)
 	// PeerID returns the caller of an incoming RPC, from its certificate.
 	PeerID func(ctx context.Context) (raft.ServerID, error)
-	// OnSnapshotInstalled is called after raft installed a snapshot and before the leader hears of it: the place for
-	// afterSnapshotInstall. It must not itself wait for raft or the transport to shut down. May be nil.
+	// OnSnapshotInstalled is called after raft installed a snapshot and before the leader gets the answer: the place for
+	// afterSnapshotInstall. It must not wait for raft or the transport to shut down. May be nil.
 	OnSnapshotInstalled func(index, term uint64)
-	// Logger is slog.Default() when nil.
+	// Logger receives events; nil means slog.Default.
 	Logger *slog.Logger
 	// RPCTimeout bounds one call, and the wait for one answer of a pipeline. Zero means defaultRPCTimeout.
 	RPCTimeout time.Duration
-	// SnapshotTimeout bounds each piece of a snapshot, not all of it. Zero means defaultSnapshotTimeout.
+	// SnapshotTimeout bounds each piece of a snapshot, not the whole. Zero means defaultSnapshotTimeout.
 	SnapshotTimeout time.Duration
-	// SnapshotApplyTimeout bounds the wait for a receiver that has every piece and restores from it.
-	// Zero means defaultSnapshotApplyTimeout.
+	// SnapshotApplyTimeout bounds the wait for a receiver that has every piece and restores from it. Zero means
+	// defaultSnapshotApplyTimeout.
 	SnapshotApplyTimeout time.Duration
 	// MaxInFlight bounds the unanswered appends of a pipeline. Zero means defaultMaxInFlight.
 	MaxInFlight int
@@ -86,13 +86,13 @@ func (c TransportConfig) withDefaults() TransportConfig {
 }
 
 // Transport carries hashicorp/raft's messages over gRPC. It is a raft.Transport, raft.WithPreVote and raft.WithClose.
-// Its serving side is RaftServer: the method names of the two interfaces clash.
+// RaftServer is its serving side: the method names of raft.Transport and of the gRPC service clash.
 type Transport struct {
 	cfg TransportConfig
-	// consumer has no buffer: a request whose sender gave up waiting is then never handed to raft late.
+	// consumer has no buffer, so that a request whose sender gave up is never handed to raft late.
 	consumer chan raft.RPC
 
-	ctx    context.Context // ends with Close; every call and stream hangs off it
+	ctx    context.Context // ends with Close; the parent of every call and stream
 	cancel context.CancelFunc
 
 	mu      sync.Mutex
@@ -101,7 +101,7 @@ type Transport struct {
 	running sync.WaitGroup // calls, pipelines, handlers; Add only under mu while not closed
 }
 
-// NewTransport returns a transport that nothing calls yet; give it to RaftServer.Use and to raft.NewRaft.
+// NewTransport returns a transport. Pass it to RaftServer.Use and to raft.NewRaft.
 func NewTransport(cfg TransportConfig) *Transport {
 	ctx, cancel := context.WithCancel(context.Background())
 	return &Transport{
@@ -116,7 +116,7 @@ func NewTransport(cfg TransportConfig) *Transport {
 // Consumer implements raft.Transport.
 func (t *Transport) Consumer() <-chan raft.RPC { return t.consumer }
 
-// LocalAddr implements raft.Transport: the node's id.
+// LocalAddr implements raft.Transport. It is the node's id.
 func (t *Transport) LocalAddr() raft.ServerAddress { return raft.ServerAddress(t.cfg.ID) }
 
 // EncodePeer implements raft.Transport. Addresses are ids.
@@ -125,17 +125,19 @@ func (t *Transport) EncodePeer(id raft.ServerID, _ raft.ServerAddress) []byte { 
 // DecodePeer implements raft.Transport.
 func (t *Transport) DecodePeer(b []byte) raft.ServerAddress { return raft.ServerAddress(b) }
 
-// SetHeartbeatHandler does nothing, on purpose: heartbeats go through Consumer like every other message.
+// SetHeartbeatHandler implements raft.Transport. It does nothing, on purpose: heartbeats go through Consumer like
+// every other message.
 //
-// The handler runs raft's appendEntries on the transport's goroutine, beside raft's own loop. A heartbeat of a newer term
-// then changes term and state under a leader that is about to store a client's entry, and the entry is stored with a
-// term this node never led: two nodes may commit different entries at one index
+// The handler would run raft's appendEntries on the transport's goroutine, beside raft's main loop. A heartbeat of a
+// newer term would then change term and state under a leader that is about to store a client's entry, and the entry
+// would be stored under a term that this node never led: two nodes could commit different entries at one index
 // (https://github.com/hashicorp/raft/issues/695, TestHeartbeatRace). The price is that a slow fsync delays the answer
-// to a heartbeat; the timers are chosen for that (DESIGN.md, Timers).
+// to a heartbeat; the timers allow for it (DESIGN.md, Timers).
 func (t *Transport) SetHeartbeatHandler(func(raft.RPC)) {}
 
 // AppendEntries implements raft.Transport.
-func (t *Transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) error {
+func (t *Transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *raft.AppendEntriesRequest,
+	resp *raft.AppendEntriesResponse) error {
 	request, err := encodeAppend(args)
 	if err != nil {
 		return err
@@ -151,7 +153,8 @@ func (t *Transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *
 }
 
 // RequestVote implements raft.Transport.
-func (t *Transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest, resp *raft.RequestVoteResponse) error {
+func (t *Transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest,
+	resp *raft.RequestVoteResponse) error {
 	return t.call(id, func(ctx context.Context, c ltlv1.RaftTransportClient) error {
 		answer, err := c.RequestVote(ctx, encodeVote(args))
 		if err != nil {
@@ -163,7 +166,8 @@ func (t *Transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *ra
 }
 
 // RequestPreVote implements raft.WithPreVote.
-func (t *Transport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestPreVoteRequest, resp *raft.RequestPreVoteResponse) error {
+func (t *Transport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestPreVoteRequest,
+	resp *raft.RequestPreVoteResponse) error {
 	return t.call(id, func(ctx context.Context, c ltlv1.RaftTransportClient) error {
 		answer, err := c.RequestPreVote(ctx, encodePreVote(args))
 		if err != nil {
@@ -175,7 +179,8 @@ func (t *Transport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args 
 }
 
 // TimeoutNow implements raft.Transport.
-func (t *Transport) TimeoutNow(id raft.ServerID, _ raft.ServerAddress, args *raft.TimeoutNowRequest, resp *raft.TimeoutNowResponse) error {
+func (t *Transport) TimeoutNow(id raft.ServerID, _ raft.ServerAddress, args *raft.TimeoutNowRequest,
+	resp *raft.TimeoutNowResponse) error {
 	return t.call(id, func(ctx context.Context, c ltlv1.RaftTransportClient) error {
 		answer, err := c.TimeoutNow(ctx, &ltlv1.TimeoutNowRequest{Header: encodeHeader(args.RPCHeader)})
 		if err != nil {
@@ -186,7 +191,7 @@ func (t *Transport) TimeoutNow(id raft.ServerID, _ raft.ServerAddress, args *raf
 	})
 }
 
-// checkAnswer refuses an answer of another node: a wrong address book must not turn into a vote.
+// checkAnswer refuses the answer of another node: a wrong address must not become a vote.
 func checkAnswer(id raft.ServerID, h raft.RPCHeader) error {
 	if len(h.ID) > 0 && string(h.ID) != string(id) {
 		return fmt.Errorf("%w: asked %q, answered by %q", errWrongPeer, id, h.ID)
@@ -206,7 +211,8 @@ func (t *Transport) call(id raft.ServerID, fn func(context.Context, ltlv1.RaftTr
 	return fn(ctx, client)
 }
 
-// open returns a client for the peer, dialling once, and counts the caller as running: it has to call running.Done.
+// open returns a client for the peer, and connects if there is no connection yet. It counts the caller as running:
+// the caller must call running.Done.
 func (t *Transport) open(id raft.ServerID) (ltlv1.RaftTransportClient, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -236,7 +242,7 @@ func (t *Transport) enter() bool {
 	return true
 }
 
-// Close ends every call, pipeline, handler and connection, and returns when all of them have ended. It implements raft.WithClose.
+// Close ends every call, pipeline, handler and connection, and waits for them. It implements raft.WithClose.
 func (t *Transport) Close() error {
 	t.mu.Lock()
 	t.closed = true
@@ -255,20 +261,23 @@ func (t *Transport) Close() error {
 	return errors.Join(errs...)
 }
 
-// transportDialOptions are what Dial has to add to the credentials: message bounds, quick re-dialling, dead peers noticed.
-// The server's keepalive enforcement has to allow a ping every keepaliveTime.
+// transportDialOptions returns what Dial must add to the credentials: message bounds, quick reconnects, detection of
+// dead peers. The server's keepalive enforcement must allow a ping every keepaliveTime.
 func transportDialOptions() []grpc.DialOption {
 	return []grpc.DialOption{
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxRaftMessageBytes), grpc.MaxCallSendMsgSize(maxRaftMessageBytes)),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxRaftMessageBytes),
+			grpc.MaxCallSendMsgSize(maxRaftMessageBytes)),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: connectDelay, Multiplier: connectFactor, Jitter: connectJitter, MaxDelay: connectMaxDelay},
+			Backoff: backoff.Config{BaseDelay: connectDelay, Multiplier: connectFactor, Jitter: connectJitter,
+				MaxDelay: connectMaxDelay},
 			MinConnectTimeout: connectTimeout,
 		}),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout,
+			PermitWithoutStream: true}),
 	}
 }
 
-// transportServerOptions bound what a peer may send in one message.
+// transportServerOptions bounds what a peer may send in one message.
 func transportServerOptions() []grpc.ServerOption {
 	return []grpc.ServerOption{grpc.MaxRecvMsgSize(maxRaftMessageBytes), grpc.MaxSendMsgSize(maxRaftMessageBytes)}
 }

@@ -34,7 +34,8 @@ type raftCluster struct {
 var clusterIDs = []raft.ServerID{"n1", "n2", "n3"}
 
 func newRaftCluster(t *testing.T) *raftCluster {
-	c := &raftCluster{t: t, net: newRaftTestNet(t), dir: t.TempDir(), snaps: map[raft.ServerID]*raft.InmemSnapshotStore{}, nodes: map[raft.ServerID]*clusterNode{}}
+	c := &raftCluster{t: t, net: newRaftTestNet(t), dir: t.TempDir(), snaps: map[raft.ServerID]*raft.InmemSnapshotStore{},
+		nodes: map[raft.ServerID]*clusterNode{}}
 	t.Cleanup(func() {
 		for id := range c.nodes {
 			c.stop(id)
@@ -60,7 +61,8 @@ func (c *raftCluster) start(id raft.ServerID) {
 	server.Use(transport)
 	cfg := raft.DefaultConfig()
 	cfg.LocalID = id
-	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = chosenTimers.heartbeat, chosenTimers.heartbeat, chosenTimers.lease
+	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = chosenTimers.heartbeat, chosenTimers.heartbeat,
+		chosenTimers.lease
 	cfg.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Off})
 	if has, err := raft.HasExistingState(n.log, n.log.stable, c.snaps[id]); err != nil {
 		c.t.Fatal(err)
@@ -196,7 +198,8 @@ func BenchmarkPipeline(b *testing.B) {
 	}()
 	defer func() { close(stop); <-done }()
 	for b.Loop() {
-		if _, err := p.AppendEntries(&raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1, Entries: []*raft.Log{entry}}, &raft.AppendEntriesResponse{}); err != nil {
+		if _, err := p.AppendEntries(&raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1,
+			Entries: []*raft.Log{entry}}, &raft.AppendEntriesResponse{}); err != nil {
 			b.Fatal(err)
 		}
 	}

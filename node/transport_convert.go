@@ -12,11 +12,12 @@ import (
 )
 
 const (
-	// maxRaftMessageBytes bounds a gRPC message of this service. It leaves room over maxAppendBytes for everything but data.
+	// maxRaftMessageBytes bounds a gRPC message of this service: maxAppendBytes and room for everything that is not
+	// data.
 	maxRaftMessageBytes = 16 << 20
-	// maxAppendBytes bounds the data of one append of several entries; a single entry may fill it.
+	// maxAppendBytes bounds the data of one append with several entries; a single entry may fill it.
 	maxAppendBytes = 8 << 20
-	// maxEntryBytes bounds data and extensions of one entry. What the node proposes has to stay below.
+	// maxEntryBytes bounds data and extensions of one entry. The orderer's bounds are below it.
 	maxEntryBytes = maxAppendBytes
 	// maxAppendCount bounds the entries of one append.
 	maxAppendCount = 4096
@@ -24,13 +25,13 @@ const (
 	maxPeerIDBytes = 256
 	// maxConfigurationBytes bounds a cluster configuration.
 	maxConfigurationBytes = 1 << 20
-	// maxSnapshotBytes bounds the size that a snapshot's header may name.
+	// maxSnapshotBytes bounds the size that a snapshot's header may give.
 	maxSnapshotBytes = 1 << 30
 	// maxSnapshotPieceBytes bounds one piece of a snapshot.
 	maxSnapshotPieceBytes = 1 << 20
 )
 
-// errMalformed is wrapped by every refusal of a message that raft must not see.
+// errMalformed is wrapped by every refusal of a message that raft must not get.
 var errMalformed = errors.New("node: malformed raft message")
 
 func malformed(format string, a ...any) error {
@@ -42,10 +43,11 @@ func encodeHeader(h raft.RPCHeader) *ltlv1.RaftHeader {
 }
 
 func decodeHeader(h *ltlv1.RaftHeader) raft.RPCHeader {
-	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersion(h.GetProtocolVersion()), ID: h.GetId(), Addr: h.GetAddress()}
+	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersion(h.GetProtocolVersion()), ID: h.GetId(),
+		Addr: h.GetAddress()}
 }
 
-// checkHeader bounds a header. Whether it names the caller is checked by the server.
+// checkHeader bounds a header. The server checks whether it names the caller.
 func checkHeader(h *ltlv1.RaftHeader) error {
 	switch {
 	case h == nil:
@@ -58,11 +60,11 @@ func checkHeader(h *ltlv1.RaftHeader) error {
 	return nil
 }
 
-// encodeAppend makes the message of an append. The entries' data is referenced, not copied.
+// encodeAppend makes the message of an append. It references the entries' data and does not copy it.
 //
-// It shortens args.Entries to what fits in maxAppendBytes: raft counts entries, not bytes, and looks at args.Entries after
-// the call to know what was sent (pipelineSend and updateLastAppended), so the rest simply follows in the next append.
-// A message too big for the receiver would otherwise be retried for ever.
+// It shortens args.Entries to what fits in maxAppendBytes. Raft bounds the number of entries, not of bytes, and reads
+// args.Entries after the call to find out what was sent (pipelineSend and updateLastAppended), so the rest follows in
+// the next append. A message too big for the receiver would be retried forever.
 func encodeAppend(args *raft.AppendEntriesRequest) (*ltlv1.AppendEntriesRequest, error) {
 	total, fit := 0, 0
 	for _, l := range args.Entries {
@@ -98,7 +100,7 @@ func encodeAppend(args *raft.AppendEntriesRequest) (*ltlv1.AppendEntriesRequest,
 	}, nil
 }
 
-// decodeAppend refuses what no raft sends: among it entries that do not follow one another, and configurations that make raft panic.
+// decodeAppend refuses what no raft sends, such as entries with gaps, and configurations that make raft panic.
 func decodeAppend(m *ltlv1.AppendEntriesRequest) (*raft.AppendEntriesRequest, error) {
 	if err := checkHeader(m.GetHeader()); err != nil {
 		return nil, err
@@ -120,7 +122,8 @@ func decodeAppend(m *ltlv1.AppendEntriesRequest) (*raft.AppendEntriesRequest, er
 			return nil, malformed("entry %d after entry %d", e.GetIndex(), index)
 		}
 		if e.GetTerm() < term || e.GetTerm() > m.GetTerm() {
-			return nil, malformed("entry %d has term %d after term %d in an append of term %d", e.GetIndex(), e.GetTerm(), term, m.GetTerm())
+			return nil, malformed("entry %d has term %d after term %d in an append of term %d", e.GetIndex(), e.GetTerm(), term,
+				m.GetTerm())
 		}
 		index, term = e.GetIndex(), e.GetTerm()
 		entries[i] = &logs[i]
@@ -158,8 +161,8 @@ func decodeLog(to *raft.Log, e *ltlv1.RaftLog) error {
 	return nil
 }
 
-// checkConfiguration decodes a configuration once more than needed, because raft.DecodeConfiguration panics, and raft calls it
-// on its own goroutine.
+// checkConfiguration decodes a configuration only to check it: raft.DecodeConfiguration panics on a malformed one,
+// and raft calls it on its own goroutine.
 func checkConfiguration(b []byte) (err error) {
 	if len(b) > maxConfigurationBytes {
 		return malformed("configuration of %d bytes", len(b))
@@ -179,20 +182,23 @@ func checkConfiguration(b []byte) (err error) {
 
 func encodeAppendResponse(r *raft.AppendEntriesResponse) *ltlv1.AppendEntriesResponse {
 	return &ltlv1.AppendEntriesResponse{
-		Header: encodeHeader(r.RPCHeader), Term: r.Term, LastLog: r.LastLog, Success: r.Success, NoRetryBackoff: r.NoRetryBackoff,
+		Header: encodeHeader(r.RPCHeader), Term: r.Term, LastLog: r.LastLog, Success: r.Success,
+		NoRetryBackoff: r.NoRetryBackoff,
 	}
 }
 
 func decodeAppendResponse(m *ltlv1.AppendEntriesResponse) *raft.AppendEntriesResponse {
 	return &raft.AppendEntriesResponse{
-		RPCHeader: decodeHeader(m.GetHeader()), Term: m.GetTerm(), LastLog: m.GetLastLog(), Success: m.GetSuccess(), NoRetryBackoff: m.GetNoRetryBackoff(),
+		RPCHeader: decodeHeader(m.GetHeader()), Term: m.GetTerm(), LastLog: m.GetLastLog(), Success: m.GetSuccess(),
+		NoRetryBackoff: m.GetNoRetryBackoff(),
 	}
 }
 
 func encodeVote(r *raft.RequestVoteRequest) *ltlv1.RequestVoteRequest {
 	return &ltlv1.RequestVoteRequest{
 		//lint:ignore SA1019 raft still fills and reads it
-		Header: encodeHeader(r.RPCHeader), Term: r.Term, Candidate: r.Candidate, LastLogIndex: r.LastLogIndex, LastLogTerm: r.LastLogTerm,
+		Header: encodeHeader(r.RPCHeader), Term: r.Term, Candidate: r.Candidate, LastLogIndex: r.LastLogIndex,
+		LastLogTerm:        r.LastLogTerm,
 		LeadershipTransfer: r.LeadershipTransfer,
 	}
 }
@@ -205,7 +211,8 @@ func decodeVote(m *ltlv1.RequestVoteRequest) (*raft.RequestVoteRequest, error) {
 		return nil, malformed("candidate of %d bytes", len(m.GetCandidate()))
 	}
 	return &raft.RequestVoteRequest{
-		RPCHeader: decodeHeader(m.GetHeader()), Term: m.GetTerm(), Candidate: m.GetCandidate(), LastLogIndex: m.GetLastLogIndex(), LastLogTerm: m.GetLastLogTerm(),
+		RPCHeader: decodeHeader(m.GetHeader()), Term: m.GetTerm(), Candidate: m.GetCandidate(),
+		LastLogIndex: m.GetLastLogIndex(), LastLogTerm: m.GetLastLogTerm(),
 		LeadershipTransfer: m.GetLeadershipTransfer(),
 	}, nil
 }
@@ -215,18 +222,21 @@ func encodeVoteResponse(r *raft.RequestVoteResponse) *ltlv1.RequestVoteResponse 
 }
 
 func decodeVoteResponse(m *ltlv1.RequestVoteResponse) *raft.RequestVoteResponse {
-	return &raft.RequestVoteResponse{RPCHeader: decodeHeader(m.GetHeader()), Term: m.GetTerm(), Peers: m.GetPeers(), Granted: m.GetGranted()}
+	return &raft.RequestVoteResponse{RPCHeader: decodeHeader(m.GetHeader()), Term: m.GetTerm(), Peers: m.GetPeers(),
+		Granted: m.GetGranted()}
 }
 
 func encodePreVote(r *raft.RequestPreVoteRequest) *ltlv1.RequestPreVoteRequest {
-	return &ltlv1.RequestPreVoteRequest{Header: encodeHeader(r.RPCHeader), Term: r.Term, LastLogIndex: r.LastLogIndex, LastLogTerm: r.LastLogTerm}
+	return &ltlv1.RequestPreVoteRequest{Header: encodeHeader(r.RPCHeader), Term: r.Term, LastLogIndex: r.LastLogIndex,
+		LastLogTerm: r.LastLogTerm}
 }
 
 func decodePreVote(m *ltlv1.RequestPreVoteRequest) (*raft.RequestPreVoteRequest, error) {
 	if err := checkHeader(m.GetHeader()); err != nil {
 		return nil, err
 	}
-	return &raft.RequestPreVoteRequest{RPCHeader: decodeHeader(m.GetHeader()), Term: m.GetTerm(), LastLogIndex: m.GetLastLogIndex(), LastLogTerm: m.GetLastLogTerm()}, nil
+	return &raft.RequestPreVoteRequest{RPCHeader: decodeHeader(m.GetHeader()), Term: m.GetTerm(),
+		LastLogIndex: m.GetLastLogIndex(), LastLogTerm: m.GetLastLogTerm()}, nil
 }
 
 func encodePreVoteResponse(r *raft.RequestPreVoteResponse) *ltlv1.RequestPreVoteResponse {
@@ -245,7 +255,7 @@ func encodeSnapshotHeader(r *raft.InstallSnapshotRequest) *ltlv1.InstallSnapshot
 	}
 }
 
-// decodeSnapshotHeader accepts only the one snapshot version that raft's protocol 3 sends.
+// decodeSnapshotHeader accepts only the snapshot version of raft's protocol 3.
 func decodeSnapshotHeader(m *ltlv1.InstallSnapshotHeader) (*raft.InstallSnapshotRequest, error) {
 	if err := checkHeader(m.GetHeader()); err != nil {
 		return nil, err
@@ -268,7 +278,8 @@ func decodeSnapshotHeader(m *ltlv1.InstallSnapshotHeader) (*raft.InstallSnapshot
 		return nil, err
 	}
 	return &raft.InstallSnapshotRequest{
-		RPCHeader: decodeHeader(m.GetHeader()), SnapshotVersion: raft.SnapshotVersion(m.GetSnapshotVersion()), Term: m.GetTerm(), Leader: m.GetLeader(),
+		RPCHeader: decodeHeader(m.GetHeader()), SnapshotVersion: raft.SnapshotVersion(m.GetSnapshotVersion()),
+		Term: m.GetTerm(), Leader: m.GetLeader(),
 		LastLogIndex: m.GetLastLogIndex(), LastLogTerm: m.GetLastLogTerm(), Peers: m.GetPeers(),
 		Configuration: m.GetConfiguration(), ConfigurationIndex: m.GetConfigurationIndex(), Size: m.GetSize(),
 	}, nil
@@ -279,5 +290,6 @@ func encodeSnapshotResponse(r *raft.InstallSnapshotResponse) *ltlv1.InstallSnaps
 }
 
 func decodeSnapshotResponse(m *ltlv1.InstallSnapshotResponse) *raft.InstallSnapshotResponse {
-	return &raft.InstallSnapshotResponse{RPCHeader: decodeHeader(m.GetHeader()), Term: m.GetTerm(), Success: m.GetSuccess()}
+	return &raft.InstallSnapshotResponse{RPCHeader: decodeHeader(m.GetHeader()), Term: m.GetTerm(),
+		Success: m.GetSuccess()}
 }

@@ -26,7 +26,8 @@ func wire[M proto.Message](t interface{ Fatal(...any) }, m, to M) M {
 }
 
 func drawHeader(t *rapid.T) raft.RPCHeader {
-	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersion(rapid.IntRange(0, 3).Draw(t, "version")), ID: drawBytes(t, "id"), Addr: drawBytes(t, "addr")}
+	return raft.RPCHeader{ProtocolVersion: raft.ProtocolVersion(rapid.IntRange(0, 3).Draw(t, "version")),
+		ID: drawBytes(t, "id"), Addr: drawBytes(t, "addr")}
 }
 
 // drawBytes draws nil instead of an empty slice: they are the same on the wire.
@@ -39,12 +40,15 @@ func drawBytes(t *rapid.T, label string) []byte {
 
 func drawAppend(t *rapid.T) *raft.AppendEntriesRequest {
 	prev, term := rapid.Uint64Range(0, 1<<60).Draw(t, "prev"), rapid.Uint64Range(0, 1<<60).Draw(t, "prevTerm")
-	r := &raft.AppendEntriesRequest{RPCHeader: drawHeader(t), Leader: drawBytes(t, "leader"), PrevLogEntry: prev, PrevLogTerm: term,
+	r := &raft.AppendEntriesRequest{RPCHeader: drawHeader(t), Leader: drawBytes(t, "leader"), PrevLogEntry: prev,
+		PrevLogTerm:       term,
 		LeaderCommitIndex: rapid.Uint64().Draw(t, "commit"), Entries: []*raft.Log{}}
 	for i := range rapid.IntRange(0, 5).Draw(t, "entries") {
 		term += rapid.Uint64Range(0, 3).Draw(t, "step")
-		l := &raft.Log{Index: prev + uint64(i) + 1, Term: term, Data: drawBytes(t, "data"), Extensions: drawBytes(t, "extensions"),
-			Type: rapid.SampledFrom([]raft.LogType{raft.LogCommand, raft.LogNoop, raft.LogBarrier, raft.LogConfiguration}).Draw(t, "type")}
+		l := &raft.Log{Index: prev + uint64(i) + 1, Term: term, Data: drawBytes(t, "data"), Extensions: drawBytes(t,
+			"extensions"),
+			Type: rapid.SampledFrom([]raft.LogType{raft.LogCommand, raft.LogNoop, raft.LogBarrier,
+				raft.LogConfiguration}).Draw(t, "type")}
 		if l.Type == raft.LogConfiguration {
 			l.Data = raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{{ID: "a", Address: "a"}}})
 		}
@@ -73,29 +77,36 @@ func TestRaftMessagesRoundTrip(t *testing.T) {
 		gotApp, err := decodeAppend(wire(t, m, &ltlv1.AppendEntriesRequest{}))
 		equal(gotApp, app, err)
 
-		appResp := &raft.AppendEntriesResponse{RPCHeader: drawHeader(t), Term: u.Draw(t, "t"), LastLog: u.Draw(t, "l"), Success: b.Draw(t, "s"), NoRetryBackoff: b.Draw(t, "n")}
+		appResp := &raft.AppendEntriesResponse{RPCHeader: drawHeader(t), Term: u.Draw(t, "t"), LastLog: u.Draw(t, "l"),
+			Success: b.Draw(t, "s"), NoRetryBackoff: b.Draw(t, "n")}
 		equal(decodeAppendResponse(wire(t, encodeAppendResponse(appResp), &ltlv1.AppendEntriesResponse{})), appResp, nil)
 
-		vote := &raft.RequestVoteRequest{RPCHeader: drawHeader(t), Term: u.Draw(t, "t"), Candidate: drawBytes(t, "c"), LastLogIndex: u.Draw(t, "i"), LastLogTerm: u.Draw(t, "lt"), LeadershipTransfer: b.Draw(t, "tr")}
+		vote := &raft.RequestVoteRequest{RPCHeader: drawHeader(t), Term: u.Draw(t, "t"), Candidate: drawBytes(t, "c"),
+			LastLogIndex: u.Draw(t, "i"), LastLogTerm: u.Draw(t, "lt"), LeadershipTransfer: b.Draw(t, "tr")}
 		gotVote, err := decodeVote(wire(t, encodeVote(vote), &ltlv1.RequestVoteRequest{}))
 		equal(gotVote, vote, err)
-		voteResp := &raft.RequestVoteResponse{RPCHeader: drawHeader(t), Term: u.Draw(t, "t"), Peers: drawBytes(t, "p"), Granted: b.Draw(t, "g")}
+		voteResp := &raft.RequestVoteResponse{RPCHeader: drawHeader(t), Term: u.Draw(t, "t"), Peers: drawBytes(t, "p"),
+			Granted: b.Draw(t, "g")}
 		equal(decodeVoteResponse(wire(t, encodeVoteResponse(voteResp), &ltlv1.RequestVoteResponse{})), voteResp, nil)
 
-		pre := &raft.RequestPreVoteRequest{RPCHeader: drawHeader(t), Term: u.Draw(t, "t"), LastLogIndex: u.Draw(t, "i"), LastLogTerm: u.Draw(t, "lt")}
+		pre := &raft.RequestPreVoteRequest{RPCHeader: drawHeader(t), Term: u.Draw(t, "t"), LastLogIndex: u.Draw(t, "i"),
+			LastLogTerm: u.Draw(t, "lt")}
 		gotPre, err := decodePreVote(wire(t, encodePreVote(pre), &ltlv1.RequestPreVoteRequest{}))
 		equal(gotPre, pre, err)
 		preResp := &raft.RequestPreVoteResponse{RPCHeader: drawHeader(t), Term: u.Draw(t, "t"), Granted: b.Draw(t, "g")}
 		equal(decodePreVoteResponse(wire(t, encodePreVoteResponse(preResp), &ltlv1.RequestPreVoteResponse{})), preResp, nil)
 
 		last := rapid.Uint64().Draw(t, "last")
-		snap := &raft.InstallSnapshotRequest{RPCHeader: drawHeader(t), SnapshotVersion: 1, Term: last, Leader: drawBytes(t, "leader"), LastLogIndex: last, LastLogTerm: rapid.Uint64Range(0, last).Draw(t, "lt"),
-			Peers: drawBytes(t, "peers"), ConfigurationIndex: rapid.Uint64Range(0, last).Draw(t, "ci"), Size: rapid.Int64Range(0, maxSnapshotBytes).Draw(t, "size"),
+		snap := &raft.InstallSnapshotRequest{RPCHeader: drawHeader(t), SnapshotVersion: 1, Term: last,
+			Leader: drawBytes(t, "leader"), LastLogIndex: last, LastLogTerm: rapid.Uint64Range(0, last).Draw(t, "lt"),
+			Peers: drawBytes(t, "peers"), ConfigurationIndex: rapid.Uint64Range(0, last).Draw(t, "ci"),
+			Size:          rapid.Int64Range(0, maxSnapshotBytes).Draw(t, "size"),
 			Configuration: raft.EncodeConfiguration(raft.Configuration{Servers: []raft.Server{{ID: "a", Address: "a"}}})}
 		gotSnap, err := decodeSnapshotHeader(wire(t, encodeSnapshotHeader(snap), &ltlv1.InstallSnapshotHeader{}))
 		equal(gotSnap, snap, err)
 		snapResp := &raft.InstallSnapshotResponse{RPCHeader: drawHeader(t), Term: u.Draw(t, "t"), Success: b.Draw(t, "s")}
-		equal(decodeSnapshotResponse(wire(t, encodeSnapshotResponse(snapResp), &ltlv1.InstallSnapshotResponse{})), snapResp, nil)
+		equal(decodeSnapshotResponse(wire(t, encodeSnapshotResponse(snapResp), &ltlv1.InstallSnapshotResponse{})), snapResp,
+			nil)
 	})
 }
 
@@ -110,8 +121,11 @@ func TestRaftMessagesRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, spoil := range map[string]func(*ltlv1.AppendEntriesRequest){
-		"no header":       func(m *ltlv1.AppendEntriesRequest) { m.Header = nil },
-		"long id":         func(m *ltlv1.AppendEntriesRequest) { m.Header = &ltlv1.RaftHeader{Id: make([]byte, maxPeerIDBytes+1)} },
+		"no header": func(m *ltlv1.AppendEntriesRequest) { m.Header = nil },
+		"long id": func(m *ltlv1.AppendEntriesRequest) {
+			m.Header = &ltlv1.RaftHeader{Id: make([]byte,
+				maxPeerIDBytes+1)}
+		},
 		"version":         func(m *ltlv1.AppendEntriesRequest) { m.Header = &ltlv1.RaftHeader{ProtocolVersion: -1} },
 		"long leader":     func(m *ltlv1.AppendEntriesRequest) { m.Leader = make([]byte, maxPeerIDBytes+1) },
 		"nil entry":       func(m *ltlv1.AppendEntriesRequest) { m.Entries[0] = nil },
@@ -159,8 +173,10 @@ func TestRaftMessagesRefused(t *testing.T) {
 // FuzzRaftMessages feeds arbitrary bytes to each decoder: it may refuse, it may not panic, and what it accepts survives
 // another trip over the wire.
 func FuzzRaftMessages(f *testing.F) {
-	app, _ := encodeAppend(&raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 2, Entries: raftTestEntries(1, 3, 10)})
-	for _, m := range []proto.Message{app, encodeSnapshotHeader(raftTestSnapshot(raftTestHeader("A"), 5)), encodeVote(&raft.RequestVoteRequest{RPCHeader: raftTestHeader("A"), Term: 3})} {
+	app, _ := encodeAppend(&raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 2, Entries: raftTestEntries(1,
+		3, 10)})
+	for _, m := range []proto.Message{app, encodeSnapshotHeader(raftTestSnapshot(raftTestHeader("A"), 5)),
+		encodeVote(&raft.RequestVoteRequest{RPCHeader: raftTestHeader("A"), Term: 3})} {
 		b, err := proto.Marshal(m)
 		if err != nil {
 			f.Fatal(err)
@@ -174,7 +190,8 @@ func FuzzRaftMessages(f *testing.F) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if r2, err := decodeAppend(wire(t, again, &ltlv1.AppendEntriesRequest{})); err != nil || len(r2.Entries) != len(r.Entries) || r2.Term != r.Term {
+				if r2, err := decodeAppend(wire(t, again, &ltlv1.AppendEntriesRequest{})); err != nil ||
+					len(r2.Entries) != len(r.Entries) || r2.Term != r.Term {
 					t.Fatalf("%+v became %+v (%v)", r, r2, err)
 				}
 			}

@@ -15,14 +15,15 @@ import (
 // errAnswerLate ends a pipeline whose receiver did not answer within RPCTimeout.
 var errAnswerLate = errors.New("node: no answer to an append in time")
 
-// appendPipeline is a raft.AppendPipeline over one AppendPipeline stream. Raft calls AppendEntries from one goroutine.
+// appendPipeline is a raft.AppendPipeline over one AppendPipeline stream. Raft calls AppendEntries from one
+// goroutine.
 type appendPipeline struct {
 	t        *Transport
 	id       raft.ServerID
 	stream   grpc.BidiStreamingClient[ltlv1.AppendPipelineRequest, ltlv1.AppendPipelineResponse]
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	inFlight chan *appendFuture     // sent or being sent, in order; its room is the bound
+	inFlight chan *appendFuture     // sent or being sent, in order; its capacity is the bound
 	answered chan raft.AppendFuture // what raft consumes
 	ended    chan struct{}          // the receiving goroutine has ended
 }
@@ -42,7 +43,7 @@ func (t *Transport) AppendEntriesPipeline(id raft.ServerID, _ raft.ServerAddress
 	}
 	p := &appendPipeline{
 		t: t, id: id, stream: stream, ctx: ctx, cancel: cancel,
-		// One more is in the hands of the receiving goroutine.
+		// One less: the receiving goroutine has taken one more out of the channel.
 		inFlight: make(chan *appendFuture, max(t.cfg.MaxInFlight-1, 0)),
 		answered: make(chan raft.AppendFuture, t.cfg.MaxInFlight),
 		ended:    make(chan struct{}),
@@ -52,7 +53,8 @@ func (t *Transport) AppendEntriesPipeline(id raft.ServerID, _ raft.ServerAddress
 }
 
 // AppendEntries implements raft.AppendPipeline. It blocks while MaxInFlight appends are unanswered.
-func (p *appendPipeline) AppendEntries(args *raft.AppendEntriesRequest, resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+func (p *appendPipeline) AppendEntries(args *raft.AppendEntriesRequest,
+	resp *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
 	if p.ctx.Err() != nil {
 		return nil, raft.ErrPipelineShutdown
 	}
@@ -83,8 +85,8 @@ func (p *appendPipeline) Close() error {
 	return nil
 }
 
-// receive answers the futures in order until the stream, the pipeline or the transport ends. The first failed future is
-// given to raft too, which then leaves the pipeline; the others are only answered.
+// receive answers the futures in order until the stream, the pipeline or the transport ends. Raft also gets the first
+// failed future from Consumer, and then abandons the pipeline; the later ones only get the error.
 func (p *appendPipeline) receive() {
 	defer p.t.running.Done()
 	defer close(p.ended)
@@ -144,7 +146,7 @@ type appendFuture struct {
 
 func (f *appendFuture) respond(err error) {
 	if err != nil {
-		*f.resp = raft.AppendEntriesResponse{} // raft reads Success without asking for the error
+		*f.resp = raft.AppendEntriesResponse{} // raft reads Success without checking the error
 	}
 	f.err = err
 	close(f.done)

@@ -15,20 +15,22 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// maxPipelineQueue bounds the appends of one stream that raft was given and that are not answered. Raft takes one at a time, so
-// one is at work and one is decoded meanwhile; what follows waits in gRPC's flow control window.
+// maxPipelineQueue bounds the appends of one stream that raft has and has not answered. Raft takes one at a time, so
+// one is being stored and one is decoded meanwhile; the following ones wait in gRPC's flow control window.
 const maxPipelineQueue = 2
 
-// RaftServer is the serving side of a Transport. It outlives it, so that raft can be restarted under a running gRPC server.
+// RaftServer is the serving side of a Transport. It outlives the Transport, so that raft can be restarted under a
+// running gRPC server.
 type RaftServer struct {
 	ltlv1.UnimplementedRaftTransportServer
 	current atomic.Pointer[Transport]
-	// Answer judges a node that introduces itself; nil answers Unimplemented. Set before serving.
+	// OnHandshake answers a peer's handshake; nil answers Unimplemented. Set it before serving.
 	OnHandshake func(peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error)
 }
 
 // Introduce implements ltlv1.RaftTransportServer.
-func (s *RaftServer) Introduce(ctx context.Context, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
+func (s *RaftServer) Introduce(ctx context.Context,
+	in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
 	if s.OnHandshake == nil {
 		return s.UnimplementedRaftTransportServer.Introduce(ctx, in)
 	}
@@ -43,13 +45,13 @@ func (s *RaftServer) Introduce(ctx context.Context, in *ltlv1.PeerHandshakeReque
 	return out, nil
 }
 
-// NewRaftServer returns a server that answers Unavailable until Use was called.
+// NewRaftServer returns a server that answers Unavailable until Use is called.
 func NewRaftServer() *RaftServer { return &RaftServer{} }
 
-// Use sends the calls from now on to t; nil makes the server answer Unavailable.
+// Use directs all further calls to t; nil makes the server answer Unavailable.
 func (s *RaftServer) Use(t *Transport) { s.current.Store(t) }
 
-// enter returns the transport in use. The caller has to call running.Done on it.
+// enter returns the transport in use. The caller must call running.Done on it.
 func (s *RaftServer) enter() (*Transport, error) {
 	t := s.current.Load()
 	if t == nil || !t.enter() {
@@ -59,7 +61,8 @@ func (s *RaftServer) enter() (*Transport, error) {
 }
 
 // AppendEntries serves one append or heartbeat.
-func (s *RaftServer) AppendEntries(ctx context.Context, m *ltlv1.AppendEntriesRequest) (*ltlv1.AppendEntriesResponse, error) {
+func (s *RaftServer) AppendEntries(ctx context.Context,
+	m *ltlv1.AppendEntriesRequest) (*ltlv1.AppendEntriesResponse, error) {
 	t, err := s.enter()
 	if err != nil {
 		return nil, err
@@ -97,8 +100,9 @@ func (s *RaftServer) RequestVote(ctx context.Context, m *ltlv1.RequestVoteReques
 	return encodeVoteResponse(answer), nil
 }
 
-// RequestPreVote serves a node that asks whether it could win.
-func (s *RaftServer) RequestPreVote(ctx context.Context, m *ltlv1.RequestPreVoteRequest) (*ltlv1.RequestPreVoteResponse, error) {
+// RequestPreVote serves a node that asks whether it could win an election.
+func (s *RaftServer) RequestPreVote(ctx context.Context,
+	m *ltlv1.RequestPreVoteRequest) (*ltlv1.RequestPreVoteResponse, error) {
 	t, err := s.enter()
 	if err != nil {
 		return nil, err
@@ -118,7 +122,7 @@ func (s *RaftServer) RequestPreVote(ctx context.Context, m *ltlv1.RequestPreVote
 	return encodePreVoteResponse(answer), nil
 }
 
-// TimeoutNow serves a leader that hands over.
+// TimeoutNow serves a leader that transfers leadership to this node.
 func (s *RaftServer) TimeoutNow(ctx context.Context, m *ltlv1.TimeoutNowRequest) (*ltlv1.TimeoutNowResponse, error) {
 	t, err := s.enter()
 	if err != nil {
@@ -128,15 +132,18 @@ func (s *RaftServer) TimeoutNow(ctx context.Context, m *ltlv1.TimeoutNowRequest)
 	if err := t.checkPeer(ctx, m.GetHeader(), nil); err != nil {
 		return nil, err
 	}
-	answer, err := deliver[raft.TimeoutNowResponse](ctx, t, &raft.TimeoutNowRequest{RPCHeader: decodeHeader(m.GetHeader())})
+	answer, err := deliver[raft.TimeoutNowResponse](ctx, t,
+		&raft.TimeoutNowRequest{RPCHeader: decodeHeader(m.GetHeader())})
 	if err != nil {
 		return nil, err
 	}
 	return &ltlv1.TimeoutNowResponse{Header: encodeHeader(answer.RPCHeader)}, nil
 }
 
-// AppendPipeline serves a leader's stream of appends: one goroutine receives and hands to raft, this one answers in order.
-func (s *RaftServer) AppendPipeline(stream grpc.BidiStreamingServer[ltlv1.AppendPipelineRequest, ltlv1.AppendPipelineResponse]) error {
+// AppendPipeline serves a leader's stream of appends: one goroutine receives them and hands them to raft, this one
+// answers in order.
+func (s *RaftServer) AppendPipeline(stream grpc.BidiStreamingServer[ltlv1.AppendPipelineRequest,
+	ltlv1.AppendPipelineResponse]) error {
 	t, err := s.enter()
 	if err != nil {
 		return err
@@ -175,8 +182,9 @@ func (s *RaftServer) AppendPipeline(stream grpc.BidiStreamingServer[ltlv1.Append
 	return <-ended
 }
 
-// receiveAppends hands each append of the stream to raft and queues the place where its answer will be.
-func (t *Transport) receiveAppends(stream grpc.BidiStreamingServer[ltlv1.AppendPipelineRequest, ltlv1.AppendPipelineResponse], queue chan<- chan raft.RPCResponse) error {
+// receiveAppends hands each append of the stream to raft, and queues the channel of its answer.
+func (t *Transport) receiveAppends(stream grpc.BidiStreamingServer[ltlv1.AppendPipelineRequest,
+	ltlv1.AppendPipelineResponse], queue chan<- chan raft.RPCResponse) error {
 	ctx := stream.Context()
 	for {
 		m, err := stream.Recv()
@@ -190,7 +198,7 @@ func (t *Transport) receiveAppends(stream grpc.BidiStreamingServer[ltlv1.AppendP
 		if err != nil {
 			return err
 		}
-		answer := make(chan raft.RPCResponse, 1) // raft must never wait for us
+		answer := make(chan raft.RPCResponse, 1) // buffered, so that raft never waits
 		if err := t.hand(ctx, raft.RPC{Command: request, RespChan: answer}); err != nil {
 			return err
 		}
@@ -204,8 +212,9 @@ func (t *Transport) receiveAppends(stream grpc.BidiStreamingServer[ltlv1.AppendP
 	}
 }
 
-// checkAppend checks who sent an append and what is in it.
-func (t *Transport) checkAppend(ctx context.Context, m *ltlv1.AppendEntriesRequest) (*raft.AppendEntriesRequest, error) {
+// checkAppend checks the sender and the content of an append.
+func (t *Transport) checkAppend(ctx context.Context,
+	m *ltlv1.AppendEntriesRequest) (*raft.AppendEntriesRequest, error) {
 	if err := t.checkPeer(ctx, m.GetHeader(), m.GetLeader()); err != nil {
 		return nil, err
 	}
@@ -216,28 +225,29 @@ func (t *Transport) checkAppend(ctx context.Context, m *ltlv1.AppendEntriesReque
 	return request, nil
 }
 
-// checkPeer binds a message to the caller's certificate: raft believes whatever the header says (it takes the leader's id
-// from it), so id, address and the older leader or candidate field have to be the caller's.
+// checkPeer binds a message to the caller's certificate. Raft trusts the header (it takes the leader's id from it),
+// so id, address and the older leader or candidate field must be the caller's.
 func (t *Transport) checkPeer(ctx context.Context, h *ltlv1.RaftHeader, named []byte) error {
 	peer, err := t.cfg.PeerID(ctx)
 	if err != nil {
 		return status.Error(codes.PermissionDenied, fmt.Sprintf("caller has no node identity: %v", err))
 	}
 	if peer == "" || peer == t.cfg.ID {
-		return status.Error(codes.PermissionDenied, fmt.Sprintf("caller %q is no peer", peer))
+		return status.Error(codes.PermissionDenied, fmt.Sprintf("caller %q is not a peer", peer))
 	}
 	if err := checkHeader(h); err != nil {
 		return statusOf(err)
 	}
 	same := func(b []byte) bool { return len(b) == 0 || string(b) == string(peer) }
 	if string(h.GetId()) != string(peer) || !same(h.GetAddress()) || !same(named) {
-		t.cfg.Logger.Warn("raft message in another node's name refused", "caller", string(peer), "header", fmt.Sprintf("%.64q", h.GetId()))
+		t.cfg.Logger.Warn("raft message in another node's name refused", "caller", string(peer),
+			"header", fmt.Sprintf("%.64q", h.GetId()))
 		return status.Error(codes.PermissionDenied, fmt.Sprintf("message names another node than the caller %q", peer))
 	}
 	return nil
 }
 
-// hand gives an RPC to raft's loop, or gives up when the caller or this transport has ended.
+// hand gives an RPC to raft's main loop, or returns an error when the caller or this transport has ended.
 func (t *Transport) hand(ctx context.Context, rpc raft.RPC) error {
 	select {
 	case t.consumer <- rpc:
@@ -258,7 +268,7 @@ func deliver[R any](ctx context.Context, t *Transport, command any) (*R, error) 
 	return await[R](ctx, t, answers)
 }
 
-// await waits for raft's answer. Raft does not answer what it has not looked at when it is shut down.
+// await waits for raft's answer. After a shutdown raft does not answer commands that it has not read.
 func await[R any](ctx context.Context, t *Transport, answers <-chan raft.RPCResponse) (*R, error) {
 	select {
 	case a := <-answers:
@@ -277,7 +287,7 @@ func await[R any](ctx context.Context, t *Transport, answers <-chan raft.RPCResp
 	}
 }
 
-// statusOf gives an error its gRPC code.
+// statusOf returns the gRPC status of an error.
 func statusOf(err error) error {
 	switch {
 	case errors.Is(err, errMalformed):

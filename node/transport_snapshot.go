@@ -19,15 +19,16 @@ import (
 const snapshotPieceBytes = 256 << 10
 
 var (
-	// errSnapshotStalled ends a snapshot of which no piece moved for SnapshotTimeout.
+	// errSnapshotStalled ends a snapshot when no piece arrived for SnapshotTimeout.
 	errSnapshotStalled = errors.New("node: snapshot made no progress in time")
-	// errSnapshotSize: the snapshot does not have the size that its header names.
+	// errSnapshotSize is wrapped when the snapshot does not have the size in its header.
 	errSnapshotSize = errors.New("node: snapshot has another size than it says")
 )
 
-// InstallSnapshot implements raft.Transport. The deadline is per piece: a big snapshot over a slow line is fine, one that
-// stands still is not.
-func (t *Transport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, args *raft.InstallSnapshotRequest, resp *raft.InstallSnapshotResponse, data io.Reader) error {
+// InstallSnapshot implements raft.Transport. The deadline is for each piece: a big snapshot over a slow line
+// succeeds, one that makes no progress fails.
+func (t *Transport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, args *raft.InstallSnapshotRequest,
+	resp *raft.InstallSnapshotResponse, data io.Reader) error {
 	client, err := t.open(id)
 	if err != nil {
 		return err
@@ -49,14 +50,15 @@ func (t *Transport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, args
 	return checkAnswer(id, resp.RPCHeader)
 }
 
-func (t *Transport) sendSnapshot(ctx context.Context, client ltlv1.RaftTransportClient, args *raft.InstallSnapshotRequest, data io.Reader, progress *time.Timer) (*ltlv1.InstallSnapshotResponse, error) {
+func (t *Transport) sendSnapshot(ctx context.Context, client ltlv1.RaftTransportClient,
+	args *raft.InstallSnapshotRequest, data io.Reader, progress *time.Timer) (*ltlv1.InstallSnapshotResponse, error) {
 	stream, err := client.InstallSnapshot(ctx)
 	if err != nil {
 		return nil, err
 	}
 	err = stream.Send(&ltlv1.InstallSnapshotRequest{Header: encodeSnapshotHeader(args)})
 	for rest := args.Size; err == nil && rest > 0; {
-		piece := make([]byte, min(rest, snapshotPieceBytes)) // not reused: gRPC may hold on to it
+		piece := make([]byte, min(rest, snapshotPieceBytes)) // not reused: gRPC may keep a reference
 		// ReadFull takes the bytes that a Read returns together with io.EOF.
 		if n, err := io.ReadFull(data, piece); err != nil {
 			return nil, fmt.Errorf("%w: it ends %d bytes early (%w)", errSnapshotSize, rest-int64(n), err)
@@ -65,7 +67,7 @@ func (t *Transport) sendSnapshot(ctx context.Context, client ltlv1.RaftTransport
 		err = stream.Send(&ltlv1.InstallSnapshotRequest{Data: piece})
 		progress.Reset(t.cfg.SnapshotTimeout)
 	}
-	if err != nil && !errors.Is(err, io.EOF) { // io.EOF: the receiver has ended the stream, and says why below
+	if err != nil && !errors.Is(err, io.EOF) { // io.EOF: the receiver ended the stream; CloseAndRecv returns its error
 		return nil, err
 	}
 	if err == nil {
@@ -78,7 +80,8 @@ func (t *Transport) sendSnapshot(ctx context.Context, client ltlv1.RaftTransport
 }
 
 // InstallSnapshot serves a leader that sends its snapshot.
-func (s *RaftServer) InstallSnapshot(stream grpc.ClientStreamingServer[ltlv1.InstallSnapshotRequest, ltlv1.InstallSnapshotResponse]) error {
+func (s *RaftServer) InstallSnapshot(stream grpc.ClientStreamingServer[ltlv1.InstallSnapshotRequest,
+	ltlv1.InstallSnapshotResponse]) error {
 	t, err := s.enter()
 	if err != nil {
 		return err
@@ -109,9 +112,10 @@ func (s *RaftServer) InstallSnapshot(stream grpc.ClientStreamingServer[ltlv1.Ins
 	return stream.SendAndClose(encodeSnapshotResponse(answer))
 }
 
-// installSnapshot lets raft read the pieces from a pipe. Raft reads on its main loop, so a leader that stops sending must not
-// be able to hold it: after SnapshotTimeout without a piece the pipe fails.
-func (t *Transport) installSnapshot(stream grpc.ClientStreamingServer[ltlv1.InstallSnapshotRequest, ltlv1.InstallSnapshotResponse], request *raft.InstallSnapshotRequest) (*raft.InstallSnapshotResponse, error) {
+// installSnapshot lets raft read the pieces from a pipe. Raft reads on its main loop, so a leader that stops sending
+// must not block it: after SnapshotTimeout without a piece the pipe fails.
+func (t *Transport) installSnapshot(stream grpc.ClientStreamingServer[ltlv1.InstallSnapshotRequest,
+	ltlv1.InstallSnapshotResponse], request *raft.InstallSnapshotRequest) (*raft.InstallSnapshotResponse, error) {
 	ctx := stream.Context()
 	reader, writer := io.Pipe()
 	defer func() { _ = reader.CloseWithError(io.ErrClosedPipe) }() // ends the receiving goroutine's writes
@@ -119,7 +123,7 @@ func (t *Transport) installSnapshot(stream grpc.ClientStreamingServer[ltlv1.Inst
 	if err := t.hand(ctx, raft.RPC{Command: request, Reader: reader, RespChan: answers}); err != nil {
 		return nil, err
 	}
-	// Raft may sit in a read when this transport closes or the leader goes away.
+	// Raft may be blocked in a read when this transport closes or the connection ends.
 	unblock := func() { _ = writer.CloseWithError(raft.ErrTransportShutdown) }
 	defer context.AfterFunc(t.ctx, unblock)()
 	defer context.AfterFunc(ctx, unblock)()
@@ -129,14 +133,16 @@ func (t *Transport) installSnapshot(stream grpc.ClientStreamingServer[ltlv1.Inst
 		defer t.running.Done()
 		stalled := time.AfterFunc(t.cfg.SnapshotTimeout, func() { _ = writer.CloseWithError(errSnapshotStalled) })
 		defer stalled.Stop()
-		_ = writer.CloseWithError(receiveSnapshot(stream, request.Size, writer, func() { stalled.Reset(t.cfg.SnapshotTimeout) }))
+		_ = writer.CloseWithError(receiveSnapshot(stream, request.Size, writer,
+			func() { stalled.Reset(t.cfg.SnapshotTimeout) }))
 	}()
 	return await[raft.InstallSnapshotResponse](ctx, t, answers)
 }
 
-// receiveSnapshot copies size bytes from the stream to w. It returns nil, which becomes the pipe's io.EOF, only when all of
-// them and not one more came.
-func receiveSnapshot(stream grpc.ClientStreamingServer[ltlv1.InstallSnapshotRequest, ltlv1.InstallSnapshotResponse], size int64, w io.Writer, moved func()) error {
+// receiveSnapshot copies size bytes from the stream to w. It returns nil, which becomes the pipe's io.EOF, only when
+// exactly size bytes came.
+func receiveSnapshot(stream grpc.ClientStreamingServer[ltlv1.InstallSnapshotRequest, ltlv1.InstallSnapshotResponse],
+	size int64, w io.Writer, moved func()) error {
 	for rest := size; ; {
 		m, err := stream.Recv()
 		if errors.Is(err, io.EOF) {

@@ -17,7 +17,8 @@ import (
 
 func raftTestSnapshot(h raft.RPCHeader, size int64) *raft.InstallSnapshotRequest {
 	c := raft.Configuration{Servers: []raft.Server{{ID: "A", Address: "A"}, {ID: "B", Address: "B"}}}
-	return &raft.InstallSnapshotRequest{RPCHeader: h, SnapshotVersion: 1, Term: 3, Leader: h.ID, LastLogIndex: 10, LastLogTerm: 2,
+	return &raft.InstallSnapshotRequest{RPCHeader: h, SnapshotVersion: 1, Term: 3, Leader: h.ID, LastLogIndex: 10,
+		LastLogTerm:   2,
 		Configuration: raft.EncodeConfiguration(c), ConfigurationIndex: 1, Size: size}
 }
 
@@ -43,7 +44,8 @@ func TestTransportSnapshot(t *testing.T) {
 		var resp raft.InstallSnapshotResponse
 		// DataErrReader returns the last bytes together with io.EOF; OneByteReader returns less than was asked for.
 		for _, r := range []io.Reader{iotest.DataErrReader(bytes.NewReader(data)), iotest.HalfReader(bytes.NewReader(data))} {
-			if err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), int64(size)), &resp, r); err != nil || !resp.Success {
+			if err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), int64(size)), &resp, r); err != nil ||
+				!resp.Success {
 				t.Fatalf("%d bytes: %v", size, err)
 			}
 			if !bytes.Equal(got, data) {
@@ -55,12 +57,14 @@ func TestTransportSnapshot(t *testing.T) {
 		}
 	}
 	for name, size := range map[string]int64{"short": 11, "long": 9} {
-		err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), size), &raft.InstallSnapshotResponse{}, strings.NewReader("0123456789"))
+		err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), size), &raft.InstallSnapshotResponse{},
+			strings.NewReader("0123456789"))
 		if !errors.Is(err, errSnapshotSize) {
 			t.Fatalf("%s snapshot: %v", name, err)
 		}
 	}
-	if err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), 1), &raft.InstallSnapshotResponse{}, strings.NewReader("x")); err != nil {
+	if err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), 1), &raft.InstallSnapshotResponse{},
+		strings.NewReader("x")); err != nil {
 		t.Fatal(err)
 	}
 	<-installed
@@ -84,7 +88,8 @@ func (r *slowReader) Read(p []byte) (int, error) {
 	return copy(p, make([]byte, r.bytes)), nil
 }
 
-// The deadline is per piece: fourteen pieces of 150 ms pass a deadline of 1.5 s, a receiver that takes nothing does not.
+// The deadline is per piece: fourteen pieces of 150 ms pass a deadline of 1.5 s, a receiver that takes nothing does
+// not.
 func TestTransportSnapshotDeadline(t *testing.T) {
 	n := newRaftTestNet(t)
 	a, b := n.pair(func(c *TransportConfig) { c.SnapshotTimeout = 1500 * time.Millisecond })
@@ -103,11 +108,13 @@ func TestTransportSnapshotDeadline(t *testing.T) {
 	}()
 	const pieces = 14
 	slow := &slowReader{pieces: pieces, bytes: snapshotPieceBytes, wait: 150 * time.Millisecond}
-	if err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), pieces*snapshotPieceBytes), &raft.InstallSnapshotResponse{}, slow); err != nil {
+	if err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), pieces*snapshotPieceBytes),
+		&raft.InstallSnapshotResponse{}, slow); err != nil {
 		t.Fatalf("slow but steady: %v", err)
 	}
 	const big = 64 << 20
-	err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), big), &raft.InstallSnapshotResponse{}, bytes.NewReader(make([]byte, big)))
+	err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), big), &raft.InstallSnapshotResponse{},
+		bytes.NewReader(make([]byte, big)))
 	if err == nil {
 		t.Fatal("a snapshot that nobody reads was sent")
 	}
@@ -132,7 +139,8 @@ func TestTransportSnapshotStalledSender(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := stream.Send(&ltlv1.InstallSnapshotRequest{Header: encodeSnapshotHeader(raftTestSnapshot(raftTestHeader("A"), 10))}); err != nil {
+	if err := stream.Send(&ltlv1.InstallSnapshotRequest{Header: encodeSnapshotHeader(raftTestSnapshot(raftTestHeader("A"),
+		10))}); err != nil {
 		t.Fatal(err)
 	}
 	rpc := <-b.Consumer()

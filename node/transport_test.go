@@ -26,8 +26,8 @@ import (
 // raftTestPatience bounds every wait of these tests.
 const raftTestPatience = 20 * time.Second
 
-// raftTestNet is a set of gRPC servers on loopback whose links can be cut. The caller's id travels as metadata in the place
-// of a certificate.
+// raftTestNet is a set of gRPC servers on loopback whose links can be cut. The caller's id travels as metadata in the
+// place of a certificate.
 type raftTestNet struct {
 	t     testing.TB
 	mu    sync.Mutex
@@ -39,7 +39,8 @@ type raftTestNet struct {
 func newRaftTestNet(t testing.TB) *raftTestNet {
 	ignore := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, ignore) }) // registered first, so it runs last
-	return &raftTestNet{t: t, addrs: map[raft.ServerID]string{}, cut: map[[2]raft.ServerID]bool{}, open: map[[2]raft.ServerID][]net.Conn{}}
+	return &raftTestNet{t: t, addrs: map[raft.ServerID]string{}, cut: map[[2]raft.ServerID]bool{},
+		open: map[[2]raft.ServerID][]net.Conn{}}
 }
 
 // listen starts a gRPC server for the id and returns what NewTransport's transports are put into.
@@ -92,10 +93,12 @@ func (n *raftTestNet) dial(from, to raft.ServerID) (*grpc.ClientConn, error) {
 			}
 			return c, err
 		}),
-		grpc.WithUnaryInterceptor(func(ctx context.Context, m string, req, reply any, cc *grpc.ClientConn, inv grpc.UnaryInvoker, o ...grpc.CallOption) error {
+		grpc.WithUnaryInterceptor(func(ctx context.Context, m string, req, reply any, cc *grpc.ClientConn,
+			inv grpc.UnaryInvoker, o ...grpc.CallOption) error {
 			return inv(metadata.AppendToOutgoingContext(ctx, "test-peer", string(from)), m, req, reply, cc, o...)
 		}),
-		grpc.WithStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, m string, s grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
+		grpc.WithStreamInterceptor(func(ctx context.Context, d *grpc.StreamDesc, cc *grpc.ClientConn, m string,
+			s grpc.Streamer, o ...grpc.CallOption) (grpc.ClientStream, error) {
 			return s(metadata.AppendToOutgoingContext(ctx, "test-peer", string(from)), d, cc, m, o...)
 		}))
 	return grpc.NewClient("passthrough:///"+string(to), options...)
@@ -159,7 +162,8 @@ func raftTestHeader(id raft.ServerID) raft.RPCHeader {
 func raftTestAgree(rpc raft.RPC, id raft.ServerID) {
 	switch m := rpc.Command.(type) {
 	case *raft.AppendEntriesRequest:
-		rpc.Respond(&raft.AppendEntriesResponse{RPCHeader: raftTestHeader(id), Term: m.Term, Success: true, LastLog: m.PrevLogEntry + uint64(len(m.Entries))}, nil)
+		rpc.Respond(&raft.AppendEntriesResponse{RPCHeader: raftTestHeader(id), Term: m.Term, Success: true,
+			LastLog: m.PrevLogEntry + uint64(len(m.Entries))}, nil)
 	case *raft.RequestVoteRequest:
 		rpc.Respond(&raft.RequestVoteResponse{RPCHeader: raftTestHeader(id), Term: m.Term, Granted: true}, nil)
 	case *raft.RequestPreVoteRequest:
@@ -187,22 +191,26 @@ func TestTransportCalls(t *testing.T) {
 	header := raftTestHeader("A")
 
 	var vote raft.RequestVoteResponse
-	if err := a.RequestVote("B", "B", &raft.RequestVoteRequest{RPCHeader: header, Term: 7, Candidate: []byte("A"), LastLogIndex: 3, LastLogTerm: 2, LeadershipTransfer: true}, &vote); err != nil || !vote.Granted || vote.Term != 7 {
+	if err := a.RequestVote("B", "B", &raft.RequestVoteRequest{RPCHeader: header, Term: 7, Candidate: []byte("A"),
+		LastLogIndex: 3, LastLogTerm: 2, LeadershipTransfer: true}, &vote); err != nil || !vote.Granted || vote.Term != 7 {
 		t.Fatalf("vote: %+v, %v", vote, err)
 	}
 	var pre raft.RequestPreVoteResponse
-	if err := a.RequestPreVote("B", "B", &raft.RequestPreVoteRequest{RPCHeader: header, Term: 8}, &pre); err != nil || !pre.Granted || pre.Term != 8 {
+	if err := a.RequestPreVote("B", "B", &raft.RequestPreVoteRequest{RPCHeader: header, Term: 8}, &pre); err != nil ||
+		!pre.Granted || pre.Term != 8 {
 		t.Fatalf("pre-vote: %+v, %v", pre, err)
 	}
 	if err := a.TimeoutNow("B", "B", &raft.TimeoutNowRequest{RPCHeader: header}, &raft.TimeoutNowResponse{}); err != nil {
 		t.Fatal(err)
 	}
 	var app raft.AppendEntriesResponse
-	request := &raft.AppendEntriesRequest{RPCHeader: header, Term: 1, Leader: []byte("A"), PrevLogEntry: 4, PrevLogTerm: 1, LeaderCommitIndex: 4, Entries: raftTestEntries(5, 3, 100)}
+	request := &raft.AppendEntriesRequest{RPCHeader: header, Term: 1, Leader: []byte("A"), PrevLogEntry: 4,
+		PrevLogTerm: 1, LeaderCommitIndex: 4, Entries: raftTestEntries(5, 3, 100)}
 	if err := a.AppendEntries("B", "B", request, &app); err != nil || !app.Success || app.LastLog != 7 {
 		t.Fatalf("append: %+v, %v", app, err)
 	}
-	if m := got[3].(*raft.AppendEntriesRequest); len(m.Entries) != 3 || !bytes.Equal(m.Entries[2].Data, request.Entries[2].Data) || m.LeaderCommitIndex != 4 {
+	if m := got[3].(*raft.AppendEntriesRequest); len(m.Entries) != 3 || !bytes.Equal(m.Entries[2].Data,
+		request.Entries[2].Data) || m.LeaderCommitIndex != 4 {
 		t.Fatalf("receiver saw %+v", m)
 	}
 	if v := got[0].(*raft.RequestVoteRequest); !v.LeadershipTransfer || v.LastLogIndex != 3 || v.LastLogTerm != 2 {
@@ -220,31 +228,38 @@ func TestTransportForgedHeader(t *testing.T) {
 	wrongAddr.Addr = []byte("C")
 	for name, call := range map[string]func() error{
 		"append id": func() error {
-			return a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: forged, Term: 9}, &raft.AppendEntriesResponse{})
+			return a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: forged, Term: 9},
+				&raft.AppendEntriesResponse{})
 		},
 		"append address": func() error {
-			return a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: wrongAddr, Term: 9}, &raft.AppendEntriesResponse{})
+			return a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: wrongAddr, Term: 9},
+				&raft.AppendEntriesResponse{})
 		},
 		"append leader": func() error {
-			return a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: own, Term: 9, Leader: []byte("C")}, &raft.AppendEntriesResponse{})
+			return a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: own, Term: 9, Leader: []byte("C")},
+				&raft.AppendEntriesResponse{})
 		},
 		"append without id": func() error {
-			return a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3}, Term: 9}, &raft.AppendEntriesResponse{})
+			return a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: raft.RPCHeader{ProtocolVersion: 3}, Term: 9},
+				&raft.AppendEntriesResponse{})
 		},
 		"vote id": func() error {
 			return a.RequestVote("B", "", &raft.RequestVoteRequest{RPCHeader: forged, Term: 9}, &raft.RequestVoteResponse{})
 		},
 		"vote candidate": func() error {
-			return a.RequestVote("B", "", &raft.RequestVoteRequest{RPCHeader: own, Term: 9, Candidate: []byte("C")}, &raft.RequestVoteResponse{})
+			return a.RequestVote("B", "", &raft.RequestVoteRequest{RPCHeader: own, Term: 9, Candidate: []byte("C")},
+				&raft.RequestVoteResponse{})
 		},
 		"pre-vote": func() error {
-			return a.RequestPreVote("B", "", &raft.RequestPreVoteRequest{RPCHeader: forged, Term: 9}, &raft.RequestPreVoteResponse{})
+			return a.RequestPreVote("B", "", &raft.RequestPreVoteRequest{RPCHeader: forged, Term: 9},
+				&raft.RequestPreVoteResponse{})
 		},
 		"timeout now": func() error {
 			return a.TimeoutNow("B", "", &raft.TimeoutNowRequest{RPCHeader: forged}, &raft.TimeoutNowResponse{})
 		},
 		"snapshot": func() error {
-			return a.InstallSnapshot("B", "", raftTestSnapshot(forged, 4), &raft.InstallSnapshotResponse{}, strings.NewReader("data"))
+			return a.InstallSnapshot("B", "", raftTestSnapshot(forged, 4), &raft.InstallSnapshotResponse{},
+				strings.NewReader("data"))
 		},
 		"snapshot leader": func() error {
 			s := raftTestSnapshot(own, 4)
@@ -293,7 +308,9 @@ func TestTransportPipelineOrderAndBound(t *testing.T) {
 	sent := make(chan int, count)
 	go func() {
 		for i := range count {
-			if _, err := p.AppendEntries(&raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1, PrevLogEntry: uint64(i), PrevLogTerm: 1, Entries: raftTestEntries(i+1, 1, 10)}, &raft.AppendEntriesResponse{}); err != nil {
+			if _, err := p.AppendEntries(&raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1,
+				PrevLogEntry: uint64(i), PrevLogTerm: 1, Entries: raftTestEntries(i+1, 1, 10)},
+				&raft.AppendEntriesResponse{}); err != nil {
 				t.Error(err)
 			}
 			sent <- i
@@ -315,7 +332,8 @@ func TestTransportPipelineOrderAndBound(t *testing.T) {
 	}()
 	for i := range count {
 		f := <-p.Consumer()
-		if f.Error() != nil || f.Request().PrevLogEntry != uint64(i) || f.Response().LastLog != uint64(i+1) || f.Start().IsZero() {
+		if f.Error() != nil || f.Request().PrevLogEntry != uint64(i) || f.Response().LastLog != uint64(i+1) ||
+			f.Start().IsZero() {
 			t.Fatalf("answer %d: %v, %+v", i, f.Error(), f.Response())
 		}
 	}
@@ -326,7 +344,8 @@ func TestTransportBoundsBytes(t *testing.T) {
 	n := newRaftTestNet(t)
 	a, b := n.pair(nil)
 	raftTestServe(t, b, nil)
-	request := &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1, Entries: raftTestEntries(1, 40, 500<<10)}
+	request := &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1, Entries: raftTestEntries(1, 40,
+		500<<10)}
 	var resp raft.AppendEntriesResponse
 	if err := a.AppendEntries("B", "B", request, &resp); err != nil {
 		t.Fatal(err)
@@ -334,11 +353,13 @@ func TestTransportBoundsBytes(t *testing.T) {
 	if want := maxAppendBytes / (500 << 10); len(request.Entries) != want || resp.LastLog != uint64(want) {
 		t.Fatalf("%d entries sent, %d received, want %d", len(request.Entries), resp.LastLog, want)
 	}
-	biggest := &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1, Entries: raftTestEntries(1, 2, maxEntryBytes)}
+	biggest := &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1, Entries: raftTestEntries(1, 2,
+		maxEntryBytes)}
 	if err := a.AppendEntries("B", "B", biggest, &resp); err != nil || len(biggest.Entries) != 1 {
 		t.Fatalf("entry of the greatest size: %v, %d sent", err, len(biggest.Entries))
 	}
-	tooBig := &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1, Entries: raftTestEntries(1, 1, maxEntryBytes+1)}
+	tooBig := &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1, Entries: raftTestEntries(1, 1,
+		maxEntryBytes+1)}
 	if err := a.AppendEntries("B", "B", tooBig, &resp); !errors.Is(err, errMalformed) {
 		t.Fatalf("entry that is too big: %v", err)
 	}
@@ -353,7 +374,8 @@ func TestTransportCloseWhileRaftIsStuck(t *testing.T) {
 		calls.Add(2)
 		go func() {
 			defer calls.Done()
-			if err := a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1}, &raft.AppendEntriesResponse{}); err == nil {
+			if err := a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1},
+				&raft.AppendEntriesResponse{}); err == nil {
 				t.Error("an answer out of nothing")
 			}
 		}()
@@ -365,7 +387,9 @@ func TestTransportCloseWhileRaftIsStuck(t *testing.T) {
 			}
 			defer func() { _ = p.Close() }()
 			for i := range 10 {
-				if _, err := p.AppendEntries(&raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1, PrevLogEntry: uint64(i), PrevLogTerm: 1, Entries: raftTestEntries(i+1, 1, 1<<20)}, &raft.AppendEntriesResponse{}); err != nil {
+				if _, err := p.AppendEntries(&raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1,
+					PrevLogEntry: uint64(i), PrevLogTerm: 1, Entries: raftTestEntries(i+1, 1, 1<<20)},
+					&raft.AppendEntriesResponse{}); err != nil {
 					return
 				}
 			}
@@ -375,7 +399,8 @@ func TestTransportCloseWhileRaftIsStuck(t *testing.T) {
 	calls.Add(1)
 	go func() {
 		defer calls.Done()
-		err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), 1<<20), &raft.InstallSnapshotResponse{}, bytes.NewReader(make([]byte, 1<<20)))
+		err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), 1<<20), &raft.InstallSnapshotResponse{},
+			bytes.NewReader(make([]byte, 1<<20)))
 		if err == nil {
 			t.Error("a snapshot was installed by nobody")
 		}
@@ -402,7 +427,8 @@ func TestTransportCloseWhileRaftIsStuck(t *testing.T) {
 func TestTransportDeadlines(t *testing.T) {
 	n := newRaftTestNet(t)
 	a, _ := n.pair(func(c *TransportConfig) { c.RPCTimeout = 50 * time.Millisecond })
-	err := a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1}, &raft.AppendEntriesResponse{})
+	err := a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1},
+		&raft.AppendEntriesResponse{})
 	if raftTestCode(err) != codes.DeadlineExceeded {
 		t.Fatalf("append that nobody answers: %v", err)
 	}
@@ -411,7 +437,8 @@ func TestTransportDeadlines(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = p.Close() }()
-	f, err := p.AppendEntries(&raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1}, &raft.AppendEntriesResponse{})
+	f, err := p.AppendEntries(&raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1},
+		&raft.AppendEntriesResponse{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -428,7 +455,8 @@ func TestTransportWrongAddress(t *testing.T) {
 	n.mu.Lock()
 	n.addrs["C"] = n.addrs["B"]
 	n.mu.Unlock()
-	err := a.RequestVote("C", "", &raft.RequestVoteRequest{RPCHeader: raftTestHeader("A"), Term: 1}, &raft.RequestVoteResponse{})
+	err := a.RequestVote("C", "", &raft.RequestVoteRequest{RPCHeader: raftTestHeader("A"), Term: 1},
+		&raft.RequestVoteResponse{})
 	if !errors.Is(err, errWrongPeer) {
 		t.Fatal(err)
 	}

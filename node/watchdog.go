@@ -9,25 +9,25 @@ import (
 )
 
 const (
-	// watchInterval is how often the watchdog looks.
+	// watchInterval is how often the watchdog checks.
 	watchInterval = time.Second
-	// maxStuck is how long a leader may go without executing anything that it proposed.
+	// maxStuck is how long a leader may go without executing any entry that it passed to raft.
 	maxStuck = 30 * time.Second
-	// recentTrouble is how long ago the last failure may be: one failure followed by silence proves nothing.
-	recentTrouble = 5 * time.Second
-	// pausedAfter is how late a look may come before the process is taken to have been stopped in between.
+	// recentFailure is the age at which a failure stops counting: one failure followed by no requests proves nothing.
+	recentFailure = 5 * time.Second
+	// pausedAfter is how late a check may be before the process is assumed to have been stopped in between.
 	pausedAfter = 5 * time.Second
 )
 
-// progress tells for how long proposals have been failing or waiting. Its zero value is ready.
+// progress measures for how long entries have been failing or waiting. Its zero value is ready for use.
 type progress struct {
 	mu      sync.Mutex
 	pending int
-	since   time.Time // the first proposal after the last success; zero when none
-	failed  time.Time // the last failure
+	since   time.Time // start of the first entry after the last success; zero when none
+	failed  time.Time // time of the last failure
 }
 
-// begin counts a proposal.
+// begin counts an entry that is passed to raft.
 func (p *progress) begin() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -36,7 +36,7 @@ func (p *progress) begin() {
 	}
 }
 
-// end counts its answer.
+// end counts the answer to an entry.
 func (p *progress) end(ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -52,21 +52,21 @@ func (p *progress) end(ok bool) {
 	}
 }
 
-// stuck is for how long nothing has succeeded although something was tried.
+// stuck returns for how long no entry has succeeded although at least one was tried.
 func (p *progress) stuck() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.since.IsZero() {
 		return 0
 	}
-	if p.pending == 0 && time.Since(p.failed) > recentTrouble {
+	if p.pending == 0 && time.Since(p.failed) > recentFailure {
 		p.since = time.Time{}
 		return 0
 	}
 	return time.Since(p.since)
 }
 
-// reset forgets failures; they are expected of a node that does not lead.
+// reset discards failures: a node that does not lead is expected to fail.
 func (p *progress) reset() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -75,8 +75,9 @@ func (p *progress) reset() {
 	}
 }
 
-// watch ends the process when it leads and nothing comes through: a hung disk, or hashicorp/raft#696, where a leader refuses
-// everything after a failed transfer. Another node then leads within seconds, while this one would hold the network for ever.
+// watch ends the process when this node leads and no entry is executed: its disk hangs, or raft refuses every entry
+// after a failed leadership transfer (https://github.com/hashicorp/raft/issues/696). Another node then leads within
+// seconds; this one would block the network forever.
 func (r *replica) watch() {
 	defer r.wg.Done()
 	ticker := time.NewTicker(watchInterval)
@@ -88,7 +89,8 @@ func (r *replica) watch() {
 			return
 		case <-ticker.C:
 		}
-		// Time in which the process was stopped says nothing of its disk; it does not lead any more, and is about to notice.
+		// Time in which the process was stopped proves nothing about its disk. Another node leads by now, and raft is about
+		// to notice.
 		if r.state().state != raft.Leader || time.Since(before) > pausedAfter {
 			r.progress.reset()
 			continue
@@ -97,23 +99,23 @@ func (r *replica) watch() {
 			r.handOver()
 		}
 		if stuck := r.progress.stuck(); stuck > maxStuck {
-			r.fatal(fmt.Errorf("this node leads, but nothing that it proposed was executed for %v: its disk hangs, or raft refuses "+
+			r.fatal(fmt.Errorf("this node leads, but no entry was executed for %v: its disk hangs, or raft refuses "+
 				"entries (hashicorp/raft#696); another node can lead once this one has stopped", stuck.Round(time.Second)))
 			r.progress.reset()
 		}
 	}
 }
 
-// handOver asks another node to lead. Raft elects by the log alone, and a node that is still fetching blocks may have all of it:
-// it would lead without being able to execute anything. Should the transfer fail and raft refuse entries afterwards
-// (hashicorp/raft#696), the watchdog ends the process as it would have without it.
+// handOver asks another node to lead. Raft elects by the log alone, and a node that is still fetching blocks may have
+// all of the log: it would lead without being able to execute anything. If the transfer fails and raft refuses
+// entries afterwards (https://github.com/hashicorp/raft/issues/696), the watchdog ends the process.
 func (r *replica) handOver() {
 	s, err := r.use()
 	if err != nil {
 		return
 	}
 	defer s.release()
-	r.logger.Warn("this node was elected while it is fetching blocks; it asks another one to lead")
+	r.logger.Warn("this node was elected while it is fetching blocks; it asks another node to lead")
 	if err := s.raft.LeadershipTransfer().Error(); err != nil {
 		r.logger.Warn("no other node took over", "error", err)
 	}

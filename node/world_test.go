@@ -116,9 +116,10 @@ func (w *world) begin(rng *rand.Rand, submit submitFunc, view func() rules.View)
 	return nil
 }
 
-// compareLedgers fails unless all stores hold the same blocks at every height, each verifies, and one of them can be executed
-// again from its genesis. It returns where each accepted transaction stands.
-func compareLedgers(t testing.TB, w *world, verify rules.Verify, stores map[string]*store.Store) map[ledger.Hash]*ltlv1.Result {
+// compareLedgers fails unless all stores hold the same blocks at every height, each verifies, and one of them can be
+// executed again from its genesis. It returns where each accepted transaction stands.
+func compareLedgers(t testing.TB, w *world, verify rules.Verify,
+	stores map[string]*store.Store) map[ledger.Hash]*ltlv1.Result {
 	t.Helper()
 	var names []string
 	for name := range stores {
@@ -131,7 +132,8 @@ func compareLedgers(t testing.TB, w *world, verify rules.Verify, stores map[stri
 			t.Errorf("I3: %s: %v", name, err)
 		}
 		if s.Sequence() != first.Sequence() || len(s.Tips()) != len(first.Tips()) {
-			t.Fatalf("I2: %s has %d blocks of %d chains, %s has %d of %d", name, s.Sequence(), len(s.Tips()), names[0], first.Sequence(), len(first.Tips()))
+			t.Fatalf("I2: %s has %d blocks of %d chains, %s has %d of %d", name, s.Sequence(), len(s.Tips()), names[0],
+				first.Sequence(), len(first.Tips()))
 		}
 	}
 	found := make(map[ledger.Hash]*ltlv1.Result)
@@ -168,7 +170,8 @@ func collect(t testing.TB, block *ltlv1.Block, found map[ledger.Hash]*ltlv1.Resu
 			id := ledger.TransactionID(p)
 			if code == rules.OK {
 				if before := found[id]; before != nil {
-					t.Errorf("I5: transaction %x is accepted at %s/%d and again at %s/%d", id[:4], before.GetChainId(), before.GetBlockHeight(), h.ChainID, h.Height)
+					t.Errorf("I5: transaction %x is accepted at %s/%d and again at %s/%d", id[:4], before.GetChainId(),
+						before.GetBlockHeight(), h.ChainID, h.Height)
 				}
 				found[id] = &ltlv1.Result{Code: code, ChainId: h.ChainID, BlockHeight: h.Height, TransactionIndex: i}
 			}
@@ -180,7 +183,8 @@ func collect(t testing.TB, block *ltlv1.Block, found map[ledger.Hash]*ltlv1.Resu
 // again executes all blocks on an empty store.
 func again(t testing.TB, w *world, verify rules.Verify, blocks []*ltlv1.Block) {
 	t.Helper()
-	s, err := store.Open(simDir(t), store.Options{NoSync: true, Verify: verify, Logger: quiet(), Fatal: func(err error) { t.Error(err) }})
+	s, err := store.Open(simDir(t), store.Options{NoSync: true, Verify: verify, Logger: quiet(),
+		Fatal: func(err error) { t.Error(err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -202,9 +206,12 @@ func checkAcked(t testing.TB, acked, found map[ledger.Hash]*ltlv1.Result) {
 		}
 		f := found[id]
 		if f == nil {
-			t.Errorf("I1: transaction %x was acknowledged at %s/%d and is on no ledger", id[:4], r.GetChainId(), r.GetBlockHeight())
-		} else if f.GetChainId() != r.GetChainId() || f.GetBlockHeight() != r.GetBlockHeight() || f.GetTransactionIndex() != r.GetTransactionIndex() {
-			t.Errorf("I1: transaction %x was acknowledged at %s/%d/%d and stands at %s/%d/%d", id[:4], r.GetChainId(), r.GetBlockHeight(),
+			t.Errorf("I1: transaction %x was acknowledged at %s/%d and is on no ledger", id[:4], r.GetChainId(),
+				r.GetBlockHeight())
+		} else if f.GetChainId() != r.GetChainId() || f.GetBlockHeight() != r.GetBlockHeight() ||
+			f.GetTransactionIndex() != r.GetTransactionIndex() {
+			t.Errorf("I1: transaction %x was acknowledged at %s/%d/%d and stands at %s/%d/%d", id[:4], r.GetChainId(),
+				r.GetBlockHeight(),
 				r.GetTransactionIndex(), f.GetChainId(), f.GetBlockHeight(), f.GetTransactionIndex())
 		}
 	}

@@ -55,7 +55,7 @@ its place with ltl node replace.`,
 			}
 			return emitFields(cmd, done, field{"directory", o.dir}, field{"blocks", done.Blocks},
 				field{"AccessKeys", done.AccessKeys},
-				field{"starts with", strings.Join(done.Voters, ", ")}, field{"restore epoch", done.Lineage})
+				field{"starts with", strings.Join(done.Voters, ", ")}, field{"restore epoch", done.RestoreEpoch})
 		},
 	}
 	f := cmd.Flags()

@@ -79,7 +79,7 @@ func TestRestore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	survivor.stopsSaying("belongs to another lineage of the network")
+	survivor.stopsSaying("belongs to another restore epoch of the network")
 }
 
 // writeFor writes through SDK and client library until some records were acknowledged.

@@ -124,7 +124,7 @@ func (w *world) damageIndex(name string) {
 	}
 	began := time.Now()
 	deadline := began.Add(30 * time.Minute)
-	for !w.said(name, "the ledger is whole again") {
+	for !w.said(name, "the ledger is rebuilt") {
 		if time.Now().After(deadline) || !w.running(name) {
 			w.t.Fatalf("%s does not make its ledger anew", name)
 		}

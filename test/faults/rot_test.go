@@ -139,7 +139,7 @@ func flippedState(w *world) outcome {
 			o.gaps = append(o.gaps, w.journal.longestGap())
 			w.start(name)
 			o.recoveries = append(o.recoveries, w.awaitReady(name))
-			if !w.said(name, "the ledger is whole again") {
+			if !w.said(name, "the ledger is rebuilt") {
 				w.t.Errorf("%s does not say that its ledger was made anew", name)
 			}
 			o.runs++
