@@ -1,8 +1,8 @@
-# What people and CI run. `make test` is the whole proof; `make up` is the product on this machine.
+# What people and CI run. `make check` is for every commit, `make test` is the whole proof, `make up` is the product on this machine.
 # The binary carries its commit where git may be asked; a source archive has none.
 vcs := $(shell git rev-parse HEAD >/dev/null 2>&1 || echo -buildvcs=false)
 
-.PHONY: build sdk up test race lint generate bench trace fuzz mutants faults chaos image cluster-up cluster-down cluster-status clean
+.PHONY: build sdk up check deps test race lint generate bench trace fuzz mutants faults chaos image cluster-up cluster-down cluster-status clean
 
 build: ## bin/ltl, one static file
 	CGO_ENABLED=0 go build $(vcs) -trimpath -o bin/ltl ./cmd/ltl
@@ -13,8 +13,14 @@ sdk: ## the device SDK in C, below client/device/c/build
 up: build ## a whole network on this machine, until Ctrl-C
 	bin/ltl up --dir ltl-data --http 127.0.0.1:8800
 
-test: ## everything: what is missing is installed, then lint, all tests, all tests under the race detector
+check: ## before each commit: form, vet, staticcheck, house rules and unit tests; installs nothing
+	scripts/lint.sh quick
+	LTL_CHECK=1 go test -short -timeout 5m $$(go list ./... | grep -v -e ^ltl/cmd/ltl$$)
+
+deps: ## installs what a fresh Debian machine with Go lacks
 	scripts/install-deps.sh
+
+test: deps ## everything: what is missing is installed, then lint, all tests, all tests under the race detector
 	scripts/lint.sh
 	go test -timeout 10m ./...
 	$(MAKE) race

@@ -24,6 +24,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 	"ltl/test/access"
 	"ltl/test/testkit/offline"
+	"ltl/test/testkit/quick"
 )
 
 // cluster is three nodes in this process over real connections.
@@ -43,6 +44,7 @@ type cluster struct {
 // newCluster starts three nodes; its cleanup compares their ledgers and stops them.
 func newCluster(t *testing.T, tweak func(*Config)) *cluster {
 	t.Helper()
+	quick.Skip(t)
 	ignore := goleak.IgnoreCurrent()
 	t.Cleanup(func() { goleak.VerifyNone(t, ignore) }) // registered first, so it runs last
 	c := &cluster{t: t, dir: t.TempDir(), conns: make(map[string][]*grpc.ClientConn),

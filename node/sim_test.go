@@ -107,7 +107,7 @@ func TestSimulation(t *testing.T) {
 		case raceDetector:
 			count = 50 // each takes ten times as long
 		case testing.Short():
-			count = 100
+			count = 20 // for make check; the whole 1000 run in make test
 		}
 	}
 	if *simSeed != 0 {

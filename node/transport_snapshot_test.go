@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/quick"
 )
 
 func raftTestSnapshot(h raft.RPCHeader, size int64) *raft.InstallSnapshotRequest {
@@ -91,6 +92,7 @@ func (r *slowReader) Read(p []byte) (int, error) {
 // The deadline is per piece: fourteen pieces of 150 ms pass a deadline of 1.5 s, a receiver that takes nothing does
 // not.
 func TestTransportSnapshotDeadline(t *testing.T) {
+	quick.Skip(t)
 	n := newRaftTestNet(t)
 	a, b := n.pair(func(c *TransportConfig) { c.SnapshotTimeout = 1500 * time.Millisecond })
 	taken := make(chan error, 1)

@@ -24,6 +24,7 @@ import (
 	"ltl/internal/identity"
 	"ltl/internal/localnet"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/quick"
 )
 
 // process is a node or an endorser of the network.
@@ -55,6 +56,7 @@ type world struct {
 // newWorld makes a network from the template. It is not started yet.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	quick.Skip(t)
 	from, err := template()
 	if err != nil {
 		t.Fatal(err)

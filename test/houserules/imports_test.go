@@ -47,8 +47,9 @@ func edges() map[string][]string {
 		"test/format":             {},
 		"test/conformance":        {},
 		"test/client":             {},
-		"test/testkit":            {"node", "endorser", "client", "facade", "internal/store", "internal/rules", "internal/identity", "internal/ledger", wire},
+		"test/testkit":            {"node", "endorser", "client", "facade", "internal/store", "internal/rules", "internal/identity", "internal/ledger", "test/testkit/quick", wire},
 		"test/testkit/offline":    {"internal/ledger", wire},
+		"test/testkit/quick":      {},
 		"test/trace":              {"internal/localnet"},
 		"test/access":             {"internal/identity", "internal/ledger", wire},
 	}

@@ -24,6 +24,7 @@ import (
 	"ltl/internal/rules"
 	"ltl/node"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/quick"
 )
 
 // Bounds on waiting, generous for a busy machine with the race detector on.
@@ -84,6 +85,7 @@ type Network struct {
 // stops everything.
 func Start(t testing.TB, o Options) *Network {
 	t.Helper()
+	quick.Skip(t)
 	n := create(t, o)
 	for i := range n.nodes {
 		n.RestartNode(i)

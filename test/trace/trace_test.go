@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ltl/test/testkit/quick"
 )
 
 // The budget: what one write may run, so that it can be read in one sitting. The aims of the design are 60 files, 9 packages and 60 %.
@@ -16,9 +18,7 @@ const (
 )
 
 func TestBudgetOfAWrite(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the program with counters and runs a network, about half a minute")
-	}
+	quick.Skip(t)
 	const root = "../.."
 	traces, err := measure(t.Context(), root)
 	if err != nil {
