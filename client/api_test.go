@@ -20,7 +20,8 @@ import (
 // internalPath begins the import paths that a program outside this module cannot import.
 const internalPath = "ltl/internal/"
 
-// TestExportedAPI: no exported name of the client or the device library needs a type that a program outside this module cannot name.
+// TestExportedAPI: no exported name of the client or the device library needs a type that a program outside this module
+// cannot name.
 func TestExportedAPI(t *testing.T) {
 	for _, path := range []string{"ltl/client", "ltl/client/device"} {
 		w := &apiWalk{t: t, path: path, seen: map[types.Type]bool{}}
@@ -81,7 +82,8 @@ func (w *apiWalk) object(at string, o types.Object) {
 	}
 }
 
-// visit visits a type and what it exposes: exported fields and methods of the package's own types, nothing of those of others.
+// visit visits a type and what it exposes: exported fields and methods of the package's own types, nothing of those of
+// others.
 func (w *apiWalk) visit(at string, typ types.Type) {
 	if w.seen[typ] {
 		return
@@ -130,8 +132,8 @@ func (w *apiWalk) name(at string, o *types.TypeName) {
 	}
 }
 
-// checkTypeDeclarations refuses exported types that are defined as an internal type: their documentation shows it, and the compiler's
-// description does not.
+// checkTypeDeclarations refuses exported types that are defined as an internal type: their documentation shows it, and
+// the compiler's description does not.
 func checkTypeDeclarations(t *testing.T, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -163,6 +165,58 @@ func checkTypeDeclarations(t *testing.T, dir string) {
 			return false
 		})
 	}
+}
+
+// TestExamples: every exported function and method has an example, which pkg.go.dev shows beside it.
+func TestExamples(t *testing.T) {
+	for dir, path := range map[string]string{".": "ltl/client", "device": "ltl/client/device"} {
+		examples := exampleNames(t, dir)
+		scope := importPackage(t, path).Scope()
+		for _, name := range scope.Names() {
+			o := scope.Lookup(name)
+			switch o.(type) {
+			case *types.Func:
+				if o.Exported() && !examples["Example"+name] {
+					t.Errorf("%s.%s has no example", path, name)
+				}
+			case *types.TypeName:
+				named, ok := o.Type().(*types.Named)
+				if !ok || !o.Exported() {
+					continue
+				}
+				for m := range named.Methods() {
+					if m.Exported() && !examples["Example"+name+"_"+m.Name()] {
+						t.Errorf("%s.%s.%s has no example", path, name, m.Name())
+					}
+				}
+			}
+		}
+	}
+}
+
+// exampleNames returns the names of the examples in a directory.
+func exampleNames(t *testing.T, dir string) map[string]bool {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]bool{}
+	for _, e := range entries {
+		if !strings.HasSuffix(e.Name(), "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), dir+"/"+e.Name(), nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range file.Decls {
+			if fn, ok := d.(*ast.FuncDecl); ok && strings.HasPrefix(fn.Name.Name, "Example") {
+				names[fn.Name.Name] = true
+			}
+		}
+	}
+	return names
 }
 
 // TestCodes: the client's result codes are those of the ledger, all of them, and each has a message.

@@ -10,9 +10,10 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// batcher forms the batches of one chain. With nothing under way a submission leaves at once. A busy batcher gathers what arrives
-// meanwhile, until that is half as much as what is under way: a batch costs every process of the network the same whatever its size,
-// so two small ones at a time would be slower than one large one. No timer is involved: the pace of the network makes the batches.
+// batcher forms the batches of one chain. With nothing under way a submission leaves at once. A busy batcher gathers
+// what arrives meanwhile, until that is half as much as what is under way: a batch costs every process of the network
+// the same whatever its size, so two small ones at a time would be slower than one large one. No timer is involved: the
+// pace of the network makes the batches.
 type batcher struct {
 	chainID string
 	queue   []*submission
@@ -22,14 +23,14 @@ type batcher struct {
 	lastLeft time.Time
 }
 
-// shouldWait reports whether it is better to wait for the batch under way. A batch that takes long, because a process does not
-// answer, does not hold up later ones.
+// shouldWait reports whether it is better to wait for the batch under way. A batch that takes long, because a process
+// does not answer, does not hold up later ones.
 func (b *batcher) shouldWait() bool {
 	return b.running > 0 && len(b.queue) < b.lastSize/2 && time.Since(b.lastLeft) < stalledAfter
 }
 
-// dispatch starts a run if the batcher has a free place. c.mu is held. One run is enough for one submission: the next submission or
-// the end of a batch starts another.
+// dispatch starts a run if the batcher has a free place. c.mu is held. One run is enough for one submission: the next
+// submission or the end of a batch starts another.
 func (c *Client) dispatch(b *batcher) {
 	if c.closed || len(b.queue) == 0 || b.running >= c.cfg.MaxInFlight || b.shouldWait() {
 		return
@@ -38,8 +39,9 @@ func (c *Client) dispatch(b *batcher) {
 	c.wg.Go(func() { c.run(b) })
 }
 
-// nextBatch takes the next batch off the queue. Submissions whose callers gave up are dropped: they were never sent. The oldest is
-// always taken. What does not fit beside it waits and does not hold up what does fit, so that large uploads do not delay small ones.
+// nextBatch takes the next batch off the queue. Submissions whose callers gave up are dropped: they were never sent.
+// The oldest is always taken. What does not fit beside it waits and does not hold up what does fit, so that large
+// uploads do not delay small ones.
 func (c *Client) nextBatch(b *batcher) []*submission {
 	c.mu.Lock()
 	var batch, dropped []*submission
@@ -120,8 +122,9 @@ func (c *Client) writeError(err error) error {
 	return err
 }
 
-// abandon is called when the caller's context ends before the reply. It returns what that means for the transaction. One that never
-// left the queue was not written: if others were written meanwhile, there are too many of them, else the network is at fault.
+// abandon is called when the caller's context ends before the reply. It returns what that means for the transaction.
+// One that never left the queue was not written: if others were written meanwhile, there are too many of them, else the
+// network is at fault.
 func (c *Client) abandon(s *submission, cause error) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -38,15 +38,16 @@ type BlockTransaction struct {
 	Transaction *ltlv1.Transaction
 }
 
-// ParseBlock decodes a block. It returns an error when the content is not what the header's hashes cover, so what it returns is covered
-// by Block.Hash. That the endorsements and results are right is not checked; "ltl audit" does that.
+// ParseBlock decodes a block. It returns an error when the content is not what the header's hashes cover, so what it
+// returns is covered by Block.Hash. That the endorsements and results are right is not checked; "ltl audit" does that.
 func ParseBlock(in *ltlv1.Block) (*Block, error) {
 	header, err := ledger.ParseHeader(in.GetHeader())
 	if err != nil {
 		return nil, fmt.Errorf("client: block: %w", err)
 	}
 	b := &Block{
-		ChainID: header.ChainID, Height: header.Height, Time: time.UnixMilli(header.TimeMs), Hash: ledger.BlockHash(in.GetHeader()),
+		ChainID: header.ChainID, Height: header.Height, Time: time.UnixMilli(header.TimeMs),
+		Hash:     ledger.BlockHash(in.GetHeader()),
 		Previous: header.Previous,
 	}
 	var outcomes []ledger.Outcome
@@ -77,14 +78,15 @@ func ParseBlock(in *ltlv1.Block) (*Block, error) {
 	return b, nil
 }
 
-// Follow calls fn with the blocks of all chains in the order of their execution, from a sequence number on, and goes on as new blocks
-// are made. It returns when ctx ends, the client is closed, or fn returns an error, which it returns.
+// Follow calls fn with the blocks of all chains in the order of their execution, from a sequence number on, and goes on
+// as new blocks are made. It returns when ctx ends, the client is closed, or fn returns an error, which it returns.
 //
-// The sequence number counts the blocks of all chains; 0 is the genesis block. To go on later where a Follow ended, store the sequence
-// of the last block that was handled and pass the one after it. StatusResponse.sequence of a node is the number of its next block.
+// The sequence number counts the blocks of all chains; 0 is the genesis block. To go on later where a Follow ended,
+// store the sequence of the last block that was handled and pass the one after it. StatusResponse.sequence of a node is
+// the number of its next block.
 //
-// When a node breaks off, or sends a block that does not continue its chain, Follow goes on at another node; fn receives each block
-// once.
+// When a node breaks off, or sends a block that does not continue its chain, Follow goes on at another node; fn
+// receives each block once.
 func (l *Ledger) Follow(ctx context.Context, from uint64, fn func(sequence uint64, block *Block) error) error {
 	f := &follower{network: l.c.network.id, next: from, tips: map[string]*Block{}, fn: fn}
 	return l.c.stream(ctx, "following blocks", f.follow)
@@ -145,19 +147,21 @@ func (f *follower) check(in *ltlv1.FollowResponse) (*Block, error) {
 	return b, nil
 }
 
-// Blocks calls fn with a chain's blocks from a height up to the newest that the node has at the time of the call, which may be older
-// than the network's newest. When a node breaks off, it goes on at another one; fn receives each block once. ParseBlock decodes them.
+// Blocks calls fn with a chain's blocks from a height up to the newest that the node has at the time of the call, which
+// may be older than the network's newest. When a node breaks off, it goes on at another one; fn receives each block
+// once. ParseBlock decodes them.
 func (l *Ledger) Blocks(ctx context.Context, in *ltlv1.BlocksRequest, fn func(*ltlv1.Block) error) error {
 	next := in.GetFromHeight()
 	var last error
 	for _, node := range l.c.peers.all() {
 		var stop error // what fn returned
-		last = eachBlock(ctx, node, &ltlv1.BlocksRequest{ChainId: in.GetChainId(), FromHeight: next}, func(b *ltlv1.Block) error {
-			if stop = fn(b); stop == nil {
-				next++
-			}
-			return stop
-		})
+		last = eachBlock(ctx, node, &ltlv1.BlocksRequest{ChainId: in.GetChainId(), FromHeight: next},
+			func(b *ltlv1.Block) error {
+				if stop = fn(b); stop == nil {
+					next++
+				}
+				return stop
+			})
 		if stop != nil {
 			return stop
 		}

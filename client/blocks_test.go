@@ -73,8 +73,8 @@ func (n *fakeNode) follows(blocks []*ltlv1.Block, breakOff int) *atomic.Int32 {
 	return &calls
 }
 
-// TestFollow: every block arrives once and in order, though one node breaks off and another one sends a block of another chain of
-// hashes.
+// TestFollow: every block arrives once and in order, though one node breaks off and another one sends a block of
+// another chain of hashes.
 func TestFollow(t *testing.T) {
 	f := startFake(t, 3, "any")
 	good := fakeBlocks(t, f.trust.NetworkID(), 6)
@@ -86,7 +86,8 @@ func TestFollow(t *testing.T) {
 	enough := errors.New("enough")
 	var seen []string
 	err := f.client(nil).Ledger().Follow(t.Context(), 1, func(sequence uint64, b *client.Block) error {
-		seen = append(seen, fmt.Sprintf("%d:%d:%s", sequence, b.Height, b.Transactions[0].Transaction.GetAttachData().GetValue()))
+		seen = append(seen, fmt.Sprintf("%d:%d:%s", sequence, b.Height,
+			b.Transactions[0].Transaction.GetAttachData().GetValue()))
 		if b.Transactions[0].Code != client.CodeOK || b.Time.UnixMilli() != int64(1000+b.Height) || b.ChainID != testChain {
 			t.Errorf("block %+v", b)
 		}

@@ -18,16 +18,16 @@ import (
 
 // Config configures a client. Only Credentials and Trust are required. Zero values mean the defaults of limits.go.
 type Config struct {
-	// Credentials are the caller's certificate and key; every transaction carries their identity as its submitter. LoadCredentials
-	// returns them.
+	// Credentials are the caller's certificate and key; every transaction carries their identity as its submitter.
+	// LoadCredentials returns them.
 	Credentials Credentials
-	// Trust is the trust file of the network: where its nodes and endorsers are, and by which keys they are known. It must be the one
-	// that Credentials were loaded with. LoadTrust returns it.
+	// Trust is the trust file of the network: where its nodes and endorsers are, and by which keys they are known. It must
+	// be the one that Credentials were loaded with. LoadTrust returns it.
 	Trust Trust
 	// Logger receives one line for each event; by default slog.Default().
 	Logger *slog.Logger
-	// TracerProvider records the steps of sampled requests as OpenTelemetry spans; nil records nothing. Its owner shuts it down, after
-	// Close.
+	// TracerProvider records the steps of sampled requests as OpenTelemetry spans; nil records nothing. Its owner shuts it
+	// down, after Close.
 	TracerProvider trace.TracerProvider
 	// PreferNode is the id of the node to read from while it answers; by default the first of the trust file.
 	PreferNode string
@@ -38,8 +38,8 @@ type Config struct {
 	// MaxBatchTransactions and MaxBatchBytes bound one batch.
 	MaxBatchTransactions int
 	MaxBatchBytes        int
-	// MaxPending and MaxPendingBytes bound the transactions that wait or are under way on all chains, and their size. Beyond them Submit
-	// returns ErrOverloaded.
+	// MaxPending and MaxPendingBytes bound the transactions that wait or are under way on all chains, and their size.
+	// Beyond them Submit returns ErrOverloaded.
 	MaxPending      int
 	MaxPendingBytes int
 }
@@ -81,8 +81,8 @@ func Open(cfg Config) (*Client, error) {
 	}
 	cfg.setDefaults()
 	if cfg.MaxBatchTransactions > rules.MaxBatchTransactions || cfg.MaxBatchBytes > rules.MaxBatch {
-		return nil, fmt.Errorf("client: batches of %d transactions and %d bytes are too large; Config.MaxBatchTransactions may be "+
-			"at most %d and Config.MaxBatchBytes at most %d",
+		return nil, fmt.Errorf("client: batches of %d transactions and %d bytes are too large; "+
+			"Config.MaxBatchTransactions may be at most %d and Config.MaxBatchBytes at most %d",
 			cfg.MaxBatchTransactions, cfg.MaxBatchBytes, rules.MaxBatchTransactions, rules.MaxBatch)
 	}
 	c := &Client{
@@ -123,8 +123,8 @@ func (cfg *Config) setDefaults() {
 // CertificateExpiry returns the end of the validity of the client's own certificate.
 func (c *Client) CertificateExpiry() time.Time { return c.credentials.CertificateExpiry() }
 
-// Close ends every pending call with ErrClosed and waits for the client's goroutines. A transaction that was under way may still
-// be written.
+// Close ends every pending call with ErrClosed and waits for the client's goroutines. A transaction that was under way
+// may still be written.
 func (c *Client) Close() error {
 	c.mu.Lock()
 	if c.closed {

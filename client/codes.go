@@ -2,8 +2,8 @@ package client
 
 import "ltl/internal/rules"
 
-// Result codes: Result.code of Submit, Block.results, and the code in the responses of reads. The negative ones are those of the LTL
-// manual. Message returns a sentence on each.
+// Result codes: Result.code of Submit, Block.results, and the code in the responses of reads. The negative ones are
+// those of the LTL manual. Message returns a sentence on each.
 const (
 	// CodeOK is success: the transaction took effect, or the read found what was asked for.
 	CodeOK int32 = 200

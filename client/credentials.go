@@ -9,15 +9,16 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Trust is the trust file of a network: its genesis, and what was learned since of organisations, nodes and certificates. LoadTrust
-// returns it; Open accepts no other implementation. A client keeps it up to date while it is open.
+// Trust is the trust file of a network: its genesis, and what was learned since of organisations, nodes and
+// certificates. LoadTrust returns it; Open accepts no other implementation. A client keeps it up to date while it is
+// open.
 type Trust interface {
 	// Genesis returns a copy of what the network began with: its organisations, nodes and policy.
 	Genesis() *ltlv1.Genesis
 }
 
-// Credentials are a certificate and its private key, and the trust under which the certificates of nodes and endorsers are verified.
-// LoadCredentials returns them; Open accepts no other implementation.
+// Credentials are a certificate and its private key, and the trust under which the certificates of nodes and endorsers
+// are verified. LoadCredentials returns them; Open accepts no other implementation.
 type Credentials interface {
 	// CertificateExpiry returns the end of the certificate's validity.
 	CertificateExpiry() time.Time
@@ -32,8 +33,8 @@ func LoadTrust(path string) (Trust, error) {
 	return t, nil
 }
 
-// LoadCredentials reads tls.pem and tls.key in dir. The certificate must be one of an organisation of the network. Files that are
-// replaced later, when the certificate is renewed, are used for new connections without a restart.
+// LoadCredentials reads tls.pem and tls.key in dir. The certificate must be one of an organisation of the network.
+// Files that are replaced later, when the certificate is renewed, are used for new connections without a restart.
 func LoadCredentials(dir string, trust Trust) (Credentials, error) {
 	t, err := trustOf(trust)
 	if err != nil {

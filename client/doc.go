@@ -1,37 +1,60 @@
-// Package client is the Go library of a Link Trusted Ledger network: the one place that knows how a write travels.
+// Package client is the Go library of a Link Trusted Ledger network: it writes transactions, reads the ledger and
+// follows its blocks. A program outside this module can import it; see examples/ and the examples below.
 //
-// Submit gathers transactions that arrive together into a batch, has the batch checked and signed by the endorsers of the chain's
-// organisations at the same time, hands it to the leader, and answers when it is committed by a quorum and executed. A lone call waits
-// for nothing but the network: no timer is on its path. Under load a chain's calls leave in batches, which grow while earlier ones are
-// under way.
+// LoadTrust and LoadCredentials read what a client needs to know of its network and of itself, and Open makes the
+// client. Submit gathers transactions that arrive together into a batch, has the endorsers of the chain's
+// organisations check and sign the batch at the same time, and hands it to the leader. It returns when the batch is
+// committed by a quorum and executed. No timer is involved: a single transaction leaves at once. Under load, batches
+// grow while earlier ones are under way.
 //
-// What a caller may rely on:
+// What a caller may rely on, by what Submit returns:
 //
-//	the answer                    means
-//	result with code 200          committed by a quorum and executed: it is in the block that the result names, and no failure of
-//	                              fewer than half of the nodes takes it away; every later linearizable read sees it
-//	result with another code      the ledger's rules refuse it; rules of the moment (unknown account, missing membership) were
-//	                              checked against copies as new as the leader's
-//	ErrOverloaded                 nothing was written; try again later
-//	ErrUnavailable                the network did not answer in time; the transaction may be written or not, and may still be
-//	                              written later; submitting the very same transaction again is harmless and tells
-//	ErrClosed                     the client was closed; as with ErrUnavailable the outcome may be unknown
-//	any other error               the request cannot succeed as it is, for example because this client's role may not do it
+//	a result with CodeOK     The transaction is committed by a quorum and executed. It is in the block that the
+//	                         result names, and no failure of fewer than half of the nodes loses it. Every later
+//	                         linearizable read sees it.
+//	any other code           The ledger's rules refuse it. Where the reason depends on the state of the ledger
+//	                         (unknown account, missing membership), endorsers as new as the leader refused it.
+//	ErrOverloaded            Nothing was written. Try again later.
+//	ErrUnavailable           The network did not answer in time. The transaction may be written or not, and may
+//	                         still be written later. Submitting the same transaction again is harmless and
+//	                         returns the outcome.
+//	ErrHolderUnavailable     Nothing was written; see Devices.
+//	ErrClosed                The client was closed. As with ErrUnavailable, the outcome may be unknown.
+//	any other error          The request cannot succeed as it is, for example because the client's role does not
+//	                         allow it.
 //
-//	exactly once                  a transaction is known by its id, the hash of its bytes. Submit completes the transaction that it is
-//	                              given, so submitting the same *ltlv1.Transaction again sends the same bytes, and the ledger answers
-//	                              with the first result. A new Transaction with the same content is a second intent
-//	order                         calls that are under way at the same time are ordered by the network; a call made after another's
-//	                              answer is ordered behind it
-//	failures                      a dead, hanging or lying endorser is left out as long as the others satisfy the chain's policy; the
-//	                              leader's failure is outlasted until the caller's deadline, 10 s unless its context has one
-//	endorsements                  the client counts an endorsement only when its signature, network, chain, transactions and
-//	                              organisation are right; nodes check the same again
-//	devices                       what a device signed with a secret key needs the endorsement of the organisation that holds the key,
-//	                              whatever the policy says; while its endorser is away, ErrHolderUnavailable says so
-//	memory                        Config bounds what waits and is under way; beyond that Submit answers ErrOverloaded at once
-//	reads                         Ledger asks the preferred node, then the others; answers are linearizable unless the request says
-//	                              CONSISTENCY_LOCAL
+// # Exactly once
 //
-// A Client starts its goroutines as it needs them, and Close waits for all of them. All exported types may be used concurrently.
+// A transaction is known by its id, the hash of its bytes. Submit completes the transaction that it is given, so
+// submitting the same *ltlv1.Transaction again sends the same bytes, and the ledger answers with the first result. A
+// new Transaction with the same content is a second intent.
+//
+// # Order
+//
+// The network orders the transactions that are under way at the same time. A transaction that is submitted after
+// another one's result is ordered behind it.
+//
+// # Failures
+//
+// A dead, hanging or lying endorser is left out as long as the others satisfy the chain's policy. When the leader
+// fails, Submit goes on with the next one until the caller's deadline, which is 10 s unless its context has one. The
+// client counts an endorsement only when its signature, network, chain, transactions and organisation are right. Nodes
+// check the same again.
+//
+// # Devices
+//
+// What a device signed with a secret key needs the endorsement of the organisation that holds the key, whatever the
+// policy says. While the endorser of that organisation does not answer, Submit returns ErrHolderUnavailable.
+//
+// # Memory
+//
+// Config bounds the transactions that wait or are under way. Beyond the bounds Submit returns ErrOverloaded at once.
+//
+// # Reads
+//
+// Ledger asks the preferred node, then the others. Answers are linearizable unless the request asks for
+// CONSISTENCY_LOCAL.
+//
+// A Client starts its goroutines when it needs them, and Close waits for all of them. All exported types may be used
+// concurrently.
 package client

@@ -21,10 +21,11 @@ var errInvalidResponse = errors.New("invalid response of an endorser")
 // errNotAsked is the reason of a missing vote that was not asked for.
 var errNotAsked = errors.New("it was not asked")
 
-// propose asks the endorsers of the chain for their votes on a group, all at the same time. It returns as soon as no open vote can
-// change what becomes of any submission. A request whose answer is not needed ends in the background.
+// propose asks the endorsers of the chain for their votes on a group, all at the same time. It returns as soon as no
+// open vote can change what becomes of any submission. A request whose answer is not needed ends in the background.
 func (c *Client) propose(ctx context.Context, ch *chain, g *group) *voteCount {
-	in := &ltlv1.EndorseRequest{ChainId: ch.id, MinSequence: g.minSequence, Transactions: make([][]byte, len(g.submissions))}
+	in := &ltlv1.EndorseRequest{ChainId: ch.id, MinSequence: g.minSequence,
+		Transactions: make([][]byte, len(g.submissions))}
 	ids := make([]ledger.Hash, len(g.submissions))
 	askAll := false // a vote was missing last time: those that failed lately are asked too
 	for i, s := range g.submissions {
@@ -64,7 +65,8 @@ func (c *Client) propose(ctx context.Context, ch *chain, g *group) *voteCount {
 	}
 }
 
-// selectEndorsers returns the organisations whose endorsers work, or all of them when those are not enough for the policy.
+// selectEndorsers returns the organisations whose endorsers work, or all of them when those are not enough for the
+// policy.
 func (c *Client) selectEndorsers(v *voteCount) policy.Set {
 	var usable policy.Set
 	for o, name := range v.chain.organisations {
@@ -80,8 +82,8 @@ func (c *Client) selectEndorsers(v *voteCount) policy.Set {
 	return usable
 }
 
-// requestEndorsement asks one endorser for its vote, for at most endorseTimeout. It takes the trace of the proposal's context and not
-// its end, so that an endorser that is slow for one proposal is still known to work.
+// requestEndorsement asks one endorser for its vote, for at most endorseTimeout. It takes the trace of the proposal's
+// context and not its end, so that an endorser that is slow for one proposal is still known to work.
 func (c *Client) requestEndorsement(
 	proposal context.Context, ch *chain, o int, in *ltlv1.EndorseRequest, root ledger.Hash,
 ) vote {
@@ -123,8 +125,8 @@ func (c *Client) requestEndorsement(
 	return v
 }
 
-// verify checks that a response holds the organisation's signature over exactly what was proposed, and returns which transactions it
-// accepts. What the response says beside its signed statement counts only as the reason of a refusal.
+// verify checks that a response holds the organisation's signature over exactly what was proposed, and returns which
+// transactions it accepts. What the response says beside its signed statement counts only as the reason of a refusal.
 func (c *Client) verify(
 	ctx context.Context, ch *chain, o int, in *ltlv1.EndorseRequest, out *ltlv1.EndorseResponse, root ledger.Hash,
 ) ([]bool, error) {

@@ -11,7 +11,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// FuzzVerify: whatever an endorser answers, only what it signed counts. The seeds are a valid answer and small changes of it.
+// FuzzVerify: whatever an endorser answers, only what it signed counts. The seeds are a valid answer and small changes
+// of it.
 func FuzzVerify(f *testing.F) {
 	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, ed25519.SeedSize))
 	public := key.Public().(ed25519.PublicKey)
@@ -24,14 +25,16 @@ func FuzzVerify(f *testing.F) {
 	}
 	root := ledger.BatchRoot(ids)
 	sound := (&ledger.Statement{
-		NetworkID: ledger.Hash{1}, ChainID: ch.id, Root: root, Count: 3, KeyID: ledger.KeyID(public), Organisation: "a", Accepted: []byte{0xa0},
+		NetworkID: ledger.Hash{1}, ChainID: ch.id, Root: root, Count: 3, KeyID: ledger.KeyID(public), Organisation: "a",
+		Accepted: []byte{0xa0},
 	}).Sign(key)
 	f.Add(sound.GetStatement(), sound.GetSignature(), int32(200), int32(403), int32(200))
 	f.Add(sound.GetStatement(), sound.GetSignature(), int32(200), int32(200), int32(200))
 	f.Add(sound.GetStatement()[:50], sound.GetSignature(), int32(200), int32(403), int32(200))
 	f.Add(sound.GetStatement(), []byte(nil), int32(0), int32(0), int32(0))
 	f.Fuzz(func(t *testing.T, statement, signature []byte, a, b, d int32) {
-		out := &ltlv1.EndorseResponse{Endorsement: &ltlv1.Endorsement{Statement: statement, Signature: signature}, Codes: []int32{a, b, d}}
+		out := &ltlv1.EndorseResponse{Endorsement: &ltlv1.Endorsement{Statement: statement, Signature: signature},
+			Codes: []int32{a, b, d}}
 		accepted, err := c.verify(t.Context(), ch, 0, in, out, root)
 		signed := bytes.Equal(statement, sound.GetStatement()) && bytes.Equal(signature, sound.GetSignature())
 		if (err == nil) != (signed && b != rules.OK) {

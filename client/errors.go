@@ -9,11 +9,12 @@ import (
 var (
 	// ErrOverloaded is returned when too many transactions are pending, here or at the leader. Nothing was written.
 	ErrOverloaded = errors.New("overloaded: too many transactions are pending; try again later")
-	// ErrUnavailable is returned when the network did not answer in time. The outcome may be unknown: submitting the same transaction
-	// again (with the nonce that Submit filled in) is safe and returns the outcome.
+	// ErrUnavailable is returned when the network did not answer in time. The outcome may be unknown: submitting the same
+	// transaction again (with the nonce that Submit filled in) is safe and returns the outcome.
 	ErrUnavailable = errors.New("network unavailable")
-	// ErrHolderUnavailable is an ErrUnavailable with a known outcome: a device signed the transaction with a secret key, and the
-	// endorser that holds the key does not answer. Nothing was written. The same transaction may be submitted again.
+	// ErrHolderUnavailable is an ErrUnavailable with a known outcome: a device signed the transaction with a secret key,
+	// and the endorser that holds the key does not answer. Nothing was written. The same transaction may be submitted
+	// again.
 	ErrHolderUnavailable = fmt.Errorf("%w for what this device signed", ErrUnavailable)
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("client is closed")

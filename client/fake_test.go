@@ -42,9 +42,9 @@ type fake struct {
 	trust     *identity.Trust
 	orgs      []string
 	policy    string
-	holder    string                // the organisation without which nothing that a device signed is endorsed; empty for none
+	holder    string                // the organisation that must endorse what a device signed; empty for none
 	joined    []*ltlv1.Organisation // after the genesis
-	untold    atomic.Bool           // GetNetwork leaves the chain out, as one of too many
+	unlisted  atomic.Bool           // GetNetwork leaves the chain out, as one of too many
 	asked     atomic.Int32          // how often GetChain was called
 	nodes     []*fakeNode
 	endorsers []*fakeEndorser
@@ -63,7 +63,8 @@ type fake struct {
 // startFake starts n nodes and n organisations with one endorser each; node 0 leads.
 func startFake(t *testing.T, n int, policy string) *fake {
 	t.Helper()
-	f := &fake{t: t, dir: filepath.Join(t.TempDir(), "net"), policy: policy, committed: map[ledger.Hash]*ltlv1.Result{}, count: map[ledger.Hash]int{}}
+	f := &fake{t: t, dir: filepath.Join(t.TempDir(), "net"), policy: policy, committed: map[ledger.Hash]*ltlv1.Result{},
+		count: map[ledger.Hash]int{}}
 	f.term.Store(1)
 	spec := identity.NetworkSpec{Network: "fake", Facades: []string{"f1"}}
 	var listeners []net.Listener
@@ -94,7 +95,8 @@ func startFake(t *testing.T, n int, policy string) *fake {
 			t.Fatal(err)
 		}
 		e := &fakeEndorser{f: f, org: f.orgs[i], key: key}
-		e.server = f.serve(filepath.Join("orgs", f.orgs[i], "endorser"), listeners[2*i], func(s *grpc.Server) { ltlv1.RegisterEndorserServer(s, e) })
+		e.server = f.serve(filepath.Join("orgs", f.orgs[i], "endorser"), listeners[2*i],
+			func(s *grpc.Server) { ltlv1.RegisterEndorserServer(s, e) })
 		f.endorsers = append(f.endorsers, e)
 		node := &fakeNode{f: f, i: i}
 		node.server = f.serve(filepath.Join("nodes", fmt.Sprintf("n%d", i+1)), listeners[2*i+1], func(s *grpc.Server) {
@@ -116,10 +118,11 @@ func (f *fake) credentials(dir string) *identity.Credentials {
 	return c
 }
 
-// serve starts a server on which everybody may call everything.
+// serve starts a server on which every role may call every method.
 func (f *fake) serve(dir string, l net.Listener, register func(*grpc.Server)) *grpc.Server {
 	acl := identity.ACL{}
-	for _, d := range []grpc.ServiceDesc{ltlv1.Orderer_ServiceDesc, ltlv1.Ledger_ServiceDesc, ltlv1.Operator_ServiceDesc, ltlv1.Endorser_ServiceDesc} {
+	for _, d := range []grpc.ServiceDesc{ltlv1.Orderer_ServiceDesc, ltlv1.Ledger_ServiceDesc, ltlv1.Operator_ServiceDesc,
+		ltlv1.Endorser_ServiceDesc} {
 		for _, m := range d.Methods {
 			acl["/"+d.ServiceName+"/"+m.MethodName] = identity.Roles()
 		}
@@ -184,8 +187,8 @@ func (f *fake) lastBatch() *ltlv1.Batch {
 	return f.batches[len(f.batches)-1]
 }
 
-// commit executes a batch exactly as far as a client can see: unknown transactions that enough organisations signed get a result, and
-// one that lacks a signature takes its company with it.
+// commit executes a batch exactly as far as a client can see: unknown transactions that enough organisations signed get
+// a result, and one that lacks a signature makes the whole batch refused.
 func (f *fake) commit(b *ltlv1.Batch) []*ltlv1.Result {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -195,19 +198,20 @@ func (f *fake) commit(b *ltlv1.Batch) []*ltlv1.Result {
 	}
 	var results []*ltlv1.Result
 	ordered := false
-	company := f.endorsed(b, parsed)
+	allEndorsed := f.endorsed(b, parsed)
 	for i, payload := range b.GetTransactions() {
 		id := ledger.TransactionID(payload)
 		if first := f.committed[id]; first != nil {
 			results = append(results, first)
 			continue
 		}
-		if !company {
+		if !allEndorsed {
 			results = append(results, &ltlv1.Result{Code: rules.NotEndorsed})
 			continue
 		}
 		ordered = true
-		r := &ltlv1.Result{Code: cmp.Or(f.executes, rules.OK), ChainId: b.GetChainId(), BlockHeight: uint64(len(f.batches) + 1), TransactionIndex: uint32(i), Output: fmt.Sprintf("%x", id[:4])}
+		r := &ltlv1.Result{Code: cmp.Or(f.executes, rules.OK), ChainId: b.GetChainId(),
+			BlockHeight: uint64(len(f.batches) + 1), TransactionIndex: uint32(i), Output: fmt.Sprintf("%x", id[:4])}
 		f.committed[id] = r
 		f.count[id]++
 		results = append(results, r)
@@ -271,7 +275,8 @@ func (f *fake) signed(b *ltlv1.Batch, i int) map[string]bool {
 			continue
 		}
 		o, _ := f.trust.Organisation(s.Organisation)
-		if err := ledger.VerifyEndorsement(o.GetEndorserKey(), e); err != nil || s.Root != ledger.BatchRoot(ids) || s.ChainID != b.GetChainId() {
+		if err := ledger.VerifyEndorsement(o.GetEndorserKey(), e); err != nil || s.Root != ledger.BatchRoot(ids) ||
+			s.ChainID != b.GetChainId() {
 			f.t.Errorf("the client passed on an endorsement of %s that does not count", s.Organisation)
 			continue
 		}
@@ -339,7 +344,8 @@ func (n *fakeNode) Status(ctx context.Context, _ *ltlv1.StatusRequest) (*ltlv1.S
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
-	out := &ltlv1.StatusResponse{Id: n.f.orgs[n.i] + "/node/" + n.name(), Role: "follower", Term: n.f.term.Load(), Sequence: n.sequence.Load()}
+	out := &ltlv1.StatusResponse{Id: n.f.orgs[n.i] + "/node/" + n.name(), Role: "follower", Term: n.f.term.Load(),
+		Sequence: n.sequence.Load()}
 	if n.f.leader.Load() == int32(n.i) {
 		out.Role = "leader"
 	}
@@ -362,7 +368,8 @@ func (n *fakeNode) GetAccount(_ context.Context, in *ltlv1.GetAccountRequest) (*
 	if in.GetUid() == testUID {
 		org = "org1"
 	}
-	return &ltlv1.GetAccountResponse{Code: rules.OK, Accounts: []*ltlv1.AccountInfo{{Uid: in.GetUid(), Organisation: org}}}, nil
+	return &ltlv1.GetAccountResponse{Code: rules.OK, Accounts: []*ltlv1.AccountInfo{{Uid: in.GetUid(),
+		Organisation: org}}}, nil
 }
 
 func (n *fakeNode) PutAccessKey(_ context.Context, in *ltlv1.PutAccessKeyRequest) (*ltlv1.PutAccessKeyResponse, error) {
@@ -395,7 +402,7 @@ func (n *fakeNode) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, s ltlv1.Ope
 	return s.Context().Err()
 }
 
-// fakeEndorser is a test double of an endorser: it accepts everything unless told otherwise.
+// fakeEndorser is a test double of an endorser: it accepts everything unless a test changes that.
 type fakeEndorser struct {
 	ltlv1.UnimplementedEndorserServer
 	f      *fake
@@ -458,8 +465,9 @@ func (e *fakeEndorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*
 	}
 	st := &ledger.Statement{
 		NetworkID: e.f.trust.NetworkID(), ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
-		ExpiryMs: time.Now().Add(time.Minute).UnixMilli(), KeyID: ledger.KeyID(e.key.Public().(ed25519.PublicKey)), Organisation: e.org,
-		Accepted: ledger.Bitmap(accepted),
+		ExpiryMs: time.Now().Add(time.Minute).UnixMilli(), KeyID: ledger.KeyID(e.key.Public().(ed25519.PublicKey)),
+		Organisation: e.org,
+		Accepted:     ledger.Bitmap(accepted),
 	}
 	out.Endorsement = st.Sign(e.key)
 	if forge != nil {
@@ -472,7 +480,8 @@ func (e *fakeEndorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*
 func record(id, value string) *ltlv1.Transaction {
 	return &ltlv1.Transaction{
 		ChainId: testChain, AccountUid: testUID,
-		Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: "0001_" + testCode + "_AAAA_" + id, Value: value}},
+		Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: "0001_" + testCode + "_AAAA_" + id,
+			Value: value}},
 	}
 }
 
@@ -481,7 +490,8 @@ func upload(id, value string) *ltlv1.Transaction {
 	tx := record(id, value)
 	digest := sha256.Sum256([]byte(value))
 	tx.GetAttachData().Device = &ltlv1.DeviceProof{
-		AuthType: "ID2", IotId: "device", ProductKey: "product", DataDigest: strings.ToUpper(hex.EncodeToString(digest[:])), Source: "1",
+		AuthType: "ID2", IotId: "device", ProductKey: "product", DataDigest: strings.ToUpper(hex.EncodeToString(digest[:])),
+		Source:    "1",
 		Signature: "3~2~ABABABABABABABAB~1512022279204~3vxizdS0JVOKSqnsR8VsZd0xUnL7Uo2S4ojSgXnoxI6XnA1nt3r97vPi1Bnh6fF1",
 	}
 	return tx

@@ -5,66 +5,67 @@ import (
 	"sync"
 )
 
-// flight shares runs of one question between everybody who asks at the same time. Whoever asks gets the answer of a run that
-// began after the question, so an answer is never older than what the caller had seen; at most two runs follow one another.
+// flight shares runs of one request between all callers that need it at the same time. A caller gets the result of a
+// run that began after its call, so the result is never older than what the caller had seen. At most two runs follow
+// one another.
 type flight[T any] struct {
 	// spawn starts a goroutine that the owner waits for, or reports false when the owner is closed.
 	spawn func(func()) bool
 	run   func() (T, error)
 
 	mu      sync.Mutex
-	current *landing[T] // running
-	next    *landing[T] // to be run after current, for those who asked meanwhile
+	current *flightRun[T] // running
+	next    *flightRun[T] // to be run after current, for those that called meanwhile
 }
 
-// landing is the end of one run.
-type landing[T any] struct {
-	done  chan struct{}
+// flightRun is one run and its result.
+type flightRun[T any] struct {
+	done  chan struct{} // closed when value and err are set
 	value T
 	err   error
 }
 
-// do returns the answer of a run that begins now or later.
+// do returns the result of a run that begins now or later.
 func (f *flight[T]) do(ctx context.Context) (T, error) {
-	l, ok := f.join()
+	var none T
+	r, ok := f.join()
 	if !ok {
-		var none T
 		return none, ErrClosed
 	}
 	select {
-	case <-l.done:
-		return l.value, l.err
+	case <-r.done:
+		return r.value, r.err
 	case <-ctx.Done():
-		var none T
 		return none, ctx.Err()
 	}
 }
 
-func (f *flight[T]) join() (*landing[T], bool) {
+// join returns a run that begins now or later. It reports false when the owner is closed.
+func (f *flight[T]) join() (*flightRun[T], bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.current != nil {
 		if f.next == nil {
-			f.next = &landing[T]{done: make(chan struct{})}
+			f.next = &flightRun[T]{done: make(chan struct{})}
 		}
 		return f.next, true
 	}
-	l := &landing[T]{done: make(chan struct{})}
+	r := &flightRun[T]{done: make(chan struct{})}
 	if !f.spawn(f.loop) {
 		return nil, false
 	}
-	f.current = l
-	return l, true
+	f.current = r
+	return r, true
 }
 
-// loop runs until nobody waits for another run. It ends soon after the owner closes, because run does.
+// loop runs until no caller waits for another run. It ends soon after the owner closes, because run does.
 func (f *flight[T]) loop() {
 	for {
 		f.mu.Lock()
-		l := f.current
+		r := f.current
 		f.mu.Unlock()
-		l.value, l.err = f.run()
-		close(l.done)
+		r.value, r.err = f.run()
+		close(r.done)
 		f.mu.Lock()
 		f.current, f.next = f.next, nil
 		more := f.current != nil

@@ -13,8 +13,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// PutAccessKey creates or changes a sealed AccessKey and returns its version. Putting the same AccessKey again gives it a newer version
-// and changes nothing else, so a call whose outcome is unknown may be repeated.
+// PutAccessKey creates or changes a sealed AccessKey and returns its version. Putting the same AccessKey again gives it
+// a newer version and changes nothing else, so a call whose outcome is unknown may be repeated.
 func (c *Client) PutAccessKey(ctx context.Context, key *ltlv1.AccessKey) (uint64, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -35,10 +35,10 @@ func (c *Client) PutAccessKey(ctx context.Context, key *ltlv1.AccessKey) (uint64
 	return out.GetVersion(), nil
 }
 
-// WatchAccessKeys calls fn with every AccessKey whose version is above after, in the order of their versions, and goes on as they
-// change. It returns when ctx ends, the client is closed, or fn returns an error, which it returns. fn receives nil each time
-// everything up to that moment has been delivered, at least every 15 seconds while a node is reached that reaches the others. When a
-// node breaks off, it goes on at another one; fn receives each version once.
+// WatchAccessKeys calls fn with every AccessKey whose version is above after, in the order of their versions, and goes
+// on as they change. It returns when ctx ends, the client is closed, or fn returns an error, which it returns. fn
+// receives nil each time everything up to that moment has been delivered, at least every 15 seconds while a node is
+// reached that reaches the others. When a node breaks off, it goes on at another one; fn receives each version once.
 func (c *Client) WatchAccessKeys(ctx context.Context, after uint64, fn func(*ltlv1.AccessKey) error) error {
 	return c.stream(ctx, "watching AccessKeys", func(ctx context.Context, n *peer) (bool, error, error) {
 		before := after
@@ -51,7 +51,8 @@ func (c *Client) WatchAccessKeys(ctx context.Context, after uint64, fn func(*ltl
 func watch(ctx context.Context, n *peer, after *uint64, fn func(*ltlv1.AccessKey) error) (stop, broken error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream
-	stream, err := ltlv1.NewOperatorClient(n.conn).WatchAccessKeys(ctx, &ltlv1.WatchAccessKeysRequest{AfterVersion: *after})
+	stream, err := ltlv1.NewOperatorClient(n.conn).WatchAccessKeys(ctx,
+		&ltlv1.WatchAccessKeysRequest{AfterVersion: *after})
 	if err != nil {
 		return nil, err
 	}
@@ -76,9 +77,9 @@ func watch(ctx context.Context, n *peer, after *uint64, fn func(*ltlv1.AccessKey
 	}
 }
 
-// PutDeviceKey gives the AES key of a device, 16, 24 or 32 bytes, to the endorser of the caller's own organisation. An operator of the
-// organisation that enrols the device calls it before the enrolment. The key goes nowhere else. When it returns nil, the endorser has
-// stored the key. Calling it again with the same key is harmless.
+// PutDeviceKey gives the AES key of a device, 16, 24 or 32 bytes, to the endorser of the caller's own organisation. An
+// operator of the organisation that enrols the device calls it before the enrolment. The key goes nowhere else. When it
+// returns nil, the endorser has stored the key. Calling it again with the same key is harmless.
 func (c *Client) PutDeviceKey(ctx context.Context, productKey, iotID string, key []byte) error {
 	organisation := c.credentials.Identity().Organisation
 	// The organisation, or its endorser's address, may be newer than the genesis.
@@ -87,9 +88,11 @@ func (c *Client) PutDeviceKey(ctx context.Context, productKey, iotID string, key
 	}
 	p := c.peers.endorser(organisation)
 	if p == nil {
-		return fmt.Errorf("the network has no endorser of organisation %s; check the identity that the client runs with", organisation)
+		return fmt.Errorf("the network has no endorser of organisation %s; check the identity that the client runs with",
+			organisation)
 	}
-	// The endorser must be as new as the leader: one that is behind takes an enrolled device for one that is not enrolled yet.
+	// The endorser must be as new as the leader: one that is behind takes an enrolled device for one that is not enrolled
+	// yet.
 	st, err := c.statuses.do(ctx)
 	if err != nil {
 		return c.writeError(err)
@@ -106,5 +109,6 @@ func (c *Client) PutDeviceKey(ctx context.Context, productKey, iotID string, key
 	case codes.Unavailable, codes.DeadlineExceeded, codes.Canceled:
 		return c.writeError(fmt.Errorf("%w: the endorser of organisation %s: %w", ErrUnavailable, organisation, err))
 	}
-	return fmt.Errorf("the endorser of organisation %s refuses the key: %w", organisation, errors.New(status.Convert(err).Message()))
+	return fmt.Errorf("the endorser of organisation %s refuses the key: %w", organisation,
+		errors.New(status.Convert(err).Message()))
 }

@@ -57,7 +57,8 @@ func (c *Client) askStatus() (*clusterStatus, error) {
 		}
 	}
 	if answered == 0 {
-		return nil, fmt.Errorf("%w: no node answers with its status; check that the nodes run and can be reached", ErrUnavailable)
+		return nil, fmt.Errorf("%w: no node answers with its status; check that the nodes run and can be reached",
+			ErrUnavailable)
 	}
 	if term < newest {
 		s.leader = "" // it lost the leadership and has not noticed yet
@@ -91,8 +92,8 @@ func nodeName(id string) string {
 	return id
 }
 
-// orderBatch has the leader order an endorsed batch. When leadership moves before the deadline, the next leader gets the same bytes.
-// The results are in the order of the transactions.
+// orderBatch has the leader order an endorsed batch. When leadership moves before the deadline, the next leader gets
+// the same bytes. The results are in the order of the transactions.
 func (c *Client) orderBatch(ctx context.Context, batch *ltlv1.Batch) ([]*ltlv1.Result, error) {
 	in := &ltlv1.SubmitRequest{Batch: batch}
 	var out *ltlv1.SubmitResponse
@@ -114,8 +115,8 @@ func (c *Client) orderBatch(ctx context.Context, batch *ltlv1.Batch) ([]*ltlv1.R
 	return out.GetResults(), nil
 }
 
-// onLeader calls the leader. When leadership moves or an answer is lost, it goes on with the next leader until the deadline. f must
-// be harmless to repeat.
+// onLeader calls the leader. When leadership moves or an answer is lost, it goes on with the next leader until the
+// deadline. f must be harmless to repeat.
 func (c *Client) onLeader(ctx context.Context, f func(context.Context, *peer) error) error {
 	sent := false // an attempt without a clear answer may have been ordered
 	last := error(status.Error(codes.Unavailable, "no node leads at present"))
@@ -152,7 +153,8 @@ func (c *Client) onLeader(ctx context.Context, f func(context.Context, *peer) er
 			}
 		}
 		if hops = 0; !pause.wait(ctx, c.base) {
-			return fmt.Errorf("%w: the outcome may be unknown; repeat the call to learn it: %w: %w", ErrUnavailable, context.Cause(ctx), last)
+			return fmt.Errorf("%w: the outcome may be unknown; repeat the call to learn it: %w: %w", ErrUnavailable,
+				context.Cause(ctx), last)
 		}
 	}
 }
@@ -189,8 +191,8 @@ func (c *Client) findLeader(ctx context.Context) *peer {
 	return c.peers.node(s.leader)
 }
 
-// attempt makes one call. A call without an answer for leaderPatience is given up only when another node leads: repetitions would make
-// a busy leader busier.
+// attempt makes one call. A call without an answer for leaderPatience is given up only when another node leads:
+// repetitions would make a busy leader busier.
 func (c *Client) attempt(ctx context.Context, n *peer, f func(context.Context, *peer) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)

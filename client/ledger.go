@@ -11,8 +11,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Ledger reads from the nodes: from the preferred one while it answers, else from any other. Reads are linearizable unless the request
-// asks for CONSISTENCY_LOCAL.
+// Ledger reads from the nodes: from the preferred one while it answers, else from any other. Reads are linearizable
+// unless the request asks for CONSISTENCY_LOCAL.
 type Ledger struct{ c *Client }
 
 // Ledger returns the reader of the client.
@@ -39,7 +39,8 @@ func (l *Ledger) ListChains(ctx context.Context, in *ltlv1.ListChainsRequest) (*
 }
 
 // GetTransaction finds a transaction by its id.
-func (l *Ledger) GetTransaction(ctx context.Context, in *ltlv1.GetTransactionRequest) (*ltlv1.GetTransactionResponse, error) {
+func (l *Ledger) GetTransaction(ctx context.Context, in *ltlv1.GetTransactionRequest) (*ltlv1.GetTransactionResponse,
+	error) {
 	return read(ctx, l.c, ltlv1.LedgerClient.GetTransaction, in)
 }
 
@@ -64,7 +65,8 @@ func (l *Ledger) ListMembers(ctx context.Context, in *ltlv1.ListMembersRequest) 
 }
 
 // ListDeviceGroups pages through the device groups of a chain that an account may see.
-func (l *Ledger) ListDeviceGroups(ctx context.Context, in *ltlv1.ListDeviceGroupsRequest) (*ltlv1.ListDeviceGroupsResponse, error) {
+func (l *Ledger) ListDeviceGroups(ctx context.Context,
+	in *ltlv1.ListDeviceGroupsRequest) (*ltlv1.ListDeviceGroupsResponse, error) {
 	return read(ctx, l.c, ltlv1.LedgerClient.ListDeviceGroups, in)
 }
 
@@ -74,12 +76,14 @@ func (l *Ledger) ListDevices(ctx context.Context, in *ltlv1.ListDevicesRequest) 
 }
 
 // ListEnrolments pages through the devices whose keys the network knows.
-func (l *Ledger) ListEnrolments(ctx context.Context, in *ltlv1.ListEnrolmentsRequest) (*ltlv1.ListEnrolmentsResponse, error) {
+func (l *Ledger) ListEnrolments(ctx context.Context, in *ltlv1.ListEnrolmentsRequest) (*ltlv1.ListEnrolmentsResponse,
+	error) {
 	return read(ctx, l.c, ltlv1.LedgerClient.ListEnrolments, in)
 }
 
 // ListPhaseGroups pages through the phase groups of a chain.
-func (l *Ledger) ListPhaseGroups(ctx context.Context, in *ltlv1.ListPhaseGroupsRequest) (*ltlv1.ListPhaseGroupsResponse, error) {
+func (l *Ledger) ListPhaseGroups(ctx context.Context, in *ltlv1.ListPhaseGroupsRequest) (*ltlv1.ListPhaseGroupsResponse,
+	error) {
 	return read(ctx, l.c, ltlv1.LedgerClient.ListPhaseGroups, in)
 }
 
@@ -88,22 +92,26 @@ func (l *Ledger) ListPhases(ctx context.Context, in *ltlv1.ListPhasesRequest) (*
 	return read(ctx, l.c, ltlv1.LedgerClient.ListPhases, in)
 }
 
-// GetPhaseAuthorization tells which phases of a group a member may write to.
-func (l *Ledger) GetPhaseAuthorization(ctx context.Context, in *ltlv1.GetPhaseAuthorizationRequest) (*ltlv1.GetPhaseAuthorizationResponse, error) {
+// GetPhaseAuthorization lists which phases of a group a member may write to, and which not.
+func (l *Ledger) GetPhaseAuthorization(ctx context.Context,
+	in *ltlv1.GetPhaseAuthorizationRequest) (*ltlv1.GetPhaseAuthorizationResponse, error) {
 	return read(ctx, l.c, ltlv1.LedgerClient.GetPhaseAuthorization, in)
 }
 
 // GetPhaseRecord finds one record of a phase.
-func (l *Ledger) GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse, error) {
+func (l *Ledger) GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse,
+	error) {
 	return read(ctx, l.c, ltlv1.LedgerClient.GetPhaseRecord, in)
 }
 
 // ListPhaseRecords pages through the records of a phase and data key, oldest first.
-func (l *Ledger) ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error) {
+func (l *Ledger) ListPhaseRecords(ctx context.Context,
+	in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error) {
 	return read(ctx, l.c, ltlv1.LedgerClient.ListPhaseRecords, in)
 }
 
-// Status asks one node (by its id) or one organisation's endorser (by "endorser/<organisation>") for its status, without fail-over.
+// Status asks one node (by its id) or one organisation's endorser (by "endorser/<organisation>") for its status,
+// without fail-over.
 func (l *Ledger) Status(ctx context.Context, peer string) (*ltlv1.StatusResponse, error) {
 	p := l.c.peers.find(peer)
 	if p == nil { // it may have joined since the last refresh
@@ -125,7 +133,8 @@ func (l *Ledger) Status(ctx context.Context, peer string) (*ltlv1.StatusResponse
 // method is one method of the Ledger service, for example ltlv1.LedgerClient.GetRecord.
 type method[In, Out any] func(ltlv1.LedgerClient, context.Context, In, ...grpc.CallOption) (Out, error)
 
-// read asks one node after the other, in rounds until the deadline: a network that is electing a leader answers a little later.
+// read asks one node after the other, in rounds until the deadline: a network that is electing a leader answers a
+// little later.
 func read[In, Out any](ctx context.Context, c *Client, call method[In, Out], in In) (Out, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
@@ -166,7 +175,8 @@ func readOnce[In, Out any](ctx context.Context, c *Client, call method[In, Out],
 // elsewhere reports whether the same request may succeed at another node, or later.
 func elsewhere(err error) bool {
 	switch status.Code(err) {
-	case codes.OK, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied, codes.Unauthenticated,
+	case codes.OK, codes.InvalidArgument, codes.NotFound, codes.AlreadyExists, codes.PermissionDenied,
+		codes.Unauthenticated,
 		codes.OutOfRange, codes.Unimplemented:
 		return false
 	}
@@ -186,8 +196,8 @@ func (c *Client) readError(err error) error {
 	return err
 }
 
-// stream follows a stream of one node after the other until it is stopped. one follows it at one node: it reports whether something
-// arrived, the error that stops all, and the reason why the node broke off.
+// stream follows a stream of one node after the other until it is stopped. one follows it at one node: it reports
+// whether something arrived, the error that stops all, and the reason why the node broke off.
 func (c *Client) stream(
 	ctx context.Context, what string, one func(context.Context, *peer) (progress bool, stop, broken error),
 ) error {

@@ -6,9 +6,10 @@ import "time"
 const (
 	// DefaultSubmitTimeout is the longest that Submit waits; a fail-over takes less than half of it.
 	DefaultSubmitTimeout = 10 * time.Second
-	// DefaultMaxInFlight is 2, so that a batch that is proposed again or waits for a slow endorser does not hold up the whole chain.
-	// It was not chosen for throughput: in BenchmarkSubmit (network in one process, busy machine, three rounds) 1 and 2 did not
-	// differ, and 3 and 4 were never clearly better. Networks with long round trips may need more; measure there.
+	// DefaultMaxInFlight is 2, so that a batch that is proposed again or waits for a slow endorser does not hold up the
+	// whole chain. It was not chosen for throughput: in BenchmarkSubmit (network in one process, busy machine, three
+	// rounds) 1 and 2 did not differ, and 3 and 4 were never clearly better. Networks with long round trips may need more;
+	// measure there.
 	DefaultMaxInFlight = 2
 	// DefaultMaxBatchTransactions stays below the ledger's bound of 1024.
 	DefaultMaxBatchTransactions = 500
@@ -23,11 +24,11 @@ const (
 const (
 	// endorseTimeout bounds one endorser's answer; it leaves the endorser's own wait for a sequence number (2 s) room.
 	endorseTimeout = 3 * time.Second
-	// busyOutstanding is the number of unanswered requests from which on an endorser is asked only if the policy needs it: it hangs, or
-	// many chains are busy.
+	// busyOutstanding is the number of unanswered requests from which on an endorser is asked only if the policy needs it:
+	// it hangs, or many chains are busy.
 	busyOutstanding = 8
-	// maxOutstanding bounds the unanswered requests of one endorser. One that works has as many as there are batches under way, two
-	// for each busy chain.
+	// maxOutstanding bounds the unanswered requests of one endorser. One that works has as many as there are batches under
+	// way, two for each busy chain.
 	maxOutstanding = 64
 	// leaderPatience is how long a submitted batch may go unanswered before the client asks all nodes which of them leads.
 	leaderPatience = time.Second
@@ -46,7 +47,8 @@ const (
 // graceShare is the share of a caller's time that is kept to report what went wrong: 1 / graceShare.
 const graceShare = 20
 
-// stalledAfter is the age at which a batch under way counts as stalled. In a busy network a batch takes some tens of milliseconds.
+// stalledAfter is the age at which a batch under way counts as stalled. In a busy network a batch takes some tens of
+// milliseconds.
 const stalledAfter = 200 * time.Millisecond
 
 // Bounds on repetition.

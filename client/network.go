@@ -15,10 +15,12 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// network is what a client knows of its network: the chains' policies, the organisations' keys, and the organisation of each account.
-// It is a cache. Nodes decide by the ledger itself, so an entry that is out of date costs a repetition and nothing else.
+// network is what a client knows of its network: the chains' policies, the organisations' keys, and the organisation of
+// each account. It is a cache. Nodes decide by the ledger itself, so an entry that is out of date costs a repetition
+// and nothing else.
 //
-// A network with very many chains reports the oldest ones together (chains), and any other one when it is asked for it (others).
+// A network with very many chains reports the oldest ones together (chains), and any other one when it is asked for it
+// (others).
 type network struct {
 	client *Client
 	trust  *identity.Trust
@@ -65,14 +67,16 @@ func newNetwork(c *Client, trust *identity.Trust) (*network, error) {
 		system.Chain.Organisations = append(system.Chain.Organisations, o.GetId())
 	}
 	return n, n.learn(&ltlv1.GetNetworkResponse{
-		NetworkId: n.id[:], Organisations: genesis.GetOrganisations(), Nodes: genesis.GetNodes(), Chains: []*ltlv1.ChainInfo{system},
+		NetworkId: n.id[:], Organisations: genesis.GetOrganisations(), Nodes: genesis.GetNodes(),
+		Chains: []*ltlv1.ChainInfo{system},
 	})
 }
 
 // learn stores what a node reports of the network.
 func (n *network) learn(in *ltlv1.GetNetworkResponse) error {
 	if string(in.GetNetworkId()) != string(n.id[:]) {
-		return fmt.Errorf("a node answers for another network, %x; check that its address in the trust file is right", in.GetNetworkId())
+		return fmt.Errorf("a node answers for another network, %x; check that its address in the trust file is right",
+			in.GetNetworkId())
 	}
 	organisations := map[string]ed25519.PublicKey{}
 	for _, o := range in.GetOrganisations() {
@@ -102,8 +106,8 @@ func (n *network) learn(in *ltlv1.GetNetworkResponse) error {
 	return nil
 }
 
-// key returns the key with this id of an organisation: the present or the former one. A key that is not known may be new: then a node
-// is asked, once.
+// key returns the key with this id of an organisation: the present or the former one. A key that is not known may be
+// new: then a node is asked, once.
 func (n *network) key(ctx context.Context, organisation string, id [8]byte) (ed25519.PublicKey, error) {
 	for asked := false; ; asked = true {
 		n.mu.Lock()
@@ -140,8 +144,8 @@ func newChain(info *ltlv1.ChainInfo, keys map[string]ed25519.PublicKey) (*chain,
 	return one, nil
 }
 
-// learnMembers stores the nodes and organisations, so that they can be connected to. Only a node could invent one, and it would gain
-// nothing: the ledger counts the endorsements of its own organisations.
+// learnMembers stores the nodes and organisations, so that they can be connected to. Only a node could invent one, and
+// it would gain nothing: the ledger counts the endorsements of its own organisations.
 func (n *network) learnMembers(in *ltlv1.GetNetworkResponse) error {
 	if err := n.trust.Update(identity.MembershipOf(in)); err != nil {
 		n.client.log.Warn("a node reports an organisation that cannot be trusted", "error", err)
@@ -199,8 +203,8 @@ func (n *network) chain(ctx context.Context, id string) (*chain, error) {
 	return one, nil
 }
 
-// refreshIfStale refreshes in the background what is older than refreshAge: a client must not trust organisations and certificates that
-// the ledger has removed.
+// refreshIfStale refreshes in the background what is older than refreshAge: a client must not trust organisations and
+// certificates that the ledger has removed.
 func (n *network) refreshIfStale() {
 	n.mu.Lock()
 	stale := time.Since(n.fetched) > refreshAge && time.Since(n.made) > refreshAge
@@ -213,7 +217,8 @@ func (n *network) refreshIfStale() {
 	}
 }
 
-// keepFresh refreshes until ctx ends, for a process that may be idle for long: all certificate authorities may be replaced meanwhile.
+// keepFresh refreshes until ctx ends, for a process that may be idle for long: all certificate authorities may be
+// replaced meanwhile.
 func (n *network) keepFresh(ctx context.Context) {
 	tick := time.NewTicker(refreshAge / 5)
 	defer tick.Stop()
@@ -227,7 +232,8 @@ func (n *network) keepFresh(ctx context.Context) {
 	}
 }
 
-// onUnknownPeer refreshes in the background because a peer is not known, at most once per unknownPeerPause: the peer may be lying.
+// onUnknownPeer refreshes in the background because a peer is not known, at most once per unknownPeerPause: the peer
+// may be lying.
 func (n *network) onUnknownPeer() {
 	n.mu.Lock()
 	due := time.Since(n.unknownPeer) > unknownPeerPause
@@ -260,7 +266,8 @@ func (n *network) known(id string) (one *chain, stale bool) {
 	return n.chains[id], stale
 }
 
-// submitterOrganisation is the organisation that the policy term "submitter" means: that of the account, else of the process.
+// submitterOrganisation is the organisation that the policy term "submitter" means: that of the account, else of the
+// process.
 func (n *network) submitterOrganisation(ctx context.Context, tx *ltlv1.Transaction) (string, error) {
 	uid := tx.GetAccountUid()
 	if uid == "" {

@@ -14,7 +14,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// peers holds one connection to each node and endorser that was ever needed.
+// peers holds one connection to each known node and endorser.
 type peers struct {
 	credentials *identity.Credentials
 	prefer      string
@@ -38,8 +38,8 @@ func newPeers(credentials *identity.Credentials, prefer string) *peers {
 	return &peers{credentials: credentials, prefer: prefer, nodes: map[string]*peer{}, endorsers: map[string]*peer{}}
 }
 
-// learn takes over the network's members as the system chain has them. A member whose address changed gets a new connection.
-// Nodes that were removed are forgotten, unless no other would be left.
+// learn stores the members of the network as the system chain has them. A member whose address changed gets a new
+// connection. Nodes that were removed are deleted, unless no other node would be left.
 func (p *peers) learn(organisations []*ltlv1.Organisation, nodes []*ltlv1.Node, removed []string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -90,7 +90,8 @@ func (p *peers) put(set map[string]*peer, role identity.Role, name, address stri
 // endorserPrefix makes the name of an organisation's endorser.
 const endorserPrefix = "endorser/"
 
-// find returns a node by its id, or an endorser by its organisation behind endorserPrefix; nil when there is none.
+// find returns a node by its id, or an endorser by endorserPrefix and its organisation. It returns nil when there is
+// none.
 func (p *peers) find(name string) *peer {
 	if organisation, ok := strings.CutPrefix(name, endorserPrefix); ok {
 		return p.endorser(organisation)
@@ -112,7 +113,8 @@ func (p *peers) endorser(organisation string) *peer {
 	return p.endorsers[organisation]
 }
 
-// all returns every node, the best to read from first: the preferred one, then the rest, and last those that failed lately.
+// all returns every node in the order in which to ask them: the preferred one, the others, and last those that failed
+// lately.
 func (p *peers) all() []*peer {
 	p.mu.Lock()
 	list := make([]*peer, 0, len(p.order))
@@ -146,7 +148,7 @@ func (p *peers) close() error {
 	return errors.Join(errs...)
 }
 
-// breaker leaves a peer out for a while after it failed, so that a dead or hanging one costs nothing on every call.
+// breaker leaves a peer out for a while after it failed, so that not every call waits for a dead or hanging one.
 type breaker struct {
 	mu          sync.Mutex
 	pause       time.Duration
@@ -154,14 +156,15 @@ type breaker struct {
 	outstanding int
 }
 
-// open reports whether the peer failed so lately that it is better left out.
+// open reports whether the peer is left out because it failed lately.
 func (b *breaker) open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return time.Now().Before(b.until)
 }
 
-// usable reports whether to count on the peer: it has not failed lately, and neither hangs nor has much to do.
+// usable reports whether the peer can be expected to answer: it has not failed lately, and it neither hangs nor is
+// busy.
 func (b *breaker) usable() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -186,7 +189,8 @@ func (b *breaker) end() {
 	b.outstanding--
 }
 
-// record notes whether the peer answered. It reports whether that is news: the first failure, or the first answer after one.
+// record stores whether the peer answered. It reports whether that changed: the first failure, or the first answer
+// after one.
 func (b *breaker) record(answered bool) (changed bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -196,7 +200,7 @@ func (b *breaker) record(answered bool) (changed bool) {
 		b.pause, b.until = 0, time.Time{}
 	case b.pause == 0:
 		b.pause, b.until = firstBreak, time.Now().Add(firstBreak)
-	case !time.Now().Before(b.until): // failures of requests that were already under way count once
+	case !time.Now().Before(b.until): // requests that were under way together count once
 		b.pause = min(2*b.pause, lastBreak)
 		b.until = time.Now().Add(b.pause)
 	}

@@ -12,22 +12,25 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Some transactions need one organisation's endorsement whatever the policy says: a device signed them with a secret key that only
-// that organisation's endorser holds. The ledger knows which organisation. The client learns it from the endorsers' answers, which
-// name it in EndorseResponse.required. That list is not signed, and an endorser may lie. Therefore:
+// Some transactions need one organisation's endorsement whatever the policy says: a device signed them with a secret
+// key that only that organisation's endorser holds. The ledger knows which organisation. The client learns it from the
+// endorsers' answers, which name it in EndorseResponse.required. That list is not signed, and an endorser may lie.
+// Therefore:
 //
-//   - Names count for transactions that carry a device's proof, and for no others. All other transactions of the batch are judged by
-//     the policy alone.
+//   - Names count for transactions that carry a device's proof, and for no others. All other transactions of the batch
+//     are judged by the policy alone.
 //   - Only organisations of the chain count. Any other name, or a list of another length, counts as no name.
-//   - While the answers agree, the named organisation is required: its signature is waited for, and its refusal is final. An honest
-//     endorser names the same organisation as the ledger, so nothing that needs it is ordered without it.
-//   - When the answers contradict one another (one names an organisation, and another accepts and names none, or a different one), an
-//     endorser lies. If all that are named have signed, that changes nothing. If not, only the ledger knows which answer is right: the
-//     transaction is ordered in a batch of its own, because the leader refuses a batch as a whole. If the leader refuses it, every
-//     organisation that was named is required. So a liar that names an organisation that is down delays a device's upload by one
-//     round. One that conceals the organisation has the ledger refuse it once.
-//   - A transaction that the ledger did not find endorsed is proposed again, and then all endorsers' answers are waited for. So the
-//     fastest answer cannot conceal what the others name.
+//   - While the answers agree, the named organisation is required: its signature is waited for, and its refusal is
+//     final. An honest endorser names the same organisation as the ledger, so nothing that needs it is ordered without
+//     it.
+//   - When the answers contradict one another (one names an organisation, and another accepts and names none, or a
+//     different one), an endorser lies. If all that are named have signed, that changes nothing. If not, only the
+//     ledger knows which answer is right: the transaction is ordered in a batch of its own, because the leader refuses
+//     a batch as a whole. If the leader refuses it, every organisation that was named is required. So a liar that
+//     names an organisation that is down delays a device's upload by one round. One that conceals the organisation has
+//     the ledger refuse it once.
+//   - A transaction that the ledger did not find endorsed is proposed again, and then all endorsers' answers are waited
+//     for. So the fastest answer cannot conceal what the others name.
 
 // vote is one endorser's answer to a proposal.
 type vote struct {
@@ -40,7 +43,8 @@ type vote struct {
 	err          error    // it did not answer, or its answer is invalid
 }
 
-// voteCount counts the endorsers' votes on one proposal. Slices without another comment have one element for each submission.
+// voteCount counts the endorsers' votes on one proposal. Slices without another comment have one element for each
+// submission.
 type voteCount struct {
 	chain       *chain
 	submissions []*submission
@@ -124,7 +128,8 @@ func (v *voteCount) enough(i int, signed policy.Set) bool {
 	return v.chain.quorum.Satisfied(policy.Subject{Submitter: v.subjects[i].Submitter}, signed)
 }
 
-// disputed reports whether the answers contradict one another on what submission i needs, and the ledger has not decided yet.
+// disputed reports whether the answers contradict one another on what submission i needs, and the ledger has not
+// decided yet.
 func (v *voteCount) disputed(i int) bool {
 	named := v.subjects[i].Required.Len()
 	return !v.submissions[i].ledgerDecides && (named > 1 || named == 1 && v.unnamed[i])
@@ -136,9 +141,10 @@ func (v *voteCount) possible(i int) bool {
 	return v.enough(i, all&^v.refused[i]) && (v.subjects[i].Required&v.refused[i] == 0 || v.disputed(i))
 }
 
-// decided reports whether no open vote can change what becomes of any submission: each has enough signatures or cannot get them. While
-// a named organisation is missing, any answer may still contradict that. And where some refused and others do not answer, open votes
-// are waited for: with one more refusal the caller receives its code instead of ErrUnavailable.
+// decided reports whether no open vote can change what becomes of any submission: each has enough signatures or cannot
+// get them. While a named organisation is missing, any answer may still contradict that. And where some refused and
+// others do not answer, open votes are waited for: with one more refusal the caller receives its code instead of
+// ErrUnavailable.
 func (v *voteCount) decided() bool {
 	if v.open == 0 {
 		return true
@@ -158,7 +164,8 @@ func (v *voteCount) decided() bool {
 	return true
 }
 
-// answer is the end of submission i, which cannot be endorsed: a refusal, or the error that organisations did not answer.
+// answer is the end of submission i, which cannot be endorsed: a refusal, or the error that organisations did not
+// answer.
 func (v *voteCount) answer(i int) (*ltlv1.Result, error) {
 	if v.possible(i) {
 		return nil, v.missing(i)
@@ -167,9 +174,9 @@ func (v *voteCount) answer(i int) (*ltlv1.Result, error) {
 	return &ltlv1.Result{Code: code, ChainId: v.chain.id, Reason: v.reason(i, code)}, nil
 }
 
-// refusalCode is the code of submission i, which cannot get enough signatures because of refusals: that of the submitter's
-// organisation if it refused, else that of a named organisation, which alone can verify a device's signature, else the most common
-// one, and of equally common ones that of the first organisation.
+// refusalCode is the code of submission i, which cannot get enough signatures because of refusals: that of the
+// submitter's organisation if it refused, else that of a named organisation, which alone can verify a device's
+// signature, else the most common one, and of equally common ones that of the first organisation.
 func (v *voteCount) refusalCode(i int) int32 {
 	count := map[int32]int{}
 	fromRequired := int32(0)
@@ -197,8 +204,8 @@ func (v *voteCount) refusalCode(i int) int32 {
 	return best
 }
 
-// reason is why organisations refused submission i with this code, in the words of the first that gave a reason. Codes of the ledger's
-// own rules come without one.
+// reason is why organisations refused submission i with this code, in the words of the first that gave a reason. Codes
+// of the ledger's own rules come without one.
 func (v *voteCount) reason(i int, code int32) string {
 	for o, one := range v.votes {
 		if one.reasons != nil && v.refused[i].Has(o) && one.codes[i] == code && one.reasons[i] != "" {
@@ -228,7 +235,8 @@ func (v *voteCount) missing(i int) error {
 	who := strings.Join(names, ", ")
 	switch {
 	case required && overloaded:
-		return fmt.Errorf("%w: only the endorser of %s can verify what the device signed; nothing was written", ErrOverloaded, who)
+		return fmt.Errorf("%w: only the endorser of %s can verify what the device signed; nothing was written", ErrOverloaded,
+			who)
 	case required:
 		return fmt.Errorf("%w: only the endorser of %s can verify what the device signed; nothing was written",
 			ErrHolderUnavailable, who)

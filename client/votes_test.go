@@ -17,7 +17,8 @@ func testChainOf(p policy.Policy, organisations []string) *chain {
 	return &chain{id: "1", policy: p, quorum: p.Quorum(organisations), organisations: organisations}
 }
 
-// TestVotesDecided: a count is decided exactly when no outcome of the open votes changes what becomes of any submission.
+// TestVotesDecided: a count is decided exactly when no outcome of the open votes changes what becomes of any
+// submission.
 func TestVotesDecided(t *testing.T) {
 	policies := []string{"submitter & majority", "majority", "any", "all", "2-of", "1-of(a,b) & org(c)", "submitter"}
 	rapid.Check(t, func(rt *rapid.T) {
@@ -52,8 +53,9 @@ func TestVotesDecided(t *testing.T) {
 	})
 }
 
-// mayChange tries every outcome of the open votes on each submission: it is endorsed, refused for good (also if all that did not answer
-// had accepted), or neither. That it may be refused for good counts once an organisation has refused it.
+// mayChange tries every outcome of the open votes on each submission: it is endorsed, refused for good (also if all
+// that did not answer had accepted), or neither. That it may be refused for good counts once an organisation has
+// refused it.
 func mayChange(t *voteCount) bool {
 	for i, k := range t.submissions {
 		fates := map[string]bool{}
@@ -125,8 +127,9 @@ func TestMissingReportsOverload(t *testing.T) {
 	}
 }
 
-// TestNamesCountForDevicesOnly: whatever the answers name, a transaction that no device signed needs what the policy says and no more. One
-// that a device signed needs that, and all named organisations unless the answers contradict one another.
+// TestNamesCountForDevicesOnly: whatever the answers name, a transaction that no device signed needs what the policy
+// says and no more. One that a device signed needs that, and all named organisations unless the answers contradict one
+// another.
 func TestNamesCountForDevicesOnly(t *testing.T) {
 	parsed, err := policy.Parse("2-of")
 	if err != nil {
@@ -134,7 +137,8 @@ func TestNamesCountForDevicesOnly(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		ch := testChainOf(parsed, []string{"a", "b", "c", "d"})
-		submissions := []*submission{{organisation: "a"}, {organisation: "a", device: true, ledgerDecides: rapid.Bool().Draw(rt, "disputed")}}
+		submissions := []*submission{{organisation: "a"},
+			{organisation: "a", device: true, ledgerDecides: rapid.Bool().Draw(rt, "disputed")}}
 		votes := newVoteCount(ch, submissions)
 		votes.open = ch.quorum.All()
 		named, silent := map[string]bool{}, false
@@ -162,7 +166,8 @@ func TestNamesCountForDevicesOnly(t *testing.T) {
 				rt.Fatalf("a device's upload with signatures %b is complete: %v, want %v: %+v", mask, !want, want, votes.subjects)
 			}
 		}
-		if got, want := votes.disputed(1), !submissions[1].ledgerDecides && (len(named) > 1 || len(named) == 1 && silent); got != want || votes.disputed(0) {
+		if got, want := votes.disputed(1), !submissions[1].ledgerDecides &&
+			(len(named) > 1 || len(named) == 1 && silent); got != want || votes.disputed(0) {
 			rt.Fatalf("disputed is %v, want %v: %+v", got, want, votes.subjects)
 		}
 	})

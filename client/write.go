@@ -16,9 +16,10 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// This file is the way of a write through the client, in the order in which it happens. Submit completes a transaction and hands it
-// to the batcher of its chain. The batcher forms batches. A run takes one batch through the network: each of its submissions is in
-// one state at a time, submissions in the same state form a group, and one loop (follow) takes each group through the next step.
+// This file is the way of a write through the client, in the order in which it happens. Submit completes a transaction
+// and hands it to the batcher of its chain. The batcher forms batches. A run takes one batch through the network: each
+// of its submissions is in one state at a time, submissions in the same state form a group, and one loop (follow) takes
+// each group through the next step.
 //
 //	queued ──▶ endorsing ──▶ ordering ──▶ answered
 //	             ▲   │          │
@@ -26,7 +27,8 @@ import (
 //	             │   └─ split: known, recheck, clashed, disputed, unendorsed, answered (refused for good)
 //	             └───── each of these is proposed again, known excepted: its first result is asked for
 //
-// Endorsements sign a whole batch. So when the votes differ, the endorsed submissions are proposed once more without the others.
+// Endorsements sign a whole batch. So when the votes differ, the endorsed submissions are proposed once more without
+// the others.
 
 // state says which step a submission takes next. A split works on the groups in the order of these constants.
 type state uint8
@@ -40,11 +42,14 @@ const (
 	ordering
 	// known: the endorsers say that it is on the chain already. The leader is asked for its first result.
 	known
-	// recheck: refused for a reason that may be out of date. It is proposed again to endorsers that are as new as the leader.
+	// recheck: refused for a reason that may be out of date. It is proposed again to endorsers that are as new as the
+	// leader.
 	recheck
-	// clashed: refused again, but possibly because of another submission of the same proposal. It is proposed again without that.
+	// clashed: refused again, but possibly because of another submission of the same proposal. It is proposed again
+	// without that.
 	clashed
-	// disputed: the endorsers contradict one another on which organisation it needs. It is proposed and ordered alone; see votes.go.
+	// disputed: the endorsers contradict one another on which organisation it needs. It is proposed and ordered alone; see
+	// votes.go.
 	disputed
 	// unendorsed: organisations that are needed did not answer. It is proposed again after a pause.
 	unendorsed
@@ -80,12 +85,13 @@ type outcome struct {
 	err    error
 }
 
-// Submit writes a transaction and waits until it is committed and executed. It fills version, nonce, submitter and created_ms in tx
-// when they are unset. So submitting the same tx again after an error is a retry and not a second intent.
+// Submit writes a transaction and waits until it is committed and executed. It fills version, nonce, submitter and
+// created_ms in tx when they are unset. So submitting the same tx again after an error is a retry and not a second
+// intent.
 //
-// A refusal is a result and not an error: see Result.Code, and Result.Reason where organisations refused by rules of their own.
-// Errors wrap ErrOverloaded (nothing was written), ErrUnavailable (the outcome may be unknown; submitting the same tx again returns
-// it) or ErrClosed.
+// A refusal is a result and not an error: see Result.Code, and Result.Reason where organisations refused by rules of
+// their own. Errors wrap ErrOverloaded (nothing was written), ErrUnavailable (the outcome may be unknown; submitting
+// the same tx again returns it) or ErrClosed.
 func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Result, error) {
 	if err := c.fill(tx); err != nil {
 		return nil, err
@@ -106,7 +112,8 @@ func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Resu
 		defer cancel()
 	}
 	s := &submission{
-		state: queued, payload: payload, id: ledger.TransactionID(payload), done: make(chan outcome, 1), device: rules.NeedsOne(tx),
+		state: queued, payload: payload, id: ledger.TransactionID(payload), done: make(chan outcome, 1),
+		device: rules.NeedsOne(tx),
 	}
 	s.deadline, _ = ctx.Deadline()
 	// The network's part ends a little before the caller's deadline, so that the caller receives the reason.
@@ -151,7 +158,8 @@ func (c *Client) fill(tx *ltlv1.Transaction) error {
 	return nil
 }
 
-// enqueue looks up what must be known of a transaction before it can share a batch, and hands it to its chain's batcher.
+// enqueue looks up what must be known of a transaction before it can share a batch, and hands it to its chain's
+// batcher.
 func (c *Client) enqueue(ctx context.Context, s *submission, tx *ltlv1.Transaction) error {
 	chain, err := c.network.chain(ctx, tx.GetChainId())
 	if err != nil {
@@ -232,9 +240,9 @@ type batchRun struct {
 	branches sync.WaitGroup // groups that must not hold up the others
 }
 
-// follow takes groups from state to state until all of their submissions are answered. todo is a stack: the last group takes the next
-// step, and the groups that come of it are finished before those below. So a submission that clashed with an endorsed one of the same
-// proposal is judged by what became of that one.
+// follow takes groups from state to state until all of their submissions are answered. todo is a stack: the last group
+// takes the next step, and the groups that come of it are finished before those below. So a submission that clashed
+// with an endorsed one of the same proposal is judged by what became of that one.
 func (r *batchRun) follow(ctx context.Context, todo []*group) {
 	for len(todo) > 0 {
 		last := len(todo) - 1
@@ -332,8 +340,8 @@ func nextState(ctx context.Context, v *voteCount, i int) state {
 	return answered
 }
 
-// maybeClash reports whether a refusal may come from an earlier transaction of the proposal that some endorsers accept and others
-// refuse. That one is never written, and a caller must not be refused because of it.
+// maybeClash reports whether a refusal may come from an earlier transaction of the proposal that some endorsers accept
+// and others refuse. That one is never written, and a caller must not be refused because of it.
 func maybeClash(code int32) bool {
 	switch code {
 	case rules.DuplicateKey, rules.BatchDuplicateKey, rules.Conflict, rules.QuotaExceeded, rules.NonceUsed:
@@ -342,9 +350,10 @@ func maybeClash(code int32) bool {
 	return false
 }
 
-// maybeOutdated reports whether a refusal in a proposal of this size may come from a copy of the ledger that is a little behind. Such
-// a copy lacks what was just created, knows a quota that was just raised, and misses a lock, which is reported before a duplicate. And
-// a transaction may clash with an earlier one of its own proposal, which is not on the chain yet and may never be.
+// maybeOutdated reports whether a refusal in a proposal of this size may come from a copy of the ledger that is a
+// little behind. Such a copy lacks what was just created, knows a quota that was just raised, and misses a lock, which
+// is reported before a duplicate. And a transaction may clash with an earlier one of its own proposal, which is not on
+// the chain yet and may never be.
 func maybeOutdated(code int32, size int) bool {
 	switch code {
 	case rules.NotFound, rules.UnknownUID, rules.BadTypeCode, rules.ForeignTypeCode, rules.Forbidden,
@@ -365,7 +374,8 @@ func (r *batchRun) split(g *group) []*group {
 		}
 		byState[s.state].submissions = append(byState[s.state].submissions, s)
 	}
-	if endorsed := byState[ordering]; endorsed != nil { // their endorsements cover the others too: proposed again without those
+	// Their endorsements cover the others too, so they are proposed again without those.
+	if endorsed := byState[ordering]; endorsed != nil {
 		endorsed.state = endorsing
 		if n := endorsed.submissions[0].proposals; n >= maxProposals {
 			r.client.fail(endorsed.submissions, fmt.Errorf(
@@ -382,12 +392,13 @@ func (r *batchRun) split(g *group) []*group {
 	return groups
 }
 
-// order has the leader order a group and answers its submissions. Those that the ledger does not find endorsed, or not any more, are
-// returned, to be endorsed again with the same bytes. A group in state known has no endorsements: the leader answers what is on the
-// chain with its first result, and orders nothing else.
+// order has the leader order a group and answers its submissions. Those that the ledger does not find endorsed, or not
+// any more, are returned, to be endorsed again with the same bytes. A group in state known has no endorsements: the
+// leader answers what is on the chain with its first result, and orders nothing else.
 func (r *batchRun) order(ctx context.Context, g *group) []*group {
 	c := r.client
-	batch := &ltlv1.Batch{ChainId: r.chainID, Endorsements: g.endorsements, Transactions: make([][]byte, len(g.submissions))}
+	batch := &ltlv1.Batch{ChainId: r.chainID, Endorsements: g.endorsements,
+		Transactions: make([][]byte, len(g.submissions))}
 	for i, s := range g.submissions {
 		batch.Transactions[i] = s.payload
 	}
@@ -442,8 +453,8 @@ func (r *batchRun) recheck(ctx context.Context, g *group) []*group {
 	return []*group{g}
 }
 
-// separate follows each disputed submission alone, because the leader refuses a batch as a whole. At most maxAlone branches share
-// them, so that one bad answer does not multiply the load.
+// separate follows each disputed submission alone, because the leader refuses a batch as a whole. At most maxAlone
+// branches share them, so that one bad answer does not multiply the load.
 func (r *batchRun) separate(ctx context.Context, g *group) {
 	branches := make([][]*group, min(len(g.submissions), maxAlone))
 	for i := range g.submissions {

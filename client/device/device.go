@@ -1,11 +1,12 @@
-// Package device is the device's side of a trusted upload: a device signs its data, and its business system sends the data with the
-// signature to the LTL API, as SetDataWithSignature, AttachDataWithSignature or an upload ByDevice.
+// Package device is the device's side of a trusted upload: a device signs its data, and its business system sends the
+// data with the signature to the LTL API, as SetDataWithSignature, AttachDataWithSignature or an upload ByDevice.
 //
-// The signature is that of an ID2 auth code with a time stamp: it binds the device's id, a random number, the time and the digest of
-// the data. docs/devices.md says how a device is enrolled and what the ledger checks.
+// The signature is that of an ID2 auth code with a time stamp: it binds the device's id, a random number, the time and
+// the digest of the data. docs/devices.md says how a device is enrolled and what the ledger checks.
 //
-// A key lies in a file (Load) or in a secure element (a Signer of one's own). The package uses the standard library only, so it can
-// be taken into firmware alone. Everything in it may be used concurrently, as far as a Signer of one's own may.
+// A key lies in a file (Load) or in a secure element (a Signer of one's own). The package uses the standard library
+// only, so it can be taken into firmware alone. Everything in it may be used concurrently, as far as a Signer of one's
+// own may.
 package device
 
 import (
@@ -45,7 +46,8 @@ var ErrInput = errors.New("cannot be signed")
 //	RSA  a PKCS #1 v1.5 signature over the text's SHA-256
 //	AES  the text's SHA-256, padded by sixteen bytes of 0x10 (PKCS #5), encrypted in ECB mode: 48 bytes
 //
-// A Key's Sign method is one. Write another for a key that does not leave a secure element; with a crypto.Signer, see the example.
+// A Key's Sign method is one. Write another for a key that does not leave a secure element; with a crypto.Signer, see
+// the example.
 type Signer func(text []byte) (signature []byte, err error)
 
 // Device signs in the name of one device.
@@ -57,7 +59,8 @@ type Device struct {
 // New makes the device whose IotId is id, as it is enrolled: 1 to 64 letters, digits, "-", ".", "_", ":" and "@".
 func New(id string, sign Signer) (*Device, error) {
 	if !validName(id, "-._:@") {
-		return nil, fmt.Errorf("the IotId %q %w: it must be 1 to %d letters, digits, \"-\", \".\", \"_\", \":\" and \"@\"", id, ErrInput, MaxNameLength)
+		return nil, fmt.Errorf("the IotId %q %w: it must be 1 to %d letters, digits, \"-\", \".\", \"_\", \":\" and \"@\"",
+			id, ErrInput, MaxNameLength)
 	}
 	if sign == nil {
 		return nil, fmt.Errorf("data of device %q %w: it has no key", id, ErrInput)
@@ -65,8 +68,9 @@ func New(id string, sign Signer) (*Device, error) {
 	return &Device{id: id, sign: sign}, nil
 }
 
-// Parameters are the parameters of an upload that vouch for its data, by their names in the API. The business system adds
-// IotIdSource, which says where the device is registered: "1" the device authentication platform, "2" the IoT platform.
+// Parameters are the parameters of an upload that vouch for its data, by their names in the API. The business system
+// adds IotIdSource, which says where the device is registered: "1" the device authentication platform, "2" the IoT
+// platform.
 type Parameters struct {
 	IotAuthType          string `json:"IotAuthType"`
 	IotID                string `json:"IotId"`
@@ -83,17 +87,19 @@ func (p *Parameters) Map() map[string]string {
 	}
 }
 
-// Sign vouches for a payload at a time. The payload is the one parameter's text that is uploaded, to the byte: Value, PhaseData, or the
-// whole PhaseDataList in the very spelling in which it is sent. productKey is that of the device's group.
+// Sign vouches for a payload at a time. The payload is the one parameter's text that is uploaded, to the byte: Value,
+// PhaseData, or the whole PhaseDataList in the very spelling in which it is sent. productKey is that of the device's
+// group.
 //
-// Each call gives another signature, and the ledger takes each one once: sign again to upload again. The time may lie in the past,
-// for data that a device kept, but at most ten minutes ahead of the ledger's.
+// Each call gives another signature, and the ledger takes each one once: sign again to upload again. The time may lie
+// in the past, for data that a device kept, but at most ten minutes ahead of the ledger's.
 func (d *Device) Sign(payload, productKey string, at time.Time) (*Parameters, error) {
 	switch {
 	case payload == "":
 		return nil, fmt.Errorf("an empty payload %w", ErrInput)
 	case !validName(productKey, "-._"):
-		return nil, fmt.Errorf("data for the product key %q %w: it must be 1 to %d letters, digits, \"-\", \".\" and \"_\"", productKey, ErrInput, MaxNameLength)
+		return nil, fmt.Errorf("data for the product key %q %w: it must be 1 to %d letters, digits, \"-\", \".\" and \"_\"",
+			productKey, ErrInput, MaxNameLength)
 	case at.UnixMilli() < firstMs || at.UnixMilli() > lastMs:
 		return nil, fmt.Errorf("data of the time %v %w: set the device's clock", at, ErrInput)
 	}
@@ -102,11 +108,13 @@ func (d *Device) Sign(payload, productKey string, at time.Time) (*Parameters, er
 		return nil, fmt.Errorf("random number: %w", err)
 	}
 	digest := Digest(payload)
-	code, err := authCode(timestampWithExtra, d.id, strings.ToUpper(hex.EncodeToString(random)), strconv.FormatInt(at.UnixMilli(), 10), digest, d.sign)
+	code, err := authCode(timestampWithExtra, d.id, strings.ToUpper(hex.EncodeToString(random)),
+		strconv.FormatInt(at.UnixMilli(), 10), digest, d.sign)
 	if err != nil {
 		return nil, err
 	}
-	return &Parameters{IotAuthType: AuthType, IotID: d.id, IotIDServiceProvider: productKey, IotDataDigest: digest, IotSignature: code}, nil
+	return &Parameters{IotAuthType: AuthType, IotID: d.id, IotIDServiceProvider: productKey, IotDataDigest: digest,
+		IotSignature: code}, nil
 }
 
 // validName reports whether s is 1 to MaxNameLength letters, digits and characters of also.
@@ -129,12 +137,13 @@ func Digest(payload string) string {
 	return strings.ToUpper(hex.EncodeToString(sum[:]))
 }
 
-// authCode is an ID2 auth code: kind~hash~random~stamp~signature. Only the texts are signed, with nothing between them; so the stamp
-// and what follows it could be cut elsewhere, were the digest not always 64 characters.
+// authCode is an ID2 auth code: kind~hash~random~stamp~signature. Only the texts are signed, with nothing between them;
+// so the stamp and what follows it could be cut elsewhere, were the digest not always 64 characters.
 func authCode(kind int, id, random, stamp, extra string, sign Signer) (string, error) {
 	signature, err := sign([]byte(id + random + stamp + extra))
 	if err != nil {
 		return "", fmt.Errorf("sign for device %q: %w", id, err)
 	}
-	return fmt.Sprintf("%d~%d~%s~%s~%s", kind, hashSHA256, random, stamp, base64.StdEncoding.EncodeToString(signature)), nil
+	return fmt.Sprintf("%d~%d~%s~%s~%s", kind, hashSHA256, random, stamp, base64.StdEncoding.EncodeToString(signature)),
+		nil
 }

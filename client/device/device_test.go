@@ -131,7 +131,8 @@ func TestSign(t *testing.T) {
 	}
 }
 
-// TestForms: every form in which a key may lie in a file gives the same key, and what is none is refused without being quoted.
+// TestForms: every form in which a key may lie in a file gives the same key, and what is none is refused without being
+// quoted.
 func TestForms(t *testing.T) {
 	ecc, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -171,8 +172,9 @@ func TestForms(t *testing.T) {
 		raw  []byte
 		want device.Type // empty: refused
 	}{
-		"SEC 1":                    {block("EC PRIVATE KEY", sec1), device.ECC},
-		"openssl ecparam -genkey":  {append(block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}), block("EC PRIVATE KEY", sec1)...), device.ECC},
+		"SEC 1": {block("EC PRIVATE KEY", sec1), device.ECC},
+		"openssl ecparam -genkey": {append(block("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}),
+			block("EC PRIVATE KEY", sec1)...), device.ECC},
 		"PKCS 1":                   {block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)), device.RSA},
 		"bare AES":                 {bare, device.AES},
 		"bare AES-192":             {bare[:24], device.AES},
@@ -223,7 +225,9 @@ func TestPublic(t *testing.T) {
 			t.Errorf("%s: %q %x, error %v", kind, got, spki, err)
 		}
 	}
-	for _, raw := range [][]byte{nil, []byte("key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: want}), pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: want[:40]}), pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: want})} {
+	for _, raw := range [][]byte{nil, []byte("key"), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: want}),
+		pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: want[:40]}),
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: want})} {
 		if _, _, err := device.ParsePublic(raw); !errors.Is(err, device.ErrKey) {
 			t.Errorf("%q: %v, want ErrKey", raw, err)
 		}
@@ -250,7 +254,8 @@ func TestRefusals(t *testing.T) {
 	for _, tc := range []struct {
 		payload, productKey string
 		at                  time.Time
-	}{{"", "pk", now}, {"data", "", now}, {"data", "p:k", now}, {"data", strings.Repeat("p", 65), now}, {"data", "pk", time.Time{}}, {"data", "pk", time.UnixMilli(999999999999)}, {"data", "pk", time.UnixMilli(1e13)}} {
+	}{{"", "pk", now}, {"data", "", now}, {"data", "p:k", now}, {"data", strings.Repeat("p", 65), now},
+		{"data", "pk", time.Time{}}, {"data", "pk", time.UnixMilli(999999999999)}, {"data", "pk", time.UnixMilli(1e13)}} {
 		if _, err := d.Sign(tc.payload, tc.productKey, tc.at); !errors.Is(err, device.ErrInput) {
 			t.Errorf("%+v: %v", tc, err)
 		}

@@ -6,7 +6,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"log"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -67,4 +71,142 @@ func ExampleSigner() {
 	p, err := d.Sign("Proof-Data", "hKpHMh2abcd", time.Now())
 	fmt.Println(p.IotAuthType, err)
 	// Output: ID2 <nil>
+}
+
+// exampleKey is an AES-128 key as a key file holds it.
+const exampleKey = "2122232425262728292a2b2c2d2e2f30"
+
+// parse reads the key of the examples.
+func parse() *device.Key {
+	key, err := device.Parse([]byte(exampleKey))
+	if err != nil {
+		log.Fatal(err)
+	}
+	return key
+}
+
+// The IotId is the one under which the device is enrolled.
+func ExampleNew() {
+	_, err := device.New("a device", parse().Sign)
+	fmt.Println(errors.Is(err, device.ErrInput))
+	// Output: true
+}
+
+func ExampleDevice_Sign() {
+	d, err := device.New("00FFFF098598F3BDD8221234", parse().Sign)
+	if err != nil {
+		log.Fatal(err)
+	}
+	p, err := d.Sign("Proof-Data", "hKpHMh2abcd", time.Now()) // again for each upload: the ledger takes a signature once
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(p.IotAuthType, p.IotID)
+	// Output: ID2 00FFFF098598F3BDD8221234
+}
+
+// The parameters go into the request beside Key and Value.
+func ExampleParameters_Map() {
+	d, err := device.New("00FFFF098598F3BDD8221234", parse().Sign)
+	if err != nil {
+		log.Fatal(err)
+	}
+	p, err := d.Sign("Proof-Data", "hKpHMh2abcd", time.Now())
+	if err != nil {
+		log.Fatal(err)
+	}
+	request := p.Map()
+	request["IotIdSource"] = "1"
+	fmt.Println(len(request), request["IotIdServiceProvider"])
+	// Output: 6 hKpHMh2abcd
+}
+
+func ExampleDigest() {
+	fmt.Println(device.Digest("Proof-Data"))
+	// Output: 8240AB492AA29413C13D742F42AF258EBB835EBA8783FF8B812D6E117855EA2F
+}
+
+func ExampleGenerate() {
+	key, err := device.Generate(device.AES)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(key.Type(), len(key.Secret()))
+	// Output: aes 32
+}
+
+// A key is written to a file that only the device's program can read.
+func ExampleLoad() {
+	dir, err := os.MkdirTemp("", "device")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "device.pem")
+	key, err := device.Generate(device.ECC)
+	if err != nil {
+		log.Fatal(err)
+	}
+	encoded, err := key.Encode()
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := os.WriteFile(path, encoded, 0o600); err != nil {
+		log.Fatal(err)
+	}
+	loaded, err := device.Load(path)
+	fmt.Println(loaded.Type(), err)
+	// Output: ecc <nil>
+}
+
+func ExampleParse() {
+	key, err := device.Parse([]byte(exampleKey))
+	fmt.Println(key.Type(), err)
+	// Output: aes <nil>
+}
+
+// An operator reads the public key of a device to enrol it. A certificate is accepted for its key.
+func ExampleParsePublic() {
+	key, err := device.Generate(device.ECC)
+	if err != nil {
+		log.Fatal(err)
+	}
+	public, err := key.EncodePublic()
+	if err != nil {
+		log.Fatal(err)
+	}
+	kind, der, err := device.ParsePublic(public)
+	fmt.Println(kind, len(der), err)
+	// Output: ecc 91 <nil>
+}
+
+func ExampleKey_Type() {
+	fmt.Println(parse().Type())
+	// Output: aes
+}
+
+// Only an AES key has a secret to give to the endorser.
+func ExampleKey_Secret() {
+	fmt.Printf("%x\n", parse().Secret())
+	// Output: 2122232425262728292a2b2c2d2e2f30
+}
+
+func ExampleKey_Encode() {
+	encoded, err := parse().Encode()
+	fmt.Println(string(encoded), err)
+	// Output:
+	// 2122232425262728292a2b2c2d2e2f30
+	//  <nil>
+}
+
+func ExampleKey_EncodePublic() {
+	_, err := parse().EncodePublic()
+	fmt.Println(errors.Is(err, device.ErrKey)) // an AES key has no public part
+	// Output: true
+}
+
+func ExampleKey_Sign() {
+	signature, err := parse().Sign([]byte("text"))
+	fmt.Println(len(signature), err)
+	// Output: 48 <nil>
 }

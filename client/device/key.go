@@ -23,11 +23,12 @@ type Type string
 
 // The types of keys.
 const (
-	// ECC is ECDSA on P-256: the default, and the one to choose for new devices. Anybody can verify its signatures.
+	// ECC is ECDSA on P-256: the default, and the one to choose for new devices. Its signatures can be verified with the
+	// public key.
 	ECC Type = "ecc"
 	// RSA is RSA with 2048 bits.
 	RSA Type = "rsa"
-	// AES is AES with 128, 192 or 256 bits, as in ID2 chips. Only who has the key can verify its signatures.
+	// AES is AES with 128, 192 or 256 bits, as in ID2 chips. Only a holder of the key can verify its signatures.
 	AES Type = "aes"
 )
 
@@ -113,9 +114,9 @@ func readKeyFile(path string) ([]byte, error) {
 	return raw, nil
 }
 
-// Parse reads a key: a private key in PEM (PKCS #8, SEC 1 for ECC, PKCS #1 for RSA; not encrypted), or an AES key as 32, 48 or 64
-// hexadecimal digits with space around them, or as its bare 16, 24 or 32 bytes. Thirty-two bytes that are all hexadecimal digits are
-// taken for digits.
+// Parse reads a key: a private key in PEM (PKCS #8, SEC 1 for ECC, PKCS #1 for RSA; not encrypted), or an AES key as
+// 32, 48 or 64 hexadecimal digits with space around them, or as its bare 16, 24 or 32 bytes. Thirty-two bytes that are
+// all hexadecimal digits are taken for digits.
 func Parse(raw []byte) (*Key, error) {
 	for rest := raw; ; {
 		var block *pem.Block
@@ -133,7 +134,8 @@ func Parse(raw []byte) (*Key, error) {
 	if validAES(len(raw)) {
 		return &Key{kind: AES, secret: append([]byte(nil), raw...)}, nil
 	}
-	return nil, fmt.Errorf("%w: it is neither a private key in PEM nor an AES key of 16, 24 or 32 bytes, bare or in hexadecimal", ErrKey)
+	return nil, fmt.Errorf("%w: it is neither a private key in PEM nor an AES key of 16, 24 or 32 bytes, bare or in hexadecimal",
+		ErrKey)
 }
 
 func validAES(n int) bool { return n == 16 || n == 24 || n == 32 }
@@ -153,7 +155,8 @@ func parsePrivate(block *pem.Block) (*Key, error) {
 		return nil, fmt.Errorf("%w: it is a PEM block %q, not an unencrypted private key", ErrKey, block.Type)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: the PEM block %q holds no key that can be read; an encrypted key must be decrypted first", ErrKey, block.Type)
+		return nil, fmt.Errorf("%w: the PEM block %q holds no key that can be read; an encrypted key must be decrypted first",
+			ErrKey, block.Type)
 	}
 	private, ok := parsed.(crypto.Signer)
 	if !ok {
@@ -183,8 +186,8 @@ func typeOf(public crypto.PublicKey) (Type, error) {
 	return "", fmt.Errorf("%w: it is neither ECC P-256 nor RSA-2048", ErrKey)
 }
 
-// ParsePublic reads a public key in PEM, as SubjectPublicKeyInfo or in a certificate, and returns its type and the DER of its
-// SubjectPublicKeyInfo. Nothing but the key of a certificate counts.
+// ParsePublic reads a public key in PEM, as SubjectPublicKeyInfo or in a certificate, and returns its type and the DER
+// of its SubjectPublicKeyInfo. Nothing but the key of a certificate counts.
 func ParsePublic(raw []byte) (Type, []byte, error) {
 	block, _ := pem.Decode(raw)
 	if block == nil {
@@ -224,7 +227,8 @@ func (k *Key) Type() Type { return k.kind }
 // Secret returns an AES key's bytes; nil for others. They are not to be changed.
 func (k *Key) Secret() []byte { return k.secret }
 
-// Encode returns what a key file holds: PKCS #8 in PEM, or the hexadecimal digits of an AES key on a line. It is secret.
+// Encode returns what a key file holds: PKCS #8 in PEM, or the hexadecimal digits of an AES key on a line. It is
+// secret.
 func (k *Key) Encode() ([]byte, error) {
 	if k.kind == AES {
 		return []byte(hex.EncodeToString(k.secret) + "\n"), nil
@@ -258,8 +262,8 @@ func (k *Key) Sign(text []byte) ([]byte, error) {
 	return k.private.Sign(rand.Reader, digest[:], crypto.SHA256)
 }
 
-// encryptDigest is AES-ECB of the padded digest: three blocks. ECB is ID2's choice; no two blocks of a digest are alike, and the last
-// one, all padding, tells nothing but which key it was.
+// encryptDigest is AES-ECB of the padded digest: three blocks. ECB is ID2's choice; no two blocks of a digest are
+// alike, and the last one, all padding, reveals only which key it was.
 func encryptDigest(secret []byte, digest [sha256.Size]byte) ([]byte, error) {
 	block, err := aes.NewCipher(secret)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Command records writes a record to a network that "ltl up" started, reads it back, and follows the blocks until it sees the one with
-// the record. It uses the exported API of ltl/client only:
+// Command records writes a record to a network that "ltl up" started, reads it back, and follows the blocks until it
+// sees the one with the record. It uses the exported API of ltl/client only:
 //
 //	ltl up --dir ltl-data --http 127.0.0.1:8080
 //	go run ./records --dir ltl-data
@@ -99,7 +99,8 @@ func write(ctx context.Context, c *client.Client, tx *ltlv1.Transaction) error {
 	if code := result.GetCode(); code != client.CodeOK {
 		return fmt.Errorf("the record is refused with code %d: %s", code, client.Message(code))
 	}
-	fmt.Printf("written   block %d of chain %s, block hash %x\n", result.GetBlockHeight(), result.GetChainId(), result.GetBlockHash())
+	fmt.Printf("written   block %d of chain %s, block hash %x\n", result.GetBlockHeight(), result.GetChainId(),
+		result.GetBlockHash())
 	return nil
 }
 

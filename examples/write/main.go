@@ -1,4 +1,5 @@
-// Command write writes one record to a network that "ltl up" started. It is the shortest complete use of the client library:
+// Command write writes one record to a network that "ltl up" started. It is the shortest complete use of the client
+// library:
 //
 //	go run ./write ltl-data CHAIN_ID ACCOUNT_UID KEY VALUE
 //

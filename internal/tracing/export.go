@@ -20,25 +20,27 @@ import (
 )
 
 const (
-	// exportMethod is what every OpenTelemetry collector serves. The library's own exporter would bring an HTTP gateway for it along.
+	// exportMethod is served by every OpenTelemetry collector. The exporter of the OpenTelemetry library would add an HTTP
+	// gateway to the dependencies.
 	exportMethod  = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 	exportTimeout = 5 * time.Second
-	// complainAgain is the time between two log lines about a collector that takes nothing.
-	complainAgain = time.Minute
+	// logAgain is the time between two log lines about a collector that accepts nothing.
+	logAgain = time.Minute
 )
 
-// exporter sends spans to a collector. What it does not take is lost: traces are no record of anything.
+// exporter sends spans to a collector. Spans that the collector does not accept are lost: no promise depends on traces.
 type exporter struct {
-	conn       *grpc.ClientConn
-	log        *slog.Logger
-	complained atomic.Int64 // when, in nanoseconds
+	conn   *grpc.ClientConn
+	log    *slog.Logger
+	logged atomic.Int64 // when, in nanoseconds
 }
 
 func newExporter(endpoint string, log *slog.Logger) (*exporter, error) {
 	if log == nil {
 		log = slog.Default()
 	}
-	conn, err := grpc.NewClient("passthrough:///"+endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy(), grpc.WithDisableServiceConfig())
+	conn, err := grpc.NewClient("passthrough:///"+endpoint, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithNoProxy(), grpc.WithDisableServiceConfig())
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrEndpoint, err)
 	}
@@ -54,23 +56,26 @@ func (e *exporter) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpa
 	defer cancel()
 	err := e.conn.Invoke(ctx, exportMethod, requestOf(spans), &collectorpb.ExportTraceServiceResponse{})
 	now := time.Now().UnixNano()
-	if last := e.complained.Load(); err != nil && now-last > int64(complainAgain) && e.complained.CompareAndSwap(last, now) {
-		e.log.Warn("the collector takes no traces; they are lost", "endpoint", e.conn.Target(), "spans", len(spans), "error", err)
+	if last := e.logged.Load(); err != nil && now-last > int64(logAgain) && e.logged.CompareAndSwap(last, now) {
+		e.log.Warn("the collector accepts no traces, they are lost; check that it runs", "endpoint", e.conn.Target(), "spans",
+			len(spans), "error", err)
 	}
-	return nil // the library would print it
+	return nil // the library would print an error
 }
 
 // Shutdown implements sdktrace.SpanExporter.
 func (e *exporter) Shutdown(context.Context) error { return e.conn.Close() }
 
-// requestOf encodes spans, which all are of one process.
+// requestOf encodes spans, all of the same process.
 func requestOf(spans []sdktrace.ReadOnlySpan) *collectorpb.ExportTraceServiceRequest {
 	scope := &tracepb.ScopeSpans{Scope: &commonpb.InstrumentationScope{Name: spans[0].InstrumentationScope().Name}}
 	for _, s := range spans {
 		id, trail, parent := s.SpanContext().SpanID(), s.SpanContext().TraceID(), s.Parent().SpanID()
 		out := &tracepb.Span{
-			TraceId: trail[:], SpanId: id[:], Name: s.Name(), Kind: kindOf(s.SpanKind()), Attributes: attributesOf(s.Attributes()),
-			StartTimeUnixNano: uint64(s.StartTime().UnixNano()), EndTimeUnixNano: uint64(s.EndTime().UnixNano()), Flags: uint32(s.SpanContext().TraceFlags()),
+			TraceId: trail[:], SpanId: id[:], Name: s.Name(), Kind: kindOf(s.SpanKind()),
+			Attributes:        attributesOf(s.Attributes()),
+			StartTimeUnixNano: uint64(s.StartTime().UnixNano()), EndTimeUnixNano: uint64(s.EndTime().UnixNano()),
+			Flags: uint32(s.SpanContext().TraceFlags()),
 		}
 		if parent.IsValid() {
 			out.ParentSpanId = parent[:]
@@ -85,7 +90,8 @@ func requestOf(spans []sdktrace.ReadOnlySpan) *collectorpb.ExportTraceServiceReq
 		scope.Spans = append(scope.Spans, out)
 	}
 	return &collectorpb.ExportTraceServiceRequest{ResourceSpans: []*tracepb.ResourceSpans{{
-		Resource: &resourcepb.Resource{Attributes: attributesOf(spans[0].Resource().Attributes())}, ScopeSpans: []*tracepb.ScopeSpans{scope},
+		Resource:   &resourcepb.Resource{Attributes: attributesOf(spans[0].Resource().Attributes())},
+		ScopeSpans: []*tracepb.ScopeSpans{scope},
 	}}}
 }
 
@@ -99,7 +105,7 @@ func kindOf(k trace.SpanKind) tracepb.Span_SpanKind {
 	return tracepb.Span_SPAN_KIND_INTERNAL
 }
 
-// attributesOf encodes attributes: this package sets texts and numbers.
+// attributesOf encodes attributes. This package sets only texts and numbers.
 func attributesOf(all []attribute.KeyValue) (out []*commonpb.KeyValue) {
 	for _, a := range all {
 		v := &commonpb.AnyValue{Value: &commonpb.AnyValue_StringValue{StringValue: a.Value.String()}}

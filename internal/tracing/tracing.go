@@ -1,7 +1,9 @@
-// Package tracing records what a write waits for, process by process, as OpenTelemetry traces, and sends them to a collector on the same host.
+// Package tracing records what a write waits for, process by process, as OpenTelemetry traces, and sends them to a
+// collector on the same host.
 //
-// It is off unless an endpoint is given: a nil *Tracer records nothing, and every method may be called on it. Then, and for requests that are
-// not sampled, a step costs a comparison. Spans carry names, counts, codes and identities of processes; never keys, values or secrets.
+// It is off unless an endpoint is given: a nil *Tracer records nothing, and every method may be called on it. Then, and
+// for requests that are not sampled, a step costs a comparison. Spans carry names, counts, codes and identities of
+// processes; never keys, values or secrets.
 package tracing
 
 import (
@@ -21,22 +23,23 @@ import (
 	"google.golang.org/grpc/metadata"
 )
 
-// closeTimeout is how long Close waits for the collector to take what is left.
+// closeTimeout bounds how long Close waits for the collector to accept the remaining spans.
 const closeTimeout = 2 * time.Second
 
 // ErrEndpoint is returned, wrapped, for an endpoint or a ratio that cannot be used.
 var ErrEndpoint = errors.New("traces cannot be sent")
 
-// Config says what is recorded, and who takes it.
+// Config configures what is recorded and where it is sent.
 type Config struct {
-	// Endpoint is the loopback HOST:PORT of a collector that speaks OTLP over gRPC; empty records nothing. Traces are not encrypted on the way
-	// there, so it is on the same host; the collector knows how to hand them on.
+	// Endpoint is the loopback HOST:PORT of a collector that accepts OTLP over gRPC; empty records nothing. Traces are not
+	// encrypted on the way there, so the collector must be on the same host. It can forward them.
 	Endpoint string
-	// Ratio is the share of requests that are recorded, above 0 and at most 1. It is the facade's decision: the others follow it.
+	// Ratio is the share of requests that are recorded, above 0 and at most 1. Only the facade's ratio counts: nodes and
+	// endorsers record what the facade records.
 	Ratio float64
 	// Role is what the process is, "node", "endorser" or "facade"; Identity is its name "organisation/role/name".
 	Role, Identity string
-	// Logger is told when the collector takes nothing.
+	// Logger receives a line when the collector accepts nothing.
 	Logger *slog.Logger
 }
 
@@ -56,7 +59,8 @@ func Open(c Config) (*Tracer, error) {
 		return nil, fmt.Errorf("%w: endpoint %q: %w", ErrEndpoint, c.Endpoint, err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("%w: endpoint %q is not a loopback address; run a collector on this host, which hands them on", ErrEndpoint, c.Endpoint)
+		return nil, fmt.Errorf("%w: endpoint %q is not a loopback address; run a collector on this host, which can forward the traces",
+			ErrEndpoint, c.Endpoint)
 	}
 	if !(c.Ratio > 0 && c.Ratio <= 1) {
 		return nil, fmt.Errorf("%w: ratio %v is not above 0 and at most 1", ErrEndpoint, c.Ratio)
@@ -65,13 +69,15 @@ func Open(c Config) (*Tracer, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := sdktrace.NewTracerProvider(sdktrace.WithBatcher(e), sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(c.Ratio))),
-		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "ltl-"+c.Role), attribute.String("service.instance.id", c.Identity))))
+	p := sdktrace.NewTracerProvider(sdktrace.WithBatcher(e),
+		sdktrace.WithSampler(sdktrace.ParentBased(sdktrace.TraceIDRatioBased(c.Ratio))),
+		sdktrace.WithResource(resource.NewSchemaless(attribute.String("service.name", "ltl-"+c.Role),
+			attribute.String("service.instance.id", c.Identity))))
 	return &Tracer{provider: p, tracer: p.Tracer("ltl")}, nil
 }
 
-// New returns a tracer that records with a provider that another package opened; nil when provider is nil. Its Close does nothing: the
-// owner shuts the provider down.
+// New returns a tracer that records with a provider that another package opened; nil when provider is nil. Its Close
+// does nothing: the owner shuts the provider down.
 func New(provider trace.TracerProvider) *Tracer {
 	if provider == nil {
 		return nil
@@ -87,7 +93,7 @@ func (t *Tracer) Provider() trace.TracerProvider {
 	return t.provider
 }
 
-// Close sends what is left, for a while, and ends. Spans that end later are lost.
+// Close sends the remaining spans, for at most closeTimeout. Spans that end later are lost.
 func (t *Tracer) Close() error {
 	if t == nil || t.provider == nil {
 		return nil
@@ -103,7 +109,7 @@ func (t *Tracer) Close() error {
 // Span is a step of a request. The zero value is one that is not recorded.
 type Span struct{ span trace.Span }
 
-// Recorded reports whether the span is: what is set on it is worth computing.
+// Recorded reports whether the span is recorded. If not, attributes need not be computed.
 func (s Span) Recorded() bool { return s.span != nil }
 
 // End ends the span.
@@ -127,21 +133,22 @@ func (s Span) Number(name string, value int) {
 	}
 }
 
-// Failed marks the span as that of a step that did not succeed. The error's text is not recorded: it may quote what a caller sent.
+// Failed marks the span as failed when err is not nil. The text of the error is not recorded: it may quote what a
+// caller sent.
 func (s Span) Failed(err error) {
 	if s.span != nil && err != nil {
 		s.span.SetStatus(codes.Error, "")
 	}
 }
 
-// Link names a span of another trace, or of this one, that has to do with this one.
+// Link links the span to another one, of this trace or of another.
 func (s Span) Link(other Span) {
 	if s.span != nil && other.span != nil {
 		s.span.AddLink(trace.Link{SpanContext: other.span.SpanContext()})
 	}
 }
 
-// Child adds a step that is over already.
+// Child adds a step that has already ended.
 func (s Span) Child(name string, from, to time.Time) {
 	if s.span == nil {
 		return
@@ -151,7 +158,7 @@ func (s Span) Child(name string, from, to time.Time) {
 	child.End(trace.WithTimestamp(to))
 }
 
-// Root begins a trace, if this request is one of those to record, and returns a context in which Start goes on with it.
+// Root begins a trace if this request is sampled, and returns a context in which Start continues it.
 func (t *Tracer) Root(ctx context.Context, name string) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
@@ -163,7 +170,7 @@ func (t *Tracer) Root(ctx context.Context, name string) (context.Context, Span) 
 	return in, Span{span}
 }
 
-// Start begins a step of the trace in ctx; where there is none, nothing is recorded.
+// Start begins a step of the trace in ctx. Without a trace nothing is recorded.
 func (t *Tracer) Start(ctx context.Context, name string) (context.Context, Span) {
 	if t == nil || !trace.SpanContextFromContext(ctx).IsSampled() {
 		return ctx, Span{}
@@ -172,7 +179,7 @@ func (t *Tracer) Start(ctx context.Context, name string) (context.Context, Span)
 	return ctx, Span{span}
 }
 
-// Of returns the step that ctx belongs to.
+// Of returns the span that ctx belongs to.
 func (t *Tracer) Of(ctx context.Context) Span {
 	if t == nil {
 		return Span{}
@@ -183,8 +190,8 @@ func (t *Tracer) Of(ctx context.Context) Span {
 	return Span{}
 }
 
-// Join begins a step of several requests at once: it belongs to the trace of the first that is recorded, and it and each of the others name
-// one another.
+// Join begins a step that several requests have in common. It belongs to the trace of the first recorded request; it
+// and each of the others are linked to one another.
 func (t *Tracer) Join(ctx context.Context, name string, requests []Span) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}
@@ -203,13 +210,14 @@ func (t *Tracer) Join(ctx context.Context, name string, requests []Span) (contex
 	return ctx, step
 }
 
-// Call begins the step of asking another process, and returns the context of a gRPC call that lets that process go on with the trace. The
-// context keeps the deadline of in, and takes the trace of from.
+// Call begins the step of a call to another process, and returns a context for the gRPC call in which that process
+// continues the trace. The context has the deadline of in and the trace of from.
 func (t *Tracer) Call(in, from context.Context, name string) (context.Context, Span) {
 	if t == nil || !trace.SpanContextFromContext(from).IsSampled() {
 		return in, Span{}
 	}
-	ctx, span := t.tracer.Start(trace.ContextWithSpan(in, trace.SpanFromContext(from)), name, trace.WithSpanKind(trace.SpanKindClient))
+	ctx, span := t.tracer.Start(trace.ContextWithSpan(in, trace.SpanFromContext(from)), name,
+		trace.WithSpanKind(trace.SpanKindClient))
 	carried := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, carried)
 	for k, v := range carried {
@@ -218,7 +226,7 @@ func (t *Tracer) Call(in, from context.Context, name string) (context.Context, S
 	return ctx, Span{span}
 }
 
-// Serve begins the step of answering a process that called over gRPC, if it records this request. It must have been authenticated.
+// Serve begins the step of answering a gRPC call, if the caller records this request. The caller must be authenticated.
 func (t *Tracer) Serve(ctx context.Context, name string) (context.Context, Span) {
 	if t == nil {
 		return ctx, Span{}

@@ -12,8 +12,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// TestNothingWhenOff: without a tracer, and for a request that is not sampled, contexts stay as they are, nothing is carried to another
-// process, and nothing is allocated but the sampler's question.
+// TestNothingWhenOff: without a tracer, and for a request that is not sampled, contexts stay as they are, nothing is
+// carried to another process, and nothing is allocated but the sampler's question.
 func TestNothingWhenOff(t *testing.T) {
 	off, err := Open(Config{})
 	if off != nil || err != nil {
@@ -60,7 +60,8 @@ func TestNothingWhenOff(t *testing.T) {
 // TestEndpoint: traces stay on the host, and a ratio means something.
 func TestEndpoint(t *testing.T) {
 	for _, c := range []Config{
-		{Endpoint: "127.0.0.1", Ratio: 1}, {Endpoint: "192.0.2.1:4317", Ratio: 1}, {Endpoint: "collector.example:4317", Ratio: 1}, {Endpoint: ":4317", Ratio: 1},
+		{Endpoint: "127.0.0.1", Ratio: 1}, {Endpoint: "192.0.2.1:4317", Ratio: 1},
+		{Endpoint: "collector.example:4317", Ratio: 1}, {Endpoint: ":4317", Ratio: 1},
 		{Endpoint: "127.0.0.1:4317"}, {Endpoint: "127.0.0.1:4317", Ratio: -1}, {Endpoint: "127.0.0.1:4317", Ratio: 1.1},
 	} {
 		if tracer, err := Open(c); !errors.Is(err, ErrEndpoint) {

@@ -15,13 +15,14 @@ import (
 	"ltl/test/testkit"
 )
 
-// BenchmarkSubmit writes records of 256 bytes through a whole network in this process, with so many callers at once and so many batches
-// in flight. ns/op is the inverse of the throughput, not the latency: that is callers times as long.
+// BenchmarkSubmit writes records of 256 bytes through a whole network in this process, with so many callers at once and
+// so many batches in flight. ns/op is the inverse of the throughput, not the latency: that is callers times as long.
 func BenchmarkSubmit(b *testing.B) {
 	for _, inFlight := range []int{1, 2, 3, 4} {
 		for _, callers := range []int{1, 64, 512} {
 			b.Run(fmt.Sprintf("inFlight=%d/callers=%d", inFlight, callers), func(b *testing.B) {
-				n := testkit.Start(b, testkit.Options{Verbose: testing.Verbose(), Client: func(cfg *client.Config) { cfg.MaxInFlight = inFlight }})
+				n := testkit.Start(b, testkit.Options{Verbose: testing.Verbose(),
+					Client: func(cfg *client.Config) { cfg.MaxInFlight = inFlight }})
 				c := n.Client(identity.RoleFacade)
 				value := strings.Repeat("v", 256)
 				work := make(chan int, callers)

@@ -30,7 +30,8 @@ func TestNetwork(t *testing.T) {
 	t.Run("one of many is first", func(t *testing.T) { testOneOfManyIsFirst(t, n) })
 }
 
-// TestOwnRules: an organisation's own rule decides its signature alone, and the chain's policy the rest; who is refused hears why.
+// TestOwnRules: an organisation's own rule decides its signature alone, and the chain's policy the rest; who is refused
+// hears why.
 func TestOwnRules(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{Endorser: func(i int, cfg *endorser.Config) {
 		cfg.Rule = []string{`!value.startsWith("not 1")`, `!value.startsWith("not 2")`, `!value.endsWith("not 3")`}[i]
@@ -49,13 +50,14 @@ func TestOwnRules(t *testing.T) {
 		if tc.refuses != "" {
 			want = rules.Forbidden
 		}
-		if err != nil || r.GetCode() != want || !strings.Contains(r.GetReason(), tc.refuses) || (r.GetReason() == "") != (tc.refuses == "") {
+		if err != nil || r.GetCode() != want || !strings.Contains(r.GetReason(), tc.refuses) ||
+			(r.GetReason() == "") != (tc.refuses == "") {
 			t.Errorf("%q: %v %v, want code %d and a reason with %q", tc.value, r, err, want, tc.refuses)
 		}
 	}
 }
 
-// testOneKeyManyWriters: writers that meet on one Key are ordered, all succeed, and everybody sees the same order.
+// testOneKeyManyWriters: writers of one Key are ordered, all succeed, and every reader sees the same order.
 func testOneKeyManyWriters(t *testing.T, n *testkit.Network) {
 	c := n.Client(identity.RoleFacade)
 	const writers = 100
@@ -64,8 +66,7 @@ func testOneKeyManyWriters(t *testing.T, n *testkit.Network) {
 	for i := range writers {
 		values[i] = fmt.Sprint("value ", i)
 		wg.Go(func() {
-			who := n.Admin
-			r, err := c.Submit(t.Context(), n.AttachData(who, "hot", values[i]))
+			r, err := c.Submit(t.Context(), n.AttachData(n.Admin, "hot", values[i]))
 			if err != nil || r.GetCode() != rules.OK {
 				t.Errorf("writer %d: %v %v", i, r, err)
 			}
@@ -92,33 +93,37 @@ func testOneKeyManyWriters(t *testing.T, n *testkit.Network) {
 	}
 }
 
-// testCreatedThenUsed: what was answered with success can be built on at once, though endorsers learn of it a moment later.
+// testCreatedThenUsed: what was answered with success can be built on at once, though endorsers learn of it a moment
+// later.
 func testCreatedThenUsed(t *testing.T, n *testkit.Network) {
 	operator, facade := n.Client(identity.RoleOperator), n.Client(identity.RoleFacade)
 	for i := range 5 {
-		account := &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
-			Name: fmt.Sprint("account", i), Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org3",
-		}}}
-		r, err := operator.Submit(t.Context(), account)
+		create := &ltlv1.Transaction{ChainId: ledger.SystemChain,
+			Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
+				Name: fmt.Sprint("account", i), Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org3",
+			}}}
+		r, err := operator.Submit(t.Context(), create)
 		wantOK(t, r, err)
 		uid := r.GetOutput()
-		member := &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Admin.UID, Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{
-			MemberUid: uid, Name: "member", Contact: "contact", Phone: "123456",
-		}}}
+		member := &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Admin.UID,
+			Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{
+				MemberUid: uid, Name: "member", Contact: "contact", Phone: "123456",
+			}}}
 		r, err = facade.Submit(t.Context(), member)
 		wantOK(t, r, err)
 		chains, err := facade.Ledger().ListChains(t.Context(), &ltlv1.ListChainsRequest{AccountUid: uid, Page: 1, Size: 1})
 		if err != nil || len(chains.GetChains()) != 1 {
 			t.Fatalf("%v %v", chains, err)
 		}
-		who := testkit.Account{UID: uid, Organisation: "org3", TypeCode: chains.GetChains()[0].GetDataTypeCode()}
-		r, err = facade.Submit(t.Context(), n.SetData(who, "first", "1"))
+		account := testkit.Account{UID: uid, Organisation: "org3", TypeCode: chains.GetChains()[0].GetDataTypeCode()}
+		r, err = facade.Submit(t.Context(), n.SetData(account, "first", "1"))
 		wantOK(t, r, err)
-		r, err = facade.Submit(t.Context(), n.SetData(who, "first", "2"))
+		r, err = facade.Submit(t.Context(), n.SetData(account, "first", "2"))
 		if err != nil || r.GetCode() != rules.DuplicateKey {
 			t.Errorf("the same Key again: %v %v, want DuplicateKey", r, err)
 		}
-		got, err := facade.Ledger().GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: n.ChainCode, Key: n.Key(who, "first"), AccountUid: uid})
+		got, err := facade.Ledger().GetRecord(t.Context(),
+			&ltlv1.GetRecordRequest{ChainCode: n.ChainCode, Key: n.Key(account, "first"), AccountUid: uid})
 		if err != nil || got.GetRecord().GetValue() != "1" {
 			t.Errorf("%v %v", got, err)
 		}
@@ -151,8 +156,8 @@ func testOneOfManyIsFirst(t *testing.T, n *testkit.Network) {
 	}
 }
 
-// TestFaultsUnderLoad: the leader goes, an endorser goes, both come back, all while writers write. Every transaction that was
-// acknowledged is on the chain exactly once, and nothing is there twice.
+// TestFaultsUnderLoad: the leader goes, an endorser goes, both come back, all while writers write. Every transaction
+// that was acknowledged is on the chain exactly once, and nothing is there twice.
 func TestFaultsUnderLoad(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{})
 	c := n.Client(identity.RoleFacade)
@@ -179,7 +184,8 @@ func TestFaultsUnderLoad(t *testing.T) {
 	progress("writes with all of them again")
 	close(stop)
 	wg.Wait()
-	t.Logf("%d writes, the slowest took %v, %d were submitted again", writes.Load(), time.Duration(slowest.Load()), unknown.Load())
+	t.Logf("%d writes, the slowest took %v, %d were submitted again", writes.Load(), time.Duration(slowest.Load()),
+		unknown.Load())
 	n.CheckLedgers(t) // also waits: blocks are streamed from whatever a node has
 	count := map[ledger.Hash]int{}
 	for _, b := range n.Blocks(n.ChainID) {
@@ -206,8 +212,10 @@ func TestFaultsUnderLoad(t *testing.T) {
 	})
 }
 
-// write submits one record after the other; a transaction whose outcome is unknown is submitted again until it is known.
-func write(t *testing.T, n *testkit.Network, c *client.Client, worker int, stop chan struct{}, acked *sync.Map, writes, slowest, unknown *atomic.Int64) {
+// write submits one record after the other; a transaction whose outcome is unknown is submitted again until it is
+// known.
+func write(t *testing.T, n *testkit.Network, c *client.Client, worker int, stop chan struct{}, acked *sync.Map, writes,
+	slowest, unknown *atomic.Int64) {
 	for i := 0; ; i++ {
 		select {
 		case <-stop:
@@ -226,7 +234,8 @@ func write(t *testing.T, n *testkit.Network, c *client.Client, worker int, stop 
 			t.Errorf("worker %d: %v %v", worker, r, err)
 			return
 		}
-		got, err := c.Ledger().GetTransaction(context.Background(), &ltlv1.GetTransactionRequest{TransactionHash: transactionID(t, tx)})
+		got, err := c.Ledger().GetTransaction(context.Background(),
+			&ltlv1.GetTransactionRequest{TransactionHash: transactionID(t, tx)})
 		if err != nil || got.GetResult() != rules.OK || got.GetBlockHeight() != r.GetBlockHeight() {
 			t.Errorf("worker %d: acknowledged in block %d, but read as %v (error %v)", worker, r.GetBlockHeight(), got, err)
 			return

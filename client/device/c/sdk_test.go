@@ -33,8 +33,8 @@ const (
 	value      = "某公司某业务数据。"
 )
 
-// TestSDK builds the SDK and tests the library and both kinds of linking. It takes a copy of the source: what a test reads itself
-// `go test` knows, and runs it again when that has changed.
+// TestSDK builds the SDK and tests the library and both kinds of linking. It takes a copy of the source: what a test
+// reads itself `go test` knows, and runs it again when that has changed.
 func TestSDK(t *testing.T) {
 	quick.Skip(t)
 	if runtime.GOOS != "linux" {
@@ -129,7 +129,8 @@ func checkParameters(t *testing.T, p map[string]string, payload string) (text st
 	t.Helper()
 	digest := sha256.Sum256([]byte(payload))
 	want := strings.ToUpper(hex.EncodeToString(digest[:]))
-	if p["IotAuthType"] != "ID2" || p["IotId"] != iotID || p["IotIdServiceProvider"] != productKey || p["IotDataDigest"] != want {
+	if p["IotAuthType"] != "ID2" || p["IotId"] != iotID || p["IotIdServiceProvider"] != productKey ||
+		p["IotDataDigest"] != want {
 		t.Errorf("the parameters for %q are %q", payload, p)
 	}
 	m := form.FindStringSubmatch(p["IotSignature"])
@@ -161,14 +162,16 @@ func encode(t *testing.T, kind string, key any, marshal func(any) ([]byte, error
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// testECC: both forms of a P-256 key in PEM sign what the ledger verifies, at the present time, and differently each time.
+// testECC: both forms of a P-256 key in PEM sign what the ledger verifies, at the present time, and differently each
+// time.
 func (d demo) testECC(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sec1 := func(any) ([]byte, error) { return x509.MarshalECPrivateKey(key) }
-	for _, raw := range [][]byte{encode(t, "PRIVATE KEY", key, x509.MarshalPKCS8PrivateKey), encode(t, "EC PRIVATE KEY", key, sec1)} {
+	for _, raw := range [][]byte{encode(t, "PRIVATE KEY", key, x509.MarshalPKCS8PrivateKey),
+		encode(t, "EC PRIVATE KEY", key, sec1)} {
 		path := writeKey(t, raw)
 		seen := map[string]bool{}
 		for range 5 {
@@ -222,7 +225,8 @@ func (d demo) testRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	aesKey, rsaKey := writeKey(t, []byte("2122232425262728292a2b2c2d2e2f30")), writeKey(t, encode(t, "PRIVATE KEY", rsaPrivate, x509.MarshalPKCS8PrivateKey))
+	aesKey, rsaKey := writeKey(t, []byte("2122232425262728292a2b2c2d2e2f30")),
+		writeKey(t, encode(t, "PRIVATE KEY", rsaPrivate, x509.MarshalPKCS8PrivateKey))
 	for want, args := range map[string][]string{
 		"IotId":                {},
 		"key file cannot":      {"--key", aesKey + "x", "--iot-id", iotID},

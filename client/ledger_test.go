@@ -32,14 +32,16 @@ func TestReadFailsOver(t *testing.T) {
 		t.Fatalf("one node down: %v", err)
 	}
 	before := f.nodes[1].reads.Load()
-	if _, err := c.Ledger().GetNetwork(t.Context(), &ltlv1.GetNetworkRequest{}); err != nil || f.nodes[1].reads.Load() != before {
+	if _, err := c.Ledger().GetNetwork(t.Context(), &ltlv1.GetNetworkRequest{}); err != nil ||
+		f.nodes[1].reads.Load() != before {
 		t.Errorf("a node that just failed is asked first again (error %v)", err)
 	}
 	bad := status.Error(codes.InvalidArgument, "no such page")
 	for _, n := range f.nodes {
 		n.readError.Store(&bad)
 	}
-	if _, err := c.Ledger().GetNetwork(t.Context(), &ltlv1.GetNetworkRequest{}); status.Code(err) != codes.InvalidArgument || errors.Is(err, client.ErrUnavailable) {
+	_, err := c.Ledger().GetNetwork(t.Context(), &ltlv1.GetNetworkRequest{})
+	if status.Code(err) != codes.InvalidArgument || errors.Is(err, client.ErrUnavailable) {
 		t.Errorf("%v, want InvalidArgument as it is", err)
 	}
 	for _, n := range f.nodes {

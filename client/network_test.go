@@ -18,10 +18,11 @@ func (n *fakeNode) GetNetwork(context.Context, *ltlv1.GetNetworkRequest) (*ltlv1
 	g := n.f.trust.Genesis()
 	id := n.f.trust.NetworkID()
 	out := &ltlv1.GetNetworkResponse{
-		NetworkId: id[:], Network: "fake", Organisations: slices.Concat(g.GetOrganisations(), n.f.joined), Nodes: g.GetNodes(), TotalChains: 1,
+		NetworkId: id[:], Network: "fake", Organisations: slices.Concat(g.GetOrganisations(), n.f.joined),
+		Nodes: g.GetNodes(), TotalChains: 1,
 		Chains: []*ltlv1.ChainInfo{{ChainId: ledger.SystemChain, Chain: &ltlv1.CreateChain{Organisations: n.f.orgs}}},
 	}
-	if !n.f.untold.Load() {
+	if !n.f.unlisted.Load() {
 		out.Chains = append(out.Chains, n.f.chain())
 	}
 	return out, nil
@@ -31,7 +32,8 @@ func (n *fakeNode) GetNetwork(context.Context, *ltlv1.GetNetworkRequest) (*ltlv1
 func (f *fake) chain() *ltlv1.ChainInfo {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return &ltlv1.ChainInfo{ChainId: testChain, ChainCode: testCode, Chain: &ltlv1.CreateChain{Policy: f.policy, Organisations: f.orgs}}
+	return &ltlv1.ChainInfo{ChainId: testChain, ChainCode: testCode,
+		Chain: &ltlv1.CreateChain{Policy: f.policy, Organisations: f.orgs}}
 }
 
 func (n *fakeNode) GetChain(_ context.Context, in *ltlv1.GetChainRequest) (*ltlv1.GetChainResponse, error) {
@@ -45,17 +47,18 @@ func (n *fakeNode) GetChain(_ context.Context, in *ltlv1.GetChainRequest) (*ltlv
 	return &ltlv1.GetChainResponse{Code: rules.OK, Chain: n.f.chain()}, nil
 }
 
-// TestChainsBeyondTheFirst: a chain that the network does not tell of together with the others is asked for by itself, once, and again
-// when its policy turns out to have changed; one that does not exist is not there.
+// TestChainsBeyondTheFirst: a chain that the network does not tell of together with the others is asked for by itself,
+// once, and again when its policy turns out to have changed; one that does not exist is not there.
 func TestChainsBeyondTheFirst(t *testing.T) {
 	f := startFake(t, 3, "submitter & majority")
 	c := f.client(nil)
 	missing := record("a", "v")
 	missing.ChainId = "1000000000000002"
 	if r, err := c.Submit(t.Context(), missing); err != nil || r.GetCode() != rules.NotFound || f.asked.Load() != 0 {
-		t.Errorf("a chain that is not there: %v, %v after %d questions; a network that tells of all its chains is not asked", r, err, f.asked.Load())
+		t.Errorf("a chain that does not exist: %v, %v after %d requests; want none, because all chains were reported", r, err,
+			f.asked.Load())
 	}
-	f.untold.Store(true)
+	f.unlisted.Store(true)
 	c = f.client(nil)
 	for range 20 {
 		r, err := c.Submit(t.Context(), record("a", "v"))
@@ -65,7 +68,7 @@ func TestChainsBeyondTheFirst(t *testing.T) {
 		t.Errorf("the chain was asked for %d times, want once", n)
 	}
 	f.mu.Lock()
-	f.policy = "all" // the client still believes in the former one
+	f.policy = "all" // the client still knows the former one
 	f.mu.Unlock()
 	f.endorsers[1].set(func(e *fakeEndorser) {
 		e.block = func(context.Context) error { time.Sleep(100 * time.Millisecond); return nil }
@@ -78,6 +81,18 @@ func TestChainsBeyondTheFirst(t *testing.T) {
 	missing = record("a", "v")
 	missing.ChainId = "1000000000000002"
 	if r, err := c.Submit(t.Context(), missing); err != nil || r.GetCode() != rules.NotFound {
-		t.Errorf("a chain that is not there: %v, %v", r, err)
+		t.Errorf("a chain that does not exist: %v, %v", r, err)
+	}
+}
+
+// TestMemberWithBadAddress: an organisation joins under an address that no connection can be made to. It is left out;
+// the chains and everybody else are there.
+func TestMemberWithBadAddress(t *testing.T) {
+	f := startFake(t, 3, "submitter & majority")
+	f.joined = []*ltlv1.Organisation{{Id: "org9", Name: "org9", EndorserAddress: "%zz:1"}}
+	c := f.client(nil)
+	r, err := c.Submit(t.Context(), record("a", "v"))
+	if err != nil || r.GetCode() != rules.OK {
+		t.Fatalf("%v, %v", r, err)
 	}
 }
