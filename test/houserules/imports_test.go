@@ -30,7 +30,7 @@ func edges() map[string][]string {
 		"examples/records":        {"client", wire}, // as a program outside this module could
 		"examples/write":          {"client"},
 		"client/device/c":         {},
-		"facade":                  {"client", "internal/identity", "internal/rules", "internal/admin", "internal/ledger", "internal/tracing", wire},
+		"facade":                  {"client", "internal/identity", "internal/rules", "internal/admin", "internal/tracing", wire},
 		"internal/audit":          {"internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
 		"internal/backup":         {"internal/audit", "internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
 		"internal/localnet":       {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
@@ -47,11 +47,11 @@ func edges() map[string][]string {
 		"test/format":             {},
 		"test/conformance":        {},
 		"test/client":             {},
-		"test/testkit":            {"node", "endorser", "client", "facade", "internal/store", "internal/rules", "internal/identity", "internal/ledger", "test/testkit/quick", wire},
+		"test/testkit":            {"node", "endorser", "client", "internal/store", "internal/rules", "internal/identity", "internal/ledger", "test/testkit/quick", wire},
 		"test/testkit/offline":    {"internal/ledger", wire},
 		"test/testkit/quick":      {},
 		"test/trace":              {"internal/localnet"},
-		"test/access":             {"internal/identity", "internal/ledger", wire},
+		"test/access":             {"internal/identity"},
 	}
 }
 
@@ -72,6 +72,34 @@ func TestImportEdges(t *testing.T) {
 				if isOwn && !slices.Contains(may, own) {
 					t.Errorf("%s imports %s: the list of import edges does not allow it", f.path, path)
 				}
+			}
+		}
+	}
+}
+
+// TestNoUnusedEdges: an edge that no import needs would let one in later without a decision.
+func TestNoUnusedEdges(t *testing.T) {
+	used := map[string]map[string]bool{}
+	for _, p := range load(t) {
+		used[p.path] = map[string]bool{}
+		for _, f := range p.files {
+			if f.test {
+				continue
+			}
+			for _, path := range imports(f.ast) {
+				if own, isOwn := strings.CutPrefix(path, module); isOwn {
+					used[p.path][own] = true
+				}
+			}
+		}
+	}
+	for path, may := range edges() {
+		if used[path] == nil {
+			t.Errorf("the list of import edges has the package %s, which is not there", path)
+		}
+		for _, own := range may {
+			if used[path] != nil && !used[path][own] {
+				t.Errorf("the list of import edges allows %s to import %s, and it does not; remove the edge", path, own)
 			}
 		}
 	}
