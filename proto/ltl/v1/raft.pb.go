@@ -21,19 +21,19 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// Verdict is what a node says of a peer that introduces itself.
+// Verdict is the answer to a peer handshake.
 type Verdict int32
 
 const (
 	Verdict_VERDICT_UNSPECIFIED Verdict = 0
 	Verdict_VERDICT_ACCEPTED    Verdict = 1
-	// VERDICT_DIRECTORY_MISMATCH: the peer was known on another disk.
+	// VERDICT_DIRECTORY_MISMATCH: the peer is known with another store id.
 	Verdict_VERDICT_DIRECTORY_MISMATCH Verdict = 2
-	// VERDICT_ROLLED_BACK: the peer has told of a term or an entry that its disk no longer has.
+	// VERDICT_ROLLED_BACK: the peer has reported a term or an entry that its directory no longer has.
 	Verdict_VERDICT_ROLLED_BACK Verdict = 3
-	// VERDICT_EPOCH_MISMATCH: the peer's ledger goes on from another backup, or from none.
+	// VERDICT_EPOCH_MISMATCH: the peer's network was restored from another backup, or from none.
 	Verdict_VERDICT_EPOCH_MISMATCH Verdict = 4
-	// VERDICT_REMOVED: the peer is no node of the network any more.
+	// VERDICT_REMOVED: the network has removed the peer.
 	Verdict_VERDICT_REMOVED Verdict = 5
 )
 
@@ -86,17 +86,18 @@ func (Verdict) EnumDescriptor() ([]byte, []int) {
 
 type PeerHandshakeRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// incarnation is the 16 random bytes that the node's directory was made with.
+	// store_id is the 16 random bytes that the node's directory was made with.
 	StoreId []byte `protobuf:"bytes,1,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
-	// lineage is empty in a network that was never restored, else the 16 bytes that ltl restore drew.
+	// restore_epoch is empty in a network that was never restored, else 16 bytes of a hash that ltl restore computed.
 	RestoreEpoch []byte `protobuf:"bytes,2,opt,name=restore_epoch,json=restoreEpoch,proto3" json:"restore_epoch,omitempty"`
-	// admitted is false on a disk that has not taken part in consensus yet.
+	// joined is false for a directory that has not taken part in consensus yet.
 	Joined bool `protobuf:"varint,3,opt,name=joined,proto3" json:"joined,omitempty"`
-	// term and commit are a term and an index that this node has on its disk and will never go back behind; last is where its log ends.
+	// term and commit are a term and an index that are on this node's disk and never decrease; last is the index of its
+	// newest log entry.
 	Term   uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
 	Commit uint64 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
 	Last   uint64 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
-	// first is true until this process has been answered once: only then its position is judged.
+	// first is true until a handshake of this process has succeeded: the peer compares the position only then.
 	First         bool `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -184,10 +185,10 @@ func (x *PeerHandshakeRequest) GetFirst() bool {
 type PeerHandshakeResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Verdict Verdict                `protobuf:"varint,1,opt,name=verdict,proto3,enum=ltl.v1.Verdict" json:"verdict,omitempty"`
-	// incarnation and lineage are those of the node that answers.
+	// store_id and restore_epoch are those of the node that answers.
 	StoreId      []byte `protobuf:"bytes,2,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
 	RestoreEpoch []byte `protobuf:"bytes,3,opt,name=restore_epoch,json=restoreEpoch,proto3" json:"restore_epoch,omitempty"`
-	// term and commit are the highest that the caller has told of, as far as this node remembers.
+	// term and commit are the highest that the caller has reported, as far as this node remembers.
 	Term          uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
 	Commit        uint64 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
 	unknownFields protoimpl.UnknownFields

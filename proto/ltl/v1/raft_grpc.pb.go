@@ -42,8 +42,9 @@ type RaftTransportClient interface {
 	TimeoutNow(ctx context.Context, in *TimeoutNowRequest, opts ...grpc.CallOption) (*TimeoutNowResponse, error)
 	// InstallSnapshot sends the header first, then the snapshot in pieces.
 	InstallSnapshot(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[InstallSnapshotRequest, InstallSnapshotResponse], error)
-	// Introduce tells a peer which disk this node runs on and how far its log goes, and asks what the peer remembers of it. Nodes
-	// exchange no other message of this service before, and repeat it about once a second.
+	// Introduce is the peer handshake: it sends a peer this node's store id and position, and returns what the peer
+	// remembers of the node. Nodes exchange no other message of this service before it succeeds, and repeat it about
+	// once a second.
 	Introduce(ctx context.Context, in *PeerHandshakeRequest, opts ...grpc.CallOption) (*PeerHandshakeResponse, error)
 }
 
@@ -145,8 +146,9 @@ type RaftTransportServer interface {
 	TimeoutNow(context.Context, *TimeoutNowRequest) (*TimeoutNowResponse, error)
 	// InstallSnapshot sends the header first, then the snapshot in pieces.
 	InstallSnapshot(grpc.ClientStreamingServer[InstallSnapshotRequest, InstallSnapshotResponse]) error
-	// Introduce tells a peer which disk this node runs on and how far its log goes, and asks what the peer remembers of it. Nodes
-	// exchange no other message of this service before, and repeat it about once a second.
+	// Introduce is the peer handshake: it sends a peer this node's store id and position, and returns what the peer
+	// remembers of the node. Nodes exchange no other message of this service before it succeeds, and repeat it about
+	// once a second.
 	Introduce(context.Context, *PeerHandshakeRequest) (*PeerHandshakeResponse, error)
 	mustEmbedUnimplementedRaftTransportServer()
 }

@@ -67,7 +67,7 @@ func (x *SubmitRequest) GetBatch() *Batch {
 
 type SubmitResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// results stand in the order of the batch's transactions.
+	// results are in the order of the batch's transactions.
 	Results       []*Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -110,7 +110,7 @@ func (x *SubmitResponse) GetResults() []*Result {
 	return nil
 }
 
-// Result is what execution made of one transaction.
+// Result is the outcome of one transaction.
 type Result struct {
 	state            protoimpl.MessageState `protogen:"open.v1"`
 	Code             int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
@@ -121,8 +121,8 @@ type Result struct {
 	BlockHash        []byte                 `protobuf:"bytes,6,opt,name=block_hash,json=blockHash,proto3" json:"block_hash,omitempty"`
 	// output is what the transaction created, for example an identifier.
 	Output string `protobuf:"bytes,7,opt,name=output,proto3" json:"output,omitempty"`
-	// reason explains a refusal whose code alone does not tell what is wrong, by an endorser or by the node that executed it. It is no
-	// part of the ledger: the first result of a transaction that comes again lacks it.
+	// reason explains a refusal whose code alone does not tell what is wrong, by an endorser or by the node that
+	// executed it. It is no part of the ledger: the first result of a transaction that comes again lacks it.
 	Reason        string `protobuf:"bytes,8,opt,name=reason,proto3" json:"reason,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -214,7 +214,7 @@ func (x *Result) GetReason() string {
 	return ""
 }
 
-// NotLeader is the detail of the error of a node that does not lead.
+// NotLeader is an error detail of a node that does not lead.
 type NotLeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// leader is the id of the node that leads; empty when unknown.
@@ -426,8 +426,8 @@ type PutDeviceKeyRequest struct {
 	IotId      string                 `protobuf:"bytes,2,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
 	// key is an AES key of 16, 24 or 32 bytes.
 	Key []byte `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	// min_sequence is the number of executed blocks that the endorser's copy must have reached before it judges whether the device may
-	// still get another key.
+	// min_sequence is the number of executed blocks that the endorser's copy must have before it decides whether the
+	// device may still get another key.
 	MinSequence   uint64 `protobuf:"varint,4,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -531,7 +531,7 @@ type EndorseRequest struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	ChainId      string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
 	Transactions [][]byte               `protobuf:"bytes,2,rep,name=transactions,proto3" json:"transactions,omitempty"`
-	// min_sequence is the number of executed blocks that the endorser's copy must have reached before it judges.
+	// min_sequence is the number of executed blocks that the endorser's copy must have before it checks the batch.
 	MinSequence   uint64 `protobuf:"varint,3,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -594,10 +594,12 @@ type EndorseResponse struct {
 	Endorsement *Endorsement `protobuf:"bytes,1,opt,name=endorsement,proto3" json:"endorsement,omitempty"`
 	// codes hold the verdict on each transaction, 200 for accepted.
 	Codes []int32 `protobuf:"zigzag32,2,rep,packed,name=codes,proto3" json:"codes,omitempty"`
-	// reasons explain refusals whose code alone does not tell what is wrong, for example by a rule of this organisation; empty strings elsewhere.
+	// reasons explain refusals whose code alone does not tell what is wrong, for example by a rule of this
+	// organisation; empty strings elsewhere.
 	Reasons []string `protobuf:"bytes,3,rep,name=reasons,proto3" json:"reasons,omitempty"`
-	// required holds, where any transaction has one, the id of the organisation without whose endorsement it cannot be executed: the one
-	// that holds the secret key of the device that signed it. Empty strings elsewhere, and empty as a whole in most answers.
+	// required holds, where any transaction has one, the id of the organisation without whose endorsement it cannot be
+	// executed: the one that holds the secret key of the device that signed it. Empty strings elsewhere, and empty as a
+	// whole in most answers.
 	Required      []string `protobuf:"bytes,4,rep,name=required,proto3" json:"required,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -803,7 +805,7 @@ func (x *WatchAccessKeysRequest) GetAfterVersion() uint64 {
 
 type WatchAccessKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// access_key is absent in the message that says everything up to now has been sent.
+	// access_key is absent in the message that reports that everything up to now has been sent.
 	AccessKey     *AccessKey `protobuf:"bytes,1,opt,name=access_key,json=accessKey,proto3" json:"access_key,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

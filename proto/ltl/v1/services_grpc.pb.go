@@ -28,15 +28,16 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Orderer takes endorsed batches. Only the leader orders; others answer FAILED_PRECONDITION with a NotLeader detail.
+// Orderer orders endorsed batches. Only the leader orders; other nodes answer FAILED_PRECONDITION with a NotLeader
+// detail.
 type OrdererClient interface {
-	// Submit answers after the batch is committed by a quorum and executed. Sending the same batch again is harmless:
-	// the answer is that of the first time.
+	// Submit returns after the batch is committed by a quorum and executed. Sending the same batch again is harmless:
+	// the results are those of the first time.
 	Submit(ctx context.Context, in *SubmitRequest, opts ...grpc.CallOption) (*SubmitResponse, error)
 	// ReadIndex returns an index that covers every write answered before the call. Between nodes only.
 	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
-	// ConfirmTerm returns the newest Raft term that this node knows. A leader asks a majority before it answers ReadIndex.
-	// Between nodes only.
+	// ConfirmTerm returns the newest Raft term that this node knows. A leader calls it on a majority before it answers
+	// ReadIndex. Between nodes only.
 	ConfirmTerm(ctx context.Context, in *ConfirmTermRequest, opts ...grpc.CallOption) (*ConfirmTermResponse, error)
 }
 
@@ -82,15 +83,16 @@ func (c *ordererClient) ConfirmTerm(ctx context.Context, in *ConfirmTermRequest,
 // All implementations must embed UnimplementedOrdererServer
 // for forward compatibility.
 //
-// Orderer takes endorsed batches. Only the leader orders; others answer FAILED_PRECONDITION with a NotLeader detail.
+// Orderer orders endorsed batches. Only the leader orders; other nodes answer FAILED_PRECONDITION with a NotLeader
+// detail.
 type OrdererServer interface {
-	// Submit answers after the batch is committed by a quorum and executed. Sending the same batch again is harmless:
-	// the answer is that of the first time.
+	// Submit returns after the batch is committed by a quorum and executed. Sending the same batch again is harmless:
+	// the results are those of the first time.
 	Submit(context.Context, *SubmitRequest) (*SubmitResponse, error)
 	// ReadIndex returns an index that covers every write answered before the call. Between nodes only.
 	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
-	// ConfirmTerm returns the newest Raft term that this node knows. A leader asks a majority before it answers ReadIndex.
-	// Between nodes only.
+	// ConfirmTerm returns the newest Raft term that this node knows. A leader calls it on a majority before it answers
+	// ReadIndex. Between nodes only.
 	ConfirmTerm(context.Context, *ConfirmTermRequest) (*ConfirmTermResponse, error)
 	mustEmbedUnimplementedOrdererServer()
 }
@@ -219,11 +221,12 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Endorser checks proposals for its organisation.
+// Endorser checks and signs proposals for its organisation.
 type EndorserClient interface {
 	// Endorse runs the rules over the batch and signs the transactions it accepts.
 	Endorse(ctx context.Context, in *EndorseRequest, opts ...grpc.CallOption) (*EndorseResponse, error)
-	// PutDeviceKey hands the endorser the secret key of a device that its organisation enrols. For operators of that organisation.
+	// PutDeviceKey gives the endorser the secret key of a device that its organisation enrols. For operators of that
+	// organisation.
 	PutDeviceKey(ctx context.Context, in *PutDeviceKeyRequest, opts ...grpc.CallOption) (*PutDeviceKeyResponse, error)
 }
 
@@ -259,11 +262,12 @@ func (c *endorserClient) PutDeviceKey(ctx context.Context, in *PutDeviceKeyReque
 // All implementations must embed UnimplementedEndorserServer
 // for forward compatibility.
 //
-// Endorser checks proposals for its organisation.
+// Endorser checks and signs proposals for its organisation.
 type EndorserServer interface {
 	// Endorse runs the rules over the batch and signs the transactions it accepts.
 	Endorse(context.Context, *EndorseRequest) (*EndorseResponse, error)
-	// PutDeviceKey hands the endorser the secret key of a device that its organisation enrols. For operators of that organisation.
+	// PutDeviceKey gives the endorser the secret key of a device that its organisation enrols. For operators of that
+	// organisation.
 	PutDeviceKey(context.Context, *PutDeviceKeyRequest) (*PutDeviceKeyResponse, error)
 	mustEmbedUnimplementedEndorserServer()
 }
@@ -367,12 +371,12 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Operator is for people who run the network.
+// Operator has the calls for operators of the network.
 type OperatorClient interface {
-	// PutAccessKey creates or changes an AccessKey. Only the leader takes it.
+	// PutAccessKey creates or changes an AccessKey. Only the leader accepts it.
 	PutAccessKey(ctx context.Context, in *PutAccessKeyRequest, opts ...grpc.CallOption) (*PutAccessKeyResponse, error)
-	// WatchAccessKeys streams sealed AccessKeys whose version is above the given one, and goes on as they change. For facades.
-	// While nothing changes it repeats every 15 seconds that everything has been sent.
+	// WatchAccessKeys streams sealed AccessKeys whose version is above the given one, and continues as they change. For
+	// facades. While nothing changes it repeats every 15 seconds that everything has been sent.
 	WatchAccessKeys(ctx context.Context, in *WatchAccessKeysRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchAccessKeysResponse], error)
 }
 
@@ -417,12 +421,12 @@ type Operator_WatchAccessKeysClient = grpc.ServerStreamingClient[WatchAccessKeys
 // All implementations must embed UnimplementedOperatorServer
 // for forward compatibility.
 //
-// Operator is for people who run the network.
+// Operator has the calls for operators of the network.
 type OperatorServer interface {
-	// PutAccessKey creates or changes an AccessKey. Only the leader takes it.
+	// PutAccessKey creates or changes an AccessKey. Only the leader accepts it.
 	PutAccessKey(context.Context, *PutAccessKeyRequest) (*PutAccessKeyResponse, error)
-	// WatchAccessKeys streams sealed AccessKeys whose version is above the given one, and goes on as they change. For facades.
-	// While nothing changes it repeats every 15 seconds that everything has been sent.
+	// WatchAccessKeys streams sealed AccessKeys whose version is above the given one, and continues as they change. For
+	// facades. While nothing changes it repeats every 15 seconds that everything has been sent.
 	WatchAccessKeys(*WatchAccessKeysRequest, grpc.ServerStreamingServer[WatchAccessKeysResponse]) error
 	mustEmbedUnimplementedOperatorServer()
 }
