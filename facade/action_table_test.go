@@ -38,7 +38,7 @@ func TestTable(t *testing.T) {
 	for _, want := range document.Actions {
 		a, ok := left[want.Name]
 		if !ok {
-			t.Errorf("the table lacks %s", want.Name)
+			t.Errorf("no row for %s", want.Name)
 			continue
 		}
 		delete(left, want.Name)

@@ -215,6 +215,6 @@ func TestGateClosesWhileFull(t *testing.T) {
 	}
 	_ = first.Close()
 	if len(g.slots) != 0 {
-		t.Error("a connection gave its place back twice")
+		t.Error("a connection freed its slot twice")
 	}
 }

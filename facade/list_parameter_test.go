@@ -309,7 +309,7 @@ func FuzzList(f *testing.F) {
 		}
 		var want any
 		if err := json.Unmarshal([]byte(s), &want); err != nil || !utf8.ValidString(s) {
-			t.Fatalf("%q is taken for JSON: %v", s, err)
+			t.Fatalf("%q parses, but is not JSON: %v", s, err)
 		}
 		if got := plain(&tree); !reflect.DeepEqual(got, want) {
 			t.Fatalf("%q is read as %v, not as %v", s, got, want)

@@ -104,7 +104,7 @@ func listMember(c *call) (value, error) {
 	})
 }
 
-// listPSMemberDataTypeCode is the Action ListPSMemberDataTypeCode. The administrator, who has a type code too, is the
+// listPSMemberDataTypeCode is the Action ListPSMemberDataTypeCode. The administrator has a type code too and is the
 // first row.
 func listPSMemberDataTypeCode(c *call) (value, error) {
 	return c.memberPage(true, func(m *ltlv1.MemberInfo) value {

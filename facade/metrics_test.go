@@ -14,7 +14,7 @@ func TestWatchAge(t *testing.T) {
 		want := func(keys int, age time.Duration) {
 			t.Helper()
 			if known, old := r.status(); known != keys || old != age {
-				t.Errorf("%d keys heard of %v ago, want %d and %v", known, old, keys, age)
+				t.Errorf("%d keys, last message %v ago, want %d and %v", known, old, keys, age)
 			}
 		}
 		time.Sleep(time.Minute)

@@ -173,7 +173,7 @@ func TestLiveNetwork(t *testing.T) {
 	// The largest possible window is accepted.
 	if r := n.get(t, 0, n.sign("member", "GetHistoryDataCount", read(key(own, "5"), n.ChainCode, "StartTime", "0",
 		"EndTime", "9223372036854775807")...)); r.json["Data"] != "1" {
-		t.Errorf("until the end of time: %s", r.body)
+		t.Errorf("the largest window: %s", r.body)
 	}
 	checkBlockChainInfo(t, n.get(t, 0, n.sign("member", "GetBlockChainInfo", read(key(own, "1"), n.ChainCode)...)))
 }

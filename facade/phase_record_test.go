@@ -160,7 +160,7 @@ func TestPhaseReadBounds(t *testing.T) {
 		{"all time", "member", "ListMPCoSPhaseHistory", history("0", "9223372036854775807"), "200"},
 	})
 	if in := f.net.lastRead.(*ltlv1.ListPhaseRecordsRequest); in.GetStartMs() != 0 || in.GetEndMs() != 1<<63-2 {
-		t.Errorf("all time is asked for as %v", in)
+		t.Errorf("the largest window becomes %v", in)
 	}
 	for code, want := range map[int32]string{rules.NotFound: "404", rules.Forbidden: "403", rules.UnknownUID: "-339",
 		rules.OutOfRange: "400"} {

@@ -250,7 +250,7 @@ func TestCollaborationReads(t *testing.T) {
 			t.Errorf("%s: %s\nwant %s", s.name, r.body, s.json)
 		}
 		if got, ok := f.net.lastRead.(proto.Message); !ok || !proto.Equal(got, s.want) {
-			t.Errorf("%s asks %v\nwant %v", s.name, f.net.lastRead, s.want)
+			t.Errorf("%s requests %v\nwant %v", s.name, f.net.lastRead, s.want)
 		}
 		r = f.act(t, s.user, s.action, append(s.pairs, "Format", "XML")...)
 		if s.xml != "" && !strings.Contains(r.body,

@@ -378,7 +378,7 @@ func TestReadOfAKeyInFlight(t *testing.T) {
 		{"gone", "member", "GetData", read(k, chainA, "BusinessId", strings.Repeat("0", 64)), "404"}})
 	for i := range f.pending.shards {
 		if n := len(f.pending.shards[i].counts); n != 0 {
-			t.Errorf("%d writes left in flight", n)
+			t.Errorf("%d writes still pending", n)
 		}
 	}
 }
@@ -424,7 +424,7 @@ func TestAPanicAnswersInternalError(t *testing.T) {
 	f.net.set(func(n *fakeNetwork) { n.panics = false })
 	wants(t, "afterwards", f.act(t, "member", "SetData", set...), 200, "200")
 	if f.pending.has(set[1], "") || f.active.Load() != 0 {
-		t.Error("the panic left something behind")
+		t.Error("the panic left a pending write or an active call")
 	}
 }
 
@@ -446,7 +446,7 @@ func TestTheLogTellsNeitherValuesNorSecrets(t *testing.T) {
 	}
 	for _, secret := range []string{"the-value", "secret", v.Get("Signature"), v.Get("SignatureNonce") + " "} {
 		if strings.Contains(s, secret) {
-			t.Errorf("the log tells %s: %s", secret, s)
+			t.Errorf("the log contains %s: %s", secret, s)
 		}
 	}
 }
@@ -463,7 +463,7 @@ func TestKnownAccountsServeWhileTheNetworkIsSilent(t *testing.T) {
 		t.Errorf("%v %v", a, err)
 	}
 	if _, err := f.accounts.get(context.Background(), otherUID); !errors.Is(err, client.ErrUnavailable) {
-		t.Errorf("an account never seen: %v", err)
+		t.Errorf("an account that is not cached: %v", err)
 	}
 	f.net.set(func(n *fakeNetwork) { n.err = nil })
 	if a, err := f.accounts.get(context.Background(), memberUID); err != nil || time.Since(a.at) > accountAge {

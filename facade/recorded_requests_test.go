@@ -77,11 +77,11 @@ func (f *testFacade) verify(r *http.Request) (*request, error) {
 		return nil, err
 	}
 	f.nonces = newNonces()
-	who, err := f.authenticate(context.Background(), &s.request, s)
+	caller, err := f.authenticate(context.Background(), &s.request, s)
 	if err != nil {
 		return nil, err
 	}
-	_, err = f.route(&s.request, who, s)
+	_, err = f.route(&s.request, caller, s)
 	return &s.request, err
 }
 

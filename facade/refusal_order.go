@@ -6,7 +6,7 @@ import (
 )
 
 // This file holds what precedes a form error: the functions of action.first. Each asks the ledger by a read, because
-// a member who was added, locked or removed a moment ago counts, and the answer of a read depends on the same rules
+// a member that was added, locked or removed a moment ago counts, and the answer of a read depends on the same rules
 // as that of a write.
 
 // chainRefusal is the refusal by the chain: the caller is not a member, is locked, or is not the administrator whom

@@ -216,7 +216,7 @@ func FuzzRequest(f *testing.F) {
 			t.Fatalf("%d %s", w.Code, out)
 		}
 		if n := tf.bodies.Load() + tf.active.Load(); n != 0 {
-			t.Fatalf("%d left behind", n)
+			t.Fatalf("%d pending writes remain", n)
 		}
 		if strings.HasPrefix(w.Header().Get("Content-Type"), "text/xml") {
 			if err := xml.Unmarshal(out, new(struct{ Code string })); err != nil {
@@ -241,6 +241,6 @@ func FuzzRequest(f *testing.F) {
 				}
 			}
 		}
-		t.Fatalf("let in: %s %s %q", method, query, body)
+		t.Fatalf("authenticated without the secret: %s %s %q", method, query, body)
 	})
 }

@@ -2,7 +2,7 @@ package conformance
 
 import "testing"
 
-// TestAPI calls one network in every way that the table of Actions allows and forbids.
+// TestAPI makes all calls to one network that the table of Actions allows and forbids.
 func TestAPI(t *testing.T) {
 	w := start(t)
 	t.Run("Parallel", func(t *testing.T) {
@@ -28,5 +28,5 @@ func TestAPI(t *testing.T) {
 			})
 		}
 	})
-	t.Run("Codes", w.testCodes) // alone: it stops an endorser for a while
+	t.Run("Codes", w.testCodes) // not in parallel: it stops an endorser for a while
 }

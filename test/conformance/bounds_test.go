@@ -7,11 +7,11 @@ import (
 	"ltl/client/device"
 )
 
-// bound is a value of a parameter and the code that it gives.
+// bound is a value of a parameter and the code of the response.
 type bound struct{ what, value, code string }
 
-// rulesOf are the bounds of each rule: values at the bound, which are taken, and just past it. The rules about
-// devices are in testCodes, since a device signs anew for each value.
+// rulesOf are the bounds of each rule: accepted values at the bound, and refused ones just past it. testCodes has the
+// rules on devices, because a device must sign each value.
 func rulesOf() map[string][]bound {
 	r := strings.Repeat
 	name := []bound{
@@ -36,7 +36,7 @@ func rulesOf() map[string][]bound {
 		"phone": {{"one digit", "1", "200"}, {"twenty", r("1-", 10), "200"}, {"twenty-one", r("1", 21), "400"},
 			{"nothing", "", "400"}, {"a letter", "12a", "400"}, {"a plus", "+86", "400"}},
 		"uid": {{"15 digits", r("1", 15), "400"}, {"19 digits", r("1", 19), "400"}, {"letters", r("a", 16), "400"},
-			{"nothing", "", "400"}, {"nobody's", r("9", 18), "404"}},
+			{"nothing", "", "400"}, {"unused", r("9", 18), "404"}},
 		"remark": {{"100 characters", r("备", 100), "200"}, {"101 characters", r("备", 101), "400"}, {"nothing", "", "200"}},
 		"page":   append([]bound{{"the last", "2147483647", "200"}}, number...),
 		"size": append([]bound{{"one", "1", "200"}, {"a hundred", "100", "200"}, {"a hundred and one", "101", "400"}},
@@ -73,7 +73,7 @@ func rulesOf() map[string][]bound {
 	}
 }
 
-// testBounds: every parameter takes what is at its bound and refuses what is just past it.
+// testBounds: every parameter accepts values at its bound and refuses those just past it.
 func (w *world) testBounds(t *testing.T) {
 	rules := rulesOf()
 	for _, a := range w.table {
@@ -82,7 +82,7 @@ func (w *world) testBounds(t *testing.T) {
 				p := &a.Parameters[i]
 				switch p.Rule {
 				case "filter", "phaseTexts", "phaseDigests", "iotAuthType", "iotDataDigest", "iotId", "iotIdServiceProvider", "iotIdSource", "iotSignature":
-					continue // filters take everything; lists and devices have tests of their own
+					continue // filters accept every value; lists and devices have tests of their own
 				case "key":
 					w.keyBounds(t, a)
 					continue
@@ -99,7 +99,7 @@ func (w *world) testBounds(t *testing.T) {
 	}
 }
 
-// checkBound makes one call with a parameter's value of a bound.
+// checkBound makes one call with the value of a bound.
 func (w *world) checkBound(t *testing.T, a *action, p *parameter, b bound) {
 	t.Helper()
 	value := b.value
@@ -115,7 +115,7 @@ func (w *world) checkBound(t *testing.T, a *action, p *parameter, b bound) {
 		value = w.freshHex()[6:] + "ABCDEF"
 	}
 	if a.payload() == nil && b.code == "200" && (p.Rule == "dataKey" || p.Rule == "dataSeq") {
-		// Reading takes the form, and finds nothing; a history of nothing is empty.
+		// A read accepts the form and finds no record; its history is empty.
 		if a.Name == "DescribeMPCoSPhaseInfo" {
 			b.code = "404"
 		}
@@ -127,7 +127,7 @@ func (w *world) checkBound(t *testing.T, a *action, p *parameter, b bound) {
 	w.wants(t, w.admin, a.Name, p.Name+" is "+b.what, w.call(a, w.admin, params{p.Name: value}), code)
 }
 
-// keyBounds tries the parts of a Key.
+// keyBounds checks the bounds of each part of a Key.
 func (w *world) keyBounds(t *testing.T, a *action) {
 	t.Helper()
 	r, code, typeCode := strings.Repeat, w.proof.code, w.admin.as.typeCode
@@ -149,7 +149,7 @@ func (w *world) keyBounds(t *testing.T, a *action) {
 		{"without anything", "", "-102"},
 		{"with another chain code", "0001_" + r("a", 16) + "_" + typeCode + "_a", "-105"},
 		{"with a short chain code", "0001_" + r("a", 15) + "_" + typeCode + "_a", "-105"},
-		{"with a type code that nobody has", "0001_" + code + "_ZZZZ_a", "-305"},
+		{"with an unused type code", "0001_" + code + "_ZZZZ_a", "-305"},
 		{"with a type code of three characters", "0001_" + code + "_ZZZ_a", "-305"},
 		{"with a type code in lower case", "0001_" + code + "_" + strings.ToLower("zzzz") + "_a", "-305"},
 	} {

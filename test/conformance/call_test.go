@@ -23,7 +23,7 @@ import (
 // params are an Action's parameters by name.
 type params map[string]string
 
-// with is a copy with other values.
+// with is a copy with some values replaced.
 func (p params) with(pairs ...string) params {
 	out := maps.Clone(p)
 	for i := 0; i < len(pairs); i += 2 {
@@ -32,7 +32,7 @@ func (p params) with(pairs ...string) params {
 	return out
 }
 
-// without is a copy that lacks some.
+// without is a copy without some parameters.
 func (p params) without(names ...string) params {
 	out := maps.Clone(p)
 	for _, n := range names {
@@ -41,11 +41,11 @@ func (p params) without(names ...string) params {
 	return out
 }
 
-// answer is what came back.
+// answer is a decoded response.
 type answer struct {
 	status int
 	body   []byte
-	// code is Code as text: a number for the ledger's answers, a name for gateway errors.
+	// code is Code as text: a number, or a name for gateway errors.
 	code, message string
 	success       bool
 	root          *node
@@ -60,7 +60,7 @@ func (a *answer) text() string { return a.data().text }
 // rows are the rows of a list.
 func (a *answer) rows() []*node { return a.data().get("PageData").items }
 
-// String shortens the answer for a test's log.
+// String is the response, shortened for a test's log.
 func (a *answer) String() string {
 	b := a.body
 	if len(b) > 600 {
@@ -77,7 +77,7 @@ type node struct {
 	items []*node
 }
 
-// get finds a member of an object.
+// get returns a member of an object, or nil.
 func (n *node) get(name string) *node {
 	if n == nil {
 		return nil
@@ -90,7 +90,7 @@ func (n *node) get(name string) *node {
 	return nil
 }
 
-// str is a member's text; "" when it is not there.
+// str is the text of a member; "" when it is absent.
 func (n *node) str(name string) string {
 	if m := n.get(name); m != nil {
 		return m.text
@@ -98,7 +98,7 @@ func (n *node) str(name string) string {
 	return ""
 }
 
-// parseJSON reads a JSON text whole.
+// parseJSON parses a whole JSON text.
 func parseJSON(b []byte) (*node, error) {
 	d := json.NewDecoder(bytes.NewReader(b))
 	d.UseNumber()
@@ -149,7 +149,7 @@ func readNode(d *json.Decoder) (*node, error) {
 // percent encodes as RFC 3986 does.
 func percent(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
-// signed makes a request's parameters, with the signature of the manual: HMAC-SHA1 over the sorted parameters.
+// signed adds the common parameters and the signature of the manual: HMAC-SHA1 over the sorted parameters.
 func signed(u *user, method string, more params) url.Values {
 	all := params{
 		"AccessKeyId": u.key, "Version": "2019-05-10", "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0",
@@ -183,7 +183,7 @@ func (w *world) send(t testing.TB, u *user, p params) (int, []byte) {
 	return res.StatusCode, body
 }
 
-// raw calls an Action with exactly these parameters, beside the common ones.
+// raw calls an Action with exactly these parameters and the common ones.
 func (w *world) raw(t testing.TB, u *user, action string, p params) *answer {
 	t.Helper()
 	out := &answer{}
@@ -197,8 +197,8 @@ func (w *world) raw(t testing.TB, u *user, action string, p params) *answer {
 	return out
 }
 
-// check holds for every answer whatsoever of a healthy network: no 5xx, the one form of each of the two families, a
-// request's name, and on failure a sentence.
+// check checks what every response of a healthy network has: no status 5xx, one of the two forms, the RequestId, and
+// on failure a message.
 func (w *world) check(t testing.TB, action string, a *answer) {
 	t.Helper()
 	order := strings.Join(a.root.names, " ")
@@ -221,7 +221,7 @@ func (w *world) check(t testing.TB, action string, a *answer) {
 	w.noteCode(action, a.code)
 }
 
-// must calls an Action that must succeed.
+// must calls an Action and fails the test unless it succeeds.
 func (w *world) must(t testing.TB, u *user, action string, p params) *answer {
 	t.Helper()
 	a := w.raw(t, u, action, p)
@@ -231,7 +231,7 @@ func (w *world) must(t testing.TB, u *user, action string, p params) *answer {
 	return a
 }
 
-// wants calls an Action that must answer with that code.
+// wants calls an Action and fails the test unless it answers with that code.
 func (w *world) wants(t testing.TB, u *user, action, what string, p params, code string) *answer {
 	t.Helper()
 	a := w.raw(t, u, action, p)

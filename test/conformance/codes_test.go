@@ -74,7 +74,7 @@ func (a *action) answers(applies string) bool {
 	panic("unknown: " + applies)
 }
 
-// testCodes provokes every code at every Action that can answer with it, and fails if one of these pairs is left out.
+// testCodes provokes every code at every Action that can answer with it, and fails if a pair is missing.
 func (w *world) testCodes(t *testing.T) {
 	w.mu.Lock()
 	w.codes = map[string]map[string]bool{}
@@ -114,11 +114,11 @@ func (w *world) testCodes(t *testing.T) {
 	}
 }
 
-// general provokes what almost every Action can answer.
+// general provokes the codes that almost every Action can answer with.
 func (w *world) general(t *testing.T, a *action) {
 	t.Helper()
 	w.wants(t, w.admin, a.Name, "another ApiVersion", w.call(a, w.admin, params{"ApiVersion": "2.0.0"}), "-113")
-	w.wants(t, w.unknown, a.Name, "by nobody", w.call(a, w.unknown, nil), "-339")
+	w.wants(t, w.unknown, a.Name, "by an account on no chain", w.call(a, w.unknown, nil), "-339")
 	if a.onChain() != nil {
 		w.wants(t, w.outsider, a.Name, "on a chain of others", w.call(a, w.outsider, nil), "403")
 	}
@@ -145,7 +145,7 @@ func (w *world) general(t *testing.T, a *action) {
 	}
 }
 
-// keyCodes provokes what is wrong with chain code and Key.
+// keyCodes provokes the codes of chain code and Key.
 func (w *world) keyCodes(t *testing.T, a *action, foreign string) {
 	t.Helper()
 	code, own := w.proof.code, w.admin.as.typeCode
@@ -159,7 +159,7 @@ func (w *world) keyCodes(t *testing.T, a *action, foreign string) {
 		{"another version", code, key("0002", code, own, "a"), "-102"},
 		{"another chain code in Key", code, key("0001", strings.Repeat("x", 16), own, "a"), "-105"},
 		{"a type code of another chain", code, key("0001", code, foreign, "a"), "-115"},
-		{"a type code of nobody", code, key("0001", code, "ZZZZ", "a"), "-305"},
+		{"an unused type code", code, key("0001", code, "ZZZZ", "a"), "-305"},
 	} {
 		w.wants(t, w.admin, a.Name, x.what, w.call(a, w.admin, params{"ProductKey": x.chain, "Key": x.key}), x.code)
 	}
@@ -178,7 +178,7 @@ func (w *world) keyCodes(t *testing.T, a *action, foreign string) {
 	}
 }
 
-// deviceCodes provokes what is wrong with a device and its signature, in the order of the checks.
+// deviceCodes provokes the codes of a device and its signature, in the order of the checks.
 func (w *world) deviceCodes(t *testing.T, a *action) {
 	t.Helper()
 	wrong := func(what, code string, pairs ...string) {
@@ -201,8 +201,8 @@ func (w *world) deviceCodes(t *testing.T, a *action) {
 	p := w.call(a, w.member, nil)
 	wrongCase := p.with("IotDataDigest", strings.ToLower(p["IotDataDigest"]))
 	w.wants(t, w.member, a.Name, "a digest in lower case", wrongCase, "-111")
-	wrong("a device that nobody enrolled", "403", "IotId", "ABCDEF0123456789ABCDEF01")
-	wrong("a product that nobody registered", "403", "IotIdServiceProvider", "nothing")
+	wrong("a device that is not enrolled", "403", "IotId", "ABCDEF0123456789ABCDEF01")
+	wrong("a product that is not registered", "403", "IotIdServiceProvider", "nothing")
 	wrong("a product of another account", "403", "IotIdServiceProvider", w.admin.as.product)
 	wrong("no signature", "403", "IotSignature", "3~2~x")
 	other := w.call(a, w.member, nil)
@@ -222,7 +222,7 @@ func (w *world) deviceCodes(t *testing.T, a *action) {
 	}
 }
 
-// payloadCodes provokes what is wrong with what is uploaded.
+// payloadCodes provokes the codes of uploaded data.
 func (w *world) payloadCodes(t *testing.T, a *action) {
 	t.Helper()
 	name := a.payload().Name
@@ -280,13 +280,13 @@ func (p params) pairs() []string {
 	return out
 }
 
-// chainOf is the proof chain of a user who is on no other.
+// chainOf is the proof chain of a user that is on no other chain.
 func (w *world) chainOf(u *user) chain {
 	row := w.must(w.t, u, "ListProofChain", params{"Num": "1", "Size": "2"}).rows()[0]
 	return chain{id: row.str("BizChainId"), code: row.str("BizChainCode"), name: row.str("Name")}
 }
 
-// small is a world of chains whose quotas are used up.
+// small are chains whose quotas are used up.
 type small struct {
 	w                    *world
 	proof, collaboration chain
@@ -294,7 +294,7 @@ type small struct {
 	admin                *user
 }
 
-// smallChains makes chains with the smallest quotas and uses them up.
+// smallChains creates chains with the smallest quotas and uses them up.
 func (w *world) smallChains() *small {
 	s := &small{w: w}
 	tiny := func(service ltlv1.ChainService) *ltlv1.CreateChain {
@@ -346,8 +346,7 @@ func (s *small) call(a *action) params {
 	return s.w.call(a, s.admin, at)
 }
 
-// inFlight reads records whose transactions wait for an organisation that does not answer. They are written once it
-// does.
+// inFlight reads records whose transactions wait for an organisation that does not answer, and again when it does.
 func (w *world) inFlight(t *testing.T) {
 	slow := func(service ltlv1.ChainService) *ltlv1.CreateChain {
 		c := roomy("slow", service, w.admin)

@@ -1,4 +1,4 @@
-// Package conformance holds tests, and nothing else: whether a whole network, called over HTTP as its users call it,
-// keeps what the API document promises. Actions, parameters, roles and answers stand in testdata/actions.json; what
-// can be derived from that table is generated from it, so that no Action is left out.
+// Package conformance contains only tests. They call a whole network over HTTP, as its users do, and check the
+// promises of the API document. Actions, parameters, roles and responses are in testdata/actions.json. Cases that can
+// be derived from that table are generated from it, so that no Action is left out.
 package conformance

@@ -18,13 +18,13 @@ import (
 	"ltl/internal/rules"
 )
 
-// rewrite makes TestDocument write what it would else only compare.
+// rewrite makes TestDocument write the generated parts instead of comparing them.
 var rewrite = flag.Bool("rewrite", false, "rewrite the generated parts of docs/api.md")
 
 const document = "../../docs/api.md"
 
-// TestDocument: the generated parts of docs/api.md are what a network answers now, and what the tables say now. After
-// a change on purpose: go test ./test/conformance -run TestDocument -rewrite
+// TestDocument: the generated parts of docs/api.md are equal to the responses of a network and to the tables. After
+// an intended change run: go test ./test/conformance -run TestDocument -rewrite
 func TestDocument(t *testing.T) {
 	raw, err := os.ReadFile(document)
 	if err != nil {
@@ -40,11 +40,11 @@ func TestDocument(t *testing.T) {
 		before, rest, found := strings.Cut(text, begin)
 		old, after, ended := strings.Cut(rest, end)
 		if !found || !ended {
-			t.Errorf("docs/api.md lacks the marks of %q", name)
+			t.Errorf("docs/api.md has no marks for part %q", name)
 			continue
 		}
 		if old != part && !*rewrite {
-			t.Errorf("%q of docs/api.md is not what is true now; %s\nsee TestDocument on how to rewrite it", name,
+			t.Errorf("part %q of docs/api.md is out of date; %s\nrewrite it as TestDocument says", name,
 				difference(old, part))
 		}
 		text = before + begin + part + end + after
@@ -61,10 +61,10 @@ func difference(old, now string) string {
 	a, b := strings.Split(old, "\n"), strings.Split(now, "\n")
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
-			return fmt.Sprintf("line %d is\n%s\nand ought to be\n%s", i+1, a[i], b[i])
+			return fmt.Sprintf("line %d is\n%s\nand should be\n%s", i+1, a[i], b[i])
 		}
 	}
-	return fmt.Sprintf("it has %d lines and ought to have %d", len(a), len(b))
+	return fmt.Sprintf("it has %d lines and should have %d", len(a), len(b))
 }
 
 // goExample is the example in Go, from its source.
@@ -77,7 +77,7 @@ func goExample(t *testing.T) string {
 	_, rest, found := strings.Cut(string(raw), "\t// docs/api.md: begin\n")
 	code, _, ended := strings.Cut(rest, "\t// docs/api.md: end\n")
 	if !found || !ended {
-		t.Fatal("example_test.go lacks its marks")
+		t.Fatal("example_test.go has no marks")
 	}
 	return "```go\n" + strings.TrimPrefix(strings.ReplaceAll("\n"+code, "\n\t", "\n"), "\n") + "```\n"
 }
@@ -85,13 +85,13 @@ func goExample(t *testing.T) string {
 // actionTable is the table of all Actions.
 func actionTable(table []*action) string {
 	var b strings.Builder
-	b.WriteString("| Action | service | who | what it does |\n|---|---|---|---|\n")
+	b.WriteString("| Action | service | role | what it does |\n|---|---|---|---|\n")
 	for _, a := range table {
-		who := "both"
+		role := "both"
 		if a.adminOnly() {
-			who = "administrator"
+			role = "administrator"
 		}
-		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", a.Name, strings.ToLower(a.Name), a.Service, who, a.Summary)
+		fmt.Fprintf(&b, "| [%s](#%s) | %s | %s | %s |\n", a.Name, strings.ToLower(a.Name), a.Service, role, a.Summary)
 	}
 	return b.String()
 }
@@ -119,17 +119,17 @@ func gatewayTable() string {
 	return strings.ReplaceAll(b.String(), "<", `\<`) // <Name> would be an HTML element
 }
 
-// reference is every Action with its parameters and an example.
+// reference is the section of each Action: its parameters and an example.
 func (w *world) reference(t *testing.T) string {
 	t.Helper()
 	var b strings.Builder
 	for _, a := range w.table {
-		who := "Administrator and members."
+		role := "Administrator and members."
 		if a.adminOnly() {
-			who = "Administrator only."
+			role = "Administrator only."
 		}
 		fmt.Fprintf(&b, "### %s\n\n%s %s\n\n| parameter | type | required | value |\n|---|---|---|---|\n", a.Name, a.Summary,
-			who)
+			role)
 		for _, p := range a.Parameters {
 			required := map[bool]string{true: "yes"}[p.Required]
 			if p.Absent != 0 {
@@ -137,7 +137,7 @@ func (w *world) reference(t *testing.T) string {
 			}
 			meaning, known := meanings()[p.Rule]
 			if !known {
-				t.Errorf("the rule %s is not explained", p.Rule)
+				t.Errorf("meanings has no entry for the rule %s", p.Rule)
 			}
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", p.Name, p.Type, required, strings.ReplaceAll(meaning, "%s", p.Name))
 		}
@@ -146,7 +146,7 @@ func (w *world) reference(t *testing.T) string {
 		n := &normaliser{w: w, seen: map[string]string{}}
 		for _, data := range []string{"某公司某业务数据。", "first"} {
 			for _, digest := range []string{device.Digest(data), strings.ToLower(device.Digest(data))} {
-				n.seen[digest] = digest // a reader may recompute these
+				n.seen[digest] = digest // a reader may recompute these, so that they stay
 			}
 		}
 		var request strings.Builder
@@ -163,7 +163,7 @@ func (w *world) reference(t *testing.T) string {
 	return b.String()
 }
 
-// meanings explains the rules of parameters.
+// meanings are the explanations of the rules of parameters.
 func meanings() map[string]string {
 	iot := "as the device SDK returned it"
 	return map[string]string{
@@ -172,9 +172,9 @@ func meanings() map[string]string {
 		"phone":  "1 to 20 digits and `-`",
 		"uid":    "UID of a RAM user: 16 to 18 digits",
 		"remark": "at most 100 characters",
-		"filter": "only what has exactly this %s; all if absent or empty",
-		"page":   "number of the page, from 1", "size": "rows a page, 1 to 100",
-		"time":                "milliseconds since 1970; both bounds belong to the window",
+		"filter": "only rows with exactly this %s; all if absent or empty",
+		"page":   "number of the page, from 1", "size": "rows per page, 1 to 100",
+		"time":                "milliseconds since 1970; both bounds are part of the window",
 		"memberId":            "MemberId from CreateMember or ListMember",
 		"deviceGroupId":       "DeviceGroupId from RegisterDeviceGroup or ListDeviceGroup",
 		"deviceId":            "DeviceId from ListDevice",
@@ -184,18 +184,18 @@ func meanings() map[string]string {
 		"productKey":          "product key of the devices, not of the chain: 1 to 64 letters, digits, `-`, `.`, `_`",
 		"key":                 "`0001_<BizChainCode>_<DataTypeCode>_<ID>`; ID is 1 to 64 letters, digits, `-`, `.`",
 		"value":               "1 to 256 bytes of UTF-8",
-		"businessId":          "64 hexadecimal characters; if absent the ledger assigns 16 digits",
-		"businessIdRead":      "BusinessId of a record; if absent the newest counts",
-		"phaseText":           "1 to 4096, where a character of ASCII counts 1 and any other 2",
+		"businessId":          "64 hexadecimal characters; if absent, the ledger assigns 16 digits",
+		"businessIdRead":      "BusinessId of a record; if absent, the newest record",
+		"phaseText":           "length 1 to 4096, where a character of ASCII counts 1 and any other 2",
 		"phaseDigest":         "64 hexadecimal characters, the SHA-256 of the data",
-		"phaseTexts":          "list of 1 to 50 objects: `dataKey`, `phaseData`, and as you like `dataSeq`, `relatedDataList`",
-		"phaseDigests":        "list of 1 to 50 objects: `dataKey`, `phaseData` (a digest), and as you like `dataSeq`, `relatedDataList`",
+		"phaseTexts":          "list of 1 to 50 objects: `dataKey`, `phaseData`, optional `dataSeq`, `relatedDataList`",
+		"phaseDigests":        "list of 1 to 50 objects: `dataKey`, `phaseData` (a digest), optional `dataSeq`, `relatedDataList`",
 		"dataKey":             "1 to 64 letters and digits",
-		"dataSeq":             "1 to 64 letters and digits; absent: 64 that the ledger assigns when writing, the newest record when reading",
-		"relatedDataList":     "list of objects: `relatedPhaseId`, `relatedDataKey`, `relatedPhaseData`, and as you like `relatedDataSeq`",
+		"dataSeq":             "1 to 64 letters and digits; if absent, a write gets 64 from the ledger, a read the newest record",
+		"relatedDataList":     "list of objects: `relatedPhaseId`, `relatedDataKey`, `relatedPhaseData`, optional `relatedDataSeq`",
 		"authorizedPhaseList": "list of PhaseIds",
-		"iotAuthType":         "`ID2`", "iotDataDigest": iot, "iotId": iot, "iotIdServiceProvider": iot +
-			": the product key of the device's group", "iotSignature": iot,
-		"iotIdSource": "`1` device authentication platform, `2` IoT platform",
+		"iotAuthType":         "`ID2`", "iotDataDigest": iot, "iotId": iot, "iotSignature": iot,
+		"iotIdServiceProvider": iot + ": the product key of the device's group",
+		"iotIdSource":          "`1` device authentication platform, `2` IoT platform",
 	}
 }

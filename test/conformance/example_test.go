@@ -7,7 +7,7 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/ltl"
 )
 
-// notarise is the example of docs/api.md, which is taken from here: the lines between the two marks.
+// notarise is the source of the example in docs/api.md: the lines between the two marks.
 func notarise(endpoint, accessKeyID, accessKeySecret, chainCode, key string) error {
 	// docs/api.md: begin
 	client, err := ltl.NewClientWithAccessKey("cn-shanghai", accessKeyID, accessKeySecret)
@@ -29,15 +29,15 @@ func notarise(endpoint, accessKeyID, accessKeySecret, chainCode, key string) err
 	return nil
 }
 
-// testExample runs the document's example.
+// testExample runs the example of the document.
 func (w *world) testExample(t *testing.T) {
 	if err := notarise(w.facade.Addr(), w.admin.key, w.admin.secret, w.proof.code, w.freshKey(w.admin.as)); err != nil {
 		t.Error(err)
 	}
 	if err := notarise(w.facade.Addr(), w.admin.key, w.admin.secret, w.proof.code, w.admin.as.key); err == nil {
-		t.Error("a Key that was used already is taken")
+		t.Error("a used Key is accepted")
 	}
 	if err := notarise(w.facade.Addr(), w.admin.key, "wrong", w.proof.code, w.admin.as.key); err == nil {
-		t.Error("a wrong secret is taken")
+		t.Error("a wrong secret is accepted")
 	}
 }

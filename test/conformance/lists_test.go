@@ -15,7 +15,7 @@ import (
 	"ltl/test/testkit"
 )
 
-// listForms are the forms in which the official clients send the list in a JSON array.
+// listForms are the forms in which the official clients send the list of a JSON array.
 func listForms(t *testing.T, name, array string) map[string]params {
 	t.Helper()
 	root, err := parseJSON([]byte(array))
@@ -32,7 +32,7 @@ func listForms(t *testing.T, name, array string) map[string]params {
 	return forms
 }
 
-// numbered writes arrays as objects with numbers as names, in an order in which nobody would read them.
+// numbered turns arrays into objects with numbers as names, in an order other than that of the elements.
 func numbered(n *node, from int) string {
 	var parts []string
 	switch n.kind {
@@ -68,7 +68,7 @@ func flatten(p params, at string, n *node) {
 	}
 }
 
-// stored is the transaction of the request with that SignatureNonce, without what every request has of its own.
+// stored is the transaction of the request with that SignatureNonce, without the fields that differ for every request.
 func (w *world) stored(t *testing.T, c chain, nonce string) *ltlv1.Transaction {
 	t.Helper()
 	var found *ltlv1.Transaction
@@ -88,7 +88,7 @@ func (w *world) stored(t *testing.T, c chain, nonce string) *ltlv1.Transaction {
 	return found
 }
 
-// testLists: whatever form a list is sent in, the same transaction is put on the chain.
+// testLists: all forms of a list put the same transaction on the chain.
 func (w *world) testLists(t *testing.T) {
 	related := strings.Repeat(","+w.related(), 12)[1:] // more than nine, so that 10 must not come before 2
 	items := func(data string) string {
@@ -118,7 +118,7 @@ func (w *world) testLists(t *testing.T) {
 			w.must(t, w.admin, a.Name, p.with(list.pairs()...).with("SignatureNonce", nonce))
 			tx := w.stored(t, w.collaboration, nonce)
 			if u := tx.GetUploadPhaseData(); u.GetDevice() != nil {
-				u.Device.Signature = "" // a device signs anew each time
+				u.Device.Signature = "" // a device signature differs each time
 			}
 			if first == nil {
 				first = tx
@@ -133,8 +133,8 @@ func (w *world) testLists(t *testing.T) {
 	}
 }
 
-// signedLists: a device signs a list's text, so that the text is what is stored; its forms mean the same records. A
-// flattened list has no text.
+// signedLists: a device signs the text of a list, so that the text is stored. All JSON forms give the same records. A
+// flattened list has no text and is refused.
 func (w *world) signedLists(t *testing.T, a *action, list string) {
 	t.Helper()
 	var first []*ltlv1.PhaseItem

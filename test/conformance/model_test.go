@@ -10,8 +10,8 @@ import (
 	"ltl/client/device"
 )
 
-// model is what one worker of testModel believes of its two chains. It is as simple as can be: slices, searched from
-// the front.
+// model is the expected state of one worker's two chains in testModel. It is as simple as possible: slices with
+// linear search.
 type model struct {
 	w     *world
 	t     testing.TB
@@ -28,12 +28,12 @@ type model struct {
 	phaseGroups []*phaseGroup
 }
 
-// place is a chain as the model knows it.
+// place is a chain in the model.
 type place struct {
 	chain
 	members []*entry
 	groups  []*deviceGroup
-	// product is the devices' product of this chain, devices are enrolled for it.
+	// product is the product of this chain's devices, devices the devices enrolled for it.
 	product string
 	devices []*device.Device
 	ids     []string
@@ -42,7 +42,7 @@ type place struct {
 	count, bytes                           int
 }
 
-// entry is an account on a chain; the administrator's is the first.
+// entry is an account on a chain. That of the administrator is the first.
 type entry struct {
 	user                             *user
 	id, name, contact, phone, remark string
@@ -88,7 +88,7 @@ type phase struct {
 	keys             map[string][]datum
 }
 
-// entry is the entry of a user on a chain, nil if there is none.
+// entry is the entry of a user on a chain; nil if there is none.
 func (p *place) entry(u *user) *entry {
 	for _, e := range p.members {
 		if e.user == u {
@@ -98,8 +98,8 @@ func (p *place) entry(u *user) *entry {
 	return nil
 }
 
-// standing is what is wrong with a caller on a chain, before anything else is looked at; "" for nothing.
-func (m *model) standing(p *place, u *user, adminOnly bool) string {
+// membership is the code with which a caller is refused before all other checks on a chain; "" for none.
+func (m *model) membership(p *place, u *user, adminOnly bool) string {
 	e := p.entry(u)
 	switch {
 	case m.proof.entry(u) == nil && m.colla.entry(u) == nil:
@@ -110,7 +110,7 @@ func (m *model) standing(p *place, u *user, adminOnly bool) string {
 	return ""
 }
 
-// charge is what is wrong with some more records; "" for nothing. Nothing is charged yet.
+// charge is the code with which further records are refused; "" for none. It does not count them.
 func (p *place) charge(data ...string) string {
 	if p.count+len(data) > p.countQuota || p.bytes+len(strings.Join(data, "")) > p.capacityQuota {
 		return "429"
@@ -125,7 +125,7 @@ func (p *place) charged(u *user, data ...string) {
 	p.count, p.bytes, e.count, e.bytes = p.count+len(data), p.bytes+n, e.count+len(data), e.bytes+n
 }
 
-// first is the first code that is one; "200" if none is.
+// first is the first code that is not ""; "200" if all are.
 func first(codes ...string) string {
 	for _, c := range codes {
 		if c != "" {
@@ -135,7 +135,7 @@ func first(codes ...string) string {
 	return "200"
 }
 
-// when is the code if the condition holds.
+// when is the code if the condition is true, else "".
 func when(condition bool, code string) string {
 	if condition {
 		return code
@@ -143,7 +143,7 @@ func when(condition bool, code string) string {
 	return ""
 }
 
-// call makes a call and holds its code against the model's.
+// call makes a call and compares its code with that of the model.
 func (m *model) call(u *user, action string, p params, want string) *answer {
 	m.t.Helper()
 	m.calls++
@@ -155,15 +155,15 @@ func (m *model) call(u *user, action string, p params, want string) *answer {
 	return a
 }
 
-// same holds something read against the model.
+// same compares data that was read with the model.
 func (m *model) same(what string, got, want any) {
 	m.t.Helper()
 	if fmt.Sprintf("%q", got) != fmt.Sprintf("%q", want) {
-		m.t.Fatalf("%s: %s is %q, the model says %q", m.last, what, got, want)
+		m.t.Fatalf("%s: %s is %q, the model has %q", m.last, what, got, want)
 	}
 }
 
-// list reads one page of a list, of any size, and holds its rows against all that the model knows.
+// list reads one page of a list, of any size, and compares its rows with the model.
 func (m *model) list(u *user, action string, p params, code string, all [][]string, columns ...string) *answer {
 	m.t.Helper()
 	size, num := 1+m.r.IntN(4), 1+m.r.IntN(3)
@@ -189,10 +189,10 @@ func (m *model) list(u *user, action string, p params, code string, all [][]stri
 	return a
 }
 
-// one is any element.
+// one is a random element.
 func one[T any](r *rand.Rand, all ...T) T { return all[r.IntN(len(all))] }
 
-// anyUser prefers accounts that may do something.
+// anyUser is a random user, more often the administrator.
 func (m *model) anyUser() *user {
 	if m.r.IntN(3) == 0 {
 		return m.admin
@@ -200,5 +200,5 @@ func (m *model) anyUser() *user {
 	return one(m.r, m.users...)
 }
 
-// anyPlace is one of the two chains.
+// anyPlace is a random one of the two chains.
 func (m *model) anyPlace() *place { return one(m.r, m.proof, m.colla) }

@@ -7,12 +7,12 @@ import (
 	"ltl/client/device"
 )
 
-// createMember adds an account, or fails to.
+// createMember calls CreateMember with valid or invalid parameters.
 func (m *model) createMember() {
 	p, u, who := m.anyPlace(), m.anyUser(), one(m.r, m.users[1:]...)
 	e := &entry{user: who, name: one(m.r, "某公司", "ab", "a"), contact: one(m.r, "张三", "x-y"), phone: one(m.r, "1", "138-1"),
 		remark: one(m.r, "", "备注")}
-	want := first(m.standing(p, u, true), when(e.name == "a", "400"), when(p.entry(who) != nil, "409"),
+	want := first(m.membership(p, u, true), when(e.name == "a", "400"), when(p.entry(who) != nil, "409"),
 		when(len(p.members) > p.memberQuota, "429"))
 	a := m.call(u, "CreateMember", params{"BizChainId": p.id, "MemberUid": who.uid, "MemberName": e.name,
 		"MemberContact": e.contact, "MemberPhone": e.phone, "Remark": e.remark}, want)
@@ -27,7 +27,7 @@ func (m *model) createMember() {
 	}
 }
 
-// anyMember is a member's entry; nil stands for one that does not exist.
+// anyMember is the entry of a random member; nil stands for one that does not exist.
 func (m *model) anyMember(p *place) (*entry, string) {
 	if i := m.r.IntN(len(p.members)); i > 0 {
 		return p.members[i], p.members[i].id
@@ -40,7 +40,7 @@ func (m *model) lock() {
 	p, u := m.anyPlace(), m.anyUser()
 	e, id := m.anyMember(p)
 	locked := m.r.IntN(3) == 0
-	want := first(m.standing(p, u, true), when(e == nil, "404"))
+	want := first(m.membership(p, u, true), when(e == nil, "404"))
 	m.call(u, map[bool]string{true: "LockMember", false: "UnLockMember"}[locked],
 		params{"BizChainId": p.id, "MemberId": id}, want)
 	if want == "200" {
@@ -48,7 +48,7 @@ func (m *model) lock() {
 	}
 }
 
-// modifyMember changes an entry; Remark left out stays.
+// modifyMember changes an entry. Without Remark the former one stays.
 func (m *model) modifyMember() {
 	p, u := m.anyPlace(), m.anyUser()
 	e, id := m.anyMember(p)
@@ -57,7 +57,7 @@ func (m *model) modifyMember() {
 		uid = e.user.uid
 	}
 	change := entry{name: one(m.r, "新名", "n.n", "坏，"), contact: one(m.r, "李四", "zz"), phone: one(m.r, "2-2", "3")}
-	want := first(m.standing(p, u, true), when(change.name == "坏，", "400"), when(e == nil, "404"))
+	want := first(m.membership(p, u, true), when(change.name == "坏，", "400"), when(e == nil, "404"))
 	with := params{"BizChainId": p.id, "MemberId": id, "MemberUid": uid, "MemberName": change.name,
 		"MemberContact": change.contact, "MemberPhone": change.phone}
 	remark, given := one(m.r, "", "新"), m.r.IntN(2) == 0
@@ -88,7 +88,7 @@ func (m *model) listMembers() {
 				e.phone, e.name, e.remark})
 		}
 	}
-	m.list(u, "ListMember", filter, first(m.standing(p, u, true)), all, "Status", "MemberId", "MemberContact", "MemberUid",
+	m.list(u, "ListMember", filter, first(m.membership(p, u, true)), all, "Status", "MemberId", "MemberContact", "MemberUid",
 		"MemberPhone", "MemberName", "Remark")
 }
 
@@ -104,10 +104,10 @@ func (m *model) listChains() {
 		want, all, "BizChainId", "RoleType")
 }
 
-// capacity reads what has been used.
+// capacity reads the used capacity.
 func (m *model) capacity() {
 	p, u := m.anyPlace(), m.anyUser()
-	want := first(m.standing(p, u, false))
+	want := first(m.membership(p, u, false))
 	a := m.call(u, "DescribeCapacityInfo", params{"BizChainId": p.id}, want)
 	if want == "200" {
 		e, d := p.entry(u), a.data()
@@ -116,7 +116,7 @@ func (m *model) capacity() {
 			[]string{strconv.Itoa(p.countQuota), strconv.Itoa(p.capacityQuota), strconv.Itoa(p.count), strconv.Itoa(p.bytes),
 				strconv.Itoa(e.count), strconv.Itoa(e.bytes)})
 	}
-	want = first(m.standing(p, u, true))
+	want = first(m.membership(p, u, true))
 	a = m.call(u, "DescribeMemberCapacityInfo", params{"BizChainId": p.id}, want)
 	if want != "200" {
 		return
@@ -132,7 +132,7 @@ func (m *model) capacity() {
 	m.same("the members' use", got, model)
 }
 
-// registerGroup registers the chain's product, or another.
+// registerGroup registers the product of the chain, or another one.
 func (m *model) registerGroup() {
 	p, u := m.anyPlace(), m.anyUser()
 	bad := m.r.IntN(8) == 0
@@ -140,7 +140,7 @@ func (m *model) registerGroup() {
 	if bad {
 		product = "bad product"
 	}
-	want := first(m.standing(p, u, false), when(bad, "400"), when(len(p.groups) > 0, "409"))
+	want := first(m.membership(p, u, false), when(bad, "400"), when(len(p.groups) > 0, "409"))
 	a := m.call(u, "RegisterDeviceGroup", params{"BizChainId": p.id, "AuthorizeType": "ID2", "DeviceGroupName": "某组",
 		"ProductKey": product, "Remark": "备"}, want)
 	if want == "200" {
@@ -148,7 +148,7 @@ func (m *model) registerGroup() {
 	}
 }
 
-// anyGroup is a device group; nil stands for one that does not exist.
+// anyGroup is a random device group; nil stands for one that does not exist.
 func (m *model) anyGroup(p *place) (*deviceGroup, string) {
 	if len(p.groups) > 0 && m.r.IntN(6) > 0 {
 		return p.groups[0], p.groups[0].id
@@ -156,14 +156,14 @@ func (m *model) anyGroup(p *place) (*deviceGroup, string) {
 	return nil, "0000000000000001"
 }
 
-// authorize switches a device group or a device on or off.
+// authorize authorises a device group or a device, or withdraws the authorisation.
 func (m *model) authorize() {
 	p, u := m.anyPlace(), m.anyUser()
 	g, id := m.anyGroup(p)
 	off := m.r.IntN(4) == 0
 	name := map[bool]string{true: "UnAuthorizeDevice", false: "AuthorizeDevice"}[off]
 	if m.r.IntN(2) == 0 {
-		want := first(m.standing(p, u, true), when(g == nil, "404"))
+		want := first(m.membership(p, u, true), when(g == nil, "404"))
 		m.call(u, name+"Group", params{"BizChainId": p.id, "DeviceGroupId": id}, want)
 		if want == "200" {
 			g.off = off
@@ -176,7 +176,7 @@ func (m *model) authorize() {
 		d = one(m.r, g.devices...)
 		deviceID = d.id
 	}
-	want := first(m.standing(p, u, true), when(d == nil, "404"))
+	want := first(m.membership(p, u, true), when(d == nil, "404"))
 	m.call(u, name, params{"BizChainId": p.id, "DeviceGroupId": id, "DeviceId": deviceID}, want)
 	if want == "200" {
 		d.off = off
@@ -196,7 +196,7 @@ func (m *model) listGroups() {
 			all = append(all, []string{authorization(g.off), g.id, g.owner.uid, p.product, g.remark})
 		}
 	}
-	m.list(u, "ListDeviceGroup", params{"BizChainId": p.id}, first(m.standing(p, u, false)), all, "Status",
+	m.list(u, "ListDeviceGroup", params{"BizChainId": p.id}, first(m.membership(p, u, false)), all, "Status",
 		"DeviceGroupId", "OwnerUid", "ProductKey", "Remark")
 	g, id := m.anyGroup(p)
 	all = nil
@@ -205,7 +205,7 @@ func (m *model) listGroups() {
 			all = append(all, []string{authorization(d.off), d.iotID})
 		}
 	}
-	want := first(m.standing(p, u, false), when(g == nil, "404"), when(g != nil && u != m.admin && g.owner != u, "403"))
+	want := first(m.membership(p, u, false), when(g == nil, "404"), when(g != nil && u != m.admin && g.owner != u, "403"))
 	a := m.list(u, "ListDevice", params{"BizChainId": p.id, "DeviceGroupId": id}, want, all, "Status", "IotId")
 	if want != "200" {
 		return
@@ -219,7 +219,7 @@ func (m *model) listGroups() {
 	}
 }
 
-// vouched is a device's signature of a payload, and what the model says of the device: a code, or "".
+// vouched is the signature of a device of a payload, and the code with which the model refuses the device, or "".
 func (m *model) vouched(p *place, u *user, payload string) (signature params, iotID, code string) {
 	i := m.r.IntN(len(p.devices))
 	iotID = p.ids[i]
@@ -248,7 +248,7 @@ func (m *model) vouched(p *place, u *user, payload string) (signature params, io
 	return signature, iotID, ""
 }
 
-// uploaded notes that a device has uploaded, and learns its identifier when that is new.
+// uploaded records an upload of a device, and reads its identifier after its first.
 func (m *model) uploaded(p *place, iotID string) {
 	g := p.groups[0]
 	for _, d := range g.devices {

@@ -18,7 +18,7 @@ const (
 // on is the worker's collaboration chain.
 func (m *model) on() params { return params{"BizChainId": m.colla.id} }
 
-// anyPhaseGroup and anyPhase are what exists; nil stands for what does not.
+// anyPhaseGroup and anyPhase are random ones; nil stands for one that does not exist.
 func (m *model) anyPhaseGroup() (*phaseGroup, string) {
 	if len(m.phaseGroups) > 0 && m.r.IntN(10) > 0 {
 		g := one(m.r, m.phaseGroups...)
@@ -35,11 +35,11 @@ func (m *model) anyPhase(g *phaseGroup) (*phase, string) {
 	return nil, "0000000000000001"
 }
 
-// createPhases makes a phase group or a phase.
+// createPhases creates a phase group or a phase.
 func (m *model) createPhases() {
 	u, name := m.anyUser(), one(m.r, "大米种植", "group-1", "x")
 	g, id := m.anyPhaseGroup()
-	form := first(m.standing(m.colla, u, true), when(name == "x", "400"))
+	form := first(m.membership(m.colla, u, true), when(name == "x", "400"))
 	if m.r.IntN(2) == 0 {
 		want := form
 		if want == "200" {
@@ -68,7 +68,7 @@ func (m *model) modifyPhases() {
 	if given {
 		with["Remark"] = remark
 	}
-	form := first(m.standing(m.colla, u, true), when(name == "n n", "400"))
+	form := first(m.membership(m.colla, u, true), when(name == "n n", "400"))
 	if m.r.IntN(2) == 0 {
 		want := first(when(form != "200", form), when(g == nil, "404"))
 		m.call(u, "ModifyMPCoSPhaseGroup", with.with("PhaseGroupId", groupID), want)
@@ -99,7 +99,7 @@ func (m *model) mayWrite(u *user, p *phase) bool {
 // listPhases lists phase groups, or the phases of one with the caller's permission.
 func (m *model) listPhases() {
 	u := m.anyUser()
-	code := first(m.standing(m.colla, u, false))
+	code := first(m.membership(m.colla, u, false))
 	var all [][]string
 	if m.r.IntN(2) == 0 {
 		for _, g := range m.phaseGroups {
@@ -121,7 +121,7 @@ func (m *model) listPhases() {
 		"Name")
 }
 
-// authorizePhases replaces the phases that a member may write to, and reads both lists back.
+// authorizePhases replaces the phases that a member may write to, and reads both lists.
 func (m *model) authorizePhases() {
 	u := m.anyUser()
 	g, groupID := m.anyPhaseGroup()
@@ -133,7 +133,7 @@ func (m *model) authorizePhases() {
 	}
 	bad := len(ids) == 2 && ids[0] == ids[1]
 	unknown := slices.Contains(ids, "0000000000000001")
-	want := first(m.standing(m.colla, u, true), when(bad, "400"), when(g == nil || e == nil || unknown, "404"))
+	want := first(m.membership(m.colla, u, true), when(bad, "400"), when(g == nil || e == nil || unknown, "404"))
 	with := m.on().with("PhaseGroupId", groupID, "MemberId", memberID)
 	list := "[]"
 	if len(ids) > 0 {
@@ -148,7 +148,7 @@ func (m *model) authorizePhases() {
 			}
 		}
 	}
-	want = first(m.standing(m.colla, u, true), when(g == nil || e == nil, "404"))
+	want = first(m.membership(m.colla, u, true), when(g == nil || e == nil, "404"))
 	a := m.call(u, "DescribeMPCoSAuthorizedInfo", with, want)
 	if want != "200" {
 		return
@@ -167,10 +167,10 @@ func (m *model) authorizePhases() {
 	}
 }
 
-// phaseResources reads quotas and use of the collaboration chain.
+// phaseResources reads the quotas of the collaboration chain and their use.
 func (m *model) phaseResources() {
 	u := m.anyUser()
-	want := first(m.standing(m.colla, u, true))
+	want := first(m.membership(m.colla, u, true))
 	a := m.call(u, "DescribeMPCoSResourceInfo", m.on(), want)
 	if want != "200" {
 		return
@@ -203,8 +203,8 @@ func (i item) json(related string) string {
 	return out + "}"
 }
 
-// anyRecord is a record of a phase group to refer to, as a list; "" for none. The code is that of one that does not
-// exist.
+// anyRecord is a list with a reference to a random record of a phase group; "" for none. The code is that of a
+// reference to a record that does not exist.
 func (m *model) anyRecord(g *phaseGroup) (list, data, code string) {
 	if g == nil || len(g.phases) == 0 || m.r.IntN(3) > 0 {
 		return "", "", ""
@@ -288,9 +288,9 @@ func (m *model) upload() {
 	}
 }
 
-// uploadCode is what the model says of an upload.
+// uploadCode is the code that the model expects of an upload.
 func (m *model) uploadCode(u *user, p *phase, items []item, batch bool, bad, vouched, related string) string {
-	if code := m.standing(m.colla, u, false); code != "" {
+	if code := m.membership(m.colla, u, false); code != "" {
 		return code
 	}
 	taken := false
@@ -317,7 +317,7 @@ func (m *model) readPhase() {
 	if p != nil {
 		records = p.keys[key]
 	}
-	code := first(m.standing(m.colla, u, false), when(p == nil, "404"))
+	code := first(m.membership(m.colla, u, false), when(p == nil, "404"))
 	if m.r.IntN(2) == 0 {
 		var rows [][]string
 		for _, d := range records {

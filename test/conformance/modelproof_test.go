@@ -6,10 +6,11 @@ import (
 	"strings"
 )
 
-// proofKeys is how many Keys each account uses.
+// proofKeys is the number of Keys that each account uses.
 const proofKeys = 6
 
-// anyKey is a Key: mostly one of the caller's own, sometimes another's, sometimes one with a type code that nobody has.
+// anyKey is a Key: mostly one of the caller, sometimes one of another account, sometimes one with an unused type
+// code.
 func (m *model) anyKey(u *user) (key string, owner *entry) {
 	owner = m.proof.entry(u)
 	if owner == nil || m.r.IntN(6) == 0 {
@@ -39,7 +40,7 @@ func (m *model) write() {
 	attach, signed := m.r.IntN(3) > 0, m.r.IntN(3) == 0
 	value := one(m.r, "v", "某公司", strings.Repeat("x", 256), strings.Repeat("y", 40))
 	bad := ""
-	if owner == m.proof.entry(u) && m.r.IntN(8) == 0 && !signed { // one thing is wrong at a time
+	if owner == m.proof.entry(u) && m.r.IntN(8) == 0 && !signed { // one fault at a time
 		value, bad = strings.Repeat("中", 86), "-220"
 	}
 	with := params{"ProductKey": m.proof.code, "Key": key, "Value": value}
@@ -58,7 +59,7 @@ func (m *model) write() {
 	k := m.find(key)
 	taken := k != nil && (!attach || k.single || name != "" && slices.ContainsFunc(k.records,
 		func(d datum) bool { return d.name == name }))
-	want := first(m.standing(m.proof, u, false), when(owner == nil || owner.user != u, "-305"), bad, vouched,
+	want := first(m.membership(m.proof, u, false), when(owner == nil || owner.user != u, "-305"), bad, vouched,
 		m.proof.charge(value), when(taken, "-317"))
 	m.call(u, action, with, want)
 	if want != "200" {
@@ -75,9 +76,9 @@ func (m *model) write() {
 	}
 }
 
-// mayRead is what is wrong with a caller who reads a Key.
+// mayRead is the code with which reading a Key is refused.
 func (m *model) mayRead(u *user, owner *entry) string {
-	return first(m.standing(m.proof, u, false), when(owner == nil, "-305"),
+	return first(m.membership(m.proof, u, false), when(owner == nil, "-305"),
 		when(u != m.admin && owner != nil && owner.user != u, "403"))
 }
 

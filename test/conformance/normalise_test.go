@@ -10,24 +10,24 @@ import (
 	"strings"
 )
 
-// normaliser replaces what differs from run to run in an example: the same thing by the same everywhere in the
-// example, in the order in which things occur.
+// normaliser replaces the texts of an example that differ between runs. Equal texts get equal replacements, numbered
+// in the order in which they occur.
 type normaliser struct {
 	w    *world
 	seen map[string]string
 }
 
-// changing finds what differs. Each kind has a form of its own that the replacement keeps.
+// changing matches texts that differ between runs. Each kind has a form, which its replacement has too.
 var changing = regexp.MustCompile(`[0-9A-F]{8}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{4}-[0-9A-F]{12}` + // a RequestId
 	`|3~2~[0-9A-F]{16}~[0-9]{13}~[A-Za-z0-9+/=]+` + // a device's signature
 	`|\b[0-9a-f]{64}\b|\b[0-9A-F]{64}\b` + // a hash, a BusinessId, a DataSeq; a device's digest
 	`|\b[0-9]{18}\b|\b[0-9]{16}\b|\b[0-9]{13}\b` + // a UID, an identifier, a time
-	`|\b(?:product|Data|First|account)[0-9]{6}\b` + // names that the tests make
+	`|\b(?:product|Data|First|account)[0-9]{6}\b` + // names that the tests create
 	`|\b00FFFF[0-9A-F]{18}\b` + // an IotId
 	`|(?:BlockNumber"|blockHeight\\"): ?[0-9]+` + // a height
 	`|Organisation [0-9](?:,Organisation [0-9])*`)
 
-// normal replaces what changes.
+// normal replaces the texts that change.
 func (n *normaliser) normal(s string) string {
 	s = strings.ReplaceAll(s, n.w.proof.code, "HB5jyvZWzwcMFSFg")
 	s = strings.ReplaceAll(s, n.w.collaboration.code, "z1E9FBwCfdc9ICk6")
@@ -38,7 +38,7 @@ func (n *normaliser) normal(s string) string {
 	return changing.ReplaceAllStringFunc(s, n.replace)
 }
 
-// replace gives one thing its replacement.
+// replace returns the replacement of one text.
 func (n *normaliser) replace(old string) string {
 	if now, known := n.seen[old]; known {
 		return now
@@ -75,7 +75,7 @@ func (n *normaliser) replace(old string) string {
 	return now
 }
 
-// kindOf tells what a text is that changing has found.
+// kindOf is the kind of a text that changing has matched.
 func kindOf(s string) string {
 	switch {
 	case strings.Count(s, "-") == 4:

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// testPresence: each mandatory parameter's absence has its own error, and every optional one may be absent.
+// testPresence: the absence of each mandatory parameter has its own error, and every optional parameter may be absent.
 func (w *world) testPresence(t *testing.T) {
 	for _, a := range w.table {
 		t.Run(a.Name, func(t *testing.T) {
@@ -37,7 +37,7 @@ func (w *world) testPresence(t *testing.T) {
 					w.wants(t, w.admin, a.Name, "with an empty "+name, w.call(a, w.admin, nil).with(name, ""), code)
 				}
 			}
-			w.wants(t, w.admin, a.Name, "with a parameter that nobody knows",
+			w.wants(t, w.admin, a.Name, "with an unknown parameter",
 				w.call(a, w.admin, nil).with("RegionId", "cn-shanghai"), "200")
 			r := w.wants(t, w.admin, a.Name, "without ApiVersion", w.call(a, w.admin, nil).with("ApiVersion", ""), "-113")
 			if r.status != 200 {

@@ -15,16 +15,16 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// How many sequences testModel runs at a time, and how many calls they make together.
+// The number of concurrent sequences of testModel, and the number of all calls.
 const (
 	workers    = 16
 	allCalls   = 10_000
 	shortCalls = 800
 )
 
-// testModel makes random valid and invalid calls, in sequences that run beside one another, each on two chains of its
-// own, and holds every answer against a model in memory. At the end all that can be read is read. The network
-// compares its ledgers when it ends. LTL_SEED repeats a run.
+// testModel makes random valid and invalid calls, in concurrent sequences with two chains each, and compares every
+// response with a model in memory. At the end it reads everything. The network compares its ledgers when it stops.
+// LTL_SEED repeats a run.
 func (w *world) testModel(t *testing.T) {
 	seed := rand.Uint64()
 	if s := os.Getenv("LTL_SEED"); s != "" {
@@ -54,7 +54,7 @@ func (w *world) testModel(t *testing.T) {
 	t.Logf("%d calls", made.Load())
 }
 
-// sequence is a goroutine of a test: what is fatal ends it alone.
+// sequence is one goroutine of a test: Fatal ends only this goroutine.
 type sequence struct{ testing.TB }
 
 // Fatal fails the test and ends the goroutine.
@@ -71,7 +71,7 @@ func (s sequence) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// newModel makes chains and accounts of one sequence.
+// newModel creates the chains and accounts of one sequence.
 func (w *world) newModel(t testing.TB, r *rand.Rand) *model {
 	t.Helper()
 	m := &model{w: w, t: t, r: r, admin: w.user("the administrator")}

@@ -2,8 +2,8 @@ package conformance
 
 import "testing"
 
-// testRoles: every Action, called by the administrator, a member, a locked member, a member of other chains, and an
-// account on no chain, all with parameters that are otherwise right.
+// testRoles calls every Action as the administrator, a member, a locked member, a member of other chains, and an
+// account on no chain, with parameters that are otherwise valid.
 func (w *world) testRoles(t *testing.T) {
 	for _, a := range w.table {
 		asMember := "200"

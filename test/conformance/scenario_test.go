@@ -18,8 +18,8 @@ import (
 	"ltl/test/testkit"
 )
 
-// testScenarioA notarises what an IoT device collected: list the chain, sign on the device, upload through the
-// official client, look the proof up.
+// testScenarioA records the data of an IoT device: list the chain, sign on the device, upload through the official
+// client, read the proof.
 func (w *world) testScenarioA(t *testing.T) {
 	admin := w.user("the administrator of scenario A")
 	made := w.chain(roomy("存证-业务链", ltlv1.ChainService_CHAIN_SERVICE_PROOF, admin))
@@ -80,7 +80,7 @@ func (w *world) testScenarioA(t *testing.T) {
 	}
 }
 
-// crop is one step of the rice's way.
+// crop is one step of the way of the rice.
 type crop struct {
 	member                      *user
 	phaseName, company, dataKey string
@@ -90,8 +90,8 @@ type crop struct {
 // seq is the sequence number that scenario B uses throughout.
 const seq = "0000000000000000000000000000000000000000000000000000000000000001"
 
-// testScenarioB traces rice from planting to sale: one phase group, three phases, three members with one phase each;
-// each record refers to the one before.
+// testScenarioB traces rice from planting to sale: one phase group, three phases, three members with one phase each.
+// Each record refers to the previous one.
 func (w *world) testScenarioB(t *testing.T) {
 	admin := w.user("the administrator of scenario B")
 	made := w.chain(roomy("多方业务协同-业务链", ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION, admin))
@@ -155,7 +155,7 @@ func (w *world) testScenarioB(t *testing.T) {
 	w.recordsOfB(t, made, steps, records)
 }
 
-// membersOfB makes the three members and authorises each for its phase.
+// membersOfB creates the three members and authorises each for its phase.
 func (w *world) membersOfB(t *testing.T, admin *user, on, page params, group string, steps []*crop) {
 	t.Helper()
 	for _, s := range steps {
@@ -205,7 +205,7 @@ func (w *world) membersOfB(t *testing.T, admin *user, on, page params, group str
 	}
 }
 
-// recordsOfB checks the three records: what was uploaded, where it stands on the chain, and what it refers to.
+// recordsOfB checks the three records: their data, their place on the chain, and their references.
 func (w *world) recordsOfB(t *testing.T, made chain, steps []*crop, records []*node) {
 	t.Helper()
 	hashOf := func(s string) string {
@@ -247,8 +247,8 @@ func (w *world) recordsOfB(t *testing.T, made chain, steps []*crop, records []*n
 			}
 			continue
 		}
-		// Each record stands behind the one it refers to. The refused uploads between them are on the chain too, if they
-		// got that far.
+		// Each record follows the one that it refers to. Refused uploads between them are on the chain too if they were
+		// ordered.
 		between := number(i) - number(i-1)
 		if between < 1 || between == 1 && r.str("PreviousHash") != records[i-1].str("BlockHash") ||
 			between > 1 && r.str("PreviousHash") == records[i-1].str("BlockHash") {
@@ -270,8 +270,8 @@ func (w *world) recordsOfB(t *testing.T, made chain, steps []*crop, records []*n
 	w.consecutive(t, made, steps)
 }
 
-// consecutive: two records without anything between them stand in consecutive blocks, and the later names the
-// earlier's hash.
+// consecutive: two records without a call between them are in consecutive blocks, and the second block names the hash
+// of the first.
 func (w *world) consecutive(t *testing.T, made chain, steps []*crop) {
 	t.Helper()
 	s := steps[0]

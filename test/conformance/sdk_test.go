@@ -10,7 +10,7 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/services/ltl"
 )
 
-// sdk is the official Go client of a user, with nothing changed but where it calls.
+// sdk is the official Go client of a user. Only its address is changed.
 func (w *world) sdk(t *testing.T, u *user) *ltl.Client {
 	t.Helper()
 	c, err := ltl.NewClientWithAccessKey("cn-shanghai", u.key, u.secret)
@@ -24,8 +24,8 @@ func (w *world) sdk(t *testing.T, u *user) *ltl.Client {
 	return c
 }
 
-// testSDK: every Action works through its method of the official Go client, which finds in the answer every member
-// that was sent.
+// testSDK: every Action works through its method of the official Go client, which decodes every member of the
+// response.
 func (w *world) testSDK(t *testing.T) {
 	client := reflect.ValueOf(w.sdk(t, w.admin))
 	for _, a := range w.table {
@@ -35,7 +35,7 @@ func (w *world) testSDK(t *testing.T) {
 			continue
 		}
 		p := w.call(a, w.admin, nil)
-		if a.byDevice() && a.batch() { // the device must sign the very text that the client makes of the list
+		if a.byDevice() && a.batch() { // the device must sign the exact text that the client makes of the list
 			list, err := json.Marshal(asMap(t, p["PhaseDataList"]))
 			if err != nil {
 				t.Fatal(err)
@@ -67,12 +67,12 @@ func (w *world) testSDK(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !holds(read, sent.Data) {
-			t.Errorf("%s: the client understood %s of %s", a.Name, typed, raw)
+			t.Errorf("%s: the client decodes %s of %s", a.Name, typed, raw)
 		}
 	}
 }
 
-// sdkRequest makes the client's request of an Action as its constructor does, and fills in its typed fields.
+// sdkRequest is the client's request of an Action, made by its constructor, with its typed fields filled in.
 func sdkRequest(t *testing.T, a *action, kind reflect.Type, p params) reflect.Value {
 	t.Helper()
 	request := reflect.New(kind)
@@ -96,7 +96,7 @@ func sdkRequest(t *testing.T, a *action, kind reflect.Type, p params) reflect.Va
 	return request
 }
 
-// asMap is a list as the client's users write it: a map from numbers.
+// asMap is a list in the form of this client: a map from numbers.
 func asMap(t *testing.T, list string) map[string]any {
 	t.Helper()
 	root, err := parseJSON([]byte(list))

@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// testShapes: the answer of every Action has the members of the table, in its order, with its types, in JSON and in
+// testShapes: the response of every Action has the members of the table, in its order, with its types, in JSON and
 // XML.
 func (w *world) testShapes(t *testing.T) {
 	for _, a := range w.table {
@@ -34,7 +34,7 @@ func (w *world) testShapes(t *testing.T) {
 	}
 }
 
-// checkJSON holds a value against its type.
+// checkJSON checks the type of a value.
 func checkJSON(t *testing.T, at string, m member, n *node) {
 	t.Helper()
 	if n == nil {
@@ -77,7 +77,7 @@ func checkJSON(t *testing.T, at string, m member, n *node) {
 		}
 	case "List", "Table":
 		if len(n.items) == 0 {
-			t.Errorf("%s is empty, so that nothing is said of its rows", at)
+			t.Errorf("%s is empty, so that its rows cannot be checked", at)
 		}
 		for i, row := range n.items {
 			checkJSON(t, fmt.Sprintf("%s[%d]", at, i), member{Type: "Struct", Members: m.Members}, row)
@@ -91,7 +91,7 @@ type element struct {
 	children   []*element
 }
 
-// parseXML reads a document whole. Elements have children or text, not both.
+// parseXML parses a whole document. Elements have children or text, not both.
 func parseXML(b []byte) (*element, error) {
 	d := xml.NewDecoder(bytes.NewReader(b))
 	top := &element{}
@@ -129,7 +129,7 @@ func parseXML(b []byte) (*element, error) {
 	return top.children[0], nil
 }
 
-// checkXML holds an element against the members it must have, in order; a list is its name again and again.
+// checkXML checks that an element has the expected members, in order. A list repeats its name.
 func checkXML(t *testing.T, e *element, name string, members []member) {
 	t.Helper()
 	if e.name != name {
@@ -157,15 +157,15 @@ func checkXML(t *testing.T, e *element, name string, members []member) {
 			}
 		}
 		if m.Type != "List" && count != 1 || m.Type == "List" && count == 0 {
-			t.Errorf("%s has %d elements %s where they belong", name, count, m.Name)
+			t.Errorf("%s has %d elements %s in the right place", name, count, m.Name)
 		}
 	}
 	if len(rest) > 0 {
-		t.Errorf("%s: %s stands where it does not belong", name, rest[0].name)
+		t.Errorf("%s: %s in the wrong place", name, rest[0].name)
 	}
 }
 
-// checkText holds an element's text against its type.
+// checkText checks the text of an element by its type.
 func checkText(t *testing.T, in string, m member, e *element) {
 	t.Helper()
 	if len(e.children) > 0 {

@@ -15,13 +15,13 @@ type member struct {
 	Members []member `json:"members"`
 }
 
-// parameter is one parameter of an Action. Rule names what its value must be: see value and bounds.
+// parameter is one parameter of an Action. Rule names what its value must be; see value and bounds.
 type parameter struct {
 	Name     string `json:"name"`
 	Type     string `json:"type"`
 	Rule     string `json:"rule"`
 	Required bool   `json:"required"`
-	// Absent is the business code of absence; 0 if that is a gateway error.
+	// Absent is the result code for its absence; 0 if that is a gateway error.
 	Absent int `json:"absent"`
 }
 
@@ -53,7 +53,7 @@ func loadTable(t testing.TB) []*action {
 	return table.Actions
 }
 
-// rule is the first parameter with that rule, nil if the Action has none.
+// rule is the first parameter with one of these rules; nil if the Action has none.
 func (a *action) rule(rules ...string) *parameter {
 	for i := range a.Parameters {
 		if slices.Contains(rules, a.Parameters[i].Rule) {
@@ -69,11 +69,10 @@ func (a *action) byDevice() bool { return a.rule("iotSignature") != nil }
 // adminOnly reports whether only the administrator may call the Action.
 func (a *action) adminOnly() bool { return !slices.Contains(a.Roles, "MEMBER") }
 
-// onChain is the parameter that names the chain, nil for Actions about the caller's chains.
+// onChain is the parameter that names the chain; nil for Actions on the caller's chains.
 func (a *action) onChain() *parameter { return a.rule("chain", "chainCode") }
 
-// payload is the parameter that a device digests, and the one that holds what is uploaded; nil for Actions that
-// upload nothing.
+// payload is the parameter with the uploaded data, which a device digests; nil for Actions that upload nothing.
 func (a *action) payload() *parameter {
 	return a.rule("value", "phaseText", "phaseDigest", "phaseTexts", "phaseDigests")
 }

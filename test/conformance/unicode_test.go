@@ -8,8 +8,8 @@ import (
 	"ltl/client/device"
 )
 
-// planes has characters of every plane of Unicode, the surrogates' neighbours and what JSON, XML and JavaScript treat
-// specially.
+// planes has characters of every plane of Unicode, the neighbours of the surrogates, and characters that JSON, XML
+// and JavaScript treat specially.
 func planes() string {
 	var b strings.Builder
 	for plane := range 17 {
@@ -31,7 +31,7 @@ func control() string {
 	return b.String()
 }
 
-// texts are what must come back byte for byte.
+// texts are the texts that must come back byte for byte.
 func texts() map[string]string {
 	return map[string]string{
 		"every plane":        planes()[:min(len(planes()), 252)],
@@ -42,7 +42,7 @@ func texts() map[string]string {
 	}
 }
 
-// inXML is what an XML reader gets of a text: XML 1.0 has no place for some characters.
+// inXML is a text after XML: XML 1.0 does not allow some characters.
 func inXML(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < 0x20 && r != '\t' && r != '\n' && r != '\r' || r == 0xFFFE || r == 0xFFFF {
@@ -52,7 +52,7 @@ func inXML(s string) string {
 	}, s)
 }
 
-// testUnicode: whatever text was uploaded comes back, in every answer that has it.
+// testUnicode: every uploaded text comes back unchanged, in every response that has it.
 func (w *world) testUnicode(t *testing.T) {
 	for what, s := range texts() {
 		if len(s) > 256 || !utf8.ValidString(s) {
@@ -81,7 +81,7 @@ func (w *world) testUnicode(t *testing.T) {
 		w.comesBack(t, what, "DescribeMPCoSPhaseInfo", w.call(w.action("DescribeMPCoSPhaseInfo"), w.member,
 			params{"DataKey": p["DataKey"], "DataSeq": p["DataSeq"]}), s,
 			func(n *node) string { return n.str("DataValue") }, "DataValue")
-		// The list that a device signs is read by the ledger's own reader of JSON.
+		// The ledger's own JSON parser reads the list that a device signs.
 		batch, key := w.action("BatchUploadMPCoSPhaseTextInfoByDevice"), w.fresh("Text")
 		w.must(t, w.member, batch.Name,
 			w.call(batch, w.member, params{"PhaseDataList": `[{"dataKey":"` + key + `","phaseData":` + rawJSON(s) + `}]`}))
@@ -109,7 +109,7 @@ func (w *world) testUnicode(t *testing.T) {
 	}
 }
 
-// rawJSON is a JSON string in which only what JSON demands is escaped.
+// rawJSON is a JSON string with only the escapes that JSON requires.
 func rawJSON(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')

@@ -9,8 +9,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// call makes the parameters of a valid call, all optional ones included, with some of them replaced. What a device
-// signs is signed after that, unless the replaced parameters hold the signature.
+// call are the parameters of a valid call, including all optional ones, with some of them replaced. A device signs
+// the result, unless the replaced parameters contain the signature.
 func (w *world) call(a *action, u *user, replaced params) params {
 	p := params{}
 	for i := range a.Parameters {
@@ -31,7 +31,7 @@ func (w *world) call(a *action, u *user, replaced params) params {
 	return p
 }
 
-// vouch has a user's device sign a payload. No device signs nothing, so that it then signs something else.
+// vouch makes a user's device sign a payload. A device cannot sign an empty one; then it signs another.
 func (w *world) vouch(as *belongings, payload string) params {
 	if payload == "" {
 		payload = "x"
@@ -89,7 +89,7 @@ func (w *world) value(a *action, p *parameter, u *user) string {
 	return w.identifier(a, p, u)
 }
 
-// filter is a filter's value that finds something.
+// filter is the value of a filter that matches something.
 func (w *world) filter(a *action, p *parameter, u *user) string {
 	switch {
 	case p.Name == "MemberUid":
@@ -108,7 +108,7 @@ func (w *world) filter(a *action, p *parameter, u *user) string {
 	return w.phaseName
 }
 
-// identifier is the value of a parameter that names something: what is there for reading, something new for writing.
+// identifier is the value of a parameter that names something: an existing name for a read, a new one for a write.
 func (w *world) identifier(a *action, p *parameter, u *user) string {
 	spare := a.Writes && a.payload() == nil
 	switch p.Rule {
@@ -174,13 +174,13 @@ func (w *world) identifier(a *action, p *parameter, u *user) string {
 	return ""
 }
 
-// related refers to the record that everybody may refer to.
+// related is a reference to the record that all accounts may refer to.
 func (w *world) related() string {
 	return `{"relatedPhaseId":"` + w.phase2 + `","relatedDataKey":"` + w.first +
 		`","relatedPhaseData":"first","relatedDataSeq":"1"}`
 }
 
-// items is a list of n new records; the last one refers to another record.
+// items is a list of n new records. The last one refers to another record.
 func (w *world) items(data string, n int) string {
 	var all []string
 	for range n {

@@ -29,11 +29,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // user is an account with an AccessKey.
 type user struct {
 	name, uid, key, secret string
-	// as is what valid calls of this user name; users without anything of their own name what the member has.
+	// as are the names in valid calls of this user. Users without belongings use those of the member.
 	as *belongings
 }
 
-// belongings are what a user has on the two chains.
+// belongings are the names of what a user has on the two chains.
 type belongings struct {
 	typeCode       string
 	product, group string // product key and identifier of its device group on each chain
@@ -47,7 +47,7 @@ type belongings struct {
 // chain is a business chain.
 type chain struct{ id, code, name string }
 
-// world is a network with everything that valid calls need.
+// world is a network with everything that valid calls name.
 type world struct {
 	*testkit.Network
 	t       testing.TB
@@ -60,19 +60,19 @@ type world struct {
 	proof, collaboration                     chain
 	// memberCollaboration is the member's MemberId on the collaboration chain.
 	memberCollaboration string
-	// group has the phase phase, which the member may write to, and phase2, which it may not. first is a record of
-	// phase2 that others refer to.
+	// group has the phases phase, which the member may write to, and phase2, which it may not. first is a record of
+	// phase2 for references.
 	group, groupName, phase, phaseName, phase2, first string
-	// The spare ones are there to be changed: members of both chains with their account, a device group with a device, a
+	// The spare ones may be changed by tests: members of both chains with their account, a device group with a device, a
 	// phase group with a phase.
 	spareUID, spareProof, spareCollaboration, spareGroup, spareDevice, sparePhaseGroup, sparePhase string
 
 	serial atomic.Int64
 	mu     sync.Mutex
-	codes  map[string]map[string]bool // by Action: the codes that were seen
+	codes  map[string]map[string]bool // the codes that were seen, by Action
 }
 
-// noteCode remembers that an Action answered with a code.
+// noteCode records that an Action answered with a code.
 func (w *world) noteCode(action, code string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -82,13 +82,13 @@ func (w *world) noteCode(action, code string) {
 	w.codes[action][code] = true
 }
 
-// fresh is a text that was not used before, of letters and digits.
+// fresh is a text of letters and digits that has not been used.
 func (w *world) fresh(prefix string) string { return fmt.Sprintf("%s%06d", prefix, w.serial.Add(1)) }
 
-// freshHex is 64 hexadecimal characters that were not used before.
+// freshHex is a text of 64 hexadecimal characters that has not been used.
 func (w *world) freshHex() string { return fmt.Sprintf("%064x", w.serial.Add(1)) }
 
-// start makes a network of three nodes, three organisations and a facade.
+// start starts a network of three nodes, three organisations and a facade.
 func start(t *testing.T) *world {
 	w := &world{
 		Network: testkit.Start(t, testkit.Options{}), t: t, table: loadTable(t), codes: map[string]map[string]bool{},
@@ -111,24 +111,24 @@ func start(t *testing.T) *world {
 			t.Error(err)
 		}
 	})
-	w.furnish()
+	w.bootstrap()
 	return w
 }
 
-// system submits a transaction of the system chain and returns what it made.
+// system submits a transaction of the system chain and returns its output.
 func (w *world) system(tx *ltlv1.Transaction) string {
 	tx.ChainId = ledger.SystemChain
 	return w.Submit(identity.RoleOperator, tx).GetOutput()
 }
 
-// account makes an account without a chain.
+// account creates an account that is on no chain.
 func (w *world) account(kind ltlv1.AccountType) string {
 	return w.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
 		Name: w.fresh("account"), Type: kind, Organisation: w.Admin.Organisation,
 	}}})
 }
 
-// user makes a RAM user with an AccessKey.
+// user creates a RAM user with an AccessKey.
 func (w *world) user(name string) *user { return w.userOf(name, ltlv1.AccountType_ACCOUNT_TYPE_RAM) }
 
 func (w *world) userOf(name string, kind ltlv1.AccountType) *user {
@@ -145,7 +145,7 @@ func (w *world) userOf(name string, kind ltlv1.AccountType) *user {
 	return u
 }
 
-// roomy is a chain's description with quotas that no test meets by chance.
+// roomy is a chain with quotas that are too large to be used up by chance.
 func roomy(name string, service ltlv1.ChainService, admin *user) *ltlv1.CreateChain {
 	return &ltlv1.CreateChain{
 		Name: name, Remark: name +
@@ -154,7 +154,7 @@ func roomy(name string, service ltlv1.ChainService, admin *user) *ltlv1.CreateCh
 	}
 }
 
-// chain makes a chain of all organisations.
+// chain creates a chain of all organisations.
 func (w *world) chain(c *ltlv1.CreateChain) chain {
 	w.t.Helper()
 	if len(c.GetOrganisations()) == 0 {
@@ -200,8 +200,8 @@ func (w *world) join(admin *user, c chain, uid string) string {
 	}).text()
 }
 
-// furnish makes users, chains and what valid calls name.
-func (w *world) furnish() {
+// bootstrap creates users, chains and everything else that valid calls name.
+func (w *world) bootstrap() {
 	w.t.Helper()
 	w.admin, w.member, w.locked = w.user("the administrator"), w.user("the member"), w.user("the locked member")
 	w.outsider, w.unknown = w.user("a member of other chains"), w.user("an account on no chain")
@@ -222,13 +222,13 @@ func (w *world) furnish() {
 	}
 	w.phases()
 	for _, u := range []*user{w.admin, w.member} {
-		w.furnishUser(u)
+		w.bootstrapUser(u)
 	}
 	w.locked.as, w.outsider.as, w.unknown.as = w.member.as, w.member.as, w.member.as
-	w.furnishSpareDevice()
+	w.bootstrapSpareDevice()
 }
 
-// phases makes the phase groups and authorises the member.
+// phases creates the phase groups and authorises the member.
 func (w *world) phases() {
 	w.t.Helper()
 	on := params{"BizChainId": w.collaboration.id}
@@ -249,7 +249,7 @@ func (w *world) phases() {
 		w.first, "DataSeq", "1", "PhaseData", "first"))
 }
 
-// enrol makes a device of a product with a new key.
+// enrol enrols a device of a product with a new key.
 func (w *world) enrol(product, iotID string, kind device.Type) *device.Device {
 	w.t.Helper()
 	key, err := device.Generate(kind)
@@ -278,7 +278,7 @@ func (w *world) enrol(product, iotID string, kind device.Type) *device.Device {
 	return d
 }
 
-// registers makes a device group.
+// registers registers a device group.
 func (w *world) registers(u *user, c chain, product string) string {
 	w.t.Helper()
 	return w.must(w.t, u, "RegisterDeviceGroup", params{
@@ -286,8 +286,8 @@ func (w *world) registers(u *user, c chain, product string) string {
 	}).text()
 }
 
-// furnishUser gives a user of both chains a device and records.
-func (w *world) furnishUser(u *user) {
+// bootstrapUser creates a device and records of a user of both chains.
+func (w *world) bootstrapUser(u *user) {
 	w.t.Helper()
 	u.as = &belongings{
 		typeCode: w.typeCode(u, w.proof), product: w.fresh("product"), iotID: w.iotID(), businessID: w.freshHex(),
@@ -309,11 +309,11 @@ func (w *world) furnishUser(u *user) {
 		"PhaseData": "某公司某业务数据。"}))
 }
 
-// iotID is 24 hexadecimal characters, as ID2 has them.
+// iotID is 24 hexadecimal characters, the form of ID2.
 func (w *world) iotID() string { return strings.ToUpper(fmt.Sprintf("00FFFF%018x", w.serial.Add(1))) }
 
-// furnishSpareDevice makes a device group with a device that others may lock out.
-func (w *world) furnishSpareDevice() {
+// bootstrapSpareDevice creates a device group with a device whose authorisation tests may withdraw.
+func (w *world) bootstrapSpareDevice() {
 	w.t.Helper()
 	as := *w.admin.as
 	as.product, as.iotID = w.fresh("product"), w.iotID()
@@ -338,7 +338,7 @@ func (w *world) action(name string) *action {
 	return nil
 }
 
-// freshKey is a Key that was not used before.
+// freshKey is a Key that has not been used.
 func (w *world) freshKey(as *belongings) string {
 	return "0001_" + w.proof.code + "_" + as.typeCode + "_" + hex.EncodeToString([]byte(w.fresh("id")))
 }
