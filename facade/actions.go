@@ -50,7 +50,7 @@ type action struct {
 	service ltlv1.ChainService
 	// admin marks Actions of the administrator only.
 	admin bool
-	// data is the form of Data. A refused call answers with "" where it is a string, and leaves Data out where it is a
+	// data is the form of Data. The response to a refused call has "" where it is a string, and no Data where it is a
 	// structure.
 	data kind
 	run  func(*call) (value, error)

@@ -29,7 +29,7 @@ type call struct {
 }
 
 // checks is the order of refusals. Each check runs when all before it have passed, and the first that fails gives the
-// answer. The manual lists the result codes (4.2.6) without an order. This is the order that docs/api.md promises:
+// result code. The manual lists the result codes (4.2.6) without an order. This is the order that docs/api.md promises:
 // from what is cheap to check and concerns every call to what only the ledger knows, and form before existence.
 //
 //	step                        codes                   checked by

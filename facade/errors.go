@@ -12,7 +12,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Codes of gateway errors. In those of a parameter, anyName stands for its name.
+// Codes of gateway errors. In codes about a parameter, anyName is replaced by its name.
 const (
 	anyName = "<Name>"
 
@@ -37,17 +37,17 @@ const (
 	codeInternal           = "InternalError"
 )
 
-// GatewayError is the answer to a call that did not reach the rules of the ledger. Its code is a name and its HTTP
+// GatewayError is the response to a call that did not reach the rules of the ledger. Its code is a name and its HTTP
 // status is not 2xx.
 type GatewayError struct {
 	// Code and Message are those of Alibaba Cloud's gateway where it has the error, since SDKs compare them. In those of
-	// a parameter, <Name> stands for its name. An empty Message is written for each case.
+	// a parameter, <Name> is replaced by its name. An empty Message is written for each case.
 	Code    string
 	Status  int
 	Message string
 	// Meaning is for the API document.
 	Meaning string
-	// Recommend tells the caller what to do. It is a member of the answer.
+	// Recommend tells the caller what to do. It is a member of the response.
 	Recommend string
 }
 
@@ -101,7 +101,7 @@ func GatewayErrors() []GatewayError {
 	}
 }
 
-// gatewayError is a gateway error as an answer carries it.
+// gatewayError is the gateway error of one response.
 type gatewayError struct {
 	status                   int
 	code, message, recommend string
@@ -208,7 +208,7 @@ func ledgerError(code int32) error {
 	return newRefusal(cmp.Or(row.Answer, code), row.Message)
 }
 
-// resultError turns the result of a transaction into the error to answer with; nil for success. A reason that an
+// resultError turns the result of a transaction into the error of the response; nil for success. A reason that an
 // endorsing organisation gave is the message.
 func resultError(result *ltlv1.Result) error {
 	if result.GetReason() == "" {

@@ -90,8 +90,8 @@ func (n *fakeNetwork) ListPhaseRecords(_ context.Context, in *ltlv1.ListPhaseRec
 	return answered[ltlv1.ListPhaseRecordsResponse](n, in)
 }
 
-// judge is the result of a transaction on anything but proof data. The fake ledger checks only the account.
-func (n *fakeNetwork) judge(tx *ltlv1.Transaction) *ltlv1.Result {
+// result is the result of a transaction on anything but proof data. The fake ledger checks only the account.
+func (n *fakeNetwork) result(tx *ltlv1.Transaction) *ltlv1.Result {
 	c := n.chain(func(c *fakeChain) bool { return c.id == tx.GetChainId() })
 	if c == nil {
 		return &ltlv1.Result{Code: rules.Malformed}

@@ -175,7 +175,7 @@ func (n *fakeNetwork) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1
 	}
 	n.last = tx
 	if tx.GetSetData() == nil && tx.GetAttachData() == nil {
-		return n.judge(tx), nil
+		return n.result(tx), nil
 	}
 	return &ltlv1.Result{Code: n.apply(tx), Reason: n.reason}, nil
 }

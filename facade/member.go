@@ -117,7 +117,7 @@ func listPSMemberDataTypeCode(c *call) (value, error) {
 	})
 }
 
-// describeMemberCapacityInfo is the Action DescribeMemberCapacityInfo. Its answer has no pages, so that all pages of
+// describeMemberCapacityInfo is the Action DescribeMemberCapacityInfo. Its response has no pages, so that all pages of
 // the ledger are read.
 func describeMemberCapacityInfo(c *call) (value, error) {
 	var rows []value

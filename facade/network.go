@@ -233,7 +233,7 @@ func (a *accounts) get(ctx context.Context, uid string) (*account, error) {
 	if time.Since(known.at) < accountAge {
 		return known, nil
 	}
-	// The entry is too old. One caller reads it again. If the network does not answer, the old entry serves, because the
+	// The entry is too old. One caller reads it again. If the network does not answer, the old entry is used, because the
 	// ledger checks every call itself.
 	short, cancel := context.WithTimeout(ctx, accountRefresh)
 	defer cancel()

@@ -176,7 +176,7 @@ func updateAuthorization(c *call) (value, error) {
 			"this phase group.")
 }
 
-// describePhaseQuotas is the Action DescribeMPCoSResourceInfo. Its answer has no pages, so that all pages of the ledger
+// describePhaseQuotas is the Action DescribeMPCoSResourceInfo. Its response has no pages, so that all pages of the ledger
 // are read.
 func describePhaseQuotas(c *call) (value, error) {
 	r, err := c.chainInfo()

@@ -95,7 +95,7 @@ func TestUploadBounds(t *testing.T) {
 			items(`[{"dataKey":"a","dataSeq":"s","phaseData":"1"},{"dataKey":"a","dataSeq":"s","phaseData":"2"}]`), "-219"},
 		{"the same data key twice", "member", list,
 			items(`[{"dataKey":"a","phaseData":"1"},{"dataKey":"a","phaseData":"1"}]`), "200"},
-		{"case tells records apart", "member", list,
+		{"DataKeys that differ in case", "member", list,
 			items(`[{"dataKey":"a","dataSeq":"s","phaseData":"1"},{"dataKey":"a","dataSeq":"S","phaseData":"1"}]`), "200"},
 	})
 }

@@ -190,7 +190,7 @@ func historyRow(r *ltlv1.Record, total string, seq int64) value {
 const pendingShards = 32
 
 // pendingWrites counts the records that are being written through this facade, by Key and by Key with BusinessId. A
-// read that does not find a record answers InFlight, not NotFound, while its write is pending.
+// read that does not find a record gets InFlight, not NotFound, while its write is pending.
 type pendingWrites struct {
 	seed   maphash.Seed
 	shards [pendingShards]struct {

@@ -6,7 +6,7 @@ import (
 )
 
 // This file holds what precedes a form error: the functions of action.first. Each asks the ledger by a read, because
-// a member that was added, locked or removed a moment ago counts, and the answer of a read depends on the same rules
+// a member that was added, locked or removed a moment ago counts, and the result of a read depends on the same rules
 // as that of a write.
 
 // chainRefusal is the refusal by the chain: the caller is not a member, is locked, or is not the administrator whom
@@ -29,7 +29,7 @@ func readRefusal(c *call) error {
 }
 
 // writeRefusal is the refusal by the chain or the type code of the Key, for a write. An account writes only under its
-// own type code, while an administrator may read those of all members, so that the answer to a read does not suffice.
+// own type code, while an administrator may read those of all members, so that the result of a read is not enough.
 func writeRefusal(c *call) error {
 	code, err := c.readCode(c.text("Key"))
 	if err != nil {
@@ -45,7 +45,7 @@ func writeRefusal(c *call) error {
 	other := known && m.typeCode != c.typeCode
 	if other && code == rules.Forbidden {
 		// The read was refused because the Key is another member's, or because the caller was locked, which comes first. A
-		// read under the caller's own type code tells which.
+		// read under the caller's own type code shows which.
 		if code, err = c.readCode(rules.KeyVersion + "_" + c.text(chainCode) + "_" + m.typeCode + "_0"); err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func phaseRefusal(c *call) error {
 	}
 }
 
-// typeCodeError tells apart, after the ledger has refused a type code, one of another chain from one that the account
+// typeCodeError distinguishes, after the ledger has refused a type code, one of another chain from one that the account
 // may not use.
 func (c *call) typeCodeError() error {
 	code, err := c.readCode(c.text("Key"))

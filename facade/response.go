@@ -149,7 +149,7 @@ func newRequestID(id *[36]byte) {
 	}
 }
 
-// kind is the form of a value and tells which of its members is set.
+// kind is the form of a value, and so which of its members is set.
 type kind uint8
 
 const (

@@ -41,8 +41,8 @@ func (p params) without(names ...string) params {
 	return out
 }
 
-// answer is a decoded response.
-type answer struct {
+// response is a decoded response.
+type response struct {
 	status int
 	body   []byte
 	// code is Code as text: a number, or a name for gateway errors.
@@ -52,16 +52,16 @@ type answer struct {
 }
 
 // data is Data, nil if there is none.
-func (a *answer) data() *node { return a.root.get("Data") }
+func (a *response) data() *node { return a.root.get("Data") }
 
 // text is Data, which must be a string.
-func (a *answer) text() string { return a.data().text }
+func (a *response) text() string { return a.data().text }
 
 // rows are the rows of a list.
-func (a *answer) rows() []*node { return a.data().get("PageData").items }
+func (a *response) rows() []*node { return a.data().get("PageData").items }
 
 // String is the response, shortened for a test's log.
-func (a *answer) String() string {
+func (a *response) String() string {
 	b := a.body
 	if len(b) > 600 {
 		b = b[:600]
@@ -184,9 +184,9 @@ func (w *world) send(t testing.TB, u *user, p params) (int, []byte) {
 }
 
 // raw calls an Action with exactly these parameters and the common ones.
-func (w *world) raw(t testing.TB, u *user, action string, p params) *answer {
+func (w *world) raw(t testing.TB, u *user, action string, p params) *response {
 	t.Helper()
-	out := &answer{}
+	out := &response{}
 	out.status, out.body = w.send(t, u, p.with("Action", action))
 	var err error
 	if out.root, err = parseJSON(out.body); err != nil {
@@ -199,7 +199,7 @@ func (w *world) raw(t testing.TB, u *user, action string, p params) *answer {
 
 // check checks what every response of a healthy network has: no status 5xx, one of the two forms, the RequestId, and
 // on failure a message.
-func (w *world) check(t testing.TB, action string, a *answer) {
+func (w *world) check(t testing.TB, action string, a *response) {
 	t.Helper()
 	order := strings.Join(a.root.names, " ")
 	switch {
@@ -222,7 +222,7 @@ func (w *world) check(t testing.TB, action string, a *answer) {
 }
 
 // must calls an Action and fails the test unless it succeeds.
-func (w *world) must(t testing.TB, u *user, action string, p params) *answer {
+func (w *world) must(t testing.TB, u *user, action string, p params) *response {
 	t.Helper()
 	a := w.raw(t, u, action, p)
 	if a.code != "200" {
@@ -232,7 +232,7 @@ func (w *world) must(t testing.TB, u *user, action string, p params) *answer {
 }
 
 // wants calls an Action and fails the test unless it answers with that code.
-func (w *world) wants(t testing.TB, u *user, action, what string, p params, code string) *answer {
+func (w *world) wants(t testing.TB, u *user, action, what string, p params, code string) *response {
 	t.Helper()
 	a := w.raw(t, u, action, p)
 	if a.code != code {

@@ -361,7 +361,7 @@ func (w *world) inFlight(t *testing.T) {
 	record := params{"BizChainId": collaboration.id, "PhaseGroupId": group, "PhaseId": phase, "DataKey": "slow",
 		"DataSeq": "1"}
 	w.StopEndorser(2)
-	answers := make(chan *answer, 2)
+	answers := make(chan *response, 2)
 	go func() { answers <- w.raw(t, w.admin, "SetData", key.with("Value", "v")) }()
 	go func() { answers <- w.raw(t, w.admin, "UploadMPCoSPhaseTextInfo", record.with("PhaseData", "v")) }()
 	reads := map[string]params{"GetData": key, "GetBlockChainInfo": key, "DescribeMPCoSPhaseInfo": record}

@@ -144,7 +144,7 @@ func when(condition bool, code string) string {
 }
 
 // call makes a call and compares its code with that of the model.
-func (m *model) call(u *user, action string, p params, want string) *answer {
+func (m *model) call(u *user, action string, p params, want string) *response {
 	m.t.Helper()
 	m.calls++
 	m.last = fmt.Sprintf("call %d: %s by %s with %v", m.calls, action, u.name, p)
@@ -164,7 +164,7 @@ func (m *model) same(what string, got, want any) {
 }
 
 // list reads one page of a list, of any size, and compares its rows with the model.
-func (m *model) list(u *user, action string, p params, code string, all [][]string, columns ...string) *answer {
+func (m *model) list(u *user, action string, p params, code string, all [][]string, columns ...string) *response {
 	m.t.Helper()
 	size, num := 1+m.r.IntN(4), 1+m.r.IntN(3)
 	if m.r.IntN(3) == 0 {

@@ -139,7 +139,7 @@ func (w *world) testScenarioB(t *testing.T) {
 		w.wants(t, s.member, "UploadMPCoSPhaseTextInfo", "twice", p, "-317")
 	}
 	for _, s := range steps {
-		var first *answer
+		var first *response
 		for _, reader := range []*user{admin, steps[0].member, steps[1].member, steps[2].member} {
 			r := w.must(t, reader, "DescribeMPCoSPhaseInfo", on.with("PhaseGroupId", group, "PhaseId", s.phase, "DataKey",
 				s.dataKey, "DataSeq", seq))
