@@ -69,7 +69,7 @@ func (e *Endorser) configuredNodes() ([]Peer, error) {
 	}
 	var peers []Peer
 	for _, n := range all {
-		if n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+		if n.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 			peers = append(peers, Peer{ID: n.ID, Address: n.Address})
 		}
 	}

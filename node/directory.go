@@ -19,7 +19,7 @@ import (
 )
 
 const (
-	storeIDLen = rules.IncarnationLen
+	storeIDLen = rules.StoreIDLen
 	// positionInterval is how often a peer's position is written to disk. A peer that goes back by less than this while
 	// this node restarts is not detected.
 	positionInterval = 10 * time.Second

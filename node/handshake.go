@@ -345,13 +345,13 @@ func (n *Node) ledgerStoreID(id raft.ServerID) ([]byte, error) {
 	if known == nil || err != nil {
 		return nil, err
 	}
-	return known.Incarnation, nil
+	return known.StoreID, nil
 }
 
 // removed reports whether the ledger has removed a node and Raft's configuration does not have it any more.
 func (n *Node) removed(id raft.ServerID) bool {
 	known, err := rules.GetNode(n.store, string(id))
-	return err == nil && known != nil && known.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED &&
+	return err == nil && known != nil && known.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED &&
 		!n.replica.member(string(id))
 }
 

@@ -59,10 +59,10 @@ func nextChange(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID
 		id := raft.ServerID(n.ID)
 		_, in := suffrage[id]
 		switch {
-		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED:
+		case n.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED:
 		case !in:
 			return configurationChange{id, raft.AddNonvoter}
-		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER && !isVoter(n.ID) && ready(id):
+		case n.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER && !isVoter(n.ID) && ready(id):
 			return configurationChange{id, raft.AddVoter}
 		}
 	}
@@ -72,9 +72,9 @@ func nextChange(nodes []*rules.Node, now []raft.Server, ready func(raft.ServerID
 			continue // Raft needs at least one voter
 		}
 		switch {
-		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_LEARNER && isVoter(n.ID):
+		case n.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER && isVoter(n.ID):
 			return configurationChange{id, raft.DemoteVoter}
-		case n.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED && replaced(nodes, n, isVoter):
+		case n.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED && replaced(nodes, n, isVoter):
 			return configurationChange{id, raft.RemoveServer}
 		}
 	}
@@ -88,8 +88,8 @@ func replaced(nodes []*rules.Node, n *rules.Node, isVoter func(string) bool) boo
 		if at < 0 {
 			return true
 		}
-		if n = nodes[at]; n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED {
-			return n.Standing != ltlv1.NodeStanding_NODE_STANDING_VOTER || isVoter(n.ID)
+		if n = nodes[at]; n.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
+			return n.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER || isVoter(n.ID)
 		}
 	}
 	return true
@@ -152,7 +152,7 @@ func (r *replica) membershipInputs() membershipInputs {
 // removalTimeout has passed. pending reports that the ledger removed it and it still waits.
 func (r *replica) isRemoved(since *time.Time) (gone, pending bool) {
 	n, err := rules.GetNode(r.store, string(r.id))
-	if err != nil || n == nil || n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+	if err != nil || n == nil || n.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 		*since = time.Time{}
 		return false, err != nil
 	}

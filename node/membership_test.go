@@ -51,14 +51,14 @@ func TestConfigurationFollowsLedger(t *testing.T) {
 		}
 		for _, n := range nodes {
 			at := slices.IndexFunc(now, func(s raft.Server) bool { return s.ID == raft.ServerID(n.ID) })
-			got := ltlv1.NodeStanding_NODE_STANDING_REMOVED
+			got := ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED
 			if at >= 0 && now[at].Suffrage == raft.Voter {
-				got = ltlv1.NodeStanding_NODE_STANDING_VOTER
+				got = ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER
 			} else if at >= 0 {
-				got = ltlv1.NodeStanding_NODE_STANDING_LEARNER
+				got = ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER
 			}
-			if got != n.Standing {
-				rt.Fatalf("node %s ended as %v, the ledger says %v; configuration %v", n.ID, got, n.Standing, now)
+			if got != n.Membership {
+				rt.Fatalf("node %s ended as %v, the ledger says %v; configuration %v", n.ID, got, n.Membership, now)
 			}
 		}
 	})
@@ -68,10 +68,10 @@ func TestConfigurationFollowsLedger(t *testing.T) {
 func drawNodes(rt *rapid.T) []*rules.Node {
 	var nodes []*rules.Node
 	for i := range rapid.IntRange(1, 7).Draw(rt, "nodes") {
-		n := &rules.Node{ID: fmt.Sprintf("n%d", i), Standing: ltlv1.NodeStanding(rapid.IntRange(1, 3).Draw(rt, "standing"))}
+		n := &rules.Node{ID: fmt.Sprintf("n%d", i), Membership: ltlv1.NodeMembership(rapid.IntRange(1, 3).Draw(rt, "standing"))}
 		var free []int
 		for j, old := range nodes {
-			if old.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED && old.ReplacedBy == "" {
+			if old.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED && old.ReplacedBy == "" {
 				free = append(free, j)
 			}
 		}
@@ -81,9 +81,9 @@ func drawNodes(rt *rapid.T) []*rules.Node {
 		}
 		nodes = append(nodes, n)
 	}
-	voter := func(n *rules.Node) bool { return n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER }
+	voter := func(n *rules.Node) bool { return n.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER }
 	if !slices.ContainsFunc(nodes, voter) {
-		nodes = append(nodes, &rules.Node{ID: "last", Standing: ltlv1.NodeStanding_NODE_STANDING_VOTER})
+		nodes = append(nodes, &rules.Node{ID: "last", Membership: ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER})
 	}
 	return nodes
 }
@@ -123,7 +123,7 @@ func checkReplacements(rt *rapid.T, nodes []*rules.Node, now []raft.Server, s co
 	by := slices.IndexFunc(nodes, func(n *rules.Node) bool { return n.ID == nodes[at].ReplacedBy })
 	votes := slices.ContainsFunc(now,
 		func(o raft.Server) bool { return string(o.ID) == nodes[by].ID && o.Suffrage == raft.Voter })
-	if nodes[by].Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER && !votes {
+	if nodes[by].Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER && !votes {
 		rt.Fatalf("%s leaves before %s votes", s.id, nodes[by].ID)
 	}
 }

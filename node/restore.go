@@ -197,7 +197,7 @@ func (cfg RestoreConfig) founders(nodes []*rules.Node) (raft.Configuration, []st
 	var c raft.Configuration
 	var voters []string
 	for _, n := range nodes {
-		if n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER && (len(cfg.Voters) == 0 || slices.Contains(cfg.Voters,
+		if n.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER && (len(cfg.Voters) == 0 || slices.Contains(cfg.Voters,
 			n.ID)) {
 			voters = append(voters, n.ID)
 			c.Servers = append(c.Servers, raft.Server{Suffrage: raft.Voter, ID: raft.ServerID(n.ID),
@@ -241,8 +241,8 @@ func (cfg RestoreConfig) writeIdentity(nodes []*rules.Node, epoch []byte, voters
 		return fmt.Errorf("random bytes: %w", err)
 	}
 	for _, n := range nodes {
-		if n.ID == cfg.ID && len(n.Incarnation) > 0 {
-			storeID = n.Incarnation
+		if n.ID == cfg.ID && len(n.StoreID) > 0 {
+			storeID = n.StoreID
 		}
 	}
 	for _, v := range []struct {

@@ -46,12 +46,12 @@ func newNode() *cobra.Command {
 	cmd.AddCommand(newNodeList(), newNodePrepare(), newNodeAdd(), newNodeReplace(),
 		newNodeMembership("promote", "Make a learner a voter, once it has caught up",
 			"Makes a learner a voter: it takes part in elections and quorums once it has caught up.",
-			ltlv1.NodeStanding_NODE_STANDING_VOTER),
+			ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER),
 		newNodeMembership("demote", "Make a voter a learner",
 			"Makes a voter a learner: it keeps the ledger and serves reads, and counts in no quorum.",
-			ltlv1.NodeStanding_NODE_STANDING_LEARNER),
+			ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER),
 		newNodeMembership("remove", "Remove a node for good", `Removes a node for good: its id and keys cannot be used again. Its process stops by itself. To put another node in its
-place, use ltl node replace, which keeps the number of voters.`, ltlv1.NodeStanding_NODE_STANDING_REMOVED))
+place, use ltl node replace, which keeps the number of voters.`, ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED))
 	return cmd
 }
 
@@ -98,8 +98,8 @@ func newNodeList() *cobra.Command {
 			members := raftMembers(s.statusOfAll(s.cmd.Context()))
 			for i, n := range res.GetNodes() {
 				row := nodeRow{ID: n.GetId(), Organisation: n.GetOrganisation(), Address: n.GetAddress(), Raft: members[n.GetId()]}
-				if i < len(res.GetStandings()) {
-					row.Membership = membershipName(res.GetStandings()[i])
+				if i < len(res.GetMemberships()) {
+					row.Membership = membershipName(res.GetMemberships()[i])
 				}
 				rows = append(rows, row)
 			}
@@ -174,9 +174,9 @@ The command returns when that is done.`,
 		Args:    cobra.ExactArgs(1),
 	}
 	onNodes(cmd, func(args []string) (*nodeChange, error) {
-		want := ltlv1.NodeStanding_NODE_STANDING_VOTER
+		want := ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER
 		if learner {
-			want = ltlv1.NodeStanding_NODE_STANDING_LEARNER
+			want = ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER
 		}
 		return addition(args[0], want, "")
 	})
@@ -194,19 +194,19 @@ fetches the ledger and becomes a voter, and then the old one is removed for good
 		Args:    cobra.ExactArgs(2),
 	}
 	onNodes(cmd, func(args []string) (*nodeChange, error) {
-		return addition(args[1], ltlv1.NodeStanding_NODE_STANDING_VOTER, args[0])
+		return addition(args[1], ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER, args[0])
 	})
 	return cmd
 }
 
-func newNodeMembership(use, short, long string, want ltlv1.NodeStanding) *cobra.Command {
+func newNodeMembership(use, short, long string, want ltlv1.NodeMembership) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use + " NODE", Short: short, Long: long, Args: cobra.ExactArgs(1),
 		Example: "  ltl node " + use + " node4 --dir ltl-data",
 	}
 	onNodes(cmd, func(args []string) (*nodeChange, error) {
 		tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_ChangeNode{
-			ChangeNode: &ltlv1.ChangeNode{Id: args[0], Standing: want},
+			ChangeNode: &ltlv1.ChangeNode{Id: args[0], Membership: want},
 		}}
 		return &nodeChange{tx: tx, id: args[0], want: want}, nil
 	})
@@ -217,17 +217,17 @@ func newNodeMembership(use, short, long string, want ltlv1.NodeStanding) *cobra.
 type nodeChange struct {
 	tx           *ltlv1.Transaction
 	id, replaces string
-	want         ltlv1.NodeStanding
+	want         ltlv1.NodeMembership
 }
 
 // addition reads the description of a node that is to be added.
-func addition(path string, want ltlv1.NodeStanding, replaces string) (*nodeChange, error) {
+func addition(path string, want ltlv1.NodeMembership, replaces string) (*nodeChange, error) {
 	n, err := identity.LoadNode(path)
 	if err != nil {
 		return nil, err
 	}
 	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_AddNode{
-		AddNode: &ltlv1.AddNode{Node: n, Standing: want, Replaces: replaces},
+		AddNode: &ltlv1.AddNode{Node: n, Membership: want, Replaces: replaces},
 	}}
 	return &nodeChange{tx: tx, id: n.GetId(), replaces: replaces, want: want}, nil
 }
@@ -285,9 +285,9 @@ func (n *nodeChange) carriedOut(r statusRow) bool {
 	kinds := raftMembers([]statusRow{r})
 	want := ""
 	switch n.want {
-	case ltlv1.NodeStanding_NODE_STANDING_VOTER:
+	case ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER:
 		want = kindVoter
-	case ltlv1.NodeStanding_NODE_STANDING_LEARNER:
+	case ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER:
 		want = kindLearner
 	}
 	return kinds[n.id] == want && (n.replaces == "" || kinds[n.replaces] == "")
@@ -307,6 +307,6 @@ func nodeAdvice() advice {
 }
 
 // membershipName is the word for what a node is on the ledger: voter, learner or removed.
-func membershipName(s ltlv1.NodeStanding) string {
-	return strings.ToLower(strings.TrimPrefix(s.String(), "NODE_STANDING_"))
+func membershipName(s ltlv1.NodeMembership) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "NODE_MEMBERSHIP_"))
 }

@@ -157,7 +157,7 @@ func checkNoNewer(ctx context.Context, source *store.Store, trust *identity.Trus
 		ask("the endorser of "+organisation.ID, organisation.EndorserAddress, identity.RoleEndorser, organisation.ID)
 	}
 	for _, n := range nodes {
-		if n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+		if n.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 			ask("node "+n.ID, n.Address, identity.RoleNode, n.ID)
 		}
 	}

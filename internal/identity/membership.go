@@ -40,7 +40,7 @@ func ReadMembership(r rules.Reader, height uint64) (*Membership, error) {
 		m.Organisations = append(m.Organisations, &ltlv1.Organisation{
 			Id: o.ID, Name: o.Name, CaCertificate: o.CACertificate, EndorserKey: o.EndorserKey, EndorserAddress: o.EndorserAddress,
 		})
-		credentials, err := rules.GetAffairs(r, o.ID)
+		credentials, err := rules.GetCredentials(r, o.ID)
 		if err != nil {
 			return nil, err
 		}

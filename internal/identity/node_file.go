@@ -40,7 +40,7 @@ func DescribeNode(keyDir, dataDir, address string, incarnation []byte) (*ltlv1.N
 	if err != nil {
 		return nil, err
 	}
-	n := &ltlv1.Node{Id: id.Name, Organisation: id.Organisation, Address: address, Key: key.Public().(ed25519.PublicKey), Incarnation: incarnation}
+	n := &ltlv1.Node{Id: id.Name, Organisation: id.Organisation, Address: address, Key: key.Public().(ed25519.PublicKey), StoreId: incarnation}
 	if err := checkAddress(address); err != nil {
 		return nil, err
 	}
@@ -67,8 +67,8 @@ func LoadNode(path string) (*ltlv1.Node, error) {
 	if n.Key, err = hex.DecodeString(f.Key); err != nil || len(n.Key) != ed25519.PublicKeySize {
 		return nil, fmt.Errorf("%s: key is not %d bytes in hexadecimal digits", path, ed25519.PublicKeySize)
 	}
-	if n.Incarnation, err = hex.DecodeString(f.Incarnation); err != nil || len(n.Incarnation) != rules.IncarnationLen {
-		return nil, fmt.Errorf("%s: incarnation is not %d bytes in hexadecimal digits; `ltl node prepare` writes this file", path, rules.IncarnationLen)
+	if n.StoreId, err = hex.DecodeString(f.Incarnation); err != nil || len(n.StoreId) != rules.StoreIDLen {
+		return nil, fmt.Errorf("%s: incarnation is not %d bytes in hexadecimal digits; `ltl node prepare` writes this file", path, rules.StoreIDLen)
 	}
 	return n, nil
 }

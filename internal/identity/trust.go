@@ -240,14 +240,14 @@ func (t *Trust) Learn(v rules.Reader, height uint64, keep func(node string) bool
 func (t *Trust) learnNodes(v rules.View, keep func(node string) bool) error {
 	nodes, err := rules.ListNodes(v)
 	for _, s := range nodes {
-		if s.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+		if s.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 			if keep == nil || !keep(s.ID) {
 				t.RemoveNode(s.ID)
 			}
 			continue
 		}
 		err = errors.Join(err, t.AddNode(&ltlv1.Node{
-			Id: s.ID, Organisation: s.Organisation, Address: s.Address, Key: s.Key, Incarnation: s.Incarnation,
+			Id: s.ID, Organisation: s.Organisation, Address: s.Address, Key: s.Key, StoreId: s.StoreID,
 		}))
 	}
 	return err

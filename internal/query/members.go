@@ -116,7 +116,7 @@ func (s *server) authorize(chainID, uid string) (chain *rules.Chain, member *rul
 	if uid == "" {
 		return chain, nil, rules.OK, nil
 	}
-	member, code, err = rules.Standing(s.store, chain, uid)
+	member, code, err = rules.MemberOf(s.store, chain, uid)
 	return chain, member, code, err
 }
 

@@ -102,12 +102,12 @@ func (s *server) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*
 		return nil, failure(err)
 	}
 	for _, n := range nodes {
-		if n.Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+		if n.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 			out.RemovedNodes = append(out.RemovedNodes, n.ID)
 			continue
 		}
-		out.Nodes = append(out.Nodes, &ltlv1.Node{Id: n.ID, Organisation: n.Organisation, Address: n.Address, Key: n.Key, Incarnation: n.Incarnation})
-		out.Standings = append(out.Standings, n.Standing)
+		out.Nodes = append(out.Nodes, &ltlv1.Node{Id: n.ID, Organisation: n.Organisation, Address: n.Address, Key: n.Key, StoreId: n.StoreID})
+		out.Memberships = append(out.Memberships, n.Membership)
 	}
 	chains, err := rules.ListChains(s.store)
 	if err != nil {

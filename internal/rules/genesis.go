@@ -75,7 +75,7 @@ func checkGenesis(tx *ltlv1.Transaction) int32 {
 		if code := checkNode(n); code != OK {
 			return code
 		}
-		if len(n.GetIncarnation()) != 0 {
+		if len(n.GetStoreId()) != 0 {
 			return OutOfRange // no disk is made before the genesis is
 		}
 		same := func(p *ltlv1.Node) bool { return p.GetId() == n.GetId() || string(p.GetKey()) == string(n.GetKey()) }

@@ -37,7 +37,7 @@ const (
 	prefixPhaseCode    = "l/"
 	prefixPermission   = "q/"
 	prefixNodeFacts    = "y/"
-	prefixAffairs      = "r/"
+	prefixCredentials  = "r/"
 	prefixFormerKey    = "s/"
 	prefixRevocation   = "w/"
 	prefixRevoked      = "b/"

@@ -57,8 +57,8 @@ const (
 	// MaxOrganisationID and MaxNodeID bound the ids of organisations and nodes, in bytes.
 	MaxOrganisationID = ledger.MaxOrganisationID
 	MaxNodeID         = 32
-	// IncarnationLen is the length of what tells one disk of a node from another, in bytes.
-	IncarnationLen = 16
+	// StoreIDLen is the length of what tells one disk of a node from another, in bytes.
+	StoreIDLen = 16
 	// MaxOrganisationName bounds an organisation's name, in characters.
 	MaxOrganisationName = 60
 	// MaxNetworkName bounds a network's name, in bytes.

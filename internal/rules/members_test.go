@@ -153,7 +153,7 @@ func TestLockMember(t *testing.T) {
 			t.Errorf("%s reads what a locked member wrote: %d, %v, want %d", uid, got, err, want)
 		}
 	}
-	if m, code, err := Standing(w.state, w.chain, m1UID); m.Status != StatusLock || code != Forbidden || err != nil {
+	if m, code, err := MemberOf(w.state, w.chain, m1UID); m.Status != StatusLock || code != Forbidden || err != nil {
 		t.Errorf("standing %+v, %d, %v", m, code, err)
 	}
 	w.must(w.tx(rootUID, w.modify(id, freeUID)))

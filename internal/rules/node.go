@@ -10,12 +10,12 @@ import (
 
 func checkAddNode(tx *ltlv1.Transaction) int32 {
 	a := tx.GetAddNode()
-	standing := a.GetStanding() == ltlv1.NodeStanding_NODE_STANDING_LEARNER || a.GetStanding() == ltlv1.NodeStanding_NODE_STANDING_VOTER
-	if !standing || len(a.GetNode().GetIncarnation()) != IncarnationLen || a.GetReplaces() != "" && !ledger.ValidID(a.GetReplaces(), MaxNodeID) {
+	standing := a.GetMembership() == ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER || a.GetMembership() == ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER
+	if !standing || len(a.GetNode().GetStoreId()) != StoreIDLen || a.GetReplaces() != "" && !ledger.ValidID(a.GetReplaces(), MaxNodeID) {
 		return OutOfRange
 	}
 	// A learner in a voter's place could leave a network without voters.
-	if a.GetReplaces() != "" && a.GetStanding() != ltlv1.NodeStanding_NODE_STANDING_VOTER {
+	if a.GetReplaces() != "" && a.GetMembership() != ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER {
 		return OutOfRange
 	}
 	return checkNode(a.GetNode())
@@ -23,7 +23,7 @@ func checkAddNode(tx *ltlv1.Transaction) int32 {
 
 func checkChangeNode(tx *ltlv1.Transaction) int32 {
 	c := tx.GetChangeNode()
-	if !ledger.ValidID(c.GetId(), MaxNodeID) || c.GetStanding() < ltlv1.NodeStanding_NODE_STANDING_VOTER || c.GetStanding() > ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+	if !ledger.ValidID(c.GetId(), MaxNodeID) || c.GetMembership() < ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER || c.GetMembership() > ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 		return OutOfRange
 	}
 	return OK
@@ -40,9 +40,9 @@ func checkNode(n *ltlv1.Node) int32 {
 // nodeFacts is what transactions have said of a node since the genesis, or since it was added. It stands beside the node's own value,
 // whose bytes do not change: earlier blocks must give the same writes for ever. A node without facts is a voter of the genesis.
 type nodeFacts struct {
-	Standing ltlv1.NodeStanding
-	// Incarnation is empty for a node of the genesis.
-	Incarnation []byte
+	Membership ltlv1.NodeMembership
+	// StoreID is empty for a node of the genesis.
+	StoreID []byte
 	// Replaces is the node whose place it takes; ReplacedBy the one that takes its place.
 	Replaces, ReplacedBy string
 	// ChangedHeight is the system block that said so last.
@@ -67,17 +67,17 @@ func (e *exec) addNode(act action) (int32, string, error) {
 	}
 	present := 0
 	for _, other := range ever {
-		if other.ID == made.GetId() || string(other.Key) == string(made.GetKey()) || string(other.Incarnation) == string(made.GetIncarnation()) {
+		if other.ID == made.GetId() || string(other.Key) == string(made.GetKey()) || string(other.StoreID) == string(made.GetStoreId()) {
 			return e.refuse(Conflict, reasonNodeKnown), "", nil
 		}
-		if other.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+		if other.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 			present++
 		}
 	}
 	if present >= MaxNodes || len(ever) >= MaxNodesEver {
 		return QuotaExceeded, "", nil
 	}
-	facts := nodeFacts{Standing: a.GetStanding(), Incarnation: made.GetIncarnation(), Replaces: a.GetReplaces(), ChangedHeight: act.here.Height}
+	facts := nodeFacts{Membership: a.GetMembership(), StoreID: made.GetStoreId(), Replaces: a.GetReplaces(), ChangedHeight: act.here.Height}
 	if a.GetReplaces() != "" {
 		if code, err := e.removeNode(a.GetReplaces(), made.GetId(), act.here, ever); code != OK || err != nil {
 			return code, "", err
@@ -94,14 +94,14 @@ func (e *exec) addNode(act action) (int32, string, error) {
 // removeNode ends a node; by is the one that replaces it, or empty.
 func (e *exec) removeNode(id, by string, here Locator, ever []*Node) (int32, error) {
 	at := slices.IndexFunc(ever, func(n *Node) bool { return n.ID == id })
-	if at < 0 || ever[at].Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+	if at < 0 || ever[at].Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 		return NotFound, nil
 	}
 	if by == "" && lastVoter(ever, id) {
 		return e.refuse(Forbidden, reasonLastVoter), nil
 	}
 	old := ever[at].facts()
-	old.Standing, old.ReplacedBy, old.ChangedHeight = ltlv1.NodeStanding_NODE_STANDING_REMOVED, by, here.Height
+	old.Membership, old.ReplacedBy, old.ChangedHeight = ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED, by, here.Height
 	e.put(prefixNodeFacts+id, old.encode())
 	return OK, nil
 }
@@ -114,21 +114,21 @@ func (e *exec) changeNode(act action) (int32, string, error) {
 		return 0, "", err
 	}
 	at := slices.IndexFunc(ever, func(n *Node) bool { return n.ID == c.GetId() })
-	if at < 0 || ever[at].Standing == ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+	if at < 0 || ever[at].Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 		return NotFound, "", nil
 	}
-	if c.GetStanding() == ltlv1.NodeStanding_NODE_STANDING_REMOVED {
+	if c.GetMembership() == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 		code, err := e.removeNode(c.GetId(), "", act.here, ever)
 		return code, "", err
 	}
-	if ever[at].Standing == c.GetStanding() {
+	if ever[at].Membership == c.GetMembership() {
 		return OK, "", nil
 	}
-	if c.GetStanding() != ltlv1.NodeStanding_NODE_STANDING_VOTER && lastVoter(ever, c.GetId()) {
+	if c.GetMembership() != ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER && lastVoter(ever, c.GetId()) {
 		return e.refuse(Forbidden, reasonLastVoter), "", nil
 	}
 	facts := ever[at].facts()
-	facts.Standing, facts.ChangedHeight = c.GetStanding(), act.here.Height
+	facts.Membership, facts.ChangedHeight = c.GetMembership(), act.here.Height
 	e.put(prefixNodeFacts+c.GetId(), facts.encode())
 	return OK, "", nil
 }
@@ -136,19 +136,19 @@ func (e *exec) changeNode(act action) (int32, string, error) {
 // lastVoter reports whether no other node than this is a voter.
 func lastVoter(nodes []*Node, id string) bool {
 	return !slices.ContainsFunc(nodes, func(n *Node) bool {
-		return n.ID != id && n.Standing == ltlv1.NodeStanding_NODE_STANDING_VOTER
+		return n.ID != id && n.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER
 	})
 }
 
 // facts are those of the node, for a change.
 func (n *Node) facts() *nodeFacts {
-	return &nodeFacts{Standing: n.Standing, Incarnation: n.Incarnation, Replaces: n.Replaces, ReplacedBy: n.ReplacedBy, ChangedHeight: n.ChangedHeight}
+	return &nodeFacts{Membership: n.Membership, StoreID: n.StoreID, Replaces: n.Replaces, ReplacedBy: n.ReplacedBy, ChangedHeight: n.ChangedHeight}
 }
 
 func (f *nodeFacts) encode() []byte {
 	e := encoder{[]byte{stateVersion}}
-	e.u32(uint32(f.Standing))
-	e.bytes(f.Incarnation)
+	e.u32(uint32(f.Membership))
+	e.bytes(f.StoreID)
 	e.strings(f.Replaces, f.ReplacedBy)
 	e.u64(f.ChangedHeight)
 	return e.b
@@ -156,8 +156,8 @@ func (f *nodeFacts) encode() []byte {
 
 func parseNodeFacts(b []byte) (*nodeFacts, error) {
 	f, d := &nodeFacts{}, begin(b)
-	f.Standing = ltlv1.NodeStanding(d.u32())
-	f.Incarnation = d.bytes()
+	f.Membership = ltlv1.NodeMembership(d.u32())
+	f.StoreID = d.bytes()
 	d.strings(&f.Replaces, &f.ReplacedBy)
 	f.ChangedHeight = d.u64()
 	return f, d.end("facts of a node")

@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	voter   = ltlv1.NodeStanding_NODE_STANDING_VOTER
-	learner = ltlv1.NodeStanding_NODE_STANDING_LEARNER
-	removed = ltlv1.NodeStanding_NODE_STANDING_REMOVED
+	voter   = ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER
+	learner = ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER
+	removed = ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED
 )
 
 // newNode is a node that could join; the same id gives the same keys.
 func newNode(id string) *ltlv1.Node {
 	key, disk := sha256.Sum256([]byte("key of "+id)), sha256.Sum256([]byte("disk of "+id))
-	return &ltlv1.Node{Id: id, Organisation: "o1", Address: id + ":7000", Key: key[:], Incarnation: disk[:IncarnationLen]}
+	return &ltlv1.Node{Id: id, Organisation: "o1", Address: id + ":7000", Key: key[:], StoreId: disk[:StoreIDLen]}
 }
 
-func addNode(n *ltlv1.Node, standing ltlv1.NodeStanding, replaces string) *ltlv1.Transaction_AddNode {
-	return &ltlv1.Transaction_AddNode{AddNode: &ltlv1.AddNode{Node: n, Standing: standing, Replaces: replaces}}
+func addNode(n *ltlv1.Node, standing ltlv1.NodeMembership, replaces string) *ltlv1.Transaction_AddNode {
+	return &ltlv1.Transaction_AddNode{AddNode: &ltlv1.AddNode{Node: n, Membership: standing, Replaces: replaces}}
 }
 
-func changeNode(id string, standing ltlv1.NodeStanding) *ltlv1.Transaction_ChangeNode {
-	return &ltlv1.Transaction_ChangeNode{ChangeNode: &ltlv1.ChangeNode{Id: id, Standing: standing}}
+func changeNode(id string, standing ltlv1.NodeMembership) *ltlv1.Transaction_ChangeNode {
+	return &ltlv1.Transaction_ChangeNode{ChangeNode: &ltlv1.ChangeNode{Id: id, Membership: standing}}
 }
 
 // standings tells all nodes that ever were, in the order in which they joined.
@@ -40,7 +40,7 @@ func (w *world) standings() string {
 	}
 	var s []string
 	for _, n := range all {
-		s = append(s, n.ID+"="+strings.ToLower(strings.TrimPrefix(n.Standing.String(), "NODE_STANDING_")))
+		s = append(s, n.ID+"="+strings.ToLower(strings.TrimPrefix(n.Membership.String(), "NODE_MEMBERSHIP_")))
 	}
 	return strings.Join(s, " ")
 }
@@ -69,12 +69,12 @@ func TestAddNode(t *testing.T) {
 		{"id of 33", func(n *ltlv1.Node) { n.Id = strings.Repeat("a", 33) }, OutOfRange},
 		{"no port", func(n *ltlv1.Node) { n.Address = "host" }, OutOfRange},
 		{"key of 31", func(n *ltlv1.Node) { n.Key = n.Key[1:] }, OutOfRange},
-		{"no incarnation", func(n *ltlv1.Node) { n.Incarnation = nil }, OutOfRange},
-		{"incarnation of 17", func(n *ltlv1.Node) { n.Incarnation = append(n.Incarnation, 0) }, OutOfRange},
+		{"no incarnation", func(n *ltlv1.Node) { n.StoreId = nil }, OutOfRange},
+		{"incarnation of 17", func(n *ltlv1.Node) { n.StoreId = append(n.StoreId, 0) }, OutOfRange},
 	} {
 		w.want(c.what, add(c.change), c.want)
 	}
-	w.want("no node", w.operator(&ltlv1.Transaction_AddNode{AddNode: &ltlv1.AddNode{Standing: learner}}), OutOfRange)
+	w.want("no node", w.operator(&ltlv1.Transaction_AddNode{AddNode: &ltlv1.AddNode{Membership: learner}}), OutOfRange)
 	w.want("as removed", w.operator(addNode(newNode("x"), removed, "")), OutOfRange)
 	w.want("as nothing", w.operator(addNode(newNode("x"), 0, "")), OutOfRange)
 	w.want("a learner in a voter's place", w.operator(addNode(newNode("x"), learner, genesis[0].ID)), OutOfRange)
@@ -92,11 +92,11 @@ func TestNodesLife(t *testing.T) {
 	w.must(w.operator(changeNode("a", voter)), w.operator(changeNode("a", voter)))
 	w.must(w.operator(addNode(newNode("b"), voter, first[0].ID)))
 	replacedNode, err := GetNode(w.state, first[0].ID)
-	if err != nil || replacedNode.Standing != removed || replacedNode.ReplacedBy != "b" {
+	if err != nil || replacedNode.Membership != removed || replacedNode.ReplacedBy != "b" {
 		t.Fatalf("the replaced node is %+v, %v", replacedNode, err)
 	}
 	b, err := GetNode(w.state, "b")
-	if err != nil || b.Standing != voter || b.Replaces != first[0].ID || b.ChangedHeight == 0 || string(b.Incarnation) != string(newNode("b").Incarnation) {
+	if err != nil || b.Membership != voter || b.Replaces != first[0].ID || b.ChangedHeight == 0 || string(b.StoreID) != string(newNode("b").StoreId) {
 		t.Fatalf("the new node is %+v, %v", b, err)
 	}
 	for what, action := range map[string]any{
@@ -114,7 +114,7 @@ func TestNodesLife(t *testing.T) {
 	w.must(w.operator(changeNode("a", removed)))
 	w.refused("the id of one that was removed", same(func(n, old *ltlv1.Node) { n.Id = old.Id }), Conflict, reasonNodeKnown)
 	w.refused("its key", same(func(n, old *ltlv1.Node) { n.Key = old.Key }), Conflict, reasonNodeKnown)
-	w.refused("its disk", same(func(n, old *ltlv1.Node) { n.Incarnation = old.Incarnation }), Conflict, reasonNodeKnown)
+	w.refused("its disk", same(func(n, old *ltlv1.Node) { n.StoreId = old.StoreId }), Conflict, reasonNodeKnown)
 	for _, n := range first[1:] {
 		w.must(w.operator(changeNode(n.ID, removed)))
 	}
@@ -130,7 +130,7 @@ func TestNodesLife(t *testing.T) {
 func TestNodesModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := bare(t)
-		model, order := map[string]ltlv1.NodeStanding{}, []string{}
+		model, order := map[string]ltlv1.NodeMembership{}, []string{}
 		all, err := ListNodes(w.state)
 		if err != nil {
 			rt.Fatal(err)
@@ -149,7 +149,7 @@ func TestNodesModel(t *testing.T) {
 		}
 		for i := range rapid.IntRange(1, 12).Draw(rt, "changes") {
 			id := rapid.SampledFrom(append(slices.Clone(order), fmt.Sprintf("n%d", i))).Draw(rt, "id")
-			standing := rapid.SampledFrom([]ltlv1.NodeStanding{voter, learner, removed}).Draw(rt, "standing")
+			standing := rapid.SampledFrom([]ltlv1.NodeMembership{voter, learner, removed}).Draw(rt, "standing")
 			known, exists := model[id]
 			if rapid.Bool().Draw(rt, "add") && standing != removed {
 				code := w.apply(w.operator(addNode(newNode(id), standing, "")))[0].GetCode()
@@ -179,7 +179,7 @@ func TestNodesModel(t *testing.T) {
 		}
 		var s []string
 		for _, id := range order {
-			s = append(s, id+"="+strings.ToLower(strings.TrimPrefix(model[id].String(), "NODE_STANDING_")))
+			s = append(s, id+"="+strings.ToLower(strings.TrimPrefix(model[id].String(), "NODE_MEMBERSHIP_")))
 		}
 		if want := strings.Join(s, " "); w.standings() != want {
 			rt.Fatalf("nodes are %s, want %s", w.standings(), want)

@@ -24,8 +24,8 @@ const (
 	MaxRevocations = 10_000
 )
 
-// Affairs are what is known of an organisation beside its first definition. An organisation that never changed anything has none.
-type Affairs struct {
+// Credentials are what is known of an organisation beside its first definition. An organisation that never changed anything has none.
+type Credentials struct {
 	// Authorities are all its certificate authorities, oldest first; empty while it has the one of its definition only.
 	Authorities [][]byte
 	// Revocations counts the certificates that it revoked.
@@ -47,18 +47,18 @@ func (k *FormerKey) counts(s *ledger.Statement, timeMs int64) bool {
 	return k.Organisation == s.Organisation && s.SystemHeight < k.RetiredHeight && timeMs <= k.UntilMs
 }
 
-func affairsKey(id string) string { return prefixAffairs + id }
+func credentialsKey(id string) string { return prefixCredentials + id }
 
 func formerKeyKey(id [8]byte) string { return prefixFormerKey + hex.EncodeToString(id[:]) }
 
-// GetAffairs returns what changed of an organisation; nil when nothing did.
-func GetAffairs(v View, id string) (*Affairs, error) {
-	return load(v, ledger.SystemChain, affairsKey(id), parseAffairs)
+// GetCredentials returns what changed of an organisation; nil when nothing did.
+func GetCredentials(v View, id string) (*Credentials, error) {
+	return load(v, ledger.SystemChain, credentialsKey(id), parseCredentials)
 }
 
 // Authorities returns the DER of all certificate authorities that an organisation has, oldest first.
 func Authorities(v View, o *Organisation) ([][]byte, error) {
-	a, err := GetAffairs(v, o.ID)
+	a, err := GetCredentials(v, o.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -181,15 +181,15 @@ func (e *exec) modifyOrganisation(act action) (int32, string, error) {
 	change := *o
 	take(&change.Name, m.Name)
 	take(&change.EndorserAddress, m.EndorserAddress)
-	affairs, code, err := e.changeAuthorities(&change, m)
+	credentials, code, err := e.changeAuthorities(&change, m)
 	if code != OK || err != nil {
 		return code, "", err
 	}
 	if code, err := e.changeEndorserKey(&change, m, act.here); code != OK || err != nil {
 		return code, "", err
 	}
-	if affairs != nil {
-		e.put(affairsKey(o.ID), affairs.encode())
+	if credentials != nil {
+		e.put(credentialsKey(o.ID), credentials.encode())
 	}
 	e.put(prefixOrganisation+o.ID, change.encode())
 	return OK, "", nil
@@ -224,13 +224,13 @@ func (e *exec) endorserKeyUsed(key []byte) (bool, error) {
 	return slices.ContainsFunc(all, func(o *Organisation) bool { return ledger.KeyID(o.EndorserKey) == id }), err
 }
 
-// changeAuthorities returns the affairs with the authorities as they are afterwards, nil when they stay. The organisation's definition
+// changeAuthorities returns the credentials with the authorities as they are afterwards, nil when they stay. The organisation's definition
 // names the newest.
-func (e *exec) changeAuthorities(o *Organisation, m *ltlv1.ModifyOrganisation) (*Affairs, int32, error) {
+func (e *exec) changeAuthorities(o *Organisation, m *ltlv1.ModifyOrganisation) (*Credentials, int32, error) {
 	if len(m.GetAddAuthority()) == 0 && len(m.GetRetireAuthority()) == 0 {
 		return nil, OK, nil
 	}
-	affairs, err := e.affairs(o.ID)
+	credentials, err := e.credentials(o.ID)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -258,16 +258,16 @@ func (e *exec) changeAuthorities(o *Organisation, m *ltlv1.ModifyOrganisation) (
 	if len(all) > MaxAuthorities {
 		return nil, e.refuse(QuotaExceeded, reasonAuthorities), nil
 	}
-	affairs.Authorities = all
+	credentials.Authorities = all
 	o.CACertificate = all[len(all)-1]
-	return affairs, OK, nil
+	return credentials, OK, nil
 }
 
-// affairs returns an organisation's affairs for a change.
-func (e *exec) affairs(id string) (*Affairs, error) {
-	a, err := GetAffairs(e, id)
+// credentials returns an organisation's credentials for a change.
+func (e *exec) credentials(id string) (*Credentials, error) {
+	a, err := GetCredentials(e, id)
 	if a == nil {
-		a = &Affairs{}
+		a = &Credentials{}
 	}
 	return a, err
 }
@@ -292,7 +292,7 @@ func (e *exec) removeOrganisation(act action) (int32, string, error) {
 		return 0, "", err
 	}
 	if slices.ContainsFunc(nodes, func(n *Node) bool {
-		return n.Organisation == id && n.Standing != ltlv1.NodeStanding_NODE_STANDING_REMOVED
+		return n.Organisation == id && n.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED
 	}) {
 		return e.refuse(Conflict, reasonHasNodes), "", nil
 	}
@@ -334,7 +334,7 @@ func (e *exec) neededOnChains(id string) (reason string, err error) {
 	return reason, err
 }
 
-func (a *Affairs) encode() []byte {
+func (a *Credentials) encode() []byte {
 	e := encoder{[]byte{stateVersion}}
 	e.u32(uint32(len(a.Authorities)))
 	for _, b := range a.Authorities {
@@ -344,8 +344,8 @@ func (a *Affairs) encode() []byte {
 	return e.b
 }
 
-func parseAffairs(b []byte) (*Affairs, error) {
-	a, d := &Affairs{}, begin(b)
+func parseCredentials(b []byte) (*Credentials, error) {
+	a, d := &Credentials{}, begin(b)
 	n := d.u32()
 	d.bad = d.bad || n > MaxAuthorities
 	for range n {
@@ -354,7 +354,7 @@ func parseAffairs(b []byte) (*Affairs, error) {
 		}
 	}
 	a.Revocations = d.u32()
-	return a, d.end("affairs of an organisation")
+	return a, d.end("credentials of an organisation")
 }
 
 func (k *FormerKey) encode() []byte {

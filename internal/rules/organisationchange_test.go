@@ -153,7 +153,7 @@ func TestRemoveOrganisation(t *testing.T) {
 	if ids, err := ListRemoved(w.state); err != nil || len(ids) != 1 || ids[0] != "o4" {
 		t.Error("removed: ", ids, err)
 	}
-	if _, code, err := Standing(w.state, w.chain, uid); code != Forbidden || err != nil {
+	if _, code, err := MemberOf(w.state, w.chain, uid); code != Forbidden || err != nil {
 		t.Error("its account reads: ", code, err)
 	}
 }
@@ -235,9 +235,9 @@ func TestRevokeCertificate(t *testing.T) {
 	if err != nil || len(all) != 1 || all[0].KeyOnly || all[0].Identity != "o1/facade/f1" || string(all[0].KeyHash) != string(hash) {
 		t.Errorf("revocations: %+v, %v", all, err)
 	}
-	if a, err := GetAffairs(w.state, "o1"); err != nil || a.Revocations != 1 {
+	if a, err := GetCredentials(w.state, "o1"); err != nil || a.Revocations != 1 {
 		t.Errorf("affairs: %+v, %v", a, err)
 	}
-	w.state.store(ledger.SystemChain, []ledger.Write{{Key: []byte(affairsKey("o1")), Value: (&Affairs{Revocations: MaxRevocations}).encode()}})
+	w.state.store(ledger.SystemChain, []ledger.Write{{Key: []byte(credentialsKey("o1")), Value: (&Credentials{Revocations: MaxRevocations}).encode()}})
 	w.refused("too many", revoke(&ltlv1.RevokeCertificate{Identity: "o1/client/c"}), QuotaExceeded, reasonRevocations)
 }

@@ -58,8 +58,8 @@ func GetNode(v View, id string) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.Standing = ltlv1.NodeStanding_NODE_STANDING_VOTER; facts != nil {
-		n.Standing, n.Incarnation, n.Replaces, n.ReplacedBy, n.ChangedHeight = facts.Standing, facts.Incarnation, facts.Replaces, facts.ReplacedBy, facts.ChangedHeight
+	if n.Membership = ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER; facts != nil {
+		n.Membership, n.StoreID, n.Replaces, n.ReplacedBy, n.ChangedHeight = facts.Membership, facts.StoreID, facts.Replaces, facts.ReplacedBy, facts.ChangedHeight
 	}
 	return n, nil
 }
@@ -223,7 +223,7 @@ func LocateVersion(v View, chainID, key string, version uint32) (*Locator, error
 func CanRead(v View, chain *Chain, uid, key string) (int32, error) {
 	var own string // type code that the reader is confined to
 	if uid != "" {
-		m, code, err := Standing(v, chain, uid)
+		m, code, err := MemberOf(v, chain, uid)
 		if code != OK || err != nil {
 			return code, err
 		}
@@ -248,7 +248,7 @@ func CanRead(v View, chain *Chain, uid, key string) (int32, error) {
 // Standing reads an account's entry on the chain for whoever serves its reads. A code other than OK is the refusal: UnknownUID
 // for no account, NotRAM for a main account as a member, Forbidden for one that is not on the chain or is locked there, or whose
 // organisation was removed from the network.
-func Standing(v View, chain *Chain, uid string) (*Member, int32, error) {
+func MemberOf(v View, chain *Chain, uid string) (*Member, int32, error) {
 	if !ValidUID(uid) {
 		return nil, UnknownUID, nil
 	}

@@ -65,15 +65,15 @@ func (e *exec) revokeCertificate(act action) (int32, string, error) {
 		return 0, "", err
 	}
 	if known == nil {
-		affairs, err := e.affairs(act.submitter.organisation)
+		credentials, err := e.credentials(act.submitter.organisation)
 		if err != nil {
 			return 0, "", err
 		}
-		if affairs.Revocations >= MaxRevocations {
+		if credentials.Revocations >= MaxRevocations {
 			return e.refuse(QuotaExceeded, reasonRevocations), "", nil
 		}
-		affairs.Revocations++
-		e.put(affairsKey(act.submitter.organisation), affairs.encode())
+		credentials.Revocations++
+		e.put(credentialsKey(act.submitter.organisation), credentials.encode())
 	}
 	if known == nil || known.KeyOnly && !r.GetKeyOnly() {
 		made := Revocation{Identity: r.GetIdentity(), KeyHash: r.GetKeyHash(), KeyOnly: r.GetKeyOnly(), Height: act.here.Height}

@@ -42,10 +42,10 @@ type Organisation struct {
 type Node struct {
 	ID, Organisation, Address string
 	Key                       []byte
-	// Standing is what the network wants it to be.
-	Standing ltlv1.NodeStanding
-	// Incarnation tells the disk that it was added with; empty for a node of the genesis.
-	Incarnation []byte
+	// Membership is what the node is to be in consensus.
+	Membership ltlv1.NodeMembership
+	// StoreID tells the disk that it was added with; empty for a node of the genesis.
+	StoreID []byte
 	// Replaces is the node whose place it takes, ReplacedBy the one that takes its place; empty for none.
 	Replaces, ReplacedBy string
 	// ChangedHeight is the system block that changed it last; 0 for none since the genesis.

@@ -125,7 +125,7 @@ func (x *Endorsement) GetSignature() []byte {
 	return nil
 }
 
-// Batch is what travels, is endorsed and is ordered together: transactions of one chain.
+// Batch is transactions of one chain that are sent, endorsed and ordered together.
 type Batch struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ChainId string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
@@ -187,13 +187,13 @@ func (x *Batch) GetEndorsements() []*Endorsement {
 	return nil
 }
 
-// Block is what one ordered entry made of one chain's batches.
+// Block is the result of executing the batches of one chain in one Raft entry.
 type Block struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// header is the fixed layout of docs/bytes.md, section "Block header".
 	Header  []byte   `protobuf:"bytes,1,opt,name=header,proto3" json:"header,omitempty"`
 	Batches []*Batch `protobuf:"bytes,2,rep,name=batches,proto3" json:"batches,omitempty"`
-	// results holds one result code a transaction, in the order of the batches; 200 is success.
+	// results holds one result code per transaction, in the order of the batches; 200 is success.
 	Results       []int32 `protobuf:"zigzag32,3,rep,packed,name=results,proto3" json:"results,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -333,7 +333,7 @@ func (*Entry_Batches) isEntry_Entry() {}
 
 func (*Entry_AccessKey) isEntry_Entry() {}
 
-// OrderedBatches carries endorsed batches and the leader's time; blocks are computed from it by every node.
+// OrderedBatches carries endorsed batches and the leader's time. Every node computes the same blocks from it.
 type OrderedBatches struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TimeMs        int64                  `protobuf:"varint,1,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
@@ -582,11 +582,12 @@ type StatusResponse struct {
 	// sequence is the number of blocks executed over all chains.
 	Sequence uint64         `protobuf:"varint,6,opt,name=sequence,proto3" json:"sequence,omitempty"`
 	Chains   []*ChainStatus `protobuf:"bytes,7,rep,name=chains,proto3" json:"chains,omitempty"`
-	// fault is empty, or the sentence that says why this process stopped signing or serving.
+	// fault is empty, or a sentence on why this process stopped signing or serving.
 	Fault string `protobuf:"bytes,8,opt,name=fault,proto3" json:"fault,omitempty"`
 	// rules_in_force is the version of the rules under which the answering process executes the next block.
 	RulesInForce uint32 `protobuf:"varint,10,opt,name=rules_in_force,json=rulesInForce,proto3" json:"rules_in_force,omitempty"`
-	// rules_known is the newest version that its program knows; 0 from a program that is older than this field, and knows version 1.
+	// rules_known is the newest version that its program knows; 0 from a program that is older than this field and knows
+	// version 1.
 	RulesKnown uint32 `protobuf:"varint,11,opt,name=rules_known,json=rulesKnown,proto3" json:"rules_known,omitempty"`
 	// members are the nodes of Raft's configuration as this node knows it; empty from an endorser.
 	Members       []*ConsensusMember `protobuf:"bytes,9,rep,name=members,proto3" json:"members,omitempty"`
@@ -854,7 +855,7 @@ type FollowRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// from_sequence is the first wanted position; 0 is the genesis block.
 	FromSequence uint64 `protobuf:"varint,1,opt,name=from_sequence,json=fromSequence,proto3" json:"from_sequence,omitempty"`
-	// headers_only leaves everything but the header out of each block.
+	// headers_only returns only the header of each block.
 	HeadersOnly   bool `protobuf:"varint,2,opt,name=headers_only,json=headersOnly,proto3" json:"headers_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1268,7 +1269,7 @@ type ListHistoryRequest struct {
 	ChainCode  string                 `protobuf:"bytes,1,opt,name=chain_code,json=chainCode,proto3" json:"chain_code,omitempty"`
 	Key        string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	AccountUid string                 `protobuf:"bytes,3,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
-	// start_ms and end_ms bound the window, both inclusive; both 0 asks for everything.
+	// start_ms and end_ms bound the window, both inclusive; both 0 ask for all records.
 	StartMs int64 `protobuf:"varint,4,opt,name=start_ms,json=startMs,proto3" json:"start_ms,omitempty"`
 	EndMs   int64 `protobuf:"varint,5,opt,name=end_ms,json=endMs,proto3" json:"end_ms,omitempty"`
 	// page counts from 1; size is 1 to 100.
@@ -1651,7 +1652,7 @@ type ChainInfo struct {
 	ChainId   string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
 	ChainCode string                 `protobuf:"bytes,2,opt,name=chain_code,json=chainCode,proto3" json:"chain_code,omitempty"`
 	Chain     *CreateChain           `protobuf:"bytes,3,opt,name=chain,proto3" json:"chain,omitempty"`
-	// role is ADMIN or MEMBER; empty when nobody asked for an account.
+	// role is ADMIN or MEMBER; empty when the request names no account.
 	Role          string `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
 	DataTypeCode  string `protobuf:"bytes,5,opt,name=data_type_code,json=dataTypeCode,proto3" json:"data_type_code,omitempty"`
 	Height        uint64 `protobuf:"varint,6,opt,name=height,proto3" json:"height,omitempty"`
@@ -2022,11 +2023,12 @@ type GetNetworkResponse struct {
 	Chains []*ChainInfo `protobuf:"bytes,5,rep,name=chains,proto3" json:"chains,omitempty"`
 	// total_chains is the number of all business chains.
 	TotalChains uint64 `protobuf:"varint,6,opt,name=total_chains,json=totalChains,proto3" json:"total_chains,omitempty"`
-	// standings tell what the network wants each of the nodes to be, in their order. Removed nodes are in neither list.
-	Standings []NodeStanding `protobuf:"varint,7,rep,packed,name=standings,proto3,enum=ltl.v1.NodeStanding" json:"standings,omitempty"`
-	// removed_nodes are the ids of those that were removed.
+	// memberships is what each of the nodes is to be in consensus, in the order of nodes. Removed nodes are in neither
+	// list.
+	Memberships []NodeMembership `protobuf:"varint,7,rep,packed,name=memberships,proto3,enum=ltl.v1.NodeMembership" json:"memberships,omitempty"`
+	// removed_nodes are the ids of the nodes that were removed.
 	RemovedNodes []string `protobuf:"bytes,8,rep,name=removed_nodes,json=removedNodes,proto3" json:"removed_nodes,omitempty"`
-	// authorities are the certificate authorities of organisations that changed theirs, each with all that it has now.
+	// authorities lists, for each organisation that changed its certificate authorities, all that it has now.
 	Authorities []*Authorities `protobuf:"bytes,10,rep,name=authorities,proto3" json:"authorities,omitempty"`
 	// revocations are all certificates and identities that were revoked.
 	Revocations []*RevokeCertificate `protobuf:"bytes,11,rep,name=revocations,proto3" json:"revocations,omitempty"`
@@ -2108,9 +2110,9 @@ func (x *GetNetworkResponse) GetTotalChains() uint64 {
 	return 0
 }
 
-func (x *GetNetworkResponse) GetStandings() []NodeStanding {
+func (x *GetNetworkResponse) GetMemberships() []NodeMembership {
 	if x != nil {
-		return x.Standings
+		return x.Memberships
 	}
 	return nil
 }
@@ -2338,7 +2340,7 @@ type GetAccountResponse struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Code     int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
 	Accounts []*AccountInfo         `protobuf:"bytes,2,rep,name=accounts,proto3" json:"accounts,omitempty"`
-	// total is the number of all accounts that were asked for.
+	// total is the number of all accounts that match.
 	Total         uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2398,7 +2400,7 @@ func (x *GetAccountResponse) GetTotal() uint64 {
 type GetChainRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ChainId string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
-	// account_uid is who asks; empty for operators and auditors.
+	// account_uid is the reader; empty for operators and auditors.
 	AccountUid    string      `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
 	Consistency   Consistency `protobuf:"varint,3,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2461,7 +2463,7 @@ type GetChainResponse struct {
 	// code is 200, or the LTL code that refuses.
 	Code  int32      `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
 	Chain *ChainInfo `protobuf:"bytes,2,opt,name=chain,proto3" json:"chain,omitempty"`
-	// own_count and own_bytes are what the account that asks has used.
+	// own_count and own_bytes are the usage of the account in the request.
 	OwnCount uint64 `protobuf:"varint,3,opt,name=own_count,json=ownCount,proto3" json:"own_count,omitempty"`
 	OwnBytes uint64 `protobuf:"varint,4,opt,name=own_bytes,json=ownBytes,proto3" json:"own_bytes,omitempty"`
 	// used_members does not count the administrator.
@@ -2549,7 +2551,7 @@ type ListMembersRequest struct {
 	AccountUid string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
 	// member_uid, if given, is the only member wanted.
 	MemberUid string `protobuf:"bytes,3,opt,name=member_uid,json=memberUid,proto3" json:"member_uid,omitempty"`
-	// with_administrator has the administrator's own entry first in the list.
+	// with_administrator puts the administrator's own entry first in the list.
 	WithAdministrator bool        `protobuf:"varint,4,opt,name=with_administrator,json=withAdministrator,proto3" json:"with_administrator,omitempty"`
 	Page              uint32      `protobuf:"varint,5,opt,name=page,proto3" json:"page,omitempty"`
 	Size              uint32      `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"`
@@ -3804,7 +3806,7 @@ type PhaseInfo struct {
 	Name         string                 `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	Remark       string                 `protobuf:"bytes,4,opt,name=remark,proto3" json:"remark,omitempty"`
 	DataTypeCode string                 `protobuf:"bytes,5,opt,name=data_type_code,json=dataTypeCode,proto3" json:"data_type_code,omitempty"`
-	// permission is that of the account that asks: 1 read, 3 read and write.
+	// permission is that of the account in the request: 1 read, 3 read and write.
 	Permission    uint32 `protobuf:"varint,6,opt,name=permission,proto3" json:"permission,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4180,7 +4182,7 @@ type RelatedRecord struct {
 	// data_key is the whole one, 0002_chain code_type code_data key.
 	DataKey string `protobuf:"bytes,3,opt,name=data_key,json=dataKey,proto3" json:"data_key,omitempty"`
 	DataSeq string `protobuf:"bytes,4,opt,name=data_seq,json=dataSeq,proto3" json:"data_seq,omitempty"`
-	// phase_data_hash is the SHA-256 of what the uploader said stands there.
+	// phase_data_hash is the SHA-256 of what the uploader claimed that record to hold.
 	PhaseDataHash []byte `protobuf:"bytes,5,opt,name=phase_data_hash,json=phaseDataHash,proto3" json:"phase_data_hash,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4822,7 +4824,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"block_hash\x18\a \x01(\fR\tblockHash\x12\x17\n" +
 	"\atime_ms\x18\b \x01(\x03R\x06timeMs\"J\n" +
 	"\x11GetNetworkRequest\x125\n" +
-	"\vconsistency\x18\x01 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xe2\x03\n" +
+	"\vconsistency\x18\x01 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xe8\x03\n" +
 	"\x12GetNetworkResponse\x12\x1d\n" +
 	"\n" +
 	"network_id\x18\x01 \x01(\fR\tnetworkId\x12\x18\n" +
@@ -4830,8 +4832,8 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\rorganisations\x18\x03 \x03(\v2\x14.ltl.v1.OrganisationR\rorganisations\x12\"\n" +
 	"\x05nodes\x18\x04 \x03(\v2\f.ltl.v1.NodeR\x05nodes\x12)\n" +
 	"\x06chains\x18\x05 \x03(\v2\x11.ltl.v1.ChainInfoR\x06chains\x12!\n" +
-	"\ftotal_chains\x18\x06 \x01(\x04R\vtotalChains\x122\n" +
-	"\tstandings\x18\a \x03(\x0e2\x14.ltl.v1.NodeStandingR\tstandings\x12#\n" +
+	"\ftotal_chains\x18\x06 \x01(\x04R\vtotalChains\x128\n" +
+	"\vmemberships\x18\a \x03(\x0e2\x16.ltl.v1.NodeMembershipR\vmemberships\x12#\n" +
 	"\rremoved_nodes\x18\b \x03(\tR\fremovedNodes\x125\n" +
 	"\vauthorities\x18\n" +
 	" \x03(\v2\x13.ltl.v1.AuthoritiesR\vauthorities\x12;\n" +
@@ -5181,7 +5183,7 @@ var file_ltl_v1_ledger_proto_goTypes = []any{
 	(*CreateChain)(nil),                   // 62: ltl.v1.CreateChain
 	(*Organisation)(nil),                  // 63: ltl.v1.Organisation
 	(*Node)(nil),                          // 64: ltl.v1.Node
-	(NodeStanding)(0),                     // 65: ltl.v1.NodeStanding
+	(NodeMembership)(0),                   // 65: ltl.v1.NodeMembership
 	(*RevokeCertificate)(nil),             // 66: ltl.v1.RevokeCertificate
 	(AccountType)(0),                      // 67: ltl.v1.AccountType
 	(*EnrollDevice)(nil),                  // 68: ltl.v1.EnrollDevice
@@ -5211,7 +5213,7 @@ var file_ltl_v1_ledger_proto_depIdxs = []int32{
 	63, // 20: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
 	64, // 21: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
 	23, // 22: ltl.v1.GetNetworkResponse.chains:type_name -> ltl.v1.ChainInfo
-	65, // 23: ltl.v1.GetNetworkResponse.standings:type_name -> ltl.v1.NodeStanding
+	65, // 23: ltl.v1.GetNetworkResponse.memberships:type_name -> ltl.v1.NodeMembership
 	29, // 24: ltl.v1.GetNetworkResponse.authorities:type_name -> ltl.v1.Authorities
 	66, // 25: ltl.v1.GetNetworkResponse.revocations:type_name -> ltl.v1.RevokeCertificate
 	0,  // 26: ltl.v1.GetAccountRequest.consistency:type_name -> ltl.v1.Consistency

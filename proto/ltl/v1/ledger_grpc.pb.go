@@ -45,13 +45,14 @@ const (
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// Ledger is read from nodes and endorsers alike.
+// Ledger serves reads, on nodes and on endorsers.
 type LedgerClient interface {
-	// Status tells heights, role and health; it never waits.
+	// Status returns heights, role and health; it never waits.
 	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
 	// Blocks streams a chain from a height up to the newest block at the time of the call.
 	Blocks(ctx context.Context, in *BlocksRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[BlocksResponse], error)
-	// Follow streams every chain's blocks in the order of execution, from a sequence number, and goes on as they are made.
+	// Follow streams the blocks of all chains in the order of execution, from a sequence number on, and new ones as
+	// they are made.
 	Follow(ctx context.Context, in *FollowRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[FollowResponse], error)
 	// GetRecord finds one proof record by Key and BusinessId.
 	GetRecord(ctx context.Context, in *GetRecordRequest, opts ...grpc.CallOption) (*GetRecordResponse, error)
@@ -67,9 +68,9 @@ type LedgerClient interface {
 	GetNetwork(ctx context.Context, in *GetNetworkRequest, opts ...grpc.CallOption) (*GetNetworkResponse, error)
 	// GetAccount returns an account; operators list all with an empty uid.
 	GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error)
-	// GetChain returns a business chain with its use, as an account sees it.
+	// GetChain returns a business chain with its usage, as an account sees it.
 	GetChain(ctx context.Context, in *GetChainRequest, opts ...grpc.CallOption) (*GetChainResponse, error)
-	// ListMembers pages through the members of a chain with their type codes and use. For its administrator.
+	// ListMembers pages through the members of a chain with their type codes and usage. For its administrator.
 	ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error)
 	// ListDeviceGroups pages through the device groups of a chain that an account may see.
 	ListDeviceGroups(ctx context.Context, in *ListDeviceGroupsRequest, opts ...grpc.CallOption) (*ListDeviceGroupsResponse, error)
@@ -81,7 +82,7 @@ type LedgerClient interface {
 	ListPhaseGroups(ctx context.Context, in *ListPhaseGroupsRequest, opts ...grpc.CallOption) (*ListPhaseGroupsResponse, error)
 	// ListPhases pages through the phases of a group with the permission of an account.
 	ListPhases(ctx context.Context, in *ListPhasesRequest, opts ...grpc.CallOption) (*ListPhasesResponse, error)
-	// GetPhaseAuthorization tells which phases of a group a member may write to. For the administrator.
+	// GetPhaseAuthorization returns which phases of a group a member may write to. For the administrator.
 	GetPhaseAuthorization(ctx context.Context, in *GetPhaseAuthorizationRequest, opts ...grpc.CallOption) (*GetPhaseAuthorizationResponse, error)
 	// GetPhaseRecord finds one record of a phase.
 	GetPhaseRecord(ctx context.Context, in *GetPhaseRecordRequest, opts ...grpc.CallOption) (*GetPhaseRecordResponse, error)
@@ -319,13 +320,14 @@ func (c *ledgerClient) ListPhaseRecords(ctx context.Context, in *ListPhaseRecord
 // All implementations must embed UnimplementedLedgerServer
 // for forward compatibility.
 //
-// Ledger is read from nodes and endorsers alike.
+// Ledger serves reads, on nodes and on endorsers.
 type LedgerServer interface {
-	// Status tells heights, role and health; it never waits.
+	// Status returns heights, role and health; it never waits.
 	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	// Blocks streams a chain from a height up to the newest block at the time of the call.
 	Blocks(*BlocksRequest, grpc.ServerStreamingServer[BlocksResponse]) error
-	// Follow streams every chain's blocks in the order of execution, from a sequence number, and goes on as they are made.
+	// Follow streams the blocks of all chains in the order of execution, from a sequence number on, and new ones as
+	// they are made.
 	Follow(*FollowRequest, grpc.ServerStreamingServer[FollowResponse]) error
 	// GetRecord finds one proof record by Key and BusinessId.
 	GetRecord(context.Context, *GetRecordRequest) (*GetRecordResponse, error)
@@ -341,9 +343,9 @@ type LedgerServer interface {
 	GetNetwork(context.Context, *GetNetworkRequest) (*GetNetworkResponse, error)
 	// GetAccount returns an account; operators list all with an empty uid.
 	GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error)
-	// GetChain returns a business chain with its use, as an account sees it.
+	// GetChain returns a business chain with its usage, as an account sees it.
 	GetChain(context.Context, *GetChainRequest) (*GetChainResponse, error)
-	// ListMembers pages through the members of a chain with their type codes and use. For its administrator.
+	// ListMembers pages through the members of a chain with their type codes and usage. For its administrator.
 	ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error)
 	// ListDeviceGroups pages through the device groups of a chain that an account may see.
 	ListDeviceGroups(context.Context, *ListDeviceGroupsRequest) (*ListDeviceGroupsResponse, error)
@@ -355,7 +357,7 @@ type LedgerServer interface {
 	ListPhaseGroups(context.Context, *ListPhaseGroupsRequest) (*ListPhaseGroupsResponse, error)
 	// ListPhases pages through the phases of a group with the permission of an account.
 	ListPhases(context.Context, *ListPhasesRequest) (*ListPhasesResponse, error)
-	// GetPhaseAuthorization tells which phases of a group a member may write to. For the administrator.
+	// GetPhaseAuthorization returns which phases of a group a member may write to. For the administrator.
 	GetPhaseAuthorization(context.Context, *GetPhaseAuthorizationRequest) (*GetPhaseAuthorizationResponse, error)
 	// GetPhaseRecord finds one record of a phase.
 	GetPhaseRecord(context.Context, *GetPhaseRecordRequest) (*GetPhaseRecordResponse, error)

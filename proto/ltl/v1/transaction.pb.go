@@ -76,63 +76,64 @@ func (DataForm) EnumDescriptor() ([]byte, []int) {
 	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{0}
 }
 
-// NodeStanding is what the network wants a node to be. The leader changes Raft's configuration accordingly, one step at a time.
-type NodeStanding int32
+// NodeMembership is what a node is to be in consensus. The leader changes Raft's configuration accordingly, one step
+// at a time.
+type NodeMembership int32
 
 const (
-	NodeStanding_NODE_STANDING_UNSPECIFIED NodeStanding = 0
-	// NODE_STANDING_VOTER takes part in elections and quorums. Nodes of the genesis begin as voters.
-	NodeStanding_NODE_STANDING_VOTER NodeStanding = 1
-	// NODE_STANDING_LEARNER holds the whole ledger and serves reads, and does not count in a quorum.
-	NodeStanding_NODE_STANDING_LEARNER NodeStanding = 2
-	// NODE_STANDING_REMOVED is no node of the network any more. Its id never comes back.
-	NodeStanding_NODE_STANDING_REMOVED NodeStanding = 3
+	NodeMembership_NODE_MEMBERSHIP_UNSPECIFIED NodeMembership = 0
+	// NODE_MEMBERSHIP_VOTER takes part in elections and quorums. Nodes of the genesis begin as voters.
+	NodeMembership_NODE_MEMBERSHIP_VOTER NodeMembership = 1
+	// NODE_MEMBERSHIP_LEARNER holds the whole ledger and serves reads, and does not count in a quorum.
+	NodeMembership_NODE_MEMBERSHIP_LEARNER NodeMembership = 2
+	// NODE_MEMBERSHIP_REMOVED is no longer a node of the network. Its id is never used again.
+	NodeMembership_NODE_MEMBERSHIP_REMOVED NodeMembership = 3
 )
 
-// Enum value maps for NodeStanding.
+// Enum value maps for NodeMembership.
 var (
-	NodeStanding_name = map[int32]string{
-		0: "NODE_STANDING_UNSPECIFIED",
-		1: "NODE_STANDING_VOTER",
-		2: "NODE_STANDING_LEARNER",
-		3: "NODE_STANDING_REMOVED",
+	NodeMembership_name = map[int32]string{
+		0: "NODE_MEMBERSHIP_UNSPECIFIED",
+		1: "NODE_MEMBERSHIP_VOTER",
+		2: "NODE_MEMBERSHIP_LEARNER",
+		3: "NODE_MEMBERSHIP_REMOVED",
 	}
-	NodeStanding_value = map[string]int32{
-		"NODE_STANDING_UNSPECIFIED": 0,
-		"NODE_STANDING_VOTER":       1,
-		"NODE_STANDING_LEARNER":     2,
-		"NODE_STANDING_REMOVED":     3,
+	NodeMembership_value = map[string]int32{
+		"NODE_MEMBERSHIP_UNSPECIFIED": 0,
+		"NODE_MEMBERSHIP_VOTER":       1,
+		"NODE_MEMBERSHIP_LEARNER":     2,
+		"NODE_MEMBERSHIP_REMOVED":     3,
 	}
 )
 
-func (x NodeStanding) Enum() *NodeStanding {
-	p := new(NodeStanding)
+func (x NodeMembership) Enum() *NodeMembership {
+	p := new(NodeMembership)
 	*p = x
 	return p
 }
 
-func (x NodeStanding) String() string {
+func (x NodeMembership) String() string {
 	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
 }
 
-func (NodeStanding) Descriptor() protoreflect.EnumDescriptor {
+func (NodeMembership) Descriptor() protoreflect.EnumDescriptor {
 	return file_ltl_v1_transaction_proto_enumTypes[1].Descriptor()
 }
 
-func (NodeStanding) Type() protoreflect.EnumType {
+func (NodeMembership) Type() protoreflect.EnumType {
 	return &file_ltl_v1_transaction_proto_enumTypes[1]
 }
 
-func (x NodeStanding) Number() protoreflect.EnumNumber {
+func (x NodeMembership) Number() protoreflect.EnumNumber {
 	return protoreflect.EnumNumber(x)
 }
 
-// Deprecated: Use NodeStanding.Descriptor instead.
-func (NodeStanding) EnumDescriptor() ([]byte, []int) {
+// Deprecated: Use NodeMembership.Descriptor instead.
+func (NodeMembership) EnumDescriptor() ([]byte, []int) {
 	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{1}
 }
 
-// AccountType tells a main account from a RAM user.
+// AccountType distinguishes a main account from a RAM user.
 type AccountType int32
 
 const (
@@ -291,7 +292,8 @@ const (
 	DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256 DeviceKeyType = 1
 	// DEVICE_KEY_TYPE_RSA_2048 signs with PKCS #1 v1.5 over SHA-256.
 	DeviceKeyType_DEVICE_KEY_TYPE_RSA_2048 DeviceKeyType = 2
-	// DEVICE_KEY_TYPE_AES encrypts the SHA-256 with AES-ECB; the key is only with the endorser of the organisation that enrolled the device.
+	// DEVICE_KEY_TYPE_AES encrypts the SHA-256 with AES-ECB. Only the endorser of the organisation that enrolled the
+	// device has the key.
 	DeviceKeyType_DEVICE_KEY_TYPE_AES DeviceKeyType = 3
 )
 
@@ -339,7 +341,7 @@ func (DeviceKeyType) EnumDescriptor() ([]byte, []int) {
 }
 
 // Transaction is the payload whose SHA-256 (with its domain prefix) is the transaction id.
-// It is encoded once, by whoever creates it; from then on only those bytes are carried, hashed and stored.
+// The process that creates it encodes it once; from then on only those bytes are carried, hashed and stored.
 // A transaction with a field that this definition lacks is refused.
 type Transaction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -351,11 +353,11 @@ type Transaction struct {
 	AccountUid string `protobuf:"bytes,3,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
 	// submitter is the identity "organisation/role/name" of the process that authenticated the caller.
 	Submitter string `protobuf:"bytes,4,opt,name=submitter,proto3" json:"submitter,omitempty"`
-	// nonce is 16 random bytes: two intents never share an id, retries of one intent always do.
+	// nonce is 16 random bytes: two different requests never share a transaction id, retries of one request always do.
 	Nonce []byte `protobuf:"bytes,5,opt,name=nonce,proto3" json:"nonce,omitempty"`
 	// created_ms is the submitter's clock, in milliseconds since 1970; informative.
 	CreatedMs int64 `protobuf:"varint,6,opt,name=created_ms,json=createdMs,proto3" json:"created_ms,omitempty"`
-	// access_key_id and signature_nonce name the signed request this came from; the ledger takes each pair once.
+	// access_key_id and signature_nonce name the signed request that this came from; the ledger accepts each pair once.
 	AccessKeyId    string `protobuf:"bytes,7,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"`
 	SignatureNonce string `protobuf:"bytes,8,opt,name=signature_nonce,json=signatureNonce,proto3" json:"signature_nonce,omitempty"`
 	// Types that are valid to be assigned to Action:
@@ -1281,7 +1283,7 @@ func (x *ModifyMember) GetRemark() string {
 	return ""
 }
 
-// LockMember locks or unlocks a member: a locked one neither writes to the chain nor reads from it.
+// LockMember locks or unlocks a member: a locked member can neither write to the chain nor read from it.
 type LockMember struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	MemberId      string                 `protobuf:"bytes,1,opt,name=member_id,json=memberId,proto3" json:"member_id,omitempty"`
@@ -1756,7 +1758,7 @@ func (x *ModifyPhase) GetRemark() string {
 	return ""
 }
 
-// AuthorizePhases says which phases of a group a member may write to: the list replaces the former one.
+// AuthorizePhases sets the phases of a group that a member may write to; the list replaces the former one.
 type AuthorizePhases struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PhaseGroupId  string                 `protobuf:"bytes,1,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
@@ -1823,7 +1825,7 @@ type UploadPhaseData struct {
 	PhaseGroupId string                 `protobuf:"bytes,1,opt,name=phase_group_id,json=phaseGroupId,proto3" json:"phase_group_id,omitempty"`
 	PhaseId      string                 `protobuf:"bytes,2,opt,name=phase_id,json=phaseId,proto3" json:"phase_id,omitempty"`
 	Form         DataForm               `protobuf:"varint,3,opt,name=form,proto3,enum=ltl.v1.DataForm" json:"form,omitempty"`
-	// batch tells a batch, even of one item, from a single upload: their refusals differ.
+	// batch distinguishes a batch, even of one item, from a single upload: they are refused with different codes.
 	Batch bool `protobuf:"varint,4,opt,name=batch,proto3" json:"batch,omitempty"`
 	// items are the records. They are empty where list is given.
 	Items []*PhaseItem `protobuf:"bytes,5,rep,name=items,proto3" json:"items,omitempty"`
@@ -1918,7 +1920,7 @@ type PhaseItem struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	DataKey   string                 `protobuf:"bytes,1,opt,name=data_key,json=dataKey,proto3" json:"data_key,omitempty"`
 	PhaseData string                 `protobuf:"bytes,2,opt,name=phase_data,json=phaseData,proto3" json:"phase_data,omitempty"`
-	// data_seq tells records of one data key apart; empty lets the ledger assign one.
+	// data_seq distinguishes the records of one data key; empty lets the ledger assign one.
 	DataSeq       string         `protobuf:"bytes,3,opt,name=data_seq,json=dataSeq,proto3" json:"data_seq,omitempty"`
 	Related       []*RelatedData `protobuf:"bytes,4,rep,name=related,proto3" json:"related,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1988,7 +1990,7 @@ type RelatedData struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	PhaseId string                 `protobuf:"bytes,1,opt,name=phase_id,json=phaseId,proto3" json:"phase_id,omitempty"`
 	DataKey string                 `protobuf:"bytes,2,opt,name=data_key,json=dataKey,proto3" json:"data_key,omitempty"`
-	// phase_data is what the uploader says stands there; a reader is shown its digest.
+	// phase_data is what the uploader claims that record to hold; readers get its digest.
 	PhaseData string `protobuf:"bytes,3,opt,name=phase_data,json=phaseData,proto3" json:"phase_data,omitempty"`
 	// data_seq empty refers to the newest record of the data key.
 	DataSeq       string `protobuf:"bytes,4,opt,name=data_seq,json=dataSeq,proto3" json:"data_seq,omitempty"`
@@ -2059,7 +2061,7 @@ type Organisation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// id is 1 to 32 characters of a-z, 0-9 and "-".
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	// name is what people read, in endorsementNames too.
+	// name is the display name, also in endorsementNames.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// ca_certificate is the DER of the organisation's certificate authority.
 	CaCertificate []byte `protobuf:"bytes,3,opt,name=ca_certificate,json=caCertificate,proto3" json:"ca_certificate,omitempty"`
@@ -2144,9 +2146,10 @@ type Node struct {
 	Address      string                 `protobuf:"bytes,3,opt,name=address,proto3" json:"address,omitempty"`
 	// key is the Ed25519 public key that signs the node's checkpoints.
 	Key []byte `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
-	// incarnation is the 16 random bytes that the node's directory was made with, so that a node whose disk was lost is told from the one
-	// that was added. Empty in a genesis: such nodes tell one another when they first meet.
-	Incarnation   []byte `protobuf:"bytes,5,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	// store_id is the 16 random bytes that were written to the node's directory when it was made. A node that comes
+	// back with an empty or another disk has another one, and is refused. Empty in a genesis: those nodes exchange
+	// their store ids in their first handshake.
+	StoreId       []byte `protobuf:"bytes,5,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2209,9 +2212,9 @@ func (x *Node) GetKey() []byte {
 	return nil
 }
 
-func (x *Node) GetIncarnation() []byte {
+func (x *Node) GetStoreId() []byte {
 	if x != nil {
-		return x.Incarnation
+		return x.StoreId
 	}
 	return nil
 }
@@ -2220,8 +2223,8 @@ func (x *Node) GetIncarnation() []byte {
 type AddNode struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Node  *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
-	// standing is LEARNER, or VOTER for one that becomes a voter as soon as it has caught up.
-	Standing NodeStanding `protobuf:"varint,2,opt,name=standing,proto3,enum=ltl.v1.NodeStanding" json:"standing,omitempty"`
+	// membership is LEARNER, or VOTER for a node that becomes a voter as soon as it has caught up.
+	Membership NodeMembership `protobuf:"varint,2,opt,name=membership,proto3,enum=ltl.v1.NodeMembership" json:"membership,omitempty"`
 	// replaces is the id of a node that is removed once the new one has taken its place; empty for none.
 	Replaces      string `protobuf:"bytes,3,opt,name=replaces,proto3" json:"replaces,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -2265,11 +2268,11 @@ func (x *AddNode) GetNode() *Node {
 	return nil
 }
 
-func (x *AddNode) GetStanding() NodeStanding {
+func (x *AddNode) GetMembership() NodeMembership {
 	if x != nil {
-		return x.Standing
+		return x.Membership
 	}
-	return NodeStanding_NODE_STANDING_UNSPECIFIED
+	return NodeMembership_NODE_MEMBERSHIP_UNSPECIFIED
 }
 
 func (x *AddNode) GetReplaces() string {
@@ -2283,7 +2286,7 @@ func (x *AddNode) GetReplaces() string {
 type ChangeNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Standing      NodeStanding           `protobuf:"varint,2,opt,name=standing,proto3,enum=ltl.v1.NodeStanding" json:"standing,omitempty"`
+	Membership    NodeMembership         `protobuf:"varint,2,opt,name=membership,proto3,enum=ltl.v1.NodeMembership" json:"membership,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2325,11 +2328,11 @@ func (x *ChangeNode) GetId() string {
 	return ""
 }
 
-func (x *ChangeNode) GetStanding() NodeStanding {
+func (x *ChangeNode) GetMembership() NodeMembership {
 	if x != nil {
-		return x.Standing
+		return x.Membership
 	}
-	return NodeStanding_NODE_STANDING_UNSPECIFIED
+	return NodeMembership_NODE_MEMBERSHIP_UNSPECIFIED
 }
 
 // CreateOrganisation adds an organisation to the network.
@@ -2377,21 +2380,23 @@ func (x *CreateOrganisation) GetOrganisation() *Organisation {
 	return nil
 }
 
-// ModifyOrganisation changes an organisation, by an operator of its own. Fields that are absent or empty stay as they are.
+// ModifyOrganisation changes an organisation, by an operator of its own. Fields that are absent or empty stay as they
+// are.
 type ModifyOrganisation struct {
 	state           protoimpl.MessageState `protogen:"open.v1"`
 	Id              string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	Name            *string                `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
 	EndorserAddress *string                `protobuf:"bytes,3,opt,name=endorser_address,json=endorserAddress,proto3,oneof" json:"endorser_address,omitempty"`
-	// endorser_key is the Ed25519 public key that signs the organisation's endorsements from now on. No organisation ever had it before,
-	// and the organisation's own endorsement, by the key in force, is needed for it.
+	// endorser_key is the Ed25519 public key that signs the organisation's endorsements from now on. No organisation
+	// may have had it before. The change needs the organisation's own endorsement, by the key in force.
 	EndorserKey []byte `protobuf:"bytes,4,opt,name=endorser_key,json=endorserKey,proto3" json:"endorser_key,omitempty"`
-	// compromised says that the former endorser key counts no more, at once. Else what it signed before the change counts in blocks up
-	// to 60 seconds after it.
+	// compromised ends the former endorser key at once. Otherwise what it signed before the change counts in blocks up
+	// to 60 seconds after the change.
 	Compromised bool `protobuf:"varint,5,opt,name=compromised,proto3" json:"compromised,omitempty"`
 	// add_authority is the DER of one more certificate authority of the organisation.
 	AddAuthority []byte `protobuf:"bytes,6,opt,name=add_authority,json=addAuthority,proto3" json:"add_authority,omitempty"`
-	// retire_authority is the SHA-256 of the DER of an authority that vouches for nobody from now on; one has to be left.
+	// retire_authority is the SHA-256 of the DER of an authority whose certificates are refused from now on; one must
+	// remain.
 	RetireAuthority []byte `protobuf:"bytes,7,opt,name=retire_authority,json=retireAuthority,proto3" json:"retire_authority,omitempty"`
 	unknownFields   protoimpl.UnknownFields
 	sizeCache       protoimpl.SizeCache
@@ -2476,8 +2481,8 @@ func (x *ModifyOrganisation) GetRetireAuthority() []byte {
 	return nil
 }
 
-// RemoveOrganisation ends an organisation's part in the network for good; what it signed stays on the chains and valid. It is refused
-// while the organisation has a node, endorses on a chain, or administers one.
+// RemoveOrganisation removes an organisation from the network for good; what it signed stays on the chains and stays
+// valid. It is refused while the organisation has a node, endorses on a chain, or administers one.
 type RemoveOrganisation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2522,16 +2527,18 @@ func (x *RemoveOrganisation) GetId() string {
 	return ""
 }
 
-// RevokeCertificate makes the network refuse the holder of a certificate, by an operator of the same organisation, for good.
+// RevokeCertificate makes the network refuse a certificate or an identity for good. An operator of the same
+// organisation sends it.
 type RevokeCertificate struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// identity is "organisation/role/name", as in the certificate.
 	Identity string `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
-	// key_hash is the SHA-256 of the certificate's Ed25519 public key: certificates that were renewed with the same key go with it. Empty
-	// revokes the identity whatever the key.
+	// key_hash is the SHA-256 of the certificate's Ed25519 public key; certificates renewed with the same key are
+	// revoked too. Empty revokes the identity whatever the key.
 	KeyHash []byte `protobuf:"bytes,2,opt,name=key_hash,json=keyHash,proto3" json:"key_hash,omitempty"`
-	// key_only leaves the identity to another certificate, with another key. Without it no transaction that names the identity as its
-	// submitter is executed any more. Nodes and endorsers, whose names are fixed, are revoked in this way only.
+	// key_only revokes the key and not the identity, which may continue with another key. Without it, no transaction that
+	// names the identity as its submitter is executed any more. Nodes and endorsers, whose names are fixed, can only be
+	// revoked with it.
 	KeyOnly       bool `protobuf:"varint,3,opt,name=key_only,json=keyOnly,proto3" json:"key_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2588,7 +2595,7 @@ func (x *RevokeCertificate) GetKeyOnly() bool {
 	return false
 }
 
-// CreateAccount makes an account; its secrets are never here.
+// CreateAccount makes an account. The secrets of its AccessKeys are never on a chain.
 type CreateAccount struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// uid is 16 to 18 digits; empty lets the ledger assign one.
@@ -2676,7 +2683,7 @@ type CreateChain struct {
 	PhaseQuota         uint64 `protobuf:"varint,12,opt,name=phase_quota,json=phaseQuota,proto3" json:"phase_quota,omitempty"`
 	// policy is the endorsement policy, for example "submitter & majority".
 	Policy string `protobuf:"bytes,13,opt,name=policy,proto3" json:"policy,omitempty"`
-	// organisations are the ids of those that endorse on this chain, in the order in which they are named.
+	// organisations are the ids of those that endorse on this chain, in the order in which answers name them.
 	Organisations []string `protobuf:"bytes,14,rep,name=organisations,proto3" json:"organisations,omitempty"`
 	// administrator_uid is the account that manages the chain.
 	AdministratorUid string `protobuf:"bytes,15,opt,name=administrator_uid,json=administratorUid,proto3" json:"administrator_uid,omitempty"`
@@ -2977,7 +2984,7 @@ func (x *ModifyChain) GetAdministratorUid() string {
 	return ""
 }
 
-// EnrollDevice makes a device's key known to the whole network, in the name of the operator's organisation.
+// EnrollDevice records a device's key for the whole network, in the name of the operator's organisation.
 type EnrollDevice struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
@@ -3100,7 +3107,7 @@ func (x *RevokeDevice) GetIotId() string {
 	return ""
 }
 
-// Genesis is the only transaction of block 0 of the system chain; its bytes are the network's identity.
+// Genesis is the only transaction of block 0 of the system chain; the hash of its bytes is the network's id.
 type Genesis struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Network       string                 `protobuf:"bytes,1,opt,name=network,proto3" json:"network,omitempty"`
@@ -3178,7 +3185,7 @@ func (x *Genesis) GetPolicy() string {
 	return ""
 }
 
-// ActivateRules puts the next version of the rules in force, from the block after the one that it is in.
+// ActivateRules puts the next version of the rules in force, from the next block on.
 type ActivateRules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// version is the one in force plus one.
@@ -3374,21 +3381,25 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12%\n" +
 	"\x0eca_certificate\x18\x03 \x01(\fR\rcaCertificate\x12!\n" +
 	"\fendorser_key\x18\x04 \x01(\fR\vendorserKey\x12)\n" +
-	"\x10endorser_address\x18\x05 \x01(\tR\x0fendorserAddress\"\x88\x01\n" +
+	"\x10endorser_address\x18\x05 \x01(\tR\x0fendorserAddress\"\x81\x01\n" +
 	"\x04Node\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\"\n" +
 	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x10\n" +
-	"\x03key\x18\x04 \x01(\fR\x03key\x12 \n" +
-	"\vincarnation\x18\x05 \x01(\fR\vincarnation\"y\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\x12\x19\n" +
+	"\bstore_id\x18\x05 \x01(\fR\astoreId\"\x7f\n" +
 	"\aAddNode\x12 \n" +
-	"\x04node\x18\x01 \x01(\v2\f.ltl.v1.NodeR\x04node\x120\n" +
-	"\bstanding\x18\x02 \x01(\x0e2\x14.ltl.v1.NodeStandingR\bstanding\x12\x1a\n" +
-	"\breplaces\x18\x03 \x01(\tR\breplaces\"N\n" +
+	"\x04node\x18\x01 \x01(\v2\f.ltl.v1.NodeR\x04node\x126\n" +
+	"\n" +
+	"membership\x18\x02 \x01(\x0e2\x16.ltl.v1.NodeMembershipR\n" +
+	"membership\x12\x1a\n" +
+	"\breplaces\x18\x03 \x01(\tR\breplaces\"T\n" +
 	"\n" +
 	"ChangeNode\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\x120\n" +
-	"\bstanding\x18\x02 \x01(\x0e2\x14.ltl.v1.NodeStandingR\bstanding\"N\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x126\n" +
+	"\n" +
+	"membership\x18\x02 \x01(\x0e2\x16.ltl.v1.NodeMembershipR\n" +
+	"membership\"N\n" +
 	"\x12CreateOrganisation\x128\n" +
 	"\forganisation\x18\x01 \x01(\v2\x14.ltl.v1.OrganisationR\forganisation\"\xa0\x02\n" +
 	"\x12ModifyOrganisation\x12\x0e\n" +
@@ -3490,12 +3501,12 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\bDataForm\x12\x19\n" +
 	"\x15DATA_FORM_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDATA_FORM_TEXT\x10\x01\x12\x14\n" +
-	"\x10DATA_FORM_DIGEST\x10\x02*|\n" +
-	"\fNodeStanding\x12\x1d\n" +
-	"\x19NODE_STANDING_UNSPECIFIED\x10\x00\x12\x17\n" +
-	"\x13NODE_STANDING_VOTER\x10\x01\x12\x19\n" +
-	"\x15NODE_STANDING_LEARNER\x10\x02\x12\x19\n" +
-	"\x15NODE_STANDING_REMOVED\x10\x03*X\n" +
+	"\x10DATA_FORM_DIGEST\x10\x02*\x86\x01\n" +
+	"\x0eNodeMembership\x12\x1f\n" +
+	"\x1bNODE_MEMBERSHIP_UNSPECIFIED\x10\x00\x12\x19\n" +
+	"\x15NODE_MEMBERSHIP_VOTER\x10\x01\x12\x1b\n" +
+	"\x17NODE_MEMBERSHIP_LEARNER\x10\x02\x12\x1b\n" +
+	"\x17NODE_MEMBERSHIP_REMOVED\x10\x03*X\n" +
 	"\vAccountType\x12\x1c\n" +
 	"\x18ACCOUNT_TYPE_UNSPECIFIED\x10\x00\x12\x15\n" +
 	"\x11ACCOUNT_TYPE_ROOT\x10\x01\x12\x14\n" +
@@ -3530,7 +3541,7 @@ var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
 var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_ltl_v1_transaction_proto_goTypes = []any{
 	(DataForm)(0),                // 0: ltl.v1.DataForm
-	(NodeStanding)(0),            // 1: ltl.v1.NodeStanding
+	(NodeMembership)(0),          // 1: ltl.v1.NodeMembership
 	(AccountType)(0),             // 2: ltl.v1.AccountType
 	(ChainService)(0),            // 3: ltl.v1.ChainService
 	(Edition)(0),                 // 4: ltl.v1.Edition
@@ -3604,8 +3615,8 @@ var file_ltl_v1_transaction_proto_depIdxs = []int32{
 	9,  // 31: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
 	23, // 32: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
 	25, // 33: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
-	1,  // 34: ltl.v1.AddNode.standing:type_name -> ltl.v1.NodeStanding
-	1,  // 35: ltl.v1.ChangeNode.standing:type_name -> ltl.v1.NodeStanding
+	1,  // 34: ltl.v1.AddNode.membership:type_name -> ltl.v1.NodeMembership
+	1,  // 35: ltl.v1.ChangeNode.membership:type_name -> ltl.v1.NodeMembership
 	24, // 36: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
 	2,  // 37: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
 	3,  // 38: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
