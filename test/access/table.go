@@ -11,8 +11,8 @@ import (
 	"ltl/internal/identity"
 )
 
-// CheckTable fails t unless the table of methods in document says the same as acl of the processes that it calls where: "nodes" or
-// "endorsers". The table's services are defined in files.
+// CheckTable fails t unless the table of methods in document says the same as acl of the processes that it calls where:
+// "nodes" or "endorsers". The table's services are defined in files.
 func CheckTable(t *testing.T, document, where string, acl identity.ACL, files ...protoreflect.FileDescriptor) {
 	t.Helper()
 	raw, err := os.ReadFile(document)
@@ -29,7 +29,7 @@ func CheckTable(t *testing.T, document, where string, acl identity.ACL, files ..
 		delete(documented, name)
 	}
 	for name, roles := range documented {
-		t.Errorf("%s on %s: %s lets %v call it, the access list nobody", name, where, document, roles)
+		t.Errorf("%s on %s: %s lets %v call it, the access list no role", name, where, document, roles)
 	}
 }
 

@@ -29,9 +29,9 @@ type method struct {
 	stream bool
 }
 
-// WalkRPCs calls every RPC of srv, which listens on addr, without a certificate, and with each role that acl does not allow, and
-// fails t unless all are refused. It also fails for an entry of acl that srv does not have: the names are easily misspelt.
-// dir is a directory made by identity.CreateNetwork.
+// WalkRPCs calls every RPC of srv, which listens on addr, without a certificate, and with each role that acl does not
+// allow, and fails t unless all are refused. It also fails for an entry of acl that srv does not have: the names are
+// easily misspelt. dir is a directory made by identity.CreateNetwork.
 func WalkRPCs(t *testing.T, srv *grpc.Server, addr, dir string, acl identity.ACL) {
 	t.Helper()
 	methods := methodsOf(srv)
@@ -62,7 +62,8 @@ func WalkRPCs(t *testing.T, srv *grpc.Server, addr, dir string, acl identity.ACL
 	}
 }
 
-// withoutCertificate checks that a caller without a certificate is turned away in the handshake, and that no RPC answers it.
+// withoutCertificate checks that a caller without a certificate is turned away in the handshake, and that no RPC
+// answers it.
 func withoutCertificate(t *testing.T, addr string, methods []method) {
 	t.Helper()
 	raw, err := tls.DialWithDialer(&net.Dialer{Timeout: callTimeout}, "tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
@@ -108,7 +109,7 @@ func call(t *testing.T, conn *grpc.ClientConn, name string, stream bool) error {
 	if err != nil {
 		return err
 	}
-	// A send fails with EOF when the server has refused already; why is told by the receive.
+	// A send fails with EOF when the server has refused already; the receive returns why.
 	if s.SendMsg(&emptypb.Empty{}) == nil {
 		if err := s.CloseSend(); err != nil {
 			return err

@@ -18,8 +18,8 @@ const (
 	aimClient  = 3000
 )
 
-// aim reads hot Keys from one node, over its own service: a facade would ask another node when this one is silent. So a node that was paused or cut
-// off is asked while it is, and what it says once it goes on must not be old.
+// aim reads hot Keys from one node, over its own service: a facade would ask another node when this one is silent. So a
+// node that was paused or cut off is asked while it is, and what it says once it goes on must not be old.
 func (l *Load) aim(ctx, more context.Context, p *peers, node string, number int) {
 	r := rand.New(rand.NewPCG(l.seed, streamLoad<<32|uint64(aimClient+number)))
 	ticker := time.NewTicker(aimEvery)

@@ -100,7 +100,8 @@ func parseAnswer(status int, body []byte) answered {
 	return a
 }
 
-// sendTwice sends the same request to two facades at the same time, as a broken proxy would, and keeps the answer that says more.
+// sendTwice sends the same request to two facades at the same time, as a broken proxy would, and keeps the answer that
+// says more.
 func (c *caller) sendTwice(ctx context.Context, first, second, form string) answered {
 	other := make(chan answered, 1)
 	go func() { other <- c.send(ctx, second, form) }()
@@ -215,8 +216,8 @@ func (l *Load) call(ctx context.Context, c *caller, o *Op, attempts int, pick fu
 	}
 }
 
-// replay sends the very request again after a while, as somebody who recorded it could. It must write nothing twice, which the checks will see; its
-// answer says nothing that the checks would need.
+// replay sends the same request again after a while, as an attacker who recorded it could. It must write nothing twice,
+// which the checks verify; its answer is not needed for that.
 func (l *Load) replay(ctx context.Context, c *caller, form string, after time.Duration, facade int) {
 	l.group.Go(func() {
 		if wait(ctx, after) == nil {

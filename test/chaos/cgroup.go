@@ -11,14 +11,15 @@ import (
 	"syscall"
 )
 
-// Where the kernel has its control groups: all controllers in one tree (version 2), or one tree a controller (version 1).
+// Where the kernel has its control groups: all controllers in one tree (version 2), or one tree a controller (version
+// 1).
 const (
 	cgroupRoot   = "/sys/fs/cgroup"
 	cgroupMemory = cgroupRoot + "/memory"
 )
 
-// memoryGroup is a control group of one process, which may take so much memory and no more: what it took before is not counted. Who asks for more
-// is killed by the kernel.
+// memoryGroup is a control group of one process, which may take so much memory and no more: what it took before is not
+// counted. Who asks for more is killed by the kernel.
 type memoryGroup struct {
 	pid       int
 	dir, home string // the group, and the one that the process came from

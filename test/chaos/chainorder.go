@@ -6,10 +6,11 @@ import (
 	"github.com/anishathalye/porcupine"
 )
 
-// explained decides whether the calls of one Key happened one after the other, in the order that the chain has, each between its call and its return. It is for
-// histories that porcupine does not judge in time: the order of the writes is known, so that the rest needs no search. Every call gets the
-// earliest place among the writes at which its answer was right and which is not before that of a call that had ended. If any order explains
-// the answers, these places do: a later place for one call leaves the others no more room.
+// explained decides whether the calls of one Key happened one after the other, in the order that the chain has, each
+// between its call and its return. It is for histories that porcupine does not judge in time: the order of the writes
+// is known, so that the rest needs no search. Every call gets the earliest place among the writes at which its answer
+// was right and which is not before that of a call that had ended. If any order explains the answers, these places do:
+// a later place for one call leaves the others no more room.
 func explained(calls []porcupine.Operation) bool {
 	states, ok := prefixes(calls)
 	if !ok {

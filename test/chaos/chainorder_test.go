@@ -8,7 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestExplainedAgreesWithPorcupine draws histories of one Key, right and wrong ones, and holds both judgements against one another.
+// TestExplainedAgreesWithPorcupine draws histories of one Key, right and wrong ones, and holds both judgements against
+// one another.
 func TestExplainedAgreesWithPorcupine(t *testing.T) {
 	right, wrong := 0, 0
 	rapid.Check(t, func(rt *rapid.T) {

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Bounds of I11: what a process may use at its highest, and by how much what it uses after the load may exceed what it used at its beginning.
+// Bounds of I11: what a process may use at its highest, and by how much what it uses after the load may exceed what it
+// used at its beginning.
 const (
 	maxResident       = 512 << 20 // the limit of its container in deploy/compose.yaml
 	goroutinesAllowed = 100
@@ -152,7 +153,7 @@ func (f *Found) linearizable() *Check {
 }
 
 func (f *Found) once() *Check {
-	c := &Check{ID: "I5", Name: "each Key, BusinessId and transaction at most once, and nothing that nobody wrote", What: "records of each different copy"}
+	c := &Check{ID: "I5", Name: "each Key, BusinessId and transaction at most once, and nothing that was not written", What: "records of each different copy"}
 	asked := map[[3]string]string{} // to the BusinessId; every value is written by one call only
 	for _, o := range f.Ops {
 		if o.writes() {
@@ -181,7 +182,7 @@ func (f *Found) once() *Check {
 					c.wrong("%s has the value %q on %s %d times, and it was written by one call", key, r.Value, copy.Names[0], values[r.Value])
 				}
 				if business, known := asked[[3]string{action, key, r.Value}]; !known || business != "" && business != r.BusinessID {
-					c.wrong("%s has %s of %s with the value %q, which nobody asked for", copy.Names[0], action, key, r.Value)
+					c.wrong("%s has %s of %s with the value %q, which no call wrote", copy.Names[0], action, key, r.Value)
 				}
 			}
 		}
@@ -189,7 +190,8 @@ func (f *Found) once() *Check {
 	return c
 }
 
-// policy is what the audits prove as well: they hold the endorsements of each batch against the chain's policy at its height.
+// policy is what the audits prove as well: they hold the endorsements of each batch against the chain's policy at its
+// height.
 func (f *Found) policy() *Check {
 	c := f.audited()
 	c.ID, c.Name, c.What = "I6", "no record without the endorsements that its chain's policy wants", "audits, which verify endorsements and policies of every batch again"

@@ -85,12 +85,12 @@ func TestChecksFail(t *testing.T) {
 		{"I3", "an audit fails", func(f *Found) { f.Audits[1].Error = "block 7 does not link" }, "node2: block 7"},
 		{"I3", "no audit was made", func(f *Found) { f.Audits = nil }, ""},
 		{"I4", "a stale read", func(f *Found) { f.Ops[5].Read = []string{"va"} }, "Key hot"},
-		{"I4", "a value that nobody wrote", func(f *Found) { f.Ops[5].Read = []string{"ghost"} }, "Key hot"},
+		{"I4", "a value that was not written", func(f *Found) { f.Ops[5].Read = []string{"ghost"} }, "Key hot"},
 		{"I4", "a record vanishes", func(f *Found) { f.Ops[5].Outcome, f.Ops[5].Read = Absent, nil }, "Key hot"},
 		{"I4", "a count too low", func(f *Found) { f.Ops[6].Number = 1 }, "Key hot"},
 		{"I4", "a list in another order", func(f *Found) { f.Ops[7].Read = []string{"vb", "va"} }, "Key hot"},
 		{"I4", "a read that sees what comes later", func(f *Found) { f.Ops[5].Call, f.Ops[5].Return = 1, 2 }, "Key hot"},
-		{"I4", "a first attempt that is told of a record that is not there", func(f *Found) { f.Ops[0].Outcome = Exists }, "Key one"},
+		{"I4", "a first attempt answered with a record that is not there", func(f *Found) { f.Ops[0].Outcome = Exists }, "Key one"},
 		{"I4", "one Key set twice with success", func(f *Found) {
 			again := *f.Ops[0]
 			again.Value, again.Call, again.Return = "v2", f.Ops[0].Return+1, f.Ops[0].Return+2
@@ -104,9 +104,9 @@ func TestChecksFail(t *testing.T) {
 			r["hot"][1].BusinessID, r["hot"][2].BusinessID = "", ""
 			f.Ops[2].BusinessID = ""
 		}, "written by one call"},
-		{"I5", "another BusinessId than was asked for", func(f *Found) { second(f).Records["hot"][1].BusinessID = "c" }, "nobody asked for"},
+		{"I5", "another BusinessId than was asked for", func(f *Found) { second(f).Records["hot"][1].BusinessID = "c" }, "no call wrote"},
 		{"I5", "a transaction twice", func(f *Found) { second(f).Transactions["tx"] = 2 }, "accepted 2 times"},
-		{"I5", "a record that nobody wrote", func(f *Found) { second(f).Records["ghost"] = []Record{{Value: "boo"}} }, "nobody asked for"},
+		{"I5", "a record that was not written", func(f *Found) { second(f).Records["ghost"] = []Record{{Value: "boo"}} }, "no call wrote"},
 		{"I6", "an audit finds a policy that is not satisfied", func(f *Found) { f.Audits[0].Error = "endorsed by too few" }, "too few"},
 		{"I7", "the block was replaced", func(f *Found) { second(f).Records["one"][0].BlockHash = "00" }, "on endorser-org1 it is not"},
 		{"I7", "the transaction has moved", func(f *Found) { f.Ops[9].Proof.Height = 2 }, "it is not"},
@@ -142,7 +142,8 @@ func TestChecksFail(t *testing.T) {
 	}
 }
 
-// TestUnknownStaysOpen: a write without an answer may take effect at any later time, and once only; one that is not on the chain never did.
+// TestUnknownStaysOpen: a write without an answer may take effect at any later time, and once only; one that is not on
+// the chain never did.
 func TestUnknownStaysOpen(t *testing.T) {
 	write := &Op{Action: SetData, Key: "k", Value: "v", Call: 10, Return: 20, Outcome: Unknown, Attempts: 3}
 	read := func(call int64, value string) *Op {

@@ -26,9 +26,9 @@ const (
 	composeBudget  = 5 * time.Minute
 )
 
-// Compose is the injector with the containers of the compose deployment: docker kill, docker pause, docker network disconnect. It starts a
-// deployment of its own beside any other. The Docker engine must run on this machine, and this program as root: processes are asked from inside
-// their containers' network.
+// Compose is the injector with the containers of the compose deployment: docker kill, docker pause, docker network
+// disconnect. It starts a deployment of its own beside any other. The Docker engine must run on this machine, and this
+// program as root: processes are asked from inside their containers' network.
 type Compose struct {
 	root, binary, out string
 	project           string
@@ -191,7 +191,8 @@ func (c *Compose) inside(ctx context.Context, name, address string) (net.Conn, e
 	return dialIn(func() (string, error) { return c.namespace(ctx, name) })(ctx, "tcp", address)
 }
 
-// namespace is the path of a container's network namespace. Docker is asked only when the process that it was last is gone.
+// namespace is the path of a container's network namespace. Docker is asked only when the process that it was last is
+// gone.
 func (c *Compose) namespace(ctx context.Context, name string) (string, error) {
 	path := func(pid int) string { return fmt.Sprintf("/proc/%d/ns/net", pid) }
 	c.mu.Lock()
@@ -289,7 +290,7 @@ func (c *Compose) SetLinks(ctx context.Context, links []Link) error {
 // SetLimit is not possible: the limits of a container are fixed when it is made.
 func (c *Compose) SetLimit(string, Verb, int) error { return ErrUnsupported }
 
-// noteRestarts notes whether the engine had to start a container again, before that count begins anew.
+// noteRestarts notes whether the engine had to start a container again, before that count is reset.
 func (c *Compose) noteRestarts(ctx context.Context, name string) {
 	state, err := c.inspect(ctx, c.containers[name])
 	if err != nil || state.RestartCount == 0 {

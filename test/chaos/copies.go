@@ -123,7 +123,8 @@ func (l *Ledger) has(o *Op) bool {
 	return there
 }
 
-// place is the place of a write among the records of its Key. Where the caller gave no BusinessId, the ledger's own is as good.
+// place is the place of a write among the records of its Key. Where the caller gave no BusinessId, the ledger's own is
+// as good.
 func (l *Ledger) place(o *Op) (at int, there bool) {
 	for i, r := range l.Records[o.Key] {
 		if r.Attached == (o.Action == Attach) && (r.BusinessID == o.BusinessID || o.BusinessID == "") && r.Value == o.Value {

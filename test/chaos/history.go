@@ -18,7 +18,8 @@ type Outcome string
 const (
 	// OK is an answer with success. For a write it means: it is on the chain.
 	OK Outcome = "ok"
-	// Exists is the answer that the record is there already. After a repeated write it means that one of the attempts was written, or another caller's.
+	// Exists is the answer that the record is there already. After a repeated write it means that one of the attempts was
+	// written, or another caller's.
 	Exists Outcome = "exists"
 	// Absent is the answer that there is no such record.
 	Absent Outcome = "absent"
@@ -73,8 +74,9 @@ type Op struct {
 // writes reports whether the call is one that adds a record.
 func (o *Op) writes() bool { return o.Action == SetData || o.Action == Attach }
 
-// History collects calls, in memory and in a file outside the network's directory: one line when a call begins and one when it returns, so that
-// after a crash of this program a line without the other is a call with an unknown outcome. It may be used concurrently.
+// History collects calls, in memory and in a file outside the network's directory: one line when a call begins and one
+// when it returns, so that after a crash of this program a line without the other is a call with an unknown outcome. It
+// may be used concurrently.
 type History struct {
 	began time.Time
 

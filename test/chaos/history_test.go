@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// TestHistory: what is read from the file is what was kept in memory; and of a file that ends anywhere, every call that is in it is one that
-// was made, with its outcome or an unknown one.
+// TestHistory: what is read from the file is what was kept in memory; and of a file that ends anywhere, every call that
+// is in it is one that was made, with its outcome or an unknown one.
 func TestHistory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "history.jsonl")
 	h, err := NewHistory(path)

@@ -29,7 +29,8 @@ type Injection struct {
 	Targets []string      `json:"targets"`
 	Begin   time.Duration `json:"beginNs"`
 	End     time.Duration `json:"endNs"` // when everything was undone
-	// Recovered is the time from the end to the next acknowledged write, Ready to the moment when every process served; negative when they did not.
+	// Recovered is the time from the end to the next acknowledged write, Ready to the moment when every process served;
+	// negative when they did not.
 	Recovered time.Duration `json:"recoveredNs"`
 	Ready     time.Duration `json:"readyNs"`
 	// Late are the processes that were not ready in the end.
@@ -39,7 +40,8 @@ type Injection struct {
 	// Alone are the nodes that reached no majority, and Serving those of them that said they were ready nevertheless.
 	Alone   []string `json:"alone,omitempty"`
 	Serving []string `json:"serving,omitempty"`
-	// Stopped are targets that ended by themselves because of the fault, which is theirs to do when they lack what they need to go on.
+	// Stopped are targets that ended by themselves because of the fault, which is theirs to do when they lack what they
+	// need to go on.
 	Stopped []string `json:"stopped,omitempty"`
 	Error   string   `json:"error,omitempty"`
 }
@@ -66,7 +68,8 @@ type effect struct {
 	mayStop bool
 }
 
-// inject makes a fault, undoes it after its time, and waits until the network is over it. Unless ctx ends, it always undoes what it did.
+// inject makes a fault, undoes it after its time, and waits until the network is over it. Unless ctx ends, it always
+// undoes what it did.
 func (f *faults) inject(ctx context.Context, e Event) *Injection {
 	f.mu.Lock()
 	id := f.next
@@ -241,7 +244,8 @@ func (f *faults) setLinks(ctx context.Context, id int, links []Link) error {
 	return f.in.SetLinks(ctx, all)
 }
 
-// swizzle cuts the links between the targets one after the other in the first half of the time, and restores them in the second.
+// swizzle cuts the links between the targets one after the other in the first half of the time, and restores them in
+// the second.
 func (f *faults) swizzle(ctx, lasting context.Context, id int, targets []string, r *rand.Rand) (*effect, error) {
 	var links []Link
 	for _, a := range targets {

@@ -23,7 +23,7 @@ type Link struct {
 	Amount int
 }
 
-// Ending is a process that ended though nobody killed it.
+// Ending is a process that ended though the run did not kill it.
 type Ending struct {
 	Name string `json:"name"`
 	// How is its exit state, Last the last line of its log.
@@ -56,7 +56,8 @@ type Injector interface {
 	Resume(ctx context.Context, name string) error
 	// SetLinks replaces all that is wrong with the links; nothing is when links is empty.
 	SetLinks(ctx context.Context, links []Link) error
-	// SetLimit bounds what a process may have: of Descriptors so many files, of Memory so many MB more than now. 0 gives back what it had.
+	// SetLimit bounds what a process may have: of Descriptors so many files, of Memory so many MB more than now. 0 gives
+	// back what it had.
 	SetLimit(name string, what Verb, n int) error
 
 	// Admin asks a process at its loopback address.
@@ -78,7 +79,8 @@ const (
 	maxAdmin     = 4 << 20
 )
 
-// adminClient asks over connections that dial makes. Each request has one of its own: none is left when a process is killed.
+// adminClient asks over connections that dial makes. Each request has one of its own: none is left when a process is
+// killed.
 func adminClient(dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {
 	return &http.Client{Timeout: adminTimeout, Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}
 }

@@ -71,9 +71,10 @@ type placed struct {
 
 const anyPlace = -1
 
-// step says whether a call may have had its outcome on a Key, and what the Key is afterwards. It is what docs/api.md promises, for one Key. Writes
-// have to take effect in the order that the chain has: that is more than linearizability asks, and leaves a search over many writes that
-// were under way together, each of which may or may not have come first, with one to try.
+// step says whether a call may have had its outcome on a Key, and what the Key is afterwards. It is what docs/api.md
+// promises, for one Key. Writes have to take effect in the order that the chain has: that is more than linearizability
+// asks, and leaves a search over many writes that were under way together, each of which may or may not have come
+// first, with one to try.
 func step(r *record, p *placed) (bool, *record) {
 	legal, next := outcome(r, p.Op)
 	if next != r && p.at != anyPlace && r.count() != p.at {
@@ -182,9 +183,10 @@ func (u *Unordered) draw(path string) error {
 	return nil
 }
 
-// Linearizable checks that the calls of each Key happened at some moment between call and return each, one after the other. A write with an unknown
-// outcome may have happened at any time after its call; one that is not on the chain at the end never did. place tells whether a write is there,
-// and its place among the records of its Key. It returns how many calls of how many Keys it looked at, and what is wrong.
+// Linearizable checks that the calls of each Key happened at some moment between call and return each, one after the
+// other. A write with an unknown outcome may have happened at any time after its call; one that is not on the chain at
+// the end never did. place tells whether a write is there, and its place among the records of its Key. It returns how
+// many calls of how many Keys it looked at, and what is wrong.
 func Linearizable(ops []*Op, place func(*Op) (at int, written bool)) (calls, keys int, wrong []*Unordered) {
 	byKey := map[string][]porcupine.Operation{}
 	for _, o := range ops {

@@ -27,7 +27,8 @@ const (
 	floodClient  = 2000
 )
 
-// Load calls the API as several callers do, and keeps the history. What callers ask depends on the seed; when, also on the answers.
+// Load calls the API as several callers do, and keeps the history. What callers ask depends on the seed; when, also on
+// the answers.
 type Load struct {
 	history *History
 	caller  *caller // of the administrator
@@ -187,8 +188,8 @@ func (l *Load) known(r *rand.Rand) *Op {
 	return l.recent[r.IntN(len(l.recent))]
 }
 
-// probe writes a new Key every quarter of a second, once, whatever became of the last one: while callers wait for answers that do not come, it
-// tells when the network writes again.
+// probe writes a new Key every quarter of a second, once, whatever became of the last one: while callers wait for
+// answers that do not come, it tells when the network writes again.
 func (l *Load) probe(ctx, more context.Context) {
 	ticker := time.NewTicker(probeEvery)
 	defer ticker.Stop()

@@ -39,8 +39,9 @@ const probeRules = `table ip probe {
 }
 `
 
-// subnet is a switch with one network namespace for each process, and a link to it from here. The switch is in a namespace of its own: nothing of
-// the machine's own firewall applies to what passes it, and no packet of the run passes through the machine's.
+// subnet is a switch with one network namespace for each process, and a link to it from here. The switch is in a
+// namespace of its own: nothing of the machine's own firewall applies to what passes it, and no packet of the run
+// passes through the machine's.
 type subnet struct {
 	id    int
 	names []string
@@ -152,8 +153,8 @@ func (s *subnet) make(ctx context.Context) error {
 	return nil
 }
 
-// apply makes the packet filter of every namespace say what links say, in one transaction each. Packets are dropped where they arrive, so that the
-// sender is told nothing.
+// apply makes the packet filter of every namespace say what links say, in one transaction each. Packets are dropped
+// where they arrive, so that the sender gets no error.
 func (s *subnet) apply(ctx context.Context, links []Link) error {
 	for _, n := range s.names {
 		var rules strings.Builder
@@ -220,8 +221,8 @@ func (s *subnet) dial(process string) func(ctx context.Context, network, address
 	return dialIn(func() (string, error) { return filepath.Join(netnsDir, s.name(process)), nil })
 }
 
-// offMainThread calls f on a thread that ends with f, so that no other goroutine finds itself where f has gone. The main thread cannot end, and is
-// what others take the process to be: it is held while f runs on another one.
+// offMainThread calls f on a thread that ends with f, so that no other goroutine finds itself where f has gone. The
+// main thread cannot end, and is what others take the process to be: it is held while f runs on another one.
 func offMainThread(f func()) {
 	runtime.LockOSThread()
 	if unix.Gettid() != unix.Getpid() {
@@ -238,7 +239,8 @@ func offMainThread(f func()) {
 	runtime.UnlockOSThread()
 }
 
-// remove deletes everything of this subnet that is there. What cannot be found is gone already; what cannot be deleted shows when it is made again.
+// remove deletes everything of this subnet that is there. What cannot be found is gone already; what cannot be deleted
+// shows when it is made again.
 func (s *subnet) remove(ctx context.Context) {
 	entries, err := os.ReadDir(netnsDir)
 	if err != nil {

@@ -100,7 +100,7 @@ func Summary(out io.Writer, r *Results) {
 		fmt.Fprintf(w, "%s\t%s\t%d %s\t%s\n", c.ID, c.Name, c.Looked, c.What, result)
 	}
 	if err := w.Flush(); err != nil {
-		return // nobody reads
+		return // the other side is gone
 	}
 	for _, c := range r.Checks {
 		for _, wrong := range c.Wrong {

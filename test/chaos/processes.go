@@ -39,7 +39,8 @@ type Processes struct {
 	org         map[string]string // of each node
 	subnet      *subnet
 	admin       map[string]*http.Client
-	// spawn carries work to the one thread that starts every process: the kernel kills a child when the thread that started it ends.
+	// spawn carries work to the one thread that starts every process: the kernel kills a child when the thread that
+	// started it ends.
 	spawn chan func()
 
 	mu      sync.Mutex
@@ -56,7 +57,8 @@ type process struct {
 	done   chan struct{}
 }
 
-// NewProcesses makes the injector for a network of the size of a scenario, which the program at binary runs with its data below dir.
+// NewProcesses makes the injector for a network of the size of a scenario, which the program at binary runs with its
+// data below dir.
 func NewProcesses(binary, dir string, s *Scenario) *Processes {
 	p := &Processes{
 		binary: binary, dir: dir, org: map[string]string{}, admin: map[string]*http.Client{}, running: map[string]*process{}, memory: map[string]*memoryGroup{}, spawn: make(chan func()),

@@ -139,7 +139,8 @@ func (c *chart) injection(i *Injection, y float64) {
 	c.Boxes = append(c.Boxes, box{c.x(i.End.Seconds()), y, lasted.Seconds() * c.scale, rowHeight - 4, colour, text})
 }
 
-// squeeze adds neighbouring seconds up until there are few enough to draw; counts stay those of one second, latencies the highest.
+// squeeze adds neighbouring seconds up until there are few enough to draw; counts stay those of one second, latencies
+// the highest.
 func squeeze(seconds []Second) ([]Second, time.Duration) {
 	n := max(1, (len(seconds)+mostPoints-1)/mostPoints)
 	var out []Second

@@ -17,7 +17,8 @@ type Statistic struct {
 	// How says what the verbs of the fault do, and to what: processes or containers.
 	How  string `json:"how"`
 	Runs int    `json:"runs"`
-	// Calls acknowledged while it lasted, and of those lost or there twice in the end; Unknown are calls made then whose outcome was not told.
+	// Calls acknowledged while it lasted, and of those lost or there twice in the end; Unknown are calls made then whose
+	// outcome was not told.
 	Acknowledged int `json:"acknowledged"`
 	Lost         int `json:"lost"`
 	Duplicated   int `json:"duplicated"`

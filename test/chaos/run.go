@@ -48,8 +48,8 @@ type runner struct {
 	found   Found
 }
 
-// Run starts the network, calls it, injects faults, heals, checks and reports. It returns an error when the run could not be made; what the
-// checks found wrong is in the results. Nothing runs any more when it returns.
+// Run starts the network, calls it, injects faults, heals, checks and reports. It returns an error when the run could
+// not be made; what the checks found wrong is in the results. Nothing runs any more when it returns.
 func Run(ctx context.Context, o Options) (_ *Results, err error) {
 	if o.Duration == 0 {
 		o.Duration = o.Scenario.Duration

@@ -80,8 +80,8 @@ func namespaces(t *testing.T, s *subnet) []string {
 	return names
 }
 
-// TestSubnet: links work, are cut in the directions that are asked for and in no other, and can be restored; two runs do not meet; what a killed
-// run has left is removed.
+// TestSubnet: links work, are cut in the directions that are asked for and in no other, and can be restored; two runs
+// do not meet; what a killed run has left is removed.
 func TestSubnet(t *testing.T) {
 	if err := CanIsolate(); err != nil {
 		t.Skipf("no network of one's own can be made: %v", err)
@@ -109,7 +109,7 @@ func TestSubnet(t *testing.T) {
 		if err == nil {
 			conn.Close()
 		}
-		// Nobody listens there: to be refused is to be answered.
+		// No process listens there: a refused connection is an answer.
 		return err == nil || !errors.Is(dial.Err(), context.DeadlineExceeded) && !isTimeout(err)
 	}
 	for _, c := range []struct {

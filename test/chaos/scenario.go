@@ -54,7 +54,8 @@ var ErrScenario = errors.New("scenario")
 // Span is a duration, or a range of which the schedule draws one.
 type Span struct{ Min, Max time.Duration }
 
-// Action is one thing that happens to a target. Left and Right are two sides for Partition and Block; others have Left alone, and Flood none.
+// Action is one thing that happens to a target. Left and Right are two sides for Partition and Block; others have Left
+// alone, and Flood none.
 type Action struct {
 	Verb        Verb
 	Amount      int

@@ -17,9 +17,11 @@ const (
 	streamLoad  = 4
 )
 
-// Event is a fault with everything drawn that can be before the network is looked at. Who leads is known only then; Pick decides the rest.
+// Event is a fault with everything drawn that can be before the network is looked at. Who leads is known only then;
+// Pick decides the rest.
 type Event struct {
-	// Gap is the time since the network recovered from the event before, At that since the load began; an event of a mix has a Gap, a step At.
+	// Gap is the time since the network recovered from the event before, At that since the load began; an event of a mix
+	// has a Gap, a step At.
 	Gap, At time.Duration
 	For     time.Duration
 	Fault   Fault
@@ -75,7 +77,7 @@ func (s Span) draw(r *rand.Rand) time.Duration {
 // Cast is who plays: the processes of a network by role, and who leads now.
 type Cast struct {
 	Nodes, Endorsers, Facades []string
-	// Leader is empty while nobody leads.
+	// Leader is empty while no node leads.
 	Leader string
 
 	// size is how many nodes the network has, where Nodes are only those on one side; 0 when they are all.
@@ -85,7 +87,7 @@ type Cast struct {
 // all are the names of all processes.
 func (c *Cast) all() []string { return slices.Concat(c.Nodes, c.Endorsers, c.Facades) }
 
-// resolve says which processes a target means now. Where nobody leads, the leader is any node.
+// resolve says which processes a target means now. While no node leads, the leader is any node.
 func (c *Cast) resolve(target string, r *rand.Rand) ([]string, error) {
 	leader := c.Leader
 	if leader == "" {
@@ -140,7 +142,8 @@ func some(names []string, n int, r *rand.Rand) ([]string, error) {
 	return out, nil
 }
 
-// sides says which processes the two sides of an action are; the rest is everybody who is not on the other side, and nobody is on both.
+// sides says which processes the two sides of an action are; rest means all processes that are not on the other side,
+// and no process is on both.
 func (c *Cast) sides(a Action, r *rand.Rand) (left, right []string, err error) {
 	if a.Left == "rest" {
 		right, left, err = c.sides(Action{Left: a.Right, Right: a.Left}, r)
@@ -162,12 +165,12 @@ func (c *Cast) sides(a Action, r *rand.Rand) (left, right []string, err error) {
 		others.Leader = ""
 	}
 	if len(others.Nodes) == 0 {
-		others.Nodes = c.Nodes // resolve draws a leader of somebody
+		others.Nodes = c.Nodes // resolve needs a leader of some node
 	}
 	right, err = others.resolve(a.Right, r)
 	right = without(right)
 	if err == nil && len(right) == 0 {
-		err = fmt.Errorf("nobody is left for the other side of %s", a)
+		err = fmt.Errorf("no process is left for the other side of %s", a)
 	}
 	return left, right, err
 }

@@ -18,7 +18,8 @@ const (
 	// shutdownIoctl is EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN, noLogFlush the flag that loses what was not synced.
 	shutdownIoctl = 0x8004587d
 	noLogFlush    = 2
-	// freezeIoctl is FIFREEZE and thawIoctl FITHAW: in between, whoever writes waits in the kernel, as for a disk that does not answer.
+	// freezeIoctl is FIFREEZE and thawIoctl FITHAW: in between, every write waits in the kernel, as for a disk that does
+	// not answer.
 	freezeIoctl = 0xc0045877
 	thawIoctl   = 0xc0045878
 )
@@ -94,15 +95,16 @@ func (d *disk) thaw() {
 	}
 }
 
-// power turns it on again, after whoever used the disk has ended.
+// power turns it on again, after the process that used the disk has ended.
 func (d *disk) power() {
 	d.w.t.Helper()
 	d.w.run("umount", d.dir)
 	d.mount()
 }
 
-// TestDiskFaults has each node on a file system of its own, and the endorsers on another. Power is cut, syncs fail or hang, disks get
-// full, processes die within a commit: after each kind, every copy holds what was acknowledged, and an audit of each passes.
+// TestDiskFaults has each node on a file system of its own, and the endorsers on another. Power is cut, syncs fail or
+// hang, disks get full, processes die within a commit: after each kind, every copy holds what was acknowledged, and an
+// audit of each passes.
 func TestDiskFaults(t *testing.T) {
 	need(t)
 	for _, kind := range kinds(t) {
@@ -223,7 +225,8 @@ func (w *world) inject(name, what string) (detach func()) {
 	}
 }
 
-// failedSync makes the next sync of the leader, and of a follower, fail once. The process ends and acknowledges nothing more.
+// failedSync makes the next sync of the leader, and of a follower, fail once. The process ends and acknowledges nothing
+// more.
 func failedSync(w *world, _ map[string]*disk) outcome {
 	o := outcome{fault: "fdatasync fails once with EIO"}
 	for range rounds(w.t) {
@@ -250,7 +253,7 @@ func failedSync(w *world, _ map[string]*disk) outcome {
 // maxHang is how long writes may stand still when the leader's disk hangs: the watchdog, and an election.
 const maxHang = 20 * time.Second
 
-// hangingDisk freezes the leader's disk: whoever writes waits, without an error. It gives up, and another node leads.
+// hangingDisk freezes the leader's disk: writes wait, without an error. The node ends itself, and another node leads.
 func hangingDisk(w *world, disks map[string]*disk) outcome {
 	o := outcome{fault: "the leader's disk hangs"}
 	for range rounds(w.t) {

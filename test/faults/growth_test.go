@@ -21,8 +21,9 @@ import (
 // maxStart is how long a node with a million records may take to start.
 const maxStart = 30 * time.Second
 
-// TestGrowth writes LTL_FAULT_RECORDS records and measures, at each tenth and at the end, what a node takes to start again and what a
-// record takes on its disk. Then it damages a page of the index, which only a ledger of this size has on disk, and sees it made anew.
+// TestGrowth writes LTL_FAULT_RECORDS records and measures, at each tenth and at the end, what a node takes to start
+// again and what a record takes on its disk. Then it damages a page of the index, which only a ledger of this size has
+// on disk, and sees it rebuilt.
 func TestGrowth(t *testing.T) {
 	need(t)
 	total, err := strconv.Atoi(os.Getenv("LTL_FAULT_RECORDS"))
@@ -98,7 +99,7 @@ func size(t *testing.T, path string) (total int64) {
 	return total
 }
 
-// damageIndex flips a bit in the largest run of a running node. It leaves, and makes its ledger anew.
+// damageIndex flips a bit in the largest run of a running node. The node ends, and rebuilds its ledger.
 func (w *world) damageIndex(name string) {
 	w.t.Helper()
 	runs, err := filepath.Glob(filepath.Join(w.processes[name].dir, "ledger", "index", "*.run"))
@@ -126,10 +127,10 @@ func (w *world) damageIndex(name string) {
 	deadline := began.Add(30 * time.Minute)
 	for !w.said(name, "the ledger is rebuilt") {
 		if time.Now().After(deadline) || !w.running(name) {
-			w.t.Fatalf("%s does not make its ledger anew", name)
+			w.t.Fatalf("%s does not rebuild its ledger", name)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	w.t.Logf("ROW | index page damaged, ledger made anew | %.1f s |", time.Since(began).Seconds())
+	w.t.Logf("ROW | index page damaged, ledger rebuilt | %.1f s |", time.Since(began).Seconds())
 	w.settled()
 }

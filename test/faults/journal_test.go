@@ -51,7 +51,7 @@ func (j *journal) note(key, value string, ok bool) {
 	j.acks.Add(1)
 }
 
-// resetGap begins to measure anew.
+// resetGap starts a new measurement.
 func (j *journal) resetGap() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -110,8 +110,8 @@ func spread(d []time.Duration) string {
 	return fmt.Sprintf("%.1f s / %.1f s", d[len(d)/2].Seconds(), d[len(d)-1].Seconds())
 }
 
-// check waits until all copies are equal, and holds each against the journal: every acknowledged record is there once with its value, and
-// nothing is there that nobody wrote.
+// check waits until all copies are equal, and holds each against the journal: every acknowledged record is there once
+// with its value, and nothing is there that was not written.
 func (w *world) check(o outcome) {
 	w.t.Helper()
 	sequence := w.settled()

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// TestLimits takes descriptors and memory away from one node. The others go on, and it comes back when it has them again.
+// TestLimits takes descriptors and memory away from one node. The others go on, and it comes back when it has them
+// again.
 func TestLimits(t *testing.T) {
 	need(t)
 	w := newWorld(t)

@@ -20,7 +20,8 @@ const (
 	waitTimeout  = 60 * time.Second
 )
 
-// The program under test and a network that has been set up and stopped, both made once; every world begins with a copy of it.
+// The program under test and a network that has been set up and stopped, both made once; every world begins with a copy
+// of it.
 var (
 	scratch  string
 	binary   string
@@ -43,7 +44,8 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// ownMounts begins again in a mount namespace of its own: no other process can hold what is mounted here, and all of it goes with this one.
+// ownMounts begins again in a mount namespace of its own: no other process can hold what is mounted here, and all of it
+// goes with this one.
 func ownMounts() error {
 	const mark = "LTL_FAULTS_OWN_MOUNTS"
 	unshare, err := exec.LookPath("unshare")

@@ -64,8 +64,9 @@ func (w *world) anyValue() string {
 	return ""
 }
 
-// TestBitRot flips bits of stored files, cuts files short and puts old ones back, on running and on stopped processes, on a minority and
-// on all. What is damaged is never served; on a minority it is repaired, or the process refuses to start and says what to do.
+// TestBitRot flips bits of stored files, cuts files short and puts old ones back, on running and on stopped processes,
+// on a minority and on all. What is damaged is never served; on a minority it is repaired, or the process refuses to
+// start and says what to do.
 func TestBitRot(t *testing.T) {
 	need(t)
 	w := newWorld(t)
@@ -108,7 +109,7 @@ func flippedBlocks(w *world) outcome {
 	for range rounds(w.t) {
 		for _, name := range []string{w.leader(), w.endorsers[0]} {
 			w.journal.resetGap()
-			before := w.count(name, "written anew from another copy")
+			before := w.count(name, "from another copy")
 			began := time.Now()
 			value := w.anyValue()
 			w.await(name+" to have it", func() bool {
@@ -117,7 +118,7 @@ func flippedBlocks(w *world) outcome {
 			})
 			w.mustFlip(w.database(name), value)
 			w.await(name+" to repair the block", func() bool {
-				return w.count(name, "written anew from another copy") > before
+				return w.count(name, "from another copy") > before
 			})
 			o.recoveries = append(o.recoveries, time.Since(began))
 			o.gaps = append(o.gaps, w.journal.longestGap())
@@ -127,7 +128,7 @@ func flippedBlocks(w *world) outcome {
 	return o
 }
 
-// flippedState flips a bit of the state of a stopped node, which makes its ledger anew when it is started.
+// flippedState flips a bit of the state of a stopped node, which rebuilds its ledger when it is started.
 func flippedState(w *world) outcome {
 	o := outcome{fault: "bit flip in stored state, one node, stopped"}
 	for range rounds(w.t) {
@@ -140,7 +141,7 @@ func flippedState(w *world) outcome {
 			w.start(name)
 			o.recoveries = append(o.recoveries, w.awaitReady(name))
 			if !w.said(name, "the ledger is rebuilt") {
-				w.t.Errorf("%s does not say that its ledger was made anew", name)
+				w.t.Errorf("%s does not say that its ledger is rebuilt", name)
 			}
 			o.runs++
 		}
@@ -188,7 +189,8 @@ func flippedRaftLog(w *world) outcome {
 	return o
 }
 
-// cutShort cuts a stopped node's files short, or zeroes their ends. It makes its ledger anew or refuses to start, and crashes in no case.
+// cutShort cuts a stopped node's files short, or zeroes their ends. It rebuilds its ledger or refuses to start, and
+// never crashes.
 func cutShort(w *world) outcome {
 	o := outcome{fault: "file cut short or with a zeroed tail, one node, stopped"}
 	w.journal.resetGap()
@@ -250,8 +252,8 @@ func cutShort(w *world) outcome {
 	return o
 }
 
-// oldDirectory puts an old copy of a node's directory back, as the restoration of a virtual machine does. The node refuses to start, and goes
-// on with the newest directory.
+// oldDirectory puts an old copy of a node's directory back, as the restoration of a virtual machine does. The node
+// refuses to start, and goes on with the newest directory.
 func oldDirectory(w *world) outcome {
 	o := outcome{fault: "old copy of its directory put back, one node"}
 	for range rounds(w.t) {
@@ -280,7 +282,8 @@ func oldDirectory(w *world) outcome {
 	return o
 }
 
-// flippedEverywhere flips the same bit of a block in every copy. Each names the block, none serves it, and the network goes on.
+// flippedEverywhere flips the same bit of a block in every copy. Each names the block, none serves it, and the network
+// keeps working.
 func flippedEverywhere(w *world) outcome {
 	o := outcome{fault: "the same bit flip in a stored block, all copies", runs: 1}
 	value := w.anyValue()

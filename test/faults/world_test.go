@@ -288,8 +288,8 @@ func (w *world) run(args ...string) {
 	}
 }
 
-// write writes from several callers until stop is called, and notes what was acknowledged. A call whose outcome is unknown is repeated
-// with the same transaction, as the library tells its users to.
+// write writes from several callers until stop is called, and notes what was acknowledged. A call whose outcome is
+// unknown is repeated with the same transaction, as the library tells its users to.
 func (w *world) write() (stop func()) {
 	w.t.Helper()
 	c, err := client.Open(client.Config{Credentials: w.operator, Trust: w.trust, Logger: slog.New(slog.DiscardHandler)})

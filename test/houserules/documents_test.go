@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestWayOfAWrite: each file that ARCHITECTURE.md lists as a part of the way of a write exists. How much of a write's code they hold,
-// and how much there is, is measured by test/trace.
+// TestWayOfAWrite: each file that ARCHITECTURE.md lists as a part of the way of a write exists. How much of a write's
+// code they hold, and how much there is, is measured by test/trace.
 func TestWayOfAWrite(t *testing.T) {
 	section := sectionOf(t, "ARCHITECTURE.md", "## The way of a write")
 	files := map[string]bool{}

@@ -7,8 +7,9 @@ import (
 	"testing"
 )
 
-// edges says which own packages each package may import, tests aside. The roles (node, endorser, client) do not import one
-// another: they meet in internal and over gRPC. A new edge is a decision: make it here, with its reason in the commit.
+// edges says which own packages each package may import, tests aside. The roles (node, endorser, client) do not import
+// one another: they meet in internal and over gRPC. A new edge is a decision: make it here, with its reason in the
+// commit.
 func edges() map[string][]string {
 	const wire = "proto/ltl/v1"
 	return map[string][]string{

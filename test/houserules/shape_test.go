@@ -28,7 +28,7 @@ func TestShape(t *testing.T) {
 					t.Errorf("%s: %s has %d lines, more than %d", p.at(fn), fn.Name.Name, lines, maxFunctionLines)
 				}
 				if fn.Name.Name == "init" && fn.Recv == nil {
-					t.Errorf("%s: init runs before anybody decided to run it; call a function instead", p.at(fn))
+					t.Errorf("%s: init runs without a call, before main; call a function instead", p.at(fn))
 				}
 			}
 		}

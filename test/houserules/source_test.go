@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -54,6 +55,20 @@ func (p *pkg) at(n ast.Node) string {
 // load parses the module. It fails the test when it finds suspiciously little: then the rules would hold for nothing.
 func load(t *testing.T) []*pkg {
 	t.Helper()
+	packages, err := loaded()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(packages) < 10 {
+		t.Fatalf("found only %d packages below %s", len(packages), root)
+	}
+	return packages
+}
+
+// loaded parses the module once for all tests, which only read what it returns.
+var loaded = sync.OnceValues(parseModule)
+
+func parseModule() ([]*pkg, error) {
 	packages := map[string]*pkg{}
 	err := fs.WalkDir(os.DirFS(root), ".", func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
@@ -67,17 +82,11 @@ func load(t *testing.T) []*pkg {
 		}
 		return parse(packages, file)
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(packages) < 10 {
-		t.Fatalf("found only %d packages below %s", len(packages), root)
-	}
 	out := make([]*pkg, 0, len(packages))
 	for _, p := range packages {
 		out = append(out, p)
 	}
-	return out
+	return out, err
 }
 
 func parse(packages map[string]*pkg, file string) error {

@@ -15,7 +15,8 @@ import (
 // maxFileBytes bounds every file of the tree. What is larger is built, or recorded data, and has a place elsewhere.
 const maxFileBytes = 1 << 20
 
-// files returns the paths of all files of the tree, from its root. Git says which these are; a source archive has no others.
+// files returns the paths of all files of the tree, from its root. Git says which these are; a source archive has no
+// others.
 func files(t *testing.T) []string {
 	t.Helper()
 	cmd := exec.Command("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
@@ -56,7 +57,8 @@ func archiveFiles(t *testing.T) []string {
 	return all
 }
 
-// TestNoLargeFilesAndNoExecutables: the tree holds sources. A script may be executable; a program that was built may not be there.
+// TestNoLargeFilesAndNoExecutables: the tree holds sources. A script may be executable; a program that was built may
+// not be there.
 func TestNoLargeFilesAndNoExecutables(t *testing.T) {
 	for _, file := range files(t) {
 		info, err := os.Lstat(filepath.Join(root, file))
@@ -114,7 +116,8 @@ func TestBinaryProgram(t *testing.T) {
 	}
 }
 
-// The share of longer lines in all Go code, tests included, generated code not. The aim is 0.005; the figure is what is reached.
+// The share of longer lines in all Go code, tests included, generated code not. The aim is 0.005; the figure is what is
+// reached.
 const (
 	maxColumns   = 120
 	maxLongShare = 0.017

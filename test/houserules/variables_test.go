@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestNoMutablePackageVariables: a package variable is a sentinel error or a table. It has a value where it is declared, and
-// nothing in its package assigns to it, to a part of it, or takes its address.
+// TestNoMutablePackageVariables: a package variable is a sentinel error or a table. It has a value where it is
+// declared, and nothing in its package assigns to it, to a part of it, or takes its address.
 func TestNoMutablePackageVariables(t *testing.T) {
 	for _, p := range load(t) {
 		var files []*ast.File
@@ -52,7 +52,7 @@ func (v *variables) declarations(f *ast.File) {
 		}
 		for _, s := range g.Specs {
 			if s, ok := s.(*ast.ValueSpec); ok && len(s.Values) == 0 && !embedded(g) {
-				v.t.Errorf("%s: package variable %s has no value, so somebody must change it", v.p.at(s), s.Names[0].Name)
+				v.t.Errorf("%s: package variable %s has no value where it is declared, so code must change it later", v.p.at(s), s.Names[0].Name)
 			}
 		}
 	}

@@ -16,7 +16,8 @@ import (
 	"path/filepath"
 )
 
-// checker compiles mutants as far as types go: much quicker than building each, and enough to tell a fault from a typing error.
+// checker compiles mutants as far as types go: much quicker than building each, and enough to tell a fault from a
+// typing error.
 type checker struct {
 	root     string
 	exports  map[string]string   // import path to the file with its compiled declarations

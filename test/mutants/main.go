@@ -1,6 +1,7 @@
-// Command mutants plants faults in the source, one at a time, and shows that the test suite finds each. The tree is never touched:
-// the changed files go to a temporary directory and reach the compiler by `go test -overlay`. It exits with status 1 when a fault
-// survives, when a fault's text is no longer in the source, or when the tests fail without any fault.
+// Command mutants plants faults in the source, one at a time, and shows that the test suite finds each. The tree is
+// never touched: the changed files go to a temporary directory and reach the compiler by `go test -overlay`. It exits
+// with status 1 when a fault survives, when a fault's text is no longer in the source, or when the tests fail without
+// any fault.
 //
 //	go run ./test/mutants [-run REGEXP]
 package main
@@ -28,7 +29,8 @@ func main() {
 	}
 }
 
-// run checks that every chosen mutant can be planted, that its tests pass without it, and then plants one after the other.
+// run checks that every chosen mutant can be planted, that its tests pass without it, and then plants one after the
+// other.
 func run(chosen *regexp.Regexp) error {
 	var mutants []mutant
 	for _, m := range table() {

@@ -10,8 +10,8 @@ import (
 
 const root = "../.."
 
-// The table keeps up with the source: each mutant's text is there exactly once, the mutant compiles, and the tests that are to kill it
-// exist. That they do kill it, `make mutants` shows.
+// The table keeps up with the source: each mutant's text is there exactly once, the mutant compiles, and the tests that
+// are to kill it exist. That they do kill it, `make mutants` shows.
 func TestMutantsCanBePlanted(t *testing.T) {
 	mutants := table()
 	if len(mutants) < 40 {

@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// plant returns the files that the mutant changes, by path below root, with their new content. A text that is not there exactly once
-// is an error: the source has moved on, and the mutant has to follow it.
+// plant returns the files that the mutant changes, by path below root, with their new content. A text that is not there
+// exactly once is an error: the source has moved on, and the mutant has to follow it.
 func plant(root string, m mutant) (map[string][]byte, error) {
 	changed := map[string][]byte{}
 	for _, e := range m.edits {
@@ -117,7 +117,8 @@ type testRun struct {
 	output string
 }
 
-// goTest runs the tests of m. The overlay is in the environment, so that a test which builds the program itself builds the mutant.
+// goTest runs the tests of m. The overlay is in the environment, so that a test which builds the program itself builds
+// the mutant.
 func goTest(m mutant, overlay string) (testRun, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), m.limit+time.Minute) // beyond go test's own limit: it builds first
 	defer cancel()

@@ -20,7 +20,8 @@ const (
 	long  = 4 * time.Minute
 )
 
-// table lists the faults. Those of the disk and of consensus come first, then what is signed and hashed, then the rules.
+// table lists the faults. Those of the disk and of consensus come first, then what is signed and hashed, then the
+// rules.
 func table() []mutant {
 	return append(append(append(diskMutants(), raftMutants()...), bytesMutants()...), rulesMutants()...)
 }
@@ -73,7 +74,7 @@ func diskMutants() []mutant {
 			"if l.last < o.minLast {", "if l.last < o.minLast && false {"}}, "./node", "TestLostTail", short},
 		{"raft-log-gone-snapshot", "a node whose Raft log is gone, but that has a Raft snapshot, votes again", []edit{{"node/node.go",
 			"gone && (newest != nil || applied > 0) {", "gone && newest == nil && applied > 0 {"}}, "./node", "TestNothingIsMadeAnewOutOfNothing", short},
-		{"rebuild-forgets-log", "a ledger is made anew though the Raft log does not reach what was executed", []edit{{"node/node.go",
+		{"rebuild-forgets-log", "a ledger is rebuilt though the Raft log does not reach what was executed", []edit{{"node/node.go",
 			"o.minLast = max(o.minLast, note.Applied)", "_ = note"}}, "./node", "TestOldLogIsNoBasis", short},
 		{"rebuild-without-majority", "a damaged node leaves while the others are too few", []edit{{"node/rebuild.go",
 			"if healthy <= voters/2 {", "if healthy < 0 {"}}, "./node", "TestDamagedStateWhileRunning", short},

@@ -24,8 +24,8 @@ func (n *Network) status(peer string) *ltlv1.StatusResponse {
 	return st
 }
 
-// CheckLedgers waits until all running nodes and endorsers have the same number of blocks and compares their newest blocks. The
-// cleanup compares every block, on the disks.
+// CheckLedgers waits until all running nodes and endorsers have the same number of blocks and compares their newest
+// blocks. The cleanup compares every block, on the disks.
 func (n *Network) CheckLedgers(t testing.TB) {
 	t.Helper()
 	var peers []string
@@ -91,8 +91,8 @@ func (n *Network) finish() {
 	}
 }
 
-// compareStores opens every ledger, verifies it, and compares its blocks with those of the longest one. A process that was stopped
-// earlier may have fewer.
+// compareStores opens every ledger, verifies it, and compares its blocks with those of the longest one. A process that
+// was stopped earlier may have fewer.
 func (n *Network) compareStores() {
 	var stores []*store.Store
 	longest := 0

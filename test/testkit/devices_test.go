@@ -87,8 +87,8 @@ func refused(t *testing.T, n *testkit.Network, what string, tx *ltlv1.Transactio
 	}
 }
 
-// onlyOnce uploads what a device signed many times at the same moment: one upload is written, and the others are told why they are not,
-// whether an endorser or the ledger itself noticed.
+// onlyOnce uploads what a device signed many times at the same moment: one upload is written, and the others are
+// refused with a reason, whether an endorser or the ledger itself noticed.
 func onlyOnce(t *testing.T, n *testkit.Network, tx *ltlv1.Transaction) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -120,8 +120,8 @@ func startWithDevices(t *testing.T) *testkit.Network {
 	return n
 }
 
-// TestDevices: with each type of key, what the device signed is written once, and neither another key's signature, nor the same signature
-// again, nor one for other data, is.
+// TestDevices: with each type of key, what the device signed is written once, and neither another key's signature, nor
+// the same signature again, nor one for other data, is.
 func TestDevices(t *testing.T) {
 	n := startWithDevices(t)
 	for _, kind := range []device.Type{device.ECC, device.RSA, device.AES} {
@@ -150,8 +150,9 @@ func TestDevices(t *testing.T) {
 	}
 }
 
-// TestSecretKeyHolderIsAway: the other organisations satisfy the policy, but cannot verify an AES device's signature. Its upload fails for
-// the time being, in words, while other records are written; the same transaction succeeds when the endorser is back, with the keys.
+// TestSecretKeyHolderIsAway: the other organisations satisfy the policy, but cannot verify an AES device's signature.
+// Its upload fails for the time being, in words, while other records are written; the same transaction succeeds when
+// the endorser is back, with the keys.
 func TestSecretKeyHolderIsAway(t *testing.T) {
 	n := startWithDevices(t)
 	d := enrol(t, n, device.AES)

@@ -65,7 +65,8 @@ func (n *Network) UpdateTrust() {
 	}
 }
 
-// AddOrganisation makes keys of one more organisation, adds it to the network, and starts its endorser. It returns its place.
+// AddOrganisation makes keys of one more organisation, adds it to the network, and starts its endorser. It returns its
+// place.
 func (n *Network) AddOrganisation(id string) int {
 	n.t.Helper()
 	spec := identity.OrgSpec{ID: id, Name: "Organisation " + id, EndorserAddress: freeAddresses(n.t, 1)[0]}

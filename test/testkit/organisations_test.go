@@ -30,8 +30,8 @@ func modifyChain(n *testkit.Network, policy string, organisations ...string) *lt
 	}}}
 }
 
-// TestOrganisationsChangeUnderLoad: while records are written, an organisation joins with its endorser, becomes needed on the chain, changes
-// its key in every way and its address, and leaves; no write fails, is lost or happens twice.
+// TestOrganisationsChangeUnderLoad: while records are written, an organisation joins with its endorser, becomes needed
+// on the chain, changes its key in every way and its address, and leaves; no write fails, is lost or happens twice.
 func TestOrganisationsChangeUnderLoad(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{})
 	l := startLoad(t, n)
@@ -50,7 +50,7 @@ func TestOrganisationsChangeUnderLoad(t *testing.T) {
 		n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4", EndorserKey: public, Compromised: compromised}))
 		l.progress("endorser key rotated")
 	}
-	// A key that its endorser does not hold is nobody's, whatever the others say.
+	// A key that its endorser does not hold counts for nothing, whatever the others hold.
 	stranger := make([]byte, ed25519.PublicKeySize)
 	if r, err := operator.Submit(t.Context(), &ltlv1.Transaction{ChainId: "0000000000000000", Action: modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4", EndorserKey: stranger}).Action}); err != nil || r.GetCode() != rules.Forbidden {
 		t.Errorf("a key that the endorser does not hold: %v, %v", r, err)
@@ -70,7 +70,7 @@ func TestOrganisationsChangeUnderLoad(t *testing.T) {
 	n.SubmitAs(first, &ltlv1.Transaction{Action: &ltlv1.Transaction_RemoveOrganisation{RemoveOrganisation: &ltlv1.RemoveOrganisation{Id: "org4"}}})
 	l.progress("organisation removed")
 	refusedSoon(t, n, "a removed organisation's operator", "operator-org4")
-	n.StopEndorser(at) // it can follow nobody any more
+	n.StopEndorser(at) // it cannot follow a node any more
 	l.finish()
 }
 
@@ -111,8 +111,8 @@ func keyHash(t *testing.T, n *testkit.Network, dir string) []byte {
 	return hash[:]
 }
 
-// TestRevokedUnderLoad: a facade and a client whose certificates are revoked are refused by every process, also on the connections that
-// they have, while others write on; a facade whose key alone was revoked goes on with another.
+// TestRevokedUnderLoad: a facade and a client whose certificates are revoked are refused by every process, also on the
+// connections that they have, while others write on; a facade whose key alone was revoked goes on with another.
 func TestRevokedUnderLoad(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{Facades: []string{"f2", "f3"}})
 	l := startLoad(t, n)
@@ -190,11 +190,11 @@ func watchKeys(t *testing.T, n *testkit.Network, dir string, ended chan<- error)
 	return conn
 }
 
-// TestCertificatesRotateUnderLoad: an organisation gets another authority, every certificate of it is renewed under that one, and the
-// former is retired, which ends all connections under it; nothing is restarted and no write fails.
+// TestCertificatesRotateUnderLoad: an organisation gets another authority, every certificate of it is renewed under
+// that one, and the former is retired, which ends all connections under it; nothing is restarted and no write fails.
 func TestCertificatesRotateUnderLoad(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{Facades: []string{"f2"}})
-	idle := n.OpenClient("facades/f2") // as a facade that nobody calls
+	idle := n.OpenClient("facades/f2") // as a facade without calls
 	var watch sync.WaitGroup
 	ctx, cancel := context.WithCancel(t.Context())
 	defer watch.Wait()
@@ -221,7 +221,7 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 		l.progress(dir + " renewed")
 	}
 	time.Sleep(7 * time.Second) // a client hears of the new authority within six seconds; operators leave a minute
-	l.progress("everybody has heard of it")
+	l.progress("every process knows it")
 	former, err := identity.LoadAuthority(old)
 	if err != nil {
 		t.Fatal(err)
@@ -238,7 +238,8 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 	l.finish()
 }
 
-// TestEverythingExpired: a network whose certificates and authorities all expired years ago starts, takes writes and is repaired.
+// TestEverythingExpired: a network whose certificates and authorities all expired years ago starts, takes writes and is
+// repaired.
 func TestEverythingExpired(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{Created: time.Now().AddDate(-40, 0, 0)})
 	l := startLoad(t, n)

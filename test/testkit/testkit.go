@@ -1,4 +1,5 @@
-// Package testkit runs a whole network inside a test: nodes, endorsers and clients in one process, over real TLS connections.
+// Package testkit runs a whole network inside a test: nodes, endorsers and clients in one process, over real TLS
+// connections.
 //
 // Every network is checked when its test ends: all ledgers hold the same bytes, and every store verifies.
 package testkit
@@ -60,9 +61,11 @@ type Options struct {
 // Account is an account that Start created.
 type Account struct{ UID, Organisation, TypeCode string }
 
-// Network is a running network with one proof chain. Nodes, endorsers and organisations count from 0; organisation 0 is "org1".
+// Network is a running network with one proof chain. Nodes, endorsers and organisations count from 0; organisation 0 is
+// "org1".
 type Network struct {
-	// ChainID and ChainCode name the proof chain; Admin (organisation 1) manages it, Member (organisation 2) may write to it.
+	// ChainID and ChainCode name the proof chain; Admin (organisation 1) manages it, Member (organisation 2) may write to
+	// it.
 	ChainID, ChainCode string
 	Admin, Member      Account
 	// Dir is what identity.CreateNetwork made.
@@ -81,8 +84,8 @@ type Network struct {
 	others  []*client.Client // that a test opened
 }
 
-// Start makes a network, waits until it takes writes, and creates its chain and accounts. The cleanup compares all ledgers and
-// stops everything.
+// Start makes a network, waits until it takes writes, and creates its chain and accounts. The cleanup compares all
+// ledgers and stops everything.
 func Start(t testing.TB, o Options) *Network {
 	t.Helper()
 	quick.Skip(t)
@@ -93,7 +96,7 @@ func Start(t testing.TB, o Options) *Network {
 	for i := range n.endorsers {
 		n.RestartEndorser(i)
 	}
-	n.furnish()
+	n.bootstrap()
 	return n
 }
 
@@ -218,7 +221,8 @@ func (n *Network) fatal(who string) func(error) {
 	return func(err error) { n.t.Errorf("%s stops: %v", who, err) }
 }
 
-// AdminAddresses are the addresses of health and metrics of the running nodes and endorsers; empty strings of those that Options gave none.
+// AdminAddresses are the addresses of health and metrics of the running nodes and endorsers; empty strings of those
+// that Options gave none.
 func (n *Network) AdminAddresses() []string {
 	var addresses []string
 	for _, one := range slices.Concat(n.nodes, n.endorsers) {
@@ -265,7 +269,8 @@ func (n *Network) Leader() int {
 	return leader
 }
 
-// Client returns the shared client of a role: identity.RoleFacade, identity.RoleClient or identity.RoleOperator, all of organisation 1.
+// Client returns the shared client of a role: identity.RoleFacade, identity.RoleClient or identity.RoleOperator, all of
+// organisation 1.
 func (n *Network) Client(role identity.Role) *client.Client {
 	n.t.Helper()
 	n.mu.Lock()
@@ -312,8 +317,8 @@ func (n *Network) Submit(role identity.Role, tx *ltlv1.Transaction) *ltlv1.Resul
 	}
 }
 
-// furnish creates accounts, chain and member.
-func (n *Network) furnish() {
+// bootstrap creates accounts, chain and member.
+func (n *Network) bootstrap() {
 	n.t.Helper()
 	organisation := func(i int) string { return n.genesis.GetOrganisations()[min(i, len(n.endorsers)-1)].GetId() }
 	n.Admin.Organisation, n.Member.Organisation = organisation(0), organisation(1)
@@ -373,7 +378,7 @@ func WaitFor(t testing.TB, timeout time.Duration, what string, condition func() 
 	}
 }
 
-// freeAddresses returns addresses that nobody listens on.
+// freeAddresses returns addresses that no process listens on.
 func freeAddresses(t testing.TB, count int) []string {
 	t.Helper()
 	var held []net.Listener // until all are chosen, so that no port is chosen twice

@@ -1,10 +1,11 @@
-// Command trace measures how much code one write, one read and one start of a network run: files, packages and lines. It builds
-// the product with coverage counters, runs a network of it, and compares the counters of every process around a call with those
-// of a time without calls.
+// Command trace measures how much code one write, one read and one start of a network run: files, packages and lines.
+// It builds the product with coverage counters, runs a network of it, and compares the counters of every process around
+// a call with those of a time without calls.
 //
 //	go run ./test/trace [-source DIR] [-lines]
 //
-// It measures the tree at DIR, which may be an older commit's, and leaves it unchanged: a copy gets the hook that reads the counters.
+// It measures the tree at DIR, which may be an older commit's, and leaves it unchanged: a copy gets the hook that reads
+// the counters.
 package main
 
 import (

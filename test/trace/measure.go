@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// idle is the time without calls that is subtracted. It holds heartbeats, elections' timers and every poll of a process.
+	// idle is the time without calls that is subtracted. It holds heartbeats, elections' timers and every poll of a
+	// process.
 	idle = 10 * time.Second
 	// settle is the time that followers and endorsers get after an answer to execute the block too.
 	settle = 700 * time.Millisecond

@@ -80,7 +80,8 @@ func (t *trace) share(listed []string) float64 {
 	return float64(held) / float64(max(1, all))
 }
 
-// print writes the figures, and a line for each file; with lines, also which lines of it ran. A star marks a listed file.
+// print writes the figures, and a line for each file; with lines, also which lines of it ran. A star marks a listed
+// file.
 func (t *trace) print(w io.Writer, listed []string, lines bool) error {
 	whole, ran := t.lines()
 	var out strings.Builder

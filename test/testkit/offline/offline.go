@@ -1,6 +1,6 @@
-// Package offline makes what the members of a network make, without running one: keys, a genesis, transactions and endorsed batches.
-// It imports the ledger's encodings and the wire contract only, so that the tests inside the rules, the store, the node and the
-// endorser can use it. The same arguments give the same bytes in every run.
+// Package offline makes what the members of a network make, without running one: keys, a genesis, transactions and
+// endorsed batches. It imports the ledger's encodings and the wire contract only, so that the tests inside the rules,
+// the store, the node and the endorser can use it. The same arguments give the same bytes in every run.
 package offline
 
 import (
@@ -67,14 +67,14 @@ func Encode(t testing.TB, m proto.Message) []byte {
 	return b
 }
 
-// SetAction puts an action, a wrapper type of the oneof such as *ltlv1.Transaction_SetData, into a transaction. It goes by
-// reflection, as the oneof's interface has no name outside its package.
+// SetAction puts an action, a wrapper type of the oneof such as *ltlv1.Transaction_SetData, into a transaction. It goes
+// by reflection, as the oneof's interface has no name outside its package.
 func SetAction(tx *ltlv1.Transaction, action any) {
 	reflect.ValueOf(tx).Elem().FieldByName("Action").Set(reflect.ValueOf(action))
 }
 
-// Statement returns the statement by which an organisation accepts every transaction of a batch. Heights are 0; the caller sets them
-// where they matter.
+// Statement returns the statement by which an organisation accepts every transaction of a batch. Heights are 0; the
+// caller sets them where they matter.
 func Statement(network ledger.Hash, b *ltlv1.Batch, organisation string, key ed25519.PublicKey, expiryMs int64) *ledger.Statement {
 	ids := make([]ledger.Hash, len(b.GetTransactions()))
 	accepted := make([]bool, len(ids))

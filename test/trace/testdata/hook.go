@@ -10,11 +10,12 @@ import (
 	"strings"
 )
 
-// The variable starts the hook before main runs. `make trace` adds this file to a copy of cmd/ltl; the product does not have it.
+// The variable starts the hook before main runs. `make trace` adds this file to a copy of cmd/ltl; the product does not
+// have it.
 var _ = startHook()
 
-// startHook listens on LTL_TRACE_DIR/PID for "clear", which sets all counters of the process to zero, and for "write DIR", which
-// writes them to DIR. Each is answered with one line: "ok", or what went wrong.
+// startHook listens on LTL_TRACE_DIR/PID for "clear", which sets all counters of the process to zero, and for "write
+// DIR", which writes them to DIR. Each is answered with one line: "ok", or what went wrong.
 func startHook() struct{} {
 	dir := os.Getenv("LTL_TRACE_DIR")
 	if dir == "" {
