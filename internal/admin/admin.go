@@ -1,8 +1,8 @@
-// Package admin serves health, metrics and profiles of a process on a loopback address, and, where configured, its metrics alone
-// on another address over mutual TLS.
+// Package admin serves health, metrics and profiles of a process on a loopback address, and, where configured, its
+// metrics alone on another address over mutual TLS.
 //
-// Requests to the loopback address are not authenticated, and a profile shows memory. So the server refuses every address that
-// other machines could reach.
+// Requests to the loopback address are not authenticated, and a profile shows memory. So the server refuses every
+// address that other machines could reach.
 package admin
 
 import (
@@ -23,7 +23,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Bounds on a request. Profiles are streamed for as long as their caller asks, so there is no bound on writing an answer.
+// Bounds on a request. Profiles are streamed for as long as their caller asks, so there is no bound on writing an
+// answer.
 const (
 	readTimeout    = 5 * time.Second
 	idleTimeout    = time.Minute
@@ -54,9 +55,9 @@ type Server struct {
 	err      error
 }
 
-// Serve listens on addr, which must be a loopback address, until Close is called or ctx ends. ready returns why the process is
-// not ready, or nil when it is; it must not block, and a nil function means always ready. The metrics that every process has are
-// added to reg unless they are there already; reg may be nil.
+// Serve listens on addr, which must be a loopback address, until Close is called or ctx ends. ready returns why the
+// process is not ready, or nil when it is; it must not block, and a nil function means always ready. The metrics that
+// every process has are added to reg unless they are there already; reg may be nil.
 func Serve(ctx context.Context, addr string, m Metrics, ready func() error, reg *prometheus.Registry) (*Server, error) {
 	if err := checkLoopback(addr); err != nil {
 		return nil, err
@@ -99,8 +100,8 @@ func newHTTP(h http.Handler, level slog.Level) *http.Server {
 	}
 }
 
-// standard returns the metrics that every process has: memory, goroutines and file descriptors, its build, and whether it is
-// ready.
+// standard returns the metrics that every process has: memory, goroutines and file descriptors, its build, and whether
+// it is ready.
 func standard(ready func() error) []prometheus.Collector {
 	return []prometheus.Collector{
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
@@ -113,8 +114,8 @@ func standard(ready func() error) []prometheus.Collector {
 	}
 }
 
-// CertificateExpiry is the metric for a warning before the end of a process's own certificate; it has the same name in every
-// process.
+// CertificateExpiry is the metric for a warning before the end of a process's own certificate; it has the same name in
+// every process.
 func CertificateExpiry(expiry func() time.Time) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "ltl_certificate_expiry_timestamp_seconds", Help: "End of the own certificate's validity, in seconds since 1970.",
@@ -180,8 +181,8 @@ func routes(ready func() error, reg *prometheus.Registry) http.Handler {
 	return localOnly(mux)
 }
 
-// localOnly refuses requests made for another host's name: a web page in a browser on this machine could otherwise have its own
-// name resolve to the loopback address and read the answers.
+// localOnly refuses requests made for another host's name: a web page in a browser on this machine could otherwise
+// have its own name resolve to the loopback address and read the answers.
 func localOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, err := net.SplitHostPort(r.Host)

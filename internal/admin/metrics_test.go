@@ -18,7 +18,8 @@ import (
 	"ltl/internal/identity"
 )
 
-// organisations is a directory with the keys of a network of two organisations, with a process of org1 that may show its metrics.
+// organisations is a directory with the keys of a network of two organisations, with a process of org1 that may show
+// its metrics.
 func organisations(t *testing.T) (dir string, own *identity.Credentials) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "pki")
@@ -61,8 +62,8 @@ func reader(t *testing.T, authority, name, identityDir string) *http.Client {
 	return &http.Client{Transport: transport, Timeout: 10 * time.Second}
 }
 
-// TestMetricsOverTLS: metrics, and nothing else, are for operators and clients of the own organisation; and a monitoring system can
-// verify, with what every one of them has, that it reads a process of that organisation.
+// TestMetricsOverTLS: metrics, and nothing else, are for operators and clients of the own organisation; and a
+// monitoring system can verify, with what every one of them has, that it reads a process of that organisation.
 func TestMetricsOverTLS(t *testing.T) {
 	dir, own := organisations(t)
 	if _, err := own.MetricsTLS(); err == nil || !strings.Contains(err.Error(), "ltl pki metrics") {

@@ -1,10 +1,10 @@
-// Package audit recomputes a whole ledger and says the first thing that is wrong with it. It trusts the trust file and
-// nothing else: every block is executed again, by the same rules as on the nodes, into a temporary store; links, roots,
-// endorsements, policies, results and changes of state must all come out as the copy under audit has them.
+// Package audit recomputes a whole ledger and returns the first thing that is wrong with it. It trusts the trust file
+// and nothing else: every block is executed again, by the same rules as on the nodes, into a temporary store; links,
+// roots, endorsements, policies, results and changes of state must all equal those of the copy under audit.
 //
-// A copy that leaves out its newest blocks is a true beginning of the ledger. So it is compared with other nodes, as far as they
-// answer: how many blocks it lacks is told, and another block at the same height is an error.
-// Each audit is independent; any number may run at the same time.
+// A copy that leaves out its newest blocks is a correct prefix of the ledger. So the copy is compared with other
+// nodes, as far as they answer: the report says how many blocks it lacks, and another block at the same height is an
+// error. Each audit is independent; any number may run at the same time.
 package audit
 
 import (
@@ -27,10 +27,11 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// ErrWrong is returned, wrapped, when the ledger under audit is not what its own transactions and the trust file make of it.
+// ErrWrong is returned, wrapped, when the ledger under audit is not what its own transactions and the trust file make
+// of it.
 var ErrWrong = errors.New("the ledger is wrong")
 
-// Bounds on the blocks that are executed together; more saves nothing.
+// Bounds on the blocks that are executed in one transaction of the temporary store; larger groups save nothing.
 const (
 	groupBlocks = 256
 	groupBytes  = 4 << 20
@@ -39,7 +40,7 @@ const (
 // okResult is the result code of an accepted transaction.
 const okResult = 200
 
-// Chain is what an audit found on one chain.
+// Chain is the summary of one chain.
 type Chain struct {
 	ID           string    `json:"chainId"`
 	Height       uint64    `json:"height"`
@@ -49,14 +50,14 @@ type Chain struct {
 	Time         time.Time `json:"time"`
 }
 
-// Report is what an audit that found nothing wrong has checked.
+// Report is the result of an audit that found nothing wrong.
 type Report struct {
 	Source       string  `json:"source"`
 	NetworkID    string  `json:"networkId"`
 	Blocks       uint64  `json:"blocks"`
 	Transactions uint64  `json:"transactions"`
 	Chains       []Chain `json:"chains"`
-	// Compared are the other nodes that were asked how far they are.
+	// Compared are the other nodes whose tips were read.
 	Compared []Comparison  `json:"compared,omitempty"`
 	Took     time.Duration `json:"tookNs"`
 }
@@ -69,8 +70,8 @@ type auditor struct {
 	began  time.Time
 	counts map[string]*Chain
 
-	seen    uint64 // blocks taken, the genesis block included
-	pending []*ltlv1.Block
+	seen    uint64         // blocks taken, including the genesis block
+	pending []*ltlv1.Block // taken, and not executed yet
 	bytes   int
 }
 
@@ -112,20 +113,20 @@ func (a *auditor) take(b *ltlv1.Block) error {
 	return nil
 }
 
-// genesis compares the first block with the one that the trust file makes.
+// genesis compares the first block with the genesis block of the trust file.
 func (a *auditor) genesis(b *ltlv1.Block) error {
 	want, err := a.store.BlockAt(0)
 	if err != nil {
 		return fmt.Errorf("couldn't read the genesis block: %w", err)
 	}
 	if !bytes.Equal(b.GetHeader(), want.GetHeader()) || !proto.Equal(b, want) {
-		return fmt.Errorf("%w: its genesis block is not the trust file's; it is another network, or a forged one", ErrWrong)
+		return fmt.Errorf("%w: its genesis block is not that of the trust file; the network is another one, or forged", ErrWrong)
 	}
 	a.count(b)
 	return nil
 }
 
-// flush executes what was taken.
+// flush executes the pending blocks.
 func (a *auditor) flush() error {
 	if len(a.pending) == 0 {
 		return nil
@@ -161,7 +162,7 @@ func (a *auditor) count(b *ltlv1.Block) {
 	}
 }
 
-// report sums up; everything taken must have been flushed.
+// report summarises the audit; no block may be pending.
 func (a *auditor) report(source string) *Report {
 	id := a.trust.NetworkID()
 	r := &Report{Source: source, NetworkID: hex.EncodeToString(id[:]), Blocks: a.seen}
@@ -178,7 +179,8 @@ func (a *auditor) report(source string) *Report {
 	return r
 }
 
-// Peer audits the copy of a running node or endorser, up to its newest block at the time of the call, and compares it with others.
+// Peer audits the copy of a running node or endorser, up to its newest block at the time of the call, and compares it
+// with others.
 func Peer(ctx context.Context, peer ltlv1.LedgerClient, trust *identity.Trust, others ...Other) (_ *Report, err error) {
 	a, err := newAuditor(trust)
 	if err != nil {
@@ -187,11 +189,11 @@ func Peer(ctx context.Context, peer ltlv1.LedgerClient, trust *identity.Trust, o
 	defer func() { err = errors.Join(err, a.close()) }()
 	status, err := peer.Status(ctx, &ltlv1.StatusRequest{})
 	if err != nil {
-		return nil, fmt.Errorf("couldn't ask for the newest blocks: %w", err)
+		return nil, fmt.Errorf("couldn't read the status: %w", err)
 	}
 	answers := Ask(ctx, others)
 	until := status.GetSequence()
-	var blocks uint64 // tips may be a little newer than the sequence number in the same answer
+	var blocks uint64 // the tips may be newer than the sequence number in the same answer
 	for _, c := range status.GetChains() {
 		blocks += c.GetHeight() + 1
 	}
@@ -202,7 +204,7 @@ func Peer(ctx context.Context, peer ltlv1.LedgerClient, trust *identity.Trust, o
 		return nil, err
 	}
 	if fault := status.GetFault(); fault != "" {
-		return nil, fmt.Errorf("%w, or so its own process says: %s", ErrWrong, fault)
+		return nil, fmt.Errorf("%w, as its own process reports: %s", ErrWrong, fault)
 	}
 	compared, err := Compare(ctx, a.store, answers)
 	if err != nil {
@@ -227,7 +229,7 @@ func (a *auditor) follow(ctx context.Context, peer ltlv1.LedgerClient, n uint64)
 			return errors.Join(a.flush(), fmt.Errorf("couldn't read block %d of %d: %w", a.seen, n, err))
 		}
 		if res.GetSequence() != a.seen {
-			return fmt.Errorf("%w: block %d of the order of execution came as number %d", ErrWrong, a.seen, res.GetSequence())
+			return fmt.Errorf("%w: block number %d in the order of execution was sent as number %d", ErrWrong, a.seen, res.GetSequence())
 		}
 		if err := a.take(res.GetBlock()); err != nil {
 			return err
@@ -236,7 +238,7 @@ func (a *auditor) follow(ctx context.Context, peer ltlv1.LedgerClient, n uint64)
 	return a.flush()
 }
 
-// compareTips holds what the peer says of itself against what its blocks are.
+// compareTips compares the tips in the peer's status with the blocks that it sent.
 func (a *auditor) compareTips(chains []*ltlv1.ChainStatus) error {
 	for _, c := range chains {
 		block, err := a.store.Block(c.GetChainId(), c.GetHeight())
@@ -244,7 +246,8 @@ func (a *auditor) compareTips(chains []*ltlv1.ChainStatus) error {
 			return fmt.Errorf("%w: it claims height %d of chain %s and did not send that block", ErrWrong, c.GetHeight(), c.GetChainId())
 		}
 		if hash := ledger.BlockHash(block.GetHeader()); !bytes.Equal(hash[:], c.GetBlockHash()) {
-			return fmt.Errorf("%w: it claims block hash %x at height %d of chain %s, and sent a block with hash %x", ErrWrong, c.GetBlockHash(), c.GetHeight(), c.GetChainId(), hash)
+			return fmt.Errorf("%w: it claims block hash %x at height %d of chain %s, and sent a block with hash %x",
+				ErrWrong, c.GetBlockHash(), c.GetHeight(), c.GetChainId(), hash)
 		}
 	}
 	return nil

@@ -168,8 +168,8 @@ func (f *fixture) lies() map[string]*liar {
 	}
 }
 
-// TestStored: a stopped copy passes; with one flipped byte it passes only if that byte means nothing, and never when the byte is
-// a record's.
+// TestStored: a stopped copy passes; with one flipped byte it passes only if that byte means nothing, and never when
+// the byte is a record's.
 func TestStored(t *testing.T) {
 	f := newFixture(t)
 	if _, err := Stored(t.Context(), f.network.NodeDir(0), f.trust); err == nil || errors.Is(err, ErrWrong) {

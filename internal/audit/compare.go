@@ -13,11 +13,11 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// ErrDiffers is returned, wrapped, when another node has another block where the copy under audit has a sound one: the network has
-// two histories. Which one is right an audit of the other node may tell.
+// ErrDiffers is returned, wrapped, when another node has another block at a height where the copy under audit has a
+// right one: the network has two histories. An audit of the other node may show which one is right.
 var ErrDiffers = errors.New("two copies of the ledger differ")
 
-// askTimeout is how long each of the other nodes has to answer a question.
+// askTimeout bounds each call to another node.
 const askTimeout = 3 * time.Second
 
 // Other is a node to compare the copy under audit with.
@@ -33,26 +33,27 @@ type Lag struct {
 	Blocks  uint64 `json:"blocks"`
 }
 
-// Comparison is what became of the comparison with another node.
+// Comparison is the result of comparing the copy with another node.
 type Comparison struct {
 	Name string `json:"name"`
-	// Behind is the number of blocks that the node had when the audit began and the copy under audit lacks; Chains says where.
+	// Behind is the number of blocks that the node had when the audit began and the copy under audit lacks; Chains counts
+	// them per chain.
 	Behind uint64 `json:"behind"`
 	Chains []Lag  `json:"chains,omitempty"`
-	// Error says why the node could not be compared with; empty when it could.
+	// Error is why the comparison was not possible; empty when it was.
 	Error string `json:"error,omitempty"`
 }
 
-// Answer is how far another node said it was.
+// Answer is the status of another node.
 type Answer struct {
 	Other
-	// Status is nil when it did not answer; Err says why.
+	// Status is nil when the node did not answer; Err is the reason.
 	Status *ltlv1.StatusResponse
 	Err    error
 }
 
-// Ask asks the others how far they are, all at once, and waits three seconds at most. It is done before an audit or a copy: what is
-// written meanwhile leaves nobody behind.
+// Ask reads the status of the others, all at once, and waits three seconds at most. It is called before an audit or a
+// copy, so that blocks written meanwhile do not count as missing.
 func Ask(ctx context.Context, others []Other) []Answer {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
@@ -66,8 +67,8 @@ func Ask(ctx context.Context, others []Other) []Answer {
 	return answers
 }
 
-// Compare holds a sound copy against what others said of theirs: ErrDiffers (wrapped) when one has another block where the copy has
-// one. Nodes that do not answer are named in the result.
+// Compare compares a verified copy with the answers of others: ErrDiffers (wrapped) when one has another block at a
+// height that the copy has. The result names nodes that do not answer.
 func Compare(ctx context.Context, s *store.Store, answers []Answer) ([]Comparison, error) {
 	out := make([]Comparison, len(answers))
 	for i, o := range answers {
@@ -89,7 +90,8 @@ func Compare(ctx context.Context, s *store.Store, answers []Answer) ([]Compariso
 	return out, nil
 }
 
-// compareChain compares the newest block that both copies have of a chain: blocks name the one below, so all others are the same then.
+// compareChain compares the newest block that both copies have of a chain. Each block has the hash of the one below,
+// so when these two are equal, all blocks below are.
 func compareChain(ctx context.Context, s *store.Store, o Other, c *ltlv1.ChainStatus, out *Comparison) error {
 	tip, ok := s.Tip(c.GetChainId())
 	if !ok {
@@ -114,7 +116,8 @@ func compareChain(ctx context.Context, s *store.Store, o Other, c *ltlv1.ChainSt
 		own = ledger.BlockHash(block.GetHeader())
 	}
 	if !bytes.Equal(own[:], hash) {
-		return fmt.Errorf("%w: at height %d of chain %s %s has the block hash %x, and this copy %x", ErrDiffers, height, c.GetChainId(), o.Name, hash, own)
+		return fmt.Errorf("%w: at height %d of chain %s %s has the block hash %x, and this copy %x",
+			ErrDiffers, height, c.GetChainId(), o.Name, hash, own)
 	}
 	return nil
 }

@@ -19,7 +19,7 @@ import (
 type deaf struct{ ltlv1.LedgerClient }
 
 func (deaf) Status(context.Context, *ltlv1.StatusRequest, ...grpc.CallOption) (*ltlv1.StatusResponse, error) {
-	return nil, errors.New("nobody is there")
+	return nil, errors.New("no answer")
 }
 
 // forked serves the blocks of another history.
@@ -74,7 +74,7 @@ func TestCompare(t *testing.T) {
 	}
 	height := uint64(len(blocks) - 1)
 	want := []Comparison{
-		{Name: "same"}, {Name: "deaf", Error: "nobody is there"}, {Name: "ahead", Behind: 2, Chains: []Lag{{chain, height + 2, 2}}}, {Name: "behind"},
+		{Name: "same"}, {Name: "deaf", Error: "no answer"}, {Name: "ahead", Behind: 2, Chains: []Lag{{chain, height + 2, 2}}}, {Name: "behind"},
 		{Name: "new chain", Behind: 5, Chains: []Lag{{"9999999999999999", 4, 5}}},
 	}
 	if fmt.Sprint(report.Compared) != fmt.Sprint(want) {

@@ -17,7 +17,8 @@ import (
 )
 
 const (
-	// databaseFile is how a store is recognised, ledgerDir where nodes and endorsers keep it in their data directory.
+	// databaseFile is the file by which a store is recognised; ledgerDir is its directory in the data directory of a
+	// process.
 	databaseFile = "ledger.db"
 	ledgerDir    = "ledger"
 )
@@ -25,9 +26,9 @@ const (
 // ErrNoStore is returned, wrapped, when a directory holds no ledger.
 var ErrNoStore = errors.New("there is no ledger in it")
 
-// Stored audits the ledger of a stopped process, or a backup of it: dir is the process' data directory or the ledger's own. The
-// directory is opened as the process would open it, under the same lock, so a running process' directory is refused. The copy is
-// compared with others, which are asked now.
+// Stored audits the ledger of a stopped process, or a backup of it: dir is the process's data directory or the
+// ledger's own. The directory is opened as the process would open it, under the same lock, so the directory of a
+// running process is refused. The copy is compared with others, whose status is read now.
 func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Other) (_ *Report, err error) {
 	path, err := FindStore(dir)
 	if err != nil {
@@ -75,7 +76,8 @@ func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Ot
 	return report, nil
 }
 
-// FindStore returns the directory of the ledger in dir, which is that of a process, of a backup, or the ledger's own. It never lets a wrong path become a new, empty store.
+// FindStore returns the directory of the ledger in dir, which is that of a process, of a backup, or the ledger's own.
+// For a wrong path it returns ErrNoStore (wrapped), so that no new, empty store is made there.
 func FindStore(dir string) (string, error) {
 	for _, path := range []string{dir, filepath.Join(dir, ledgerDir)} {
 		_, err := os.Stat(filepath.Join(path, databaseFile))
@@ -89,7 +91,8 @@ func FindStore(dir string) (string, error) {
 	return "", fmt.Errorf("%s: %w", dir, ErrNoStore)
 }
 
-// wrong says that a store could not be read to its end; damage is the ledger's fault, anything else is not.
+// wrong wraps the error of a store that could not be read to its end. Damage makes the ledger wrong; other errors do
+// not.
 func wrong(path string, err error) error {
 	if errors.Is(err, store.ErrCorrupt) || errors.Is(err, verify.ErrBadBlock) || errors.Is(err, store.ErrFailed) {
 		return fmt.Errorf("%w: %w", ErrWrong, err)
@@ -97,8 +100,8 @@ func wrong(path string, err error) error {
 	return fmt.Errorf("couldn't read the ledger in %s: %w", path, err)
 }
 
-// compareState holds the ordinary state that the copy serves its readers against the state that its blocks make. What is looked
-// up by hash points back into the blocks, and Verify has followed it.
+// compareState compares the ordinary state of the copy with the state that its blocks make. Entries of the index point
+// into the blocks, and Verify has followed them.
 func (a *auditor) compareState(copied *store.Store) error {
 	for _, tip := range a.store.Tips() {
 		for class := byte('a'); class <= 'z'; class++ {
@@ -110,7 +113,7 @@ func (a *auditor) compareState(copied *store.Store) error {
 	return nil
 }
 
-// compareClass compares the state of one chain whose keys begin with prefix: each value, and that none is missing.
+// compareClass compares the values of one chain whose keys begin with prefix, and their number.
 func (a *auditor) compareClass(copied *store.Store, chainID string, prefix []byte) error {
 	missing := 0
 	err := a.store.Scan(chainID, prefix, func([]byte, []byte) error { missing++; return nil })

@@ -1,8 +1,10 @@
-// Package backup copies the ledger of a running network into a directory, and goes on with it when it is run again. It trusts the
-// trust file and nothing else: every block is executed again before it is kept, as an endorser does, and the newest blocks are
-// compared with those of all other nodes that answer. A copy is always a whole beginning of the order of execution.
+// Package backup copies the ledger of a running network into a directory; each further run adds the blocks made since.
+// It trusts the trust file and nothing else: every block is executed again before it is kept, as an endorser does, and
+// the newest blocks are compared with those of all other nodes that answer. A copy is always a prefix of the order of
+// execution, without gaps.
 //
-// A directory is `ledger/` (internal/store), `backup.json` (Manifest) and `lock`, held by the one run that may change it.
+// A directory holds `ledger/` (internal/store), `backup.json` (Manifest) and `lock`, which is held by the one run that
+// may change the directory.
 package backup
 
 import (
@@ -34,45 +36,47 @@ const (
 	// groupBlocks and groupBytes bound the blocks that are stored together.
 	groupBlocks = 256
 	groupBytes  = 4 << 20
-	// followIdle is how long the source may send nothing that it has.
+	// followIdle is how long the source may send nothing although it has more blocks.
 	followIdle = 30 * time.Second
-	// accessKeysTimeout is how long the AccessKeys may take; their newest state needs a majority of the nodes.
+	// accessKeysTimeout bounds the reading of the AccessKeys; their newest state needs a majority of the nodes.
 	accessKeysTimeout = 60 * time.Second
 )
 
 // Errors that callers tell apart with errors.Is.
 var (
-	// ErrSource is returned, wrapped, when the source's blocks are wrong or another node has others. Nothing of that run is kept.
+	// ErrSource is returned, wrapped, when the source's blocks are wrong or differ from those of another node. Nothing of
+	// that run is kept.
 	ErrSource = errors.New("nothing of this run is kept")
-	// ErrNoBackup is returned, wrapped, for a directory that holds something, and no backup.
+	// ErrNoBackup is returned, wrapped, for a directory that holds files, and no backup.
 	ErrNoBackup = errors.New("there is no backup in it")
-	// ErrUnfinished is returned, wrapped, by Check before a first run has ended.
+	// ErrUnfinished is returned, wrapped, by Check before the first run has ended.
 	ErrUnfinished = errors.New("no run of this backup has ended yet; run it again")
-	// ErrDamaged is returned, wrapped, when a backup is not what its manifest says.
+	// ErrDamaged is returned, wrapped, when a backup does not match its manifest.
 	ErrDamaged = errors.New("the backup is damaged")
 )
 
-// Config says what is copied where.
+// Config configures a run.
 type Config struct {
-	// Dir is the backup: absent, empty, or the directory of a former run.
+	// Dir is the directory of the backup: absent, empty, or that of a former run.
 	Dir   string
 	Trust *identity.Trust
-	// Source is whose blocks are taken; without one, that of Others which has most.
+	// Source is the node to copy from; the zero value takes the one of Others with the most blocks.
 	Source audit.Other
 	// Others are the nodes that the copy is compared with.
 	Others []audit.Other
-	// AccessKeys calls fn with every sealed AccessKey above a version, and with nil when all have been given, as
+	// AccessKeys calls fn with every sealed AccessKey above a version, and with nil after the last, as
 	// client.WatchAccessKeys does. Without it the backup keeps the AccessKeys that it has.
 	AccessKeys func(ctx context.Context, after uint64, fn func(*ltlv1.AccessKey) error) error
 }
 
-// Report is what a run made.
+// Report is the result of a run.
 type Report struct {
 	Manifest
 	Dir string `json:"dir"`
 	// Added is the number of blocks that the backup did not have before.
 	Added uint64 `json:"added"`
-	// Compared are the other nodes that were asked after the copying, and how many blocks they had beyond it by then.
+	// Compared are the comparisons with the other nodes after the copying, with the number of blocks that each had more
+	// by then.
 	Compared []audit.Comparison `json:"compared"`
 	Took     time.Duration      `json:"tookNs"`
 }
@@ -86,9 +90,9 @@ type run struct {
 	compared []audit.Comparison
 }
 
-// Run brings a backup up to the newest block that the source has at the time of the call. What was executed stays when the run is
-// interrupted, and the next one goes on from there, with the same source or another. After ErrSource the backup is what it was after
-// the last whole run.
+// Run adds the blocks up to the newest one that the source has at the time of the call. An interrupted run keeps what
+// it has executed, and the next one goes on from there, with the same source or another. After ErrSource the backup is
+// what it was after the last complete run.
 func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	began := time.Now()
 	lock, err := lockDir(cfg.Dir)
@@ -108,18 +112,18 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	err = errors.Join(err, r.store.Close())
 	switch {
 	case errors.Is(err, ErrSource):
-		return nil, errors.Join(err, r.reject())
+		return nil, errors.Join(err, r.rollBack())
 	case err != nil && ctx.Err() != nil:
 		return nil, fmt.Errorf("interrupted; the backup holds %d blocks, run it again to go on: %w", have, err)
 	case err != nil && have > r.had:
-		return nil, fmt.Errorf("%w; the %d blocks that came are kept, run it again to go on", err, have-r.had)
+		return nil, fmt.Errorf("%w; the %d new blocks are kept, run it again to go on", err, have-r.had)
 	case err != nil:
 		return nil, err
 	}
 	return &Report{Manifest: *r.manifest, Dir: cfg.Dir, Added: have - r.had, Compared: r.compared, Took: time.Since(began)}, nil
 }
 
-// lockDir makes the directory if need be, refuses one that holds something else, and takes its lock.
+// lockDir makes the directory if it is absent, refuses one that holds other files, and takes its lock.
 func lockDir(dir string) (*os.File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("couldn't make the backup's directory: %w", err)
@@ -134,7 +138,7 @@ func lockDir(dir string) (*os.File, error) {
 		known = known && (n.Name() == lockName || n.Name() == ManifestName+unfinished)
 	}
 	if !manifest && !known {
-		return nil, fmt.Errorf("%s holds something, and %w: name an empty directory", dir, ErrNoBackup)
+		return nil, fmt.Errorf("%s holds files, and %w: name an empty directory", dir, ErrNoBackup)
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -146,7 +150,7 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// prepare reads or makes the manifest, ends what an interrupted reject began, and opens the ledger.
+// prepare reads or makes the manifest, finishes an interrupted rollback, and opens the ledger.
 func (r *run) prepare() error {
 	id := r.cfg.Trust.NetworkID()
 	network := hex.EncodeToString(id[:])
@@ -163,7 +167,7 @@ func (r *run) prepare() error {
 	}
 	r.manifest = m
 	if m.Rejected != "" {
-		if err := r.reject(); err != nil {
+		if err := r.rollBack(); err != nil {
 			return err
 		}
 	}
@@ -180,7 +184,7 @@ func (r *run) prepare() error {
 	return nil
 }
 
-// openStore opens a ledger that serves nobody: its failures are returned.
+// openStore opens a ledger without logs and without ending the process: failures are returned.
 func openStore(dir string) (*store.Store, error) {
 	silent := slog.New(slog.NewTextHandler(io.Discard, nil))
 	s, err := store.Open(dir, store.Options{Logger: silent, Fatal: func(error) {}})
@@ -190,7 +194,7 @@ func openStore(dir string) (*store.Store, error) {
 	return s, err
 }
 
-// copy fetches what is missing and holds it against what all others have.
+// copy fetches the missing blocks and compares the copy with all others.
 func (r *run) copy(ctx context.Context) error {
 	source, err := r.source(ctx)
 	if err != nil {
@@ -198,14 +202,14 @@ func (r *run) copy(ctx context.Context) error {
 	}
 	r.manifest.Source = source.Status.GetId()
 	if fault := source.Status.GetFault(); fault != "" {
-		return fmt.Errorf("%s says of itself: %s; choose another source", source.Name, fault)
+		return fmt.Errorf("%s reports a fault: %s; choose another source", source.Name, fault)
 	}
-	// What is here must be the source's, before anything of it is taken.
+	// The blocks that are here must be the source's before any of its blocks is taken.
 	if _, err := r.agrees(ctx, source); err != nil {
 		return err
 	}
 	until := source.Status.GetSequence()
-	var blocks uint64 // tips may be a little newer than the sequence number in the same answer
+	var blocks uint64 // the tips may be newer than the sequence number in the same answer
 	for _, c := range source.Status.GetChains() {
 		blocks += c.GetHeight() + 1
 	}
@@ -225,7 +229,7 @@ func (r *run) copy(ctx context.Context) error {
 	return r.accessKeys(ctx)
 }
 
-// source asks the source how far it is, and chooses one if none is given.
+// source reads the status of the source; it chooses the source if none is given.
 func (r *run) source(ctx context.Context) (*audit.Answer, error) {
 	if r.cfg.Source.Ledger != nil {
 		a := audit.Ask(ctx, []audit.Other{r.cfg.Source})[0]
@@ -241,13 +245,13 @@ func (r *run) source(ctx context.Context) (*audit.Answer, error) {
 		case a.Err != nil:
 			problems = append(problems, fmt.Sprintf("%s: %s", a.Name, a.Err))
 		case a.Status.GetFault() != "":
-			problems = append(problems, fmt.Sprintf("%s says of itself: %s", a.Name, a.Status.GetFault()))
+			problems = append(problems, fmt.Sprintf("%s reports a fault: %s", a.Name, a.Status.GetFault()))
 		case best == nil || a.Status.GetSequence() > best.Status.GetSequence():
 			best = &a
 		}
 	}
 	if best == nil {
-		return nil, fmt.Errorf("no node is there to copy from: %s", strings.Join(problems, "; "))
+		return nil, fmt.Errorf("there is no node to copy from: %s", strings.Join(problems, "; "))
 	}
 	return best, nil
 }
@@ -262,7 +266,7 @@ func (r *run) others(but string) []audit.Other {
 	return out
 }
 
-// agrees holds the source's newest blocks, as it claims them, against those that are here, and says how many are missing here.
+// agrees compares the tips in the source's status with the blocks that are here, and returns how many are missing here.
 func (r *run) agrees(ctx context.Context, source *audit.Answer) (missing uint64, err error) {
 	found, err := audit.Compare(ctx, r.store, []audit.Answer{*source})
 	switch {
@@ -276,7 +280,7 @@ func (r *run) agrees(ctx context.Context, source *audit.Answer) (missing uint64,
 	return found[0].Behind, nil
 }
 
-// errWhole ends a stream that has brought all that was asked for.
+// errWhole ends a stream after its last item.
 var errWhole = errors.New("all blocks are there")
 
 // follow stores the source's blocks until there are n.
@@ -306,7 +310,7 @@ func (r *run) follow(ctx context.Context, source audit.Other, n uint64) error {
 		}
 		idle.Reset(followIdle)
 		if res.GetSequence() != next || res.GetBlock() == nil {
-			return fmt.Errorf("%w: source %s sent block %d of the order of execution as number %d", ErrSource, source.Name, next, res.GetSequence())
+			return fmt.Errorf("%w: source %s sent block number %d in the order of execution as number %d", ErrSource, source.Name, next, res.GetSequence())
 		}
 		group = append(group, res.GetBlock())
 		if size += proto.Size(res.GetBlock()); len(group) < groupBlocks && size < groupBytes {
@@ -320,7 +324,7 @@ func (r *run) follow(ctx context.Context, source audit.Other, n uint64) error {
 	return r.keep(source, group)
 }
 
-// keep executes blocks and stores them.
+// keep executes and stores a group of blocks.
 func (r *run) keep(source audit.Other, group []*ltlv1.Block) error {
 	err := r.store.Append(group)
 	if errors.Is(err, verify.ErrBadBlock) {
@@ -332,7 +336,7 @@ func (r *run) keep(source audit.Other, group []*ltlv1.Block) error {
 	return nil
 }
 
-// accessKeys replaces the sealed AccessKeys by those of the network.
+// accessKeys replaces the backup's sealed AccessKeys by those of the network.
 func (r *run) accessKeys(ctx context.Context) error {
 	if r.cfg.AccessKeys == nil {
 		return nil
@@ -340,7 +344,7 @@ func (r *run) accessKeys(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, accessKeysTimeout)
 	defer cancel()
 	now := time.Now()
-	newest := map[string]*ltlv1.AccessKey{} // one that changes meanwhile is given again
+	newest := map[string]*ltlv1.AccessKey{} // one that changes meanwhile is sent again
 	err := r.cfg.AccessKeys(ctx, 0, func(k *ltlv1.AccessKey) error {
 		if k == nil {
 			return errWhole
@@ -349,7 +353,7 @@ func (r *run) accessKeys(ctx context.Context) error {
 		return nil
 	})
 	if !errors.Is(err, errWhole) {
-		return fmt.Errorf("couldn't read the AccessKeys, which operators may while most nodes run: %w", err)
+		return fmt.Errorf("couldn't read the AccessKeys, which takes an operator's credentials and a majority of the nodes: %w", err)
 	}
 	keys, version := make([]*ltlv1.AccessKey, 0, len(newest)), uint64(0)
 	for _, k := range newest {
@@ -357,7 +361,7 @@ func (r *run) accessKeys(ctx context.Context) error {
 		version = max(version, k.GetVersion())
 	}
 	if before := r.manifest.AccessKeys; before != nil && version < before.Version {
-		return fmt.Errorf("the AccessKeys that came are older (version %d) than those of the backup (version %d)", version, before.Version)
+		return fmt.Errorf("the network's AccessKeys (version %d) are older than those of the backup (version %d)", version, before.Version)
 	}
 	if err := r.store.RestoreAccessKeys(keys); err != nil {
 		return fmt.Errorf("couldn't store the AccessKeys: %w", err)
@@ -366,7 +370,7 @@ func (r *run) accessKeys(ctx context.Context) error {
 	return nil
 }
 
-// finish writes what the backup holds now.
+// finish writes the manifest of a complete run.
 func (r *run) finish() error {
 	r.manifest.describe(r.store, time.Now())
 	r.manifest.ComparedWith = nil

@@ -121,7 +121,8 @@ func (f *fixture) putKey(id string, disabled bool) {
 	}
 }
 
-// TestUnderLoad: a backup taken while others write is a whole beginning of what the nodes have, and the next run goes on with it.
+// TestUnderLoad: a backup taken while others write is a whole beginning of what the nodes have, and the next run goes
+// on with it.
 func TestUnderLoad(t *testing.T) {
 	f := newFixture(t)
 	f.putKey("key-one", false)

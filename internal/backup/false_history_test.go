@@ -13,8 +13,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// falseHistory is a source that tells another time for the newest block of the business chain, and stands by it: execution reproduces
-// that block, and its hash is what the source claims.
+// falseHistory is a source that tells another time for the newest block of the business chain, and stands by it:
+// execution reproduces that block, and its hash is what the source claims.
 func (f *fixture) falseHistory() *source {
 	f.t.Helper()
 	st, err := f.nodes[0].Ledger.Status(f.t.Context(), &ltlv1.StatusRequest{})
@@ -62,8 +62,8 @@ func (f *fixture) falseHistory() *source {
 	}
 }
 
-// TestFalseHistory: another history that nothing but other nodes contradicts is not kept; where no other node could be asked, the
-// report says so, and the next run finds it.
+// TestFalseHistory: another history that nothing but other nodes contradicts is not kept; where no other node could be
+// asked, the report says so, and the next run finds it.
 func TestFalseHistory(t *testing.T) {
 	f := newFixture(t)
 	f.write(5)
@@ -82,7 +82,7 @@ func TestFalseHistory(t *testing.T) {
 	cfg := f.config(alone, lie)
 	cfg.Others = nil
 	if r, err := Run(t.Context(), cfg); err != nil || len(r.ComparedWith) != 0 {
-		t.Fatalf("with nobody to ask: %+v, %v", r, err)
+		t.Fatalf("without another node: %+v, %v", r, err)
 	}
 	f.write(1)
 	if _, err := Run(t.Context(), f.config(alone, nil)); !errors.Is(err, ErrSource) || !errors.Is(err, audit.ErrDiffers) {

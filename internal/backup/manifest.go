@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// ManifestName is the file by which a backup is known.
+	// ManifestName is the file by which a backup is recognised.
 	ManifestName = "backup.json"
 	// unfinished is added to a name while the file is being written.
 	unfinished = ".new"
@@ -31,34 +31,35 @@ type Chain struct {
 	Time      time.Time `json:"time"`
 }
 
-// AccessKeys says which sealed AccessKeys a backup has.
+// AccessKeys describes the sealed AccessKeys of a backup.
 type AccessKeys struct {
 	Count   int       `json:"count"`
 	Version uint64    `json:"version"`
 	Time    time.Time `json:"time"`
 }
 
-// Manifest says what a backup held after its last whole run. The ledger beside it may hold more blocks, of a run that was interrupted;
-// it never holds fewer, or others.
+// Manifest describes a backup after its last complete run. The ledger may hold more blocks, of a run that was
+// interrupted; it never holds fewer, or other ones.
 type Manifest struct {
 	Format    int    `json:"format"`
 	NetworkID string `json:"networkId"`
-	// Source is who sent the newest blocks, "organisation/role/name"; ComparedWith who had none that differ.
+	// Source is the process that sent the newest blocks, "organisation/role/name"; ComparedWith are those whose blocks do
+	// not differ.
 	Source       string   `json:"source"`
 	ComparedWith []string `json:"comparedWith,omitempty"`
-	// Time is when the run ended; zero before the first whole one.
+	// Time is when the run ended; zero before the first complete one.
 	Time   time.Time `json:"time"`
 	Blocks uint64    `json:"blocks"`
 	Chains []Chain   `json:"chains"`
 	// AccessKeys is nil when the backup has none.
 	AccessKeys *AccessKeys `json:"accessKeys,omitempty"`
-	// Rejected is why blocks beyond Blocks have to be thrown away before anything else is done; empty otherwise.
+	// Rejected is why the blocks beyond Blocks have to be removed before anything else is done; empty otherwise.
 	Rejected string `json:"rejected,omitempty"`
 	// Checksum is SHA-256 over the manifest without it.
 	Checksum string `json:"checksum,omitempty"`
 }
 
-// describe makes the manifest that of a ledger.
+// describe fills in what the ledger holds.
 func (m *Manifest) describe(s *store.Store, now time.Time) {
 	m.Time, m.Blocks, m.Chains = now.UTC().Truncate(time.Millisecond), s.Sequence(), nil
 	for _, t := range s.Tips() {
@@ -79,7 +80,7 @@ func (m *Manifest) sum() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// save replaces the file so that after a crash it holds this manifest or the one before.
+// save replaces the file atomically: after a crash it holds this manifest or the one before.
 func (m *Manifest) save(dir string) (err error) {
 	if m.Checksum, err = m.sum(); err != nil {
 		return err
@@ -121,7 +122,7 @@ func loadManifest(dir string) (*Manifest, error) {
 		return nil, err
 	}
 	if sum != m.Checksum {
-		return nil, fmt.Errorf("%w: %s does not have the checksum that is in it", ErrDamaged, ManifestName)
+		return nil, fmt.Errorf("%w: %s does not match its checksum", ErrDamaged, ManifestName)
 	}
 	if m.Format != manifestFormat {
 		return nil, fmt.Errorf("the backup has format %d, this program knows %d: use the version that made it", m.Format, manifestFormat)
@@ -129,7 +130,7 @@ func loadManifest(dir string) (*Manifest, error) {
 	return m, nil
 }
 
-// check holds a ledger against the manifest: it may have more blocks, never fewer or others.
+// check compares a ledger with the manifest: it may have more blocks, never fewer or other ones.
 func (m *Manifest) check(s *store.Store) error {
 	if s.Sequence() < m.Blocks {
 		return fmt.Errorf("%w: it has %d blocks, the manifest says %d", ErrDamaged, s.Sequence(), m.Blocks)
@@ -150,8 +151,9 @@ func (m *Manifest) check(s *store.Store) error {
 	return err
 }
 
-// Check holds a backup against its manifest, for an audit, which sees the ledger alone: that the ledger is not an older or another
-// one. ErrNoBackup (wrapped) for a directory without a manifest. Nothing may be copied into the backup meanwhile.
+// Check compares a backup with its manifest. An audit sees the ledger alone; Check shows that the ledger is not an
+// older or another one. It returns ErrNoBackup (wrapped) for a directory without a manifest. No run may change the
+// backup meanwhile.
 func Check(dir string) (_ *Manifest, err error) {
 	m, err := loadManifest(dir)
 	if errors.Is(err, os.ErrNotExist) {

@@ -10,8 +10,8 @@ import (
 	"ltl/node"
 )
 
-// TestNotANode: a node refuses to start on a backup's ledger. Beside nodes that have their Raft log it would execute the entries of the
-// blocks that it holds a second time.
+// TestNotANode: a node refuses to start on a backup's ledger. Beside nodes that have their Raft log it would execute
+// the entries of the blocks that it holds a second time.
 func TestNotANode(t *testing.T) {
 	f := newFixture(t)
 	f.write(3)

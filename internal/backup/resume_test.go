@@ -13,8 +13,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// TestResume: what was stored before a run was interrupted is not fetched again, by the same source or another, and is no backup
-// until a run has ended.
+// TestResume: what was stored before a run was interrupted is not fetched again, by the same source or another, and is
+// no backup until a run has ended.
 func TestResume(t *testing.T) {
 	f := newFixture(t)
 	f.write(600)
@@ -84,7 +84,7 @@ func TestRejectInterrupted(t *testing.T) {
 		}
 		cfg := f.config(dir, nil)
 		cfg.Source = audit.Other{}
-		cfg.Others = nil // nobody to copy from: only the rejecting is done
+		cfg.Others = nil // no node to copy from: only the rollback is done
 		if _, err := Run(t.Context(), cfg); err == nil {
 			t.Errorf("%s: a run without a source succeeds", name)
 		}
@@ -154,8 +154,8 @@ func TestFlippedByte(t *testing.T) {
 	}
 }
 
-// TestRefused: nothing is copied into a directory that holds something else, into the backup of another network, or into one that has
-// fewer blocks than its manifest says; two runs at a time are refused.
+// TestRefused: nothing is copied into a directory that holds something else, into the backup of another network, or
+// into one that has fewer blocks than its manifest says; two runs at a time are refused.
 func TestRefused(t *testing.T) {
 	f := newFixture(t)
 	f.write(3)

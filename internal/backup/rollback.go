@@ -13,31 +13,33 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// rejectedReason is what the manifest says while blocks are being thrown away.
+// rejectedReason is in the manifest while blocks are being removed.
 const rejectedReason = "a source was wrong"
 
-// reject throws away all blocks beyond the last whole run. A ledger never goes back, so the blocks to keep are executed once more, into
-// a ledger that takes its place. The manifest says what is under way, so that the next run ends what a crash interrupts:
+// rollBack removes all blocks beyond the last complete run. A store cannot remove blocks, so the blocks to keep are
+// executed once more, into a new ledger that replaces the old one. The manifest records the rollback, so that the next
+// run finishes it after a crash. What a crash leaves, and how the next run goes on:
 //
-//	ledger.new is being filled        → begun again
-//	ledger became ledger.old          → ledger.new becomes ledger
-//	ledger.new became ledger          → ledger.old is removed
-func (r *run) reject() error {
+//	ledger.new is being filled        → it is filled again
+//	ledger was renamed to ledger.old  → ledger.new is renamed to ledger
+//	ledger.new was renamed to ledger  → ledger.old is removed
+func (r *run) rollBack() error {
 	r.manifest.Rejected = rejectedReason
 	if last, err := loadManifest(r.cfg.Dir); err == nil {
-		last.Rejected, r.manifest = rejectedReason, last // without what this run noted
+		last.Rejected, r.manifest = rejectedReason, last // without the changes of this run
 	}
 	if err := r.manifest.save(r.cfg.Dir); err != nil {
 		return err
 	}
-	if err := r.goBack(filepath.Join(r.cfg.Dir, ledgerName)); err != nil {
+	if err := r.replaceLedger(filepath.Join(r.cfg.Dir, ledgerName)); err != nil {
 		return fmt.Errorf("couldn't remove the rejected blocks; the next run tries again: %w", err)
 	}
 	r.manifest.Rejected = ""
 	return r.manifest.save(r.cfg.Dir)
 }
 
-func (r *run) goBack(ledger string) error {
+// replaceLedger does the steps of a rollback that are not done yet.
+func (r *run) replaceLedger(ledger string) error {
 	fresh, old := ledger+unfinished, ledger+".old"
 	interrupted, err := exists(old)
 	if err != nil {
@@ -63,7 +65,7 @@ func (r *run) goBack(ledger string) error {
 	return errors.Join(os.RemoveAll(old), syncDir(r.cfg.Dir))
 }
 
-// rebuild fills a new ledger with the blocks to keep; done means that the old one has no others.
+// rebuild fills a new ledger with the blocks to keep; done means that the old one holds no other blocks.
 func (r *run) rebuild(ledger, fresh string) (done bool, err error) {
 	if err := os.RemoveAll(fresh); err != nil {
 		return false, err
@@ -123,7 +125,7 @@ func copyAccessKeys(from, to *store.Store) error {
 	}
 }
 
-// rename moves a directory that may be absent, durably.
+// rename renames a directory, durably; it may be absent.
 func rename(from, to string) error {
 	if err := os.Rename(from, to); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// ErrAuthority is returned, wrapped, by Issue and Renew for a certificate authority of another organisation than the certificate's.
+// ErrAuthority is returned, wrapped, by Issue and Renew for a certificate authority of another organisation than the
+// certificate's.
 var ErrAuthority = errors.New("certificate authority of another organisation")
 
 // backdate is how far the validity of a certificate starts before it is made, for clocks that disagree a little.
@@ -50,9 +51,10 @@ func createAuthority(dir string, o OrgSpec, created time.Time) ([]byte, error) {
 	return der, writeNew(filepath.Join(dir, caCertificate), encodePEM(pemCertificate, der), modePublic)
 }
 
-// Issue makes a key and a certificate for id under the authority in caDir (ca.pem, ca.key) and writes tls.pem and tls.key into
-// outDir, which must have neither yet. An authority that names another organisation gives ErrAuthority, wrapped: every peer would
-// refuse such a certificate. Whether the authority is one of the organisation's, each peer checks against its trust file.
+// Issue makes a key and a certificate for id under the authority in caDir (ca.pem, ca.key) and writes tls.pem and
+// tls.key into outDir, which must have neither yet. An authority that names another organisation gives ErrAuthority,
+// wrapped: every peer would refuse such a certificate. Whether the authority is one of the organisation's, each peer
+// checks against its trust file.
 func Issue(caDir, outDir string, id Identity, notBefore time.Time) error {
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -68,8 +70,9 @@ func Issue(caDir, outDir string, id Identity, notBefore time.Time) error {
 	return writeNew(filepath.Join(outDir, certificateFile), encodePEM(pemCertificate, der), modePublic)
 }
 
-// Renew replaces the certificate in dir by one for the same identity and the same key, valid from notBefore. The key stays, so
-// the change is one rename and a crash leaves either certificate; a running process loads it with Credentials.Reload.
+// Renew replaces the certificate in dir by one for the same identity and the same key, valid from notBefore. The key
+// stays, so the change is one rename and a crash leaves either certificate; a running process loads it with
+// Credentials.Reload.
 func Renew(caDir, dir string, notBefore time.Time) error {
 	old, err := loadCertificate(filepath.Join(dir, certificateFile))
 	if err != nil {
@@ -155,8 +158,8 @@ func encodePEM(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
 }
 
-// CreateAuthority makes one more certificate authority of an organisation in dir, which must have none yet, and returns the DER
-// of its certificate. Certificates under it are refused until the ledger names it.
+// CreateAuthority makes one more certificate authority of an organisation in dir, which must have none yet, and
+// returns the DER of its certificate. Certificates under it are refused until the ledger names it.
 func CreateAuthority(dir, organisation string, created time.Time) ([]byte, error) {
 	if !ValidOrganisationID(organisation) {
 		return nil, fmt.Errorf("%w: organisation %q must be 1 to %d characters of a-z, 0-9 and -", ErrIdentity, organisation, MaxOrganisationID)
@@ -180,8 +183,9 @@ func LoadAuthority(path string) ([]byte, error) {
 	return cert.Raw, nil
 }
 
-// Rekey replaces key and certificate in dir by new ones for the same identity, after the key was stolen. A running process loads
-// them as after Renew. A crash between the two renames leaves a key without its certificate; run it again then.
+// Rekey replaces key and certificate in dir by new ones for the same identity, after the key was stolen. A running
+// process loads them as after Renew. A crash between the two renames leaves a key without its certificate; run it
+// again then.
 func Rekey(caDir, dir string, notBefore time.Time) error {
 	old, err := loadCertificate(filepath.Join(dir, certificateFile))
 	if err != nil {

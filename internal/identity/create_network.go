@@ -20,7 +20,8 @@ import (
 // ErrExists is returned, wrapped, by CreateNetwork for a directory that already holds a network, or part of one.
 var ErrExists = errors.New("a network exists already")
 
-// systemPolicy is the endorsement policy of the system chain of new networks: it has no submitter's organisation to ask.
+// systemPolicy is the endorsement policy of the system chain of new networks: it has no submitter's organisation to
+// ask.
 const systemPolicy = "majority"
 
 // Files of a network's directory.
@@ -53,11 +54,11 @@ type OrgSpec struct{ ID, Name, EndorserAddress string }
 // NodeSpec describes a node.
 type NodeSpec struct{ ID, Organisation, Address string }
 
-// CreateNetwork makes keys, certificates and the trust file of a new network in dir, which must hold none yet. The trust file is
-// written last: where it exists, everything else exists too.
+// CreateNetwork makes keys, certificates and the trust file of a new network in dir, which must hold none yet. The
+// trust file is written last: where it exists, everything else exists too.
 //
-// All keys of all organisations are made in one place, which suits one machine and tests. Each organisation then moves its own
-// part of the directory to its machines.
+// All keys of all organisations are made in one place, which suits one machine and tests. Each organisation then moves
+// its own part of the directory to its machines.
 func CreateNetwork(dir string, spec NetworkSpec) error {
 	if spec.Created.IsZero() {
 		spec.Created = time.Now()
@@ -100,8 +101,8 @@ func CreateNetwork(dir string, spec NetworkSpec) error {
 	return w.finish(trust)
 }
 
-// genesisPayload encodes the genesis transaction; equal inputs give equal bytes. It is encoded once: everything later uses
-// these bytes.
+// genesisPayload encodes the genesis transaction; equal inputs give equal bytes. It is encoded once: everything later
+// uses these bytes.
 func genesisPayload(g *ltlv1.Genesis, nonce []byte) ([]byte, error) {
 	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(&ltlv1.Transaction{
 		Version:   1,

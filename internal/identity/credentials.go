@@ -64,9 +64,9 @@ func WithLogger(l *slog.Logger) Option { return func(c *Credentials) { c.logger 
 // WithClock replaces the clock that decides about warnings. Nothing else depends on it.
 func WithClock(now func() time.Time) Option { return func(c *Credentials) { c.now = now } }
 
-// LoadCredentials reads tls.pem and tls.key in dir. The certificate must verify under the trust: a process that every peer
-// would refuse does not start. Organisations and nodes that joined after the genesis are the exception: their peers know them
-// from the ledger, which their own processes can read only after they have connected.
+// LoadCredentials reads tls.pem and tls.key in dir. The certificate must verify under the trust: a process that every
+// peer would refuse does not start. Organisations and nodes that joined after the genesis are the exception: their
+// peers know them from the ledger, which their own processes can read only after they have connected.
 func LoadCredentials(dir string, t *Trust, options ...Option) (*Credentials, error) {
 	c := &Credentials{dir: dir, trust: t, logger: slog.Default(), now: time.Now, warned: make(map[Identity]time.Time)}
 	for _, option := range options {
@@ -91,8 +91,8 @@ func (c *Credentials) fileStates() (states [2]fileState) {
 	return states
 }
 
-// current returns the certificate for a new connection and reads the files again when they were replaced. Files that cannot
-// be used are logged, once, and the former certificate stays in use.
+// current returns the certificate for a new connection and reads the files again when they were replaced. Files that
+// cannot be used are logged, once, and the former certificate stays in use.
 func (c *Credentials) current() *tls.Certificate {
 	c.mu.Lock()
 	due := time.Since(c.looked) >= reloadEvery
@@ -119,9 +119,9 @@ func (c *Credentials) current() *tls.Certificate {
 	return c.own.Load()
 }
 
-// Reload reads tls.pem and tls.key again, after a renewal. New connections use them, open ones go on. Files that cannot be
-// used or that name another identity are an error, and the former ones stay in use; so is a certificate under an authority
-// that this process does not know yet.
+// Reload reads tls.pem and tls.key again, after a renewal. New connections use them, open ones go on. Files that
+// cannot be used or that name another identity are an error, and the former ones stay in use; so is a certificate
+// under an authority that this process does not know yet.
 func (c *Credentials) Reload() error {
 	own, id, err := c.load()
 	if err != nil {
@@ -163,8 +163,8 @@ func (c *Credentials) load() (*tls.Certificate, Identity, error) {
 	return &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, id, nil
 }
 
-// DeviceKeyPath is the file of the key under which an endorser seals devices' keys. Directories made by older versions do
-// not have it.
+// DeviceKeyPath is the file of the key under which an endorser seals devices' keys. Directories made by older versions
+// do not have it.
 func (c *Credentials) DeviceKeyPath() string { return filepath.Join(c.dir, deviceKeyFile) }
 
 // Identity is the identity in the certificate.
@@ -173,8 +173,8 @@ func (c *Credentials) Identity() Identity { return c.id }
 // CertificateExpiry is the end of the certificate's validity, for a metric that warns in time.
 func (c *Credentials) CertificateExpiry() time.Time { return c.current().Leaf.NotAfter }
 
-// serverTLS demands a certificate from every caller and verifies it. crypto/tls itself verifies nothing here, because it has
-// one set of roots and one clock; verifyPeer does, in every handshake: there are no session tickets.
+// serverTLS demands a certificate from every caller and verifies it. crypto/tls itself verifies nothing here, because
+// it has one set of roots and one clock; verifyPeer does, in every handshake: there are no session tickets.
 func (c *Credentials) serverTLS() *tls.Config {
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,

@@ -16,8 +16,8 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Keepalive. A server closes the connection of a client that pings more often than pingMinTime (ENHANCE_YOUR_CALM), so that must
-// stay below keepaliveTime, which gRPC does not let go below ten seconds on clients.
+// Keepalive. A server closes the connection of a client that pings more often than pingMinTime (ENHANCE_YOUR_CALM), so
+// that must stay below keepaliveTime, which gRPC does not let go below ten seconds on clients.
 const (
 	keepaliveTime    = 10 * time.Second
 	keepaliveTimeout = 5 * time.Second
@@ -32,10 +32,11 @@ const (
 	maxConcurrentStreams = 1024
 	// maxHeaderBytes bounds the metadata of one call.
 	maxHeaderBytes = 16 << 10
-	// bufferBytes is how much is read and written at once: batches are tens of kilobytes, and each system call and TLS record costs.
+	// bufferBytes is how much is read and written at once: batches are tens of kilobytes, and each system call and TLS
+	// record costs.
 	bufferBytes = 128 << 10
-	// streamWindow and connWindow are fixed, and large enough for the messages in flight: no probing of the bandwidth, and few
-	// window updates. A peer that sends unrequested data fills at most a connection's window.
+	// streamWindow and connWindow are fixed, and large enough for the messages in flight: no probing of the bandwidth,
+	// and few window updates. A peer that sends unrequested data fills at most a connection's window.
 	streamWindow = 2 << 20
 	connWindow   = 8 << 20
 )
@@ -52,8 +53,8 @@ const (
 // stackBytesLogged bounds the stack in the log line about a handler's panic.
 const stackBytesLogged = 4 << 10
 
-// ACL lists the roles that may call each method, by its full name, for example "/ltl.v1.Orderer/Submit". A method that is not
-// listed is denied.
+// ACL lists the roles that may call each method, by its full name, for example "/ltl.v1.Orderer/Submit". A method that
+// is not listed is denied.
 type ACL map[string][]Role
 
 // callerKey is the context key of the caller's identity.
@@ -65,10 +66,10 @@ func FromContext(ctx context.Context) (Identity, bool) {
 	return id, ok
 }
 
-// ServerOptions are the options of every gRPC server: mutual TLS, the ACL, keepalive, message bounds.
-// Further interceptors may be appended with grpc.ChainUnaryInterceptor and grpc.ChainStreamInterceptor; they run after the ACL.
-// A handler that panics fails its own call with Internal, not the process: no message from outside may stop a server. Other
-// goroutines are not covered.
+// ServerOptions are the options of every gRPC server: mutual TLS, the ACL, keepalive, message bounds. Further
+// interceptors may be appended with grpc.ChainUnaryInterceptor and grpc.ChainStreamInterceptor; they run after the
+// ACL. A handler that panics fails its own call with Internal, not the process: no message from outside may stop a
+// server. Other goroutines are not covered.
 func (c *Credentials) ServerOptions(acl ACL) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(trackedTLS{credentials.NewTLS(c.serverTLS()), c}),

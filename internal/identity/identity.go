@@ -1,9 +1,9 @@
-// Package identity proves the identity of processes: identities, certificates, the trust file, roles on gRPC, and the sealing
-// of AccessKey secrets.
+// Package identity proves the identity of processes: identities, certificates, the trust file, roles on gRPC, and the
+// sealing of AccessKey secrets.
 //
-// Every connection is mutual TLS 1.3. A certificate holds one URI, ltl://organisation/role/name, and is accepted only when it
-// verifies under a certificate authority of the organisation that the URI names.
-// All exported types may be used concurrently.
+// Every connection is mutual TLS 1.3. A certificate holds one URI, ltl://organisation/role/name, and is accepted only
+// when it verifies under a certificate authority of the organisation that the URI names. All exported types may be
+// used concurrently.
 package identity
 
 import (
@@ -35,7 +35,8 @@ func (r Role) serves() bool { return r == RoleNode || r == RoleEndorser }
 // ErrIdentity is returned, wrapped, for text that is not an identity.
 var ErrIdentity = errors.New("not an identity")
 
-// Identity names one process or person. The name of a node is the node's id; the name of an endorser is its organisation's id.
+// Identity names one process or person. The name of a node is the node's id; the name of an endorser is its
+// organisation's id.
 type Identity struct {
 	Organisation string
 	Role         Role
@@ -93,7 +94,8 @@ func ValidOrganisationID(id string) bool {
 	return true
 }
 
-// ValidName reports whether name can be the last part of an identity. Such a name is also safe as a file name and in a URI.
+// ValidName reports whether name can be the last part of an identity. Such a name is also safe as a file name and in a
+// URI.
 func ValidName(name string) bool {
 	if len(name) == 0 || len(name) > MaxName {
 		return false

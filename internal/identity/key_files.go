@@ -78,8 +78,8 @@ func readPEM(path, kind string, secret bool) ([]byte, error) {
 	return block.Bytes, nil
 }
 
-// checkSecret refuses a secret file that grants other users any permission. The group may have some: containers get their
-// secrets through it.
+// checkSecret refuses a secret file that grants other users any permission. The group may have some: containers get
+// their secrets through it.
 func checkSecret(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -107,8 +107,8 @@ func readBounded(path string) ([]byte, error) {
 	return b, nil
 }
 
-// writeNew writes a file that must not exist yet, and its directories, and syncs the content. Nothing is overwritten: it could
-// be the only copy of a key.
+// writeNew writes a file that must not exist yet, and its directories, and syncs the content. Nothing is overwritten:
+// it could be the only copy of a key.
 func writeNew(path string, b []byte, mode os.FileMode) (err error) {
 	if err := os.MkdirAll(filepath.Dir(path), modeDir); err != nil {
 		return fmt.Errorf("create directory: %w", err)

@@ -12,7 +12,8 @@ const (
 	MaxName           = 64
 )
 
-// MaxMessageBytes bounds one gRPC message in both directions. A Raft entry is at most 4 MiB; what carries several stays below this.
+// MaxMessageBytes bounds one gRPC message in both directions. A Raft entry is at most 4 MiB; what carries several
+// stays below this.
 const MaxMessageBytes = 16 << 20
 
 // SealingKeyLen is the length of a sealing key: the facades', and each endorser's for devices' keys.

@@ -19,7 +19,8 @@ import (
 type Membership struct {
 	// Height is that of the system chain.
 	Height uint64
-	// Organisations are those of the network, in the order in which they joined; each definition names the newest authority.
+	// Organisations are those of the network, in the order in which they joined; each definition names the newest
+	// authority.
 	Organisations []*ltlv1.Organisation
 	// Authorities are all authorities of the organisations that changed theirs.
 	Authorities []*ltlv1.Authorities
@@ -111,9 +112,9 @@ func (r revocations) has(id Identity, cert *x509.Certificate) bool {
 	return r.identities[id.String()] || r.keys[id.Organisation+"/"+string(hash[:])]
 }
 
-// Update replaces what is known of organisations and certificates by what the system chain says, unless that is older than
-// what is known. An organisation that cannot be trusted keeps its former definition, and Update goes on with the others; it
-// returns all errors. Connections of peers that the trust refuses from now on are closed before it returns.
+// Update replaces what is known of organisations and certificates by what the system chain says, unless that is older
+// than what is known. An organisation that cannot be trusted keeps its former definition, and Update goes on with the
+// others; it returns all errors. Connections of peers that the trust refuses from now on are closed before it returns.
 func (t *Trust) Update(m *Membership) error {
 	t.mu.Lock()
 	if m.Height < t.height {
@@ -191,9 +192,9 @@ func (t *Trust) CheckAuthority(id string, der []byte) error {
 	return nil
 }
 
-// OnUnknownPeer sets a function that is called, on any goroutine, each time a peer is refused that the ledger may know and this
-// trust does not know yet: its organisation or its authority is new. A process without a copy of the ledger reads the membership
-// from a node then. fn must not block.
+// OnUnknownPeer sets a function that is called, on any goroutine, each time a peer is refused that the ledger may know
+// and this trust does not know yet: its organisation or its authority is new. A process without a copy of the ledger
+// reads the membership from a node then. fn must not block.
 func (t *Trust) OnUnknownPeer(fn func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

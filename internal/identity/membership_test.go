@@ -31,8 +31,8 @@ func accepts(t *testing.T, trust *Trust, dir string) error {
 	return err
 }
 
-// TestTrustFollowsTheLedger: authorities overlap and are retired, certificates are revoked by key and by identity, organisations are
-// removed; what is older than what is known changes nothing.
+// TestTrustFollowsTheLedger: authorities overlap and are retired, certificates are revoked by key and by identity,
+// organisations are removed; what is older than what is known changes nothing.
 func TestTrustFollowsTheLedger(t *testing.T) {
 	dir, trust := newNetwork(t, time.Time{})
 	second := filepath.Join(dir, "second")
@@ -117,8 +117,8 @@ func TestTrustKeepsWhatItKnewOfABadOrganisation(t *testing.T) {
 	}
 }
 
-// TestTrustFileRemembers: a saved trust file brings back what was learned, and one that was changed by hand in a way that nobody could
-// trust is refused.
+// TestTrustFileRemembers: a saved trust file restores what was learned, and one that was edited so that no ledger can
+// have said it is refused.
 func TestTrustFileRemembers(t *testing.T) {
 	dir, trust := newNetwork(t, time.Time{})
 	path, second := filepath.Join(dir, "trust.json"), filepath.Join(dir, "second")
@@ -170,7 +170,8 @@ func TestTrustFileRemembers(t *testing.T) {
 	}
 }
 
-// TestSealingKeysRotate: at each moment of a rotation every AccessKey opens, and an interrupted one goes on with the same key.
+// TestSealingKeysRotate: at each moment of a rotation every AccessKey opens, and an interrupted one goes on with the
+// same key.
 func TestSealingKeysRotate(t *testing.T) {
 	dir := t.TempDir()
 	former, err := CreateSealingKey(filepath.Join(dir, "sealing.key"))

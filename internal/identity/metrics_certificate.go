@@ -16,14 +16,14 @@ const (
 	metricsKeyFile         = "metrics.key"
 )
 
-// MetricsName is the DNS name in the certificates under which an organisation's processes serve their metrics. A monitoring
-// system is configured with it as the server's name. It does not resolve.
+// MetricsName is the DNS name in the certificates under which an organisation's processes serve their metrics. A
+// monitoring system is configured with it as the server's name. It does not resolve.
 func MetricsName(organisation string) string { return organisation + ".metrics.ltl" }
 
-// IssueMetrics makes a key and a certificate under which a process of an organisation serves its metrics, and writes metrics.pem
-// and metrics.key into dir, the process's own, which must have neither yet. caDir holds the organisation's ca.pem and ca.key.
-// Monitoring systems check DNS names, which the network's certificates do not have; and this certificate has no identity, so that
-// no process of the network accepts it.
+// IssueMetrics makes a key and a certificate under which a process of an organisation serves its metrics, and writes
+// metrics.pem and metrics.key into dir, the process's own, which must have neither yet. caDir holds the organisation's
+// ca.pem and ca.key. Monitoring systems check DNS names, which the network's certificates do not have; and this
+// certificate has no identity, so that no process of the network accepts it.
 func IssueMetrics(caDir, dir string, notBefore time.Time) error {
 	authority, authorityKey, err := readAuthority(caDir)
 	if err != nil {
@@ -65,8 +65,8 @@ func readAuthority(dir string) (*x509.Certificate, ed25519.PrivateKey, error) {
 	return authority, key, err
 }
 
-// MetricsTLS is the TLS configuration for serving metrics to other machines: under metrics.pem of the credentials' directory,
-// to operators and clients of the own organisation. All others are refused in the handshake.
+// MetricsTLS is the TLS configuration for serving metrics to other machines: under metrics.pem of the credentials'
+// directory, to operators and clients of the own organisation. All others are refused in the handshake.
 func (c *Credentials) MetricsTLS() (*tls.Config, error) {
 	own, err := tls.LoadX509KeyPair(filepath.Join(c.dir, metricsCertificateFile), filepath.Join(c.dir, metricsKeyFile))
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// NodeFile is the name of a node's description in its data directory: what an operator needs to add the node to a network.
+// NodeFile is the name of a node's description in its data directory: what an operator needs to add the node to a
+// network.
 const NodeFile = "node.json"
 
 // nodeFile is its content; nothing in it is secret.
@@ -23,7 +24,8 @@ type nodeFile struct {
 	Incarnation  string `json:"incarnation"`
 }
 
-// DescribeNode writes node.json into dataDir, from the certificate and the signing key in keyDir, and returns its content.
+// DescribeNode writes node.json into dataDir, from the certificate and the signing key in keyDir, and returns its
+// content.
 func DescribeNode(keyDir, dataDir, address string, incarnation []byte) (*ltlv1.Node, error) {
 	cert, err := loadCertificate(filepath.Join(keyDir, certificateFile))
 	if err != nil {

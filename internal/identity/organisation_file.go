@@ -14,8 +14,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// OrganisationFile is the name of an organisation's description. An organisation that joins a network gives it to an operator
-// of that network.
+// OrganisationFile is the name of an organisation's description. An organisation that joins a network gives it to an
+// operator of that network.
 const OrganisationFile = "organisation.json"
 
 // organisationFile is its content; nothing in it is secret.
@@ -27,8 +27,8 @@ type organisationFile struct {
 	CACertificate   string `json:"caCertificate"`
 }
 
-// CreateOrganisation makes the certificate authority and the endorser's keys of an organisation that joins a network, in
-// dir/orgs/<id>, which must hold no keys yet, and describes the organisation in organisation.json there.
+// CreateOrganisation makes the certificate authority and the endorser's keys of an organisation that joins a network,
+// in dir/orgs/<id>, which must hold no keys yet, and describes the organisation in organisation.json there.
 func CreateOrganisation(dir string, spec OrgSpec, created time.Time) (*ltlv1.Organisation, error) {
 	own := filepath.Join(dir, "orgs", spec.ID)
 	w := &networkWriter{dir: dir, created: created}
@@ -57,7 +57,8 @@ func CreateOrganisation(dir string, spec OrgSpec, created time.Time) (*ltlv1.Org
 	return o, nil
 }
 
-// LoadOrganisation reads a description that CreateOrganisation wrote, and checks that a network could trust the organisation.
+// LoadOrganisation reads a description that CreateOrganisation wrote, and checks that a network could trust the
+// organisation.
 func LoadOrganisation(path string) (*ltlv1.Organisation, error) {
 	b, err := readBounded(path)
 	if err != nil {

@@ -12,7 +12,8 @@ import (
 // ErrCertificate is returned, wrapped, for a certificate that does not prove an identity.
 var ErrCertificate = errors.New("certificate refused")
 
-// ErrRevoked is why a certificate is refused whose key or identity was revoked on the ledger; it comes wrapped in ErrCertificate.
+// ErrRevoked is why a certificate is refused whose key or identity was revoked on the ledger; it comes wrapped in
+// ErrCertificate.
 var ErrRevoked = errors.New("it was revoked")
 
 // errRemovedOrganisation refuses the certificates of an organisation that was removed from the network.
@@ -29,10 +30,10 @@ var errUnknownNode = errors.New("the organisation has no such node")
 
 // verify returns the identity that the certificate proves and whether now lies outside its validity.
 //
-// An expired certificate is still accepted. Whether a key is valid is decided by the ledger, that is by height, and not by a
-// clock: a network whose certificates all expired in one night must go on, and so must one whose machines start with a wrong
-// clock. The pin is the organisation's authority in the trust file. So the certificate chain is verified at the moment within the
-// validity that is nearest to now, and the expiry is only a warning.
+// An expired certificate is still accepted. Whether a key is valid is decided by the ledger, that is by height, and
+// not by a clock: a network whose certificates all expired in one night must go on, and so must one whose machines
+// start with a wrong clock. The pin is the organisation's authority in the trust file. So the certificate chain is
+// verified at the moment within the validity that is nearest to now, and the expiry is only a warning.
 func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.Time) (id Identity, expired bool, err error) {
 	id, err = identityOf(cert)
 	if err != nil {
@@ -77,8 +78,9 @@ func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.
 	return id, !at.Equal(now), nil
 }
 
-// validAt verifies a certificate under the organisation's authorities, the newest first, and returns the moment at which it is
-// valid. They are the only roots and there are no intermediates: no other authority can certify a name of the organisation.
+// validAt verifies a certificate under the organisation's authorities, the newest first, and returns the moment at
+// which it is valid. They are the only roots and there are no intermediates: no other authority can certify a name of
+// the organisation.
 func (o *organisation) validAt(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.Time) (at time.Time, err error) {
 	for i := len(o.authorities) - 1; i >= 0; i-- {
 		a := o.authorities[i]

@@ -9,8 +9,8 @@ import (
 	"google.golang.org/grpc/credentials"
 )
 
-// A connection lives for as long as its peer is trusted: gRPC's streams go on for days, and a certificate that is revoked
-// meanwhile must not count on them.
+// A connection lives for as long as its peer is trusted: gRPC's streams go on for days, and a certificate that is
+// revoked meanwhile must not count on them.
 
 // peerConn is a connection whose peer was verified.
 type peerConn struct {

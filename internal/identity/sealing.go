@@ -8,11 +8,12 @@ import (
 	"fmt"
 )
 
-// ErrSealed is returned, wrapped, for a sealed secret that does not open: another key, another AccessKey, or changed bytes.
+// ErrSealed is returned, wrapped, for a sealed secret that does not open: another key, another AccessKey, or changed
+// bytes.
 var ErrSealed = errors.New("sealed AccessKey does not open")
 
-// Seal encrypts an AccessKey's secret under the facades' key with AES-256-GCM: a random nonce of 12 bytes, then the ciphertext.
-// accessKeyID is bound to it, so that the secret of one AccessKey cannot be stored under another.
+// Seal encrypts an AccessKey's secret under the facades' key with AES-256-GCM: a random nonce of 12 bytes, then the
+// ciphertext. accessKeyID is bound to it, so that the secret of one AccessKey cannot be stored under another.
 func Seal(key []byte, accessKeyID, secret string) ([]byte, error) {
 	gcm, err := newGCM(key)
 	if err != nil {

@@ -12,9 +12,9 @@ import (
 	"path/filepath"
 )
 
-// sealingKeyPattern matches further sealing keys. The facades' sealing keys are in the directories of the certificates of
-// facades and operators: sealing.key, under which AccessKeys are sealed, and sealing-FINGERPRINT.key for each other one that
-// opens some: the former ones, and the next one while it is being distributed.
+// sealingKeyPattern matches further sealing keys. The facades' sealing keys are in the directories of the certificates
+// of facades and operators: sealing.key, under which AccessKeys are sealed, and sealing-FINGERPRINT.key for each other
+// one that opens some: the former ones, and the next one while it is being distributed.
 const sealingKeyPattern = "sealing-*.key"
 
 // nextSealingKeyFile is the new key of a rotation that has not ended; an interrupted rotation goes on with it.
@@ -62,7 +62,8 @@ func NextSealingKey(dir string) ([]byte, error) {
 	return key, err
 }
 
-// AddSealingKey adds a sealing key to a directory, from where a running facade reads it. Adding the same again changes nothing.
+// AddSealingKey adds a sealing key to a directory, from where a running facade reads it. Adding the same again changes
+// nothing.
 func AddSealingKey(dir string, key []byte) error {
 	path := filepath.Join(dir, sealingKeyName(key))
 	have, err := LoadSealingKey(path)
@@ -75,8 +76,8 @@ func AddSealingKey(dir string, key []byte) error {
 	return syncDir(dir)
 }
 
-// NextDeviceKey makes the next key under which the endorser in dir seals its devices' keys, and returns its path. A running
-// endorser reads it within seconds.
+// NextDeviceKey makes the next key under which the endorser in dir seals its devices' keys, and returns its path. A
+// running endorser reads it within seconds.
 func NextDeviceKey(dir string) (string, error) {
 	path := filepath.Join(dir, deviceKeyFile+".next")
 	_, err := CreateSealingKey(path)
@@ -89,8 +90,8 @@ func sealingKeyName(key []byte) string {
 	return "sealing-" + hex.EncodeToString(hash[:8]) + ".key"
 }
 
-// PromoteSealingKey makes key the one to seal under in dir. The former one is kept, since backups may need it. After a crash
-// either is in force. Promoting the same again changes nothing.
+// PromoteSealingKey makes key the one to seal under in dir. The former one is kept, since backups may need it. After a
+// crash either is in force. Promoting the same again changes nothing.
 func PromoteSealingKey(dir string, key []byte) error {
 	path := filepath.Join(dir, sealingKeyFile)
 	former, err := LoadSealingKey(path)

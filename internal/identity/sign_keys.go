@@ -11,9 +11,9 @@ import (
 	"ltl/internal/ledger"
 )
 
-// signKeyPattern matches the signing keys after the first. An endorser's signing keys are in the directory of its certificate:
-// sign.key, the first one, and sign-ID.key for each that a rotation made, where ID is the id of the key in hexadecimal digits,
-// as in endorsement statements.
+// signKeyPattern matches the signing keys after the first. An endorser's signing keys are in the directory of its
+// certificate: sign.key, the first one, and sign-ID.key for each that a rotation made, where ID is the id of the key
+// in hexadecimal digits, as in endorsement statements.
 const signKeyPattern = "sign-*.key"
 
 // SignKeys reads all signing keys in the directory of the certificate; there may be none.
@@ -42,8 +42,8 @@ func (c *Credentials) HasFirstSignKey() bool {
 	return err == nil
 }
 
-// CreateFirstSignKey makes sign.key, with which a node or an endorser signs, in the directory of its certificate, which must
-// not have one yet.
+// CreateFirstSignKey makes sign.key, with which a node or an endorser signs, in the directory of its certificate,
+// which must not have one yet.
 func CreateFirstSignKey(dir string) (ed25519.PublicKey, error) {
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {

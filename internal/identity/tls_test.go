@@ -25,7 +25,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// forgery describes a certificate that may or may not be right; the zero value of a field takes what is right for the identity.
+// forgery describes a certificate that may or may not be right; the zero value of a field takes what is right for the
+// identity.
 type forgery struct {
 	id        Identity
 	uris      []string // instead of the identity's
@@ -174,8 +175,8 @@ func credentialsOf(t *testing.T, dir, sub string, trust *Trust, options ...Optio
 	return c
 }
 
-// TestHandshakeRefuses shows every wrong certificate to a right server, and, where it claims a role that serves, as a server to a
-// right client.
+// TestHandshakeRefuses shows every wrong certificate to a right server, and, where it claims a role that serves, as a
+// server to a right client.
 func TestHandshakeRefuses(t *testing.T) {
 	dir, trust := newNetwork(t, time.Time{})
 	node := credentialsOf(t, dir, "nodes/n1", trust)
@@ -417,7 +418,8 @@ func TestRenewAndReload(t *testing.T) {
 	for _, name := range []string{"tls.pem", "tls.key"} {
 		moveFile(t, filepath.Join(dir, name), filepath.Join(dir, "nodes/n1", name))
 	}
-	// The authority of another organisation makes nothing, and one that only has the organisation's name makes nothing that counts.
+	// The authority of another organisation makes nothing, and one that only has the organisation's name makes nothing
+	// that counts.
 	if err := Renew(filepath.Join(dir, "orgs/org2"), filepath.Join(dir, "nodes/n1"), time.Now()); !errors.Is(err, ErrAuthority) {
 		t.Errorf("another organisation's authority renews: %v", err)
 	}
@@ -433,8 +435,8 @@ func TestRenewAndReload(t *testing.T) {
 	}
 }
 
-// TestOrganisationThatJoinedLater: its processes start before they can know themselves, and others believe them only after the
-// ledger has told them.
+// TestOrganisationThatJoinedLater: its processes start before they can know themselves, and others believe them only
+// after the ledger has told them.
 func TestOrganisationThatJoinedLater(t *testing.T) {
 	dir, trust := newNetwork(t, time.Time{})
 	late, lateKey := t.TempDir(), t.TempDir()
@@ -477,7 +479,8 @@ func moveFile(t *testing.T, from, to string) {
 	}
 }
 
-// TestServersAllowTheClientsPings guards against ENHANCE_YOUR_CALM: a server hangs up on pings that come faster than its policy.
+// TestServersAllowTheClientsPings guards against ENHANCE_YOUR_CALM: a server hangs up on pings that come faster than
+// its policy.
 func TestServersAllowTheClientsPings(t *testing.T) {
 	const grpcLeast = 10 * time.Second // gRPC raises a client's smaller value to this, silently
 	if pingMinTime > keepaliveTime || keepaliveTime < grpcLeast {

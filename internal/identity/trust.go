@@ -20,8 +20,8 @@ import (
 // ErrTrust is returned, wrapped, for a genesis, trust file, organisation or node that cannot be trusted.
 var ErrTrust = errors.New("not to be trusted")
 
-// Trust is what a process knows of its network before any message arrives: the genesis, and the organisations and nodes that
-// the ledger added since. Certificates are verified under it.
+// Trust is what a process knows of its network before any message arrives: the genesis, and the organisations and
+// nodes that the ledger added since. Certificates are verified under it.
 type Trust struct {
 	payload []byte
 	genesis *ltlv1.Genesis
@@ -89,8 +89,8 @@ func NewTrust(genesisPayload []byte) (*Trust, error) {
 	return t, nil
 }
 
-// parseGenesis reads a genesis transaction that the ledger accepts. It must have no submitter, and it must have a nonce: two
-// networks with the same description are two networks.
+// parseGenesis reads a genesis transaction that the ledger accepts. It must have no submitter, and it must have a
+// nonce: two networks with the same description are two networks.
 func parseGenesis(payload []byte) (*ltlv1.Genesis, error) {
 	tx, err := rules.Decode(payload)
 	if err != nil {
@@ -149,8 +149,9 @@ func (t *Trust) node(id string) (*ltlv1.Node, bool) {
 	return n, ok
 }
 
-// AddOrganisation adds an organisation that the system chain added. Adding the same again changes nothing. Another definition
-// under a known id is refused with ErrTrust, and so is a certificate authority or key that another organisation has.
+// AddOrganisation adds an organisation that the system chain added. Adding the same again changes nothing. Another
+// definition under a known id is refused with ErrTrust, and so is a certificate authority or key that another
+// organisation has.
 func (t *Trust) AddOrganisation(o *ltlv1.Organisation) error {
 	added, err := newOrganisation(proto.CloneOf(o))
 	if err != nil {
@@ -168,7 +169,8 @@ func (t *Trust) AddOrganisation(o *ltlv1.Organisation) error {
 	return nil
 }
 
-// CheckOrganisation returns the error with which AddOrganisation would refuse an organisation, if it knew those in beside too.
+// CheckOrganisation returns the error with which AddOrganisation would refuse an organisation, if it knew those in
+// beside too.
 func (t *Trust) CheckOrganisation(o *ltlv1.Organisation, beside ...*ltlv1.Organisation) error {
 	added, err := newOrganisation(proto.CloneOf(o))
 	if err != nil {
@@ -225,9 +227,9 @@ func (o *organisation) shares(other *organisation) bool {
 	return false
 }
 
-// Learn takes organisations and nodes from a copy of the ledger at a height: it adds what the system chain names and removes
-// what it removed, except nodes for which keep returns true, which consensus may need for a moment longer. keep may be nil. An
-// entry that cannot be trusted does not stop it; it returns all errors.
+// Learn takes organisations and nodes from a copy of the ledger at a height: it adds what the system chain names and
+// removes what it removed, except nodes for which keep returns true, which consensus may need for a moment longer.
+// keep may be nil. An entry that cannot be trusted does not stop it; it returns all errors.
 func (t *Trust) Learn(v rules.Reader, height uint64, keep func(node string) bool) error {
 	m, err := ReadMembership(v, height)
 	if err != nil {
@@ -253,8 +255,8 @@ func (t *Trust) learnNodes(v rules.View, keep func(node string) bool) error {
 	return err
 }
 
-// RemoveNode removes a node that the system chain removed: its certificates are refused from now on, and its connections
-// are closed.
+// RemoveNode removes a node that the system chain removed: its certificates are refused from now on, and its
+// connections are closed.
 func (t *Trust) RemoveNode(id string) {
 	t.mu.Lock()
 	_, known := t.nodes[id]
@@ -316,8 +318,8 @@ func parseAuthority(der []byte) (*authority, error) {
 	return &authority{certificate: ca, roots: roots}, nil
 }
 
-// AddNode adds a node that the system chain added. Adding the same again changes nothing; another definition under a known id
-// is refused with ErrTrust.
+// AddNode adds a node that the system chain added. Adding the same again changes nothing; another definition under a
+// known id is refused with ErrTrust.
 func (t *Trust) AddNode(n *ltlv1.Node) error {
 	refuse := func(format string, args ...any) error {
 		return fmt.Errorf("%w: node %q: %w", ErrTrust, n.GetId(), fmt.Errorf(format, args...))

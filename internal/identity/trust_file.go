@@ -56,7 +56,8 @@ type trustNode struct {
 	Key          string `json:"key"`
 }
 
-// LoadTrust reads a trust file. The fields for people must agree with the genesis; otherwise the error is ErrTrust, wrapped.
+// LoadTrust reads a trust file. The fields for people must agree with the genesis; otherwise the error is ErrTrust,
+// wrapped.
 func LoadTrust(path string) (*Trust, error) {
 	b, err := readBounded(path)
 	if err != nil {

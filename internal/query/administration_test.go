@@ -21,7 +21,8 @@ import (
 
 const strangerUID = "9999999999999999"
 
-// office is a chain with an administrator, a member with a device that has uploaded, a locked member, and an account that has no part in it.
+// office is a chain with an administrator, a member with a device that has uploaded, a locked member, and an account
+// that has no part in it.
 type office struct {
 	n      *testkit.Network
 	ledger *client.Ledger
@@ -122,7 +123,8 @@ func TestAdministration(t *testing.T) {
 	t.Run("new holder", f.newHolder) // last: it changes who is who
 }
 
-// access: every read refuses who has no part in the chain, and a locked member; an operator names no account and sees all.
+// access: every read refuses who has no part in the chain, and a locked member; an operator names no account and sees
+// all.
 func (f *office) access(t *testing.T) {
 	for name, read := range map[string]func(chainID, uid string) (int32, error){
 		"GetChain": func(id, uid string) (int32, error) {
@@ -337,7 +339,8 @@ func (f *office) organisations(t *testing.T) {
 	}}})
 }
 
-// newHolder: an entry that another account takes over takes what it may see with it, and the former account sees nothing.
+// newHolder: an entry that another account takes over takes what it may see with it, and the former account sees
+// nothing.
 func (f *office) newHolder(t *testing.T) {
 	out, err := f.ledger.ListMembers(t.Context(), &ltlv1.ListMembersRequest{ChainId: f.n.ChainID, MemberUid: f.n.Member.UID, Page: 1, Size: 1})
 	if err != nil || len(out.GetMembers()) != 1 {

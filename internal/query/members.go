@@ -91,7 +91,8 @@ func (s *server) memberInfo(chain *rules.Chain, m *rules.Member) (*ltlv1.MemberI
 	}, err
 }
 
-// nameOf is the name of a member. The administrator was not entered on the chain with a name; its name is its account's.
+// nameOf is the name of a member. The administrator was not entered on the chain with a name; its name is its
+// account's.
 func (s *server) nameOf(m *rules.Member) (string, error) {
 	if m.Role != rules.RoleAdmin {
 		return m.Name, nil
@@ -106,8 +107,8 @@ func (s *server) nameOf(m *rules.Member) (string, error) {
 	return a.Name, nil
 }
 
-// authorize finds a business chain and the caller's membership there. member is nil for operators and auditors, who call without
-// an account. A code other than OK is the refusal.
+// authorize finds a business chain and the caller's membership there. member is nil for operators and auditors, who
+// call without an account. A code other than OK is the refusal.
 func (s *server) authorize(chainID, uid string) (chain *rules.Chain, member *rules.Member, code int32, err error) {
 	chain, err = rules.GetChain(s.store, chainID)
 	if chain == nil || err != nil {

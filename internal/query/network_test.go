@@ -13,8 +13,8 @@ import (
 	"ltl/test/testkit"
 )
 
-// TestNetworkOfManyChains: GetNetwork tells of the oldest chains up to its bound and of how many there are; the pages of ListChains tell of
-// all, in the same order.
+// TestNetworkOfManyChains: GetNetwork tells of the oldest chains up to its bound and of how many there are; the pages
+// of ListChains tell of all, in the same order.
 func TestNetworkOfManyChains(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{})
 	c := n.Client(identity.RoleOperator)
@@ -65,7 +65,8 @@ func TestNetworkOfManyChains(t *testing.T) {
 	}
 }
 
-// TestManyAccounts: without a page the oldest accounts come, up to a bound; pages hold all of them, each once and in the same order.
+// TestManyAccounts: without a page the oldest accounts come, up to a bound; pages hold all of them, each once and in
+// the same order.
 func TestManyAccounts(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{})
 	c := n.Client(identity.RoleOperator)

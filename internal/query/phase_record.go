@@ -76,8 +76,8 @@ type shelf struct {
 	phase *rules.Phase
 	// dataKey is the plain data key, key the complete Key.
 	dataKey, key string
-	// upload is the one that was read last: the records of a batch are adjacent. other is the one that related data was read from
-	// last: a record often refers to several records of one batch.
+	// upload is the one that was read last: the records of a batch are adjacent. other is the one that related data was
+	// read from last: a record often refers to several records of one batch.
 	upload, other *upload
 	// phases and seqs cache what was looked up for related data: phases by id, DataSeqs by Key and version.
 	phases map[string]*rules.Phase
@@ -259,8 +259,8 @@ func (s *server) related(ctx context.Context, sh *shelf, d *ltlv1.RelatedData, a
 	return r, nil
 }
 
-// newestBefore returns what was the newest record of a Key when the transaction at a place was executed: the last version in
-// front of it. Versions are in order of their places, so it searches by halves.
+// newestBefore returns what was the newest record of a Key when the transaction at a place was executed: the last
+// version in front of it. Versions are in order of their places, so it searches by halves.
 func (s *server) newestBefore(chain *rules.Chain, key string, place *rules.Locator) (*rules.Locator, error) {
 	newest, err := rules.Locate(s.store, chain.ID, rules.NewestKey(key))
 	if err != nil {

@@ -231,7 +231,8 @@ func (f *workflow) history(t *testing.T) {
 	}
 }
 
-// related follows references: to a named record, and to what was the newest one then, by the names that phases have now.
+// related follows references: to a named record, and to what was the newest one then, by the names that phases have
+// now.
 func (f *workflow) related(t *testing.T) {
 	first := f.upload(0, &ltlv1.PhaseItem{DataKey: "r", PhaseData: "v1"}, &ltlv1.PhaseItem{DataKey: "r", PhaseData: "v2"})
 	f.upload(1, &ltlv1.PhaseItem{DataKey: "uses", PhaseData: "p", DataSeq: "s", Related: []*ltlv1.RelatedData{
@@ -305,8 +306,8 @@ func (f *workflow) access(t *testing.T) {
 	}
 }
 
-// newestThen has many writers refer to the newest record of a data key that others write at the same time. What each of them gets
-// later is what stood in front of it, as a walk over the blocks finds.
+// newestThen has many writers refer to the newest record of a data key that others write at the same time. What each
+// of them gets later is what stood in front of it, as a walk over the blocks finds.
 func (f *workflow) newestThen(t *testing.T) {
 	related := []*ltlv1.RelatedData{{PhaseId: f.phases[0], DataKey: "busy", PhaseData: "?"}}
 	f.upload(0, &ltlv1.PhaseItem{DataKey: "busy", PhaseData: "first"})

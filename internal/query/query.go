@@ -1,9 +1,9 @@
-// Package query serves the Ledger service over a store: status, blocks, records, chains and members. Nodes and endorsers serve
-// it alike, each from its own copy. A node makes a read linearizable with Options.ReadIndex; an endorser answers from what its
-// organisation has verified.
+// Package query serves the Ledger service over a store: status, blocks, records, chains and members. Nodes and
+// endorsers serve it alike, each from its own copy. A node makes a read linearizable with Options.ReadIndex; an
+// endorser answers from what its organisation has verified.
 //
-// All methods may be called concurrently. No read holds a database transaction for long: lists are paged, streams
-// read one block at a time.
+// All methods may be called concurrently. No read holds a database transaction for long: lists are paged, streams read
+// one block at a time.
 package query
 
 import (
@@ -22,7 +22,8 @@ import (
 const (
 	// MaxPage is the largest page of any list.
 	MaxPage = 100
-	// MaxNetworkChains is the number of business chains that GetNetwork lists: with the longest policies they fit into one message.
+	// MaxNetworkChains is the number of business chains that GetNetwork lists: with the longest policies they fit into
+	// one message.
 	MaxNetworkChains = 500
 	// MaxAccounts is the number of accounts that GetAccount lists when the request names no page.
 	MaxAccounts = 1000

@@ -106,7 +106,8 @@ func (f *fixture) record(t *testing.T) {
 	}
 }
 
-// signers names, by the statements in the block, who accepted the payload; the names of testkit end in the organisation's number.
+// signers names, by the statements in the block, who accepted the payload; the names of testkit end in the
+// organisation's number.
 func signers(t *testing.T, block *ltlv1.Block, payload []byte) []string {
 	t.Helper()
 	by := map[string]bool{}

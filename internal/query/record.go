@@ -117,8 +117,8 @@ func (s *server) readable(chainCode, uid, key string) (*rules.Chain, int32, erro
 	return chain, code, err
 }
 
-// foreignTypeCode reports whether the Key's data type code is unknown on this chain but belongs to another one. The rules see
-// one chain only, so this is checked here.
+// foreignTypeCode reports whether the Key's data type code is unknown on this chain but belongs to another one. The
+// rules see one chain only, so this is checked here.
 func (s *server) foreignTypeCode(chain *rules.Chain, key string) (bool, error) {
 	typeCode, code := rules.CheckKey(chain.Code, key)
 	if code != rules.OK {
@@ -140,8 +140,8 @@ func (s *server) foreignTypeCode(chain *rules.Chain, key string) (bool, error) {
 	return false, nil
 }
 
-// window returns the first and last version of a Key within start and end, both inclusive; last+1 == first when there is
-// none. Versions are in order of time, so it searches by halves.
+// window returns the first and last version of a Key within start and end, both inclusive; last+1 == first when there
+// is none. Versions are in order of time, so it searches by halves.
 func (s *server) window(ctx context.Context, chain *rules.Chain, key string, start, end int64) (first, last uint32, err error) {
 	newest, err := rules.Locate(s.store, chain.ID, rules.NewestKey(key))
 	if err != nil || newest == nil {
@@ -211,9 +211,9 @@ func (s *server) record(chain *rules.Chain, at *rules.Locator, version uint32) (
 	return r, err
 }
 
-// endorsers names the organisations that signed the transaction: first the chain's organisations, in their order, then those that
-// have left the chain, in the order in which they joined the network. Execution has verified every endorsement in a block; here
-// only the accepted transactions of each matter.
+// endorsers names the organisations that signed the transaction: first the chain's organisations, in their order, then
+// those that have left the chain, in the order in which they joined the network. Execution has verified every
+// endorsement in a block; here only the accepted transactions of each matter.
 func (s *server) endorsers(chain *rules.Chain, batch *ltlv1.Batch, payload []byte) ([]string, error) {
 	i := 0
 	for i < len(batch.GetTransactions()) && !bytes.Equal(batch.GetTransactions()[i], payload) {
@@ -245,7 +245,8 @@ func (s *server) endorsers(chain *rules.Chain, batch *ltlv1.Batch, payload []byt
 	return append(names, removed...), err
 }
 
-// namesOf returns the display names of those organisations that signed, in the order of ids, and takes them out of signed.
+// namesOf returns the display names of those organisations that signed, in the order of ids, and takes them out of
+// signed.
 func (s *server) namesOf(ids []string, signed map[string]bool) ([]string, error) {
 	var names []string
 	for _, id := range ids {

@@ -2,7 +2,7 @@ package scrub
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// metrics are what an operator watches.
+// metrics are the counters and gauges of a Scrubber.
 type metrics struct {
 	scrubs, damages, repaired prometheus.Counter
 	seconds                   prometheus.Gauge
@@ -14,9 +14,9 @@ func newMetrics(s *Scrubber) *metrics {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: "ltl", Subsystem: "scrub", Name: name, Help: help})
 	}
 	return &metrics{
-		scrubs:   counter("rounds_total", "Times that the whole stored ledger was read and checked since the start."),
-		damages:  counter("damages_total", "Damages of stored bytes that were found, each time that they were found."),
-		repaired: counter("repaired_blocks_total", "Damaged blocks that were written anew from another copy."),
+		scrubs:   counter("rounds_total", "Complete reads and checks of the stored ledger since the start."),
+		damages:  counter("damages_total", "Damages of stored bytes; one that is found again counts again."),
+		repaired: counter("repaired_blocks_total", "Damaged blocks that were repaired from another copy."),
 		seconds:  prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ltl", Subsystem: "scrub", Name: "seconds", Help: "How long the last scrub took."}),
 		unrepaired: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "ltl", Subsystem: "scrub", Name: "unrepaired",
 			Help: "Known damages of the stored ledger that are not repaired."}, func() float64 { return float64(s.unrepaired()) }),

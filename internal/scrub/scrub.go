@@ -1,6 +1,6 @@
-// Package scrub keeps a stored ledger sound: it reads all of it again and again in the background, at a bounded rate, and writes damaged
-// blocks anew from other copies. What it cannot repair in place it reports to its owner. Nothing damaged is served meanwhile: every read
-// checks what it reads by itself.
+// Package scrub finds and repairs damage of a stored ledger. It reads all of the ledger again and again in the
+// background, at a bounded rate, and replaces damaged blocks from other copies. Damage that cannot be repaired in
+// place it reports to its owner. Corrupt data is never returned meanwhile: every read checks what it reads.
 package scrub
 
 import (
@@ -23,16 +23,17 @@ const (
 	DefaultInterval = time.Hour
 	// firstPause is the longest pause before the first one.
 	firstPause = time.Minute
-	// bytesPerSecond bounds what a scrub reads. It is the processor that this spares: every record is hashed and looked up in the index.
-	// 50 GB take seven hours.
+	// bytesPerSecond bounds the rate of reading. It spares the processor rather than the disk: every record is hashed and
+	// looked up in the index. 50 GB take seven hours.
 	bytesPerSecond = 2 << 20
-	// paceBytes are read between two pauses.
+	// paceBytes is how much is read between two pauses.
 	paceBytes = bytesPerSecond / 20
-	// retryPause is the pause before damage that could not be repaired is tried again, and before reads may begin another scrub.
+	// retryPause is the pause before another attempt to repair, and before a read that meets damage may begin another
+	// scrub.
 	retryPause = 10 * time.Second
 	// fetchTimeout bounds the wait for one block from one source.
 	fetchTimeout = 5 * time.Second
-	// maxNamed bounds the damaged blocks that are named in one text.
+	// maxNamed bounds the damaged blocks that Fault names.
 	maxNamed = 3
 )
 
@@ -42,15 +43,17 @@ type Source struct {
 	Ledger ltlv1.LedgerClient
 }
 
-// Config says what is scrubbed. All fields are needed but Interval.
+// Config configures a Scrubber. All fields but Interval are required.
 type Config struct {
 	Store *store.Store
-	// Interval is the pause between two scrubs; DefaultInterval when zero. A read that meets damage begins one at once.
+	// Interval is the pause between two scrubs; DefaultInterval when zero. A read that meets damage begins a scrub at
+	// once.
 	Interval time.Duration
-	// Sources returns the copies that a damaged block may be repaired from. What they give is checked.
+	// Sources returns the copies that a damaged block may be repaired from. They need not be trusted: their blocks are
+	// verified.
 	Sources func() []Source
-	// Damaged is called, from the scrubber's goroutine, each time damage is found that is not that of single blocks: in state, index, or
-	// structure.
+	// Damaged is called, on the scrubber's goroutine, each time damage is found that is more than that of single blocks:
+	// of the state, the index, or the structure of the database.
 	Damaged func(error)
 	Logger  *slog.Logger
 }
@@ -61,7 +64,8 @@ type Scrubber struct {
 	metrics *metrics
 
 	mu sync.Mutex
-	// blocks are damaged and not repaired yet, of each chain the highest first; other is damage of something else. Guarded by mu.
+	// blocks are the damaged blocks that are not repaired yet, of each chain the highest first; other is damage of
+	// anything else. Both are guarded by mu.
 	blocks []store.Damage
 	other  error
 }
@@ -76,7 +80,7 @@ func New(cfg Config) *Scrubber {
 	return s
 }
 
-// Fault says what is damaged and not repaired; empty when nothing is known to be.
+// Fault describes the known damage that is not repaired; it is empty when there is none.
 func (s *Scrubber) Fault() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -99,7 +103,7 @@ func (s *Scrubber) Run(ctx context.Context) {
 	timer := time.NewTimer(min(s.Interval, firstPause))
 	defer timer.Stop()
 	suspects := s.Store.Suspects()
-	var pause <-chan time.Time // after a scrub: reads may meet what it could not repair again and again
+	var pause <-chan time.Time // after a scrub: reads may meet the same unrepaired damage again and again
 	for {
 		select {
 		case <-ctx.Done():
@@ -116,13 +120,13 @@ func (s *Scrubber) Run(ctx context.Context) {
 		}
 		if err := s.scrub(ctx); err != nil {
 			if ctx.Err() == nil && !errors.Is(err, store.ErrClosed) {
-				s.Logger.Error("the ledger cannot be scrubbed any more", "error", err)
+				s.Logger.Error("scrubbing the ledger ends", "error", err)
 			}
 			return
 		}
 		s.repair(ctx)
 		select {
-		case <-s.Store.Suspects(): // the scrub itself met the damage
+		case <-s.Store.Suspects(): // from the scrub's own reads
 		default:
 		}
 		suspects, pause = nil, time.After(retryPause)
@@ -130,7 +134,7 @@ func (s *Scrubber) Run(ctx context.Context) {
 	}
 }
 
-// unrepaired is the number of known damages.
+// unrepaired is the number of known damages that are not repaired.
 func (s *Scrubber) unrepaired() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -141,7 +145,7 @@ func (s *Scrubber) unrepaired() int {
 	return n
 }
 
-// scrub reads everything once and notes what is damaged.
+// scrub reads everything once and records what is damaged.
 func (s *Scrubber) scrub(ctx context.Context) error {
 	began := time.Now()
 	var blocks []store.Damage
@@ -187,7 +191,7 @@ func pacer(ctx context.Context) func(bytes int) error {
 	}
 }
 
-// repair tries to write every damaged block anew, and tells of what is no block.
+// repair tries to replace every damaged block, and reports all other damage.
 func (s *Scrubber) repair(ctx context.Context) {
 	s.mu.Lock()
 	blocks, other := s.blocks, s.other
@@ -201,7 +205,7 @@ func (s *Scrubber) repair(ctx context.Context) {
 		switch {
 		case err == nil:
 		case errors.Is(err, store.ErrCorrupt) && !aboveIsDamaged(left, d):
-			other = errors.Join(other, err) // more than the block's own bytes
+			other = errors.Join(other, err) // damage of more than the block's own bytes
 		default:
 			left = append(left, d)
 			s.Logger.Error("a damaged block could not be repaired", "chain", d.ChainID, "height", d.Height, "error", err)
@@ -215,12 +219,12 @@ func (s *Scrubber) repair(ctx context.Context) {
 	}
 }
 
-// aboveIsDamaged reports whether the block above d, which says what d must be, is damaged too.
+// aboveIsDamaged reports whether the block above d, which has d's hash, is damaged too: then d cannot be verified.
 func aboveIsDamaged(left []store.Damage, d store.Damage) bool {
 	return slices.ContainsFunc(left, func(o store.Damage) bool { return o.ChainID == d.ChainID && o.Height == d.Height+1 })
 }
 
-// repairBlock asks one copy after the other for a block.
+// repairBlock replaces a damaged block, trying one source after the other.
 func (s *Scrubber) repairBlock(ctx context.Context, d store.Damage) error {
 	err := errors.New("there is no other copy")
 	for i, source := range s.Sources() {
@@ -233,7 +237,7 @@ func (s *Scrubber) repairBlock(ctx context.Context, d store.Damage) error {
 		}
 		if failed == nil {
 			s.metrics.repaired.Inc()
-			s.Logger.Warn("a damaged block was written anew from another copy", "chain", d.ChainID, "height", d.Height, "from", source.Name)
+			s.Logger.Warn("a damaged block was repaired from another copy", "chain", d.ChainID, "height", d.Height, "from", source.Name)
 			return nil
 		}
 		err = errors.Join(err, fmt.Errorf("from %s: %w", source.Name, failed))
@@ -241,10 +245,10 @@ func (s *Scrubber) repairBlock(ctx context.Context, d store.Damage) error {
 	return err
 }
 
-// fetch asks a copy for one block.
+// fetch reads one block from another copy.
 func fetch(ctx context.Context, source Source, d store.Damage) (*ltlv1.Block, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
-	defer cancel() // ends the stream behind its first block
+	defer cancel() // ends the stream after its first block
 	stream, err := source.Ledger.Blocks(ctx, &ltlv1.BlocksRequest{ChainId: d.ChainID, FromHeight: d.Height})
 	if err != nil {
 		return nil, err

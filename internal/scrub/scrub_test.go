@@ -23,7 +23,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// newScrubber scrubs a store with the given sources. Damage that is not that of single blocks goes to the returned list.
+// newScrubber scrubs a store with the given sources. Damage that is not that of single blocks goes to the returned
+// list.
 func newScrubber(s *store.Store, sources ...Source) (*Scrubber, *[]error) {
 	var damaged []error
 	return New(Config{Store: s, Interval: time.Hour, Sources: func() []Source { return sources },
@@ -95,8 +96,8 @@ func settled(t *testing.T, dir string) map[string][32]byte {
 	return nil
 }
 
-// TestBlocksAreRepaired: each damaged block is found and written again from another copy, also the tip and neighbours, and no
-// other block is fetched or written.
+// TestBlocksAreRepaired: each damaged block is found and written again from another copy, also the tip and neighbours,
+// and no other block is fetched or written.
 func TestBlocksAreRepaired(t *testing.T) {
 	s, dir := newLedger(t, "account")
 	good, _ := newLedger(t, "account")
@@ -127,8 +128,8 @@ func TestBlocksAreRepaired(t *testing.T) {
 	}
 }
 
-// TestLyingSources: nothing that a source gives is stored but the very block that is damaged. The next source is asked, and
-// without a right one the damage stays known and the bytes stay as they are.
+// TestLyingSources: nothing that a source gives is stored but the very block that is damaged. The next source is
+// asked, and without a right one the damage stays known and the bytes stay as they are.
 func TestLyingSources(t *testing.T) {
 	s, dir := newLedger(t, "account")
 	good, _ := newLedger(t, "account")
@@ -204,7 +205,8 @@ func shortLedger(t *testing.T) *store.Store {
 	return s
 }
 
-// TestNoSource: without another copy the damage is named, and a source that comes later repairs it without another scrub.
+// TestNoSource: without another copy the damage is named, and a source that comes later repairs it without another
+// scrub.
 func TestNoSource(t *testing.T) {
 	s, dir := newLedger(t, "account")
 	good, _ := newLedger(t, "account")
@@ -227,7 +229,8 @@ func TestNoSource(t *testing.T) {
 	sameBlocks(t, s, good)
 }
 
-// TestUpperBlockStaysDamaged: a block below one that cannot be repaired waits for it. It is not taken for damage of the tree.
+// TestUpperBlockStaysDamaged: a block below one that cannot be repaired waits for it. It is not taken for damage of
+// the tree.
 func TestUpperBlockStaysDamaged(t *testing.T) {
 	s, dir := newLedger(t, "account")
 	good, _ := newLedger(t, "account")
@@ -256,8 +259,8 @@ func TestUpperBlockStaysDamaged(t *testing.T) {
 	sameBlocks(t, s, good)
 }
 
-// TestOtherDamage: damage of state, index and the tree of pages is found and reported to the owner; it is not repaired in
-// place, and blocks that are damaged at the same time still are.
+// TestOtherDamage: damage of state, index and the tree of pages is found and reported to the owner; it is not repaired
+// in place, and blocks that are damaged at the same time still are.
 func TestOtherDamage(t *testing.T) {
 	treeKey := func(height uint64) []byte { // the key of a block's first part, and the first bytes of the part
 		key := append(binary.BigEndian.AppendUint64(nil, height), 0, 0)
@@ -319,7 +322,8 @@ func damageIndex(t *testing.T, dir string) {
 	}
 }
 
-// TestRun: a read that meets damage begins a scrub at once, long before the interval ends, and Run ends with its context.
+// TestRun: a read that meets damage begins a scrub at once, long before the interval ends, and Run ends with its
+// context.
 func TestRun(t *testing.T) {
 	s, dir := newLedger(t, "account")
 	good, _ := newLedger(t, "account")

@@ -47,7 +47,8 @@ func entry(t *testing.T, network ledger.Hash, history string, n uint64) store.En
 		Batches: &ltlv1.OrderedBatches{TimeMs: offline.StartMs + int64(n), Batches: []*ltlv1.Batch{batch}}}}}
 }
 
-// newLedger is a store on disk with a genesis block and the blocks of one history. Two of one history are equal to the byte.
+// newLedger is a store on disk with a genesis block and the blocks of one history. Two of one history are equal to the
+// byte.
 func newLedger(t *testing.T, history string) (*store.Store, string) {
 	t.Helper()
 	dir := t.TempDir()

@@ -13,15 +13,16 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// errDatabaseClosed is what bbolt says of a read after Close.
+// errDatabaseClosed is bbolt's error for a read after Close.
 var errDatabaseClosed = bbolterrors.ErrDatabaseNotOpen
 
-// ErrBadAccessKeys is returned, wrapped, by RestoreAccessKeys for a list that no ledger can have made.
+// ErrBadAccessKeys is returned, wrapped, by RestoreAccessKeys for a list that cannot come from a ledger.
 var ErrBadAccessKeys = errors.New("bad AccessKeys")
 
 // encodeAccessKey encodes the fields that AccessKey defines, and no others, always in the same way.
 func encodeAccessKey(k *ltlv1.AccessKey) ([]byte, error) {
-	clean := &ltlv1.AccessKey{AccessKeyId: k.GetAccessKeyId(), AccountUid: k.GetAccountUid(), Sealed: k.GetSealed(), Disabled: k.GetDisabled(), Version: k.GetVersion()}
+	clean := &ltlv1.AccessKey{AccessKeyId: k.GetAccessKeyId(), AccountUid: k.GetAccountUid(), Sealed: k.GetSealed(),
+		Disabled: k.GetDisabled(), Version: k.GetVersion()}
 	return proto.MarshalOptions{Deterministic: true}.Marshal(clean)
 }
 
@@ -45,7 +46,8 @@ func readAccessKey(tx *bbolt.Tx, version, sealed []byte) (*ltlv1.AccessKey, erro
 	return k, nil
 }
 
-// AccessKeys returns up to limit AccessKeys whose version is above after, in order of version, and the newest version of all.
+// AccessKeys returns up to limit AccessKeys whose version is above after, in order of version, and the newest version
+// of all.
 func (s *Store) AccessKeys(after uint64, limit int) ([]*ltlv1.AccessKey, uint64, error) {
 	limit = min(limit, maxAccessKeyPage)
 	var keys []*ltlv1.AccessKey
@@ -76,7 +78,7 @@ func (s *Store) AccessKeys(after uint64, limit int) ([]*ltlv1.AccessKey, uint64,
 	return keys, newest, nil
 }
 
-// RestoreAccessKeys replaces all AccessKeys by those of a snapshot, which have their versions.
+// RestoreAccessKeys replaces all AccessKeys by those of a snapshot, with their versions.
 func (s *Store) RestoreAccessKeys(keys []*ltlv1.AccessKey) error {
 	versions, ids := make(map[uint64]bool), make(map[string]bool)
 	for _, k := range keys {
@@ -105,7 +107,8 @@ func validAccessKey(k *ltlv1.AccessKey) bool {
 	return id != "" && len(id) <= maxAccessKeyID && utf8.ValidString(id) && utf8.ValidString(k.GetAccountUid())
 }
 
-// putAccessKey gives an AccessKey the next version. What cannot be stored is refused in the same way everywhere: version 0.
+// putAccessKey stores an AccessKey under the next version. One that is not valid is not stored, on every node alike:
+// version 0.
 func (w *writer) putAccessKey(k *ltlv1.AccessKey) (uint64, error) {
 	if !validAccessKey(k) {
 		return 0, nil
@@ -114,7 +117,7 @@ func (w *writer) putAccessKey(k *ltlv1.AccessKey) (uint64, error) {
 	return w.head.keyVersion, w.storeAccessKey(k, w.head.keyVersion)
 }
 
-// storeAccessKey stores an AccessKey under a version, in the place of its former one.
+// storeAccessKey stores an AccessKey under a version and removes its former version.
 func (w *writer) storeAccessKey(k *ltlv1.AccessKey, version uint64) error {
 	id := []byte(k.GetAccessKeyId())
 	byID, byVersion := w.tx.Bucket([]byte(bucketKeys)), w.tx.Bucket([]byte(bucketKeyVersions))
@@ -132,7 +135,8 @@ func (w *writer) storeAccessKey(k *ltlv1.AccessKey, version uint64) error {
 			return err
 		}
 	}
-	raw, err := encodeAccessKey(&ltlv1.AccessKey{AccessKeyId: k.GetAccessKeyId(), AccountUid: k.GetAccountUid(), Sealed: k.GetSealed(), Disabled: k.GetDisabled(), Version: version})
+	raw, err := encodeAccessKey(&ltlv1.AccessKey{AccessKeyId: k.GetAccessKeyId(), AccountUid: k.GetAccountUid(), Sealed: k.GetSealed(),
+		Disabled: k.GetDisabled(), Version: version})
 	if err != nil {
 		return fmt.Errorf("encode AccessKey: %w", err)
 	}

@@ -9,10 +9,10 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Append executes blocks from a peer again, in order of their sequence, and stores them if every byte of every header and
-// every result agrees (package verify). Block 0 of a chain is made here with the system block that creates the chain; when
-// it arrives, and when any other block that is stored already arrives again, it is compared with the stored one. After an
-// error that wraps verify.ErrBadBlock none of the call's blocks is stored.
+// Append executes blocks from a peer again, in order of their sequence, and stores them if every byte of every header
+// and every result agrees (package verify). Block 0 of a chain is made with the system block that creates the chain. A
+// block that is stored already is compared with the stored one. After an error that wraps verify.ErrBadBlock none of
+// the call's blocks is stored.
 func (s *Store) Append(blocks []*ltlv1.Block) error {
 	if err := s.alive(); err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// ErrBadEntry is why the store fails on an entry that no version of this program can have ordered, or that a later one
-// has: to skip it would be to fork.
+// ErrBadEntry ends the store on an entry that this version does not know: a later version ordered it, or it is
+// damaged. To skip it would make another history than that of the other nodes.
 var ErrBadEntry = errors.New("unknown or empty entry")
 
 // Init stores the genesis block. It is idempotent; ErrOtherNetwork when the store belongs to another network.
@@ -33,7 +33,7 @@ func (s *Store) Init(genesisPayload []byte) error {
 	return s.change(func(w *writer) error {
 		if w.head.sequence > 0 { // another Init came first
 			if w.head.network != id {
-				return fmt.Errorf("BUG: two networks are being made in one store")
+				return fmt.Errorf("BUG: two networks are initialised in one store")
 			}
 			return nil
 		}
@@ -42,8 +42,8 @@ func (s *Store) Init(genesisPayload []byte) error {
 	})
 }
 
-// Apply executes a group of entries in one database transaction: either all of it is on disk or nothing, the applied index
-// included. Entries that were applied before are skipped. An error is the end of the store.
+// Apply executes a group of entries in one database transaction: after a crash all of it is on disk, with the applied
+// index, or nothing. Entries that were applied before are skipped. An error ends the store.
 func (s *Store) Apply(entries []Entry) ([]EntryResult, error) {
 	if err := s.alive(); err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (w *writer) next(tip Tip) rules.Input {
 	return verify.Next(w.head.network, &tip, system.Header.Height)
 }
 
-// noChain answers batches for a chain that does not exist.
+// noChain returns the results of batches for a chain that does not exist.
 func noChain(chainID string, batches []*ltlv1.Batch) [][]*ltlv1.Result {
 	results := make([][]*ltlv1.Result, len(batches))
 	for i, b := range batches {
@@ -171,7 +171,7 @@ func noChain(chainID string, batches []*ltlv1.Batch) [][]*ltlv1.Result {
 	return results
 }
 
-// fill completes the first results of transactions that were known already with their block's hash and time.
+// fill adds the block's hash and time to the results of transactions that an earlier block has.
 func (w *writer) fill(chainID string, ex *rules.Executed) error {
 	type stamp struct {
 		hash   ledger.Hash

@@ -13,9 +13,9 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// BenchmarkApply applies entries of 500 SetData of 256 bytes, as a node does, to a store that syncs. Signatures are taken
-// for good, and the rules' share is measured by the profile: go test -bench Apply -benchtime 200x -cpuprofile cpu.out, then
-// look at rules.Execute under writer.applyChain. disk-B/record counts blocks on disk.
+// BenchmarkApply applies entries of 500 SetData of 256 bytes, as a node does, to a store that syncs. Signatures are
+// taken for good, and the rules' share is measured by the profile: go test -bench Apply -benchtime 200x -cpuprofile
+// cpu.out, then look at rules.Execute under writer.applyChain. disk-B/record counts blocks on disk.
 func BenchmarkApply(b *testing.B) {
 	const size = 500
 	m := newMaker(b)
@@ -69,8 +69,8 @@ func diskUsage(t testing.TB, dir string) int64 {
 	return total
 }
 
-// BenchmarkIndexSize measures lookups in an index of so many entries, flushed and merged as in production but without the
-// memory for more than a quarter of the filters; half of the keys are absent.
+// BenchmarkIndexSize measures lookups in an index of so many entries, flushed and merged as in production but without
+// the memory for more than a quarter of the filters; half of the keys are absent.
 func BenchmarkIndexSize(b *testing.B) {
 	for _, size := range []int{1_000_000, 16_000_000} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {

@@ -22,7 +22,7 @@ const (
 	fieldSignature   = 2
 )
 
-// encodeBlock encodes exactly the fields that Block defines: what a peer or client put beside them is not stored, so
+// encodeBlock encodes exactly the fields that Block defines. Unknown fields of a peer or client are not stored, so
 // that equal blocks are equal bytes. It copies every byte slice once, into one buffer.
 func encodeBlock(b *ltlv1.Block) []byte {
 	sizes := make([]int, len(b.GetBatches()))
@@ -127,8 +127,8 @@ func eachField(raw []byte, fn func(field protowire.Number, v []byte) error) erro
 	return nil
 }
 
-// parseBlock is the inverse of encodeBlock. What it returns aliases raw: a read of one record of a large block costs no
-// copy of the others.
+// parseBlock is the inverse of encodeBlock. The result aliases raw, so that a read of one record of a large block does
+// not copy the others.
 func parseBlock(raw []byte) (*ltlv1.Block, error) {
 	b := &ltlv1.Block{}
 	err := eachField(raw, func(field protowire.Number, v []byte) error {
@@ -189,8 +189,8 @@ func parseBatch(raw []byte) (*ltlv1.Batch, error) {
 	return b, err
 }
 
-// decodeBlock reads a stored block, whose checksum was good, and its header; what does not decode is corrupt. The block
-// aliases raw.
+// decodeBlock reads a stored block, whose checksum was right, and its header; bytes that do not decode are ErrCorrupt.
+// The block aliases raw.
 func decodeBlock(chainID string, height uint64, raw []byte) (*ltlv1.Block, ledger.Header, error) {
 	b, err := parseBlock(raw)
 	if err != nil {
@@ -205,7 +205,7 @@ func decodeBlock(chainID string, height uint64, raw []byte) (*ltlv1.Block, ledge
 		n += len(batch.GetTransactions())
 	}
 	if n != len(b.GetResults()) || n != int(h.Count) {
-		return nil, ledger.Header{}, fmt.Errorf("%w: block %d of chain %s has %d transactions, %d results and a header that counts %d",
+		return nil, ledger.Header{}, fmt.Errorf("%w: block %d of chain %s has %d transactions, %d results and the count %d",
 			ErrCorrupt, height, chainID, n, len(b.GetResults()), h.Count)
 	}
 	return b, h, nil
@@ -224,14 +224,15 @@ func rawHeader(raw []byte) ([]byte, error) {
 	return header, nil
 }
 
-// checkHeader parses a stored header and checks that it is the one that was asked for.
+// checkHeader parses a stored header and checks that it is that of the wanted block.
 func checkHeader(chainID string, height uint64, raw []byte) (ledger.Header, error) {
 	h, err := ledger.ParseHeader(raw)
 	if err != nil {
 		return ledger.Header{}, fmt.Errorf("%w: block %d of chain %s: %w", ErrCorrupt, height, chainID, err)
 	}
 	if h.ChainID != chainID || h.Height != height {
-		return ledger.Header{}, fmt.Errorf("%w: block %d of chain %s is found where block %d of chain %s must be", ErrCorrupt, h.Height, h.ChainID, height, chainID)
+		return ledger.Header{}, fmt.Errorf("%w: block %d of chain %s is at the place of block %d of chain %s",
+			ErrCorrupt, h.Height, h.ChainID, height, chainID)
 	}
 	return h, nil
 }

@@ -13,10 +13,10 @@ import (
 	"ltl/internal/verify"
 )
 
-// Verify reads everything that is stored and checks it: every block's checksum, link, order, time and roots, that the index
-// finds every transaction, every page of the index, and the digest of the state. What the transactions do it does not
-// check; for that the blocks are executed again. progress, if not nil, is told how many blocks are done. Blocks that are
-// made meanwhile are not looked at.
+// Verify reads everything that is stored and checks it: every block's checksum, link, order, time and roots, that the
+// index finds every transaction, every page of the index, and the digest of the state. It does not execute the
+// transactions; Append to an empty store does. progress, if not nil, is called with the number of blocks that are
+// done. Blocks that are made meanwhile are not read.
 func (s *Store) Verify(ctx context.Context, progress func(done, total uint64)) error {
 	c := newChecker(s)
 	total := s.Sequence()
@@ -43,7 +43,7 @@ func (s *Store) Verify(ctx context.Context, progress func(done, total uint64)) e
 	return s.verifyState()
 }
 
-// verifyState reads all ordinary state and the AccessKeys. State is small beside the blocks: one transaction sees it whole.
+// verifyState reads all ordinary state and the AccessKeys, in one transaction: state is small compared with the blocks.
 func (s *Store) verifyState() error {
 	return s.view(func(tx *bbolt.Tx) error {
 		h, err := parseHead(tx.Bucket([]byte(bucketMeta)).Get([]byte(keyHead)))
@@ -100,7 +100,8 @@ func (c *checker) block(tx *bbolt.Tx, sequence uint64) error {
 	return err
 }
 
-// located checks that the index finds a transaction where it is. What left no trace in the state is not in the index.
+// located checks that the index finds a transaction where it is. The index has no transaction that left the state
+// unchanged.
 func (c *checker) located(h *ledger.Header, id ledger.Hash, index uint32, code int32) error {
 	if !rules.Recorded(code) {
 		return nil
@@ -115,7 +116,8 @@ func (c *checker) located(h *ledger.Header, id ledger.Hash, index uint32, code i
 	return nil
 }
 
-// verifyIndex reads every page of every run. pace is told of the bytes that were read, and ends it with an error.
+// verifyIndex reads every page of every run. It calls pace with the number of bytes that it read; an error of pace
+// ends it.
 func (s *Store) verifyIndex(pace func(bytes int) error) error {
 	v, err := s.index.acquire()
 	if err != nil {
@@ -130,7 +132,7 @@ func (s *Store) verifyIndex(pace func(bytes int) error) error {
 	return nil
 }
 
-// verify reads a whole run: its pages are good, its keys ascend, and its filter lets all of them through.
+// verify reads a whole run and checks its pages, that its keys ascend, and that its filter holds all of them.
 func (r *run) verify(pace func(bytes int) error) error {
 	for i := range r.foot.filterPages {
 		if _, err := checkPage(r.page(i), r.id, i, pageFilter); err != nil {

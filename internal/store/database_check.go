@@ -9,8 +9,9 @@ import (
 	"syscall"
 )
 
-// What bbolt writes, as far as it must be sound before bbolt may follow it. bbolt trusts its pages: a wrong page number
-// makes it loop, panic in a goroutine that nobody can recover, or quietly use the meta page of the commit before.
+// The parts of bbolt's format that must be right before bbolt may read them. bbolt trusts its pages: a wrong page
+// number makes it loop, panic in a goroutine where no recover is possible, or silently use the meta page of the commit
+// before.
 const (
 	boltMagic       = 0xED0CDAED
 	boltVersion     = 2
@@ -26,17 +27,17 @@ const (
 	maxBranchLevels = 32
 )
 
-// boltChecker walks the pages of a database file: every page that can be reached is reached once, is what its parent says,
-// and has its keys in order.
+// boltChecker walks the pages of a database file and checks that every page is reached once at most, that it is of the
+// kind that its parent says, and that its keys are in order.
 type boltChecker struct {
 	data    []byte
 	pages   uint64 // pages in use
 	reached []uint64
 }
 
-// CheckDatabase checks the structure of a database file that nobody has open. Both meta pages must be good and one commit
-// apart: bbolt writes them in turn, each within one sector, so a bad one is damage and not a crash, and to go on with the
-// other would be to forget a commit. An error wraps ErrCorrupt, or is that of opening the file.
+// CheckDatabase checks the structure of a database file that no process has open. Both meta pages must be good and one
+// commit apart: bbolt writes them in turn, each within one sector, so a bad one is damage and not the effect of a
+// crash, and using the other would lose a commit. An error wraps ErrCorrupt, or is that of opening the file.
 func CheckDatabase(path string) error {
 	return catchFault(func() error { return withPages(path, checkPages) })
 }
@@ -72,7 +73,7 @@ func boltCorrupt(page uint64, format string, args ...any) error {
 	return fmt.Errorf("%w: database page %d: %s", ErrCorrupt, page, fmt.Sprintf(format, args...))
 }
 
-// boltMeta is what is needed of a meta page.
+// boltMeta is the part of a meta page that the check needs.
 type boltMeta struct{ root, pages, txid uint64 }
 
 func parseMeta(data []byte, page uint64) (boltMeta, error) {
@@ -126,7 +127,7 @@ func checkPages(data []byte) error {
 	return err
 }
 
-// reach notes that a page and its overflow are in use, and returns their bytes.
+// reach records that a page and its overflow are in use, and returns their bytes.
 func (c *boltChecker) reach(page uint64) ([]byte, error) {
 	if page < 2 || page >= c.pages {
 		return nil, boltCorrupt(page, "it is outside the %d pages in use", c.pages)

@@ -19,8 +19,8 @@ import (
 	"ltl/internal/rules"
 )
 
-// A process that dies after any step, or between any two steps of a flush or merge, leaves a store that opens at a whole
-// prefix: everything up to the applied index, nothing after it.
+// A process that dies after any step, or between any two steps of a flush or merge, leaves a store that opens at a
+// whole prefix: everything up to the applied index, nothing after it.
 func TestRestartAnywhere(t *testing.T) {
 	m := newMaker(t)
 	entries := m.mixed(24)
@@ -112,7 +112,8 @@ func victim(t *testing.T) (dir string, o Options, truth map[string]string) {
 	return dir, o, truth
 }
 
-// examine opens the store, verifies it and reads everything. An error is a finding; what is served without one must be true.
+// examine opens the store, verifies it and reads everything. An error is a finding; what is served without one must be
+// true.
 func examine(dir string, o Options, truth map[string]string, filters int64) (lie string, finding error) {
 	s, err := open(dir, o, seams{filters: filters})
 	if err != nil {
@@ -192,7 +193,7 @@ func flipped(t *testing.T, path string, at int, bad, good byte, fn func() (strin
 	return fn()
 }
 
-// A file that is cut, empty or missing is never an excuse to begin anew.
+// A file that is cut, empty or missing is never replaced by a new one.
 func TestMissingFiles(t *testing.T) {
 	dir, o, truth := victim(t)
 	runs, _ := filepath.Glob(filepath.Join(dir, indexName, "*.run"))
@@ -358,8 +359,8 @@ func TestFailStop(t *testing.T) {
 	}
 }
 
-// A commit that takes too long ends the store, while it hangs: nobody waits for a disk that does not answer. When it comes back after all, it
-// is no success.
+// A commit that takes too long ends the store, while it hangs: no call waits for a disk that does not answer. When it
+// comes back after all, it is no success.
 func TestHangingCommit(t *testing.T) {
 	m := newMaker(t)
 	var calls atomic.Int32

@@ -24,7 +24,7 @@ const (
 	keyManifest = "manifest"
 )
 
-// Places are mixed into checksums, so that a value is good only where it was put.
+// Places are part of the checksums, so that a value is valid only at the place where it was written.
 const (
 	placeHead       = 'h'
 	placeManifest   = 'm'
@@ -38,7 +38,7 @@ const (
 
 const crcLen = 4
 
-// castagnoli is CRC-32C, which processors compute in hardware. It is never changed.
+// castagnoli is the table of CRC-32C, which processors compute in hardware. It is never changed.
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // checksum binds a value to its place, chain and key.
@@ -52,7 +52,7 @@ func checksum(place byte, chainID string, key, value []byte) uint32 {
 	return crc32.Update(sum, castagnoli, value)
 }
 
-// seal returns the value with its checksum behind it.
+// seal returns the value followed by its checksum.
 func seal(place byte, chainID string, key, value []byte) []byte {
 	b := make([]byte, 0, len(value)+crcLen)
 	b = append(b, value...)
@@ -68,7 +68,8 @@ func unseal(place byte, chainID string, key, sealed []byte) ([]byte, error) {
 	return sealed[:n:n], nil
 }
 
-// digest is a sum modulo 2^256 of hashes of what must be stored: order does not matter, a lost or changed part does.
+// digest is the sum modulo 2^256 of the hashes of all items that must be stored. It does not depend on their order; a
+// lost or changed item changes it.
 type digest [4]uint64
 
 // item hashes one key and value; the lengths make the encoding unambiguous.
@@ -157,7 +158,7 @@ func partKey(n uint64, part int) []byte {
 	return binary.BigEndian.AppendUint16(b, uint16(part))
 }
 
-// place is where a sequence number points.
+// place is the block that a sequence number points to.
 type place struct {
 	chainID string
 	height  uint64

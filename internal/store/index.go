@@ -29,7 +29,7 @@ type table struct {
 	from, to uint64
 }
 
-// version is a set of runs, newest first, that lookups hold while they read.
+// version is a set of runs, newest first. Lookups hold a reference while they read.
 type version struct {
 	runs []*run
 	refs atomic.Int32
@@ -53,8 +53,8 @@ func (v *version) release() {
 	}
 }
 
-// index finds the newest value of a hashed key: first in the tables in memory, then in the runs, newest first. Entries
-// come in by publish after their blocks are committed; until a run holds them they are in the journal bucket too.
+// index finds the newest value of a hashed key: first in the tables in memory, then in the runs, newest first. publish
+// adds entries after their blocks are committed; until a run holds them they are in the journal bucket too.
 type index struct {
 	dir          string
 	flushEntries int
@@ -75,9 +75,9 @@ type index struct {
 	active  *table
 	frozen  *table // being flushed; nil when there is none
 	current *version
-	// manifest is the committed one, but for next, which counts ids that were handed out.
+	// manifest is the committed one, except for next, which counts ids that were taken.
 	manifest manifest
-	// filters is the memory left for filters.
+	// filters is the memory left for filters, in bytes.
 	filters int64
 	stopped bool
 }
@@ -108,7 +108,7 @@ func openIndex(dir string, m manifest, journal []entry, sequence uint64, o index
 	return x, nil
 }
 
-// indexOptions is what the store gives its index.
+// indexOptions are the settings and functions that the store passes to its index.
 type indexOptions struct {
 	flushEntries int
 	noSync       bool
@@ -118,7 +118,7 @@ type indexOptions struct {
 	hook         func(point string)
 }
 
-// claimFilter reports whether the filter of a run of so many entries fits in memory, and takes its share.
+// claimFilter reports whether the filter of a run of so many entries fits in memory, and reserves the memory.
 func (x *index) claimFilter(entries uint64) bool {
 	size := filterSize(entries)
 	if size > x.filters {
@@ -131,8 +131,8 @@ func (x *index) claimFilter(entries uint64) bool {
 // filterSize is about the memory that the filter of a run of so many entries takes.
 func filterSize(entries uint64) int64 { return int64(entries/filterKeys+1) * pageSize }
 
-// removeOrphans deletes the files of runs that no manifest names: those of a flush or merge that did not reach its
-// commit, and those that a merge replaced. Other files are left alone.
+// removeOrphans deletes the files of runs that the manifest does not name: those of a flush or merge that did not
+// reach its commit, and those that a merge replaced. Other files stay.
 func removeOrphans(dir string, m manifest) error {
 	names, err := os.ReadDir(dir)
 	if err != nil {
@@ -176,7 +176,7 @@ func (x *index) stop() {
 	}
 }
 
-// halt tells the background work to end without waiting for it.
+// halt ends the background work without waiting for it.
 func (x *index) halt() {
 	x.stopping.Store(true)
 	x.mu.Lock()
@@ -203,7 +203,7 @@ func (x *index) get(k indexKey) (indexValue, bool, error) {
 		x.mu.RUnlock()
 		return indexValue{}, false, ErrClosed
 	}
-	v.refs.Add(1) // as acquire does, within the same lock: what left the tables is in this version
+	v.refs.Add(1) // as acquire does, under the same lock: entries that left the tables are in this version
 	x.mu.RUnlock()
 	defer v.release()
 	for _, r := range v.runs {
@@ -215,7 +215,7 @@ func (x *index) get(k indexKey) (indexValue, bool, error) {
 	return indexValue{}, false, nil
 }
 
-// acquire takes hold of the runs; the caller releases them.
+// acquire adds a reference to the runs; the caller releases it.
 func (x *index) acquire() (*version, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -226,7 +226,7 @@ func (x *index) acquire() (*version, error) {
 	return x.current, nil
 }
 
-// waitRoom blocks while the tables in memory are full, that is while the disk cannot keep up.
+// waitRoom waits while the tables in memory are full, that is while the disk cannot keep up.
 func (x *index) waitRoom() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -246,7 +246,7 @@ func (x *index) publish(entries []entry, to uint64) {
 	x.freeze()
 }
 
-// freeze hands the active table to the flusher when it is full. The caller holds mu.
+// freeze passes the active table to the flusher when it is full. The caller holds mu.
 func (x *index) freeze() {
 	if x.frozen != nil || len(x.active.entries) < x.flushEntries {
 		return
@@ -279,7 +279,7 @@ func (x *index) flushLoop() {
 	}
 }
 
-// takeID hands out the id of a new run. The caller holds mu.
+// takeID returns the id of a new run. The caller holds mu.
 func (x *index) takeID() uint64 {
 	id := x.manifest.next
 	x.manifest.next++
@@ -319,8 +319,8 @@ func (x *index) flush(t *table, id uint64) error {
 	return x.install(info, nil, t)
 }
 
-// sortEntries returns the entries in the order of their keys. Keys are hashes: counting by their first two bytes leaves
-// almost nothing to compare.
+// sortEntries returns the entries in the order of their keys. Keys are hashes, so after a counting sort by their first
+// two bytes few comparisons remain.
 func sortEntries(entries map[indexKey]indexValue) []entry {
 	starts := make([]int, 1<<16+1)
 	for k := range entries {
@@ -350,8 +350,9 @@ func (x *index) at(point string) {
 	}
 }
 
-// install commits a manifest with the new run in the place of the runs that it replaces, then lets lookups see it. With a
-// table, the run is that table's: it becomes the newest, and the journal up to its end is dropped in the same transaction.
+// install commits a manifest with the new run in the place of the runs that it replaces, then lets lookups use it. If
+// t is not nil, the run is that table's: it becomes the newest, and the journal up to its end is dropped in the same
+// transaction.
 func (x *index) install(info runInfo, replaced []runInfo, t *table) error {
 	x.installing.Lock()
 	defer x.installing.Unlock()

@@ -10,7 +10,7 @@ import (
 // errStopping ends a merge when the store closes.
 var errStopping = errors.New("store is closing")
 
-// mergeLoop merges runs of the levels [from, to) until the index stops. Merges of different loops never touch the same
+// mergeLoop merges runs of the levels [from, to) until the index stops. Merges of different loops never use the same
 // run: each level belongs to one loop, and a merged run joins the next level as its newest.
 func (x *index) mergeLoop(from, to int) {
 	x.mu.Lock()
@@ -90,7 +90,8 @@ func (x *index) merge(picked []runInfo, id uint64) error {
 	return x.install(info, picked, nil)
 }
 
-// mergeInto writes the union of the cursors; the first, newest, wins where several have a key.
+// mergeInto writes the union of the cursors. Where several have a key, the value of the first, which is the newest, is
+// kept.
 func (x *index) mergeInto(w *runWriter, cursors []*runCursor) error {
 	for n := 0; ; n++ {
 		if n%pageEntries == 0 && x.stopping.Load() {
@@ -131,13 +132,13 @@ type runCursor struct {
 	file  *os.File
 	buf   []byte
 	left  uint32 // data pages not read yet
-	next0 uint32 // first of them
+	next0 uint32 // the first of them
 	pages []byte // pages read and not finished; the first is the current one
 	n, i  int    // entries in the current page, and the current one
 	count uint64
 }
 
-// openCursor opens a cursor on a run of the current version; the caller is the only one who could replace that run.
+// openCursor opens a cursor on a run of the current version. Only the calling merge can replace that run.
 func (x *index) openCursor(info runInfo) (*runCursor, error) {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
@@ -166,7 +167,7 @@ func (c *runCursor) done() bool    { return len(c.pages) == 0 }
 func (c *runCursor) key() []byte   { return entryKey(c.pages, c.i) }
 func (c *runCursor) value() []byte { return entryValue(c.pages, c.i) }
 
-// load checks the page at hand, reading more when there is none. At the end of the run no page is left.
+// load checks the current page, after reading more pages when there is none. At the end of the run no page is left.
 func (c *runCursor) load() error {
 	if len(c.pages) == 0 {
 		if c.left == 0 {
@@ -196,7 +197,8 @@ func (c *runCursor) load() error {
 // finish checks that the run had as many entries as its footer says.
 func (c *runCursor) finish() error {
 	if c.count != c.run.foot.entries {
-		return fmt.Errorf("%w: index run %016x has %d entries, its footer says %d", ErrCorrupt, c.run.id, c.count, c.run.foot.entries)
+		return fmt.Errorf("%w: index run %016x has %d entries, its footer says %d",
+			ErrCorrupt, c.run.id, c.count, c.run.foot.entries)
 	}
 	return nil
 }

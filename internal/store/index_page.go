@@ -36,10 +36,10 @@ type entry struct {
 	value indexValue
 }
 
-// prefix is the part of a key that says where in a run it is; keys are hashes, so it is uniform.
+// prefix is the part of a key from which its place in a run is guessed; keys are hashes, so it is uniform.
 func (k *indexKey) prefix() uint64 { return binary.BigEndian.Uint64(k[:]) }
 
-// sealPage fills in header and checksum of a page whose content is in place.
+// sealPage writes header and checksum of a page whose content is complete.
 func sealPage(p []byte, run uint64, number uint32, entries int, kind byte) {
 	binary.BigEndian.PutUint64(p, run)
 	binary.BigEndian.PutUint32(p[8:], number)
@@ -88,12 +88,12 @@ func searchPage(p []byte, n int, k *indexKey) (int, bool) {
 	return lo, false
 }
 
-// The filter of a run is a Bloom filter cut into pages. A key's page follows from its prefix, so pages fill in the order
-// of the keys and a run of any size is written with one page of filter in memory.
+// The filter of a run is a Bloom filter split into pages. A key's page follows from its prefix, so pages fill in the
+// order of the keys and a run of any size is written with one page of filter in memory.
 const (
 	filterBits   = pageContent * 8
 	filterHashes = 7
-	// filterKeys is the number of keys that a filter page is meant for: ten bits each, one false answer in a hundred.
+	// filterKeys is the number of keys per filter page: ten bits for each, so that one absent key in a hundred passes.
 	filterKeys = filterBits / 10
 )
 
@@ -103,7 +103,7 @@ func scale(prefix uint64, n uint32) uint32 {
 	return uint32(hi)
 }
 
-// filterStep returns the two halves of double hashing, from bytes that the prefix does not use.
+// filterStep returns the two hashes of double hashing, from bytes of the key that the prefix does not use.
 func filterStep(k *indexKey) (at, step uint32) {
 	return binary.BigEndian.Uint32(k[8:]), binary.BigEndian.Uint32(k[12:]) | 1
 }
@@ -129,7 +129,7 @@ func filterHas(p []byte, k *indexKey) bool {
 	return true
 }
 
-// footer is the last page of a run. Its checksum stands in the manifest, which so names this file and no other.
+// footer is the last page of a run. The manifest holds its checksum, so that it names this file and no other.
 type footer struct {
 	entries     uint64
 	dataPages   uint32

@@ -9,7 +9,7 @@ import (
 	"syscall"
 )
 
-// runInfo is what the manifest says of a run.
+// runInfo is the manifest's entry of a run.
 type runInfo struct {
 	id       uint64
 	level    int
@@ -80,11 +80,11 @@ type run struct {
 	// filter is a checked copy of the filter pages, or nil when memory for filters is used up.
 	filter []byte
 	refs   atomic.Int32
-	// doomed is set before the last release of a run that was merged away: its file is removed then.
+	// doomed is set on a run that a merge replaced: its file is removed with the last release.
 	doomed atomic.Bool
 }
 
-// openRun opens the file that the manifest names; reading its footer and filter may fault, see catchFault.
+// openRun opens the file of a run; reading its footer and filter may fault, see catchFault.
 func openRun(dir string, info runInfo, keepFilter bool) (*run, error) {
 	r := &run{runInfo: info, path: runPath(dir, info.id)}
 	f, err := os.Open(r.path)
@@ -162,7 +162,7 @@ func (r *run) mayHold(k *indexKey) (bool, error) {
 	return filterHas(p, k), nil
 }
 
-// get looks a key up. Keys are uniform, so the first guess of the page is nearly right however large the run is.
+// get looks a key up. Keys are uniform, so the first guess of the page is close, however large the run is.
 func (r *run) get(k *indexKey) (indexValue, bool, error) {
 	if bytes.Compare(k[:], r.foot.first[:]) < 0 || bytes.Compare(k[:], r.foot.last[:]) > 0 {
 		return indexValue{}, false, nil
@@ -212,13 +212,13 @@ func guess(lo, hi uint32, loKey, hiKey, key uint64) uint32 {
 	return min(lo+uint32(part*float64(hi-lo)), hi-1)
 }
 
-// release gives up one reference.
+// release drops one reference.
 func (r *run) release() {
 	if r.refs.Add(-1) > 0 {
 		return
 	}
 	_ = syscall.Munmap(r.data)
 	if r.doomed.Load() {
-		_ = os.Remove(r.path) // Open removes what is left
+		_ = os.Remove(r.path) // after an error the next Open removes it
 	}
 }

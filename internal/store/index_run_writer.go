@@ -13,11 +13,11 @@ func runPath(dir string, id uint64) string { return filepath.Join(dir, fmt.Sprin
 
 func runTemp(dir string, id uint64) string { return runPath(dir, id) + ".tmp" }
 
-// writeBuffer is how many bytes of pages are gathered for one write.
+// writeBuffer is how many bytes of pages one write has.
 const writeBuffer = 64 * pageSize
 
 // runWriter writes a run file from entries in ascending order of key: filter pages first, then data, then the footer.
-// Both parts are written as they fill, so memory does not grow with the run.
+// Filter and data are written page by page, so memory does not grow with the run.
 type runWriter struct {
 	dir    string
 	id     uint64
@@ -124,7 +124,8 @@ func (w *runWriter) sync() error {
 	return nil
 }
 
-// finish writes the rest and makes the file durable under its name. The manifest must name it before it counts.
+// finish writes the remaining pages and makes the file durable under its name. The run is in use only once the
+// manifest names it.
 func (w *runWriter) finish(level int) (runInfo, error) {
 	if w.foot.entries == 0 {
 		return runInfo{}, fmt.Errorf("BUG: index run %016x is empty", w.id)
@@ -164,7 +165,7 @@ func (w *runWriter) finish(level int) (runInfo, error) {
 		sum: binary.BigEndian.Uint32(page[pageSize-crcLen:])}, nil
 }
 
-// abandon removes a file that was not finished. The manifest does not know it, so a failure here costs only space.
+// abandon removes an unfinished file. The manifest does not name it, so an error here costs only space.
 func (w *runWriter) abandon() {
 	_ = w.file.Close()
 	_ = os.Remove(runTemp(w.dir, w.id))

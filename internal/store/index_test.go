@@ -329,7 +329,8 @@ func TestManifestRoundTrip(t *testing.T) {
 	})
 }
 
-// FuzzRunFile opens arbitrary bytes as a run, with a footer checksum that the manifest agrees with, and reads all of it.
+// FuzzRunFile opens arbitrary bytes as a run, with a footer checksum that the manifest agrees with, and reads all of
+// it.
 func FuzzRunFile(f *testing.F) {
 	dir := f.TempDir()
 	var entries []entry

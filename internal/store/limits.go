@@ -2,15 +2,15 @@ package store
 
 import "time"
 
-// Layout and bounds. What is written to disk depends on those in the first group: changing one changes formatVersion.
+// Layout and bounds. The format on disk depends on the first group: changing one of them needs a new formatVersion.
 const (
 	formatVersion = 1
 	pageSize      = 4096
-	// blockPart is the most bytes of a block under one bbolt key. A bbolt leaf holds at least two values and the newest
-	// leaf is rewritten by every commit, so whole blocks of hundreds of kilobytes would be written three times over; two
-	// parts of this size with their keys and headers fill exactly sixteen pages.
+	// blockPart is the maximum of bytes of a block under one bbolt key. A bbolt leaf holds at least two values, and every
+	// commit rewrites the newest leaf, so whole blocks of hundreds of kilobytes would be written three times; two parts
+	// of this size with their keys and headers fill exactly sixteen pages.
 	blockPart = (16*pageSize-leafHeader)/2 - leafElement - partKeyLen - partOverhead
-	// journalPart is the same for the journal, whose values live for minutes only.
+	// journalPart is the same for the journal, whose values exist for minutes only.
 	journalPart  = (4*pageSize-leafHeader)/2 - leafElement - partKeyLen - partOverhead
 	leafHeader   = 16
 	leafElement  = 16
@@ -23,11 +23,12 @@ const (
 const (
 	// defaultFlushEntries is Options.FlushEntries when it is zero: about 5 MB in a run file.
 	defaultFlushEntries = 131072
-	// initialMmap is address space, not memory: bbolt need not remap, and so not wait for readers, below it.
+	// initialMmap is address space, not memory: below this size bbolt need not map the file again, which waits for
+	// readers.
 	initialMmap = 1 << 30
-	// commitLimit is how long a commit may take. A disk that hangs gives no error, and a leader with such a disk holds up the network.
+	// commitLimit bounds a commit. A disk that hangs returns no error, and a leader with such a disk blocks the network.
 	commitLimit = 10 * time.Second
-	// lockTimeout bounds bbolt's wait for its own lock; ours is taken before.
+	// lockTimeout bounds bbolt's wait for its own file lock; the store's lock is taken before.
 	lockTimeout = time.Second
 	// recentBlocks is how many of the newest blocks Open reads and checks.
 	recentBlocks = 100
@@ -40,7 +41,8 @@ const (
 	maxAccessKeyPage = 1000
 	// mergeFanIn is how many runs of one level become one of the next.
 	mergeFanIn = 4
-	// smallLevels are the levels that the first merger serves, so that a long merge of large runs never holds up small ones.
+	// smallLevels is the number of levels of the first merge loop, so that a long merge of large runs never delays small
+	// ones.
 	smallLevels = 2
 	// maxLevels bounds the levels of runs: 4^12 flushes.
 	maxLevels = 12
@@ -52,6 +54,6 @@ const (
 	filterBudget = 128 << 20
 	// interpolations is the number of guesses before a search in a run falls back to halving.
 	interpolations = 8
-	// syncEvery is how many bytes of a run are written between syncs, so that a merge never hogs the disk.
+	// syncEvery is how many bytes of a run are written between syncs, so that no sync of a merge delays commits for long.
 	syncEvery = 16 << 20
 )

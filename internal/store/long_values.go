@@ -9,8 +9,8 @@ import (
 	"go.etcd.io/bbolt"
 )
 
-// A long value (a block, or the index entries of a block) is stored in parts under (number, part). Each part is one byte,
-// lastPart in the last part and 0 in the others, then the bytes, then the checksum over both.
+// A long value (a block, or the index entries of a block) is stored in parts under (number, part). Each part is one
+// byte, lastPart in the last part and 0 in the others, then the bytes, then the checksum over both.
 const lastPart = 1
 
 // errNoValue says that a value's first part is absent. Whether that is corruption, the caller knows.

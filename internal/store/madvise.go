@@ -11,11 +11,12 @@ import (
 const dropCacheEvery = 4 << 20
 
 // dropPageCache unloads the mapped pages of database and index from this process. bbolt maps the whole file, and every
-// lookup leaves pages resident; over a long run all of the ledger would count as this process's memory, though hardly any of
-// it is read again. The pages stay in the system's page cache, so the next read of one costs a minor fault and no disk.
+// lookup leaves pages resident; over a long run all of the ledger would count as this process's memory, though hardly
+// any of it is read again. The pages stay in the system's page cache, so the next read of one costs a minor fault and
+// no disk.
 //
-// The read transaction keeps bbolt from replacing the mapping meanwhile. The mappings are shared and never written through,
-// so nothing can be lost. Where the kernel refuses, only the memory figure changes.
+// The read transaction keeps bbolt from replacing the mapping meanwhile. The mappings are shared and never written
+// through, so nothing can be lost. Where the kernel refuses, only the memory figure changes.
 func (s *Store) dropPageCache() {
 	if v, err := s.index.acquire(); err == nil {
 		for _, r := range v.runs {

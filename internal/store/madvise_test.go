@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestDropPageCache reads a whole ledger, which makes it resident, and drops its pages: the resident memory shrinks, and
-// reads return the same as before.
+// TestDropPageCache reads a whole ledger, which makes it resident, and drops its pages: the resident memory shrinks,
+// and reads return the same as before.
 func TestDropPageCache(t *testing.T) {
 	dir, o, truth := victim(t)
 	s, err := open(dir, o, seams{})

@@ -8,12 +8,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// maxChainSeries bounds the chains whose heights have a time series of their own. A network with more of them is watched by the sum of
-// its blocks, which no bound cuts.
+// maxChainSeries bounds the chains whose heights have a time series of their own. For a network with more chains there
+// is the total number of blocks.
 const maxChainSeries = 256
 
-// Collector returns what is to be told of a ledger: its blocks, its chains' heights, and the room that it takes and has left. A reading
-// looks at a few numbers and writes nothing; of a store that is closed it tells what is still known.
+// Collector returns the metrics of a ledger: its blocks, its chains' heights, and the space that it uses and has left.
+// Collecting reads a few numbers and writes nothing; for a closed store it returns the values that are still known.
 func (s *Store) Collector() prometheus.Collector {
 	describe := func(name, help string, labels ...string) *prometheus.Desc {
 		return prometheus.NewDesc("ltl_"+name, help, labels, nil)
@@ -26,13 +26,13 @@ func (s *Store) Collector() prometheus.Collector {
 		height:        describe("chain_height", "Height of a chain in this copy of the ledger; of the first 256 chains by their ids.", "chain"),
 		databaseBytes: describe("ledger_database_bytes", "Size of the ledger's database file."),
 		indexBytes:    describe("ledger_index_bytes", "Size of the run files of the ledger's index."),
-		freePages:     describe("ledger_free_pages", "Pages of the database file that hold nothing and are used again before the file grows (bbolt's freelist)."),
-		fsFree:        describe("filesystem_avail_bytes", "Room that the process may still use on the file system of its ledger."),
+		freePages:     describe("ledger_free_pages", "Unused pages of the database file, which are used before the file grows (bbolt's freelist)."),
+		fsFree:        describe("filesystem_avail_bytes", "Space that the process may still use on the file system of its ledger."),
 		fsSize:        describe("filesystem_size_bytes", "Size of the file system of the ledger."),
 	}
 }
 
-// collector reads a store when somebody asks.
+// collector reads a store each time its metrics are collected.
 type collector struct {
 	store                                *Store
 	path                                 string

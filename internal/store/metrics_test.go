@@ -38,7 +38,7 @@ func labels(m *dto.Metric) (text string) {
 	return text
 }
 
-// TestCollector: what is told of a store is what is there.
+// TestCollector: the metrics of a store are those of its content.
 func TestCollector(t *testing.T) {
 	m := newMaker(t)
 	dir := t.TempDir()

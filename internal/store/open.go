@@ -23,19 +23,19 @@ const (
 	indexName    = "index"
 )
 
-// seams are what tests replace; the zero value is production.
+// seams are the parts that tests replace; the zero value is for production.
 type seams struct {
 	openFile func(string, int, os.FileMode) (*os.File, error)
 	hook     func(point string)
 	filters  int64
-	// beforeCommit runs within the time that a commit has, commitLimit.
+	// beforeCommit runs before a commit, within its commitLimit.
 	beforeCommit func()
 	commitLimit  time.Duration
 }
 
 // Open opens the store in dir, creating it if absent. It checks the structure of the whole database file, all ordinary
-// state, the newest blocks and the footers and filters of the index; Verify checks the rest. A ledger under rules that this
-// program does not know is not opened: rules.ErrNewerRules. Background work starts here and ends in Close.
+// state, the newest blocks and the footers and filters of the index; Verify checks the rest. It refuses a ledger under
+// rules that this program does not know: rules.ErrNewerRules. Background work starts here and ends in Close.
 func Open(dir string, o Options) (*Store, error) { return open(dir, o, seams{filters: filterBudget}) }
 
 func open(dir string, o Options, with seams) (_ *Store, err error) {
@@ -71,7 +71,7 @@ func open(dir string, o Options, with seams) (_ *Store, err error) {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.lock.Close())
 	}
 	s.log.Info("store opened", "dir", dir, "chains", len(s.tips), "sequence", s.head.sequence, "applied", s.head.applied, "runs", len(s.index.manifest.runs))
-	s.dropPageCache() // the checks above have read everything
+	s.dropPageCache() // the checks above have read the whole file
 	s.index.start()
 	return s, nil
 }
@@ -97,8 +97,8 @@ func lockDir(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// prepare checks the database file before bbolt sees it, or makes a new one. A new one appears under its name only when
-// it is complete, so that a file that is there is never an excuse to begin anew; nor is a missing one beside an index.
+// prepare checks the database file before bbolt opens it, or makes a new one. A new one gets its name only when it is
+// complete. So a bad file is never replaced by a new one, and neither is a missing one when there is an index.
 func prepare(dir string, o Options, with seams) error {
 	path := filepath.Join(dir, databaseName)
 	_, err := os.Stat(path)
@@ -114,7 +114,7 @@ func prepare(dir string, o Options, with seams) error {
 	}
 	for _, n := range names {
 		if isRunFile(n.Name()) {
-			return fmt.Errorf("%w: %s is missing, but its index is there", ErrCorrupt, path)
+			return fmt.Errorf("%w: %s is missing, but its index exists", ErrCorrupt, path)
 		}
 	}
 	fresh := path + ".new"
@@ -154,7 +154,7 @@ func create(path string, o Options) error {
 	return errors.Join(err, db.Close())
 }
 
-// load reads and checks what the store keeps in memory.
+// load reads and checks the data that the store keeps in memory.
 func (s *Store) load(dir string, o Options, with seams) error {
 	var m manifest
 	var journal []entry
@@ -193,7 +193,7 @@ func (s *Store) load(dir string, o Options, with seams) error {
 	return err
 }
 
-// checkBuckets checks that the buckets are those that there must be, those of chains in pairs.
+// checkBuckets checks that every bucket that must exist does, those of chains in pairs, and that there are no others.
 func checkBuckets(tx *bbolt.Tx) error {
 	fixed := 0
 	err := tx.ForEach(func(raw []byte, _ *bbolt.Bucket) error {
@@ -218,7 +218,8 @@ func checkBuckets(tx *bbolt.Tx) error {
 	return err
 }
 
-// loadTips reads the newest block of every chain. Heights have no gaps, so that their number must be the sequence.
+// loadTips reads the newest block of every chain. Heights have no gaps, so the number of all blocks must be the
+// sequence.
 func loadTips(tx *bbolt.Tx, h *head) (map[string]Tip, error) {
 	tips := make(map[string]Tip)
 	total := uint64(0)
@@ -277,8 +278,9 @@ func checkState(tx *bbolt.Tx, h *head) error {
 	return nil
 }
 
-// checkRecent reads the newest blocks and checks that each is where its sequence number says and extends the one below. Damage of a block's
-// own bytes is no reason to keep all others from being served: it is told to Suspects, and whoever reads the block meets it.
+// checkRecent reads the newest blocks and checks that each is where its sequence number points and extends the one
+// below. Damage of a block's own bytes does not make the other blocks unusable: it is reported to Suspects, and reads
+// of that block return ErrCorrupt.
 func (s *Store) checkRecent(tx *bbolt.Tx) error {
 	seq := tx.Bucket([]byte(bucketSequence))
 	k, _ := seq.Cursor().Last()
@@ -310,7 +312,7 @@ func (s *Store) checkRecent(tx *bbolt.Tx) error {
 	return nil
 }
 
-// checkBelow checks that a block extends the block below, as far as that can be read.
+// checkBelow checks that a block extends the block below, if that can be read.
 func (s *Store) checkBelow(tx *bbolt.Tx, p place) error {
 	blocks := tx.Bucket([]byte(prefixBlocks + p.chainID))
 	h, _, err := readHeader(blocks, p.chainID, p.height)
@@ -354,7 +356,7 @@ func loadJournal(tx *bbolt.Tx, from, to uint64) ([]entry, error) {
 	return all, nil
 }
 
-// absent turns the absence of something that must exist into corruption.
+// absent turns errNoValue, for a value that must exist, into ErrCorrupt.
 func absent(err error, format string, args ...any) error {
 	if errors.Is(err, errNoValue) {
 		return fmt.Errorf("%w: %s is missing", ErrCorrupt, fmt.Sprintf(format, args...))

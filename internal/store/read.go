@@ -28,7 +28,7 @@ func (s *Store) view(fn func(*bbolt.Tx) error) error {
 	return err
 }
 
-// readRaw reads the encoded block, or with first only its first part, which holds the header. The block must exist.
+// readRaw reads an encoded block that must exist; with first only its first part, which holds the header.
 func readRaw(blocks *bbolt.Bucket, chainID string, height uint64, first bool) ([]byte, error) {
 	if blocks == nil {
 		return nil, fmt.Errorf("%w: the blocks of chain %s are missing", ErrCorrupt, chainID)
@@ -114,8 +114,11 @@ func readPlace(tx *bbolt.Tx, sequence uint64) (place, error) {
 	return parsePlace(key, sealed)
 }
 
-// Transaction returns one transaction of a block with its result, its batch (transactions and endorsements), and the block's header and hash.
-func (s *Store) Transaction(chainID string, height uint64, index uint32) (payload []byte, result int32, batch *ltlv1.Batch, header ledger.Header, hash ledger.Hash, err error) {
+// Transaction returns one transaction of a block with its result, its batch (transactions and endorsements), and the
+// block's header and hash.
+func (s *Store) Transaction(chainID string, height uint64, index uint32) (
+	payload []byte, result int32, batch *ltlv1.Batch, header ledger.Header, hash ledger.Hash, err error,
+) {
 	b, h, err := s.block(chainID, height)
 	if err != nil {
 		return nil, 0, nil, ledger.Header{}, ledger.Hash{}, err
@@ -128,13 +131,14 @@ func (s *Store) Transaction(chainID string, height uint64, index uint32) (payloa
 		}
 		at -= n
 	}
-	return nil, 0, nil, ledger.Header{}, ledger.Hash{}, fmt.Errorf("%w: transaction %d of block %d of chain %s", ErrNotFound, index, height, chainID)
+	err = fmt.Errorf("%w: transaction %d of block %d of chain %s", ErrNotFound, index, height, chainID)
+	return nil, 0, nil, ledger.Header{}, ledger.Hash{}, err
 }
 
 // indexed reports whether a key is of the classes that are looked up by hash; the others are ordinary state.
 func indexed(key []byte) bool { return len(key) > 0 && key[0] >= 'A' && key[0] <= 'Z' }
 
-// Get reads a key of state; nil, nil when it is absent. It implements rules.View. The result is the caller's.
+// Get reads a key of state; nil, nil when it is absent. It implements rules.View. The caller owns the result.
 func (s *Store) Get(chainID string, key []byte) (value []byte, err error) {
 	if err := s.alive(); err != nil {
 		return nil, err
@@ -161,7 +165,7 @@ func (s *Store) Get(chainID string, key []byte) (value []byte, err error) {
 	return value, err
 }
 
-// readState reads a key of ordinary state; the result lives as long as the transaction.
+// readState reads a key of ordinary state; the result is valid until the transaction ends.
 func (s *Store) readState(tx *bbolt.Tx, chainID string, key []byte) ([]byte, error) {
 	b, err := s.stateBucket(tx, chainID)
 	if b == nil || err != nil {
@@ -174,8 +178,9 @@ func (s *Store) readState(tx *bbolt.Tx, chainID string, key []byte) ([]byte, err
 	return unseal(placeState, chainID, key, sealed)
 }
 
-// checkAbsent looks at the place where a key of state would be. A damaged key reads as absent; but then it is the neighbour of where it
-// should be, and fails its checksum, and behind a damaged branch the neighbours are in the wrong order.
+// checkAbsent checks the neighbours of the place where an absent key of state would be. A damaged key reads as absent;
+// but then it is next to that place and fails its checksum, and under a damaged branch the neighbours are in the wrong
+// order.
 func checkAbsent(b *bbolt.Bucket, chainID string, key []byte) error {
 	c := b.Cursor()
 	above, sealed := c.Seek(key)
@@ -210,8 +215,8 @@ func (s *Store) stateBucket(tx *bbolt.Tx, chainID string) (*bbolt.Bucket, error)
 	return b, nil
 }
 
-// Scan calls fn for each key of state with the prefix, in order. It implements rules.Reader. It reads in pages, so that no
-// transaction stays open: what changes meanwhile may be seen or not. What fn gets is the caller's.
+// Scan calls fn for each key of state with the prefix, in order. It implements rules.Reader. It reads in pages, so
+// that no transaction stays open: changes made meanwhile may be seen or not. fn owns the slices that it gets.
 func (s *Store) Scan(chainID string, prefix []byte, fn func(key, value []byte) error) error {
 	if len(prefix) == 0 || indexed(prefix) {
 		return fmt.Errorf("scan of prefix %q: only ordinary state can be scanned", prefix)
@@ -234,7 +239,7 @@ func (s *Store) Scan(chainID string, prefix []byte, fn func(key, value []byte) e
 			c := b.Cursor()
 			size := 0
 			for k, sealed := c.Seek(from); k != nil; k, sealed = c.Next() {
-				v, err := unseal(placeState, chainID, k, sealed) // of the one behind the last as well: it may be a damaged key
+				v, err := unseal(placeState, chainID, k, sealed) // also of the key after the last: it may be a damaged one of the prefix
 				if err != nil {
 					return err
 				}
@@ -264,7 +269,7 @@ func (s *Store) Scan(chainID string, prefix []byte, fn func(key, value []byte) e
 	return nil
 }
 
-// checkAccessKeys reads all AccessKeys, adds them to the digest and checks that the versions name each once.
+// checkAccessKeys reads all AccessKeys, adds them to the digest and checks that the versions name each of them once.
 func checkAccessKeys(tx *bbolt.Tx, h *head, sum *digest) error {
 	keys, versions := 0, 0
 	b := tx.Bucket([]byte(bucketKeys))
@@ -290,7 +295,8 @@ func checkAccessKeys(tx *bbolt.Tx, h *head, sum *digest) error {
 		return err
 	})
 	if err == nil && (keys != versions || newest != h.keyVersion) {
-		err = fmt.Errorf("%w: %d AccessKeys with %d versions up to %d, the head says %d", ErrCorrupt, keys, versions, newest, h.keyVersion)
+		err = fmt.Errorf("%w: %d AccessKeys with %d versions up to %d, the head says %d",
+			ErrCorrupt, keys, versions, newest, h.keyVersion)
 	}
 	return err
 }

@@ -9,8 +9,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Salvage is what can still be read of a damaged store: how far it had executed, and those of its blocks that are good. A
-// new ledger is made by executing the blocks again, so nothing else is needed.
+// Salvage is what can still be read of a damaged store: how far it had executed, and those of its blocks that are
+// good. A new ledger is made by executing the blocks again, so nothing else is needed.
 type Salvage struct {
 	// Applied is the newest Raft entry that the store had executed, and Sequence the number of its blocks.
 	Applied, Sequence uint64
@@ -20,8 +20,8 @@ type Salvage struct {
 	sound bool
 }
 
-// OpenDamaged opens a damaged store in dir for reading. It fails when not even the head record can be read. No other process
-// may have the store open.
+// OpenDamaged opens a damaged store in dir for reading. It fails when not even the head record can be read. No other
+// process may have the store open.
 func OpenDamaged(dir string) (*Salvage, error) {
 	r := &Salvage{}
 	path := filepath.Join(dir, databaseName)
@@ -50,8 +50,8 @@ func OpenDamaged(dir string) (*Salvage, error) {
 	return r, nil
 }
 
-// BlockAt returns the block with a sequence number. An error says that the block cannot be read. It never wraps ErrCorrupt:
-// damage is expected here, and is no reason to stop.
+// BlockAt returns the block with a sequence number. An error says that the block cannot be read. It never wraps
+// ErrCorrupt: damage is expected here, and is no reason to stop.
 func (r *Salvage) BlockAt(sequence uint64) (b *ltlv1.Block, err error) {
 	if !r.sound || sequence >= r.Sequence {
 		return nil, fmt.Errorf("sequence %d cannot be salvaged", sequence)

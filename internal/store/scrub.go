@@ -13,21 +13,23 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Damage is something stored that is not what was stored.
+// Damage is a place where the stored bytes are not those that were written.
 type Damage struct {
-	// ChainID and Height name the block whose bytes are damaged. ChainID is empty when it is something else: state, index, or the
-	// structure of the database. That is not repaired in place; executing all blocks again makes it anew.
+	// ChainID and Height name the block whose bytes are damaged. ChainID is empty for any other damage: of state, index,
+	// or the structure of the database. Such damage is not repaired in place: a new ledger is made by executing all
+	// blocks again.
 	ChainID string
 	Height  uint64
 	// Err says what is wrong; it wraps ErrCorrupt.
 	Err error
 }
 
-// Scrub reads everything that is stored and checks it as Verify does, but goes on behind what is damaged, and calls found for each of
-// those. pace is told of the bytes that were read since it was called last, about: it may wait, and ends the scrub with an error.
-// Scrub returns that error, or why the store cannot be read at all (ErrFailed, ErrClosed); damage is no error.
+// Scrub reads everything that is stored and checks it as Verify does, but goes on after damage, and calls found for
+// each damage. It calls pace with about the number of bytes read since the last call; pace may wait, and an error of
+// pace ends the scrub. Scrub returns that error, or why the store cannot be read at all (ErrFailed, ErrClosed); damage
+// is no error.
 //
-// What the system's page cache still holds is read from there. A fault of the disk below it is met when the page has left the cache.
+// Pages in the system's page cache are read from there. A fault of the disk is found once the page has left the cache.
 func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found func(Damage)) error {
 	c := newChecker(s)
 	mapped := 0
@@ -64,7 +66,7 @@ func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found fun
 	return report(s.verifyState(), "state", found)
 }
 
-// report tells found of damage and returns every other error.
+// report passes damage to found and returns every other error.
 func report(err error, where string, found func(Damage)) error {
 	if err == nil || !errors.Is(err, ErrCorrupt) || errors.Is(err, ErrFailed) {
 		return err
@@ -77,24 +79,26 @@ func report(err error, where string, found func(Damage)) error {
 	return nil
 }
 
-// Suspects returns a channel that gets a value when a read has met damage since the last one was taken: time to Scrub.
+// Suspects returns a channel that gets a value when a read has met damage since the last value was taken. A scrub is
+// due then.
 func (s *Store) Suspects() <-chan struct{} { return s.suspects }
 
-// suspect notes that a read met damage.
+// suspect records that a read met damage.
 func (s *Store) suspect(err error) {
 	if !errors.Is(err, ErrCorrupt) {
 		return
 	}
 	select {
 	case s.suspects <- struct{}{}:
-	default: // noted already
+	default: // recorded already
 	}
 }
 
-// RepairBlock writes the bytes of a damaged block anew, from another copy. It takes nobody's word for them: the header must be the one
-// that the block above stands on, or the chain's tip, and batches and results those of the header; else verify.ErrBadBlock, wrapped. Where
-// blocks above one another are damaged, the upper ones are repaired first. ErrCorrupt, wrapped, says that more than the block's own
-// bytes is damaged here, and that nothing was written.
+// RepairBlock replaces the bytes of a damaged block by those of another copy. The copy need not be trusted: the header
+// must have the hash that the block above names, or that of the chain's tip, and batches and results must be the
+// header's; else the error is verify.ErrBadBlock, wrapped. Of several damaged blocks above one another the upper ones
+// must be repaired first. ErrCorrupt, wrapped, says that more than the block's own bytes is damaged, and that nothing
+// was written.
 func (s *Store) RepairBlock(b *ltlv1.Block) error {
 	h, err := verify.Header(b)
 	if err != nil {
@@ -115,16 +119,16 @@ func (s *Store) RepairBlock(b *ltlv1.Block) error {
 		return err
 	}
 	if _, err := s.Block(h.ChainID, h.Height); err != nil {
-		return fmt.Errorf("block %d of chain %s was written anew: %w", h.Height, h.ChainID, err)
+		return fmt.Errorf("block %d of chain %s was written again: %w", h.Height, h.ChainID, err)
 	}
 	return nil
 }
 
-// checkRepair checks that b is the block of its height, and that the place for its bytes is sound.
+// checkRepair checks that b is the block of its height, and that the keys of its parts are undamaged.
 func (s *Store) checkRepair(h *ledger.Header, b *ltlv1.Block, size int) error {
 	tip, ok := s.Tip(h.ChainID)
 	if !ok || h.Height > tip.Header.Height {
-		return verify.Bad(h, "there is none of this height here")
+		return verify.Bad(h, "this ledger has no block of this height")
 	}
 	return s.view(func(tx *bbolt.Tx) error {
 		blocks := tx.Bucket([]byte(prefixBlocks + h.ChainID))
@@ -143,8 +147,8 @@ func (s *Store) checkRepair(h *ledger.Header, b *ltlv1.Block, size int) error {
 	})
 }
 
-// checkKeys checks that the keys of a block's parts are there, and no others. A damaged key is damage of the tree: to put the right one
-// beside it would leave the wrong one in place.
+// checkKeys checks that the keys of a block's parts exist, and no others. A damaged key is damage of the tree: writing
+// the right one would leave the wrong one in place.
 func checkKeys(blocks *bbolt.Bucket, h *ledger.Header, size int) error {
 	if blocks == nil {
 		return fmt.Errorf("%w: the blocks of chain %s are missing", ErrCorrupt, h.ChainID)
@@ -159,7 +163,7 @@ func checkKeys(blocks *bbolt.Bucket, h *ledger.Header, size int) error {
 		k, _ = c.Next()
 	}
 	if next := partKey(h.Height+1, 0); k != nil && !bytes.Equal(k, next) {
-		return fmt.Errorf("%w: the key behind block %d of chain %s is damaged", ErrCorrupt, h.Height, h.ChainID)
+		return fmt.Errorf("%w: the key after block %d of chain %s is damaged", ErrCorrupt, h.Height, h.ChainID)
 	}
 	return nil
 }

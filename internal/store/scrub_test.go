@@ -18,7 +18,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// An entry's blocks, state, index and applied index reach the disk together: one commit a group, however many entries it has.
+// An entry's blocks, state, index and applied index reach the disk together: one commit a group, however many entries
+// it has.
 func TestOneCommitAGroup(t *testing.T) {
 	m := newMaker(t)
 	s := m.filled(t.TempDir(), quiet(t), nil)
@@ -158,7 +159,8 @@ func flip(t *testing.T, path, text string) {
 	}
 }
 
-// A scrub names exactly the damaged blocks, and they are repaired from another copy: by the very block and by nothing else.
+// A scrub names exactly the damaged blocks, and they are repaired from another copy: by the very block and by nothing
+// else.
 func TestScrubAndRepair(t *testing.T) {
 	m := newMaker(t)
 	var entries []Entry
@@ -259,8 +261,9 @@ func refuseRepairs(t *testing.T, s *Store, of func(uint64) *ltlv1.Block, height 
 	}
 }
 
-// Any bit of the file of a running store may flip: a scrub finds it or it changes nothing that is served; what it calls a damaged block
-// is repaired, or the repair says that more is damaged and writes nothing. A lie is served in no case.
+// Any bit of the file of a running store may flip: a scrub finds it or it changes nothing that is served; what it
+// calls a damaged block is repaired, or the repair says that more is damaged and writes nothing. A lie is served in no
+// case.
 func TestScrubOfFlippedBytes(t *testing.T) {
 	dir, o, truth := victim(t)
 	good := openTest(t, dir, o)
@@ -324,7 +327,8 @@ func TestScrubOfFlippedBytes(t *testing.T) {
 	}
 }
 
-// A damaged key of state is not an absent one: reads of it, and scans over it, meet damage though no scrub has been there.
+// A damaged key of state is not an absent one: reads of it, and scans over it, meet damage though no scrub has been
+// there.
 func TestDamagedKeyIsNotAbsent(t *testing.T) {
 	m := newMaker(t)
 	for bit := range 8 {

@@ -1,9 +1,10 @@
 // Package store keeps a ledger on disk: the blocks of all chains, the state that they made, and the index that finds
-// transactions and records by hash or by Key. Nodes drive it with ordered entries (Apply), endorsers and whoever catches
-// up with blocks from a peer (Append); both execute the same rules and end in the same bytes.
+// transactions and records by hash or by Key. Nodes write ordered entries (Apply); endorsers, backups and nodes that
+// catch up write blocks from a peer (Append). Both execute the same rules and end in the same bytes.
 //
-// One bbolt file holds blocks and state; what is looked up by hash lies in sorted run files beside it (DESIGN.md).
-// A Store fails stop: after the first failed write or sync it serves nothing more.
+// One bbolt file holds blocks and state; sorted run files beside it hold the index (DESIGN.md). A Store is fail-stop:
+// after the first failed write or sync every call returns ErrFailed. Corrupt data is never returned, and never taken
+// for absent.
 package store
 
 import (
@@ -31,7 +32,7 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrCorrupt is returned, wrapped, when stored bytes fail their checksum or are missing where they must exist.
 	ErrCorrupt = errors.New("stored data is corrupt")
-	// ErrFailed is returned, wrapped, by every call after the disk failed or lied.
+	// ErrFailed is returned, wrapped, by every call after a write failed or damage was found while writing.
 	ErrFailed = errors.New("store has failed")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("store is closed")
@@ -41,10 +42,10 @@ var (
 	ErrNotInitialised = errors.New("store has no genesis block")
 )
 
-// Options tune a Store; the zero value is fit for production.
+// Options configure a Store; the zero value is for production.
 type Options struct {
-	// Fatal is called once, from any goroutine, when the disk failed or lied. The default logs and exits the process.
-	// It must not call the Store.
+	// Fatal is called once, from any goroutine, when the store has failed; the failure was logged before. The default
+	// exits the process. It must not call the Store.
 	Fatal func(error)
 	// Logger receives the store's events; the default is slog.Default.
 	Logger *slog.Logger
@@ -52,13 +53,13 @@ type Options struct {
 	NoSync bool
 	// FlushEntries is the number of index entries that are kept in memory before they become a run file.
 	FlushEntries int
-	// Verify checks an endorsement's signature during execution; nil takes ledger.VerifyEndorsement. A node puts a cache before
-	// it, so that what it verified at admission is not verified again here.
+	// Verify checks an endorsement's signature during execution; nil takes ledger.VerifyEndorsement. A node passes a
+	// cache, so that what it verified at admission is not verified again here.
 	Verify rules.Verify
 }
 
-// Store is a ledger on disk. Apply, Append, Init, SetApplied and RestoreAccessKeys are serialised; all reads may run
-// beside them and beside one another.
+// Store is a ledger on disk. Apply, Append, Init, SetApplied, RestoreAccessKeys and RepairBlock are serialised; reads
+// may run concurrently with them and with one another.
 type Store struct {
 	db     *bbolt.DB
 	lock   *os.File
@@ -71,21 +72,21 @@ type Store struct {
 	failOnce sync.Once
 	failure  atomic.Pointer[error]
 	closed   atomic.Bool
-	// stop is closed when the store failed or closes.
+	// stop is closed when the store fails or closes.
 	stop     chan struct{}
 	stopOnce sync.Once
-	// suspects holds a value when a read has met damage; see Suspects.
+	// suspects holds a value after a read has met damage; see Suspects.
 	suspects chan struct{}
 
 	// writing serialises everything that changes the head.
 	writing sync.Mutex
-	// sinceDrop is the number of blocks' bytes since dropPageCache was called; under writing.
+	// sinceDrop is the number of blocks' bytes written since dropPageCache was called; guarded by writing.
 	sinceDrop int
 
 	mu   sync.RWMutex
-	head head
-	tips map[string]Tip
-	// changed is closed and replaced whenever head changes.
+	head head           // guarded by mu
+	tips map[string]Tip // guarded by mu
+	// changed is closed and replaced whenever head changes; guarded by mu.
 	changed chan struct{}
 }
 
@@ -95,18 +96,19 @@ type Entry struct {
 	Entry *ltlv1.Entry
 }
 
-// EntryResult is what execution made of one entry.
+// EntryResult is the result of executing one entry.
 type EntryResult struct {
-	// Results stand per batch and transaction; nil for a skipped entry.
+	// Results has one result per batch and transaction; nil for a skipped entry.
 	Results [][]*ltlv1.Result
-	// AccessKeyVersion is the version that an AccessKey entry got; 0 when its id is empty or too long, and it was not stored.
+	// AccessKeyVersion is the version of a stored AccessKey entry; 0 when its id is empty or too long and it was not
+	// stored.
 	AccessKeyVersion uint64
 }
 
 // Tip is the newest block of a chain.
 type Tip = verify.Tip
 
-// Close waits for background work and closes the files. Calls that are under way end with ErrClosed.
+// Close waits for background work and closes the files. Calls in progress end with ErrClosed.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
@@ -119,10 +121,10 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.lock.Close())
 }
 
-// end wakes everything that waits.
+// end wakes all waiting calls.
 func (s *Store) end() { s.stopOnce.Do(func() { close(s.stop) }) }
 
-// fail ends the store: the disk failed or lied, and what the files hold is known only to the next Open.
+// fail ends the store: a write failed or met damage, and what the files hold now is known only after the next Open.
 func (s *Store) fail(err error) {
 	s.failOnce.Do(func() {
 		s.failure.Store(&err)
@@ -133,7 +135,7 @@ func (s *Store) fail(err error) {
 	})
 }
 
-// alive returns why the store serves nothing any more; nil while it does.
+// alive returns why the store has ended; nil while it is open.
 func (s *Store) alive() error {
 	if err := s.failure.Load(); err != nil {
 		return fmt.Errorf("%w: %w", ErrFailed, *err)
@@ -222,7 +224,7 @@ func (s *Store) SetApplied(index uint64) error {
 	})
 }
 
-// commit commits, and ends the store when that takes too long.
+// commit commits a transaction, and ends the store when that takes too long.
 func (s *Store) commit(tx *bbolt.Tx) error {
 	limit := s.with.commitLimit
 	if limit == 0 {
@@ -236,11 +238,12 @@ func (s *Store) commit(tx *bbolt.Tx) error {
 	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
-	return s.alive() // one that came back too late is no success
+	return s.alive() // a commit that ends after the limit is no success
 }
 
-// update runs fn in one write transaction and commits it. Only verify.ErrBadBlock leaves the store as it was; every other error
-// ends it: bbolt would go on after a failed sync, and the next commit would build on pages that may not be there.
+// update runs fn in one write transaction and commits it. Only verify.ErrBadBlock leaves the store as it was; every
+// other error ends it: bbolt would go on after a failed sync, and the next commit would build on pages that may not be
+// on disk.
 func (s *Store) update(fn func(*bbolt.Tx) error) error {
 	if err := s.alive(); err != nil {
 		return err
@@ -251,7 +254,7 @@ func (s *Store) update(fn func(*bbolt.Tx) error) error {
 			return fmt.Errorf("begin: %w", err)
 		}
 		defer func() {
-			defer func() { _ = recover() }() // a transaction that panicked may panic again while it gives up its lock
+			defer func() { _ = recover() }() // a transaction that panicked may panic again while it releases its lock
 			_ = tx.Rollback()                // does nothing after a commit
 		}()
 		if err := fn(tx); err != nil {

@@ -210,7 +210,7 @@ func TestReads(t *testing.T) {
 	if _, _, _, _, _, err := s.Transaction(id, tip.Header.Height, 3); !errors.Is(err, ErrNotFound) {
 		t.Error(err)
 	}
-	for _, key := range []string{"T", "m/nobody", "zzz"} {
+	for _, key := range []string{"T", "m/no-member", "zzz"} {
 		for _, chain := range []string{id, "9999999999999999", "bad"} {
 			if v, err := s.Get(chain, []byte(key)); v != nil || err != nil {
 				t.Error(key, v, err)

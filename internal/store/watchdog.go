@@ -8,10 +8,10 @@ import (
 // watchdogSteps is in how many steps a Watchdog counts: it fires at most one step late for each pause of the process.
 const watchdogSteps = 10
 
-// Watchdog fires when an operation of the disk takes too long while this process runs. An ordinary timer goes on while the
-// process is stopped, by a frozen virtual machine or `docker pause`, and fires at the moment of resumption, before the
-// operation had a chance to end. A Watchdog sets its timer again at every step, so a pause of any length counts as one step.
-// Its methods may be called concurrently.
+// Watchdog fires when an operation of the disk takes too long while this process runs. An ordinary timer goes on while
+// the process is stopped, by a frozen virtual machine or `docker pause`, and fires at the moment of resumption, before
+// the operation had a chance to end. A Watchdog sets its timer again at every step, so a pause of any length counts as
+// one step. Its methods may be called concurrently.
 type Watchdog struct {
 	step  time.Duration
 	fired func()

@@ -148,7 +148,7 @@ func (m *maker) key(i int, id string) string {
 	return strings.Join([]string{"0001", m.chains[i].Code, m.codes[i], id}, "_")
 }
 
-// batch is endorsed by everybody.
+// batch is endorsed by every organisation.
 func (m *maker) batch(txs ...*ltlv1.Transaction) *ltlv1.Batch {
 	var payloads [][]byte
 	for _, tx := range txs {
@@ -230,7 +230,7 @@ func (s *Store) settled() {
 	}
 	x.mu.Unlock()
 	x.installing.Lock()
-	defer x.installing.Unlock() // whoever gets here finds the file of the last install gone
+	defer x.installing.Unlock() // after this the files that the last install replaced are removed
 }
 
 // contents is everything that a store serves, as text that can be compared.
@@ -287,7 +287,7 @@ func (s *Store) readAll() (map[string]string, error) {
 func (s *Store) readIndexed(c map[string]string, chainID string, b *ltlv1.Block) error {
 	for _, batch := range b.GetBatches() {
 		for _, payload := range batch.GetTransactions() {
-			keys := [][]byte{rules.TransactionKey(ledger.TransactionID(payload)), []byte("Tnobody")}
+			keys := [][]byte{rules.TransactionKey(ledger.TransactionID(payload)), []byte("Tabsent")}
 			if tx, err := rules.Decode(payload); err == nil {
 				keys = append(keys, rules.NewestKey(tx.GetSetData().GetKey()), rules.NewestKey(tx.GetAttachData().GetKey()), rules.VersionKey(tx.GetAttachData().GetKey(), 3))
 			}

@@ -10,16 +10,16 @@ import (
 	"ltl/internal/rules"
 )
 
-// writer is one group of changes in one database transaction. It is also the rules.View of what it executes: it sees
-// the committed state and the effects of the blocks that it has put so far.
+// writer is one group of changes in one database transaction. It is also the rules.View of the blocks that it
+// executes: it sees the committed state and the effects of the blocks that it has put so far.
 type writer struct {
 	s    *Store
 	tx   *bbolt.Tx
 	head head
-	// tips are those that changed.
+	// tips are the tips that changed.
 	tips map[string]Tip
-	// state caches the ordinary state that was read or written, per chain; nil for what is absent. Nobody else writes
-	// while the transaction is open, so it cannot go stale, and it ends with the transaction.
+	// state caches the ordinary state that was read or written, per chain; nil for an absent key. There is no other
+	// writer while the transaction is open, so the cache cannot go stale, and it ends with the transaction.
 	state   map[string]map[string][]byte
 	buckets map[string]*bbolt.Bucket
 	// pending are the index entries of the blocks so far; order lists them for the journal, from the newest block's first.
@@ -27,7 +27,7 @@ type writer struct {
 	order   []entry
 	// bytes is the size of the blocks so far.
 	bytes int
-	// broken is the first error of the view: execution cannot tell it from its own errors.
+	// broken is the first error of the view, which execution cannot distinguish from an error of its own.
 	broken error
 }
 
@@ -51,8 +51,8 @@ func (s *Store) change(fn func(*writer) error) error {
 	if err != nil {
 		return err
 	}
-	// The point of no return is passed: the group is on disk and is never taken back. Tips come first, so that whoever finds
-	// an index entry finds its block; head comes last, so that whoever waited for it finds everything.
+	// This is after the point of no return: the group is on disk and is never undone. Tips come first, so that a reader
+	// that finds an index entry finds its block; head comes last, so that a reader that waited for it finds everything.
 	s.publish(w)
 	if s.sinceDrop += w.bytes; s.sinceDrop >= dropCacheEvery {
 		s.sinceDrop = 0
@@ -84,7 +84,7 @@ func (w *writer) tip(chainID string) (Tip, bool) {
 	return w.s.Tip(chainID)
 }
 
-// bucket returns a bucket that must exist; sequential ones are filled to the brim.
+// bucket returns a bucket that must exist. Pages are filled completely, since most keys ascend.
 func (w *writer) bucket(name string) (*bbolt.Bucket, error) {
 	if b := w.buckets[name]; b != nil {
 		return b, nil
@@ -98,7 +98,7 @@ func (w *writer) bucket(name string) (*bbolt.Bucket, error) {
 	return b, nil
 }
 
-// Get implements rules.View. What it returns lives as long as the transaction.
+// Get implements rules.View. The result is valid until the transaction ends.
 func (w *writer) Get(chainID string, key []byte) ([]byte, error) {
 	v, err := w.get(chainID, key)
 	if err != nil {
@@ -151,8 +151,8 @@ func (w *writer) getState(chainID string, key []byte) ([]byte, error) {
 	return v, nil
 }
 
-// Scan implements rules.Reader: ordinary state as the blocks so far have left it. What fn gets lives as long as the transaction; fn
-// changes nothing.
+// Scan implements rules.Reader, over ordinary state after the blocks so far. The slices that fn gets are valid until
+// the transaction ends; fn must not write.
 func (w *writer) Scan(chainID string, prefix []byte, fn func(key, value []byte) error) error {
 	if len(prefix) == 0 || indexed(prefix) {
 		return fmt.Errorf("BUG: scan of prefix %q: only ordinary state can be scanned", prefix)
@@ -177,7 +177,7 @@ func (w *writer) Scan(chainID string, prefix []byte, fn func(key, value []byte) 
 	return nil
 }
 
-// fail remembers the first error of the view.
+// fail keeps the first error of the view.
 func (w *writer) fail(err error) error {
 	if w.broken == nil {
 		w.broken = err
@@ -271,7 +271,7 @@ func (w *writer) putWrite(chainID string, change ledger.Write) error {
 	if err != nil {
 		return err
 	}
-	// The bucket keeps the slice until the commit, and the view hands it out: it must be nobody else's, and never nil.
+	// The bucket keeps the slice until the commit, and the view returns it: it must not be shared, and never nil.
 	sealed := seal(placeState, chainID, change.Key, change.Value)
 	w.state[chainID][string(change.Key)] = sealed[:len(change.Value):len(change.Value)]
 	return b.Put(bytes.Clone(change.Key), sealed)

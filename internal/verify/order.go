@@ -40,8 +40,8 @@ func Link(h *ledger.Header, due *rules.Input) error {
 	return nil
 }
 
-// Order follows the headers of all chains in their order of execution and checks that each extends those before it. It is
-// used by one goroutine.
+// Order follows the headers of all chains in their order of execution and checks that each extends those before it. It
+// is used by one goroutine.
 type Order struct {
 	network ledger.Hash
 	tips    map[string]Tip
@@ -74,7 +74,8 @@ func (o *Order) Due(chainID string) rules.Input {
 	return Next(o.network, &tip, system)
 }
 
-// Add takes the next block. It returns ErrBadBlock, wrapped, and takes nothing when the block does not extend those before it.
+// Add takes the next block. It returns ErrBadBlock, wrapped, and takes nothing when the block does not extend those
+// before it.
 func (o *Order) Add(h *ledger.Header, hash ledger.Hash) error {
 	due := o.Due(h.ChainID)
 	if o.unread[h.ChainID] {
@@ -88,8 +89,8 @@ func (o *Order) Add(h *ledger.Header, hash ledger.Hash) error {
 	return nil
 }
 
-// AddUnread takes the next block of a chain when it cannot be read. The block above it is then checked without its hash, and
-// with the time of the newest block that was read.
+// AddUnread takes the next block of a chain when it cannot be read. The block above it is then checked without its
+// hash, and with the time of the newest block that was read.
 func (o *Order) AddUnread(chainID string) {
 	due := o.Due(chainID)
 	o.tips[chainID] = Tip{ChainID: chainID, Header: ledger.Header{ChainID: chainID, Height: due.Height, TimeMs: due.PreviousTimeMs}}

@@ -23,8 +23,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// ErrBadBlock is wrapped by every error that says that a block is not right. The text names the chain, the height and what
-// differs.
+// ErrBadBlock is wrapped by every error that says that a block is not right. The text names the chain, the height and
+// what differs.
 var ErrBadBlock = errors.New("bad block")
 
 // Bad returns an ErrBadBlock that names the block.
@@ -32,8 +32,8 @@ func Bad(h *ledger.Header, format string, args ...any) error {
 	return fmt.Errorf("%w: block %d of chain %s: %s", ErrBadBlock, h.Height, h.ChainID, fmt.Sprintf(format, args...))
 }
 
-// Header parses a block's header and checks what needs no other block: that the header has the right form, and that every
-// batch is of the header's chain.
+// Header parses a block's header and checks what needs no other block: that the header has the right form, and that
+// every batch is of the header's chain.
 func Header(b *ltlv1.Block) (ledger.Header, error) {
 	h, err := ledger.ParseHeader(b.GetHeader())
 	if err != nil {
@@ -85,8 +85,8 @@ func Content(h *ledger.Header, b *ltlv1.Block, each func(id ledger.Hash, index u
 	return nil
 }
 
-// Is checks that b is the block with a known hash: the header has the hash, and the content is the header's. Nothing more is
-// needed where the hash comes from a block that was verified before.
+// Is checks that b is the block with a known hash: the header has the hash, and the content is the header's. Nothing
+// more is needed where the hash comes from a block that was verified before.
 func Is(b *ltlv1.Block, hash ledger.Hash) error {
 	h, err := Header(b)
 	if err != nil {
@@ -98,12 +98,12 @@ func Is(b *ltlv1.Block, hash ledger.Hash) error {
 	return Content(&h, b, nil)
 }
 
-// Execute executes a block's batches on the state below it and checks that the rules make the same block: every result and
-// every byte of the header. in is what the chain gives, as Next returns it; Execute takes time and batches from the block.
-// It returns what is to be stored.
+// Execute executes a block's batches on the state below it and checks that the rules make the same block: every result
+// and every byte of the header. in is what the chain gives, as Next returns it; Execute takes time and batches from
+// the block. It returns what is to be stored.
 //
-// Every error wraps ErrBadBlock, except rules.ErrNewerRules: nothing is wrong with the block then. Execution cannot tell a
-// view that failed from a block that cannot be executed; the caller asks its view first.
+// Every error wraps ErrBadBlock, except rules.ErrNewerRules: nothing is wrong with the block then. Execution cannot
+// tell a view that failed from a block that cannot be executed; the caller asks its view first.
 func Execute(h *ledger.Header, b *ltlv1.Block, in rules.Input, view rules.View, check rules.Verify) (*rules.Executed, error) {
 	if err := Link(h, &in); err != nil {
 		return nil, err
