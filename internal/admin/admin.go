@@ -95,8 +95,9 @@ func Serve(ctx context.Context, addr string, m Metrics, ready func() error, reg 
 // newHTTP returns a server with bounds on what a caller may hold.
 func newHTTP(h http.Handler, level slog.Level) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
-		ErrorLog: slog.NewLogLogger(slog.Default().Handler(), level),
+		Handler: h, ReadHeaderTimeout: readTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxHeaderBytes,
+		ErrorLog:       slog.NewLogLogger(slog.Default().Handler(), level),
 	}
 }
 
@@ -104,8 +105,10 @@ func newHTTP(h http.Handler, level slog.Level) *http.Server {
 // it is ready.
 func standard(ready func() error) []prometheus.Collector {
 	return []prometheus.Collector{
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), collectors.NewBuildInfoCollector(),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_ready", Help: "1 while /readyz says that the process serves."}, func() float64 {
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		collectors.NewBuildInfoCollector(),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_ready",
+			Help: "1 while /readyz says that the process serves."}, func() float64 {
 			if ready() != nil {
 				return 0
 			}
@@ -118,7 +121,8 @@ func standard(ready func() error) []prometheus.Collector {
 // every process.
 func CertificateExpiry(expiry func() time.Time) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "ltl_certificate_expiry_timestamp_seconds", Help: "End of the own certificate's validity, in seconds since 1970.",
+		Name: "ltl_certificate_expiry_timestamp_seconds",
+		Help: "End of the own certificate's validity, in seconds since 1970.",
 	}, func() float64 { return float64(expiry().Unix()) })
 }
 

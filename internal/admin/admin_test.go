@@ -118,7 +118,8 @@ func TestRefusesForeignHostNames(t *testing.T) {
 }
 
 func TestRefusesOtherAddresses(t *testing.T) {
-	for _, addr := range []string{"", ":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.org:0", "127.0.0.1", "localhost", "[::ffff:10.0.0.1]:0"} {
+	for _, addr := range []string{"", ":0", "0.0.0.0:0", "[::]:0", "192.0.2.1:0", "example.org:0", "127.0.0.1",
+		"localhost", "[::ffff:10.0.0.1]:0"} {
 		s, err := Serve(t.Context(), addr, Metrics{}, nil, nil)
 		if !errors.Is(err, ErrNotLoopback) {
 			t.Errorf("%q: %v, want ErrNotLoopback", addr, err)

@@ -41,7 +41,8 @@ func serveMetrics(m Metrics, reg *prometheus.Registry) (*metricsServer, error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	s := &metricsServer{listener: listener, http: newHTTP(mux, slog.LevelDebug), done: make(chan struct{})} // any machine can fail a handshake
+	// At debug level, since any machine can cause a failed handshake.
+	s := &metricsServer{listener: listener, http: newHTTP(mux, slog.LevelDebug), done: make(chan struct{})}
 	s.http.WriteTimeout = metricsTimeout
 	go func() {
 		defer close(s.done)

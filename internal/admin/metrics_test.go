@@ -24,8 +24,9 @@ func organisations(t *testing.T) (dir string, own *identity.Credentials) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "pki")
 	err := identity.CreateNetwork(dir, identity.NetworkSpec{Network: "test", Facades: []string{"f1"},
-		Organisations: []identity.OrgSpec{{ID: "org1", Name: "One", EndorserAddress: "127.0.0.1:1"}, {ID: "org2", Name: "Two", EndorserAddress: "127.0.0.1:2"}},
-		Nodes:         []identity.NodeSpec{{ID: "node1", Organisation: "org1", Address: "127.0.0.1:3"}}})
+		Organisations: []identity.OrgSpec{{ID: "org1", Name: "One", EndorserAddress: "127.0.0.1:1"},
+			{ID: "org2", Name: "Two", EndorserAddress: "127.0.0.1:2"}},
+		Nodes: []identity.NodeSpec{{ID: "node1", Organisation: "org1", Address: "127.0.0.1:3"}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,8 @@ func TestMetricsOverTLS(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := identity.Issue(ca2, filepath.Join(dir, "org2-operator"), identity.Identity{Organisation: "org2", Role: identity.RoleOperator, Name: "o"}, time.Now()); err != nil {
+	if err := identity.Issue(ca2, filepath.Join(dir, "org2-operator"),
+		identity.Identity{Organisation: "org2", Role: identity.RoleOperator, Name: "o"}, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	config, err := own.MetricsTLS()
@@ -128,7 +130,8 @@ func TestMetricsOverTLS(t *testing.T) {
 		}
 		body, err := io.ReadAll(res.Body)
 		res.Body.Close()
-		if res.StatusCode != c.status || err != nil || c.status == http.StatusOK && !strings.Contains(string(body), "\nltl_ready 1\n") {
+		if res.StatusCode != c.status || err != nil || c.status == http.StatusOK &&
+			!strings.Contains(string(body), "\nltl_ready 1\n") {
 			t.Errorf("%s: status %d, %v, %s", c.what, res.StatusCode, err, body)
 		}
 	}
@@ -144,8 +147,10 @@ func TestMetricsNeverOpen(t *testing.T) {
 	for what, m := range map[string]admin.Metrics{
 		"no TLS":                     {Listen: "127.0.0.1:0"},
 		"no demand of a certificate": {Listen: "127.0.0.1:0", TLS: &tls.Config{MinVersion: tls.VersionTLS13}},
-		"optional certificate":       {Listen: "127.0.0.1:0", TLS: &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert}},
-		"address that is taken":      {Listen: taken.Addr().String(), TLS: &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAnyClientCert}},
+		"optional certificate": {Listen: "127.0.0.1:0",
+			TLS: &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequestClientCert}},
+		"address that is taken": {Listen: taken.Addr().String(),
+			TLS: &tls.Config{MinVersion: tls.VersionTLS13, ClientAuth: tls.RequireAnyClientCert}},
 	} {
 		if s, err := admin.Serve(t.Context(), "127.0.0.1:0", m, nil, nil); err == nil {
 			t.Errorf("%s: served on %s", what, s.MetricsAddr())

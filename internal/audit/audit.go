@@ -120,7 +120,8 @@ func (a *auditor) genesis(b *ltlv1.Block) error {
 		return fmt.Errorf("couldn't read the genesis block: %w", err)
 	}
 	if !bytes.Equal(b.GetHeader(), want.GetHeader()) || !proto.Equal(b, want) {
-		return fmt.Errorf("%w: its genesis block is not that of the trust file; the network is another one, or forged", ErrWrong)
+		return fmt.Errorf("%w: its genesis block is not that of the trust file; the network is another one, or forged",
+			ErrWrong)
 	}
 	a.count(b)
 	return nil
@@ -171,7 +172,8 @@ func (a *auditor) report(source string) *Report {
 		if counted := a.counts[tip.ChainID]; counted != nil {
 			c = *counted
 		}
-		c.Height, c.BlockHash, c.Time = tip.Header.Height, hex.EncodeToString(tip.Hash[:]), time.UnixMilli(tip.Header.TimeMs).UTC()
+		c.Height, c.BlockHash = tip.Header.Height, hex.EncodeToString(tip.Hash[:])
+		c.Time = time.UnixMilli(tip.Header.TimeMs).UTC()
 		r.Chains = append(r.Chains, c)
 		r.Transactions += c.Transactions
 	}
@@ -229,7 +231,8 @@ func (a *auditor) follow(ctx context.Context, peer ltlv1.LedgerClient, n uint64)
 			return errors.Join(a.flush(), fmt.Errorf("couldn't read block %d of %d: %w", a.seen, n, err))
 		}
 		if res.GetSequence() != a.seen {
-			return fmt.Errorf("%w: block number %d in the order of execution was sent as number %d", ErrWrong, a.seen, res.GetSequence())
+			return fmt.Errorf("%w: block number %d in the order of execution was sent as number %d",
+				ErrWrong, a.seen, res.GetSequence())
 		}
 		if err := a.take(res.GetBlock()); err != nil {
 			return err
@@ -243,7 +246,8 @@ func (a *auditor) compareTips(chains []*ltlv1.ChainStatus) error {
 	for _, c := range chains {
 		block, err := a.store.Block(c.GetChainId(), c.GetHeight())
 		if err != nil {
-			return fmt.Errorf("%w: it claims height %d of chain %s and did not send that block", ErrWrong, c.GetHeight(), c.GetChainId())
+			return fmt.Errorf("%w: it claims height %d of chain %s and did not send that block",
+				ErrWrong, c.GetHeight(), c.GetChainId())
 		}
 		if hash := ledger.BlockHash(block.GetHeader()); !bytes.Equal(hash[:], c.GetBlockHash()) {
 			return fmt.Errorf("%w: it claims block hash %x at height %d of chain %s, and sent a block with hash %x",

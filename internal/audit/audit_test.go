@@ -40,7 +40,8 @@ func newFixture(t *testing.T) *fixture {
 		key := fmt.Sprintf("0001_%s_%s_%032d", n.ChainCode, n.Admin.TypeCode, i)
 		r, err := c.Submit(t.Context(), &ltlv1.Transaction{
 			ChainId: n.ChainID, AccountUid: n.Admin.UID,
-			Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: fmt.Sprintf("the value of record %d", i)}},
+			Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: fmt.Sprintf("the value of record %d",
+				i)}},
 		})
 		if err != nil || r.GetCode() != rules.OK {
 			t.Fatalf("record %d: %v, %v", i, r, err)
@@ -71,7 +72,9 @@ type liar struct {
 	status func(*ltlv1.StatusResponse) // changes the answer of Status
 }
 
-func (l *liar) Status(ctx context.Context, in *ltlv1.StatusRequest, o ...grpc.CallOption) (*ltlv1.StatusResponse, error) {
+func (l *liar) Status(
+	ctx context.Context, in *ltlv1.StatusRequest, o ...grpc.CallOption,
+) (*ltlv1.StatusResponse, error) {
 	res, err := l.LedgerClient.Status(ctx, in, o...)
 	if err == nil && l.status != nil {
 		l.status(res)
@@ -79,7 +82,9 @@ func (l *liar) Status(ctx context.Context, in *ltlv1.StatusRequest, o ...grpc.Ca
 	return res, err
 }
 
-func (l *liar) Follow(ctx context.Context, in *ltlv1.FollowRequest, o ...grpc.CallOption) (grpc.ServerStreamingClient[ltlv1.FollowResponse], error) {
+func (l *liar) Follow(
+	ctx context.Context, in *ltlv1.FollowRequest, o ...grpc.CallOption,
+) (grpc.ServerStreamingClient[ltlv1.FollowResponse], error) {
 	stream, err := l.LedgerClient.Follow(ctx, in, o...)
 	return &lyingStream{ServerStreamingClient: stream, block: l.block}, err
 }
@@ -106,7 +111,8 @@ func TestPeer(t *testing.T) {
 	}
 	found := false
 	for _, c := range report.Chains {
-		found = found || c.ID == f.network.ChainID && c.Transactions >= records && c.Height > 0 && c.Refused == 0 && len(c.BlockHash) == 64
+		found = found || c.ID == f.network.ChainID && c.Transactions >= records && c.Height > 0 && c.Refused == 0 &&
+			len(c.BlockHash) == 64
 	}
 	if !found || len(report.Chains) != 2 {
 		t.Fatalf("the report is %+v", report)
@@ -195,7 +201,8 @@ func TestStored(t *testing.T) {
 			t.Fatal("no record is in the file")
 		}
 		// bbolt leaves old pages behind: every copy of the value is changed, as the newest is among them.
-		if err := os.WriteFile(path, bytes.ReplaceAll(raw, []byte("the value of record 17"), []byte("the value of record 71")), 0o600); err != nil {
+		if err := os.WriteFile(path, bytes.ReplaceAll(raw, []byte("the value of record 17"),
+			[]byte("the value of record 71")), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := Stored(t.Context(), dir, f.trust); !errors.Is(err, ErrWrong) {

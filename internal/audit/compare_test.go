@@ -25,7 +25,9 @@ func (deaf) Status(context.Context, *ltlv1.StatusRequest, ...grpc.CallOption) (*
 // forked serves the blocks of another history.
 type forked struct{ liar }
 
-func (f *forked) Blocks(ctx context.Context, in *ltlv1.BlocksRequest, o ...grpc.CallOption) (grpc.ServerStreamingClient[ltlv1.BlocksResponse], error) {
+func (f *forked) Blocks(
+	ctx context.Context, in *ltlv1.BlocksRequest, o ...grpc.CallOption,
+) (grpc.ServerStreamingClient[ltlv1.BlocksResponse], error) {
 	stream, err := f.LedgerClient.Blocks(ctx, in, o...)
 	return &forkedStream{stream}, err
 }
@@ -65,7 +67,8 @@ func TestCompare(t *testing.T) {
 		c.BlockHash = hash[:]
 	})
 	report, err := Peer(t.Context(), f.peer, f.trust,
-		Other{"same", f.peer}, Other{"deaf", deaf{}}, Other{"ahead", &liar{LedgerClient: f.peer, status: ahead}}, Other{"behind", &liar{LedgerClient: f.peer, status: behind}},
+		Other{"same", f.peer}, Other{"deaf", deaf{}}, Other{"ahead",
+			&liar{LedgerClient: f.peer, status: ahead}}, Other{"behind", &liar{LedgerClient: f.peer, status: behind}},
 		Other{"new chain", &liar{LedgerClient: f.peer, status: func(r *ltlv1.StatusResponse) {
 			r.Chains = append(r.Chains, &ltlv1.ChainStatus{ChainId: "9999999999999999", Height: 4})
 		}}})
@@ -74,7 +77,8 @@ func TestCompare(t *testing.T) {
 	}
 	height := uint64(len(blocks) - 1)
 	want := []Comparison{
-		{Name: "same"}, {Name: "deaf", Error: "no answer"}, {Name: "ahead", Behind: 2, Chains: []Lag{{chain, height + 2, 2}}}, {Name: "behind"},
+		{Name: "same"}, {Name: "deaf", Error: "no answer"}, {Name: "ahead", Behind: 2,
+			Chains: []Lag{{chain, height + 2, 2}}}, {Name: "behind"},
 		{Name: "new chain", Behind: 5, Chains: []Lag{{"9999999999999999", 4, 5}}},
 	}
 	if fmt.Sprint(report.Compared) != fmt.Sprint(want) {
@@ -86,12 +90,14 @@ func TestCompare(t *testing.T) {
 		height uint64
 	}{
 		"same height": {&liar{LedgerClient: f.peer, status: on(chain, flip)}, height},
-		"lower":       {&liar{LedgerClient: f.peer, status: func(r *ltlv1.StatusResponse) { behind(r); on(chain, flip)(r) }}, height - 3},
-		"higher":      {&forked{liar{LedgerClient: f.peer, status: ahead}}, height},
+		"lower": {&liar{LedgerClient: f.peer, status: func(r *ltlv1.StatusResponse) { behind(r); on(chain, flip)(r) }},
+			height - 3},
+		"higher": {&forked{liar{LedgerClient: f.peer, status: ahead}}, height},
 	} {
 		t.Run(name, func(t *testing.T) {
 			report, err := Peer(t.Context(), f.peer, f.trust, Other{"same", f.peer}, Other{"forked", tc.other})
-			if !errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), fmt.Sprintf("at height %d of chain %s forked has", tc.height, chain)) {
+			if !errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), fmt.Sprintf("at height %d of chain %s forked has",
+				tc.height, chain)) {
 				t.Errorf("%+v, %v; want ErrDiffers at height %d", report, err, tc.height)
 			}
 		})
@@ -119,7 +125,8 @@ func TestCompareBackup(t *testing.T) {
 		t.Fatal(err)
 	}
 	height := len(f.network.Blocks(f.network.ChainID)) - 1
-	want := []Comparison{{Name: "node1", Behind: uint64(height - before), Chains: []Lag{{f.network.ChainID, uint64(height), uint64(height - before)}}}}
+	want := []Comparison{{Name: "node1", Behind: uint64(height - before),
+		Chains: []Lag{{f.network.ChainID, uint64(height), uint64(height - before)}}}}
 	if fmt.Sprint(report.Compared) != fmt.Sprint(want) || height <= before {
 		t.Errorf("compared %+v, want %+v", report.Compared, want)
 	}

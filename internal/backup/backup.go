@@ -120,7 +120,8 @@ func Run(ctx context.Context, cfg Config) (_ *Report, err error) {
 	case err != nil:
 		return nil, err
 	}
-	return &Report{Manifest: *r.manifest, Dir: cfg.Dir, Added: have - r.had, Compared: r.compared, Took: time.Since(began)}, nil
+	return &Report{Manifest: *r.manifest, Dir: cfg.Dir, Added: have - r.had, Compared: r.compared,
+		Took: time.Since(began)}, nil
 }
 
 // lockDir makes the directory if it is absent, refuses one that holds other files, and takes its lock.
@@ -310,7 +311,8 @@ func (r *run) follow(ctx context.Context, source audit.Other, n uint64) error {
 		}
 		idle.Reset(followIdle)
 		if res.GetSequence() != next || res.GetBlock() == nil {
-			return fmt.Errorf("%w: source %s sent block number %d in the order of execution as number %d", ErrSource, source.Name, next, res.GetSequence())
+			return fmt.Errorf("%w: source %s sent block number %d in the order of execution as number %d",
+				ErrSource, source.Name, next, res.GetSequence())
 		}
 		group = append(group, res.GetBlock())
 		if size += proto.Size(res.GetBlock()); len(group) < groupBlocks && size < groupBytes {
@@ -353,7 +355,7 @@ func (r *run) accessKeys(ctx context.Context) error {
 		return nil
 	})
 	if !errors.Is(err, errWhole) {
-		return fmt.Errorf("couldn't read the AccessKeys, which takes an operator's credentials and a majority of the nodes: %w", err)
+		return fmt.Errorf("couldn't read the AccessKeys; it takes an operator and a majority of the nodes: %w", err)
 	}
 	keys, version := make([]*ltlv1.AccessKey, 0, len(newest)), uint64(0)
 	for _, k := range newest {
@@ -361,7 +363,8 @@ func (r *run) accessKeys(ctx context.Context) error {
 		version = max(version, k.GetVersion())
 	}
 	if before := r.manifest.AccessKeys; before != nil && version < before.Version {
-		return fmt.Errorf("the network's AccessKeys (version %d) are older than those of the backup (version %d)", version, before.Version)
+		return fmt.Errorf("the network's AccessKeys (version %d) are older than those of the backup (version %d)",
+			version, before.Version)
 	}
 	if err := r.store.RestoreAccessKeys(keys); err != nil {
 		return fmt.Errorf("couldn't store the AccessKeys: %w", err)

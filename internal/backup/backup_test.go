@@ -55,7 +55,8 @@ func (f *fixture) write(n int) {
 	f.t.Helper()
 	for range n {
 		f.written++
-		f.network.Submit(identity.RoleFacade, f.network.SetData(f.network.Admin, fmt.Sprintf("%032d", f.written), fmt.Sprintf("the value of record %d", f.written)))
+		f.network.Submit(identity.RoleFacade, f.network.SetData(f.network.Admin, fmt.Sprintf("%032d", f.written),
+			fmt.Sprintf("the value of record %d", f.written)))
 	}
 }
 
@@ -64,7 +65,8 @@ func (f *fixture) config(dir string, source ltlv1.LedgerClient) Config {
 	if source == nil {
 		source = f.nodes[0].Ledger
 	}
-	return Config{Dir: dir, Trust: f.trust, Source: audit.Other{Name: f.nodes[0].Name, Ledger: source}, Others: f.nodes[1:],
+	return Config{Dir: dir, Trust: f.trust, Source: audit.Other{Name: f.nodes[0].Name, Ledger: source},
+		Others:     f.nodes[1:],
 		AccessKeys: f.network.Client(identity.RoleOperator).WatchAccessKeys}
 }
 
@@ -115,7 +117,8 @@ func (f *fixture) passes(r *Report) {
 
 func (f *fixture) putKey(id string, disabled bool) {
 	f.t.Helper()
-	_, err := f.network.Client(identity.RoleOperator).PutAccessKey(f.t.Context(), &ltlv1.AccessKey{AccessKeyId: id, AccountUid: f.network.Admin.UID, Sealed: []byte("sealed " + id), Disabled: disabled})
+	_, err := f.network.Client(identity.RoleOperator).PutAccessKey(f.t.Context(), &ltlv1.AccessKey{AccessKeyId: id,
+		AccountUid: f.network.Admin.UID, Sealed: []byte("sealed " + id), Disabled: disabled})
 	if err != nil {
 		f.t.Fatal(err)
 	}
@@ -134,7 +137,8 @@ func TestUnderLoad(t *testing.T) {
 		writers.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
 				tx := f.network.SetData(f.network.Admin, fmt.Sprintf("%016d%016d", w+1, i), "under load")
-				if r, err := f.network.Client(identity.RoleFacade).Submit(ctx, tx); ctx.Err() == nil && (err != nil || r.GetCode() != rules.OK) {
+				if r, err := f.network.Client(identity.RoleFacade).Submit(ctx, tx); ctx.Err() == nil &&
+					(err != nil || r.GetCode() != rules.OK) {
 					t.Errorf("record %d of writer %d: %v, %v", i, w, r, err)
 					return
 				}
@@ -144,7 +148,8 @@ func TestUnderLoad(t *testing.T) {
 	var before uint64
 	for turn := range 5 {
 		r := f.run(dir)
-		if r.Blocks != before+r.Added || r.Blocks < 20 || len(r.Chains) != 2 || len(r.ComparedWith) != 2 || r.AccessKeys.Count != 1+turn {
+		if r.Blocks != before+r.Added || r.Blocks < 20 || len(r.Chains) != 2 || len(r.ComparedWith) != 2 ||
+			r.AccessKeys.Count != 1+turn {
 			t.Errorf("run %d: %+v after %d blocks", turn, r, before)
 		}
 		if turn > 0 && r.Added == 0 {
@@ -166,7 +171,8 @@ func TestUnderLoad(t *testing.T) {
 	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if len(keys) != 6 || newest != r.AccessKeys.Version || keys[5].GetAccessKeyId() != "key-one" || !keys[5].GetDisabled() || string(keys[5].GetSealed()) != "sealed key-one" {
+	if len(keys) != 6 || newest != r.AccessKeys.Version || keys[5].GetAccessKeyId() != "key-one" ||
+		!keys[5].GetDisabled() || string(keys[5].GetSealed()) != "sealed key-one" {
 		t.Errorf("the AccessKeys are %v up to %d, the report says %+v", keys, newest, r.AccessKeys)
 	}
 }
@@ -180,7 +186,9 @@ type source struct {
 	from   uint64                              // where the last Follow began
 }
 
-func (s *source) Status(ctx context.Context, in *ltlv1.StatusRequest, o ...grpc.CallOption) (*ltlv1.StatusResponse, error) {
+func (s *source) Status(
+	ctx context.Context, in *ltlv1.StatusRequest, o ...grpc.CallOption,
+) (*ltlv1.StatusResponse, error) {
 	res, err := s.LedgerClient.Status(ctx, in, o...)
 	if err == nil && s.status != nil {
 		s.status(res)
@@ -188,7 +196,9 @@ func (s *source) Status(ctx context.Context, in *ltlv1.StatusRequest, o ...grpc.
 	return res, err
 }
 
-func (s *source) Follow(ctx context.Context, in *ltlv1.FollowRequest, o ...grpc.CallOption) (grpc.ServerStreamingClient[ltlv1.FollowResponse], error) {
+func (s *source) Follow(
+	ctx context.Context, in *ltlv1.FollowRequest, o ...grpc.CallOption,
+) (grpc.ServerStreamingClient[ltlv1.FollowResponse], error) {
 	s.from = in.GetFromSequence()
 	stream, err := s.LedgerClient.Follow(ctx, in, o...)
 	return &sourceStream{ServerStreamingClient: stream, s: s}, err
@@ -214,7 +224,8 @@ func (s *sourceStream) Recv() (*ltlv1.FollowResponse, error) {
 func (f *fixture) lies(height uint64) map[string]*source {
 	in := func(change func(b *ltlv1.Block)) *source {
 		return &source{LedgerClient: f.nodes[0].Ledger, change: func(r *ltlv1.FollowResponse) {
-			if h, err := ledger.ParseHeader(r.GetBlock().GetHeader()); err == nil && h.ChainID == f.network.ChainID && h.Height == height {
+			if h, err := ledger.ParseHeader(r.GetBlock().GetHeader()); err == nil && h.ChainID == f.network.ChainID &&
+				h.Height == height {
 				change(r.GetBlock())
 			}
 		}}
@@ -230,7 +241,8 @@ func (f *fixture) lies(height uint64) map[string]*source {
 				r.Sequence++
 			}
 		}},
-		"a tip that is not its own": {LedgerClient: f.nodes[0].Ledger, status: func(r *ltlv1.StatusResponse) { r.Chains[1].BlockHash[0] ^= 1 }},
+		"a tip that is not its own": {LedgerClient: f.nodes[0].Ledger,
+			status: func(r *ltlv1.StatusResponse) { r.Chains[1].BlockHash[0] ^= 1 }},
 	}
 }
 

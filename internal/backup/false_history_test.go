@@ -73,7 +73,8 @@ func TestFalseHistory(t *testing.T) {
 	f.network.CheckLedgers(t)
 	lie := f.falseHistory()
 	_, err := Run(t.Context(), f.config(base, lie))
-	if !errors.Is(err, ErrSource) || !errors.Is(err, audit.ErrDiffers) || !strings.Contains(err.Error(), "copied from "+f.nodes[0].Name) {
+	if !errors.Is(err, ErrSource) || !errors.Is(err, audit.ErrDiffers) ||
+		!strings.Contains(err.Error(), "copied from "+f.nodes[0].Name) {
 		t.Errorf("it ends with %v", err)
 	}
 	f.passes(had)

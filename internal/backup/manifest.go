@@ -125,7 +125,8 @@ func loadManifest(dir string) (*Manifest, error) {
 		return nil, fmt.Errorf("%w: %s does not match its checksum", ErrDamaged, ManifestName)
 	}
 	if m.Format != manifestFormat {
-		return nil, fmt.Errorf("the backup has format %d, this program knows %d: use the version that made it", m.Format, manifestFormat)
+		return nil, fmt.Errorf("the backup has format %d, this program knows %d: use the version that made it",
+			m.Format, manifestFormat)
 	}
 	return m, nil
 }
@@ -141,12 +142,14 @@ func (m *Manifest) check(s *store.Store) error {
 			return fmt.Errorf("%w: block %d of chain %s: %w", ErrDamaged, c.Height, c.ID, err)
 		}
 		if hash := ledger.BlockHash(b.GetHeader()); hex.EncodeToString(hash[:]) != c.BlockHash {
-			return fmt.Errorf("%w: block %d of chain %s has hash %x, the manifest says %s", ErrDamaged, c.Height, c.ID, hash, c.BlockHash)
+			return fmt.Errorf("%w: block %d of chain %s has hash %x, the manifest says %s",
+				ErrDamaged, c.Height, c.ID, hash, c.BlockHash)
 		}
 	}
 	_, version, err := s.AccessKeys(0, 1)
 	if err == nil && m.AccessKeys != nil && version < m.AccessKeys.Version {
-		err = fmt.Errorf("%w: its AccessKeys end at version %d, the manifest says %d", ErrDamaged, version, m.AccessKeys.Version)
+		err = fmt.Errorf("%w: its AccessKeys end at version %d, the manifest says %d",
+			ErrDamaged, version, m.AccessKeys.Version)
 	}
 	return err
 }
@@ -163,7 +166,8 @@ func Check(dir string) (_ *Manifest, err error) {
 		return nil, err
 	}
 	if m.Rejected != "" {
-		return nil, fmt.Errorf("%w: it still holds blocks that were rejected (%s); the next run removes them", ErrDamaged, m.Rejected)
+		return nil, fmt.Errorf("%w: it still holds blocks that were rejected (%s); the next run removes them",
+			ErrDamaged, m.Rejected)
 	}
 	if m.Blocks == 0 {
 		return nil, fmt.Errorf("%s: %w", dir, ErrUnfinished)

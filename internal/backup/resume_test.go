@@ -28,7 +28,8 @@ func TestResume(t *testing.T) {
 		}
 		return nil
 	}}
-	if _, err := Run(ctx, f.config(dir, broken)); !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "400 blocks") {
+	if _, err := Run(ctx, f.config(dir, broken)); !errors.Is(err, context.Canceled) ||
+		!strings.Contains(err.Error(), "400 blocks") {
 		t.Fatalf("an interrupted run ends with %v", err)
 	}
 	if _, err := Check(dir); !errors.Is(err, ErrUnfinished) {

@@ -103,7 +103,7 @@ func certify(caDir string, id Identity, public ed25519.PublicKey, notBefore time
 		return nil, err
 	}
 	if of := authority.Subject.Organization; len(of) != 1 || of[0] != id.Organisation {
-		return nil, fmt.Errorf("%w: %s is the authority of %s, and every peer would refuse a certificate for %s under it; use the authority of %s",
+		return nil, fmt.Errorf("%w: %s is the authority of %s; every peer would refuse a certificate for %s under it, use that of %s",
 			ErrAuthority, filepath.Join(caDir, caCertificate), strings.Join(of, ", "), id, id.Organisation)
 	}
 	authorityKey, err := LoadKey(filepath.Join(caDir, caKey))
@@ -162,7 +162,8 @@ func encodePEM(kind string, der []byte) []byte {
 // returns the DER of its certificate. Certificates under it are refused until the ledger names it.
 func CreateAuthority(dir, organisation string, created time.Time) ([]byte, error) {
 	if !ValidOrganisationID(organisation) {
-		return nil, fmt.Errorf("%w: organisation %q must be 1 to %d characters of a-z, 0-9 and -", ErrIdentity, organisation, MaxOrganisationID)
+		return nil, fmt.Errorf("%w: organisation %q must be 1 to %d characters of a-z, 0-9 and -",
+			ErrIdentity, organisation, MaxOrganisationID)
 	}
 	der, err := createAuthority(dir, OrgSpec{ID: organisation}, created)
 	if err != nil {

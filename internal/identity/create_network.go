@@ -159,7 +159,8 @@ func (w *networkWriter) organisation(o OrgSpec) *ltlv1.Organisation {
 		_, err := CreateSealingKey(w.path("orgs", o.ID, "endorser", deviceKeyFile))
 		return err
 	})
-	return &ltlv1.Organisation{Id: o.ID, Name: o.Name, CaCertificate: der, EndorserKey: key, EndorserAddress: o.EndorserAddress}
+	return &ltlv1.Organisation{Id: o.ID, Name: o.Name, CaCertificate: der, EndorserKey: key,
+		EndorserAddress: o.EndorserAddress}
 }
 
 func (w *networkWriter) node(n NodeSpec) *ltlv1.Node {

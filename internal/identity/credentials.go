@@ -145,7 +145,8 @@ func (c *Credentials) load() (*tls.Certificate, Identity, error) {
 	}
 	id, _, err := c.trust.verify(cert, x509.ExtKeyUsageClientAuth, c.now())
 	if errors.Is(err, errUnknownOrganisation) || errors.Is(err, errUnknownNode) {
-		c.logger.Warn("the genesis does not name this process or its organisation; others must know it from the ledger", "reason", err)
+		c.logger.Warn("the genesis does not name this process or its organisation; others must know it from the ledger",
+			"reason", err)
 		id, err = identityOf(cert)
 	}
 	if errors.Is(err, errAuthority) {
@@ -158,7 +159,8 @@ func (c *Credentials) load() (*tls.Certificate, Identity, error) {
 		return nil, Identity{}, fmt.Errorf("%w: %s does not belong to %s", ErrKeyFile, keyFile, certificateFile)
 	}
 	if left := cert.NotAfter.Sub(c.now()); left < expirySoon {
-		c.logger.Warn("own certificate expires; peers go on accepting it, renew it", "identity", id.String(), "expiry", cert.NotAfter)
+		c.logger.Warn("own certificate expires; peers go on accepting it, renew it", "identity", id.String(), "expiry",
+			cert.NotAfter)
 	}
 	return &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}, id, nil
 }
@@ -213,7 +215,8 @@ func (c *Credentials) verifyPeer(state tls.ConnectionState, usage x509.ExtKeyUsa
 		return Identity{}, fmt.Errorf("%w: TLS version %s", ErrCertificate, tls.VersionName(state.Version))
 	}
 	if len(state.PeerCertificates) != 1 {
-		return Identity{}, fmt.Errorf("%w: %d certificates, want the holder's and no other", ErrCertificate, len(state.PeerCertificates))
+		return Identity{}, fmt.Errorf("%w: %d certificates, want the holder's and no other",
+			ErrCertificate, len(state.PeerCertificates))
 	}
 	cert := state.PeerCertificates[0]
 	id, expired, err := c.trust.verify(cert, usage, c.now())
@@ -241,7 +244,8 @@ func (c *Credentials) warn(id Identity, cert *x509.Certificate) {
 	}
 	c.mu.Unlock()
 	if again {
-		c.logger.Warn("certificate outside its validity is accepted; renew it", "identity", id.String(), "start", cert.NotBefore, "expiry", cert.NotAfter)
+		c.logger.Warn("certificate outside its validity is accepted; renew it", "identity", id.String(), "start",
+			cert.NotBefore, "expiry", cert.NotAfter)
 	}
 }
 

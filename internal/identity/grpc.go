@@ -94,9 +94,11 @@ func (c *Credentials) ServerOptions(acl ACL) []grpc.ServerOption {
 func (c *Credentials) DialOptions(peerRole Role, peerName string) []grpc.DialOption {
 	return []grpc.DialOption{
 		grpc.WithTransportCredentials(trackedTLS{credentials.NewTLS(c.clientTLS(peerRole, peerName)), c}),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout, PermitWithoutStream: true}),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout,
+			PermitWithoutStream: true}),
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: reconnectFirst, Multiplier: reconnectFactor, Jitter: reconnectJitter, MaxDelay: reconnectMost},
+			Backoff: backoff.Config{BaseDelay: reconnectFirst, Multiplier: reconnectFactor, Jitter: reconnectJitter,
+				MaxDelay: reconnectMost},
 			MinConnectTimeout: connectAtLeast,
 		}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(MaxMessageBytes), grpc.MaxCallSendMsgSize(MaxMessageBytes)),
@@ -112,7 +114,8 @@ func (c *Credentials) DialOptions(peerRole Role, peerName string) []grpc.DialOpt
 }
 
 func (c *Credentials) unary(acl ACL) grpc.UnaryServerInterceptor {
-	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any, err error) {
+	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any,
+		err error) {
 		ctx, err = authorise(ctx, acl, info.FullMethod)
 		if err != nil {
 			return nil, err
@@ -123,7 +126,8 @@ func (c *Credentials) unary(acl ACL) grpc.UnaryServerInterceptor {
 }
 
 func (c *Credentials) stream(acl ACL) grpc.StreamServerInterceptor {
-	return func(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	return func(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo,
+		handler grpc.StreamHandler) (err error) {
 		ctx, err := authorise(stream.Context(), acl, info.FullMethod)
 		if err != nil {
 			return err
@@ -149,7 +153,8 @@ func authorise(ctx context.Context, acl ACL, method string) (context.Context, er
 		return nil, status.Error(codes.Unauthenticated, err.Error())
 	}
 	if !slices.Contains(acl[method], id.Role) {
-		return nil, status.Errorf(codes.PermissionDenied, "%s may not call %s: its role is not one of %v", id, method, acl[method])
+		return nil, status.Errorf(codes.PermissionDenied, "%s may not call %s: its role is not one of %v",
+			id, method, acl[method])
 	}
 	return context.WithValue(ctx, callerKey{}, id), nil
 }
@@ -170,7 +175,8 @@ func caller(ctx context.Context) (Identity, error) {
 func recoverHandler(logger *slog.Logger, method string, err *error) {
 	if r := recover(); r != nil {
 		stack := debug.Stack()
-		logger.Error("a handler panicked", "method", method, "panic", r, "stack", string(stack[:min(len(stack), stackBytesLogged)]))
+		logger.Error("a handler panicked", "method", method, "panic", r, "stack",
+			string(stack[:min(len(stack), stackBytesLogged)]))
 		*err = status.Errorf(codes.Internal, "internal error in %s", method)
 	}
 }

@@ -119,7 +119,8 @@ func start(t *testing.T) fixture {
 
 func (f fixture) credentials(t *testing.T, sub string) *identity.Credentials {
 	t.Helper()
-	c, err := identity.LoadCredentials(filepath.Join(f.dir, sub), f.trust, identity.WithLogger(slog.New(slog.NewTextHandler(f.log, nil))))
+	c, err := identity.LoadCredentials(filepath.Join(f.dir, sub), f.trust,
+		identity.WithLogger(slog.New(slog.NewTextHandler(f.log, nil))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -170,7 +171,8 @@ func TestHandlersKnowTheirCaller(t *testing.T) {
 func TestRefusalSaysWhoAndWhat(t *testing.T) {
 	f := start(t)
 	_, err := f.ledger(t, "operator").Status(testContext(t), &ltlv1.StatusRequest{})
-	if status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "org1/operator/operator") || !strings.Contains(err.Error(), "/ltl.v1.Ledger/Status") {
+	if status.Code(err) != codes.PermissionDenied || !strings.Contains(err.Error(), "org1/operator/operator") ||
+		!strings.Contains(err.Error(), "/ltl.v1.Ledger/Status") {
 		t.Errorf("%v", err)
 	}
 }
@@ -180,7 +182,8 @@ func TestHandlerPanicFailsItsCallOnly(t *testing.T) {
 	f := start(t)
 	ctx := testContext(t)
 	client := f.ledger(t, "clients/bench")
-	if _, err := client.GetNetwork(ctx, &ltlv1.GetNetworkRequest{}); status.Code(err) != codes.Internal || strings.Contains(err.Error(), "a bug") {
+	if _, err := client.GetNetwork(ctx, &ltlv1.GetNetworkRequest{}); status.Code(err) != codes.Internal ||
+		strings.Contains(err.Error(), "a bug") {
 		t.Errorf("GetNetwork: %v", err)
 	}
 	stream, err := f.ledger(t, "orgs/org1/endorser").Follow(ctx, &ltlv1.FollowRequest{})
@@ -193,7 +196,8 @@ func TestHandlerPanicFailsItsCallOnly(t *testing.T) {
 	if _, err := client.Status(ctx, &ltlv1.StatusRequest{}); err != nil {
 		t.Errorf("Status after the panics: %v", err)
 	}
-	if got := f.log.String(); strings.Count(got, "a handler panicked") != 2 || !strings.Contains(got, "a bug in a handler") {
+	if got := f.log.String(); strings.Count(got, "a handler panicked") != 2 ||
+		!strings.Contains(got, "a bug in a handler") {
 		t.Errorf("log: %s", got)
 	}
 }
@@ -212,7 +216,8 @@ func TestMessagesAreBounded(t *testing.T) {
 		t.Errorf("a message above the bound: %v, want ResourceExhausted", err)
 	}
 	almost := &ltlv1.StatusResponse{Fault: strings.Repeat("x", identity.MaxMessageBytes-64)}
-	if err := conn.Invoke(testContext(t), ltlv1.Ledger_Status_FullMethodName, almost, &ltlv1.StatusResponse{}); err != nil {
+	if err := conn.Invoke(testContext(t), ltlv1.Ledger_Status_FullMethodName, almost,
+		&ltlv1.StatusResponse{}); err != nil {
 		t.Errorf("a message below the bound: %v", err)
 	}
 }

@@ -65,7 +65,8 @@ func Parse(s string) (Identity, error) {
 // Validate checks the form of each part.
 func (i Identity) Validate() error {
 	if !ValidOrganisationID(i.Organisation) {
-		return fmt.Errorf("%w: organisation %q must be 1 to %d characters of a-z, 0-9 and -", ErrIdentity, i.Organisation, MaxOrganisationID)
+		return fmt.Errorf("%w: organisation %q must be 1 to %d characters of a-z, 0-9 and -",
+			ErrIdentity, i.Organisation, MaxOrganisationID)
 	}
 	switch i.Role {
 	case RoleNode, RoleEndorser, RoleFacade, RoleClient, RoleOperator:
@@ -73,10 +74,12 @@ func (i Identity) Validate() error {
 		return fmt.Errorf("%w: unknown role %q", ErrIdentity, i.Role)
 	}
 	if !ValidName(i.Name) {
-		return fmt.Errorf("%w: name %q must be 1 to %d characters of A-Z, a-z, 0-9, -, _ and ., and start with a letter or digit", ErrIdentity, i.Name, MaxName)
+		const form = "of A-Z, a-z, 0-9, -, _ and ., and start with a letter or digit"
+		return fmt.Errorf("%w: name %q must be 1 to %d characters %s", ErrIdentity, i.Name, MaxName, form)
 	}
 	if i.Role == RoleEndorser && i.Name != i.Organisation {
-		return fmt.Errorf("%w: an organisation has one endorser, and its name is the organisation's id, not %q", ErrIdentity, i.Name)
+		return fmt.Errorf("%w: an organisation has one endorser, and its name is the organisation's id, not %q",
+			ErrIdentity, i.Name)
 	}
 	return nil
 }

@@ -39,7 +39,8 @@ func ReadMembership(r rules.Reader, height uint64) (*Membership, error) {
 	}
 	for _, o := range organisations {
 		m.Organisations = append(m.Organisations, &ltlv1.Organisation{
-			Id: o.ID, Name: o.Name, CaCertificate: o.CACertificate, EndorserKey: o.EndorserKey, EndorserAddress: o.EndorserAddress,
+			Id: o.ID, Name: o.Name, CaCertificate: o.CACertificate, EndorserKey: o.EndorserKey,
+			EndorserAddress: o.EndorserAddress,
 		})
 		credentials, err := rules.GetCredentials(r, o.ID)
 		if err != nil {
@@ -54,7 +55,8 @@ func ReadMembership(r rules.Reader, height uint64) (*Membership, error) {
 		return nil, err
 	}
 	for _, v := range revocations {
-		m.Revocations = append(m.Revocations, &ltlv1.RevokeCertificate{Identity: v.Identity, KeyHash: v.KeyHash, KeyOnly: v.KeyOnly})
+		m.Revocations = append(m.Revocations, &ltlv1.RevokeCertificate{Identity: v.Identity, KeyHash: v.KeyHash,
+			KeyOnly: v.KeyOnly})
 	}
 	m.Removed, err = rules.ListRemoved(r)
 	return m, err
@@ -63,7 +65,8 @@ func ReadMembership(r rules.Reader, height uint64) (*Membership, error) {
 // MembershipOf reads the membership from a node's answer.
 func MembershipOf(in *ltlv1.GetNetworkResponse) *Membership {
 	m := &Membership{
-		Organisations: in.GetOrganisations(), Authorities: in.GetAuthorities(), Revocations: in.GetRevocations(), Removed: in.GetRemoved(),
+		Organisations: in.GetOrganisations(), Authorities: in.GetAuthorities(), Revocations: in.GetRevocations(),
+		Removed: in.GetRemoved(),
 	}
 	for _, c := range in.GetChains() {
 		if c.GetChainId() == ledger.SystemChain {

@@ -59,7 +59,8 @@ func readAuthority(dir string) (*x509.Certificate, ed25519.PrivateKey, error) {
 		return nil, nil, err
 	}
 	if of := authority.Subject.Organization; len(of) != 1 {
-		return nil, nil, fmt.Errorf("%w: %s names %d organisations, want one", ErrAuthority, filepath.Join(dir, caCertificate), len(of))
+		return nil, nil, fmt.Errorf("%w: %s names %d organisations, want one",
+			ErrAuthority, filepath.Join(dir, caCertificate), len(of))
 	}
 	key, err := LoadKey(filepath.Join(dir, caKey))
 	return authority, key, err
@@ -86,7 +87,8 @@ func (c *Credentials) MetricsTLS() (*tls.Config, error) {
 				return err
 			}
 			if id.Organisation != c.id.Organisation || !slices.Contains([]Role{RoleOperator, RoleClient}, id.Role) {
-				return fmt.Errorf("%w: metrics of %s are for operators and clients of its organisation, not for %s", ErrCertificate, c.id, id)
+				return fmt.Errorf("%w: metrics of %s are for operators and clients of its organisation, not for %s",
+					ErrCertificate, c.id, id)
 			}
 			return nil
 		},

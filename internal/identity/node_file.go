@@ -26,7 +26,7 @@ type nodeFile struct {
 
 // DescribeNode writes node.json into dataDir, from the certificate and the signing key in keyDir, and returns its
 // content.
-func DescribeNode(keyDir, dataDir, address string, incarnation []byte) (*ltlv1.Node, error) {
+func DescribeNode(keyDir, dataDir, address string, storeID []byte) (*ltlv1.Node, error) {
 	cert, err := loadCertificate(filepath.Join(keyDir, certificateFile))
 	if err != nil {
 		return nil, err
@@ -42,12 +42,14 @@ func DescribeNode(keyDir, dataDir, address string, incarnation []byte) (*ltlv1.N
 	if err != nil {
 		return nil, err
 	}
-	n := &ltlv1.Node{Id: id.Name, Organisation: id.Organisation, Address: address, Key: key.Public().(ed25519.PublicKey), StoreId: incarnation}
+	n := &ltlv1.Node{Id: id.Name, Organisation: id.Organisation, Address: address, Key: key.Public().(ed25519.PublicKey),
+		StoreId: storeID}
 	if err := checkAddress(address); err != nil {
 		return nil, err
 	}
 	text, err := json.MarshalIndent(nodeFile{
-		ID: n.GetId(), Organisation: n.GetOrganisation(), Address: address, Key: hex.EncodeToString(n.GetKey()), Incarnation: hex.EncodeToString(incarnation),
+		ID: n.GetId(), Organisation: n.GetOrganisation(), Address: address, Key: hex.EncodeToString(n.GetKey()),
+		Incarnation: hex.EncodeToString(storeID),
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode the node: %w", err)
@@ -70,7 +72,8 @@ func LoadNode(path string) (*ltlv1.Node, error) {
 		return nil, fmt.Errorf("%s: key is not %d bytes in hexadecimal digits", path, ed25519.PublicKeySize)
 	}
 	if n.StoreId, err = hex.DecodeString(f.Incarnation); err != nil || len(n.StoreId) != rules.StoreIDLen {
-		return nil, fmt.Errorf("%s: incarnation is not %d bytes in hexadecimal digits; `ltl node prepare` writes this file", path, rules.StoreIDLen)
+		return nil, fmt.Errorf("%s: incarnation is not %d bytes in hexadecimal digits; `ltl node prepare` writes this file",
+			path, rules.StoreIDLen)
 	}
 	return n, nil
 }

@@ -40,7 +40,8 @@ func CreateOrganisation(dir string, spec OrgSpec, created time.Time) (*ltlv1.Org
 	w.do(func() error {
 		text, err := json.MarshalIndent(organisationFile{
 			ID: o.GetId(), Name: o.GetName(), EndorserAddress: o.GetEndorserAddress(),
-			EndorserKey: hex.EncodeToString(o.GetEndorserKey()), CACertificate: base64.StdEncoding.EncodeToString(o.GetCaCertificate()),
+			EndorserKey:   hex.EncodeToString(o.GetEndorserKey()),
+			CACertificate: base64.StdEncoding.EncodeToString(o.GetCaCertificate()),
 		}, "", "  ")
 		if err != nil {
 			return fmt.Errorf("encode the organisation: %w", err)

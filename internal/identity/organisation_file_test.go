@@ -75,7 +75,8 @@ func TestOrganisationFile(t *testing.T) {
 			t.Errorf("%s: read as %v", what, o)
 		}
 	}
-	if _, err := CreateOrganisation(t.TempDir(), OrgSpec{ID: "Bad Id", Name: "x", EndorserAddress: "h:1"}, time.Now()); err == nil {
+	if _, err := CreateOrganisation(t.TempDir(), OrgSpec{ID: "Bad Id", Name: "x", EndorserAddress: "h:1"},
+		time.Now()); err == nil {
 		t.Error("made an organisation with a bad id")
 	}
 }

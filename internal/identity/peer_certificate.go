@@ -34,7 +34,9 @@ var errUnknownNode = errors.New("the organisation has no such node")
 // not by a clock: a network whose certificates all expired in one night must go on, and so must one whose machines
 // start with a wrong clock. The pin is the organisation's authority in the trust file. So the certificate chain is
 // verified at the moment within the validity that is nearest to now, and the expiry is only a warning.
-func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.Time) (id Identity, expired bool, err error) {
+func (t *Trust) verify(
+	cert *x509.Certificate, usage x509.ExtKeyUsage, now time.Time,
+) (id Identity, expired bool, err error) {
 	id, err = identityOf(cert)
 	if err != nil {
 		return Identity{}, false, fmt.Errorf("%w: %w", ErrCertificate, err)
@@ -81,11 +83,14 @@ func (t *Trust) verify(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.
 // validAt verifies a certificate under the organisation's authorities, the newest first, and returns the moment at
 // which it is valid. They are the only roots and there are no intermediates: no other authority can certify a name of
 // the organisation.
-func (o *organisation) validAt(cert *x509.Certificate, usage x509.ExtKeyUsage, now time.Time) (at time.Time, err error) {
+func (o *organisation) validAt(
+	cert *x509.Certificate, usage x509.ExtKeyUsage, now time.Time,
+) (at time.Time, err error) {
 	for i := len(o.authorities) - 1; i >= 0; i-- {
 		a := o.authorities[i]
 		at = within(now, cert, a.certificate)
-		if _, err = cert.Verify(x509.VerifyOptions{Roots: a.roots, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{usage}}); err == nil {
+		if _, err = cert.Verify(x509.VerifyOptions{Roots: a.roots, CurrentTime: at,
+			KeyUsages: []x509.ExtKeyUsage{usage}}); err == nil {
 			return at, nil
 		}
 	}

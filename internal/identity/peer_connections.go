@@ -44,7 +44,9 @@ func (g trackedTLS) ServerHandshake(raw net.Conn) (net.Conn, credentials.AuthInf
 }
 
 // ClientHandshake implements credentials.TransportCredentials.
-func (g trackedTLS) ClientHandshake(ctx context.Context, authority string, raw net.Conn) (net.Conn, credentials.AuthInfo, error) {
+func (g trackedTLS) ClientHandshake(
+	ctx context.Context, authority string, raw net.Conn,
+) (net.Conn, credentials.AuthInfo, error) {
 	conn, info, err := g.TransportCredentials.ClientHandshake(ctx, authority, raw)
 	return g.owner.track(conn, info, err, x509.ExtKeyUsageServerAuth)
 }
@@ -55,7 +57,9 @@ func (g trackedTLS) Clone() credentials.TransportCredentials {
 }
 
 // track registers the connection of a handshake and verifies the peer once more: it may have been revoked since.
-func (c *Credentials) track(conn net.Conn, info credentials.AuthInfo, err error, usage x509.ExtKeyUsage) (net.Conn, credentials.AuthInfo, error) {
+func (c *Credentials) track(
+	conn net.Conn, info credentials.AuthInfo, err error, usage x509.ExtKeyUsage,
+) (net.Conn, credentials.AuthInfo, error) {
 	tls, ok := info.(credentials.TLSInfo)
 	if err != nil || !ok {
 		return conn, info, err

@@ -184,30 +184,31 @@ func TestHandshakeRefuses(t *testing.T) {
 	peer := Identity{"org2", RoleNode, "n2"}
 	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	for name, f := range map[string]forgery{
-		"another authority":               {id: client, authority: "self"},
-		"another authority, chain sent":   {id: client, authority: "self", chain: true},
-		"another organisation's":          {id: client, authority: "org2"},
-		"another organisation's, node":    {id: peer, authority: "org1"},
-		"unknown organisation":            {id: Identity{"org9", RoleClient, "x"}, authority: "org1"},
-		"unknown node":                    {id: Identity{"org2", RoleNode, "n9"}},
-		"node of another organisation":    {id: Identity{"org2", RoleNode, "n1"}},
-		"endorser of another name":        {id: client, uris: []string{"ltl://org1/endorser/org2"}},
-		"no URI":                          {id: client, uris: []string{}},
-		"two identities":                  {id: client, uris: []string{"ltl://org1/client/x", "ltl://org1/operator/x"}},
-		"the same identity twice":         {id: client, uris: []string{"ltl://org1/client/x", "ltl://org1/client/x"}},
-		"another URI beside it":           {id: client, uris: []string{"ltl://org1/client/x", "https://org1/"}},
-		"another scheme":                  {id: client, uris: []string{"spiffe://org1/client/x"}},
-		"no name":                         {id: client, uris: []string{"ltl://org1/client"}},
-		"unknown role":                    {id: client, uris: []string{"ltl://org1/root/x"}},
-		"escaped name":                    {id: client, uris: []string{"ltl://org1/client/x%2fy"}},
-		"query":                           {id: client, uris: []string{"ltl://org1/client/x?a=b"}},
-		"port":                            {id: client, uris: []string{"ltl://org1:1/client/x"}},
-		"user":                            {id: client, uris: []string{"ltl://org2@org1/client/x"}},
-		"client that may serve":           {id: client, usage: both},
-		"node that may not serve":         {id: peer, usage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
-		"node that may only serve":        {id: peer, usage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}},
-		"any usage":                       {id: client, usage: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}},
-		"code signing too":                {id: client, usage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageCodeSigning}},
+		"another authority":             {id: client, authority: "self"},
+		"another authority, chain sent": {id: client, authority: "self", chain: true},
+		"another organisation's":        {id: client, authority: "org2"},
+		"another organisation's, node":  {id: peer, authority: "org1"},
+		"unknown organisation":          {id: Identity{"org9", RoleClient, "x"}, authority: "org1"},
+		"unknown node":                  {id: Identity{"org2", RoleNode, "n9"}},
+		"node of another organisation":  {id: Identity{"org2", RoleNode, "n1"}},
+		"endorser of another name":      {id: client, uris: []string{"ltl://org1/endorser/org2"}},
+		"no URI":                        {id: client, uris: []string{}},
+		"two identities":                {id: client, uris: []string{"ltl://org1/client/x", "ltl://org1/operator/x"}},
+		"the same identity twice":       {id: client, uris: []string{"ltl://org1/client/x", "ltl://org1/client/x"}},
+		"another URI beside it":         {id: client, uris: []string{"ltl://org1/client/x", "https://org1/"}},
+		"another scheme":                {id: client, uris: []string{"spiffe://org1/client/x"}},
+		"no name":                       {id: client, uris: []string{"ltl://org1/client"}},
+		"unknown role":                  {id: client, uris: []string{"ltl://org1/root/x"}},
+		"escaped name":                  {id: client, uris: []string{"ltl://org1/client/x%2fy"}},
+		"query":                         {id: client, uris: []string{"ltl://org1/client/x?a=b"}},
+		"port":                          {id: client, uris: []string{"ltl://org1:1/client/x"}},
+		"user":                          {id: client, uris: []string{"ltl://org2@org1/client/x"}},
+		"client that may serve":         {id: client, usage: both},
+		"node that may not serve":       {id: peer, usage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}},
+		"node that may only serve":      {id: peer, usage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}},
+		"any usage":                     {id: client, usage: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}},
+		"code signing too": {id: client,
+			usage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth, x509.ExtKeyUsageCodeSigning}},
 		"no usage":                        {id: client, usage: []x509.ExtKeyUsage{}},
 		"an authority":                    {id: client, ca: true},
 		"another kind of key":             {id: client, ecdsa: true},
@@ -223,7 +224,8 @@ func TestHandshakeRefuses(t *testing.T) {
 			if serverErr == nil || clientErr == nil {
 				t.Errorf("as a client: accepted (server %v, client %v)", serverErr, clientErr)
 			}
-			_, clientErr = handshake(t, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13}, node.clientTLS(f.id.Role, ""))
+			_, clientErr = handshake(t, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13},
+				node.clientTLS(f.id.Role, ""))
 			if clientErr == nil {
 				t.Error("as a server: accepted")
 			}
@@ -248,12 +250,14 @@ func TestHandshakeVersionsAndMissingCertificate(t *testing.T) {
 	}
 	old := base()
 	old.MaxVersion = tls.VersionTLS12
-	if serverErr, clientErr := handshake(t, node.serverTLS(), old); serverErr == nil || clientErr == nil || !strings.Contains(serverErr.Error(), "version") {
+	if serverErr, clientErr := handshake(t, node.serverTLS(), old); serverErr == nil || clientErr == nil ||
+		!strings.Contains(serverErr.Error(), "version") {
 		t.Errorf("TLS 1.2 client: server %v, client %v", serverErr, clientErr)
 	}
 	peer := forgery{id: Identity{"org2", RoleNode, "n2"}}.make(t, dir)
 	oldServer := &tls.Config{Certificates: []tls.Certificate{peer}, MaxVersion: tls.VersionTLS12}
-	if _, clientErr := handshake(t, oldServer, node.clientTLS(RoleNode, "n2")); clientErr == nil || !strings.Contains(clientErr.Error(), "version") {
+	if _, clientErr := handshake(t, oldServer, node.clientTLS(RoleNode, "n2")); clientErr == nil ||
+		!strings.Contains(clientErr.Error(), "version") {
 		t.Errorf("TLS 1.2 server: %v", clientErr)
 	}
 	weak := node.serverTLS()
@@ -328,7 +332,8 @@ func TestExpiryDoesNotStopTheNetwork(t *testing.T) {
 			n2 := credentialsOf(t, dir, "nodes/n2", trust, WithLogger(quiet))
 			log.Reset()
 			for range 3 {
-				if serverErr, clientErr := handshake(t, n1.serverTLS(), n2.clientTLS(RoleNode, "n1")); serverErr != nil || clientErr != nil {
+				if serverErr, clientErr := handshake(t, n1.serverTLS(), n2.clientTLS(RoleNode, "n1")); serverErr != nil ||
+					clientErr != nil {
 					t.Fatalf("server %v, client %v", serverErr, clientErr)
 				}
 			}
@@ -367,10 +372,12 @@ func TestWarningsAreBounded(t *testing.T) {
 	dir, trust := newNetwork(t, time.Time{})
 	var log bytes.Buffer
 	now := time.Now()
-	c := credentialsOf(t, dir, "nodes/n1", trust, WithLogger(slog.New(slog.NewTextHandler(&log, nil))), WithClock(func() time.Time { return now }))
+	c := credentialsOf(t, dir, "nodes/n1", trust, WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
+		WithClock(func() time.Time { return now }))
 	cert := &x509.Certificate{Subject: pkix.Name{}}
 	for i := range 3 * maxWarned {
-		c.warn(Identity{"org1", RoleClient, strings.Repeat("a", i%60+1) + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))}, cert)
+		c.warn(Identity{"org1", RoleClient, strings.Repeat("a",
+			i%60+1) + string(rune('a'+i%26)) + string(rune('a'+i/26%26)) + string(rune('a'+i/676))}, cert)
 		if len(c.warned) > maxWarned {
 			t.Fatalf("%d identities remembered", len(c.warned))
 		}
@@ -405,7 +412,8 @@ func TestRenewAndReload(t *testing.T) {
 		t.Errorf("after the renewal it expires at %v", c.CertificateExpiry())
 	}
 	peer := credentialsOf(t, dir, "nodes/n2", trust, quiet)
-	if serverErr, clientErr := handshake(t, c.serverTLS(), peer.clientTLS(RoleNode, "n1")); serverErr != nil || clientErr != nil {
+	if serverErr, clientErr := handshake(t, c.serverTLS(), peer.clientTLS(RoleNode, "n1")); serverErr != nil ||
+		clientErr != nil {
 		t.Errorf("with the renewed certificate: %v, %v", serverErr, clientErr)
 	}
 	for _, name := range []string{"tls.pem", "tls.key"} {
@@ -420,7 +428,8 @@ func TestRenewAndReload(t *testing.T) {
 	}
 	// The authority of another organisation makes nothing, and one that only has the organisation's name makes nothing
 	// that counts.
-	if err := Renew(filepath.Join(dir, "orgs/org2"), filepath.Join(dir, "nodes/n1"), time.Now()); !errors.Is(err, ErrAuthority) {
+	if err := Renew(filepath.Join(dir, "orgs/org2"), filepath.Join(dir, "nodes/n1"), time.Now()); !errors.Is(err,
+		ErrAuthority) {
 		t.Errorf("another organisation's authority renews: %v", err)
 	}
 	impostor, kept := t.TempDir(), c.CertificateExpiry()
@@ -463,11 +472,13 @@ func TestOrganisationThatJoinedLater(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	added := &ltlv1.Organisation{Id: "org4", Name: "Fourth", CaCertificate: der, EndorserKey: public, EndorserAddress: "127.0.0.1:7104"}
+	added := &ltlv1.Organisation{Id: "org4", Name: "Fourth", CaCertificate: der, EndorserKey: public,
+		EndorserAddress: "127.0.0.1:7104"}
 	if err := nodeTrust.AddOrganisation(added); err != nil {
 		t.Fatal(err)
 	}
-	if serverErr, clientErr := handshake(t, node.serverTLS(), c.clientTLS(RoleNode, "n1")); serverErr != nil || clientErr != nil {
+	if serverErr, clientErr := handshake(t, node.serverTLS(), c.clientTLS(RoleNode, "n1")); serverErr != nil ||
+		clientErr != nil {
 		t.Errorf("refused although the ledger knows the organisation: %v, %v", serverErr, clientErr)
 	}
 }

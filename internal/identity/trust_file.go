@@ -140,7 +140,8 @@ func (t *Trust) file() trustFile {
 }
 
 func newTrustLearned(m *Membership) *trustLearned {
-	l := &trustLearned{Height: m.Height, Organisations: []learnedOrganisation{}, Revocations: []learnedRevocation{}, Removed: append([]string{}, m.Removed...)}
+	l := &trustLearned{Height: m.Height, Organisations: []learnedOrganisation{}, Revocations: []learnedRevocation{},
+		Removed: append([]string{}, m.Removed...)}
 	for _, o := range m.Organisations {
 		one := learnedOrganisation{trustOrganisation: newTrustOrganisation(o), Authorities: []string{}}
 		for _, der := range m.authoritiesOf(o) {
@@ -149,7 +150,8 @@ func newTrustLearned(m *Membership) *trustLearned {
 		l.Organisations = append(l.Organisations, one)
 	}
 	for _, r := range m.Revocations {
-		l.Revocations = append(l.Revocations, learnedRevocation{r.GetIdentity(), hex.EncodeToString(r.GetKeyHash()), r.GetKeyOnly()})
+		l.Revocations = append(l.Revocations, learnedRevocation{r.GetIdentity(), hex.EncodeToString(r.GetKeyHash()),
+			r.GetKeyOnly()})
 	}
 	return l
 }
@@ -179,7 +181,8 @@ func (l *trustLearned) membership() (*Membership, error) {
 		if err != nil {
 			return nil, fmt.Errorf("keyHash of %q is not hexadecimal: %w", r.Identity, err)
 		}
-		m.Revocations = append(m.Revocations, &ltlv1.RevokeCertificate{Identity: r.Identity, KeyHash: hash, KeyOnly: r.KeyOnly})
+		m.Revocations = append(m.Revocations, &ltlv1.RevokeCertificate{Identity: r.Identity, KeyHash: hash,
+			KeyOnly: r.KeyOnly})
 	}
 	return m, nil
 }
@@ -195,7 +198,8 @@ func SaveTrust(path string, t *Trust) error {
 
 func newTrustOrganisation(o *ltlv1.Organisation) trustOrganisation {
 	return trustOrganisation{
-		ID: o.GetId(), Name: o.GetName(), EndorserAddress: o.GetEndorserAddress(), EndorserKey: hex.EncodeToString(o.GetEndorserKey()),
+		ID: o.GetId(), Name: o.GetName(), EndorserAddress: o.GetEndorserAddress(),
+		EndorserKey: hex.EncodeToString(o.GetEndorserKey()),
 	}
 }
 
@@ -217,5 +221,6 @@ func sameJSON(b []byte, want trustFile) bool {
 		return false
 	}
 	var got, expected bytes.Buffer
-	return json.Compact(&got, b) == nil && json.Compact(&expected, encoded) == nil && bytes.Equal(got.Bytes(), expected.Bytes())
+	return json.Compact(&got, b) == nil && json.Compact(&expected, encoded) == nil &&
+		bytes.Equal(got.Bytes(), expected.Bytes())
 }

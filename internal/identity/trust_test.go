@@ -24,7 +24,8 @@ func testSpec() NetworkSpec {
 		Organisations: []OrgSpec{
 			{"org1", "First", "127.0.0.1:7101"}, {"org2", "Second & <Sons>", "127.0.0.1:7102"}, {"org3", "第三", "127.0.0.1:7103"},
 		},
-		Nodes:   []NodeSpec{{"n1", "org1", "127.0.0.1:7001"}, {"n2", "org2", "127.0.0.1:7002"}, {"n3", "org3", "127.0.0.1:7003"}},
+		Nodes: []NodeSpec{{"n1", "org1", "127.0.0.1:7001"}, {"n2", "org2", "127.0.0.1:7002"},
+			{"n3", "org3", "127.0.0.1:7003"}},
 		Facades: []string{"f1", "f2"},
 	}
 }
@@ -263,21 +264,24 @@ func TestGenesisRefused(t *testing.T) {
 	_, trust := newNetwork(t, time.Time{})
 	unknown := protowire.AppendVarint(protowire.AppendTag(nil, 999, protowire.VarintType), 1)
 	for name, change := range map[string]func(tx *ltlv1.Transaction, g *ltlv1.Genesis){
-		"version":             func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.Version = 2 },
-		"chain":               func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.ChainId = "0000000000000001" },
-		"account":             func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.AccountUid = "1" },
-		"submitter":           func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.Submitter = "org1/operator/o" },
-		"access key":          func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.AccessKeyId = "1" },
-		"signature nonce":     func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.SignatureNonce = "1" },
-		"nonce":               func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.Nonce = tx.Nonce[:15] },
-		"created":             func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.CreatedMs++ },
-		"network's form":      func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Network = "a b" },
-		"no nodes":            func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Nodes = nil },
-		"policy's form":       func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Policy = "most" },
-		"created below zero":  func(tx *ltlv1.Transaction, g *ltlv1.Genesis) { tx.CreatedMs, g.CreatedMs = -1, -1 },
-		"another action":      func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.Action = &ltlv1.Transaction_SetData{} },
-		"no action":           func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.Action = nil },
-		"network":             func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Network = strings.Repeat("x", rules.MaxNetworkName+1) },
+		"version":            func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.Version = 2 },
+		"chain":              func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.ChainId = "0000000000000001" },
+		"account":            func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.AccountUid = "1" },
+		"submitter":          func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.Submitter = "org1/operator/o" },
+		"access key":         func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.AccessKeyId = "1" },
+		"signature nonce":    func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.SignatureNonce = "1" },
+		"nonce":              func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.Nonce = tx.Nonce[:15] },
+		"created":            func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.CreatedMs++ },
+		"network's form":     func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Network = "a b" },
+		"no nodes":           func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Nodes = nil },
+		"policy's form":      func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Policy = "most" },
+		"created below zero": func(tx *ltlv1.Transaction, g *ltlv1.Genesis) { tx.CreatedMs, g.CreatedMs = -1, -1 },
+		"another action":     func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.Action = &ltlv1.Transaction_SetData{} },
+		"no action":          func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.Action = nil },
+		"network": func(_ *ltlv1.Transaction,
+			g *ltlv1.Genesis) {
+			g.Network = strings.Repeat("x", rules.MaxNetworkName+1)
+		},
 		"no organisations":    func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Organisations, g.Nodes = nil, nil },
 		"organisation twice":  func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Organisations[1] = g.Organisations[0] },
 		"organisation's name": func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Organisations[1].Name = "" },
@@ -293,7 +297,11 @@ func TestGenesisRefused(t *testing.T) {
 		"authority cut": func(_ *ltlv1.Transaction, g *ltlv1.Genesis) {
 			g.Organisations[1].CaCertificate = g.Organisations[1].CaCertificate[1:]
 		},
-		"authority changed":   func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { c := g.Organisations[1].CaCertificate; c[len(c)-1] ^= 1 },
+		"authority changed": func(_ *ltlv1.Transaction,
+			g *ltlv1.Genesis) {
+			c := g.Organisations[1].CaCertificate
+			c[len(c)-1] ^= 1
+		},
 		"node twice":          func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Nodes[1] = g.Nodes[0] },
 		"node's id":           func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Nodes[1].Id = "" },
 		"node's organisation": func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Nodes[1].Organisation = "org9" },
@@ -302,8 +310,14 @@ func TestGenesisRefused(t *testing.T) {
 		"unknown field":       func(tx *ltlv1.Transaction, _ *ltlv1.Genesis) { tx.ProtoReflect().SetUnknown(unknown) },
 		"unknown in genesis":  func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.ProtoReflect().SetUnknown(unknown) },
 		"unknown in a node":   func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Nodes[2].ProtoReflect().SetUnknown(unknown) },
-		"unknown in an org":   func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Organisations[2].ProtoReflect().SetUnknown(unknown) },
-		"too large":           func(_ *ltlv1.Transaction, g *ltlv1.Genesis) { g.Policy = strings.Repeat("x", rules.MaxTransaction) },
+		"unknown in an org": func(_ *ltlv1.Transaction,
+			g *ltlv1.Genesis) {
+			g.Organisations[2].ProtoReflect().SetUnknown(unknown)
+		},
+		"too large": func(_ *ltlv1.Transaction,
+			g *ltlv1.Genesis) {
+			g.Policy = strings.Repeat("x", rules.MaxTransaction)
+		},
 	} {
 		tx := &ltlv1.Transaction{}
 		if err := proto.Unmarshal(trust.GenesisPayload(), tx); err != nil {
@@ -331,7 +345,8 @@ func TestTrustGrows(t *testing.T) {
 	if err := trust.AddOrganisation(added); err != nil {
 		t.Errorf("the same again: %v", err)
 	}
-	node := &ltlv1.Node{Id: "n4", Organisation: "org4", Address: "127.0.0.1:7004", Key: make([]byte, ed25519.PublicKeySize)}
+	node := &ltlv1.Node{Id: "n4", Organisation: "org4", Address: "127.0.0.1:7004",
+		Key: make([]byte, ed25519.PublicKeySize)}
 	if err := trust.AddNode(node); err != nil {
 		t.Fatal(err)
 	}
@@ -446,7 +461,8 @@ func TestKeyFilesRefused(t *testing.T) {
 	}
 	for name, content := range map[string]string{
 		"empty": "", "cut": string(good[:len(good)/2]), "twice": string(good) + string(good), "text": "secret words of a file",
-		"wrong kind": strings.ReplaceAll(string(good), "PRIVATE KEY", "CERTIFICATE"), "large": strings.Repeat("x", maxFileBytes+1),
+		"wrong kind": strings.ReplaceAll(string(good), "PRIVATE KEY", "CERTIFICATE"), "large": strings.Repeat("x",
+			maxFileBytes+1),
 	} {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)

@@ -54,7 +54,8 @@ func newOffice(t *testing.T) *office {
 	f.act(n.Admin.UID, &ltlv1.Transaction{Action: &ltlv1.Transaction_LockMember{LockMember: &ltlv1.LockMember{MemberId: id, Locked: true}}})
 	for i, uid := range []string{n.Member.UID, n.Admin.UID, n.Member.UID} {
 		f.groups = append(f.groups, f.act(uid, &ltlv1.Transaction{Action: &ltlv1.Transaction_RegisterDeviceGroup{
-			RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{ProductKey: fmt.Sprint("product", i), Name: "数据源组", AuthorizeType: "ID2", Remark: "remark"},
+			RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{ProductKey: fmt.Sprint("product", i), Name: "数据源组",
+				AuthorizeType: "ID2", Remark: "remark"},
 		}}).GetOutput())
 	}
 	f.act(n.Admin.UID, &ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizeDeviceGroup{
@@ -77,10 +78,12 @@ func (f *office) upload(t *testing.T) {
 	}
 	block, _ := pem.Decode(public)
 	f.operate(&ltlv1.Transaction{Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
-		ProductKey: "product0", IotId: deviceID, KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256, PublicKey: block.Bytes,
+		ProductKey: "product0", IotId: deviceID, KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256,
+		PublicKey: block.Bytes,
 	}}})
 	f.operate(&ltlv1.Transaction{Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
-		ProductKey: "product1", IotId: "revoked", KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256, PublicKey: block.Bytes,
+		ProductKey: "product1", IotId: "revoked", KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256,
+		PublicKey: block.Bytes,
 	}}})
 	f.operate(&ltlv1.Transaction{Action: &ltlv1.Transaction_RevokeDevice{RevokeDevice: &ltlv1.RevokeDevice{ProductKey: "product1", IotId: "revoked"}}})
 	d, err := device.New(deviceID, key.Sign)
@@ -94,7 +97,8 @@ func (f *office) upload(t *testing.T) {
 	f.record = f.n.Key(f.n.Member, "signed")
 	r := f.act(f.n.Member.UID, &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{
 		Key: f.record, Value: "value", Device: &ltlv1.DeviceProof{
-			AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider, DataDigest: p.IotDataDigest, Signature: p.IotSignature, Source: "1",
+			AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider, DataDigest: p.IotDataDigest,
+			Signature: p.IotSignature, Source: "1",
 		},
 	}}})
 	f.savedMs = r.GetTimeMs()
@@ -132,15 +136,18 @@ func (f *office) access(t *testing.T) {
 			return out.GetCode(), err
 		},
 		"ListMembers": func(id, uid string) (int32, error) {
-			out, err := f.ledger.ListMembers(t.Context(), &ltlv1.ListMembersRequest{ChainId: id, AccountUid: uid, Page: 1, Size: 1})
+			out, err := f.ledger.ListMembers(t.Context(),
+				&ltlv1.ListMembersRequest{ChainId: id, AccountUid: uid, Page: 1, Size: 1})
 			return out.GetCode(), err
 		},
 		"ListDeviceGroups": func(id, uid string) (int32, error) {
-			out, err := f.ledger.ListDeviceGroups(t.Context(), &ltlv1.ListDeviceGroupsRequest{ChainId: id, AccountUid: uid, Page: 1, Size: 1})
+			out, err := f.ledger.ListDeviceGroups(t.Context(),
+				&ltlv1.ListDeviceGroupsRequest{ChainId: id, AccountUid: uid, Page: 1, Size: 1})
 			return out.GetCode(), err
 		},
 		"ListDevices": func(id, uid string) (int32, error) {
-			out, err := f.ledger.ListDevices(t.Context(), &ltlv1.ListDevicesRequest{ChainId: id, AccountUid: uid, DeviceGroupId: f.groups[0], Page: 1, Size: 1})
+			out, err := f.ledger.ListDevices(t.Context(),
+				&ltlv1.ListDevicesRequest{ChainId: id, AccountUid: uid, DeviceGroupId: f.groups[0], Page: 1, Size: 1})
 			return out.GetCode(), err
 		},
 	} {
@@ -175,15 +182,18 @@ func (f *office) access(t *testing.T) {
 
 func (f *office) chain(t *testing.T) {
 	for uid, want := range map[string]*ltlv1.GetChainResponse{
-		f.n.Admin.UID:  {Chain: &ltlv1.ChainInfo{Role: rules.RoleAdmin, DataTypeCode: f.n.Admin.TypeCode}},
-		f.n.Member.UID: {Chain: &ltlv1.ChainInfo{Role: rules.RoleMember, DataTypeCode: f.n.Member.TypeCode}, OwnCount: 1, OwnBytes: 5},
-		"":             {Chain: &ltlv1.ChainInfo{}},
+		f.n.Admin.UID: {Chain: &ltlv1.ChainInfo{Role: rules.RoleAdmin, DataTypeCode: f.n.Admin.TypeCode}},
+		f.n.Member.UID: {Chain: &ltlv1.ChainInfo{Role: rules.RoleMember, DataTypeCode: f.n.Member.TypeCode}, OwnCount: 1,
+			OwnBytes: 5},
+		"": {Chain: &ltlv1.ChainInfo{}},
 	} {
 		out, err := f.ledger.GetChain(t.Context(), &ltlv1.GetChainRequest{ChainId: f.n.ChainID, AccountUid: uid})
 		info := out.GetChain()
-		if err != nil || info.GetRole() != want.GetChain().GetRole() || info.GetDataTypeCode() != want.GetChain().GetDataTypeCode() ||
+		if err != nil || info.GetRole() != want.GetChain().GetRole() ||
+			info.GetDataTypeCode() != want.GetChain().GetDataTypeCode() ||
 			out.GetOwnCount() != want.GetOwnCount() || out.GetOwnBytes() != want.GetOwnBytes() || out.GetUsedMembers() != 2 ||
-			info.GetUsedCount() != 1 || info.GetUsedBytes() != 5 || info.GetChainCode() != f.n.ChainCode || info.GetChain().GetName() != "proof" {
+			info.GetUsedCount() != 1 || info.GetUsedBytes() != 5 || info.GetChainCode() != f.n.ChainCode ||
+			info.GetChain().GetName() != "proof" {
 			t.Errorf("%q: %v, %v", uid, out, err)
 		}
 	}
@@ -200,21 +210,25 @@ func (f *office) members(t *testing.T) {
 		return out.GetMembers(), out.GetTotal()
 	}
 	all, total := list(&ltlv1.ListMembersRequest{Page: 1, Size: 10, WithAdministrator: true})
-	if total != 3 || len(all) != 3 || all[0].GetUid() != f.n.Admin.UID || all[0].GetRole() != rules.RoleAdmin || all[0].GetName() != "admin" ||
+	if total != 3 || len(all) != 3 || all[0].GetUid() != f.n.Admin.UID || all[0].GetRole() != rules.RoleAdmin ||
+		all[0].GetName() != "admin" ||
 		all[0].GetDataTypeCode() != f.n.Admin.TypeCode || all[1].GetUid() != f.n.Member.UID || all[2].GetUid() != f.locked {
 		t.Fatalf("with the administrator: %v", all)
 	}
-	if m := all[1]; m.GetStatus() != rules.StatusUnlock || m.GetUsedCount() != 1 || m.GetUsedBytes() != 5 || m.GetName() != "member" || m.GetContact() != "contact" ||
+	if m := all[1]; m.GetStatus() != rules.StatusUnlock || m.GetUsedCount() != 1 || m.GetUsedBytes() != 5 ||
+		m.GetName() != "member" || m.GetContact() != "contact" ||
 		m.GetPhone() != "123456" || m.GetDataTypeCode() != f.n.Member.TypeCode || all[2].GetStatus() != rules.StatusLock {
 		t.Errorf("members %v", all)
 	}
-	if page, total := list(&ltlv1.ListMembersRequest{Page: 2, Size: 1}); total != 2 || len(page) != 1 || page[0].GetUid() != f.locked {
+	if page, total := list(&ltlv1.ListMembersRequest{Page: 2, Size: 1}); total != 2 || len(page) != 1 ||
+		page[0].GetUid() != f.locked {
 		t.Errorf("the second page of one: %v, %d", page, total)
 	}
 	if page, total := list(&ltlv1.ListMembersRequest{Page: 9, Size: 100}); total != 2 || len(page) != 0 {
 		t.Errorf("beyond the end: %v, %d", page, total)
 	}
-	if page, total := list(&ltlv1.ListMembersRequest{Page: 1, Size: 1, MemberUid: f.locked}); total != 1 || page[0].GetUid() != f.locked {
+	if page, total := list(&ltlv1.ListMembersRequest{Page: 1, Size: 1, MemberUid: f.locked}); total != 1 ||
+		page[0].GetUid() != f.locked {
 		t.Errorf("of one uid: %v, %d", page, total)
 	}
 	if page, total := list(&ltlv1.ListMembersRequest{Page: 1, Size: 1, MemberUid: f.n.Admin.UID}); total != 0 {
@@ -231,9 +245,12 @@ func (f *office) deviceGroups(t *testing.T) {
 	}{
 		{"the administrator's", &ltlv1.ListDeviceGroupsRequest{AccountUid: f.n.Admin.UID, Page: 1, Size: 10}, f.groups, 3},
 		{"an operator's", &ltlv1.ListDeviceGroupsRequest{Page: 2, Size: 2}, f.groups[2:], 3},
-		{"the member's", &ltlv1.ListDeviceGroupsRequest{AccountUid: f.n.Member.UID, Page: 1, Size: 10}, []string{f.groups[0], f.groups[2]}, 2},
-		{"the member's, of a product", &ltlv1.ListDeviceGroupsRequest{AccountUid: f.n.Member.UID, Page: 1, Size: 10, ProductKey: "product2"}, f.groups[2:], 1},
-		{"the member's, of another's product", &ltlv1.ListDeviceGroupsRequest{AccountUid: f.n.Member.UID, Page: 1, Size: 10, ProductKey: "product1"}, nil, 0},
+		{"the member's", &ltlv1.ListDeviceGroupsRequest{AccountUid: f.n.Member.UID, Page: 1, Size: 10},
+			[]string{f.groups[0], f.groups[2]}, 2},
+		{"the member's, of a product", &ltlv1.ListDeviceGroupsRequest{AccountUid: f.n.Member.UID, Page: 1, Size: 10,
+			ProductKey: "product2"}, f.groups[2:], 1},
+		{"the member's, of another's product", &ltlv1.ListDeviceGroupsRequest{AccountUid: f.n.Member.UID, Page: 1, Size: 10,
+			ProductKey: "product1"}, nil, 0},
 		{"of a part of a product's name", &ltlv1.ListDeviceGroupsRequest{Page: 1, Size: 10, ProductKey: "product"}, nil, 0},
 	} {
 		c.request.ChainId = f.n.ChainID
@@ -246,13 +263,16 @@ func (f *office) deviceGroups(t *testing.T) {
 			t.Errorf("%s: %v, %v, want %v", c.what, out, err, c.want)
 		}
 	}
-	out, err := f.ledger.ListDeviceGroups(t.Context(), &ltlv1.ListDeviceGroupsRequest{ChainId: f.n.ChainID, Page: 1, Size: 10})
+	out, err := f.ledger.ListDeviceGroups(t.Context(),
+		&ltlv1.ListDeviceGroupsRequest{ChainId: f.n.ChainID, Page: 1, Size: 10})
 	if err != nil || len(out.GetGroups()) != 3 {
 		t.Fatal(out, err)
 	}
 	g := out.GetGroups()
-	if g[0].GetOwnerUid() != f.n.Member.UID || g[0].GetOwnerName() != "member" || !g[0].GetAuthorized() || g[2].GetAuthorized() || g[0].GetAuthorizeType() != "ID2" ||
-		g[1].GetOwnerUid() != f.n.Admin.UID || g[1].GetOwnerName() != "admin" || g[0].GetRemark() != "remark" || g[0].GetName() != "数据源组" {
+	if g[0].GetOwnerUid() != f.n.Member.UID || g[0].GetOwnerName() != "member" || !g[0].GetAuthorized() ||
+		g[2].GetAuthorized() || g[0].GetAuthorizeType() != "ID2" ||
+		g[1].GetOwnerUid() != f.n.Admin.UID || g[1].GetOwnerName() != "admin" || g[0].GetRemark() != "remark" ||
+		g[0].GetName() != "数据源组" {
 		t.Errorf("groups %v", g)
 	}
 }
@@ -279,7 +299,8 @@ func (f *office) devices(t *testing.T) {
 			continue
 		}
 		for _, d := range out.GetDevices() {
-			if d.GetIotId() != deviceID || d.GetLastSaveMs() != f.savedMs || !d.GetAuthorized() || len(d.GetDeviceId()) != rules.AssignedIDLen {
+			if d.GetIotId() != deviceID || d.GetLastSaveMs() != f.savedMs || !d.GetAuthorized() ||
+				len(d.GetDeviceId()) != rules.AssignedIDLen {
 				t.Errorf("%s: %v, saved at %d", c.what, d, f.savedMs)
 			}
 		}
@@ -291,13 +312,16 @@ func (f *office) enrolments(t *testing.T) {
 		productKey, iotID string
 		want              []string
 	}{
-		{"", "", []string{deviceID, "revoked"}}, {"product1", "", []string{"revoked"}}, {"", deviceID, []string{deviceID}}, {"product1", deviceID, nil},
+		{"", "", []string{deviceID, "revoked"}}, {"product1", "", []string{"revoked"}}, {"", deviceID,
+			[]string{deviceID}}, {"product1", deviceID, nil},
 	} {
-		out, err := f.ledger.ListEnrolments(t.Context(), &ltlv1.ListEnrolmentsRequest{ProductKey: c.productKey, IotId: c.iotID, Page: 1, Size: 10})
+		out, err := f.ledger.ListEnrolments(t.Context(),
+			&ltlv1.ListEnrolmentsRequest{ProductKey: c.productKey, IotId: c.iotID, Page: 1, Size: 10})
 		var got []string
 		for _, d := range out.GetDevices() {
 			got = append(got, d.GetDevice().GetIotId())
-			if d.GetRevoked() != (d.GetDevice().GetIotId() == "revoked") || d.GetOrganisation() == "" || d.GetEnrolledHeight() == 0 || len(d.GetDevice().GetPublicKey()) == 0 {
+			if d.GetRevoked() != (d.GetDevice().GetIotId() == "revoked") || d.GetOrganisation() == "" ||
+				d.GetEnrolledHeight() == 0 || len(d.GetDevice().GetPublicKey()) == 0 {
 				t.Errorf("enrolment %v", d)
 			}
 		}
@@ -305,13 +329,15 @@ func (f *office) enrolments(t *testing.T) {
 			t.Errorf("of %q and %q: %v, %v, want %v", c.productKey, c.iotID, out, err, c.want)
 		}
 	}
-	if _, err := f.ledger.ListEnrolments(t.Context(), &ltlv1.ListEnrolmentsRequest{Page: 1, Size: 101}); status.Code(err) != codes.InvalidArgument {
+	if _, err := f.ledger.ListEnrolments(t.Context(),
+		&ltlv1.ListEnrolmentsRequest{Page: 1, Size: 101}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a page of 101: %v", err)
 	}
 }
 
 func (f *office) deviceRecord(t *testing.T) {
-	out, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: f.n.ChainCode, Key: f.record, AccountUid: f.n.Member.UID})
+	out, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: f.n.ChainCode, Key: f.record,
+		AccountUid: f.n.Member.UID})
 	if err != nil || out.GetRecord().GetIotId() != deviceID || out.GetRecord().GetValue() != "value" {
 		t.Errorf("%v, %v", out, err)
 	}
@@ -342,7 +368,8 @@ func (f *office) organisations(t *testing.T) {
 // newHolder: an entry that another account takes over takes what it may see with it, and the former account sees
 // nothing.
 func (f *office) newHolder(t *testing.T) {
-	out, err := f.ledger.ListMembers(t.Context(), &ltlv1.ListMembersRequest{ChainId: f.n.ChainID, MemberUid: f.n.Member.UID, Page: 1, Size: 1})
+	out, err := f.ledger.ListMembers(t.Context(),
+		&ltlv1.ListMembersRequest{ChainId: f.n.ChainID, MemberUid: f.n.Member.UID, Page: 1, Size: 1})
 	if err != nil || len(out.GetMembers()) != 1 {
 		t.Fatal(out, err)
 	}
@@ -350,12 +377,15 @@ func (f *office) newHolder(t *testing.T) {
 		MemberId: out.GetMembers()[0].GetMemberId(), MemberUid: f.outsider, Name: "successor", Contact: "contact", Phone: "2",
 	}}})
 	for uid, want := range map[string]int32{f.n.Member.UID: rules.Forbidden, f.outsider: rules.OK} {
-		record, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: f.n.ChainCode, Key: f.record, AccountUid: uid})
+		record, err := f.ledger.GetRecord(t.Context(),
+			&ltlv1.GetRecordRequest{ChainCode: f.n.ChainCode, Key: f.record, AccountUid: uid})
 		if err != nil || record.GetCode() != want {
 			t.Errorf("%s reads the record: %v, %v, want %d", uid, record, err, want)
 		}
-		groups, err := f.ledger.ListDeviceGroups(t.Context(), &ltlv1.ListDeviceGroupsRequest{ChainId: f.n.ChainID, AccountUid: uid, Page: 1, Size: 10})
-		if err != nil || groups.GetCode() != want || want == rules.OK && (groups.GetTotal() != 2 || groups.GetGroups()[0].GetOwnerName() != "successor") {
+		groups, err := f.ledger.ListDeviceGroups(t.Context(),
+			&ltlv1.ListDeviceGroupsRequest{ChainId: f.n.ChainID, AccountUid: uid, Page: 1, Size: 10})
+		if err != nil || groups.GetCode() != want || want == rules.OK &&
+			(groups.GetTotal() != 2 || groups.GetGroups()[0].GetOwnerName() != "successor") {
 			t.Errorf("%s lists device groups: %v, %v", uid, groups, err)
 		}
 		chains, err := f.ledger.ListChains(t.Context(), &ltlv1.ListChainsRequest{AccountUid: uid, Page: 1, Size: 10})
@@ -363,7 +393,8 @@ func (f *office) newHolder(t *testing.T) {
 			t.Errorf("%s lists chains: %v, %v", uid, chains, err)
 		}
 	}
-	if out, err := f.ledger.GetChain(t.Context(), &ltlv1.GetChainRequest{ChainId: f.n.ChainID, AccountUid: f.outsider}); err != nil || out.GetOwnCount() != 1 || out.GetUsedMembers() != 2 {
+	if out, err := f.ledger.GetChain(t.Context(), &ltlv1.GetChainRequest{ChainId: f.n.ChainID,
+		AccountUid: f.outsider}); err != nil || out.GetOwnCount() != 1 || out.GetUsedMembers() != 2 {
 		t.Errorf("the successor's use: %v, %v", out, err)
 	}
 }

@@ -10,7 +10,9 @@ import (
 )
 
 // ListDeviceGroups implements ltlv1.LedgerServer. A member sees what it registered itself.
-func (s *server) ListDeviceGroups(ctx context.Context, in *ltlv1.ListDeviceGroupsRequest) (*ltlv1.ListDeviceGroupsResponse, error) {
+func (s *server) ListDeviceGroups(
+	ctx context.Context, in *ltlv1.ListDeviceGroupsRequest,
+) (*ltlv1.ListDeviceGroupsResponse, error) {
 	page, err := pageOf(in.GetPage(), in.GetSize())
 	if err != nil {
 		return nil, err
@@ -94,7 +96,8 @@ func (s *server) ListDevices(ctx context.Context, in *ltlv1.ListDevicesRequest) 
 			continue
 		}
 		if page.holds(out.Total) {
-			out.Devices = append(out.Devices, &ltlv1.DeviceInfo{DeviceId: d.ID, IotId: d.IotID, LastSaveMs: d.LastSaveMs, Authorized: d.Authorized})
+			out.Devices = append(out.Devices, &ltlv1.DeviceInfo{DeviceId: d.ID, IotId: d.IotID, LastSaveMs: d.LastSaveMs,
+				Authorized: d.Authorized})
 		}
 		out.Total++
 	}
@@ -102,7 +105,9 @@ func (s *server) ListDevices(ctx context.Context, in *ltlv1.ListDevicesRequest) 
 }
 
 // ListEnrolments implements ltlv1.LedgerServer.
-func (s *server) ListEnrolments(ctx context.Context, in *ltlv1.ListEnrolmentsRequest) (*ltlv1.ListEnrolmentsResponse, error) {
+func (s *server) ListEnrolments(
+	ctx context.Context, in *ltlv1.ListEnrolmentsRequest,
+) (*ltlv1.ListEnrolmentsResponse, error) {
 	page, err := pageOf(in.GetPage(), in.GetSize())
 	if err != nil {
 		return nil, err
@@ -121,7 +126,8 @@ func (s *server) ListEnrolments(ctx context.Context, in *ltlv1.ListEnrolmentsReq
 		}
 		if page.holds(out.Total) {
 			out.Devices = append(out.Devices, &ltlv1.EnrolmentInfo{
-				Device:       &ltlv1.EnrollDevice{ProductKey: d.ProductKey, IotId: d.IotID, KeyType: d.KeyType, PublicKey: d.PublicKey},
+				Device: &ltlv1.EnrollDevice{ProductKey: d.ProductKey, IotId: d.IotID, KeyType: d.KeyType,
+					PublicKey: d.PublicKey},
 				Organisation: d.Organisation, Revoked: d.Revoked, EnrolledHeight: d.CreatedHeight,
 			})
 		}

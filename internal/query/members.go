@@ -86,7 +86,8 @@ func (s *server) memberInfo(chain *rules.Chain, m *rules.Member) (*ltlv1.MemberI
 	}
 	name, err := s.nameOf(m)
 	return &ltlv1.MemberInfo{
-		MemberId: m.ID, Uid: m.UID, Name: name, Contact: m.Contact, Phone: m.Phone, Remark: m.Remark, Role: m.Role, Status: m.Status,
+		MemberId: m.ID, Uid: m.UID, Name: name, Contact: m.Contact, Phone: m.Phone, Remark: m.Remark, Role: m.Role,
+		Status:       m.Status,
 		DataTypeCode: m.TypeCode, UsedCount: usage.Count, UsedBytes: usage.Bytes,
 	}, err
 }

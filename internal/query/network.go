@@ -24,7 +24,8 @@ func (s *server) ListChains(ctx context.Context, in *ltlv1.ListChainsRequest) (*
 	}
 	out := &ltlv1.ListChainsResponse{Code: rules.OK}
 	for _, c := range chains {
-		if in.GetService() != ltlv1.ChainService_CHAIN_SERVICE_UNSPECIFIED && c.Service != in.GetService() || in.GetName() != "" && c.Name != in.GetName() {
+		if in.GetService() != ltlv1.ChainService_CHAIN_SERVICE_UNSPECIFIED && c.Service != in.GetService() ||
+			in.GetName() != "" && c.Name != in.GetName() {
 			continue
 		}
 		var member *rules.Member
@@ -96,7 +97,8 @@ func (s *server) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*
 	if err != nil {
 		return nil, failure(err)
 	}
-	out.Organisations, out.Authorities, out.Revocations, out.Removed = members.Organisations, members.Authorities, members.Revocations, members.Removed
+	out.Organisations, out.Authorities = members.Organisations, members.Authorities
+	out.Revocations, out.Removed = members.Revocations, members.Removed
 	nodes, err := rules.ListNodes(s.store)
 	if err != nil {
 		return nil, failure(err)
@@ -106,7 +108,8 @@ func (s *server) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*
 			out.RemovedNodes = append(out.RemovedNodes, n.ID)
 			continue
 		}
-		out.Nodes = append(out.Nodes, &ltlv1.Node{Id: n.ID, Organisation: n.Organisation, Address: n.Address, Key: n.Key, StoreId: n.StoreID})
+		out.Nodes = append(out.Nodes, &ltlv1.Node{Id: n.ID, Organisation: n.Organisation, Address: n.Address, Key: n.Key,
+			StoreId: n.StoreID})
 		out.Memberships = append(out.Memberships, n.Membership)
 	}
 	chains, err := rules.ListChains(s.store)
@@ -166,7 +169,8 @@ func (s *server) GetAccount(ctx context.Context, in *ltlv1.GetAccountRequest) (*
 		if in.GetUid() == "" && !page.holds(uint64(i)) {
 			continue
 		}
-		out.Accounts = append(out.Accounts, &ltlv1.AccountInfo{Uid: a.UID, Name: a.Name, Type: a.Type, Organisation: a.Organisation})
+		out.Accounts = append(out.Accounts, &ltlv1.AccountInfo{Uid: a.UID, Name: a.Name, Type: a.Type,
+			Organisation: a.Organisation})
 	}
 	return out, nil
 }

@@ -21,9 +21,10 @@ func TestNetworkOfManyChains(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range query.MaxNetworkChains + 10 {
 		group.Go(func() {
-			r, err := c.Submit(t.Context(), &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
-				Name: fmt.Sprint("chain-", i), Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: n.Admin.UID,
-			}}})
+			r, err := c.Submit(t.Context(), &ltlv1.Transaction{ChainId: ledger.SystemChain,
+				Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
+					Name: fmt.Sprint("chain-", i), Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: n.Admin.UID,
+				}}})
 			if err != nil || r.GetCode() != rules.OK {
 				t.Errorf("chain %d: %v %v", i, r, err)
 			}
@@ -48,7 +49,8 @@ func TestNetworkOfManyChains(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := out.GetChains()
-	if len(told) != query.MaxNetworkChains+1 || told[0].GetChainId() != ledger.SystemChain || out.GetTotalChains() != uint64(len(listed)) || len(listed) <= query.MaxNetworkChains {
+	if len(told) != query.MaxNetworkChains+1 || told[0].GetChainId() != ledger.SystemChain ||
+		out.GetTotalChains() != uint64(len(listed)) || len(listed) <= query.MaxNetworkChains {
 		t.Fatalf("GetNetwork lists %d chains of %d; ListChains lists %d", len(told)-1, out.GetTotalChains(), len(listed))
 	}
 	for i, chain := range told[1:] {
@@ -59,7 +61,9 @@ func TestNetworkOfManyChains(t *testing.T) {
 	// The newest chain is not told of; a client finds it all the same.
 	last := listed[len(listed)-1]
 	if r, err := n.Client(identity.RoleFacade).Submit(t.Context(), &ltlv1.Transaction{
-		ChainId: last, AccountUid: n.Admin.UID, Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{MemberUid: n.Member.UID, Name: "member", Contact: "contact", Phone: "1"}},
+		ChainId: last, AccountUid: n.Admin.UID,
+		Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{MemberUid: n.Member.UID, Name: "member",
+			Contact: "contact", Phone: "1"}},
 	}); err != nil || r.GetCode() != rules.OK {
 		t.Errorf("a member of the newest chain: %v, %v", r, err)
 	}
@@ -73,9 +77,10 @@ func TestManyAccounts(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range query.MaxAccounts + 10 {
 		group.Go(func() {
-			r, err := c.Submit(t.Context(), &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
-				Name: fmt.Sprint("account-", i), Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: n.Admin.Organisation,
-			}}})
+			r, err := c.Submit(t.Context(), &ltlv1.Transaction{ChainId: ledger.SystemChain,
+				Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
+					Name: fmt.Sprint("account-", i), Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: n.Admin.Organisation,
+				}}})
 			if err != nil || r.GetCode() != rules.OK {
 				t.Errorf("account %d: %v %v", i, r, err)
 			}
@@ -97,8 +102,10 @@ func TestManyAccounts(t *testing.T) {
 		}
 	}
 	out, err := c.Ledger().GetAccount(t.Context(), &ltlv1.GetAccountRequest{})
-	if err != nil || len(out.GetAccounts()) != query.MaxAccounts || out.GetTotal() != total || uint64(len(seen)) != total || total < query.MaxAccounts+10 {
-		t.Fatalf("%d accounts without a page, %d on pages, in all %d and %d; %v", len(out.GetAccounts()), len(seen), out.GetTotal(), total, err)
+	if err != nil || len(out.GetAccounts()) != query.MaxAccounts || out.GetTotal() != total ||
+		uint64(len(seen)) != total || total < query.MaxAccounts+10 {
+		t.Fatalf("%d accounts without a page, %d on pages, in all %d and %d; %v",
+			len(out.GetAccounts()), len(seen), out.GetTotal(), total, err)
 	}
 	known := map[string]bool{}
 	for i, uid := range seen {
@@ -110,7 +117,8 @@ func TestManyAccounts(t *testing.T) {
 	if _, err := c.Ledger().GetAccount(t.Context(), &ltlv1.GetAccountRequest{Page: 1}); err == nil {
 		t.Error("a page of size 0 is answered")
 	}
-	if one, err := c.Ledger().GetAccount(t.Context(), &ltlv1.GetAccountRequest{Uid: n.Admin.UID}); err != nil || len(one.GetAccounts()) != 1 || one.GetTotal() != 1 {
+	if one, err := c.Ledger().GetAccount(t.Context(), &ltlv1.GetAccountRequest{Uid: n.Admin.UID}); err != nil ||
+		len(one.GetAccounts()) != 1 || one.GetTotal() != 1 {
 		t.Errorf("one account: %v, %v", one, err)
 	}
 }

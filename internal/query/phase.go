@@ -18,7 +18,9 @@ func (s *server) collaboration(chainID, uid string) (*rules.Chain, *rules.Member
 }
 
 // ListPhaseGroups implements ltlv1.LedgerServer.
-func (s *server) ListPhaseGroups(ctx context.Context, in *ltlv1.ListPhaseGroupsRequest) (*ltlv1.ListPhaseGroupsResponse, error) {
+func (s *server) ListPhaseGroups(
+	ctx context.Context, in *ltlv1.ListPhaseGroupsRequest,
+) (*ltlv1.ListPhaseGroupsResponse, error) {
 	page, err := pageOf(in.GetPage(), in.GetSize())
 	if err != nil {
 		return nil, err
@@ -40,7 +42,8 @@ func (s *server) ListPhaseGroups(ctx context.Context, in *ltlv1.ListPhaseGroupsR
 			continue
 		}
 		if out.Total >= page.from && out.Total < page.to {
-			out.Groups = append(out.Groups, &ltlv1.PhaseGroupInfo{PhaseGroupId: g.ID, Name: g.Name, Remark: g.Remark, UsedPhases: uint64(len(g.Phases))})
+			out.Groups = append(out.Groups, &ltlv1.PhaseGroupInfo{PhaseGroupId: g.ID, Name: g.Name, Remark: g.Remark,
+				UsedPhases: uint64(len(g.Phases))})
 		}
 		out.Total++
 	}
@@ -78,7 +81,9 @@ func (s *server) ListPhases(ctx context.Context, in *ltlv1.ListPhasesRequest) (*
 }
 
 // GetPhaseAuthorization implements ltlv1.LedgerServer.
-func (s *server) GetPhaseAuthorization(ctx context.Context, in *ltlv1.GetPhaseAuthorizationRequest) (*ltlv1.GetPhaseAuthorizationResponse, error) {
+func (s *server) GetPhaseAuthorization(
+	ctx context.Context, in *ltlv1.GetPhaseAuthorizationRequest,
+) (*ltlv1.GetPhaseAuthorizationResponse, error) {
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
@@ -127,7 +132,8 @@ func (s *server) phases(chain *rules.Chain, m *rules.Member, groupID string) ([]
 	var list []*ltlv1.PhaseInfo
 	for _, p := range all {
 		info := &ltlv1.PhaseInfo{
-			PhaseId: p.ID, PhaseGroupId: p.GroupID, Name: p.Name, Remark: p.Remark, DataTypeCode: p.Code, Permission: rules.PermissionRead,
+			PhaseId: p.ID, PhaseGroupId: p.GroupID, Name: p.Name, Remark: p.Remark, DataTypeCode: p.Code,
+			Permission: rules.PermissionRead,
 		}
 		if slices.Contains(writable, p.ID) {
 			info.Permission = rules.PermissionReadWrite

@@ -12,11 +12,14 @@ import (
 )
 
 // GetPhaseRecord implements ltlv1.LedgerServer.
-func (s *server) GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse, error) {
+func (s *server) GetPhaseRecord(
+	ctx context.Context, in *ltlv1.GetPhaseRecordRequest,
+) (*ltlv1.GetPhaseRecordResponse, error) {
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	shelf, code, err := s.shelf(in.GetChainId(), in.GetAccountUid(), in.GetPhaseGroupId(), in.GetPhaseId(), in.GetDataKey())
+	shelf, code, err := s.shelf(in.GetChainId(), in.GetAccountUid(), in.GetPhaseGroupId(), in.GetPhaseId(),
+		in.GetDataKey())
 	if err != nil || code != rules.OK {
 		return &ltlv1.GetPhaseRecordResponse{Code: code}, failure(err)
 	}
@@ -39,7 +42,9 @@ func (s *server) GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordReq
 }
 
 // ListPhaseRecords implements ltlv1.LedgerServer.
-func (s *server) ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error) {
+func (s *server) ListPhaseRecords(
+	ctx context.Context, in *ltlv1.ListPhaseRecordsRequest,
+) (*ltlv1.ListPhaseRecordsResponse, error) {
 	page, err := pageOf(in.GetPage(), in.GetSize())
 	if err != nil {
 		return nil, err
@@ -47,7 +52,8 @@ func (s *server) ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecord
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	shelf, code, err := s.shelf(in.GetChainId(), in.GetAccountUid(), in.GetPhaseGroupId(), in.GetPhaseId(), in.GetDataKey())
+	shelf, code, err := s.shelf(in.GetChainId(), in.GetAccountUid(), in.GetPhaseGroupId(), in.GetPhaseId(),
+		in.GetDataKey())
 	if err != nil || code != rules.OK {
 		return &ltlv1.ListPhaseRecordsResponse{Code: code}, failure(err)
 	}
@@ -137,9 +143,12 @@ func (s *server) phaseRecord(ctx context.Context, sh *shelf, at *rules.Locator) 
 	item := u.items[i]
 	digest := ledger.DataHash(item.GetPhaseData())
 	r := &ltlv1.PhaseRecord{
-		DataKey: item.GetDataKey(), DataSeq: u.seqs[i], DataValue: item.GetPhaseData(), Form: u.data.GetForm(), PhaseId: sh.phase.ID,
-		BlockHeight: at.Height, TransactionIndex: at.Index, TransactionHash: u.id[:], BlockHash: u.hash[:], PreviousHash: u.header.Previous[:],
-		DataHash: digest[:], TimeMs: u.header.TimeMs, IotId: u.data.GetDevice().GetIotId(), ProductKey: u.data.GetDevice().GetProductKey(),
+		DataKey: item.GetDataKey(), DataSeq: u.seqs[i], DataValue: item.GetPhaseData(), Form: u.data.GetForm(),
+		PhaseId:     sh.phase.ID,
+		BlockHeight: at.Height, TransactionIndex: at.Index, TransactionHash: u.id[:], BlockHash: u.hash[:],
+		PreviousHash: u.header.Previous[:],
+		DataHash:     digest[:], TimeMs: u.header.TimeMs, IotId: u.data.GetDevice().GetIotId(),
+		ProductKey: u.data.GetDevice().GetProductKey(),
 		AccountUid: u.tx.GetAccountUid(), EndorsementNames: u.names,
 	}
 	for _, d := range item.GetRelated() {
@@ -174,7 +183,8 @@ func (s *server) readUpload(chain *rules.Chain, at *rules.Locator) (*upload, err
 	if err != nil {
 		return nil, fmt.Errorf("%w: transaction %d of block %d: %w", store.ErrCorrupt, at.Index, at.Height, err)
 	}
-	u := &upload{at: *at, tx: tx, data: tx.GetUploadPhaseData(), id: ledger.TransactionID(payload), hash: hash, header: header}
+	u := &upload{at: *at, tx: tx, data: tx.GetUploadPhaseData(), id: ledger.TransactionID(payload), hash: hash,
+		header: header}
 	items, code := rules.PhaseItems(u.data)
 	if code != rules.OK || len(items) == 0 {
 		return nil, fmt.Errorf("%w: transaction %d of block %d holds no phase record", store.ErrCorrupt, at.Index, at.Height)
@@ -192,7 +202,8 @@ func (s *server) itemOf(chain *rules.Chain, key, dataKey string, u *upload, vers
 			same = append(same, i)
 		}
 	}
-	missing := fmt.Errorf("%w: version %d of key %q is not in transaction %d of block %d", store.ErrCorrupt, version, key, u.at.Index, u.at.Height)
+	missing := fmt.Errorf("%w: version %d of key %q is not in transaction %d of block %d",
+		store.ErrCorrupt, version, key, u.at.Index, u.at.Height)
 	switch len(same) {
 	case 0:
 		return 0, missing
@@ -210,7 +221,9 @@ func (s *server) itemOf(chain *rules.Chain, key, dataKey string, u *upload, vers
 }
 
 // related describes what a record refers to, by the present names of the phases.
-func (s *server) related(ctx context.Context, sh *shelf, d *ltlv1.RelatedData, at *rules.Locator) (*ltlv1.RelatedRecord, error) {
+func (s *server) related(
+	ctx context.Context, sh *shelf, d *ltlv1.RelatedData, at *rules.Locator,
+) (*ltlv1.RelatedRecord, error) {
 	phase, ok := sh.phases[d.GetPhaseId()]
 	if !ok {
 		var err error
@@ -228,7 +241,8 @@ func (s *server) related(ctx context.Context, sh *shelf, d *ltlv1.RelatedData, a
 	}
 	digest := ledger.DataHash(d.GetPhaseData())
 	r := &ltlv1.RelatedRecord{
-		PhaseId: phase.ID, PhaseName: phase.Name, DataKey: rules.PhaseKey(sh.chain.Code, phase.Code, dataKey), DataSeq: d.GetDataSeq(),
+		PhaseId: phase.ID, PhaseName: phase.Name, DataKey: rules.PhaseKey(sh.chain.Code, phase.Code,
+			dataKey), DataSeq: d.GetDataSeq(),
 		PhaseDataHash: digest[:],
 	}
 	if r.DataSeq != "" {
@@ -266,7 +280,8 @@ func (s *server) newestBefore(chain *rules.Chain, key string, place *rules.Locat
 	if err != nil {
 		return nil, err
 	}
-	missing := fmt.Errorf("%w: key %q has no record before transaction %d of block %d", store.ErrCorrupt, key, place.Index, place.Height)
+	missing := fmt.Errorf("%w: key %q has no record before transaction %d of block %d",
+		store.ErrCorrupt, key, place.Index, place.Height)
 	if newest == nil {
 		return nil, missing
 	}

@@ -37,11 +37,12 @@ func newWorkflow(t *testing.T) *workflow {
 	t.Helper()
 	n := testkit.Start(t, testkit.Options{})
 	f := &workflow{n: n, ledger: n.Client(identity.RoleFacade).Ledger()}
-	f.chainID = n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateChain{
-		CreateChain: &ltlv1.CreateChain{
-			Name: "collaboration", Service: ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION, AdministratorUid: n.Admin.UID,
-		},
-	}}).GetOutput()
+	f.chainID = n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain,
+		Action: &ltlv1.Transaction_CreateChain{
+			CreateChain: &ltlv1.CreateChain{
+				Name: "collaboration", Service: ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION, AdministratorUid: n.Admin.UID,
+			},
+		}}).GetOutput()
 	f.memberID = f.submit(n.Admin, &ltlv1.Transaction{Action: &ltlv1.Transaction_CreateMember{
 		CreateMember: &ltlv1.CreateMember{MemberUid: n.Member.UID, Name: "member", Contact: "contact", Phone: "123456"},
 	}})
@@ -54,7 +55,8 @@ func newWorkflow(t *testing.T) *workflow {
 		}}))
 	}
 	f.submit(n.Admin, &ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizePhases{
-		AuthorizePhases: &ltlv1.AuthorizePhases{PhaseGroupId: f.group, MemberId: f.memberID, PhaseIds: []string{f.phases[1], f.phases[0]}},
+		AuthorizePhases: &ltlv1.AuthorizePhases{PhaseGroupId: f.group, MemberId: f.memberID,
+			PhaseIds: []string{f.phases[1], f.phases[0]}},
 	}})
 	out, err := f.ledger.GetChain(t.Context(), &ltlv1.GetChainRequest{ChainId: f.chainID, AccountUid: n.Member.UID})
 	if err != nil || out.GetUsedPhaseGroups() != 1 {
@@ -92,17 +94,20 @@ func TestPhases(t *testing.T) {
 
 func (f *workflow) lists(t *testing.T) {
 	n := f.n
-	groups, err := f.ledger.ListPhaseGroups(t.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: f.chainID, AccountUid: n.Member.UID, Page: 1, Size: 1})
+	groups, err := f.ledger.ListPhaseGroups(t.Context(),
+		&ltlv1.ListPhaseGroupsRequest{ChainId: f.chainID, AccountUid: n.Member.UID, Page: 1, Size: 1})
 	want := &ltlv1.PhaseGroupInfo{PhaseGroupId: f.group, Name: "大米", Remark: "remark", UsedPhases: 3}
 	if err != nil || groups.GetTotal() != 1 || !proto.Equal(groups.GetGroups()[0], want) {
 		t.Errorf("groups %v, %v", groups, err)
 	}
-	groups, err = f.ledger.ListPhaseGroups(t.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: f.chainID, Name: "大", Page: 1, Size: 1})
+	groups, err = f.ledger.ListPhaseGroups(t.Context(),
+		&ltlv1.ListPhaseGroupsRequest{ChainId: f.chainID, Name: "大", Page: 1, Size: 1})
 	if err != nil || groups.GetTotal() != 0 {
 		t.Errorf("a part of a name finds %v, %v", groups, err)
 	}
 	for uid, permissions := range map[string][]uint32{n.Admin.UID: {3, 3, 3}, n.Member.UID: {3, 3, 1}, "": {1, 1, 1}} {
-		out, err := f.ledger.ListPhases(t.Context(), &ltlv1.ListPhasesRequest{ChainId: f.chainID, AccountUid: uid, PhaseGroupId: f.group, Page: 1, Size: 100})
+		out, err := f.ledger.ListPhases(t.Context(),
+			&ltlv1.ListPhasesRequest{ChainId: f.chainID, AccountUid: uid, PhaseGroupId: f.group, Page: 1, Size: 100})
 		if err != nil || out.GetTotal() != 3 || len(out.GetPhases()) != 3 {
 			t.Fatal(out, err)
 		}
@@ -114,11 +119,14 @@ func (f *workflow) lists(t *testing.T) {
 			f.codes = append(f.codes, p.GetDataTypeCode())
 		}
 	}
-	page, err := f.ledger.ListPhases(t.Context(), &ltlv1.ListPhasesRequest{ChainId: f.chainID, PhaseGroupId: f.group, Page: 2, Size: 2})
-	if err != nil || page.GetTotal() != 3 || len(page.GetPhases()) != 1 || page.GetPhases()[0].GetPhaseId() != f.phases[2] {
+	page, err := f.ledger.ListPhases(t.Context(),
+		&ltlv1.ListPhasesRequest{ChainId: f.chainID, PhaseGroupId: f.group, Page: 2, Size: 2})
+	if err != nil || page.GetTotal() != 3 || len(page.GetPhases()) != 1 ||
+		page.GetPhases()[0].GetPhaseId() != f.phases[2] {
 		t.Errorf("second page %v, %v", page, err)
 	}
-	named, err := f.ledger.ListPhases(t.Context(), &ltlv1.ListPhasesRequest{ChainId: f.chainID, PhaseGroupId: f.group, Name: "加工", Page: 1, Size: 2})
+	named, err := f.ledger.ListPhases(t.Context(),
+		&ltlv1.ListPhasesRequest{ChainId: f.chainID, PhaseGroupId: f.group, Name: "加工", Page: 1, Size: 2})
 	if err != nil || named.GetTotal() != 1 || named.GetPhases()[0].GetPhaseId() != f.phases[1] {
 		t.Errorf("by name %v, %v", named, err)
 	}
@@ -131,7 +139,8 @@ func (f *workflow) lists(t *testing.T) {
 	right, err := f.ledger.GetPhaseAuthorization(t.Context(), &ltlv1.GetPhaseAuthorizationRequest{
 		ChainId: f.chainID, AccountUid: n.Admin.UID, PhaseGroupId: f.group, MemberId: f.memberID,
 	})
-	if err != nil || !slices.Equal(ids(right.GetAuthorized()), f.phases[:2]) || !slices.Equal(ids(right.GetUnauthorized()), f.phases[2:]) {
+	if err != nil || !slices.Equal(ids(right.GetAuthorized()), f.phases[:2]) ||
+		!slices.Equal(ids(right.GetUnauthorized()), f.phases[2:]) {
 		t.Errorf("authorisation %v, %v: want the first two in the order of creation", right, err)
 	}
 }
@@ -140,7 +149,8 @@ func (f *workflow) lists(t *testing.T) {
 func (f *workflow) get(t *testing.T, phase int, dataKey, seq string) *ltlv1.PhaseRecord {
 	t.Helper()
 	out, err := f.ledger.GetPhaseRecord(t.Context(), &ltlv1.GetPhaseRecordRequest{
-		ChainId: f.chainID, AccountUid: f.n.Admin.UID, PhaseGroupId: f.group, PhaseId: f.phases[phase], DataKey: dataKey, DataSeq: seq,
+		ChainId: f.chainID, AccountUid: f.n.Admin.UID, PhaseGroupId: f.group, PhaseId: f.phases[phase], DataKey: dataKey,
+		DataSeq: seq,
 	})
 	if err != nil || out.GetCode() != rules.OK {
 		t.Fatalf("%s %s: %v %v", dataKey, seq, out, err)
@@ -151,7 +161,8 @@ func (f *workflow) get(t *testing.T, phase int, dataKey, seq string) *ltlv1.Phas
 // record reads what was uploaded, and checks every hash against the block itself.
 func (f *workflow) record(t *testing.T) {
 	const value = "某公司某业务数据。<&>'\""
-	seqs := f.upload(0, &ltlv1.PhaseItem{DataKey: "a", PhaseData: "first"}, &ltlv1.PhaseItem{DataKey: "b", PhaseData: "other"},
+	seqs := f.upload(0, &ltlv1.PhaseItem{DataKey: "a", PhaseData: "first"},
+		&ltlv1.PhaseItem{DataKey: "b", PhaseData: "other"},
 		&ltlv1.PhaseItem{DataKey: "a", PhaseData: value, DataSeq: "S"})
 	got := f.get(t, 0, "a", "")
 	f.n.CheckLedgers(t) // blocks are read from any node, also from one that is a little behind
@@ -164,19 +175,24 @@ func (f *workflow) record(t *testing.T) {
 	payload := block.GetBatches()[0].GetTransactions()[got.GetTransactionIndex()]
 	id := ledger.TransactionID(payload)
 	want := &ltlv1.PhaseRecord{
-		DataKey: "a", DataSeq: "S", DataValue: value, Form: ltlv1.DataForm_DATA_FORM_TEXT, PhaseId: f.phases[0], BlockHeight: got.GetBlockHeight(),
-		TransactionIndex: got.GetTransactionIndex(), TransactionHash: id[:], BlockHash: hash[:], PreviousHash: header.Previous[:],
-		DataHash: digest[:], TimeMs: header.TimeMs, AccountUid: f.n.Member.UID, EndorsementNames: signers(t, block, payload),
+		DataKey: "a", DataSeq: "S", DataValue: value, Form: ltlv1.DataForm_DATA_FORM_TEXT, PhaseId: f.phases[0],
+		BlockHeight:      got.GetBlockHeight(),
+		TransactionIndex: got.GetTransactionIndex(), TransactionHash: id[:], BlockHash: hash[:],
+		PreviousHash: header.Previous[:],
+		DataHash:     digest[:], TimeMs: header.TimeMs, AccountUid: f.n.Member.UID, EndorsementNames: signers(t, block,
+			payload),
 	}
 	if !proto.Equal(got, want) {
 		t.Errorf("record\n%v\nits block says\n%v", got, want)
 	}
 	for i, data := range []string{"first", "other", value} {
-		if got := f.get(t, 0, []string{"a", "b", "a"}[i], seqs[i]); got.GetDataValue() != data || got.GetDataSeq() != seqs[i] {
+		if got := f.get(t, 0, []string{"a", "b", "a"}[i], seqs[i]); got.GetDataValue() != data ||
+			got.GetDataSeq() != seqs[i] {
 			t.Errorf("item %d: %v", i, got)
 		}
 	}
-	if whole := f.get(t, 0, rules.PhaseKey(f.code, f.codes[0], "b"), ""); whole.GetDataValue() != "other" || whole.GetDataKey() != "b" {
+	if whole := f.get(t, 0, rules.PhaseKey(f.code, f.codes[0], "b"), ""); whole.GetDataValue() != "other" ||
+		whole.GetDataKey() != "b" {
 		t.Errorf("by the whole key: %v", whole)
 	}
 }
@@ -188,7 +204,8 @@ func (f *workflow) history(t *testing.T) {
 	for i := range 12 {
 		var items []*ltlv1.PhaseItem
 		for j := range i%3 + 1 {
-			items = append(items, &ltlv1.PhaseItem{DataKey: "h", PhaseData: fmt.Sprint(i, ".", j)}, &ltlv1.PhaseItem{DataKey: fmt.Sprintf("x%dy%d", i, j), PhaseData: "x"})
+			items = append(items, &ltlv1.PhaseItem{DataKey: "h", PhaseData: fmt.Sprint(i, ".", j)},
+				&ltlv1.PhaseItem{DataKey: fmt.Sprintf("x%dy%d", i, j), PhaseData: "x"})
 			want = append(want, fmt.Sprint(i, ".", j))
 		}
 		f.upload(0, items...)
@@ -196,7 +213,8 @@ func (f *workflow) history(t *testing.T) {
 	}
 	ask := func(start, end int64, page, size uint32) *ltlv1.ListPhaseRecordsResponse {
 		out, err := f.ledger.ListPhaseRecords(t.Context(), &ltlv1.ListPhaseRecordsRequest{
-			ChainId: f.chainID, AccountUid: f.n.Member.UID, PhaseGroupId: f.group, PhaseId: f.phases[0], DataKey: "h", StartMs: start, EndMs: end, Page: page, Size: size,
+			ChainId: f.chainID, AccountUid: f.n.Member.UID, PhaseGroupId: f.group, PhaseId: f.phases[0], DataKey: "h",
+			StartMs: start, EndMs: end, Page: page, Size: size,
 		})
 		if err != nil || out.GetCode() != rules.OK {
 			t.Fatal(out, err)
@@ -239,9 +257,10 @@ func (f *workflow) related(t *testing.T) {
 		{PhaseId: f.phases[0], DataKey: "r", PhaseData: "v2"},
 		{PhaseId: f.phases[0], DataKey: rules.PhaseKey(f.code, f.codes[0], "r"), PhaseData: "not v1", DataSeq: first[0]},
 	}})
-	own := f.upload(0, &ltlv1.PhaseItem{DataKey: "r", PhaseData: "v3"}, &ltlv1.PhaseItem{DataKey: "r", PhaseData: "v4", Related: []*ltlv1.RelatedData{
-		{PhaseId: f.phases[0], DataKey: "r", PhaseData: "v2"},
-	}})
+	own := f.upload(0, &ltlv1.PhaseItem{DataKey: "r", PhaseData: "v3"},
+		&ltlv1.PhaseItem{DataKey: "r", PhaseData: "v4", Related: []*ltlv1.RelatedData{
+			{PhaseId: f.phases[0], DataKey: "r", PhaseData: "v2"},
+		}})
 	for range 5 {
 		f.upload(0, &ltlv1.PhaseItem{DataKey: "r", PhaseData: "later"})
 	}
@@ -249,7 +268,8 @@ func (f *workflow) related(t *testing.T) {
 	check := func(got *ltlv1.RelatedRecord, seq, data string) {
 		t.Helper()
 		digest := ledger.DataHash(data)
-		if got.GetPhaseId() != f.phases[0] || got.GetPhaseName() != "new-name" || got.GetDataKey() != rules.PhaseKey(f.code, f.codes[0], "r") ||
+		if got.GetPhaseId() != f.phases[0] || got.GetPhaseName() != "new-name" ||
+			got.GetDataKey() != rules.PhaseKey(f.code, f.codes[0], "r") ||
 			got.GetDataSeq() != seq || !bytes.Equal(got.GetPhaseDataHash(), digest[:]) {
 			t.Errorf("related %v, want %s of %q", got, seq, data)
 		}
@@ -282,7 +302,8 @@ func (f *workflow) access(t *testing.T) {
 		{"another group", f.chainID, n.Member.UID, f.phases[0], f.phases[0], "a", "", rules.NotFound},
 		{"no phase", f.chainID, n.Member.UID, f.group, f.group, "a", "", rules.NotFound},
 		{"bad data key", f.chainID, n.Member.UID, f.group, f.phases[0], "a_b", "", rules.OutOfRange},
-		{"data key of another phase", f.chainID, n.Member.UID, f.group, f.phases[0], rules.PhaseKey(f.code, f.codes[1], "a"), "", rules.OutOfRange},
+		{"data key of another phase", f.chainID, n.Member.UID, f.group, f.phases[0], rules.PhaseKey(f.code, f.codes[1], "a"),
+			"", rules.OutOfRange},
 		{"bad data seq", f.chainID, n.Member.UID, f.group, f.phases[0], "a", seq, rules.OutOfRange},
 		{"data seq in other letters", f.chainID, n.Member.UID, f.group, f.phases[0], "a", "s", rules.NotFound},
 	} {
@@ -300,7 +321,8 @@ func (f *workflow) access(t *testing.T) {
 		t.Errorf("a member asks for an authorisation: %v %v", forbidden, err)
 	}
 	f.submit(n.Admin, &ltlv1.Transaction{Action: &ltlv1.Transaction_LockMember{LockMember: &ltlv1.LockMember{MemberId: f.memberID, Locked: true}}})
-	groups, err := f.ledger.ListPhaseGroups(t.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: f.chainID, AccountUid: n.Member.UID, Page: 1, Size: 1})
+	groups, err := f.ledger.ListPhaseGroups(t.Context(),
+		&ltlv1.ListPhaseGroupsRequest{ChainId: f.chainID, AccountUid: n.Member.UID, Page: 1, Size: 1})
 	if err != nil || groups.GetCode() != rules.Forbidden || groups.GetGroups() != nil {
 		t.Errorf("a locked member: %v %v", groups, err)
 	}
@@ -314,14 +336,16 @@ func (f *workflow) newestThen(t *testing.T) {
 	c := f.n.Client(identity.RoleFacade)
 	var group sync.WaitGroup
 	for i := range 60 {
-		items := []*ltlv1.PhaseItem{{DataKey: "busy", PhaseData: "a"}, {DataKey: "other", PhaseData: "b"}, {DataKey: "busy", PhaseData: "c"}}[i%2:]
+		items := []*ltlv1.PhaseItem{{DataKey: "busy", PhaseData: "a"}, {DataKey: "other", PhaseData: "b"},
+			{DataKey: "busy", PhaseData: "c"}}[i%2:]
 		items[0].Related = related
 		group.Go(func() {
-			r, err := c.Submit(t.Context(), &ltlv1.Transaction{ChainId: f.chainID, AccountUid: f.n.Member.UID, Action: &ltlv1.Transaction_UploadPhaseData{
-				UploadPhaseData: &ltlv1.UploadPhaseData{
-					PhaseGroupId: f.group, PhaseId: f.phases[0], Form: ltlv1.DataForm_DATA_FORM_TEXT, Batch: true, Items: items,
-				},
-			}})
+			r, err := c.Submit(t.Context(), &ltlv1.Transaction{ChainId: f.chainID, AccountUid: f.n.Member.UID,
+				Action: &ltlv1.Transaction_UploadPhaseData{
+					UploadPhaseData: &ltlv1.UploadPhaseData{
+						PhaseGroupId: f.group, PhaseId: f.phases[0], Form: ltlv1.DataForm_DATA_FORM_TEXT, Batch: true, Items: items,
+					},
+				}})
 			if err != nil || r.GetCode() != rules.OK {
 				t.Errorf("upload %d: %v %v", i, r, err)
 			}
@@ -370,13 +394,16 @@ func (f *workflow) refusals(t *testing.T) {
 	uid := f.n.Admin.UID
 	for what, ask := range map[string]func() (interface{ GetCode() int32 }, error){
 		"groups of no chain": func() (interface{ GetCode() int32 }, error) {
-			return f.ledger.ListPhaseGroups(t.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: nothing, AccountUid: uid, Page: 1, Size: 1})
+			return f.ledger.ListPhaseGroups(t.Context(),
+				&ltlv1.ListPhaseGroupsRequest{ChainId: nothing, AccountUid: uid, Page: 1, Size: 1})
 		},
 		"groups of a proof chain": func() (interface{ GetCode() int32 }, error) {
-			return f.ledger.ListPhaseGroups(t.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: f.n.ChainID, AccountUid: uid, Page: 1, Size: 1})
+			return f.ledger.ListPhaseGroups(t.Context(),
+				&ltlv1.ListPhaseGroupsRequest{ChainId: f.n.ChainID, AccountUid: uid, Page: 1, Size: 1})
 		},
 		"phases of no group": func() (interface{ GetCode() int32 }, error) {
-			return f.ledger.ListPhases(t.Context(), &ltlv1.ListPhasesRequest{ChainId: f.chainID, AccountUid: uid, PhaseGroupId: nothing, Page: 1, Size: 1})
+			return f.ledger.ListPhases(t.Context(), &ltlv1.ListPhasesRequest{ChainId: f.chainID, AccountUid: uid,
+				PhaseGroupId: nothing, Page: 1, Size: 1})
 		},
 		"authorisation in no group": func() (interface{ GetCode() int32 }, error) {
 			return f.ledger.GetPhaseAuthorization(t.Context(), &ltlv1.GetPhaseAuthorizationRequest{
@@ -399,15 +426,19 @@ func (f *workflow) refusals(t *testing.T) {
 		}
 	}
 	none, err := f.ledger.ListPhaseRecords(t.Context(), &ltlv1.ListPhaseRecordsRequest{
-		ChainId: f.chainID, AccountUid: uid, PhaseGroupId: f.group, PhaseId: f.phases[2], DataKey: "none", EndMs: 1 << 50, Page: 1, Size: 1,
+		ChainId: f.chainID, AccountUid: uid, PhaseGroupId: f.group, PhaseId: f.phases[2], DataKey: "none", EndMs: 1 << 50,
+		Page: 1, Size: 1,
 	})
 	if err != nil || none.GetCode() != rules.OK || none.GetTotal() != 0 {
 		t.Errorf("a data key without records: %v %v, want an empty list", none, err)
 	}
 	for _, p := range []struct{ page, size uint32 }{{0, 1}, {1, 0}, {1, 101}} {
-		_, err1 := f.ledger.ListPhaseGroups(t.Context(), &ltlv1.ListPhaseGroupsRequest{ChainId: f.chainID, Page: p.page, Size: p.size})
-		_, err2 := f.ledger.ListPhases(t.Context(), &ltlv1.ListPhasesRequest{ChainId: f.chainID, PhaseGroupId: f.group, Page: p.page, Size: p.size})
-		_, err3 := f.ledger.ListPhaseRecords(t.Context(), &ltlv1.ListPhaseRecordsRequest{ChainId: f.chainID, Page: p.page, Size: p.size})
+		_, err1 := f.ledger.ListPhaseGroups(t.Context(),
+			&ltlv1.ListPhaseGroupsRequest{ChainId: f.chainID, Page: p.page, Size: p.size})
+		_, err2 := f.ledger.ListPhases(t.Context(), &ltlv1.ListPhasesRequest{ChainId: f.chainID, PhaseGroupId: f.group,
+			Page: p.page, Size: p.size})
+		_, err3 := f.ledger.ListPhaseRecords(t.Context(),
+			&ltlv1.ListPhaseRecordsRequest{ChainId: f.chainID, Page: p.page, Size: p.size})
 		for _, err := range []error{err1, err2, err3} {
 			if status.Code(err) != codes.InvalidArgument {
 				t.Errorf("page %d of size %d: %v, want InvalidArgument", p.page, p.size, err)
@@ -438,13 +469,15 @@ func (f *workflow) largest(t *testing.T) {
 	}
 	f.upload(0, items...)
 	out, err := f.ledger.ListPhaseRecords(t.Context(), &ltlv1.ListPhaseRecordsRequest{
-		ChainId: f.chainID, AccountUid: f.n.Member.UID, PhaseGroupId: f.group, PhaseId: f.phases[0], DataKey: "large", Page: 1, Size: 100,
+		ChainId: f.chainID, AccountUid: f.n.Member.UID, PhaseGroupId: f.group, PhaseId: f.phases[0], DataKey: "large",
+		Page: 1, Size: 100,
 	})
 	if err != nil || len(out.GetRecords()) != 100 {
 		t.Fatalf("%d records, %v, want 100", len(out.GetRecords()), err)
 	}
 	for i, r := range out.GetRecords() {
-		if r.GetDataValue() != items[i%len(items)].GetPhaseData() || len(r.GetRelated()) != []int{1, rules.MaxRelated}[i/len(items)] {
+		if r.GetDataValue() != items[i%len(items)].GetPhaseData() ||
+			len(r.GetRelated()) != []int{1, rules.MaxRelated}[i/len(items)] {
 			t.Fatalf("record %d: %d bytes, %d related", i, len(r.GetDataValue()), len(r.GetRelated()))
 		}
 	}

@@ -113,7 +113,9 @@ func (s *server) Follow(in *ltlv1.FollowRequest, stream ltlv1.Ledger_FollowServe
 }
 
 // GetTransaction implements ltlv1.LedgerServer.
-func (s *server) GetTransaction(ctx context.Context, in *ltlv1.GetTransactionRequest) (*ltlv1.GetTransactionResponse, error) {
+func (s *server) GetTransaction(
+	ctx context.Context, in *ltlv1.GetTransactionRequest,
+) (*ltlv1.GetTransactionResponse, error) {
 	if len(in.GetTransactionHash()) != 32 {
 		return nil, status.Error(codes.InvalidArgument, "transaction_hash must be 32 bytes")
 	}

@@ -74,7 +74,8 @@ func (f *fixture) record(t *testing.T) {
 	n := f.n
 	const value = "某公司某业务数据。<&>'\""
 	r := n.Submit(identity.RoleFacade, n.SetData(n.Admin, "one", value))
-	out, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: n.ChainCode, Key: n.Key(n.Admin, "one"), AccountUid: n.Admin.UID})
+	out, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: n.ChainCode,
+		Key: n.Key(n.Admin, "one"), AccountUid: n.Admin.UID})
 	if err != nil || out.GetCode() != rules.OK {
 		t.Fatal(out, err)
 	}
@@ -86,8 +87,10 @@ func (f *fixture) record(t *testing.T) {
 		t.Fatal(err)
 	}
 	hash, digest := ledger.BlockHash(block.GetHeader()), ledger.DataHash(value)
-	if got.GetValue() != value || !bytes.Equal(got.GetBlockHash(), hash[:]) || !bytes.Equal(got.GetPreviousHash(), header.Previous[:]) ||
-		!bytes.Equal(got.GetDataHash(), digest[:]) || got.GetBlockHeight() != r.GetBlockHeight() || got.GetTimeMs() != header.TimeMs || got.GetVersion() != 1 {
+	if got.GetValue() != value || !bytes.Equal(got.GetBlockHash(), hash[:]) ||
+		!bytes.Equal(got.GetPreviousHash(), header.Previous[:]) ||
+		!bytes.Equal(got.GetDataHash(), digest[:]) || got.GetBlockHeight() != r.GetBlockHeight() ||
+		got.GetTimeMs() != header.TimeMs || got.GetVersion() != 1 {
 		t.Errorf("record does not agree with its block: %v", got)
 	}
 	var payload []byte
@@ -136,7 +139,8 @@ func signers(t *testing.T, block *ltlv1.Block, payload []byte) []string {
 
 // pages walks a long history page by page, within a window that holds it all.
 func (f *fixture) pages(t *testing.T) {
-	request := &ltlv1.ListHistoryRequest{ChainCode: f.n.ChainCode, Key: f.history, AccountUid: f.n.Member.UID, Page: 1, Size: 100}
+	request := &ltlv1.ListHistoryRequest{ChainCode: f.n.ChainCode, Key: f.history, AccountUid: f.n.Member.UID, Page: 1,
+		Size: 100}
 	out, err := f.ledger.ListHistory(t.Context(), request)
 	if err != nil || out.GetCode() != rules.OutOfRange || len(out.GetRecords()) != 0 {
 		t.Errorf("%d records without a window: %v %v, want the code for out of range", historyLength, out.GetCode(), err)
@@ -144,7 +148,8 @@ func (f *fixture) pages(t *testing.T) {
 	request.StartMs, request.EndMs = 1, 1<<50
 	next := uint32(historyLength)
 	for ; len(out.GetRecords()) > 0 || request.GetPage() == 1; request.Page++ {
-		if out, err = f.ledger.ListHistory(t.Context(), request); err != nil || out.GetCode() != rules.OK || out.GetTotal() != historyLength {
+		if out, err = f.ledger.ListHistory(t.Context(), request); err != nil || out.GetCode() != rules.OK ||
+			out.GetTotal() != historyLength {
 			t.Fatal(out, err)
 		}
 		for _, r := range out.GetRecords() {
@@ -157,7 +162,8 @@ func (f *fixture) pages(t *testing.T) {
 	if next != 0 {
 		t.Errorf("the pages end before version %d", next)
 	}
-	newest, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: f.n.ChainCode, Key: f.history, AccountUid: f.n.Member.UID})
+	newest, err := f.ledger.GetRecord(t.Context(),
+		&ltlv1.GetRecordRequest{ChainCode: f.n.ChainCode, Key: f.history, AccountUid: f.n.Member.UID})
 	if err != nil || newest.GetRecord().GetVersion() != historyLength {
 		t.Errorf("without BusinessId: %v %v, want the newest", newest, err)
 	}
@@ -221,7 +227,8 @@ func (f *fixture) access(t *testing.T) {
 		{"three parts", n.Member.UID, "0001_" + n.ChainCode + "_1", rules.BadKey},
 		{"another chain in the key", n.Member.UID, "0001_AAAABBBBCCCCDDDD_ZZZ9_1", rules.ChainCodeDiffers},
 	} {
-		out, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: n.ChainCode, Key: c.key, AccountUid: c.uid})
+		out, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: n.ChainCode, Key: c.key,
+			AccountUid: c.uid})
 		if err != nil || out.GetCode() != c.want {
 			t.Errorf("%s: code %d, error %v, want %d", c.what, out.GetCode(), err, c.want)
 		}
@@ -235,12 +242,14 @@ func (f *fixture) access(t *testing.T) {
 			Name: "another-chain", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: n.Admin.UID,
 		}},
 	})
-	list, err := f.ledger.ListChains(t.Context(), &ltlv1.ListChainsRequest{AccountUid: n.Admin.UID, Page: 1, Size: 100, Name: "another-chain"})
+	list, err := f.ledger.ListChains(t.Context(),
+		&ltlv1.ListChainsRequest{AccountUid: n.Admin.UID, Page: 1, Size: 100, Name: "another-chain"})
 	if err != nil || len(list.GetChains()) != 1 || list.GetChains()[0].GetChainId() != other.GetOutput() {
 		t.Fatal(list, err)
 	}
 	key := fmt.Sprintf("0001_%s_%s_1", n.ChainCode, list.GetChains()[0].GetDataTypeCode())
-	out, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: n.ChainCode, Key: key, AccountUid: n.Admin.UID})
+	out, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: n.ChainCode, Key: key,
+		AccountUid: n.Admin.UID})
 	if err != nil || out.GetCode() != rules.ForeignTypeCode {
 		t.Errorf("type code of another chain: %v %v, want %d", out, err, rules.ForeignTypeCode)
 	}
@@ -256,7 +265,8 @@ func (f *fixture) chains(t *testing.T) {
 	}{
 		{"the member's", &ltlv1.ListChainsRequest{AccountUid: n.Member.UID}, 1, rules.RoleMember},
 		{"the administrator's", &ltlv1.ListChainsRequest{AccountUid: n.Admin.UID}, 2, rules.RoleAdmin},
-		{"of a service that no chain has", &ltlv1.ListChainsRequest{AccountUid: n.Admin.UID, Service: ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION}, 0, ""},
+		{"of a service that no chain has", &ltlv1.ListChainsRequest{AccountUid: n.Admin.UID,
+			Service: ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION}, 0, ""},
 		{"of a name that no chain has", &ltlv1.ListChainsRequest{AccountUid: n.Admin.UID, Name: "nothing"}, 0, ""},
 		{"of a stranger", &ltlv1.ListChainsRequest{AccountUid: "9999999999999999"}, 0, ""},
 		{"an operator's", &ltlv1.ListChainsRequest{}, 2, ""},
@@ -281,12 +291,15 @@ func (f *fixture) chains(t *testing.T) {
 
 func (f *fixture) transaction(t *testing.T) {
 	r := f.results[7]
-	record, err := f.ledger.GetRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: f.n.ChainCode, Key: f.history, BusinessId: r.GetOutput()})
+	record, err := f.ledger.GetRecord(t.Context(),
+		&ltlv1.GetRecordRequest{ChainCode: f.n.ChainCode, Key: f.history, BusinessId: r.GetOutput()})
 	if err != nil || record.GetCode() != rules.OK {
 		t.Fatal(record, err)
 	}
-	out, err := f.ledger.GetTransaction(t.Context(), &ltlv1.GetTransactionRequest{TransactionHash: record.GetRecord().GetTransactionHash()})
-	if err != nil || out.GetResult() != rules.OK || out.GetBlockHeight() != r.GetBlockHeight() || out.GetTransactionIndex() != r.GetTransactionIndex() {
+	out, err := f.ledger.GetTransaction(t.Context(),
+		&ltlv1.GetTransactionRequest{TransactionHash: record.GetRecord().GetTransactionHash()})
+	if err != nil || out.GetResult() != rules.OK || out.GetBlockHeight() != r.GetBlockHeight() ||
+		out.GetTransactionIndex() != r.GetTransactionIndex() {
 		t.Fatal(out, err)
 	}
 	if id := ledger.TransactionID(out.GetTransaction()); !bytes.Equal(id[:], record.GetRecord().GetTransactionHash()) {
@@ -296,14 +309,16 @@ func (f *fixture) transaction(t *testing.T) {
 	if err != nil || none.GetCode() != rules.NotFound {
 		t.Errorf("an unknown hash: %v %v", none, err)
 	}
-	if _, err := f.ledger.GetTransaction(t.Context(), &ltlv1.GetTransactionRequest{TransactionHash: []byte("short")}); status.Code(err) != codes.InvalidArgument {
+	if _, err := f.ledger.GetTransaction(t.Context(),
+		&ltlv1.GetTransactionRequest{TransactionHash: []byte("short")}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a short hash: %v", err)
 	}
 }
 
 func (f *fixture) badPages(t *testing.T) {
 	for _, p := range []struct{ page, size uint32 }{{0, 1}, {1, 0}, {1, 101}} {
-		_, err := f.ledger.ListHistory(t.Context(), &ltlv1.ListHistoryRequest{ChainCode: f.n.ChainCode, Key: f.history, Page: p.page, Size: p.size})
+		_, err := f.ledger.ListHistory(t.Context(), &ltlv1.ListHistoryRequest{ChainCode: f.n.ChainCode, Key: f.history,
+			Page: p.page, Size: p.size})
 		if status.Code(err) != codes.InvalidArgument {
 			t.Errorf("page %d of size %d: %v, want InvalidArgument", p.page, p.size, err)
 		}
@@ -314,17 +329,19 @@ func (f *fixture) badPages(t *testing.T) {
 func (f *fixture) blocks(t *testing.T) {
 	all := f.n.Blocks(f.n.ChainID)
 	from := uint64(len(all) / 2)
-	err := f.ledger.Blocks(t.Context(), &ltlv1.BlocksRequest{ChainId: f.n.ChainID, FromHeight: from}, func(b *ltlv1.Block) error {
-		if !proto.Equal(b, all[from]) {
-			t.Errorf("block %d differs from the one that was read before", from)
-		}
-		from++
-		return nil
-	})
+	err := f.ledger.Blocks(t.Context(), &ltlv1.BlocksRequest{ChainId: f.n.ChainID, FromHeight: from},
+		func(b *ltlv1.Block) error {
+			if !proto.Equal(b, all[from]) {
+				t.Errorf("block %d differs from the one that was read before", from)
+			}
+			from++
+			return nil
+		})
 	if err != nil || from != uint64(len(all)) {
 		t.Errorf("stream ended at height %d with %v, want %d", from, err, len(all))
 	}
-	err = f.ledger.Blocks(t.Context(), &ltlv1.BlocksRequest{ChainId: "1111222233334444"}, func(*ltlv1.Block) error { return nil })
+	err = f.ledger.Blocks(t.Context(), &ltlv1.BlocksRequest{ChainId: "1111222233334444"},
+		func(*ltlv1.Block) error { return nil })
 	if status.Code(err) != codes.NotFound {
 		t.Errorf("a chain that does not exist: %v", err)
 	}

@@ -142,7 +142,9 @@ func (s *server) foreignTypeCode(chain *rules.Chain, key string) (bool, error) {
 
 // window returns the first and last version of a Key within start and end, both inclusive; last+1 == first when there
 // is none. Versions are in order of time, so it searches by halves.
-func (s *server) window(ctx context.Context, chain *rules.Chain, key string, start, end int64) (first, last uint32, err error) {
+func (s *server) window(
+	ctx context.Context, chain *rules.Chain, key string, start, end int64,
+) (first, last uint32, err error) {
 	newest, err := rules.Locate(s.store, chain.ID, rules.NewestKey(key))
 	if err != nil || newest == nil {
 		return 1, 0, err
@@ -197,8 +199,10 @@ func (s *server) record(chain *rules.Chain, at *rules.Locator, version uint32) (
 	}
 	id := ledger.TransactionID(payload)
 	r := &ltlv1.Record{
-		IotId: rules.DeviceProofOf(tx).GetIotId(), ChainId: chain.ID, ChainName: chain.Name, BlockHeight: at.Height, TransactionIndex: at.Index, TransactionHash: id[:],
-		BlockHash: hash[:], PreviousHash: header.Previous[:], TimeMs: header.TimeMs, Version: version, AccountUid: tx.GetAccountUid(),
+		IotId: rules.DeviceProofOf(tx).GetIotId(), ChainId: chain.ID, ChainName: chain.Name, BlockHeight: at.Height,
+		TransactionIndex: at.Index, TransactionHash: id[:],
+		BlockHash: hash[:], PreviousHash: header.Previous[:], TimeMs: header.TimeMs, Version: version,
+		AccountUid: tx.GetAccountUid(),
 	}
 	var ok bool
 	if r.Key, r.Value, r.BusinessId, ok = rules.ProofRecord(tx, id); !ok {
@@ -274,7 +278,8 @@ func (p page) holds(position uint64) bool { return p.from <= position && positio
 
 func pageOf(number, size uint32) (page, error) {
 	if number == 0 || size == 0 || size > MaxPage {
-		return page{}, status.Errorf(codes.InvalidArgument, "page %d of size %d: pages count from 1, sizes are 1 to %d", number, size, MaxPage)
+		return page{}, status.Errorf(codes.InvalidArgument, "page %d of size %d: pages count from 1, sizes are 1 to %d",
+			number, size, MaxPage)
 	}
 	from := uint64(number-1) * uint64(size)
 	return page{from: from, to: from + uint64(size)}, nil

@@ -17,7 +17,8 @@ func newMetrics(s *Scrubber) *metrics {
 		scrubs:   counter("rounds_total", "Complete reads and checks of the stored ledger since the start."),
 		damages:  counter("damages_total", "Damages of stored bytes; one that is found again counts again."),
 		repaired: counter("repaired_blocks_total", "Damaged blocks that were repaired from another copy."),
-		seconds:  prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ltl", Subsystem: "scrub", Name: "seconds", Help: "How long the last scrub took."}),
+		seconds: prometheus.NewGauge(prometheus.GaugeOpts{Namespace: "ltl", Subsystem: "scrub", Name: "seconds",
+			Help: "How long the last scrub took."}),
 		unrepaired: prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: "ltl", Subsystem: "scrub", Name: "unrepaired",
 			Help: "Known damages of the stored ledger that are not repaired."}, func() float64 { return float64(s.unrepaired()) }),
 	}

@@ -90,7 +90,8 @@ func (s *Scrubber) Fault() string {
 			parts = append(parts, fmt.Sprintf("and %d more blocks", len(s.blocks)-i))
 			break
 		}
-		parts = append(parts, fmt.Sprintf("block %d of chain %s is damaged, and no other copy has given it", d.Height, d.ChainID))
+		parts = append(parts, fmt.Sprintf("block %d of chain %s is damaged, and no other copy has given it",
+			d.Height, d.ChainID))
 	}
 	if s.other != nil {
 		parts = append(parts, fmt.Sprintf("the ledger is damaged: %v", s.other))
@@ -237,7 +238,8 @@ func (s *Scrubber) repairBlock(ctx context.Context, d store.Damage) error {
 		}
 		if failed == nil {
 			s.metrics.repaired.Inc()
-			s.Logger.Warn("a damaged block was repaired from another copy", "chain", d.ChainID, "height", d.Height, "from", source.Name)
+			s.Logger.Warn("a damaged block was repaired from another copy", "chain", d.ChainID, "height", d.Height, "from",
+				source.Name)
 			return nil
 		}
 		err = errors.Join(err, fmt.Errorf("from %s: %w", source.Name, failed))

@@ -194,7 +194,8 @@ func retimed(t *testing.T, b *ltlv1.Block) *ltlv1.Block {
 // shortLedger has the genesis block alone.
 func shortLedger(t *testing.T) *store.Store {
 	t.Helper()
-	s, err := store.Open(t.TempDir(), store.Options{NoSync: true, Logger: quiet(), Fatal: func(err error) { t.Error("Fatal:", err) }})
+	s, err := store.Open(t.TempDir(), store.Options{NoSync: true, Logger: quiet(),
+		Fatal: func(err error) { t.Error("Fatal:", err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -418,7 +419,8 @@ func TestPace(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		if err := pacer(ctx)(100 * bytesPerSecond); !errors.Is(err, context.DeadlineExceeded) || time.Since(began) != time.Second {
+		if err := pacer(ctx)(100 * bytesPerSecond); !errors.Is(err, context.DeadlineExceeded) ||
+			time.Since(began) != time.Second {
 			t.Errorf("a pause of 100 s under a context of 1 s: %v after %v", err, time.Since(began))
 		}
 	})

@@ -42,7 +42,8 @@ func entry(t *testing.T, network ledger.Hash, history string, n uint64) store.En
 	payload := offline.Encode(t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Nonce: nonce[:16],
 		CreatedMs: offline.StartMs, Submitter: submitter(n), Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
 			Uid: fmt.Sprintf("%016d", n), Name: history, Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}})
-	batch := offline.Batch(network, ledger.SystemChain, offline.StartMs+3_600_000, [][]byte{payload}, offline.Signers("o1"))
+	batch := offline.Batch(network, ledger.SystemChain, offline.StartMs+3_600_000, [][]byte{payload},
+		offline.Signers("o1"))
 	return store.Entry{Index: n, Entry: &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{
 		Batches: &ltlv1.OrderedBatches{TimeMs: offline.StartMs + int64(n), Batches: []*ltlv1.Batch{batch}}}}}
 }
@@ -53,7 +54,8 @@ func newLedger(t *testing.T, history string) (*store.Store, string) {
 	t.Helper()
 	dir := t.TempDir()
 	// Eight entries a run: the index is on disk, in several files.
-	s, err := store.Open(dir, store.Options{NoSync: true, FlushEntries: 8, Logger: quiet(), Fatal: func(err error) { t.Error("Fatal:", err) }})
+	s, err := store.Open(dir, store.Options{NoSync: true, FlushEntries: 8, Logger: quiet(),
+		Fatal: func(err error) { t.Error("Fatal:", err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +111,9 @@ func (s *alteredStream) Send(m *ltlv1.BlocksResponse) error {
 }
 
 // newSource serves a store's blocks over gRPC, as a node does.
-func newSource(t *testing.T, name string, s *store.Store, alter func(b *ltlv1.Block) *ltlv1.Block) (Source, *copyServer) {
+func newSource(
+	t *testing.T, name string, s *store.Store, alter func(b *ltlv1.Block) *ltlv1.Block,
+) (Source, *copyServer) {
 	t.Helper()
 	served := &copyServer{LedgerServer: query.New(s, query.Options{}), alter: alter}
 	listener := bufconn.Listen(1 << 16)

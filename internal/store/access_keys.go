@@ -135,7 +135,8 @@ func (w *writer) storeAccessKey(k *ltlv1.AccessKey, version uint64) error {
 			return err
 		}
 	}
-	raw, err := encodeAccessKey(&ltlv1.AccessKey{AccessKeyId: k.GetAccessKeyId(), AccountUid: k.GetAccountUid(), Sealed: k.GetSealed(),
+	raw, err := encodeAccessKey(&ltlv1.AccessKey{AccessKeyId: k.GetAccessKeyId(), AccountUid: k.GetAccountUid(),
+		Sealed:   k.GetSealed(),
 		Disabled: k.GetDisabled(), Version: version})
 	if err != nil {
 		return fmt.Errorf("encode AccessKey: %w", err)

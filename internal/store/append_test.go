@@ -115,7 +115,8 @@ func TestAppendRefusesMutations(t *testing.T) {
 	m := newMaker(t)
 	s := m.filled(t.TempDir(), quiet(t), nil)
 	n := s.Sequence()
-	if _, err := s.Apply([]Entry{m.ordered(m.batch(m.set(0, "1", "one"), m.set(0, "1", "refused")), m.batch(m.attach(0, "2", "two")))}); err != nil {
+	if _, err := s.Apply([]Entry{m.ordered(m.batch(m.set(0, "1", "one"), m.set(0, "1", "refused")),
+		m.batch(m.attach(0, "2", "two")))}); err != nil {
 		t.Fatal(err)
 	}
 	block := s.blocks(t, n, n+1)[0]
@@ -135,7 +136,8 @@ func TestAppendRefusesMutations(t *testing.T) {
 			if !errors.Is(err, verify.ErrBadBlock) {
 				t.Fatalf("%s: %v", name, err)
 			}
-			if len(bad.GetHeader()) == ledger.HeaderLen && !strings.Contains(err.Error(), "chain") && !errors.Is(err, ledger.ErrMalformed) {
+			if len(bad.GetHeader()) == ledger.HeaderLen && !strings.Contains(err.Error(), "chain") &&
+				!errors.Is(err, ledger.ErrMalformed) {
 				t.Fatalf("%s: the error names no chain: %v", name, err)
 			}
 		}
@@ -202,7 +204,8 @@ func TestAppendOrder(t *testing.T) {
 	s := m.filled(t.TempDir(), quiet(t), nil)
 	n := s.Sequence()
 	account := m.batch(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: "3000000000000000", Name: "someone", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o2"}}}))
-	if _, err := s.Apply([]Entry{m.ordered(account, m.batch(m.set(0, "1", "one"))), m.ordered(m.batch(m.set(0, "2", "two")))}); err != nil {
+	if _, err := s.Apply([]Entry{m.ordered(account, m.batch(m.set(0, "1", "one"))),
+		m.ordered(m.batch(m.set(0, "2", "two")))}); err != nil {
 		t.Fatal(err)
 	}
 	blocks := s.blocks(t, n, s.Sequence())
@@ -243,7 +246,8 @@ func TestUnknownFieldsAreNotStored(t *testing.T) {
 		t.Fatal(err)
 	}
 	stored := s.blocks(t, n, n+1)[0]
-	if len(stored.GetBatches()[0].ProtoReflect().GetUnknown()) > 0 || len(stored.GetBatches()[0].GetEndorsements()[0].ProtoReflect().GetUnknown()) > 0 {
+	if len(stored.GetBatches()[0].ProtoReflect().GetUnknown()) > 0 ||
+		len(stored.GetBatches()[0].GetEndorsements()[0].ProtoReflect().GetUnknown()) > 0 {
 		t.Fatal("unknown fields were stored")
 	}
 	c := openTest(t, t.TempDir(), quiet(t))

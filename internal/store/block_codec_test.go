@@ -18,9 +18,11 @@ func drawBlock(t *rapid.T) *ltlv1.Block {
 	blob := rapid.SliceOfN(rapid.Byte(), 0, 40)
 	b := &ltlv1.Block{Header: blob.Draw(t, "header"), Results: rapid.SliceOfN(rapid.Int32(), 0, 300).Draw(t, "results")}
 	for range rapid.IntRange(0, 3).Draw(t, "batches") {
-		batch := &ltlv1.Batch{ChainId: rapid.SampledFrom([]string{"", "0000000000000000", "1234567890123456"}).Draw(t, "chain"), Transactions: rapid.SliceOfN(blob, 0, 5).Draw(t, "transactions")}
+		batch := &ltlv1.Batch{ChainId: rapid.SampledFrom([]string{"", "0000000000000000", "1234567890123456"}).Draw(t,
+			"chain"), Transactions: rapid.SliceOfN(blob, 0, 5).Draw(t, "transactions")}
 		for range rapid.IntRange(0, 3).Draw(t, "endorsements") {
-			batch.Endorsements = append(batch.Endorsements, &ltlv1.Endorsement{Statement: blob.Draw(t, "statement"), Signature: blob.Draw(t, "signature")})
+			batch.Endorsements = append(batch.Endorsements,
+				&ltlv1.Endorsement{Statement: blob.Draw(t, "statement"), Signature: blob.Draw(t, "signature")})
 		}
 		b.Batches = append(b.Batches, batch)
 	}
@@ -100,7 +102,8 @@ func FuzzRecords(f *testing.F) {
 		if m, err := parseManifest(b); err == nil && !bytes.Equal(m.encode(), b) {
 			t.Fatal("manifest")
 		}
-		if m, err := parseManifest(seal(placeManifest, "", []byte(keyManifest), b)); err == nil && !bytes.Equal(m.encode(), seal(placeManifest, "", []byte(keyManifest), b)) {
+		if m, err := parseManifest(seal(placeManifest, "", []byte(keyManifest), b)); err == nil &&
+			!bytes.Equal(m.encode(), seal(placeManifest, "", []byte(keyManifest), b)) {
 			t.Fatal("manifest behind its checksum")
 		}
 		if e, err := parseJournal(b); err == nil && !bytes.Equal(encodeJournal(e), b) {

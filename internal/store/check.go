@@ -93,7 +93,10 @@ func (c *checker) block(tx *bbolt.Tx, sequence uint64) error {
 	if err := c.order.Add(&h, ledger.BlockHash(b.GetHeader())); err != nil {
 		return fmt.Errorf("%w: %v", ErrCorrupt, err)
 	}
-	err = verify.Content(&h, b, func(id ledger.Hash, index uint32, code int32) error { return c.located(&h, id, index, code) })
+	err = verify.Content(&h, b, func(id ledger.Hash, index uint32,
+		code int32) error {
+		return c.located(&h, id, index, code)
+	})
 	if errors.Is(err, verify.ErrBadBlock) {
 		return fmt.Errorf("%w: %v", ErrCorrupt, err)
 	}
@@ -111,7 +114,8 @@ func (c *checker) located(h *ledger.Header, id ledger.Hash, index uint32, code i
 		return err
 	}
 	if l == nil || l.Height != h.Height || l.Index != index || l.Code() != code {
-		return fmt.Errorf("%w: the index does not find transaction %d of block %d of chain %s", ErrCorrupt, index, h.Height, h.ChainID)
+		return fmt.Errorf("%w: the index does not find transaction %d of block %d of chain %s",
+			ErrCorrupt, index, h.Height, h.ChainID)
 	}
 	return nil
 }

@@ -81,7 +81,8 @@ func parseMeta(data []byte, page uint64) (boltMeta, error) {
 	sum := fnv.New64a()
 	sum.Write(b[:boltMetaLen-8])
 	n := binary.NativeEndian
-	if n.Uint32(b) != boltMagic || n.Uint32(b[4:]) != boltVersion || n.Uint32(b[8:]) != pageSize || n.Uint64(b[56:]) != sum.Sum64() {
+	if n.Uint32(b) != boltMagic || n.Uint32(b[4:]) != boltVersion || n.Uint32(b[8:]) != pageSize ||
+		n.Uint64(b[56:]) != sum.Sum64() {
 		return boltMeta{}, boltCorrupt(page, "meta page fails its checksum")
 	}
 	m := boltMeta{root: n.Uint64(b[16:]), pages: n.Uint64(b[40:]), txid: n.Uint64(b[48:])}

@@ -147,7 +147,8 @@ func TestByteFlips(t *testing.T) {
 		used := len(bytes.TrimRight(clean, "\x00"))
 		found, harmless := 0, 0
 		for at := 7; at < used; at += step + at%97 {
-			lie, finding := flipped(t, path, at, clean[at]^(1<<(at%8)), clean[at], func() (string, error) { return examine(dir, o, truth, int64(at%2)<<30) })
+			lie, finding := flipped(t, path, at, clean[at]^(1<<(at%8)), clean[at],
+				func() (string, error) { return examine(dir, o, truth, int64(at%2)<<30) })
 			switch {
 			case lie != "":
 				t.Errorf("flip at %d of %s: served silently: %s", at, path, lie)
@@ -202,7 +203,8 @@ func TestMissingFiles(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, size := range []int{-1, 0, 100, pageSize, len(clean) / 2 / pageSize * pageSize, len(bytes.TrimRight(clean, "\x00")) - pageSize} {
+		for _, size := range []int{-1, 0, 100, pageSize, len(clean) / 2 / pageSize * pageSize,
+			len(bytes.TrimRight(clean, "\x00")) - pageSize} {
 			if size < 0 {
 				err = os.Remove(path)
 			} else {
@@ -229,7 +231,8 @@ func TestMissingFiles(t *testing.T) {
 func TestDamageWhileRunning(t *testing.T) {
 	m := newMaker(t)
 	dir := t.TempDir()
-	s := m.filled(dir, quiet(t), []Entry{m.entry(m.set(0, "1", "the first value")), m.entry(m.set(0, "2", "the second value"))})
+	s := m.filled(dir, quiet(t), []Entry{m.entry(m.set(0, "1", "the first value")),
+		m.entry(m.set(0, "2", "the second value"))})
 	path := filepath.Join(dir, databaseName)
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -412,9 +415,11 @@ func expectDead(t *testing.T, m *maker, s *Store) {
 	_, at := s.BlockAt(0)
 	_, _, _, _, _, transaction := s.Transaction(ledger.SystemChain, 0, 0)
 	_, _, keys := s.AccessKeys(0, 1)
-	for name, err := range map[string]error{"Apply": apply, "Get": state, "Get indexed": located, "Block": block, "BlockAt": at, "Transaction": transaction, "AccessKeys": keys,
+	for name, err := range map[string]error{"Apply": apply, "Get": state, "Get indexed": located, "Block": block,
+		"BlockAt": at, "Transaction": transaction, "AccessKeys": keys,
 		"Append": s.Append(nil), "Init": s.Init(m.genesis), "SetApplied": s.SetApplied(1), "RestoreAccessKeys": s.RestoreAccessKeys(nil),
-		"Scan": s.Scan(ledger.SystemChain, []byte("o"), nil), "Verify": s.Verify(context.Background(), nil), "WaitApplied": s.WaitApplied(context.Background(), 0)} {
+		"Scan": s.Scan(ledger.SystemChain, []byte("o"), nil), "Verify": s.Verify(context.Background(),
+			nil), "WaitApplied": s.WaitApplied(context.Background(), 0)} {
 		if !errors.Is(err, ErrFailed) {
 			t.Errorf("%s on a failed store: %v", name, err)
 		}

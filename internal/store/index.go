@@ -85,7 +85,8 @@ type index struct {
 // openIndex opens the runs of the manifest, removes files that it does not name, and takes the journal's entries, which
 // are those of the blocks [manifest.flushed, sequence).
 func openIndex(dir string, m manifest, journal []entry, sequence uint64, o indexOptions) (*index, error) {
-	x := &index{dir: dir, manifest: m, flushEntries: o.flushEntries, noSync: o.noSync, filters: o.filters, update: o.update, fail: o.fail, hook: o.hook}
+	x := &index{dir: dir, manifest: m, flushEntries: o.flushEntries, noSync: o.noSync, filters: o.filters,
+		update: o.update, fail: o.fail, hook: o.hook}
 	x.changed = sync.NewCond(&x.mu)
 	x.active = &table{entries: make(map[indexKey]indexValue, len(journal)), from: m.flushed, to: sequence}
 	for _, e := range journal {
@@ -358,7 +359,8 @@ func (x *index) install(info runInfo, replaced []runInfo, t *table) error {
 	defer x.installing.Unlock()
 	x.mu.Lock()
 	keep := x.claimFilter(info.entries)
-	next := manifest{flushed: x.manifest.flushed, next: x.manifest.next, runs: replaceRuns(x.manifest.runs, info, replaced)}
+	next := manifest{flushed: x.manifest.flushed, next: x.manifest.next,
+		runs: replaceRuns(x.manifest.runs, info, replaced)}
 	x.mu.Unlock()
 	if t != nil {
 		next.flushed = t.to

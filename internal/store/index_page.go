@@ -164,8 +164,10 @@ func parseFooter(p []byte, pages uint32) (footer, error) {
 	f.first = indexKey(b[40:])
 	f.last = indexKey(b[40+entryKeyLen:])
 	total := uint64(f.dataPages) + uint64(f.filterPages) + 1
-	if string(b[:8]) != footerMagic || total != uint64(pages) || f.dataPages == 0 || f.filterPages == 0 || f.entries == 0 || f.from > f.to ||
-		f.entries > uint64(f.dataPages)*pageEntries || f.entries <= uint64(f.dataPages-1)*pageEntries || bytes.Compare(f.first[:], f.last[:]) > 0 {
+	if string(b[:8]) != footerMagic || total != uint64(pages) || f.dataPages == 0 || f.filterPages == 0 ||
+		f.entries == 0 || f.from > f.to ||
+		f.entries > uint64(f.dataPages)*pageEntries || f.entries <= uint64(f.dataPages-1)*pageEntries ||
+		bytes.Compare(f.first[:], f.last[:]) > 0 {
 		return footer{}, fmt.Errorf("%w: footer of an index run", ErrCorrupt)
 	}
 	return f, nil

@@ -57,8 +57,9 @@ func parseManifest(sealed []byte) (manifest, error) {
 	m := manifest{flushed: binary.BigEndian.Uint64(b), next: binary.BigEndian.Uint64(b[8:])}
 	end := m.flushed
 	for b = b[20:]; len(b) > 0; b = b[runInfoLen:] {
-		r := runInfo{id: binary.BigEndian.Uint64(b), level: int(b[8]), pages: binary.BigEndian.Uint32(b[9:]), entries: binary.BigEndian.Uint64(b[13:]),
-			from: binary.BigEndian.Uint64(b[21:]), to: binary.BigEndian.Uint64(b[29:]), sum: binary.BigEndian.Uint32(b[37:])}
+		r := runInfo{id: binary.BigEndian.Uint64(b), level: int(b[8]), pages: binary.BigEndian.Uint32(b[9:]),
+			entries: binary.BigEndian.Uint64(b[13:]),
+			from:    binary.BigEndian.Uint64(b[21:]), to: binary.BigEndian.Uint64(b[29:]), sum: binary.BigEndian.Uint32(b[37:])}
 		if r.to != end || r.from > r.to || r.level > maxLevels || r.id >= m.next {
 			return manifest{}, fmt.Errorf("%w: manifest entry of run %016x", ErrCorrupt, r.id)
 		}
@@ -120,7 +121,8 @@ func (r *run) load(keepFilter bool) error {
 	if err != nil {
 		return err
 	}
-	if binary.BigEndian.Uint32(p[pageSize-crcLen:]) != r.sum || foot.entries != r.entries || foot.from != r.from || foot.to != r.to {
+	if binary.BigEndian.Uint32(p[pageSize-crcLen:]) != r.sum || foot.entries != r.entries || foot.from != r.from ||
+		foot.to != r.to {
 		return fmt.Errorf("%w: index run %016x is not the file that the manifest names", ErrCorrupt, r.id)
 	}
 	r.foot = foot

@@ -43,7 +43,8 @@ func newRunWriter(dir string, id uint64, entries uint64, from, to uint64, noSync
 	if err != nil {
 		return nil, fmt.Errorf("create index run: %w", err)
 	}
-	w := &runWriter{dir: dir, id: id, file: f, noSync: noSync, data: make([]byte, 0, writeBuffer), dataAt: int64(pages) * pageSize}
+	w := &runWriter{dir: dir, id: id, file: f, noSync: noSync, data: make([]byte, 0, writeBuffer),
+		dataAt: int64(pages) * pageSize}
 	w.foot = footer{filterPages: uint32(pages), from: from, to: to}
 	return w, nil
 }
@@ -161,7 +162,8 @@ func (w *runWriter) finish(level int) (runInfo, error) {
 			return runInfo{}, err
 		}
 	}
-	return runInfo{id: w.id, level: level, pages: w.foot.pages(), entries: w.foot.entries, from: w.foot.from, to: w.foot.to,
+	return runInfo{id: w.id, level: level, pages: w.foot.pages(), entries: w.foot.entries, from: w.foot.from,
+		to:  w.foot.to,
 		sum: binary.BigEndian.Uint32(page[pageSize-crcLen:])}, nil
 }
 

@@ -55,8 +55,9 @@ func (w *indexWorld) open(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.x, err = openIndex(w.dir, m, journal, w.seq, indexOptions{flushEntries: w.flush, noSync: true, filters: w.filters, update: w.db.Update,
-		fail: func(err error) { t.Errorf("index failed: %v", err) }})
+	w.x, err = openIndex(w.dir, m, journal, w.seq,
+		indexOptions{flushEntries: w.flush, noSync: true, filters: w.filters, update: w.db.Update,
+			fail: func(err error) { t.Errorf("index failed: %v", err) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,7 +102,8 @@ func TestIndexIsAMap(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		w := &indexWorld{dir: dir, flush: rapid.IntRange(1, 300).Draw(rt, "flush"), filters: rapid.SampledFrom([]int64{0, 2 * pageSize, 1 << 30}).Draw(rt, "filters")}
+		w := &indexWorld{dir: dir, flush: rapid.IntRange(1, 300).Draw(rt, "flush"),
+			filters: rapid.SampledFrom([]int64{0, 2 * pageSize, 1 << 30}).Draw(rt, "filters")}
 		w.open(t)
 		defer func() { w.close() }()
 		keys := rapid.SampledFrom([]int{10, 1000, 100000}).Draw(rt, "keys")
@@ -293,7 +295,8 @@ func TestRunFlips(t *testing.T) {
 		}
 	}
 	for _, size := range []int{0, 1, len(clean) - pageSize, len(clean) - 1, len(clean) + 1, len(clean) + pageSize} {
-		if err := os.WriteFile(runPath(dir, 1), append(clean[:min(size, len(clean)):min(size, len(clean))], make([]byte, max(0, size-len(clean)))...), 0o600); err != nil {
+		if err := os.WriteFile(runPath(dir, 1), append(clean[:min(size, len(clean)):min(size, len(clean))],
+			make([]byte, max(0, size-len(clean)))...), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if err := read(true); !errors.Is(err, ErrCorrupt) {
@@ -313,7 +316,8 @@ func TestManifestRoundTrip(t *testing.T) {
 		m := manifest{next: 1 << 40}
 		for n := rapid.IntRange(0, 20).Draw(t, "runs"); n > 0; n-- {
 			to := m.flushed + rapid.Uint64Range(0, 1000).Draw(t, "blocks")
-			m.runs = append([]runInfo{{id: uint64(n), level: n % 3, pages: uint32(n), entries: uint64(n), from: m.flushed, to: to, sum: uint32(n) * 77}}, m.runs...)
+			m.runs = append([]runInfo{{id: uint64(n), level: n % 3, pages: uint32(n), entries: uint64(n), from: m.flushed,
+				to: to, sum: uint32(n) * 77}}, m.runs...)
 			m.flushed = to
 		}
 		sealed := m.encode()

@@ -26,9 +26,11 @@ func (s *Store) Collector() prometheus.Collector {
 		height:        describe("chain_height", "Height of a chain in this copy of the ledger; of the first 256 chains by their ids.", "chain"),
 		databaseBytes: describe("ledger_database_bytes", "Size of the ledger's database file."),
 		indexBytes:    describe("ledger_index_bytes", "Size of the run files of the ledger's index."),
-		freePages:     describe("ledger_free_pages", "Unused pages of the database file, which are used before the file grows (bbolt's freelist)."),
-		fsFree:        describe("filesystem_avail_bytes", "Space that the process may still use on the file system of its ledger."),
-		fsSize:        describe("filesystem_size_bytes", "Size of the file system of the ledger."),
+		freePages: describe("ledger_free_pages",
+			"Unused pages of the database file, which are used before the file grows (bbolt's freelist)."),
+		fsFree: describe("filesystem_avail_bytes",
+			"Space that the process may still use on the file system of its ledger."),
+		fsSize: describe("filesystem_size_bytes", "Size of the file system of the ledger."),
 	}
 }
 
@@ -43,7 +45,8 @@ type collector struct {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.blocks, c.chains, c.height, c.databaseBytes, c.indexBytes, c.freePages, c.fsFree, c.fsSize} {
+	for _, d := range []*prometheus.Desc{c.blocks, c.chains, c.height, c.databaseBytes, c.indexBytes, c.freePages,
+		c.fsFree, c.fsSize} {
 		out <- d
 	}
 }

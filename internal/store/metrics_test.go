@@ -49,7 +49,8 @@ func TestCollector(t *testing.T) {
 	c := s.Collector()
 	got := gathered(t, c)
 	if got["ltl_ledger_blocks"] != float64(s.Sequence()) || got["ltl_ledger_chains"] != float64(len(s.Tips())) {
-		t.Errorf("%v blocks of %d, %v chains of %d", got["ltl_ledger_blocks"], s.Sequence(), got["ltl_ledger_chains"], len(s.Tips()))
+		t.Errorf("%v blocks of %d, %v chains of %d", got["ltl_ledger_blocks"], s.Sequence(), got["ltl_ledger_chains"],
+			len(s.Tips()))
 	}
 	for _, tip := range s.Tips() {
 		if h := got["ltl_chain_height "+tip.ChainID]; h != float64(tip.Header.Height) {
@@ -61,7 +62,8 @@ func TestCollector(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got["ltl_ledger_database_bytes"] != float64(info.Size()) || got["ltl_ledger_index_bytes"] <= 0 {
-		t.Errorf("database of %v bytes, want %d; index of %v bytes", got["ltl_ledger_database_bytes"], info.Size(), got["ltl_ledger_index_bytes"])
+		t.Errorf("database of %v bytes, want %d; index of %v bytes",
+			got["ltl_ledger_database_bytes"], info.Size(), got["ltl_ledger_index_bytes"])
 	}
 	if free, size := got["ltl_filesystem_avail_bytes"], got["ltl_filesystem_size_bytes"]; free <= 0 || size < free {
 		t.Errorf("%v of %v bytes are free", free, size)

@@ -39,7 +39,8 @@ type seams struct {
 func Open(dir string, o Options) (*Store, error) { return open(dir, o, seams{filters: filterBudget}) }
 
 func open(dir string, o Options, with seams) (_ *Store, err error) {
-	s := &Store{with: with, log: o.Logger, fatal: o.Fatal, verify: o.Verify, stop: make(chan struct{}), changed: make(chan struct{}), suspects: make(chan struct{}, 1)}
+	s := &Store{with: with, log: o.Logger, fatal: o.Fatal, verify: o.Verify, stop: make(chan struct{}),
+		changed: make(chan struct{}), suspects: make(chan struct{}, 1)}
 	if s.log == nil {
 		s.log = slog.Default()
 	}
@@ -70,15 +71,17 @@ func open(dir string, o Options, with seams) (_ *Store, err error) {
 		}
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", dir, err), s.lock.Close())
 	}
-	s.log.Info("store opened", "dir", dir, "chains", len(s.tips), "sequence", s.head.sequence, "applied", s.head.applied, "runs", len(s.index.manifest.runs))
+	s.log.Info("store opened", "dir", dir, "chains", len(s.tips), "sequence", s.head.sequence, "applied", s.head.applied,
+		"runs", len(s.index.manifest.runs))
 	s.dropPageCache() // the checks above have read the whole file
 	s.index.start()
 	return s, nil
 }
 
 func boltOptions(o Options, with seams) *bbolt.Options {
-	return &bbolt.Options{Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType, InitialMmapSize: initialMmap,
-		PageSize: pageSize, NoSync: o.NoSync, NoGrowSync: false, NoStatistics: true, OpenFile: with.openFile}
+	return &bbolt.Options{Timeout: lockTimeout, NoFreelistSync: true, FreelistType: bbolt.FreelistMapType,
+		InitialMmapSize: initialMmap,
+		PageSize:        pageSize, NoSync: o.NoSync, NoGrowSync: false, NoStatistics: true, OpenFile: with.openFile}
 }
 
 // lockDir makes the directory and takes its lock, which ends with the process at the latest.
@@ -184,8 +187,9 @@ func (s *Store) load(dir string, o Options, with seams) error {
 	if err != nil {
 		return err
 	}
-	s.index, err = openIndex(filepath.Join(dir, indexName), m, journal, s.head.sequence, indexOptions{flushEntries: o.FlushEntries,
-		noSync: o.NoSync, filters: with.filters, update: s.update, fail: s.fail, hook: with.hook})
+	s.index, err = openIndex(filepath.Join(dir, indexName), m, journal, s.head.sequence,
+		indexOptions{flushEntries: o.FlushEntries,
+			noSync: o.NoSync, filters: with.filters, update: s.update, fail: s.fail, hook: with.hook})
 	if err != nil {
 		return err
 	}
@@ -207,7 +211,8 @@ func checkBuckets(tx *bbolt.Tx) error {
 		if !ok {
 			id, ok = strings.CutPrefix(name, prefixState)
 		}
-		if !ok || !ledger.ValidChainID(id) || tx.Bucket([]byte(prefixBlocks+id)) == nil || tx.Bucket([]byte(prefixState+id)) == nil {
+		if !ok || !ledger.ValidChainID(id) || tx.Bucket([]byte(prefixBlocks+id)) == nil ||
+			tx.Bucket([]byte(prefixState+id)) == nil {
 			return fmt.Errorf("%w: bucket %q", ErrCorrupt, name)
 		}
 		return nil
@@ -244,7 +249,8 @@ func loadTips(tx *bbolt.Tx, h *head) (map[string]Tip, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, ok := tips[ledger.SystemChain]; total != h.sequence || ok != (total > 0) || (h.network == ledger.Hash{}) != (total == 0) {
+	if _, ok := tips[ledger.SystemChain]; total != h.sequence || ok != (total > 0) ||
+		(h.network == ledger.Hash{}) != (total == 0) {
 		return nil, fmt.Errorf("%w: the chains have %d blocks, the head counts %d", ErrCorrupt, total, h.sequence)
 	}
 	return tips, nil

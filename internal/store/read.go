@@ -239,7 +239,8 @@ func (s *Store) Scan(chainID string, prefix []byte, fn func(key, value []byte) e
 			c := b.Cursor()
 			size := 0
 			for k, sealed := c.Seek(from); k != nil; k, sealed = c.Next() {
-				v, err := unseal(placeState, chainID, k, sealed) // also of the key after the last: it may be a damaged one of the prefix
+				// The key after the last is checked too: it may be a damaged key with the prefix.
+				v, err := unseal(placeState, chainID, k, sealed)
 				if err != nil {
 					return err
 				}

@@ -30,7 +30,8 @@ func OpenDamaged(dir string) (*Salvage, error) {
 			return err
 		}
 		r.sound = CheckDatabase(path) == nil
-		if r.db, err = bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout, PageSize: pageSize}); err != nil {
+		if r.db, err = bbolt.Open(path, 0o600, &bbolt.Options{ReadOnly: true, Timeout: lockTimeout,
+			PageSize: pageSize}); err != nil {
 			return err
 		}
 		return r.db.View(func(tx *bbolt.Tx) error {

@@ -124,7 +124,8 @@ func TestVerifyFindsABrokenLink(t *testing.T) {
 // scrubbed is what a scrub finds.
 func (s *Store) scrubbed(t *testing.T) (found []Damage) {
 	t.Helper()
-	if err := s.Scrub(t.Context(), func(int) error { return nil }, func(d Damage) { found = append(found, d) }); err != nil {
+	if err := s.Scrub(t.Context(), func(int) error { return nil },
+		func(d Damage) { found = append(found, d) }); err != nil {
 		t.Fatal(err)
 	}
 	return found
@@ -167,7 +168,8 @@ func TestScrubAndRepair(t *testing.T) {
 	for i := range 9 {
 		entries = append(entries, m.entry(m.set(0, fmt.Sprint(i), fmt.Sprintf("the value %d of a record", i))))
 	}
-	entries = append(entries, m.entry(m.set(0, "big", "the value 9 of a record"+string(bytes.Repeat([]byte("x"), 1<<17)))), m.entry(m.set(0, "last", "end")))
+	entries = append(entries, m.entry(m.set(0, "big",
+		"the value 9 of a record"+string(bytes.Repeat([]byte("x"), 1<<17)))), m.entry(m.set(0, "last", "end")))
 	dir, o := t.TempDir(), quiet(t)
 	s := m.filled(dir, o, entries)
 	good := m.filled(t.TempDir(), o, entries)
@@ -361,7 +363,8 @@ func TestDamagedKeyIsNotAbsent(t *testing.T) {
 		if v, err := s.Get(ledger.SystemChain, []byte(key)); !errors.Is(err, ErrCorrupt) {
 			t.Errorf("bit %d of the key is damaged: Get: %q, %v", bit, v, err)
 		}
-		if err := s.Scan(ledger.SystemChain, []byte("o/"), func(k, v []byte) error { return nil }); !errors.Is(err, ErrCorrupt) {
+		if err := s.Scan(ledger.SystemChain, []byte("o/"), func(k, v []byte) error { return nil }); !errors.Is(err,
+			ErrCorrupt) {
 			t.Errorf("bit %d of the key is damaged: Scan: %v", bit, err)
 		}
 		_ = s.Close()

@@ -127,7 +127,8 @@ func TestOrderInEntry(t *testing.T) {
 	start := s.Sequence()
 	account := m.batch(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: "3000000000000000", Name: "someone", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o2"}}}))
 	chain := m.batch(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{Name: "third-chain", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: rootUID}}}))
-	r, err := s.Apply([]Entry{m.ordered(m.batch(m.set(1, "x", "1")), account, m.batch(m.set(0, "x", "2")), m.batch(m.set(1, "y", "3")), chain, &ltlv1.Batch{ChainId: "bad"},
+	r, err := s.Apply([]Entry{m.ordered(m.batch(m.set(1, "x", "1")), account, m.batch(m.set(0, "x", "2")),
+		m.batch(m.set(1, "y", "3")), chain, &ltlv1.Batch{ChainId: "bad"},
 		&ltlv1.Batch{ChainId: "9999999999999999", Transactions: [][]byte{{1}, {2}}})})
 	if err != nil {
 		t.Fatal(err)
@@ -195,7 +196,8 @@ func TestReads(t *testing.T) {
 	}
 	tip, _ := s.Tip(id)
 	payload, result, batch, header, hash, err := s.Transaction(id, tip.Header.Height, 2)
-	if err != nil || string(payload) != string(two.GetTransactions()[1]) || result != rules.DuplicateKey || !proto.Equal(batch, two) || header != tip.Header || hash != tip.Hash {
+	if err != nil || string(payload) != string(two.GetTransactions()[1]) || result != rules.DuplicateKey ||
+		!proto.Equal(batch, two) || header != tip.Header || hash != tip.Hash {
 		t.Fatal(result, err)
 	}
 	for name, err := range map[string]error{
@@ -317,7 +319,8 @@ func TestAccessKeys(t *testing.T) {
 			t.Fatalf("%d keys", len(all))
 		}
 		for i, k := range all {
-			if k.GetVersion() != uint64(16+i) || k.GetAccessKeyId() != fmt.Sprint("key", (15+i)%10) || string(k.GetSealed()) != "sealed "+k.GetAccessKeyId() {
+			if k.GetVersion() != uint64(16+i) || k.GetAccessKeyId() != fmt.Sprint("key", (15+i)%10) ||
+				string(k.GetSealed()) != "sealed "+k.GetAccessKeyId() {
 				t.Fatal(k)
 			}
 		}

@@ -53,7 +53,8 @@ type maker struct {
 
 // quiet is Options for tests that expect no failure.
 func quiet(t testing.TB) Options {
-	return Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), NoSync: true, Fatal: func(err error) { t.Errorf("Fatal: %v", err) }}
+	return Options{Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), NoSync: true,
+		Fatal: func(err error) { t.Errorf("Fatal: %v", err) }}
 }
 
 // openTest opens a store and closes it with the test.
@@ -94,7 +95,8 @@ func newMaker(t testing.TB) *maker {
 	step(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: rootUID, Name: "root", Type: ltlv1.AccountType_ACCOUNT_TYPE_ROOT, Organisation: "o1"}}}),
 		m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: memberUID, Name: "member", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}}))
 	for _, name := range []string{"chain-one", "chain-two"} {
-		step(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{Name: name, Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: rootUID}}}))
+		step(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{Name: name,
+			Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: rootUID}}}))
 	}
 	var err error
 	if m.chains, err = rules.ListChains(s); err != nil || len(m.chains) != 2 {
@@ -132,14 +134,16 @@ func (m *maker) system(tx *ltlv1.Transaction) *ltlv1.Transaction {
 
 // set is a record of the member on chain i.
 func (m *maker) set(i int, id, value string) *ltlv1.Transaction {
-	tx := m.fresh(&ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: m.key(i, id), Value: value}}})
+	tx := m.fresh(&ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: m.key(i, id),
+		Value: value}}})
 	tx.ChainId, tx.AccountUid = m.chains[i].ID, memberUID
 	return tx
 }
 
 // attach is a record under a repeatable Key.
 func (m *maker) attach(i int, id, value string) *ltlv1.Transaction {
-	tx := m.fresh(&ltlv1.Transaction{Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: m.key(i, id), Value: value}}})
+	tx := m.fresh(&ltlv1.Transaction{Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: m.key(i,
+		id), Value: value}}})
 	tx.ChainId, tx.AccountUid = m.chains[i].ID, memberUID
 	return tx
 }
@@ -177,7 +181,8 @@ func (m *maker) mixed(n int) []Entry {
 	var last *ltlv1.Batch
 	for i := range n {
 		var batches []*ltlv1.Batch
-		b := m.batch(m.set(0, fmt.Sprint("a", i), "value"), m.attach(0, "history", fmt.Sprint("value ", i)), m.set(0, fmt.Sprint("a", i), "refused: the Key is taken"))
+		b := m.batch(m.set(0, fmt.Sprint("a", i), "value"), m.attach(0, "history", fmt.Sprint("value ", i)),
+			m.set(0, fmt.Sprint("a", i), "refused: the Key is taken"))
 		batches = append(batches, b)
 		if i%3 == 1 {
 			batches = append(batches, m.batch(m.set(1, fmt.Sprint("b", i), strings.Repeat("long ", 40))))
@@ -289,7 +294,8 @@ func (s *Store) readIndexed(c map[string]string, chainID string, b *ltlv1.Block)
 		for _, payload := range batch.GetTransactions() {
 			keys := [][]byte{rules.TransactionKey(ledger.TransactionID(payload)), []byte("Tabsent")}
 			if tx, err := rules.Decode(payload); err == nil {
-				keys = append(keys, rules.NewestKey(tx.GetSetData().GetKey()), rules.NewestKey(tx.GetAttachData().GetKey()), rules.VersionKey(tx.GetAttachData().GetKey(), 3))
+				keys = append(keys, rules.NewestKey(tx.GetSetData().GetKey()), rules.NewestKey(tx.GetAttachData().GetKey()),
+					rules.VersionKey(tx.GetAttachData().GetKey(), 3))
 			}
 			for _, k := range keys {
 				v, err := s.Get(chainID, k)

@@ -241,7 +241,8 @@ func (w *writer) putBlock(ex *rules.Executed) error {
 	if err != nil {
 		return err
 	}
-	if err := putParts(journal, placeJournal, "", w.head.sequence, encodeJournal(w.order[start:]), journalPart); err != nil {
+	if err := putParts(journal, placeJournal, "", w.head.sequence, encodeJournal(w.order[start:]),
+		journalPart); err != nil {
 		return err
 	}
 	w.head.sequence++

@@ -93,6 +93,7 @@ func (o *Order) Add(h *ledger.Header, hash ledger.Hash) error {
 // hash, and with the time of the newest block that was read.
 func (o *Order) AddUnread(chainID string) {
 	due := o.Due(chainID)
-	o.tips[chainID] = Tip{ChainID: chainID, Header: ledger.Header{ChainID: chainID, Height: due.Height, TimeMs: due.PreviousTimeMs}}
+	o.tips[chainID] = Tip{ChainID: chainID, Header: ledger.Header{ChainID: chainID, Height: due.Height,
+		TimeMs: due.PreviousTimeMs}}
 	o.unread[chainID] = true
 }

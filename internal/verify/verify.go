@@ -1,16 +1,16 @@
-// Package verify says whether a block is right. It is pure: it reads state through the rules.View that it is given, stores
-// nothing, and has no clock. All functions may be called concurrently, as long as the view may be.
+// Package verify says whether a block is right. It is pure: it reads state through the rules.View that it is given,
+// stores nothing, and has no clock. All functions may be called concurrently, as long as the view may be.
 //
 // A block is right when three checks pass. Each needs more than the one before:
 //
 //   - Order, Link: the block extends the blocks before it: network, height, previous hash, time, system height. This
 //     needs headers only.
 //   - Content: the header's count and roots are those of the batches and results in the block. This needs the block.
-//   - Execute: the rules make the same block, to the byte, of the same batches: endorsements, policies, results, changes
-//     of state. This needs the state below the block.
+//   - Execute: the rules make the same block, to the byte, of the same batches: endorsements, policies, results, state
+//     changes. This needs the state below the block.
 //
-// One thing cannot be judged from a block and its chain: the time that the leader gave it, within the bounds that Link and
-// the expiry of endorsements set. Two copies have the same times when they have the same block hashes; Is compares.
+// A block and its chain do not prove the time that the leader gave it, within the bounds that Link and the expiry of
+// endorsements set. Two copies have the same times when they have the same block hashes.
 package verify
 
 import (
@@ -104,7 +104,9 @@ func Is(b *ltlv1.Block, hash ledger.Hash) error {
 //
 // Every error wraps ErrBadBlock, except rules.ErrNewerRules: nothing is wrong with the block then. Execution cannot
 // tell a view that failed from a block that cannot be executed; the caller asks its view first.
-func Execute(h *ledger.Header, b *ltlv1.Block, in rules.Input, view rules.View, check rules.Verify) (*rules.Executed, error) {
+func Execute(
+	h *ledger.Header, b *ltlv1.Block, in rules.Input, view rules.View, check rules.Verify,
+) (*rules.Executed, error) {
 	if err := Link(h, &in); err != nil {
 		return nil, err
 	}

@@ -73,9 +73,10 @@ func (w *world) batch(uids ...string) *ltlv1.Batch {
 	for _, uid := range uids {
 		w.nonce++
 		nonce := sha256.Sum256([]byte{w.nonce})
-		payloads = append(payloads, offline.Encode(w.t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Nonce: nonce[:16],
-			CreatedMs: offline.StartMs, Submitter: offline.Operator, Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
-				Uid: uid, Name: "account", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}}))
+		payloads = append(payloads, offline.Encode(w.t,
+			&ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Nonce: nonce[:16],
+				CreatedMs: offline.StartMs, Submitter: offline.Operator, Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
+					Uid: uid, Name: "account", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}}))
 	}
 	return offline.Batch(w.network, ledger.SystemChain, offline.StartMs+3_600_000, payloads, offline.Signers("o1"))
 }
@@ -204,7 +205,8 @@ func TestExecuteAboveNewerRules(t *testing.T) {
 	if _, err := Execute(&h, b, w.due(), failingView{fails}, ledger.VerifyEndorsement); err == nil {
 		t.Error("a block is right although the state cannot be read")
 	}
-	if _, err := Execute(&h, b, w.due(), failingView{rules.ErrNewerRules}, ledger.VerifyEndorsement); !errors.Is(err, rules.ErrNewerRules) || errors.Is(err, ErrBadBlock) {
+	if _, err := Execute(&h, b, w.due(), failingView{rules.ErrNewerRules}, ledger.VerifyEndorsement); !errors.Is(err,
+		rules.ErrNewerRules) || errors.Is(err, ErrBadBlock) {
 		t.Errorf("under newer rules: %v", err)
 	}
 }
@@ -228,15 +230,18 @@ func TestContentAndIs(t *testing.T) {
 		t.Errorf("another hash: %v", err)
 	}
 	for name, change := range map[string]func(c *ltlv1.Block){
-		"result":              func(c *ltlv1.Block) { c.Results[1]++ },
-		"result added":        func(c *ltlv1.Block) { c.Results = append(c.Results, 200) },
-		"transaction":         func(c *ltlv1.Block) { c.Batches[0].Transactions[1][9] ^= 4 },
-		"transactions swap":   func(c *ltlv1.Block) { tx := c.Batches[0].Transactions; tx[0], tx[1] = tx[1], tx[0] },
-		"endorsement":         func(c *ltlv1.Block) { c.Batches[1].Endorsements[0].Signature[9] ^= 4 },
-		"batch of no content": func(c *ltlv1.Block) { c.Batches = append(c.Batches, &ltlv1.Batch{ChainId: ledger.SystemChain}) },
-		"batch elsewhere":     func(c *ltlv1.Block) { c.Batches[1].ChainId = "9999999999999999" },
-		"header":              func(c *ltlv1.Block) { c.Header[40] ^= 1 },
-		"header cut":          func(c *ltlv1.Block) { c.Header = c.Header[1:] },
+		"result":            func(c *ltlv1.Block) { c.Results[1]++ },
+		"result added":      func(c *ltlv1.Block) { c.Results = append(c.Results, 200) },
+		"transaction":       func(c *ltlv1.Block) { c.Batches[0].Transactions[1][9] ^= 4 },
+		"transactions swap": func(c *ltlv1.Block) { tx := c.Batches[0].Transactions; tx[0], tx[1] = tx[1], tx[0] },
+		"endorsement":       func(c *ltlv1.Block) { c.Batches[1].Endorsements[0].Signature[9] ^= 4 },
+		"batch of no content": func(c *ltlv1.Block) {
+			c.Batches = append(c.Batches,
+				&ltlv1.Batch{ChainId: ledger.SystemChain})
+		},
+		"batch elsewhere": func(c *ltlv1.Block) { c.Batches[1].ChainId = "9999999999999999" },
+		"header":          func(c *ltlv1.Block) { c.Header[40] ^= 1 },
+		"header cut":      func(c *ltlv1.Block) { c.Header = c.Header[1:] },
 	} {
 		c := proto.CloneOf(b)
 		change(c)

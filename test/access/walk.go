@@ -55,7 +55,8 @@ func WalkRPCs(t *testing.T, srv *grpc.Server, addr, dir string, acl identity.ACL
 			}
 			// gRPC once let a path without its slash pass by the interceptors' rules (CVE-2026-33186).
 			bare := strings.TrimPrefix(m.name, "/")
-			if err := call(t, conn, bare, m.stream); !slices.Contains([]codes.Code{codes.PermissionDenied, codes.Unimplemented}, status.Code(err)) {
+			if err := call(t, conn, bare, m.stream); !slices.Contains([]codes.Code{codes.PermissionDenied, codes.Unimplemented},
+				status.Code(err)) {
 				t.Errorf("%s as %s: %v, want PermissionDenied or Unimplemented", bare, role, err)
 			}
 		}
@@ -66,7 +67,8 @@ func WalkRPCs(t *testing.T, srv *grpc.Server, addr, dir string, acl identity.ACL
 // answers it.
 func withoutCertificate(t *testing.T, addr string, methods []method) {
 	t.Helper()
-	raw, err := tls.DialWithDialer(&net.Dialer{Timeout: callTimeout}, "tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+	raw, err := tls.DialWithDialer(&net.Dialer{Timeout: callTimeout}, "tcp", addr,
+		&tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	if err == nil {
 		defer raw.Close()
 		// In TLS 1.3 the client is done first; it learns of the refusal from its first read.
