@@ -48,7 +48,8 @@ func (l *Load) readFrom(ctx context.Context, p *peers, o *Op) {
 	ctx, cancel := context.WithTimeout(ctx, aimTimeout)
 	defer cancel()
 	l.history.begin(o)
-	res, err := ltlv1.NewLedgerClient(p.conns[o.Node]).GetRecord(ctx, &ltlv1.GetRecordRequest{ChainCode: l.caller.chain.BizChainCode, Key: o.Key})
+	res, err := ltlv1.NewLedgerClient(p.conns[o.Node]).GetRecord(ctx,
+		&ltlv1.GetRecordRequest{ChainCode: l.caller.chain.BizChainCode, Key: o.Key})
 	l.history.end(o, func() {
 		o.Attempts = 1
 		switch {

@@ -49,7 +49,8 @@ func drawHistory(rt *rapid.T) []porcupine.Operation {
 	writes := rapid.IntRange(0, 4).Draw(rt, "writes")
 	states := []*record{nil}
 	for n := range writes {
-		o := &Op{Action: Attach, Value: string(rune('a' + n)), Outcome: rapid.SampledFrom([]Outcome{OK, OK, Unknown}).Draw(rt, "outcome"), Attempts: 1}
+		o := &Op{Action: Attach, Value: string(rune('a' + n)),
+			Outcome: rapid.SampledFrom([]Outcome{OK, OK, Unknown}).Draw(rt, "outcome"), Attempts: 1}
 		state = state.add(o)
 		states = append(states, state)
 		add(o, n)

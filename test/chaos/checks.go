@@ -67,13 +67,15 @@ type Found struct {
 // Checks holds what a run found against all invariants.
 func Checks(f *Found) []*Check {
 	return []*Check{
-		f.acknowledged(), f.sameHistory(), f.audited(), f.linearizable(), f.once(), f.policy(), f.evidence(), f.recovery(), f.faulty(), f.bounded(),
+		f.acknowledged(), f.sameHistory(), f.audited(), f.linearizable(), f.once(), f.policy(), f.evidence(), f.recovery(),
+		f.faulty(), f.bounded(),
 		f.contract(), f.made(),
 	}
 }
 
 func (f *Found) acknowledged() *Check {
-	c := &Check{ID: "I1", Name: "every acknowledged record is on every node and endorser", What: "acknowledged records, on each different copy"}
+	c := &Check{ID: "I1", Name: "every acknowledged record is on every node and endorser",
+		What: "acknowledged records, on each different copy"}
 	for _, copy := range f.Copies {
 		for _, o := range f.Ops {
 			if !o.writes() {
@@ -83,12 +85,14 @@ func (f *Found) acknowledged() *Check {
 			case o.Outcome == OK:
 				c.Looked++
 				if !copy.Ledger.has(o) {
-					c.wrong("%s of %s was acknowledged at %s and is not on %s", o.Action, o.Key, time.Duration(o.Return), strings.Join(copy.Names, ", "))
+					c.wrong("%s of %s was acknowledged at %s and is not on %s", o.Action, o.Key, time.Duration(o.Return),
+						strings.Join(copy.Names, ", "))
 				}
 			case o.Outcome == Exists:
 				c.Looked++
 				if len(copy.Ledger.Records[o.Key]) == 0 {
-					c.wrong("%s was said to exist at %s and is not on %s", o.Key, time.Duration(o.Return), strings.Join(copy.Names, ", "))
+					c.wrong("%s was said to exist at %s and is not on %s", o.Key, time.Duration(o.Return),
+						strings.Join(copy.Names, ", "))
 				}
 			}
 		}
@@ -119,7 +123,8 @@ func (f *Found) sameHistory() *Check {
 			place := fmt.Sprintf("height %d of chain %s", b.Height, b.Chain)
 			j, known := at[place]
 			if known && (first.Ledger.Blocks[j].Hash != b.Hash || first.Ledger.Digests[j] != copy.Ledger.Digests[i]) {
-				c.wrong("%s: %s has the block %s, %s has %s", place, copy.Names[0], b.Hash, first.Names[0], first.Ledger.Blocks[j].Hash)
+				c.wrong("%s: %s has the block %s, %s has %s", place, copy.Names[0], b.Hash, first.Names[0],
+					first.Ledger.Blocks[j].Hash)
 			}
 		}
 	}
@@ -153,7 +158,8 @@ func (f *Found) linearizable() *Check {
 }
 
 func (f *Found) once() *Check {
-	c := &Check{ID: "I5", Name: "each Key, BusinessId and transaction at most once, and nothing that was not written", What: "records of each different copy"}
+	c := &Check{ID: "I5", Name: "each Key, BusinessId and transaction at most once, and nothing that was not written",
+		What: "records of each different copy"}
 	asked := map[[3]string]string{} // to the BusinessId; every value is written by one call only
 	for _, o := range f.Ops {
 		if o.writes() {
@@ -179,7 +185,8 @@ func (f *Found) once() *Check {
 					c.wrong("%s %s is on %s %d times", key, r.BusinessID, copy.Names[0], seen[r.BusinessID])
 				}
 				if values[r.Value]++; values[r.Value] > 1 {
-					c.wrong("%s has the value %q on %s %d times, and it was written by one call", key, r.Value, copy.Names[0], values[r.Value])
+					c.wrong("%s has the value %q on %s %d times, and it was written by one call", key, r.Value, copy.Names[0],
+						values[r.Value])
 				}
 				if business, known := asked[[3]string{action, key, r.Value}]; !known || business != "" && business != r.BusinessID {
 					c.wrong("%s has %s of %s with the value %q, which no call wrote", copy.Names[0], action, key, r.Value)
@@ -194,12 +201,14 @@ func (f *Found) once() *Check {
 // height.
 func (f *Found) policy() *Check {
 	c := f.audited()
-	c.ID, c.Name, c.What = "I6", "no record without the endorsements that its chain's policy wants", "audits, which verify endorsements and policies of every batch again"
+	c.ID, c.Name, c.What = "I6", "no record without the endorsements that its chain's policy wants",
+		"audits, which verify endorsements and policies of every batch again"
 	return c
 }
 
 func (f *Found) evidence() *Check {
-	c := &Check{ID: "I7", Name: "what GetBlockChainInfo told during the run is what the chain says at the end", What: "answers, on each different copy"}
+	c := &Check{ID: "I7", Name: "what GetBlockChainInfo told during the run is what the chain says at the end",
+		What: "answers, on each different copy"}
 	for _, copy := range f.Copies {
 		for _, o := range f.Ops {
 			if o.Action != ChainInfo || o.Outcome != OK || o.Proof == nil {
@@ -208,7 +217,8 @@ func (f *Found) evidence() *Check {
 			c.Looked++
 			stands := false
 			for _, r := range copy.Ledger.Records[o.Key] {
-				stands = stands || r.Height == o.Proof.Height && r.BlockHash == o.Proof.BlockHash && r.Transaction == o.Proof.TransactionHash &&
+				stands = stands || r.Height == o.Proof.Height && r.BlockHash == o.Proof.BlockHash &&
+					r.Transaction == o.Proof.TransactionHash &&
 					(o.BusinessID == "" || o.BusinessID == r.BusinessID)
 			}
 			if !stands {
@@ -221,7 +231,8 @@ func (f *Found) evidence() *Check {
 }
 
 func (f *Found) recovery() *Check {
-	c := &Check{ID: "I8", Name: "writes again at most " + recoverLimit.String() + " after each fault is healed", What: "faults"}
+	c := &Check{ID: "I8", Name: "writes again at most " + recoverLimit.String() + " after each fault is healed",
+		What: "faults"}
 	for _, i := range f.Injections {
 		c.Looked++
 		if i.Recovered < 0 {
@@ -244,7 +255,8 @@ func (f *Found) faulty() *Check {
 			may[n]++
 		}
 		for _, n := range i.Serving {
-			c.wrong("%s at %s: %s reached no majority for %s and still said that it was ready", i.Fault, i.Begin, n, i.End-i.Begin)
+			c.wrong("%s at %s: %s reached no majority for %s and still said that it was ready", i.Fault, i.Begin, n,
+				i.End-i.Begin)
 		}
 		for _, n := range i.Late {
 			c.wrong("%s at %s: %s did not serve %s after healing", i.Fault, i.Begin, n, readyGiveUp)
@@ -268,10 +280,12 @@ func (f *Found) bounded() *Check {
 			c.wrong("%s used %d MiB of memory", name, u.Highest.Bytes>>20)
 		}
 		if most := useFactor*u.First.Goroutines + goroutinesAllowed; u.Last.Goroutines > most {
-			c.wrong("%s has %d goroutines after the load; it began with %d, and %d are allowed", name, u.Last.Goroutines, u.First.Goroutines, most)
+			c.wrong("%s has %d goroutines after the load; it began with %d, and %d are allowed", name, u.Last.Goroutines,
+				u.First.Goroutines, most)
 		}
 		if most := useFactor*u.First.Files + filesAllowed; u.Last.Files > most {
-			c.wrong("%s has %d files open after the load; it began with %d, and %d are allowed", name, u.Last.Files, u.First.Files, most)
+			c.wrong("%s has %d files open after the load; it began with %d, and %d are allowed", name, u.Last.Files,
+				u.First.Files, most)
 		}
 	}
 	return c

@@ -20,7 +20,8 @@ func sample() *Found {
 			l.Blocks, l.Digests = append(l.Blocks, id), append(l.Digests, sha256.Sum256([]byte(id.Hash)))
 		}
 		put := func(height uint64, key, business, value string, attached bool) {
-			r := Record{Chain: "c", Height: height, BlockHash: l.Blocks[height].Hash, Transaction: hash(key + business), BusinessID: business, Value: value, Attached: attached}
+			r := Record{Chain: "c", Height: height, BlockHash: l.Blocks[height].Hash, Transaction: hash(key + business),
+				BusinessID: business, Value: value, Attached: attached}
 			l.Records[key] = append(l.Records[key], r)
 			l.Transactions[r.Transaction]++
 		}
@@ -42,7 +43,8 @@ func sample() *Found {
 		{Action: Count, Key: "hot", Call: at(10), Return: at(11), Outcome: OK, Number: 2},
 		{Action: List, Key: "hot", Call: at(10), Return: at(11), Outcome: OK, Read: []string{"va", "vb"}},
 		{Action: GetData, Key: "hot", BusinessID: "x", Call: at(10), Return: at(11), Outcome: Absent},
-		{Action: ChainInfo, Key: "one", Call: at(10), Return: at(11), Outcome: OK, Proof: &Evidence{Height: 1, BlockHash: l.Blocks[1].Hash, TransactionHash: hash("one")}},
+		{Action: ChainInfo, Key: "one", Call: at(10), Return: at(11), Outcome: OK,
+			Proof: &Evidence{Height: 1, BlockHash: l.Blocks[1].Hash, TransactionHash: hash("one")}},
 	}
 	for i, o := range ops {
 		o.ID = i
@@ -52,9 +54,11 @@ func sample() *Found {
 		Copies: []Copy{{Names: []string{"node1", "node2"}, Ledger: l}, {Names: []string{"endorser-org1"}, Ledger: build()}},
 		Audits: []Audited{{Name: "node1"}, {Name: "node2"}},
 		Injections: []*Injection{{
-			Fault: "kill leader", Begin: 3 * time.Second, End: 6 * time.Second, Recovered: time.Second, Ready: 2 * time.Second, Targets: []string{"node1"},
+			Fault: "kill leader", Begin: 3 * time.Second, End: 6 * time.Second, Recovered: time.Second, Ready: 2 * time.Second,
+			Targets: []string{"node1"},
 		}},
-		Usage: map[string]*Usage{"node1": {First: Use{50, 20, 1 << 20}, Highest: Use{80, 40, 2 << 20}, Last: Use{60, 30, 2 << 20}, Samples: 2}},
+		Usage: map[string]*Usage{"node1": {First: Use{50, 20, 1 << 20}, Highest: Use{80, 40, 2 << 20},
+			Last: Use{60, 30, 2 << 20}, Samples: 2}},
 	}
 }
 
@@ -75,12 +79,17 @@ func TestChecksFail(t *testing.T) {
 		doctor   func(f *Found)
 		says     string
 	}{
-		{"I1", "an acknowledged record is lost on one copy", func(f *Found) { delete(second(f).Records, "one") }, "one was acknowledged at 2s and is not on endorser-org1"},
-		{"I1", "an acknowledged record has another value", func(f *Found) { second(f).Records["one"][0].Value = "other" }, "is not on endorser-org1"},
-		{"I1", "a record that was said to exist does not", func(f *Found) { f.Ops[0].Outcome = Exists; delete(second(f).Records, "one") }, "was said to exist"},
+		{"I1", "an acknowledged record is lost on one copy", func(f *Found) { delete(second(f).Records, "one") },
+			"one was acknowledged at 2s and is not on endorser-org1"},
+		{"I1", "an acknowledged record has another value", func(f *Found) { second(f).Records["one"][0].Value = "other" },
+			"is not on endorser-org1"},
+		{"I1", "a record that was said to exist does not",
+			func(f *Found) { f.Ops[0].Outcome = Exists; delete(second(f).Records, "one") }, "was said to exist"},
 		{"I2", "another block hash", func(f *Found) { second(f).Blocks[3].Hash = "00" }, "height 3 of chain c"},
-		{"I2", "another content under the same header", func(f *Found) { second(f).Digests[3] = [32]byte{} }, "height 3 of chain c"},
-		{"I2", "a block less", func(f *Found) { l := second(f); l.Blocks, l.Digests = l.Blocks[:4], l.Digests[:4] }, "has 4 blocks"},
+		{"I2", "another content under the same header", func(f *Found) { second(f).Digests[3] = [32]byte{} },
+			"height 3 of chain c"},
+		{"I2", "a block less", func(f *Found) { l := second(f); l.Blocks, l.Digests = l.Blocks[:4], l.Digests[:4] },
+			"has 4 blocks"},
 		{"I2", "two blocks at one height", func(f *Found) { f.Copies[0].Ledger.Blocks[2].Height = 1 }, "two blocks"},
 		{"I3", "an audit fails", func(f *Found) { f.Audits[1].Error = "block 7 does not link" }, "node2: block 7"},
 		{"I3", "no audit was made", func(f *Found) { f.Audits = nil }, ""},
@@ -90,33 +99,43 @@ func TestChecksFail(t *testing.T) {
 		{"I4", "a count too low", func(f *Found) { f.Ops[6].Number = 1 }, "Key hot"},
 		{"I4", "a list in another order", func(f *Found) { f.Ops[7].Read = []string{"vb", "va"} }, "Key hot"},
 		{"I4", "a read that sees what comes later", func(f *Found) { f.Ops[5].Call, f.Ops[5].Return = 1, 2 }, "Key hot"},
-		{"I4", "a first attempt answered with a record that is not there", func(f *Found) { f.Ops[0].Outcome = Exists }, "Key one"},
+		{"I4", "a first attempt answered with a record that is not there", func(f *Found) { f.Ops[0].Outcome = Exists },
+			"Key one"},
 		{"I4", "one Key set twice with success", func(f *Found) {
 			again := *f.Ops[0]
 			again.Value, again.Call, again.Return = "v2", f.Ops[0].Return+1, f.Ops[0].Return+2
 			f.Ops = append(f.Ops, &again)
 		}, "Key one"},
 		{"I5", "a Key twice", func(f *Found) { r := second(f).Records; r["one"] = append(r["one"], r["one"][0]) }, "2 times"},
-		{"I5", "a BusinessId twice", func(f *Found) { r := second(f).Records; r["hot"][1].BusinessID, r["hot"][1].Value = "a", "va" }, "2 times"},
+		{"I5", "a BusinessId twice", func(f *Found) {
+			r := second(f).Records
+			r["hot"][1].BusinessID, r["hot"][1].Value = "a", "va"
+		}, "2 times"},
 		{"I5", "a write without BusinessId twice", func(f *Found) {
 			r := second(f).Records
 			r["hot"] = append(r["hot"], r["hot"][1])
 			r["hot"][1].BusinessID, r["hot"][2].BusinessID = "", ""
 			f.Ops[2].BusinessID = ""
 		}, "written by one call"},
-		{"I5", "another BusinessId than was asked for", func(f *Found) { second(f).Records["hot"][1].BusinessID = "c" }, "no call wrote"},
+		{"I5", "another BusinessId than was asked for", func(f *Found) { second(f).Records["hot"][1].BusinessID = "c" },
+			"no call wrote"},
 		{"I5", "a transaction twice", func(f *Found) { second(f).Transactions["tx"] = 2 }, "accepted 2 times"},
-		{"I5", "a record that was not written", func(f *Found) { second(f).Records["ghost"] = []Record{{Value: "boo"}} }, "no call wrote"},
-		{"I6", "an audit finds a policy that is not satisfied", func(f *Found) { f.Audits[0].Error = "endorsed by too few" }, "too few"},
-		{"I7", "the block was replaced", func(f *Found) { second(f).Records["one"][0].BlockHash = "00" }, "on endorser-org1 it is not"},
+		{"I5", "a record that was not written", func(f *Found) { second(f).Records["ghost"] = []Record{{Value: "boo"}} },
+			"no call wrote"},
+		{"I6", "an audit finds a policy that is not satisfied", func(f *Found) { f.Audits[0].Error = "endorsed by too few" },
+			"too few"},
+		{"I7", "the block was replaced", func(f *Found) { second(f).Records["one"][0].BlockHash = "00" },
+			"on endorser-org1 it is not"},
 		{"I7", "the transaction has moved", func(f *Found) { f.Ops[9].Proof.Height = 2 }, "it is not"},
 		{"I7", "another transaction hash", func(f *Found) { f.Ops[9].Proof.TransactionHash = "00" }, "it is not"},
 		{"I7", "no evidence was asked for", func(f *Found) { f.Ops = f.Ops[:9] }, ""},
 		{"I8", "the network recovers late", func(f *Found) { f.Injections[0].Recovered = 11 * time.Second }, "after 11s"},
 		{"I8", "the network never recovers", func(f *Found) { f.Injections[0].Recovered = -1 }, "no write"},
-		{"I9", "a node alone says that it serves", func(f *Found) { f.Injections[0].Serving = []string{"node1"} }, "reached no majority"},
+		{"I9", "a node alone says that it serves", func(f *Found) { f.Injections[0].Serving = []string{"node1"} },
+			"reached no majority"},
 		{"I9", "a process does not come back", func(f *Found) { f.Injections[0].Late = []string{"node1"} }, "did not serve"},
-		{"I9", "a process ends by itself", func(f *Found) { f.Endings = []Ending{{"node1", "exit status 2", "panic"}} }, "ended by itself"},
+		{"I9", "a process ends by itself", func(f *Found) { f.Endings = []Ending{{"node1", "exit status 2", "panic"}} },
+			"ended by itself"},
 		{"I9", "a process ends once more than it may", func(f *Found) {
 			f.Injections[0].Stopped = []string{"node1"}
 			f.Endings = []Ending{{"node1", "exit status 1", "no files"}, {"node1", "exit status 2", "panic"}}
@@ -124,7 +143,9 @@ func TestChecksFail(t *testing.T) {
 		{"I11", "memory", func(f *Found) { f.Usage["node1"].Highest.Bytes = maxResident + 1 }, "memory"},
 		{"I11", "goroutines", func(f *Found) { f.Usage["node1"].Last.Goroutines = 201 }, "goroutines"},
 		{"I11", "files", func(f *Found) { f.Usage["node1"].Last.Files = 141 }, "files"},
-		{"API", "an answer out of the contract", func(f *Found) { f.Ops[0].Outcome, f.Ops[0].Detail = Wrong, "500 InternalError" }, "InternalError"},
+		{"API", "an answer out of the contract", func(f *Found) {
+			f.Ops[0].Outcome, f.Ops[0].Detail = Wrong, "500 InternalError"
+		}, "InternalError"},
 		{"RUN", "a fault could not be undone", func(f *Found) { f.Injections[0].Error = "no nft" }, "no nft"},
 		{"RUN", "a copy could not be read", func(f *Found) { f.Failures = []string{"node1: gone"} }, "node1: gone"},
 		{"RUN", "no fault was made", func(f *Found) { f.Injections = nil }, ""},
@@ -213,7 +234,8 @@ func TestAlone(t *testing.T) {
 		{[]Link{{From: "a", To: "b", How: Block}}, ""},
 		{[]Link{{From: "a", To: "b", How: Block}, {From: "c", To: "a", How: Block}}, "a"},
 		{[]Link{{From: "a", To: "b", How: Lose, Amount: 99}, {From: "a", To: "c", How: Lose, Amount: 99}}, ""},
-		{[]Link{{From: "a", To: "b", How: Isolate}, {From: "a", To: "c", How: Isolate}, {From: "b", To: "c", How: Isolate}}, "a b c"},
+		{[]Link{{From: "a", To: "b", How: Isolate}, {From: "a", To: "c", How: Isolate}, {From: "b", To: "c", How: Isolate}},
+			"a b c"},
 	} {
 		if got := strings.Join(alone(nodes, []*effect{{links: c.links}}), " "); got != c.want {
 			t.Errorf("%v leaves %q alone, want %q", c.links, got, c.want)

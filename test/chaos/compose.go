@@ -53,10 +53,12 @@ func NewCompose(root, binary, out string, s *Scenario) (*Compose, error) {
 		return nil, fmt.Errorf("run this in the repository's directory: %w", err)
 	}
 	c := &Compose{
-		root: root, binary: binary, out: out, project: "ltlchaos" + strconv.Itoa(os.Getpid()), cast: NewProcesses(binary, out, s).cast,
+		root: root, binary: binary, out: out, project: "ltlchaos" + strconv.Itoa(os.Getpid()),
+		cast:       NewProcesses(binary, out, s).cast,
 		containers: map[string]string{}, networks: map[string][]string{}, cutOff: map[string]bool{}, pids: map[string]int{},
 	}
-	c.env = append(os.Environ(), "COMPOSE_PROJECT_NAME="+c.project, "LTL_STATE="+c.Dir(), "LTL_IMAGE="+c.image(), "NODES="+strconv.Itoa(s.Nodes))
+	c.env = append(os.Environ(), "COMPOSE_PROJECT_NAME="+c.project, "LTL_STATE="+c.Dir(), "LTL_IMAGE="+c.image(),
+		"NODES="+strconv.Itoa(s.Nodes))
 	for i := range composeFacades {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -124,7 +126,8 @@ func (c *Compose) Start(ctx context.Context) error {
 
 // find looks a service's container up, and its networks.
 func (c *Compose) find(ctx context.Context, name string) error {
-	ids, err := c.command(ctx, "docker", "ps", "--quiet", "--no-trunc", "--filter", "label=com.docker.compose.project="+c.project,
+	ids, err := c.command(ctx, "docker", "ps", "--quiet", "--no-trunc", "--filter",
+		"label=com.docker.compose.project="+c.project,
 		"--filter", "label=com.docker.compose.service="+name)
 	if err != nil {
 		return err
@@ -226,7 +229,10 @@ func (c *Compose) Dial(ctx context.Context, name string) (net.Conn, error) {
 
 // Admin asks a process at its loopback address.
 func (c *Compose) Admin(ctx context.Context, name, path string) (int, []byte, error) {
-	client := adminClient(func(ctx context.Context, _, address string) (net.Conn, error) { return c.inside(ctx, name, address) })
+	client := adminClient(func(ctx context.Context, _, address string) (net.Conn,
+		error) {
+		return c.inside(ctx, name, address)
+	})
 	return get(ctx, client, "http://"+addressAdmin+path)
 }
 
@@ -299,7 +305,8 @@ func (c *Compose) noteRestarts(ctx context.Context, name string) {
 	last, _ := c.command(ctx, "docker", "logs", "--tail", "1", c.containers[name]) // a note, if there is one
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.endings = append(c.endings, Ending{Name: name, How: fmt.Sprintf("started again %d times by the engine", state.RestartCount), Last: last})
+	c.endings = append(c.endings, Ending{Name: name, How: fmt.Sprintf("started again %d times by the engine",
+		state.RestartCount), Last: last})
 }
 
 // Endings are the processes that the engine had to start again.
@@ -314,7 +321,8 @@ func (c *Compose) Endings() []Ending {
 
 // Audit runs `ltl audit` in a container of the deployment.
 func (c *Compose) Audit(ctx context.Context, name string) (string, error) {
-	return c.command(ctx, "scripts/cluster.sh", "compose", "run", "--rm", "operator", "audit", "--dir", "/state", "--from", auditName(name))
+	return c.command(ctx, "scripts/cluster.sh", "compose", "run", "--rm", "operator", "audit", "--dir", "/state", "--from",
+		auditName(name))
 }
 
 // Close keeps the logs, and removes containers, networks, volumes and image.

@@ -100,7 +100,8 @@ func TestStatistics(t *testing.T) {
 	f := sample()
 	got := statistics(f, new(Processes).How)
 	want := Statistic{
-		Fault: "kill leader", How: "kill -9", Runs: 1, Acknowledged: 1, RecoveredP50: 1000, RecoveredMax: 1000, ReadyP50: 2000, ReadyMax: 2000, SilentP50: 2000, SilentMax: 2000,
+		Fault: "kill leader", How: "kill -9", Runs: 1, Acknowledged: 1, RecoveredP50: 1000, RecoveredMax: 1000,
+		ReadyP50: 2000, ReadyMax: 2000, SilentP50: 2000, SilentMax: 2000,
 	}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("statistics are %+v, want %+v", got, want)
@@ -127,8 +128,10 @@ func TestStatistics(t *testing.T) {
 func TestReport(t *testing.T) {
 	f := sample()
 	f.Audits[0].Error = "block <7> does not link"
-	f.Ops = append(f.Ops, &Op{ID: len(f.Ops), Action: SetData, Key: "late", Call: 1, Return: int64(time.Hour), Outcome: Unknown})
-	r := &Results{Scenario: "sample", Seed: 42, Command: "make chaos SEED=42", Checks: Checks(f), Faults: statistics(f, new(Processes).How), Made: f.Injections, Usage: f.Usage, Seconds: seconds(f.Ops)}
+	f.Ops = append(f.Ops, &Op{ID: len(f.Ops), Action: SetData, Key: "late", Call: 1, Return: int64(time.Hour),
+		Outcome: Unknown})
+	r := &Results{Scenario: "sample", Seed: 42, Command: "make chaos SEED=42", Checks: Checks(f),
+		Faults: statistics(f, new(Processes).How), Made: f.Injections, Usage: f.Usage, Seconds: seconds(f.Ops)}
 	dir := t.TempDir()
 	if err := r.save(dir); err != nil {
 		t.Fatal(err)
@@ -138,7 +141,8 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(raw)
-	for _, want := range []string{"kill leader", "block &lt;7&gt; does not link", "make chaos SEED=42", "violated", "<svg", "I11"} {
+	for _, want := range []string{"kill leader", "block &lt;7&gt; does not link", "make chaos SEED=42", "violated", "<svg",
+		"I11"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("the report lacks %q", want)
 		}
@@ -148,7 +152,8 @@ func TestReport(t *testing.T) {
 			t.Errorf("the report has %q: a browser may have to fetch something", never)
 		}
 	}
-	if err := r.Wrong(); err == nil || !strings.Contains(err.Error(), "I3") || !strings.Contains(err.Error(), "block <7>") {
+	if err := r.Wrong(); err == nil || !strings.Contains(err.Error(), "I3") ||
+		!strings.Contains(err.Error(), "block <7>") {
 		t.Errorf("the error is %v", err)
 	}
 	if n := strings.Count(page, "<rect"); n > 3*mostPoints+10 {

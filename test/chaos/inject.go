@@ -217,7 +217,8 @@ func (f *faults) cut(ctx context.Context, id int, a Action, cast *Cast, r *rand.
 			}
 		}
 	}
-	return f.linked(ctx, id, []string{strings.Join(left, "+") + map[Verb]string{Partition: "|", Block: ">"}[a.Verb] + strings.Join(right, "+")}, links)
+	return f.linked(ctx, id, []string{strings.Join(left, "+") + map[Verb]string{Partition: "|",
+		Block: ">"}[a.Verb] + strings.Join(right, "+")}, links)
 }
 
 // linked puts links into effect beside those of other injections.
@@ -277,7 +278,10 @@ func (f *faults) swizzle(ctx, lasting context.Context, id int, targets []string,
 		}
 		done <- errors.Join(errs...)
 	}()
-	return &effect{targets: targets, undo: func(ctx context.Context) error { return errors.Join(<-done, f.setLinks(ctx, id, nil)) }}, nil
+	return &effect{targets: targets, undo: func(ctx context.Context) error {
+		return errors.Join(<-done,
+			f.setLinks(ctx, id, nil))
+	}}, nil
 }
 
 // stutter stops and resumes the targets until lasting ends.

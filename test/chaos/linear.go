@@ -50,7 +50,8 @@ func (r *record) add(o *Op) *record {
 		fmt.Fprintf(h, "%x", r.sum)
 	}
 	fmt.Fprintf(h, "\x00%s\x00%s\x00%s", o.Action, o.BusinessID, o.Value)
-	return &record{before: r, n: r.count() + 1, business: o.BusinessID, data: o.Value, set: o.Action == SetData, sum: h.Sum64()}
+	return &record{before: r, n: r.count() + 1, business: o.BusinessID, data: o.Value, set: o.Action == SetData,
+		sum: h.Sum64()}
 }
 
 // values are all values, the oldest first.
@@ -206,7 +207,8 @@ func Linearizable(ops []*Op, place func(*Op) (at int, written bool)) (calls, key
 		if o.Action == ChainInfo {
 			continue // what it says is held against the chain itself
 		}
-		byKey[o.Key] = append(byKey[o.Key], porcupine.Operation{ClientId: o.Client, Input: &placed{o, at}, Call: o.Call, Return: end})
+		byKey[o.Key] = append(byKey[o.Key], porcupine.Operation{ClientId: o.Client, Input: &placed{o, at}, Call: o.Call,
+			Return: end})
 		calls++
 	}
 	m := model()

@@ -204,7 +204,8 @@ func (l *Load) probe(ctx, more context.Context) {
 			continue
 		}
 		n := int(l.probes.Add(1))
-		o := &Op{Client: probeClient + n%maxProbes, Action: SetData, Key: l.caller.key(fmt.Sprintf("probe%d", n)), Value: fmt.Sprintf("probe %d", n)}
+		o := &Op{Client: probeClient + n%maxProbes, Action: SetData, Key: l.caller.key(fmt.Sprintf("probe%d", n)),
+			Value: fmt.Sprintf("probe %d", n)}
 		under.Add(1)
 		l.group.Go(func() {
 			defer under.Add(-1)

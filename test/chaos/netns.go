@@ -191,7 +191,8 @@ func verdict(l Link) string {
 }
 
 // dialIn connects from inside a network namespace, so that its loopback addresses are in reach.
-func dialIn(namespace func() (path string, err error)) func(ctx context.Context, network, address string) (net.Conn, error) {
+func dialIn(namespace func() (path string, err error)) func(ctx context.Context, network, address string) (net.Conn,
+	error) {
 	return func(ctx context.Context, network, address string) (conn net.Conn, err error) {
 		path, err := namespace()
 		if err != nil {

@@ -85,10 +85,12 @@ func NewInjector(name, binary, out string, s *Scenario) (Injector, error) {
 // Summary prints checks and faults for people.
 func Summary(out io.Writer, r *Results) {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "scenario %s, seed %d, %s of faults: %d calls, %d records in %d blocks\n\n", r.Scenario, r.Seed, r.Injected, r.Calls, r.Records, r.Blocks)
+	fmt.Fprintf(w, "scenario %s, seed %d, %s of faults: %d calls, %d records in %d blocks\n\n", r.Scenario, r.Seed,
+		r.Injected, r.Calls, r.Records, r.Blocks)
 	fmt.Fprintln(w, "FAULT\tRUNS\tACKNOWLEDGED\tLOST\tTWICE\tUNKNOWN\tRECOVERED p50/max\tREADY p50/max\tSILENT p50/max\tELECTIONS")
 	for _, s := range r.Faults {
-		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d/%d ms\t%d/%d ms\t%d/%d ms\t%d\n", s.Fault, s.Runs, s.Acknowledged, s.Lost, s.Duplicated, s.Unknown,
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%d\t%d/%d ms\t%d/%d ms\t%d/%d ms\t%d\n", s.Fault, s.Runs, s.Acknowledged, s.Lost,
+			s.Duplicated, s.Unknown,
 			s.RecoveredP50, s.RecoveredMax, s.ReadyP50, s.ReadyMax, s.SilentP50, s.SilentMax, s.Elections)
 	}
 	fmt.Fprintln(w, "\nCHECK\t\tLOOKED AT\tRESULT")

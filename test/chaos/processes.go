@@ -61,7 +61,8 @@ type process struct {
 // data below dir.
 func NewProcesses(binary, dir string, s *Scenario) *Processes {
 	p := &Processes{
-		binary: binary, dir: dir, org: map[string]string{}, admin: map[string]*http.Client{}, running: map[string]*process{}, memory: map[string]*memoryGroup{}, spawn: make(chan func()),
+		binary: binary, dir: dir, org: map[string]string{}, admin: map[string]*http.Client{}, running: map[string]*process{},
+		memory: map[string]*memoryGroup{}, spawn: make(chan func()),
 	}
 	for i := range s.Nodes {
 		name := "node" + strconv.Itoa(i+1)
@@ -184,13 +185,15 @@ func (p *Processes) keys() error {
 func (p *Processes) arguments(name string) []string {
 	pki, ip := filepath.Join(p.dir, "pki"), p.subnet.address(name)
 	common := func(role, identity, port string) []string {
-		return []string{role, "--trust", filepath.Join(pki, "trust.json"), "--identity", filepath.Join(pki, identity), "--admin", addressAdmin, "--listen", ip + ":" + port}
+		return []string{role, "--trust", filepath.Join(pki, "trust.json"), "--identity", filepath.Join(pki, identity),
+			"--admin", addressAdmin, "--listen", ip + ":" + port}
 	}
 	switch {
 	case strings.HasPrefix(name, "node"):
 		return append(common("node", filepath.Join("nodes", name), portRPC), "--dir", filepath.Join(p.dir, "nodes", name))
 	case strings.HasPrefix(name, "endorser"):
-		return append(common("endorser", filepath.Join("orgs", auditName(name), "endorser"), portRPC), "--dir", filepath.Join(p.dir, "endorsers", auditName(name)))
+		return append(common("endorser", filepath.Join("orgs", auditName(name), "endorser"), portRPC), "--dir",
+			filepath.Join(p.dir, "endorsers", auditName(name)))
 	default:
 		return common("facade", filepath.Join("facades", name), portHTTP)
 	}

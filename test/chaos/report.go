@@ -118,7 +118,8 @@ func (r *Results) chart() *chart {
 
 // gridStep is a round time of which no more than gridLines fit into so many seconds.
 func gridStep(seconds float64) time.Duration {
-	steps := []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 5 * time.Minute, 10 * time.Minute, 30 * time.Minute}
+	steps := []time.Duration{time.Second, 5 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute,
+		5 * time.Minute, 10 * time.Minute, 30 * time.Minute}
 	for _, s := range steps {
 		if seconds/s.Seconds() <= gridLines {
 			return s
@@ -130,8 +131,10 @@ func gridStep(seconds float64) time.Duration {
 func (c *chart) x(seconds float64) float64 { return chartLeft + seconds*c.scale }
 
 func (c *chart) injection(i *Injection, y float64) {
-	text := fmt.Sprintf("%s at %s for %s on %s; recovered after %s", i.Fault, short(i.Begin), short(i.End-i.Begin), strings.Join(i.Targets, " "), short(i.Recovered))
-	c.Boxes = append(c.Boxes, box{c.x(i.Begin.Seconds()), y, max(1, (i.End-i.Begin).Seconds()*c.scale), rowHeight - 4, faulty, text})
+	text := fmt.Sprintf("%s at %s for %s on %s; recovered after %s", i.Fault, short(i.Begin), short(i.End-i.Begin),
+		strings.Join(i.Targets, " "), short(i.Recovered))
+	c.Boxes = append(c.Boxes, box{c.x(i.Begin.Seconds()), y, max(1, (i.End-i.Begin).Seconds()*c.scale), rowHeight - 4,
+		faulty, text})
 	colour, lasted := later, i.Recovered
 	if i.Recovered < 0 || i.Recovered > recoverLimit {
 		colour, lasted = red, recoverGiveUp
@@ -153,7 +156,8 @@ func squeeze(seconds []Second) ([]Second, time.Duration) {
 			sum.Failed += s.Failed
 			sum.P50, sum.P99 = max(sum.P50, s.P50), max(sum.P99, s.P99)
 		}
-		sum.Acknowledged, sum.Read, sum.Failed = sum.Acknowledged/len(part), sum.Read/len(part), (sum.Failed+len(part)-1)/len(part)
+		sum.Acknowledged, sum.Read, sum.Failed = sum.Acknowledged/len(part), sum.Read/len(part),
+			(sum.Failed+len(part)-1)/len(part)
 		out = append(out, sum)
 	}
 	return out, time.Duration(n) * time.Second
@@ -167,7 +171,8 @@ func (c *chart) throughput(buckets []Second, top float64) {
 	unit, width := float64(panelHeight)/float64(most), c.Step.Seconds()*c.scale
 	for i, s := range buckets {
 		x, y := c.x(float64(i)*c.Step.Seconds()), top+panelHeight
-		text := fmt.Sprintf("%d s: %d writes, %d reads, %d without an answer", i*int(c.Step.Seconds()), s.Acknowledged, s.Read, s.Failed)
+		text := fmt.Sprintf("%d s: %d writes, %d reads, %d without an answer", i*int(c.Step.Seconds()), s.Acknowledged,
+			s.Read, s.Failed)
 		for _, part := range []struct {
 			n      int
 			colour string
@@ -179,7 +184,8 @@ func (c *chart) throughput(buckets []Second, top float64) {
 			}
 		}
 	}
-	c.Labels = append(c.Labels, label{chartLeft - 8, top + 10, fmt.Sprintf("%d calls a second", most)}, label{chartLeft - 8, top + panelHeight, "0"})
+	c.Labels = append(c.Labels, label{chartLeft - 8, top + 10, fmt.Sprintf("%d calls a second", most)},
+		label{chartLeft - 8, top + panelHeight, "0"})
 }
 
 func (c *chart) latency(buckets []Second, top float64) {

@@ -74,8 +74,10 @@ type Second struct {
 func (r *runner) results(now time.Time) *Results {
 	f := &r.found
 	res := &Results{
-		Scenario: r.Name, Text: r.Scenario.String(), Seed: r.Seed, Injected: r.Duration, Command: r.Command, Injector: r.Injector.Name(), Finished: now.UTC(), OK: true,
-		Calls: len(f.Ops), Outcomes: map[Outcome]int{}, Checks: Checks(f), Made: f.Injections, Usage: f.Usage, Ready: r.watch.ready,
+		Scenario: r.Name, Text: r.Scenario.String(), Seed: r.Seed, Injected: r.Duration, Command: r.Command,
+		Injector: r.Injector.Name(), Finished: now.UTC(), OK: true,
+		Calls: len(f.Ops), Outcomes: map[Outcome]int{}, Checks: Checks(f), Made: f.Injections, Usage: f.Usage,
+		Ready: r.watch.ready,
 	}
 	for _, o := range f.Ops {
 		res.Outcomes[o.Outcome]++

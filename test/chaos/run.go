@@ -161,8 +161,10 @@ func (r *runner) inject(ctx context.Context) error {
 
 func (r *runner) one(ctx context.Context, e Event) {
 	i := r.faults.inject(ctx, e)
-	r.Logger.Info("fault", "at", i.Begin.Round(time.Millisecond), "fault", i.Fault, "on", i.Targets, "for", (i.End - i.Begin).Round(time.Millisecond),
-		"recovered", i.Recovered.Round(time.Millisecond), "ready", i.Ready.Round(time.Millisecond), "elections", i.Elections, "late", i.Late, "error", i.Error)
+	r.Logger.Info("fault", "at", i.Begin.Round(time.Millisecond), "fault", i.Fault, "on", i.Targets, "for",
+		(i.End - i.Begin).Round(time.Millisecond),
+		"recovered", i.Recovered.Round(time.Millisecond), "ready", i.Ready.Round(time.Millisecond), "elections", i.Elections,
+		"late", i.Late, "error", i.Error)
 }
 
 // collect looks at everything that is left.

@@ -43,7 +43,8 @@ func TestShortRun(t *testing.T) {
 	defer cancel()
 	in := NewProcesses(binary, filepath.Join(dir, "network"), s)
 	results, err := Run(ctx, Options{
-		Name: "short", Scenario: s, Seed: shortSeed, Out: filepath.Join(dir, "out"), Injector: in, Command: "make chaos SCENARIO=short", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Name: "short", Scenario: s, Seed: shortSeed, Out: filepath.Join(dir, "out"), Injector: in,
+		Command: "make chaos SCENARIO=short", Logger: slog.New(slog.NewTextHandler(t.Output(), nil)),
 	})
 	if err != nil {
 		t.Fatal(err)

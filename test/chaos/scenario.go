@@ -132,7 +132,8 @@ func (s *Scenario) line(words []string) error {
 		to       *int
 		min, max int
 	}{
-		"nodes": {&s.Nodes, 1, maxNodes}, "organisations": {&s.Organisations, 1, maxOrgs}, "facades": {&s.Facades, 1, maxFacades},
+		"nodes": {&s.Nodes, 1, maxNodes}, "organisations": {&s.Organisations, 1, maxOrgs},
+		"facades": {&s.Facades, 1, maxFacades},
 		"clients": {&s.Clients, 1, maxClients}, "rate": {&s.Rate, 1, maxRate},
 	}
 	if n, ok := numbers[head]; ok {
@@ -285,7 +286,8 @@ func (a Action) amount(word string) (int, error) {
 // checkTarget accepts the kinds of targets, and names such as node2, endorser-org1 and facade1.
 func checkTarget(word string, sides bool) error {
 	switch word {
-	case "leader", "follower", "followers", "node", "nodes", "majority", "minority", "endorser", "endorsers", "facade", "facades", "all":
+	case "leader", "follower", "followers", "node", "nodes", "majority", "minority", "endorser", "endorsers", "facade",
+		"facades", "all":
 		return nil
 	case "rest":
 		if sides {

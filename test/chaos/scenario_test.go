@@ -51,11 +51,13 @@ func TestParseErrors(t *testing.T) {
 		{"sometimes kill leader", "begins no line"},
 	} {
 		_, err := Parse("# a comment\n\n" + c.line + "\nmix 1 kill node for 1s\n")
-		if !errors.Is(err, ErrScenario) || !strings.Contains(err.Error(), "line 3:") || !strings.Contains(err.Error(), c.says) {
+		if !errors.Is(err, ErrScenario) || !strings.Contains(err.Error(), "line 3:") ||
+			!strings.Contains(err.Error(), c.says) {
 			t.Errorf("%q: %v; want line 3 and %q", c.line, err, c.says)
 		}
 	}
-	if _, err := Parse("# nothing\nnodes 3\n"); !errors.Is(err, ErrScenario) || !strings.Contains(err.Error(), "no fault") {
+	if _, err := Parse("# nothing\nnodes 3\n"); !errors.Is(err, ErrScenario) ||
+		!strings.Contains(err.Error(), "no fault") {
 		t.Errorf("a scenario without a fault: %v", err)
 	}
 }
@@ -123,9 +125,11 @@ func scenarios() *rapid.Generator[*Scenario] {
 		low := rapid.Int64Range(0, int64(time.Minute)).Draw(t, "min")
 		return Span{time.Duration(low), time.Duration(rapid.Int64Range(low, int64(time.Hour)).Draw(t, "max"))}
 	})
-	targets := []string{"leader", "follower", "followers", "node", "nodes", "majority", "minority", "endorser", "endorsers", "facade", "facades", "all", "node2", "endorser-org1", "facade1"}
+	targets := []string{"leader", "follower", "followers", "node", "nodes", "majority", "minority", "endorser",
+		"endorsers", "facade", "facades", "all", "node2", "endorser-org1", "facade1"}
 	action := rapid.Custom(func(t *rapid.T) Action {
-		a := Action{Verb: rapid.SampledFrom([]Verb{Kill, Pause, Stutter, Isolate, Partition, Block, Swizzle, Lose, Limit, Reset, Descriptors, Memory, Flood}).Draw(t, "verb")}
+		a := Action{Verb: rapid.SampledFrom([]Verb{Kill, Pause, Stutter, Isolate, Partition, Block, Swizzle, Lose, Limit,
+			Reset, Descriptors, Memory, Flood}).Draw(t, "verb")}
 		if a.Verb != Flood {
 			a.Left = rapid.SampledFrom(targets).Draw(t, "left")
 		}
@@ -155,7 +159,8 @@ func scenarios() *rapid.Generator[*Scenario] {
 		s.Duration = time.Duration(rapid.Int64Range(0, int64(maxDuration)).Draw(t, "duration"))
 		s.Gap = span.Draw(t, "gap")
 		for range rapid.IntRange(0, 4).Draw(t, "steps") {
-			s.Steps = append(s.Steps, Step{time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "at")), fault.Draw(t, "fault")})
+			s.Steps = append(s.Steps, Step{time.Duration(rapid.Int64Range(0, int64(time.Hour)).Draw(t, "at")),
+				fault.Draw(t, "fault")})
 		}
 		for range rapid.IntRange(1, 4).Draw(t, "mix") {
 			s.Mix = append(s.Mix, Weighted{rapid.IntRange(1, maxWeight).Draw(t, "weight"), fault.Draw(t, "fault")})
@@ -261,21 +266,25 @@ func TestDrawnWithinBounds(t *testing.T) {
 
 // TestResolve: targets are whom their words mean.
 func TestResolve(t *testing.T) {
-	cast := &Cast{Nodes: []string{"node1", "node2", "node3"}, Endorsers: []string{"endorser-org1", "endorser-org2"}, Facades: []string{"facade1"}, Leader: "node2"}
+	cast := &Cast{Nodes: []string{"node1", "node2", "node3"}, Endorsers: []string{"endorser-org1", "endorser-org2"},
+		Facades: []string{"facade1"}, Leader: "node2"}
 	rapid.Check(t, func(t *rapid.T) {
 		r := seeded(rapid.Uint64().Draw(t, "seed"))
 		for target, size := range map[string]int{
-			"leader": 1, "follower": 1, "followers": 2, "node": 1, "nodes": 3, "majority": 2, "minority": 1, "endorser": 1, "endorsers": 2, "facade": 1, "facades": 1, "all": 6, "node3": 1,
+			"leader": 1, "follower": 1, "followers": 2, "node": 1, "nodes": 3, "majority": 2, "minority": 1, "endorser": 1,
+			"endorsers": 2, "facade": 1, "facades": 1, "all": 6, "node3": 1,
 		} {
 			names, err := cast.resolve(target, r)
 			if err != nil || len(names) != size {
 				t.Fatalf("%s is %q (%v), want %d", target, names, err, size)
 			}
-			if target == "leader" && names[0] != "node2" || strings.HasPrefix(target, "follower") && strings.Contains(strings.Join(names, ""), "node2") {
+			if target == "leader" && names[0] != "node2" || strings.HasPrefix(target, "follower") &&
+				strings.Contains(strings.Join(names, ""), "node2") {
 				t.Fatalf("%s is %q while node2 leads", target, names)
 			}
 		}
-		for _, sides := range [][2]string{{"leader", "rest"}, {"rest", "leader"}, {"majority", "minority"}, {"leader", "follower"}, {"node", "node"}, {"nodes", "rest"}, {"leader", "leader"}} {
+		for _, sides := range [][2]string{{"leader", "rest"}, {"rest", "leader"}, {"majority", "minority"},
+			{"leader", "follower"}, {"node", "node"}, {"nodes", "rest"}, {"leader", "leader"}} {
 			left, right, err := cast.sides(Action{Verb: Partition, Left: sides[0], Right: sides[1]}, r)
 			if sides == [2]string{"leader", "leader"} && err == nil && right[0] != "node2" {
 				continue // some other node: the leader is on the left

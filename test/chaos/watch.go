@@ -135,7 +135,8 @@ func (w *watcher) measure(ctx context.Context, name string) {
 		return
 	}
 	use := Use{
-		Goroutines: int(metric(body, "go_goroutines")), Files: int(metric(body, "process_open_fds")), Bytes: int64(metric(body, "process_resident_memory_bytes")),
+		Goroutines: int(metric(body, "go_goroutines")), Files: int(metric(body, "process_open_fds")),
+		Bytes: int64(metric(body, "process_resident_memory_bytes")),
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()

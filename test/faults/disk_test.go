@@ -215,7 +215,8 @@ func powerCutOfAll(w *world, disks map[string]*disk) outcome {
 func (w *world) inject(name, what string) (detach func()) {
 	w.t.Helper()
 	calls, _, _ := strings.Cut(what, ":")
-	cmd := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace="+calls, "-e", "inject="+what, "-p", strconv.Itoa(w.processes[name].cmd.Process.Pid))
+	cmd := exec.Command("strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace="+calls, "-e", "inject="+what, "-p",
+		strconv.Itoa(w.processes[name].cmd.Process.Pid))
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}

@@ -39,10 +39,12 @@ func TestGrowth(t *testing.T) {
 		took := time.Since(began)
 		w.settled()
 		w.kill(name)
-		ledger, log := size(t, filepath.Join(w.processes[name].dir, "ledger")), size(t, filepath.Join(w.processes[name].dir, "raft.db"))
+		ledger, log := size(t, filepath.Join(w.processes[name].dir, "ledger")),
+			size(t, filepath.Join(w.processes[name].dir, "raft.db"))
 		w.start(name)
 		ready := w.awaitReady(name)
-		t.Logf("ROW | %d | %d | %.0f | %.1f MB | %.2f s |", records, ledger/int64(records), float64(written)/took.Seconds(), float64(log)/1e6, ready.Seconds())
+		t.Logf("ROW | %d | %d | %.0f | %.1f MB | %.2f s |", records, ledger/int64(records), float64(written)/took.Seconds(),
+			float64(log)/1e6, ready.Seconds())
 		if ready > maxStart {
 			t.Errorf("a node with %d records takes %v to start", records, ready)
 		}

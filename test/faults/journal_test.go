@@ -69,8 +69,10 @@ func (j *journal) write(ctx context.Context, t *testing.T, c *client.Client, f *
 	chain, _ := f.Chain(localnet.ServiceProof)
 	admin, _ := f.Account(localnet.RoleAdmin)
 	n := j.next.Add(1)
-	key, value := fmt.Sprintf("0001_%s_%s_%032d", chain.BizChainCode, admin.DataTypeCode, n), fmt.Sprint("value ", n, strings.Repeat(" of a record", 20))
-	tx := &ltlv1.Transaction{ChainId: chain.BizChainID, AccountUid: admin.UID, Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}}}
+	key, value := fmt.Sprintf("0001_%s_%s_%032d", chain.BizChainCode, admin.DataTypeCode, n),
+		fmt.Sprint("value ", n, strings.Repeat(" of a record", 20))
+	tx := &ltlv1.Transaction{ChainId: chain.BizChainID, AccountUid: admin.UID,
+		Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}}}
 	result, err := c.Submit(ctx, tx)
 	for err != nil && ctx.Err() == nil && (errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrOverloaded)) {
 		select {
@@ -98,7 +100,8 @@ type outcome struct {
 
 // tell logs the outcome as a row of docs/reliability.md.
 func (w *world) tell(o outcome, lost, twice int) {
-	w.t.Logf("ROW | %s | %d | %d | %d | %d | %s | %s |", o.fault, o.runs, w.journal.acks.Load(), lost, twice, spread(o.gaps), spread(o.recoveries))
+	w.t.Logf("ROW | %s | %d | %d | %d | %d | %s | %s |", o.fault, o.runs, w.journal.acks.Load(), lost, twice,
+		spread(o.gaps), spread(o.recoveries))
 }
 
 // spread is median and maximum.

@@ -87,7 +87,8 @@ func memoryOut(w *world) outcome {
 // memoryGroup makes a control group, of either version.
 func memoryGroup(w *world) (limit, procs string, remove func()) {
 	w.t.Helper()
-	for _, v := range []struct{ root, limit string }{{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"}, {"/sys/fs/cgroup", "memory.max"}} {
+	for _, v := range []struct{ root, limit string }{{"/sys/fs/cgroup/memory", "memory.limit_in_bytes"},
+		{"/sys/fs/cgroup", "memory.max"}} {
 		dir := filepath.Join(v.root, fmt.Sprintf("ltl-faults-%d", os.Getpid()))
 		if err := os.Mkdir(dir, 0o700); err != nil {
 			continue

@@ -52,7 +52,8 @@ func ownMounts() error {
 	if os.Getuid() != 0 || os.Getenv(mark) != "" || err != nil {
 		return nil
 	}
-	return syscall.Exec(unshare, append([]string{"unshare", "--mount", "--propagation", "private"}, os.Args...), append(os.Environ(), mark+"=1"))
+	return syscall.Exec(unshare, append([]string{"unshare", "--mount", "--propagation", "private"}, os.Args...),
+		append(os.Environ(), mark+"=1"))
 }
 
 // need skips the test where it cannot run, and says why.

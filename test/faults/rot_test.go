@@ -156,7 +156,8 @@ func (w *world) refuses(name, says string) {
 	if code := w.awaitEnd(name); code != 1 {
 		w.t.Errorf("%s ends with exit code %d", name, code)
 	}
-	if last := string(tail(w.processes[name].log, 1500)); !strings.Contains(last, says) || strings.Contains(last, "goroutine ") {
+	if last := string(tail(w.processes[name].log, 1500)); !strings.Contains(last, says) ||
+		strings.Contains(last, "goroutine ") {
 		w.t.Errorf("%s does not say %q:\n%s", name, says, last)
 	}
 }
@@ -228,7 +229,8 @@ func cutShort(w *world) outcome {
 				w.t.Fatal(err)
 			}
 			w.start(name)
-			w.await(fmt.Sprintf("%s with %s %s to end or be ready", name, filepath.Base(file), what), func() bool { return !w.running(name) || w.ready(name) })
+			w.await(fmt.Sprintf("%s with %s %s to end or be ready", name, filepath.Base(file), what),
+				func() bool { return !w.running(name) || w.ready(name) })
 			if last := tail(w.processes[name].log, 1500); !w.running(name) && !bytes.Contains(last, []byte(saysReplace)) {
 				w.t.Errorf("%s %s: %s", file, what, last)
 			}

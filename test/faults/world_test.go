@@ -61,7 +61,8 @@ func newWorld(t *testing.T) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, dir: t.TempDir(), processes: map[string]*process{}, journal: newJournal(), more: []string{"--scrub-interval", "1s"}}
+	w := &world{t: t, dir: t.TempDir(), processes: map[string]*process{}, journal: newJournal(),
+		more: []string{"--scrub-interval", "1s"}}
 	w.run("cp", "-a", from+"/.", w.dir)
 	if w.file, err = localnet.Load(w.dir); err != nil {
 		t.Fatal(err)
@@ -83,13 +84,15 @@ func newWorld(t *testing.T) *world {
 	}
 	for _, n := range w.file.Nodes {
 		w.nodes = append(w.nodes, n.ID)
-		w.processes[n.ID] = &process{name: n.ID, role: "node", identity: filepath.Join(pki, "nodes", n.ID), listen: n.GRPC, admin: ports.Admin[n.ID],
-			dir: filepath.Join(w.dir, "nodes", n.ID), peer: n.ID}
+		w.processes[n.ID] = &process{name: n.ID, role: "node", identity: filepath.Join(pki, "nodes", n.ID), listen: n.GRPC,
+			admin: ports.Admin[n.ID],
+			dir:   filepath.Join(w.dir, "nodes", n.ID), peer: n.ID}
 	}
 	for _, e := range w.file.Endorsers {
 		name := "endorser-" + e.Organisation
 		w.endorsers = append(w.endorsers, name)
-		w.processes[name] = &process{name: name, role: "endorser", identity: filepath.Join(pki, "orgs", e.Organisation, "endorser"), listen: e.GRPC, admin: ports.Admin[name],
+		w.processes[name] = &process{name: name, role: "endorser",
+			identity: filepath.Join(pki, "orgs", e.Organisation, "endorser"), listen: e.GRPC, admin: ports.Admin[name],
 			dir: filepath.Join(w.dir, "endorsers", e.Organisation), peer: e.Organisation}
 	}
 	for name, p := range w.processes {
@@ -127,7 +130,8 @@ func (w *world) start(name string, wrapper ...string) {
 		w.t.Fatal(err)
 	}
 	defer out.Close()
-	args := slices.Concat(wrapper, []string{binary, p.role, "--trust", filepath.Join(w.dir, "pki", "trust.json"), "--identity", p.identity,
+	args := slices.Concat(wrapper, []string{binary, p.role, "--trust", filepath.Join(w.dir, "pki", "trust.json"),
+		"--identity", p.identity,
 		"--listen", p.listen, "--admin", p.admin, "--dir", p.dir}, w.more)
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = out, out
@@ -201,7 +205,8 @@ func (w *world) awaitReady(name string) time.Duration {
 	began := time.Now()
 	w.await(name+" to be ready", func() bool {
 		if !w.running(name) {
-			w.t.Fatalf("%s ends with exit code %d:\n%s", name, w.processes[name].cmd.ProcessState.ExitCode(), tail(w.processes[name].log, 1500))
+			w.t.Fatalf("%s ends with exit code %d:\n%s", name, w.processes[name].cmd.ProcessState.ExitCode(),
+				tail(w.processes[name].log, 1500))
 		}
 		return w.ready(name)
 	})

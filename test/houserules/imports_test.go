@@ -13,30 +13,37 @@ import (
 func edges() map[string][]string {
 	const wire = "proto/ltl/v1"
 	return map[string][]string{
-		wire:                      {},
-		"internal/ledger":         {wire},
-		"internal/admin":          {},
-		"internal/tracing":        {},
-		"internal/identity":       {"internal/rules", "internal/ledger", wire},
-		"internal/policy":         {"internal/ledger"},
-		"internal/rules":          {"internal/policy", "internal/ledger", wire},
-		"internal/verify":         {"internal/rules", "internal/ledger", wire},
-		"internal/store":          {"internal/verify", "internal/rules", "internal/ledger", wire},
-		"internal/query":          {"internal/store", "internal/rules", "internal/ledger", "internal/identity", wire},
-		"internal/scrub":          {"internal/store", wire},
-		"node":                    {"internal/query", "internal/scrub", "internal/store", "internal/verify", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
-		"endorser":                {"internal/query", "internal/scrub", "internal/store", "internal/verify", "internal/rules", "internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
-		"client":                  {"internal/identity", "internal/policy", "internal/rules", "internal/ledger", "internal/tracing", wire},
-		"client/device":           {},               // firmware takes it alone
-		"examples/records":        {"client", wire}, // as a program outside this module could
-		"examples/write":          {"client"},
-		"client/device/c":         {},
-		"facade":                  {"client", "internal/identity", "internal/rules", "internal/admin", "internal/tracing", wire},
-		"internal/audit":          {"internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
-		"internal/backup":         {"internal/audit", "internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
-		"internal/localnet":       {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
-		"internal/bench":          {"client", "internal/localnet", "internal/identity", "internal/rules", wire},
-		"cmd/ltl":                 {"internal/policy", "node", "endorser", "client", "client/device", "facade", "internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/scrub", "internal/store", "internal/identity", "internal/rules", "internal/ledger", "internal/tracing", wire},
+		wire:                {},
+		"internal/ledger":   {wire},
+		"internal/admin":    {},
+		"internal/tracing":  {},
+		"internal/identity": {"internal/rules", "internal/ledger", wire},
+		"internal/policy":   {"internal/ledger"},
+		"internal/rules":    {"internal/policy", "internal/ledger", wire},
+		"internal/verify":   {"internal/rules", "internal/ledger", wire},
+		"internal/store":    {"internal/verify", "internal/rules", "internal/ledger", wire},
+		"internal/query":    {"internal/store", "internal/rules", "internal/ledger", "internal/identity", wire},
+		"internal/scrub":    {"internal/store", wire},
+		"node": {"internal/query", "internal/scrub", "internal/store", "internal/verify", "internal/rules",
+			"internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
+		"endorser": {"internal/query", "internal/scrub", "internal/store", "internal/verify", "internal/rules",
+			"internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
+		"client": {"internal/identity", "internal/policy", "internal/rules", "internal/ledger",
+			"internal/tracing", wire},
+		"client/device":    {},               // firmware takes it alone
+		"examples/records": {"client", wire}, // as a program outside this module could
+		"examples/write":   {"client"},
+		"client/device/c":  {},
+		"facade": {"client", "internal/identity", "internal/rules", "internal/admin", "internal/tracing",
+			wire},
+		"internal/audit": {"internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
+		"internal/backup": {"internal/audit", "internal/store", "internal/verify", "internal/identity",
+			"internal/ledger", wire},
+		"internal/localnet": {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"internal/bench":    {"client", "internal/localnet", "internal/identity", "internal/rules", wire},
+		"cmd/ltl": {"internal/policy", "node", "endorser", "client", "client/device", "facade",
+			"internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/scrub",
+			"internal/store", "internal/identity", "internal/rules", "internal/ledger", "internal/tracing", wire},
 		"test/chaos":              {"internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"test/chaos/cmd":          {"test/chaos"}, // the network itself is the program bin/ltl
 		"deploy":                  {},
@@ -48,11 +55,12 @@ func edges() map[string][]string {
 		"test/format":             {},
 		"test/conformance":        {},
 		"test/client":             {},
-		"test/testkit":            {"node", "endorser", "client", "internal/store", "internal/rules", "internal/identity", "internal/ledger", "test/testkit/quick", wire},
-		"test/testkit/offline":    {"internal/ledger", wire},
-		"test/testkit/quick":      {},
-		"test/trace":              {"internal/localnet"},
-		"test/access":             {"internal/identity"},
+		"test/testkit": {"node", "endorser", "client", "internal/store", "internal/rules", "internal/identity",
+			"internal/ledger", "test/testkit/quick", wire},
+		"test/testkit/offline": {"internal/ledger", wire},
+		"test/testkit/quick":   {},
+		"test/trace":           {"internal/localnet"},
+		"test/access":          {"internal/identity"},
 	}
 }
 
@@ -112,15 +120,18 @@ func TestRulesArePure(t *testing.T) {
 		"math/rand", "math/rand/v2", "crypto/rand", "os", "net", "net/http", "io/fs", "sync", "sync/atomic",
 		"context", "log", "log/slog", "runtime", "unsafe", "maps",
 	}
-	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local", "LoadLocation"}
+	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local",
+		"LoadLocation"}
 	for _, p := range load(t) {
-		if p.path != "internal/rules" && p.path != "internal/policy" && p.path != "internal/ledger" && p.path != "internal/verify" {
+		if p.path != "internal/rules" && p.path != "internal/policy" && p.path != "internal/ledger" &&
+			p.path != "internal/verify" {
 			continue
 		}
 		for _, f := range p.code() {
 			for _, path := range imports(f.ast) {
 				if slices.Contains(impure, path) {
-					t.Errorf("%s imports %s: a pure package has no clock, no randomness, no I/O, no goroutine and no map order", f.path, path)
+					t.Errorf("%s imports %s: a pure package has no clock, no randomness, no I/O, no goroutine and no map order",
+						f.path, path)
 				}
 			}
 			ast.Inspect(f.ast, func(n ast.Node) bool {

@@ -27,7 +27,8 @@ func files(t *testing.T) []string {
 	}
 	var all []string
 	for file := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
-		if _, err := os.Lstat(filepath.Join(root, file)); err == nil { // git also lists what was deleted and not yet committed
+		// git also lists what was deleted and not yet committed
+		if _, err := os.Lstat(filepath.Join(root, file)); err == nil {
 			all = append(all, file)
 		}
 	}

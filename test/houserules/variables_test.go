@@ -52,7 +52,8 @@ func (v *variables) declarations(f *ast.File) {
 		}
 		for _, s := range g.Specs {
 			if s, ok := s.(*ast.ValueSpec); ok && len(s.Values) == 0 && !embedded(g) {
-				v.t.Errorf("%s: package variable %s has no value where it is declared, so code must change it later", v.p.at(s), s.Names[0].Name)
+				v.t.Errorf("%s: package variable %s has no value where it is declared, so code must change it later", v.p.at(s),
+					s.Names[0].Name)
 			}
 		}
 	}

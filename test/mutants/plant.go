@@ -27,7 +27,8 @@ func plant(root string, m mutant) (map[string][]byte, error) {
 			}
 		}
 		if n := bytes.Count(content, []byte(e.from)); n != 1 {
-			return nil, fmt.Errorf("mutant %s is stale: the text it replaces is %d times in %s, want once:\n%s", m.name, n, e.file, e.from)
+			return nil, fmt.Errorf("mutant %s is stale: the text it replaces is %d times in %s, want once:\n%s", m.name, n,
+				e.file, e.from)
 		}
 		changed[e.file] = bytes.Replace(content, []byte(e.from), []byte(e.to), 1)
 	}
@@ -120,7 +121,8 @@ type testRun struct {
 // goTest runs the tests of m. The overlay is in the environment, so that a test which builds the program itself builds
 // the mutant.
 func goTest(m mutant, overlay string) (testRun, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), m.limit+time.Minute) // beyond go test's own limit: it builds first
+	// beyond go test's own limit: it builds first
+	ctx, cancel := context.WithTimeout(context.Background(), m.limit+time.Minute)
 	defer cancel()
 	args := []string{"test", "-json", "-short", "-timeout", m.limit.String(), "-run", m.run}
 	if overlay != "" {

@@ -146,10 +146,11 @@ func blockAt(t testing.TB, s *store.Store, sequence uint64) []byte {
 func (n *Network) Blocks(chainID string) []*ltlv1.Block {
 	n.t.Helper()
 	var blocks []*ltlv1.Block
-	err := n.Client(identity.RoleOperator).Ledger().Blocks(context.Background(), &ltlv1.BlocksRequest{ChainId: chainID}, func(b *ltlv1.Block) error {
-		blocks = append(blocks, b)
-		return nil
-	})
+	err := n.Client(identity.RoleOperator).Ledger().Blocks(context.Background(), &ltlv1.BlocksRequest{ChainId: chainID},
+		func(b *ltlv1.Block) error {
+			blocks = append(blocks, b)
+			return nil
+		})
 	if err != nil {
 		n.t.Fatalf("blocks of %s: %v", chainID, err)
 	}

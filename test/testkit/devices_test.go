@@ -55,7 +55,8 @@ func enrol(t *testing.T, n *testkit.Network, kind device.Type) enrolled {
 			t.Fatal(err)
 		}
 	}
-	n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: action}})
+	n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain,
+		Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: action}})
 	return d
 }
 
@@ -72,8 +73,9 @@ func (d enrolled) upload(t *testing.T, n *testkit.Network, key *device.Key, id, 
 	}
 	tx := n.AttachData(n.Member, id, value)
 	tx.GetAttachData().Device = &ltlv1.DeviceProof{
-		AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider, DataDigest: p.IotDataDigest, Signature: p.IotSignature,
-		Source: rules.SourceIoTPlatform,
+		AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider, DataDigest: p.IotDataDigest,
+		Signature: p.IotSignature,
+		Source:    rules.SourceIoTPlatform,
 	}
 	return tx
 }
@@ -114,9 +116,11 @@ func onlyOnce(t *testing.T, n *testkit.Network, tx *ltlv1.Transaction) {
 func startWithDevices(t *testing.T) *testkit.Network {
 	t.Helper()
 	n := testkit.Start(t, testkit.Options{})
-	n.Submit(identity.RoleFacade, &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Member.UID, Action: &ltlv1.Transaction_RegisterDeviceGroup{
-		RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{ProductKey: product, Name: "sensors", AuthorizeType: rules.AuthorizeType},
-	}})
+	n.Submit(identity.RoleFacade, &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Member.UID,
+		Action: &ltlv1.Transaction_RegisterDeviceGroup{
+			RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{ProductKey: product, Name: "sensors",
+				AuthorizeType: rules.AuthorizeType},
+		}})
 	return n
 }
 
@@ -139,12 +143,14 @@ func TestDevices(t *testing.T) {
 		refused(t, n, "a signature again", again, "before")
 		swapped := d.upload(t, n, d.key, string(kind), "21.5")
 		swapped.GetAttachData().Value = "99.9"
-		if r, err := n.Client(identity.RoleFacade).Submit(t.Context(), swapped); err != nil || r.GetCode() != rules.BadDigest {
+		if r, err := n.Client(identity.RoleFacade).Submit(t.Context(), swapped); err != nil ||
+			r.GetCode() != rules.BadDigest {
 			t.Errorf("other data: result %v, error %v; want %d", r, err, rules.BadDigest)
 		}
-		n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_RevokeDevice{
-			RevokeDevice: &ltlv1.RevokeDevice{ProductKey: product, IotId: d.id},
-		}})
+		n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain,
+			Action: &ltlv1.Transaction_RevokeDevice{
+				RevokeDevice: &ltlv1.RevokeDevice{ProductKey: product, IotId: d.id},
+			}})
 		// An endorser whose copy is a block behind may sign it; then the ledger refuses it, in the same words.
 		refused(t, n, "a revoked device", d.upload(t, n, d.key, string(kind), "21.5"), "revoked")
 	}
@@ -160,18 +166,21 @@ func TestSecretKeyHolderIsAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Client(identity.RoleOperator).PutDeviceKey(t.Context(), product, d.id, other.Secret()); err == nil || !strings.Contains(err.Error(), "another key") {
+	if err := n.Client(identity.RoleOperator).PutDeviceKey(t.Context(), product, d.id, other.Secret()); err == nil ||
+		!strings.Contains(err.Error(), "another key") {
 		t.Errorf("another key just after the enrolment: %v", err)
 	}
 	n.StopEndorser(0)
-	if err := n.Client(identity.RoleOperator).PutDeviceKey(t.Context(), product, "new", other.Secret()); !errors.Is(err, client.ErrUnavailable) {
+	if err := n.Client(identity.RoleOperator).PutDeviceKey(t.Context(), product, "new", other.Secret()); !errors.Is(err,
+		client.ErrUnavailable) {
 		t.Errorf("a key for an endorser that is down: %v", err)
 	}
 	n.Submit(identity.RoleFacade, n.AttachData(n.Member, "plain", "1"))
 	tx := d.upload(t, n, d.key, "a", "21.5")
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()
-	if r, err := n.Client(identity.RoleFacade).Submit(ctx, tx); !errors.Is(err, client.ErrUnavailable) || !strings.Contains(err.Error(), "only the endorser of org1 ") {
+	if r, err := n.Client(identity.RoleFacade).Submit(ctx, tx); !errors.Is(err, client.ErrUnavailable) ||
+		!strings.Contains(err.Error(), "only the endorser of org1 ") {
 		t.Errorf("result %v, error %v; want ErrUnavailable that names org1", r, err)
 	}
 	n.RestartEndorser(0)

@@ -26,7 +26,8 @@ func (n *Network) OpenClient(dir string) *client.Client {
 // Issue makes credentials below Dir for an identity, under its organisation's first authority.
 func (n *Network) Issue(dir string, id identity.Identity) {
 	n.t.Helper()
-	if err := identity.Issue(filepath.Join(n.Dir, "orgs", id.Organisation), filepath.Join(n.Dir, dir), id, time.Now()); err != nil {
+	if err := identity.Issue(filepath.Join(n.Dir, "orgs", id.Organisation), filepath.Join(n.Dir, dir), id,
+		time.Now()); err != nil {
 		n.t.Fatalf("issue %s: %v", id, err)
 	}
 }

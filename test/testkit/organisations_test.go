@@ -47,12 +47,15 @@ func TestOrganisationsChangeUnderLoad(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4", EndorserKey: public, Compromised: compromised}))
+		n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4", EndorserKey: public,
+			Compromised: compromised}))
 		l.progress("endorser key rotated")
 	}
 	// A key that its endorser does not hold counts for nothing, whatever the others hold.
 	stranger := make([]byte, ed25519.PublicKeySize)
-	if r, err := operator.Submit(t.Context(), &ltlv1.Transaction{ChainId: "0000000000000000", Action: modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4", EndorserKey: stranger}).Action}); err != nil || r.GetCode() != rules.Forbidden {
+	if r, err := operator.Submit(t.Context(), &ltlv1.Transaction{ChainId: "0000000000000000",
+		Action: modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4",
+			EndorserKey: stranger}).Action}); err != nil || r.GetCode() != rules.Forbidden {
 		t.Errorf("a key that the endorser does not hold: %v, %v", r, err)
 	}
 	n.SubmitAs(first, modifyChain(n, "submitter & majority", "org1", "org2", "org3", "org4"))
@@ -122,7 +125,8 @@ func TestRevokedUnderLoad(t *testing.T) {
 		}})
 	}
 	stolen, watching := n.OpenClient("facades/f2"), make(chan error, 1)
-	if r, err := stolen.Submit(t.Context(), n.AttachData(n.Member, "stolen", "before")); err != nil || r.GetCode() != rules.OK {
+	if r, err := stolen.Submit(t.Context(), n.AttachData(n.Member, "stolen", "before")); err != nil ||
+		r.GetCode() != rules.OK {
 		t.Fatal(r, err)
 	}
 	conn := watchKeys(t, n, "facades/f2", watching)
@@ -144,7 +148,8 @@ func TestRevokedUnderLoad(t *testing.T) {
 	revoke("facades/f3", "org1/facade/f3", true)
 	refusedSoon(t, n, "a revoked key", "facades/f3")
 	mustFail(t, n, c)
-	if err := identity.Rekey(filepath.Join(n.Dir, "orgs/org1"), filepath.Join(n.Dir, "facades/f3"), time.Now()); err != nil {
+	if err := identity.Rekey(filepath.Join(n.Dir, "orgs/org1"), filepath.Join(n.Dir, "facades/f3"),
+		time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	testkit.WaitFor(t, 20*time.Second, "a facade with a new key writes without a restart", func() bool {
@@ -214,7 +219,8 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 	operator := n.Client(identity.RoleOperator)
 	n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", AddAuthority: der}))
 	l.progress("authority added")
-	for _, dir := range []string{"nodes/n1", "orgs/org1/endorser", "facades/f1", "facades/f2", "operator", "clients/bench"} {
+	for _, dir := range []string{"nodes/n1", "orgs/org1/endorser", "facades/f1", "facades/f2", "operator",
+		"clients/bench"} {
 		if err := identity.Renew(fresh, filepath.Join(n.Dir, dir), time.Now()); err != nil {
 			t.Fatal(err)
 		}
@@ -243,8 +249,10 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 func TestEverythingExpired(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{Created: time.Now().AddDate(-40, 0, 0)})
 	l := startLoad(t, n)
-	for _, dir := range []string{"nodes/n1", "nodes/n2", "nodes/n3", "orgs/org1/endorser", "orgs/org2/endorser", "orgs/org3/endorser", "facades/f1", "operator"} {
-		of := map[string]string{"nodes/n2": "org2", "nodes/n3": "org3", "orgs/org2/endorser": "org2", "orgs/org3/endorser": "org3"}[dir]
+	for _, dir := range []string{"nodes/n1", "nodes/n2", "nodes/n3", "orgs/org1/endorser", "orgs/org2/endorser",
+		"orgs/org3/endorser", "facades/f1", "operator"} {
+		of := map[string]string{"nodes/n2": "org2", "nodes/n3": "org3", "orgs/org2/endorser": "org2",
+			"orgs/org3/endorser": "org3"}[dir]
 		if of == "" {
 			of = "org1"
 		}
@@ -263,7 +271,8 @@ func TestEverythingExpired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.SubmitAs(n.Client(identity.RoleOperator), modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", AddAuthority: der}))
+	n.SubmitAs(n.Client(identity.RoleOperator), modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1",
+		AddAuthority: der}))
 	if err := identity.Renew(fresh, filepath.Join(n.Dir, "nodes/n1"), time.Now()); err != nil {
 		t.Fatal(err)
 	}

@@ -111,8 +111,9 @@ func create(t testing.TB, o Options) *Network {
 	}
 	root := t.TempDir()
 	n := &Network{
-		Dir: filepath.Join(root, "pki"), data: filepath.Join(root, "data"), t: t, options: o, clients: map[identity.Role]*client.Client{},
-		nodes: make([]io.Closer, o.Nodes), endorsers: make([]io.Closer, o.Orgs), logger: slog.New(slog.DiscardHandler),
+		Dir: filepath.Join(root, "pki"), data: filepath.Join(root, "data"), t: t, options: o,
+		clients: map[identity.Role]*client.Client{},
+		nodes:   make([]io.Closer, o.Nodes), endorsers: make([]io.Closer, o.Orgs), logger: slog.New(slog.DiscardHandler),
 	}
 	if o.Verbose {
 		n.logger = slog.New(slog.NewTextHandler(&testWriter{t: t}, nil))
@@ -181,7 +182,8 @@ func (n *Network) RestartNode(i int) {
 	trust := n.Trust()
 	g := n.genesis.GetNodes()[i]
 	cfg := node.Config{
-		Dir: n.NodeDir(i), Listen: g.GetAddress(), Trust: trust, Logger: n.logger.With("process", g.GetId()), Fatal: n.fatal(g.GetId()),
+		Dir: n.NodeDir(i), Listen: g.GetAddress(), Trust: trust, Logger: n.logger.With("process", g.GetId()),
+		Fatal:       n.fatal(g.GetId()),
 		Credentials: n.Credentials(filepath.Join("nodes", g.GetId()), trust),
 	}
 	if n.options.Node != nil {
@@ -278,7 +280,8 @@ func (n *Network) Client(role identity.Role) *client.Client {
 	if c := n.clients[role]; c != nil {
 		return c
 	}
-	dir := map[identity.Role]string{identity.RoleFacade: "facades/f1", identity.RoleClient: "clients/bench", identity.RoleOperator: "operator"}[role]
+	dir := map[identity.Role]string{identity.RoleFacade: "facades/f1", identity.RoleClient: "clients/bench",
+		identity.RoleOperator: "operator"}[role]
 	n.clients[role] = n.open(dir)
 	return n.clients[role]
 }
@@ -323,9 +326,11 @@ func (n *Network) bootstrap() {
 	organisation := func(i int) string { return n.genesis.GetOrganisations()[min(i, len(n.endorsers)-1)].GetId() }
 	n.Admin.Organisation, n.Member.Organisation = organisation(0), organisation(1)
 	account := func(a *Account, name string) {
-		a.UID = n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateAccount{
-			CreateAccount: &ltlv1.CreateAccount{Name: name, Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: a.Organisation},
-		}}).GetOutput()
+		a.UID = n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain,
+			Action: &ltlv1.Transaction_CreateAccount{
+				CreateAccount: &ltlv1.CreateAccount{Name: name, Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM,
+					Organisation: a.Organisation},
+			}}).GetOutput()
 	}
 	account(&n.Admin, "admin")
 	account(&n.Member, "member")
@@ -336,12 +341,15 @@ func (n *Network) bootstrap() {
 	for _, o := range n.genesis.GetOrganisations() {
 		chain.Organisations = append(chain.Organisations, o.GetId())
 	}
-	n.ChainID = n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_CreateChain{CreateChain: chain}}).GetOutput()
-	n.Submit(identity.RoleFacade, &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Admin.UID, Action: &ltlv1.Transaction_CreateMember{
-		CreateMember: &ltlv1.CreateMember{MemberUid: n.Member.UID, Name: "member", Contact: "contact", Phone: "123456"},
-	}})
+	n.ChainID = n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain,
+		Action: &ltlv1.Transaction_CreateChain{CreateChain: chain}}).GetOutput()
+	n.Submit(identity.RoleFacade, &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Admin.UID,
+		Action: &ltlv1.Transaction_CreateMember{
+			CreateMember: &ltlv1.CreateMember{MemberUid: n.Member.UID, Name: "member", Contact: "contact", Phone: "123456"},
+		}})
 	for _, a := range []*Account{&n.Admin, &n.Member} {
-		out, err := n.Client(identity.RoleFacade).Ledger().ListChains(context.Background(), &ltlv1.ListChainsRequest{AccountUid: a.UID, Page: 1, Size: 10})
+		out, err := n.Client(identity.RoleFacade).Ledger().ListChains(context.Background(),
+			&ltlv1.ListChainsRequest{AccountUid: a.UID, Page: 1, Size: 10})
 		if err != nil || len(out.GetChains()) != 1 {
 			n.t.Fatalf("chains of %s: %v, error %v", a.UID, out, err)
 		}

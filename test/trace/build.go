@@ -28,7 +28,8 @@ func build(ctx context.Context, source, dir string) (string, error) {
 	}
 	binary := filepath.Join(dir, "ltl")
 	// The compiler's cache is shared with other trees only when paths are trimmed.
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-cover", "-covermode=atomic", "-coverpkg=ltl/...", "-o", binary, "./cmd/ltl")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildvcs=false", "-trimpath", "-cover", "-covermode=atomic",
+		"-coverpkg=ltl/...", "-o", binary, "./cmd/ltl")
 	cmd.Dir = tree
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {

@@ -75,7 +75,8 @@ func measureCalls(ctx context.Context, n *network, source string) ([]*trace, err
 	}
 	write := func() error {
 		written++
-		return call(ctx, caller, "SetData", map[string]string{"ProductKey": chain.BizChainCode, "Key": key(), "Value": "21.5"})
+		return call(ctx, caller, "SetData", map[string]string{"ProductKey": chain.BizChainCode, "Key": key(),
+			"Value": "21.5"})
 	}
 	read := func() error {
 		return call(ctx, caller, "GetData", map[string]string{"ProductKey": chain.BizChainCode, "Key": key()})

@@ -67,7 +67,8 @@ func start(ctx context.Context, binary, dir string) (*network, error) {
 	case <-ready:
 		n.Network, err = localnet.Load(dir)
 	case ended := <-n.ended:
-		return nil, errors.Join(fmt.Errorf("ltl up ended before it was ready: %w\n%s", ended, &n.output), os.RemoveAll(n.hooks))
+		return nil, errors.Join(fmt.Errorf("ltl up ended before it was ready: %w\n%s", ended, &n.output),
+			os.RemoveAll(n.hooks))
 	case <-time.After(startTimeout):
 		err = fmt.Errorf("ltl up was not ready in %s", startTimeout)
 	}
@@ -127,7 +128,8 @@ func (n *network) counters(ctx context.Context) (map[int]profile, error) {
 			return nil, err
 		}
 		text := filepath.Join(dir, "profile")
-		if out, err := exec.CommandContext(ctx, "go", "tool", "covdata", "textfmt", "-i", dir, "-o", text).CombinedOutput(); err != nil {
+		if out, err := exec.CommandContext(ctx, "go", "tool", "covdata", "textfmt", "-i", dir, "-o",
+			text).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("go tool covdata: %w\n%s", err, out)
 		}
 		if all[pid], err = readProfile(text); err != nil {

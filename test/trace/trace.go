@@ -85,7 +85,8 @@ func (t *trace) share(listed []string) float64 {
 func (t *trace) print(w io.Writer, listed []string, lines bool) error {
 	whole, ran := t.lines()
 	var out strings.Builder
-	fmt.Fprintf(&out, "%s: %d files in %d packages, %d lines, of which %d ran", t.name, len(t.files), len(t.packages()), whole, ran)
+	fmt.Fprintf(&out, "%s: %d files in %d packages, %d lines, of which %d ran", t.name, len(t.files), len(t.packages()),
+		whole, ran)
 	if t.name == "write" {
 		fmt.Fprintf(&out, "; the %d listed files hold %.0f %% of these", len(listed), 100*t.share(listed))
 	}

@@ -35,7 +35,8 @@ func start() error {
 		*seed = uint64(time.Now().UnixNano()) % 1_000_000_000
 	}
 	if *out == "" {
-		*out = filepath.Join("chaos-out", fmt.Sprintf("%s-%d-%s", filepath.Base(*scenario), *seed, time.Now().UTC().Format("20060102T150405")))
+		*out = filepath.Join("chaos-out", fmt.Sprintf("%s-%d-%s", filepath.Base(*scenario), *seed,
+			time.Now().UTC().Format("20060102T150405")))
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -53,7 +54,8 @@ func start() error {
 		command += " DURATION=" + duration.String()
 	}
 	results, err := chaos.Run(ctx, chaos.Options{
-		Name: *scenario, Scenario: s, Seed: *seed, Duration: *duration, Out: *out, Injector: in, Command: command, Logger: logger,
+		Name: *scenario, Scenario: s, Seed: *seed, Duration: *duration, Out: *out, Injector: in, Command: command,
+		Logger: logger,
 	})
 	if err != nil {
 		return err

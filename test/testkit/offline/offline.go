@@ -37,7 +37,8 @@ func PublicKey(name string) ed25519.PublicKey { return Key(name).Public().(ed255
 // Organisation describes an organisation whose endorser signs with Key(id).
 func Organisation(id string) *ltlv1.Organisation {
 	return &ltlv1.Organisation{
-		Id: id, Name: "公司 " + id, CaCertificate: []byte("ca of " + id), EndorserKey: PublicKey(id), EndorserAddress: "127.0.0.1:1000",
+		Id: id, Name: "公司 " + id, CaCertificate: []byte("ca of " + id), EndorserKey: PublicKey(id),
+		EndorserAddress: "127.0.0.1:1000",
 	}
 }
 
@@ -46,7 +47,8 @@ func Genesis(organisations ...string) *ltlv1.Genesis {
 	g := &ltlv1.Genesis{Network: "test.net", CreatedMs: StartMs, Policy: "submitter & majority"}
 	for i, o := range organisations {
 		g.Organisations = append(g.Organisations, Organisation(o))
-		g.Nodes = append(g.Nodes, &ltlv1.Node{Id: fmt.Sprint("n", i+1), Organisation: o, Address: "127.0.0.1:2000", Key: PublicKey(fmt.Sprint("n", i))})
+		g.Nodes = append(g.Nodes, &ltlv1.Node{Id: fmt.Sprint("n", i+1), Organisation: o, Address: "127.0.0.1:2000",
+			Key: PublicKey(fmt.Sprint("n", i))})
 	}
 	return g
 }
@@ -54,7 +56,8 @@ func Genesis(organisations ...string) *ltlv1.Genesis {
 // GenesisPayload encodes the transaction of a genesis block.
 func GenesisPayload(t testing.TB, g *ltlv1.Genesis) []byte {
 	t.Helper()
-	return Encode(t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_Genesis{Genesis: g}})
+	return Encode(t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain,
+		Action: &ltlv1.Transaction_Genesis{Genesis: g}})
 }
 
 // Encode encodes a message in the form that is hashed and signed.
@@ -75,7 +78,8 @@ func SetAction(tx *ltlv1.Transaction, action any) {
 
 // Statement returns the statement by which an organisation accepts every transaction of a batch. Heights are 0; the
 // caller sets them where they matter.
-func Statement(network ledger.Hash, b *ltlv1.Batch, organisation string, key ed25519.PublicKey, expiryMs int64) *ledger.Statement {
+func Statement(network ledger.Hash, b *ltlv1.Batch, organisation string, key ed25519.PublicKey,
+	expiryMs int64) *ledger.Statement {
 	ids := make([]ledger.Hash, len(b.GetTransactions()))
 	accepted := make([]bool, len(ids))
 	for i, p := range b.GetTransactions() {
