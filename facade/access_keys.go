@@ -27,6 +27,7 @@ type accessKey struct {
 	macs sync.Pool
 }
 
+// newAccessKey is an AccessKey with its decrypted secret.
 func newAccessKey(id, uid, secret string, disabled bool, version uint64) *accessKey {
 	k := &accessKey{id: id, uid: uid, secret: []byte(secret), disabled: disabled, version: version}
 	padded := []byte(secret + "&")
@@ -37,6 +38,7 @@ func newAccessKey(id, uid, secret string, disabled bool, version uint64) *access
 // sha1 returns an HMAC-SHA1 with the secret followed by "&" as its key. Give it back with putSHA1.
 func (k *accessKey) sha1() hash.Hash { return k.macs.Get().(hash.Hash) }
 
+// putSHA1 resets h to the state after the key, for the next caller of sha1.
 func (k *accessKey) putSHA1(h hash.Hash) {
 	h.Reset()
 	k.macs.Put(h)
@@ -68,6 +70,7 @@ type keyring struct {
 	changed chan struct{}
 }
 
+// newKeyring is an empty ring. It is not ready until follow has received the AccessKeys.
 func newKeyring(sealingKey []byte, logger *slog.Logger) *keyring {
 	return &keyring{sealingKeys: [][]byte{sealingKey}, logger: logger, wait: keyWait, keys: map[string]*accessKey{},
 		undecrypted: map[string]*ltlv1.AccessKey{}, lastMessage: time.Now(), changed: make(chan struct{})}

@@ -242,6 +242,7 @@ type nonceShard struct {
 	began      time.Time
 }
 
+// newNonces remembers no nonces yet. After a restart of the facade, replays of writes are refused by the ledger only.
 func newNonces() *nonces {
 	n := &nonces{seed: maphash.MakeSeed(), limit: noncesPerShard}
 	for i := range n.shards {

@@ -91,6 +91,7 @@ func unauthorizeDeviceGroup(c *call) (value, error) { return c.setDeviceGroup(fa
 
 const noDeviceGroup = "No device group of this chain has the identifier given in DeviceGroupId."
 
+// setDeviceGroup authorises a device group, or withdraws its authorisation.
 func (c *call) setDeviceGroup(authorized bool) (value, error) {
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_AuthorizeDeviceGroup{
 		AuthorizeDeviceGroup: &ltlv1.AuthorizeDeviceGroup{DeviceGroupId: c.text("DeviceGroupId"), Authorized: authorized},
@@ -130,6 +131,7 @@ func authorizeDevice(c *call) (value, error) { return c.setDevice(true) }
 // unauthorizeDevice is the Action UnAuthorizeDevice.
 func unauthorizeDevice(c *call) (value, error) { return c.setDevice(false) }
 
+// setDevice authorises one device of a group, or withdraws its authorisation.
 func (c *call) setDevice(authorized bool) (value, error) {
 	change := &ltlv1.AuthorizeDevice{
 		DeviceGroupId: c.text("DeviceGroupId"), DeviceId: c.text("DeviceId"), Authorized: authorized,

@@ -30,6 +30,7 @@ type gate struct {
 	done chan struct{}
 }
 
+// newGate bounds the connections of l to that number, and their long headers together to limit bytes.
 func newGate(l net.Listener, connections int, limit int64) *gate {
 	return &gate{Listener: l, slots: make(chan struct{}, connections), limit: limit, done: make(chan struct{}),
 		keepAlive: func(bool) {}, refused: func(string) {}}

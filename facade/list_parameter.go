@@ -194,6 +194,7 @@ type treeParser struct {
 	nodes int
 }
 
+// space skips white space.
 func (p *treeParser) space() { p.rest = strings.TrimLeft(p.rest, " \t\r\n") }
 
 // take consumes c if it is next after white space.
@@ -206,6 +207,7 @@ func (p *treeParser) take(c byte) bool {
 	return true
 }
 
+// value parses one value; depth is the number of lists and objects around it.
 func (p *treeParser) value(depth int) (node, bool) {
 	p.nodes++
 	if p.nodes > maxNodes || depth > maxDepth {
@@ -223,6 +225,7 @@ func (p *treeParser) value(depth int) (node, bool) {
 	return node{}, false
 }
 
+// array parses the rest of an array after its opening bracket.
 func (p *treeParser) array(depth int) (node, bool) {
 	n := node{form: nodeList}
 	if p.take(']') {
@@ -243,6 +246,7 @@ func (p *treeParser) array(depth int) (node, bool) {
 	}
 }
 
+// object parses the rest of an object after its opening brace.
 func (p *treeParser) object(depth int) (node, bool) {
 	n := node{form: nodeObject}
 	if p.take('}') {

@@ -57,6 +57,7 @@ func unlockMember(c *call) (value, error) { return c.setLock(false) }
 
 const noMember = "No member of this chain has the identifier given in MemberId."
 
+// setLock locks or unlocks the member that MemberId names.
 func (c *call) setLock(locked bool) (value, error) {
 	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_LockMember{
 		LockMember: &ltlv1.LockMember{MemberId: c.text("MemberId"), Locked: locked},

@@ -19,6 +19,7 @@ type metrics struct {
 	took map[string]prometheus.Observer
 }
 
+// newMetrics registers the metrics. Each Action has its series from the start, so that rates begin at 0.
 func newMetrics(names []string, active func() float64) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),

@@ -48,6 +48,8 @@ type refresher struct {
 	done uint64
 }
 
+// newRefresher is a refresher without reads. Its lock is a channel, so that waiting ends with the context of the
+// caller.
 func newRefresher() *refresher { return &refresher{lock: make(chan struct{}, 1)} }
 
 // do runs read, or returns nil when another caller's read, begun after this call, has succeeded.
@@ -161,12 +163,14 @@ func (x *chainIndex) load(ctx context.Context) error {
 	})
 }
 
+// known is the number of chains in the index.
 func (x *chainIndex) known() int {
 	x.mu.RLock()
 	defer x.mu.RUnlock()
 	return len(x.services)
 }
 
+// add adds chains to the index; chains that it has already change nothing.
 func (x *chainIndex) add(chains []*ltlv1.ChainInfo) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -206,6 +210,7 @@ type accountEntry struct {
 
 func newAccounts(n network) *accounts { return &accounts{net: n, byUID: map[string]*accountEntry{}} }
 
+// entry returns the entry of an account and creates it if there is none. Entries are never removed.
 func (a *accounts) entry(uid string) *accountEntry {
 	a.mu.RLock()
 	e := a.byUID[uid]

@@ -176,8 +176,8 @@ func updateAuthorization(c *call) (value, error) {
 			"this phase group.")
 }
 
-// describePhaseQuotas is the Action DescribeMPCoSResourceInfo. Its response has no pages, so that all pages of the ledger
-// are read.
+// describePhaseQuotas is the Action DescribeMPCoSResourceInfo. Its response has no pages, so that all pages of the
+// ledger are read.
 func describePhaseQuotas(c *call) (value, error) {
 	r, err := c.chainInfo()
 	if err != nil {

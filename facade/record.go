@@ -17,6 +17,7 @@ func setData(c *call) (value, error) { return text(""), c.setData(nil) }
 // setDataWithSignature is the Action SetDataWithSignature.
 func setDataWithSignature(c *call) (value, error) { return text(""), c.setData(c.deviceProof()) }
 
+// setData writes the only record of a Key; proof is nil for a record that no device signed.
 func (c *call) setData(proof *ltlv1.DeviceProof) error {
 	key, data := c.text("Key"), c.text("Value")
 	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{
@@ -31,6 +32,7 @@ func attachData(c *call) (value, error) { return text(""), c.attachData(nil) }
 // attachDataWithSignature is the Action AttachDataWithSignature.
 func attachDataWithSignature(c *call) (value, error) { return text(""), c.attachData(c.deviceProof()) }
 
+// attachData adds a record to the history of a Key; proof is nil for a record that no device signed.
 func (c *call) attachData(proof *ltlv1.DeviceProof) error {
 	key, data, businessID := c.text("Key"), c.text("Value"), c.text("BusinessId")
 	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_AttachData{
@@ -215,6 +217,7 @@ func recordName(key, businessID string) string {
 	return key + "\x00" + strings.ToLower(businessID)
 }
 
+// add adds n to the count of a name, and removes the name when the count is 0.
 func (p *pendingWrites) add(name string, n int) {
 	s := &p.shards[maphash.String(p.seed, name)%pendingShards]
 	s.mu.Lock()
@@ -232,6 +235,7 @@ func (p *pendingWrites) begin(key, businessID string) {
 	}
 }
 
+// end counts the end of a write, with success or not.
 func (p *pendingWrites) end(key, businessID string) {
 	p.add(key, -1)
 	if businessID != "" {

@@ -63,6 +63,7 @@ func (r *response) result() (code int32, message string) {
 	return rules.OK, ""
 }
 
+// appendJSON appends the body of success or refusal. The order of members is that of the manual.
 func (r *response) appendJSON(b []byte) []byte {
 	code, message := r.result()
 	b = append(b, `{"Message":`...)
@@ -83,6 +84,7 @@ func (r *response) appendJSON(b []byte) []byte {
 
 const xmlDeclaration = `<?xml version="1.0" encoding="utf-8"?>`
 
+// appendXML is appendJSON in XML. The root element has the name of the Action.
 func (r *response) appendXML(b []byte) []byte {
 	code, message := r.result()
 	b = append(b, xmlDeclaration...)
@@ -103,6 +105,7 @@ func (r *response) appendXML(b []byte) []byte {
 	return append(b, "Response>"...)
 }
 
+// appendGatewayJSON appends the body of a gateway error, in the form of Alibaba Cloud's gateway.
 func (r *response) appendGatewayJSON(b []byte) []byte {
 	b = append(b, `{"RequestId":"`...)
 	b = append(b, r.requestID[:]...)
@@ -117,6 +120,7 @@ func (r *response) appendGatewayJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
+// appendGatewayXML is appendGatewayJSON in XML.
 func (r *response) appendGatewayXML(b []byte) []byte {
 	b = append(b, xmlDeclaration...)
 	b = append(b, "<Error><RequestId>"...)
