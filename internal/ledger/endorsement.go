@@ -11,10 +11,11 @@ import (
 
 const statementVersion = 1
 
-// statementFixed is the length of a statement's fixed part, up to and including the length of the organisation's id.
+// statementFixed is the length of a statement's fixed part, including the byte that holds the length of the
+// organisation's id.
 const statementFixed = 1 + 32 + ChainIDLen + 32 + 4 + 8 + 8 + 8 + 8 + 1
 
-// Bounds on what a statement may carry.
+// Bounds on a statement.
 const (
 	MaxOrganisationID    = 32
 	MaxBatchTransactions = 1024
@@ -23,7 +24,7 @@ const (
 // ErrSignature is returned for a signature that does not verify.
 var ErrSignature = errors.New("signature does not verify")
 
-// Statement is what an endorser signs: once for a whole batch. docs/bytes.md, section "Endorsement statement".
+// Statement is what an endorser signs, once for a whole batch. See docs/bytes.md, section "Endorsement statement".
 type Statement struct {
 	NetworkID Hash
 	ChainID   string
@@ -39,7 +40,7 @@ type Statement struct {
 	KeyID [8]byte
 	// Organisation is the id of the organisation that signs.
 	Organisation string
-	// Accepted has one bit a transaction, the first in the highest bit of the first byte; unused bits are zero.
+	// Accepted has one bit per transaction, the first in the highest bit of the first byte; unused bits are zero.
 	Accepted []byte
 }
 
@@ -48,7 +49,7 @@ func (s *Statement) Accepts(i int) bool {
 	return i >= 0 && i < int(s.Count) && s.Accepted[i/8]&(0x80>>(i%8)) != 0
 }
 
-// Bitmap packs verdicts as Statement.Accepted wants them.
+// Bitmap encodes verdicts in the form of Statement.Accepted.
 func Bitmap(accepted []bool) []byte {
 	b := make([]byte, (len(accepted)+7)/8)
 	for i, ok := range accepted {
@@ -59,7 +60,7 @@ func Bitmap(accepted []bool) []byte {
 	return b
 }
 
-// Encode returns the statement's bytes. The caller keeps the bounds that ParseStatement checks.
+// Encode returns the statement's bytes. The caller ensures the bounds that ParseStatement checks.
 func (s *Statement) Encode() []byte {
 	b := make([]byte, 0, statementFixed+len(s.Organisation)+len(s.Accepted))
 	b = append(b, statementVersion)

@@ -11,7 +11,7 @@ const HeaderLen = 1 + 32 + ChainIDLen + 8 + 8 + 32 + 4 + 32 + 32 + 32 + 8
 
 const headerVersion = 1
 
-// Header is a block header. Encode gives its fixed big-endian layout; docs/bytes.md, section "Block header".
+// Header is a block header. Encode returns its fixed big-endian layout; see docs/bytes.md, section "Block header".
 type Header struct {
 	NetworkID Hash
 	ChainID   string
@@ -29,8 +29,8 @@ type Header struct {
 	BatchesHash Hash
 	// WritesHash covers the changes of state.
 	WritesHash Hash
-	// SystemHeight is the height of the system chain whose state was in force: it decides keys, policies and accounts.
-	// In the system chain itself it is the block's own height.
+	// SystemHeight is the height of the system chain whose state was in force: keys, policies and accounts are those of
+	// it. On the system chain itself it is the block's own height.
 	SystemHeight uint64
 }
 
@@ -84,7 +84,7 @@ func ParseHeader(b []byte) (Header, error) {
 	return h, nil
 }
 
-// BlockHash is SHA-256(00 ‖ header): at the same time the block's hash and the RFC 6962 leaf of the log of the chain's headers.
+// BlockHash is SHA-256(00 ‖ header). It is also the RFC 6962 leaf hash in the log of the chain's headers.
 func BlockHash(header []byte) Hash {
 	h := sha256.New()
 	h.Write([]byte{0})

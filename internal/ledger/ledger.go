@@ -1,8 +1,8 @@
 // Package ledger defines the bytes of a chain: how transactions, batches, endorsements, writes and block headers are
-// hashed and signed. docs/bytes.md states the same rules for people who write their own verifier.
+// hashed and signed. docs/bytes.md specifies the same for independent verifiers.
 //
 // Everything here is pure: no clock, no randomness, no I/O, no state. All functions may be called concurrently.
-// What is hashed is the bytes that were carried; nothing is encoded again in order to be checked.
+// Hashes cover the bytes that were sent; nothing is encoded again in order to be checked.
 package ledger
 
 import (
@@ -40,16 +40,17 @@ var ErrMalformed = errors.New("malformed")
 // TransactionID is SHA-256 over the domain prefix and the payload bytes; the API calls it transactionHash.
 func TransactionID(payload []byte) Hash { return sum(domainTransaction, payload) }
 
-// NetworkID is the identity of a network: a hash of the payload of its genesis transaction.
+// NetworkID is the id of a network: a hash of the payload of its genesis transaction.
 func NetworkID(genesisPayload []byte) Hash { return sum(domainGenesis, genesisPayload) }
 
-// KeyID names an Ed25519 public key by the first 8 bytes of its hash.
+// KeyID returns the id of an Ed25519 public key: the first 8 bytes of its hash.
 func KeyID(publicKey []byte) [8]byte {
 	h := sum(domainKey, publicKey)
 	return [8]byte(h[:8])
 }
 
-// DataHash is the SHA-256 of the UTF-8 bytes of a stored value, without a prefix, so that anybody can recompute it.
+// DataHash is the SHA-256 of the UTF-8 bytes of a stored value, without a prefix, so that it can be recomputed with
+// any tool.
 func DataHash(value string) Hash { return sha256.Sum256([]byte(value)) }
 
 // BatchRoot is the RFC 6962 root over the transaction ids of a batch.
@@ -57,14 +58,15 @@ func BatchRoot(ids []Hash) Hash {
 	return merkleRoot(len(ids), func(i int, leaf []byte) []byte { return append(leaf, ids[i][:]...) })
 }
 
-// Outcome is what a block's transaction root says of one transaction.
+// Outcome is a transaction with its result: a leaf under a block's transaction root.
 type Outcome struct {
 	ID        Hash
 	Code      int32
 	BatchRoot Hash
 }
 
-// OutcomeLeaf is the content of a transaction's leaf: id, result code (big-endian two's complement), batch root; 68 bytes.
+// OutcomeLeaf is the content of a transaction's leaf: id, result code (big-endian two's complement), batch root; 68
+// bytes.
 func OutcomeLeaf(dst []byte, o Outcome) []byte {
 	dst = append(dst, o.ID[:]...)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(o.Code))
@@ -84,15 +86,15 @@ const (
 
 // merkleRoot is the RFC 6962 root of n leaves; leaf appends the content of leaf i to a scratch slice and returns it.
 //
-// It is computed here, not by the library that proofs come from, because every record passes it twice on every node and endorser:
-// on a fixed stack it takes a third off the time of executing a block (rules, BenchmarkExecute). The tests hold the library
-// against it.
+// It is computed here and not by the library that makes proofs, because every record is hashed by it twice on every
+// node and endorser: a fixed stack saves a third of the time of executing a block (rules, BenchmarkExecute). A test
+// compares it with the library.
 func merkleRoot(n int, leaf func(i int, dst []byte) []byte) Hash {
 	if n == 0 {
 		return sha256.Sum256(nil)
 	}
-	// subtrees are the complete ones that do not have their right neighbour yet, the largest first; bit k of their number of
-	// leaves tells whether there is one of 2^k leaves, so 64 are enough for any n.
+	// subtrees are the complete subtrees without a right neighbour so far, the largest first. Bit k of the number of
+	// leaves says whether there is one of 2^k leaves, so 64 are enough for any n.
 	var subtrees [64]Hash
 	depth := 0
 	join := func() {
@@ -144,7 +146,8 @@ func BatchesHash(batches []Hash) Hash {
 // Write is one change of state: the key and its new value.
 type Write struct{ Key, Value []byte }
 
-// WritesHash covers the state changes of a block: each key once, in the order in which it was first written, with its final value.
+// WritesHash covers the state changes of a block: each key once, in the order in which it was first written, with its
+// final value.
 func WritesHash(writes []Write) Hash {
 	h := newHash(domainWrites)
 	writeUint32(h, len(writes))
@@ -168,7 +171,8 @@ func ValidChainID(id string) bool {
 	return true
 }
 
-// ValidID reports whether s is 1 to limit characters of a-z, 0-9 and "-": the form of the ids of organisations and nodes.
+// ValidID reports whether s is 1 to limit characters of a-z, 0-9 and "-": the form of the ids of organisations and
+// nodes.
 func ValidID(s string, limit int) bool {
 	if s == "" || len(s) > limit {
 		return false

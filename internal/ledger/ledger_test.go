@@ -149,7 +149,8 @@ func TestTransactionIDPrefix(t *testing.T) {
 	}
 }
 
-// injective fails t when two different inputs get one hash; drawn inputs come from a small alphabet so that boundaries are tried.
+// injective fails t when two different inputs get one hash; drawn inputs come from a small alphabet so that
+// boundaries are tried.
 func injective[T any](t *testing.T, draw func(*rapid.T) T, hash func(T) Hash) {
 	t.Helper()
 	rapid.Check(t, func(t *rapid.T) {

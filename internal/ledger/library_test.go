@@ -9,8 +9,8 @@ import (
 	"github.com/transparency-dev/merkle/rfc6962"
 )
 
-// TestRootsAgreeWithLibrary holds the roots of every size up to 600, and around the largest batch, against the library that
-// others will check our proofs with.
+// TestRootsAgreeWithLibrary holds the roots of every size up to 600, and around the largest batch, against the
+// library that others will check our proofs with.
 func TestRootsAgreeWithLibrary(t *testing.T) {
 	factory := compact.RangeFactory{Hash: rfc6962.DefaultHasher.HashChildren}
 	library := factory.NewEmptyRange(0)

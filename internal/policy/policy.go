@@ -61,7 +61,8 @@ type term struct {
 	names []string
 }
 
-// Parse reads a policy; the empty text is Default. It returns Err, wrapped, for a text that does not follow the grammar.
+// Parse reads a policy; the empty text is Default. It returns Err, wrapped, for a text that does not follow the
+// grammar.
 func Parse(s string) (Policy, error) {
 	if len(s) > MaxText {
 		return Policy{}, fmt.Errorf("%w: %d bytes, at most %d are allowed", Err, len(s), MaxText)

@@ -112,7 +112,8 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
-// TestCanonicalLength: a chain keeps the canonical text, which is longer than the text given. It must be readable again.
+// TestCanonicalLength: a chain keeps the canonical text, which is longer than the text given. It must be readable
+// again.
 func TestCanonicalLength(t *testing.T) {
 	for _, n := range []int{1, 10, 683, 684, 1024} {
 		p, err := Parse(strings.Repeat("any&", n-1) + "any")

@@ -11,16 +11,17 @@ import (
 type Verdict struct {
 	// Code is OK, or the code that execution would refuse it with.
 	Code int32
-	// Reason is a sentence for the caller where a refusal's code alone does not say what is wrong; empty elsewhere.
+	// Reason is a sentence for the caller when the code of a refusal alone does not say what is wrong; empty otherwise.
 	Reason string
-	// Required is the organisation whose endorsement execution demands whatever the policy says, because it alone can verify the
-	// device's signature; empty elsewhere, and for what is refused.
+	// Required is the organisation whose endorsement execution demands whatever the policy says, because only it can
+	// verify the device's signature; empty otherwise and for refusals.
 	Required string
 }
 
-// Preview is the endorser's dry run over transactions of in.ChainID: the verdicts that execution would come to, without
-// endorsements; later transactions see earlier ones. in.Batches is not looked at. A transaction that is on the chain
-// already is Duplicate. Signatures by a device's AES key are taken for good: who holds the key has to look at them.
+// Preview is the endorser's dry run over transactions of in.ChainID: the verdicts that execution would come to,
+// without endorsements; later transactions see earlier ones. in.Batches is not used. A transaction that is on the
+// chain already is Duplicate. Signatures by a device's AES key are assumed to be valid: the endorser that has the key
+// verifies them itself.
 func Preview(in Input, transactions [][]byte, view View) ([]Verdict, error) {
 	verdicts := make([]Verdict, len(transactions))
 	e := newExec(&in, view, len(transactions))
@@ -66,9 +67,9 @@ func (e *exec) preview(payload []byte, index uint32) (v Verdict, err error) {
 	return v, err
 }
 
-// Admit is the leader's early check of the one batch in in.Batches: for every transaction OK, or Malformed, NotFound (no
-// such chain), NotEndorsed or EndorsementExpired. The rules are not run. A transaction known already is OK: execution
-// answers it.
+// Admit is the leader's early check of the one batch in in.Batches: for every transaction OK, or Malformed, NotFound
+// (no such chain), NotEndorsed or EndorsementExpired. The rules are not run. A transaction that is known already is
+// OK: execution returns its first result.
 func Admit(in Input, view View, verify Verify) ([]int32, error) {
 	if len(in.Batches) != 1 {
 		return nil, fmt.Errorf("%w: %d batches to admit, want 1", ErrInvariant, len(in.Batches))

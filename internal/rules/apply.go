@@ -5,8 +5,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// run executes one endorsed transaction at an index of the block: its id and its nonce are used up whatever the rules
-// say. form is what checkEnvelope said of it. It returns the code, and what the transaction created.
+// run executes one endorsed transaction at an index of the block: its id and its nonce are used up whatever the
+// result. form is the code of checkEnvelope. It returns the code, and the id of what the transaction created.
 func (e *exec) run(tx *ltlv1.Transaction, form int32, id ledger.Hash, index uint32) (code int32, output string, err error) {
 	used := false
 	named := tx.GetAccessKeyId() != "" && tx.GetSignatureNonce() != ""
@@ -33,8 +33,8 @@ func (e *exec) run(tx *ltlv1.Transaction, form int32, id ledger.Hash, index uint
 	return code, output, nil
 }
 
-// apply judges whether the transaction may be executed at all, then runs the rules of its kind. It writes nothing unless
-// the code is OK.
+// apply judges whether the transaction may be executed at all, then runs the rules of its kind. It writes nothing
+// unless the code is OK.
 func (e *exec) apply(tx *ltlv1.Transaction, id ledger.Hash, here Locator) (code int32, output string, err error) {
 	k := kindOf(tx)
 	act := action{tx: tx, id: id, here: here, submitter: e.identity(tx.GetSubmitter())}
@@ -61,8 +61,8 @@ func (e *exec) apply(tx *ltlv1.Transaction, id ledger.Hash, here Locator) (code 
 	return code, output, err
 }
 
-// admitOperator judges whether the submitter may write to the system chain: only operators of organisations of the network
-// may, and they name no account.
+// admitOperator judges whether the submitter may write to the system chain: only operators of organisations of the
+// network may, and they name no account.
 func (e *exec) admitOperator(tx *ltlv1.Transaction, submitter identity) (code int32, err error) {
 	if submitter.role != roleOperator {
 		return Forbidden, nil
@@ -108,14 +108,14 @@ func (e *exec) admitAccount(tx *ltlv1.Transaction, submitter identity, k *kind) 
 	return a, OK, nil
 }
 
-// refuse keeps the sentence that explains a refusal whose code alone does not.
+// refuse records a sentence that explains the refusal, for when the code alone does not.
 func (e *exec) refuse(code int32, reason string) int32 {
 	e.reason = reason
 	return code
 }
 
-// speaksFor judges whether a submitter may act for an account: facades authenticate everybody, clients and operators
-// only the accounts of their own organisation.
+// speaksFor judges whether a submitter may act for an account. Facades authenticate the accounts of all
+// organisations, clients and operators only those of their own.
 func speaksFor(submitter identity, a *Account) int32 {
 	switch submitter.role {
 	case roleFacade:
@@ -128,5 +128,5 @@ func speaksFor(submitter identity, a *Account) int32 {
 	return Forbidden
 }
 
-// outputKey is where the output of a transaction stands that cannot be told from the transaction alone.
+// outputKey is the state key of a transaction's output, for outputs that cannot be computed from the transaction.
 func outputKey(id ledger.Hash) string { return prefixOutput + string(id[:]) }

@@ -31,8 +31,8 @@ func perTransaction(b *testing.B) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*benchBatch), "ns/tx")
 }
 
-// BenchmarkExecute measures a block of one batch; ns/tx is the figure that counts. The map behind the view is part of it;
-// signatures are verified.
+// BenchmarkExecute measures a block of one batch; ns/tx is the figure that counts. The map behind the view is part of
+// it; signatures are verified.
 func BenchmarkExecute(b *testing.B) {
 	for _, kind := range []string{"SetData", "AttachData"} {
 		b.Run(kind, func(b *testing.B) {

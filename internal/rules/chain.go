@@ -33,7 +33,7 @@ func checkCreateChain(tx *ltlv1.Transaction) int32 {
 	return checkChainPolicy(c.GetPolicy(), c.GetOrganisations())
 }
 
-// checkChainPolicy judges a policy and a list of organisations as far as that goes without the network.
+// checkChainPolicy checks a policy and a list of organisations without looking at the network.
 func checkChainPolicy(text string, organisations []string) int32 {
 	if _, err := policy.Parse(text); err != nil || len(organisations) > MaxOrganisations {
 		return OutOfRange
@@ -72,7 +72,7 @@ func (e *exec) createChain(act action) (int32, string, error) {
 	return OK, made.ID, nil
 }
 
-// planChain judges a CreateChain and fills in its defaults.
+// planChain checks a CreateChain against the state and fills in its defaults.
 func (e *exec) planChain(c *ltlv1.CreateChain, here Locator) (*Chain, int32, error) {
 	n, err := GetNetwork(e)
 	if err != nil {
@@ -153,10 +153,12 @@ func checkModifyChain(tx *ltlv1.Transaction) int32 {
 	return checkChainPolicy(m.GetPolicy(), m.GetOrganisations())
 }
 
-// modifyChain changes what an operator may change of a chain. Quotas may be below what is used: nothing more is taken then.
+// modifyChain changes what an operator may change of a chain. A quota may be set below what is used: then no more is
+// accepted.
 //
-// Another administrator takes over the former one's entry: member id, type code, what was written under it, and the device groups
-// registered under it. The former one keeps nothing, and may be made a member.
+// A new administrator takes over the former one's entry: member id, type code, the records written under it, and the
+// device groups registered under it. The former administrator is no longer on the chain, and may be added as a
+// member.
 func (e *exec) modifyChain(act action) (int32, string, error) {
 	m := act.tx.GetModifyChain()
 	c, err := GetChain(e, m.GetChainId())
@@ -202,7 +204,7 @@ func (e *exec) modifyChain(act action) (int32, string, error) {
 	return OK, "", nil
 }
 
-// changeChain fills in what is given and needs no look at anything else.
+// changeChain sets the fields that are given and that depend on nothing else.
 func changeChain(c *Chain, m *ltlv1.ModifyChain) {
 	take(&c.Name, m.Name)
 	take(&c.Remark, m.Remark)
@@ -218,7 +220,7 @@ func changeChain(c *Chain, m *ltlv1.ModifyChain) {
 	take(&c.Policy, m.Policy)
 }
 
-// take changes what is given.
+// take sets *to to the given value, if there is one.
 func take[T any](to, given *T) {
 	if given != nil {
 		*to = *given

@@ -13,8 +13,8 @@ const (
 	maxTimeMs          = 253_402_300_799_999 // the end of year 9999
 )
 
-// Check judges what can be judged from the transaction alone. It returns OK; Malformed for what no state could make valid
-// and a correct encoder does not produce; or the code that execution would give.
+// Check judges what can be judged from the transaction alone. It returns OK; Malformed for what no state could make
+// valid and a correct encoder does not produce; or the code that execution would give.
 func Check(tx *ltlv1.Transaction) int32 {
 	if code := checkEnvelope(tx); code != OK {
 		return code

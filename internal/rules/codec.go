@@ -106,7 +106,7 @@ func (d *decoder) list() []string {
 	return list
 }
 
-// begin opens a value; end closes it and says what is wrong, naming the kind of value.
+// begin opens a value. end checks that it was read completely; its error names the kind of value.
 func begin(b []byte) *decoder {
 	if len(b) == 0 || b[0] != stateVersion {
 		return &decoder{bad: true}
@@ -251,10 +251,10 @@ func parseMember(b []byte) (*Member, error) {
 	return m, d.end("member")
 }
 
-// former is the value of a uid that was a member's and is none any more: state knows no deletes.
+// former is the value under the uid of a former member. State has no deletes.
 const former = "\x00"
 
-// parseEntry reads what stands under a member's uid: nil for one that is no member any more.
+// parseEntry reads the value under a member's uid; nil for a former member.
 func parseEntry(b []byte) (*Member, error) {
 	if string(b) == former {
 		return nil, nil

@@ -26,7 +26,8 @@ func codeConstants(t *testing.T) (names []string) {
 	return names
 }
 
-// TestCodeTable: the table has each constant once, in order, with a message of its own, and says how the API answers it.
+// TestCodeTable: the table has each constant once, in order, with a message of its own, and says how the API answers
+// it.
 func TestCodeTable(t *testing.T) {
 	var names []string
 	codes, messages := map[int32]bool{}, map[string]bool{Message(0): true}

@@ -10,8 +10,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// collaboration is a world whose chain is a collaboration chain with the members m1 and m2, a phase group of two phases, and
-// another group of one phase.
+// collaboration is a world whose chain is a collaboration chain with the members m1 and m2, a phase group of two
+// phases, and another group of one phase.
 type collaboration struct {
 	*world
 	group, other         string

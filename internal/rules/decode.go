@@ -13,11 +13,11 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// ErrMalformed is returned, wrapped, for bytes that are no transaction.
+// ErrMalformed is returned, wrapped, for bytes that are not a transaction.
 var ErrMalformed = errors.New("malformed transaction")
 
-// Decode reads a transaction strictly: ErrMalformed for unknown fields, bad UTF-8 or more than MaxTransaction bytes.
-// The result may refer to payload's bytes, which must not change any more.
+// Decode reads a transaction strictly: it returns ErrMalformed, wrapped, for unknown fields, invalid UTF-8 or more
+// than MaxTransaction bytes. The result may refer to payload's bytes, which must not be changed afterwards.
 func Decode(payload []byte) (*ltlv1.Transaction, error) {
 	if len(payload) > MaxTransaction {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrMalformed, len(payload), MaxTransaction)
@@ -28,7 +28,7 @@ func Decode(payload []byte) (*ltlv1.Transaction, error) {
 	return decodeAny(payload)
 }
 
-// decodeAny is Decode for every transaction, at the speed of the protobuf library.
+// decodeAny decodes any transaction, at the speed of the protobuf library.
 func decodeAny(payload []byte) (*ltlv1.Transaction, error) {
 	tx := &ltlv1.Transaction{}
 	if err := proto.Unmarshal(payload, tx); err != nil {
@@ -40,7 +40,7 @@ func decodeAny(payload []byte) (*ltlv1.Transaction, error) {
 	return tx, nil
 }
 
-// unknownField finds a message, m or one inside it, that carries fields its definition lacks.
+// unknownField finds a message, m or one inside it, that has fields which its definition lacks.
 func unknownField(m protoreflect.Message) (name protoreflect.FullName, found bool) {
 	if len(m.GetUnknown()) > 0 {
 		return m.Descriptor().FullName(), true
@@ -90,11 +90,11 @@ type attachDataTx struct {
 	data   ltlv1.AttachData
 }
 
-// decodeRecord is the fast way for what nearly all transactions are: SetData or AttachData with the fields in ascending
-// order, each at most once. It makes two allocations where the library makes a dozen. For anything else it returns nil
-// and the library decides; where it does not return nil, the library comes to the same (FuzzDecode).
+// decodeRecord is the fast path for nearly all transactions: SetData or AttachData with the fields in ascending
+// order, each at most once. It makes two allocations where the library makes a dozen. For anything else it returns
+// nil and the library decodes; when it does not return nil, the result is the library's (FuzzDecode).
 func decodeRecord(payload []byte) *ltlv1.Transaction {
-	text := string(payload) // one copy that all strings are cut from
+	text := string(payload) // one copy; all strings are parts of it
 	r := reader{b: payload, s: text}
 	var tx *ltlv1.Transaction
 	var head [fieldSignatureNonce + 1]string
@@ -119,7 +119,7 @@ func decodeRecord(payload []byte) *ltlv1.Transaction {
 			tx = &x.tx
 		case fieldAttachData:
 			if tx != nil {
-				return nil // two actions: the last one counts, the library knows how
+				return nil // two actions: the library merges them
 			}
 			x := &attachDataTx{}
 			x.tx.Action, x.action.AttachData = &x.action, &x.data
@@ -139,7 +139,7 @@ func decodeRecord(payload []byte) *ltlv1.Transaction {
 	return tx
 }
 
-// decodeFields reads the strings of a SetData or AttachData; what it cannot read makes outer bad.
+// decodeFields reads the strings of a SetData or AttachData. It sets outer.bad when it meets anything else.
 func decodeFields(r, outer *reader, key, value, businessID *string) {
 	for r.next() {
 		switch {
@@ -166,7 +166,7 @@ type reader struct {
 	bad   bool
 }
 
-// next moves to the next field; false at the end and when something is out of the ordinary.
+// next moves to the next field; false at the end, and for anything that the fast path does not handle.
 func (r *reader) next() bool {
 	if r.bad || r.at == len(r.b) {
 		return false

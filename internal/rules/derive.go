@@ -8,10 +8,10 @@ import (
 	"ltl/internal/ledger"
 )
 
-// domainDerive begins everything that an identifier is derived from.
+// domainDerive is the domain prefix of all derivations of identifiers.
 const domainDerive = "ltl/derive/v1\x00"
 
-// What identifiers are derived for; each has its own sequence.
+// Purposes of derived identifiers; each purpose has its own sequence.
 const (
 	forChain      = "chain"
 	forChainCode  = "chain code"
@@ -41,14 +41,14 @@ const (
 // come once in 2^100.
 const maxDerive = 1000
 
-// maxMembers is half of all type codes: beyond it a chain's members are refused, whatever its quota. A search that finds none
-// free is a broken invariant, and stops every node.
+// maxMembers is half of all type codes: more members are refused, whatever the chain's quota. A search that finds no
+// free code is a broken invariant and stops every node.
 const maxMembers = 36 * 36 * 36 * 36 / 2
 
 // maxPhases is half of all phase codes, for the same reason.
 const maxPhases = 16 * 16 * 16 * 16 / 2
 
-// derive gives 32 bytes that depend on nothing but the transaction, the purpose and the counter.
+// derive returns 32 bytes that depend only on the transaction, the purpose and the counter.
 func derive(id ledger.Hash, purpose string, counter uint32) [32]byte {
 	b := make([]byte, 0, 96)
 	b = append(b, domainDerive...)
@@ -68,7 +68,7 @@ func digits18(h [32]byte) string {
 	return fmt.Sprintf("%d", ten17+binary.BigEndian.Uint64(h[:8])%(9*ten17))
 }
 
-// letters spells n letters of the alphabet; n is at most half of len(h).
+// letters returns n letters of the alphabet, chosen by h; n is at most half of len(h).
 func letters(h [32]byte, n int, alphabet string) string {
 	b := make([]byte, n)
 	for i := range b {

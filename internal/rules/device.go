@@ -2,7 +2,7 @@ package rules
 
 import ltlv1 "ltl/proto/ltl/v1"
 
-// AuthorizeType is the only way in which a device group's devices are told apart from others.
+// AuthorizeType is the only supported way to authenticate the devices of a group.
 const AuthorizeType = "ID2"
 
 func checkRegisterDeviceGroup(tx *ltlv1.Transaction) int32 {
@@ -13,7 +13,8 @@ func checkRegisterDeviceGroup(tx *ltlv1.Transaction) int32 {
 	return OK
 }
 
-// registerDeviceGroup is for members and the administrator alike; the group belongs to the entry of who registers it.
+// registerDeviceGroup registers a device group for a member or the administrator. The group belongs to the entry of
+// that account.
 func (e *exec) registerDeviceGroup(act action) (int32, string, error) {
 	r := act.tx.GetRegisterDeviceGroup()
 	if used, err := e.exists(prefixProductKey + r.GetProductKey()); used || err != nil {
@@ -86,8 +87,8 @@ func checkEnrollDevice(tx *ltlv1.Transaction) int32 {
 	return OK
 }
 
-// enrollDevice makes a device's key known, in the name of the operator's organisation. A key is never replaced, revoked or not: what was
-// signed with it must stay verifiable.
+// enrollDevice records a device's key, in the name of the operator's organisation. A key is never replaced, revoked
+// or not: records signed with it must stay verifiable.
 func (e *exec) enrollDevice(act action) (int32, string, error) {
 	d := act.tx.GetEnrollDevice()
 	key := enrolmentKey(d.GetProductKey(), d.GetIotId())
@@ -102,7 +103,7 @@ func (e *exec) enrollDevice(act action) (int32, string, error) {
 	return OK, "", nil
 }
 
-// revokeDevice ends an enrolment; doing it again changes nothing.
+// revokeDevice ends an enrolment. Repeating it changes nothing.
 func (e *exec) revokeDevice(act action) (int32, string, error) {
 	d := act.tx.GetRevokeDevice()
 	known, err := GetEnrolment(e, d.GetProductKey(), d.GetIotId())

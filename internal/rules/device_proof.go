@@ -9,14 +9,14 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Sources of a device's data, as DeviceProof.source has them.
+// Values of DeviceProof.source.
 const (
 	SourceOpenPlatform = "1"
 	SourceIoTPlatform  = "2"
 )
 
-// CheckDeviceProof judges a proof as far as that goes with nothing but the payload text that the device digested: OK, BadIoT,
-// BadIoTSource, BadAuthType, BadDigestLength or BadDigest, in this order.
+// CheckDeviceProof checks a proof against the payload text that the device digested, without any state. It returns
+// OK, BadIoT, BadIoTSource, BadAuthType, BadDigestLength or BadDigest, and looks for the faults in this order.
 func CheckDeviceProof(p *ltlv1.DeviceProof, payload string) int32 {
 	switch {
 	case p.GetAuthType() == "" || p.GetDataDigest() == "" || p.GetSignature() == "" || p.GetProductKey() == "" || !ValidIotID(p.GetIotId()):
@@ -44,7 +44,7 @@ func upperHex(h [sha256.Size]byte) string {
 	return string(b)
 }
 
-// deviceUse is what an upload leaves behind of the device that signed it.
+// deviceUse is what an accepted upload records of the device that signed it.
 type deviceUse struct {
 	device *Device
 	first  bool
@@ -52,8 +52,9 @@ type deviceUse struct {
 	signed ledger.Hash
 }
 
-// admitDevice judges a device's proof in the manual's order: request, device, group, device's right, signature. It writes nothing;
-// when the transaction succeeds, give the result to useDevice. Without a proof the result is nil, OK.
+// admitDevice judges a device's proof in the manual's order: request, device, group, the device's authorisation,
+// signature. It writes nothing; when the transaction succeeds, pass the result to useDevice. Without a proof it
+// returns nil, OK.
 func (e *exec) admitDevice(a *actor, p *ltlv1.DeviceProof, payload string, id ledger.Hash, here Locator) (*deviceUse, int32, error) {
 	if p == nil {
 		return nil, OK, nil
@@ -92,7 +93,7 @@ func (e *exec) admitDevice(a *actor, p *ltlv1.DeviceProof, payload string, id le
 	return use, OK, err
 }
 
-// usableGroup finds the device group of a product; the reason says why the account may not use it.
+// usableGroup finds the device group of a product; reason says why the account may not use it.
 func (e *exec) usableGroup(a *actor, productKey string) (group *DeviceGroup, reason string, err error) {
 	id, err := e.get(prefixProductKey + productKey)
 	if id == nil || err != nil {
@@ -110,8 +111,9 @@ func (e *exec) usableGroup(a *actor, productKey string) (group *DeviceGroup, rea
 	return group, "", nil
 }
 
-// judgeSignature says what is wrong with a device's signature: its form, its time, that it came before, or itself. A signature by a
-// secret key is judged by the endorser of the organisation that has the key, whose endorsement is then needed.
+// judgeSignature returns what is wrong with a device's signature: its form, its time, that the signed text was used
+// before, or the signature itself. A signature by a secret key is verified by the endorser of the organisation that
+// has the key, and that organisation's endorsement is required.
 func (e *exec) judgeSignature(enrolled *Enrolment, p *ltlv1.DeviceProof, use *deviceUse) (reason string, err error) {
 	s, ok := parseDeviceSignature(p.GetSignature())
 	if !ok {
@@ -145,7 +147,7 @@ func (e *exec) deviceTextUsed(signed ledger.Hash) (bool, error) {
 	return found, err
 }
 
-// useDevice writes what admitDevice found; nil writes nothing.
+// useDevice writes the result of admitDevice; nil writes nothing.
 func (e *exec) useDevice(use *deviceUse, here Locator) {
 	if use == nil {
 		return

@@ -24,7 +24,7 @@ type deviceSignature struct {
 	sign         []byte
 }
 
-// parseDeviceSignature reads the one form that is taken: type 3 or 2 (a time with something else signed), hash 2 (SHA-256), 16
+// parseDeviceSignature reads the only accepted form: type 3 or 2 (a signature with a time), hash 2 (SHA-256), 16
 // hexadecimal characters, 13 digits, and canonical base64 with padding.
 func parseDeviceSignature(text string) (s deviceSignature, ok bool) {
 	if len(text) > MaxDeviceSignature {
@@ -43,12 +43,13 @@ func parseDeviceSignature(text string) (s deviceSignature, ok bool) {
 	return s, err == nil
 }
 
-// text is what the device signs. Random part, time and digest have fixed lengths, so that it can be cut in one way only.
+// text is what the device signs. Random part, time and digest have fixed lengths, so the text can be split in one way
+// only.
 func (s deviceSignature) text(iotID, digest string) string { return iotID + s.random + s.time + digest }
 
-// VerifyDeviceSignature reports whether the proof's signature is by the key over the proof's identity, random part, time and digest. key
-// is the DER of a SubjectPublicKeyInfo for ECC and RSA, and the key of 16, 24 or 32 bytes for AES. Nothing else is looked at, the digest's
-// payload and the time least of all: rules do that.
+// VerifyDeviceSignature reports whether the proof's signature is by the key over the proof's identity, random part,
+// time and digest. key is the DER of a SubjectPublicKeyInfo for ECC and RSA, and the key of 16, 24 or 32 bytes for
+// AES. Nothing else is checked: not the time, and not that the digest is that of the payload. The rules check those.
 func VerifyDeviceSignature(keyType ltlv1.DeviceKeyType, key []byte, p *ltlv1.DeviceProof) bool {
 	s, ok := parseDeviceSignature(p.GetSignature())
 	return ok && verifyDevice(keyType, key, s.text(p.GetIotId(), p.GetDataDigest()), s.sign)
@@ -69,7 +70,7 @@ func verifyDevice(keyType ltlv1.DeviceKeyType, key []byte, text string, sign []b
 		if err != nil {
 			return false
 		}
-		// PKCS #5 fills up to a multiple of the block; a hash is two blocks, so that makes one more of 0x10.
+		// PKCS #5 pads to a multiple of the block. A hash is two whole blocks, so the padding is one more block of 0x10.
 		padded := append(hash[:], bytes.Repeat([]byte{aes.BlockSize}, aes.BlockSize)...)
 		for at := 0; at < len(padded); at += aes.BlockSize {
 			block.Encrypt(padded[at:], padded[at:])
@@ -79,8 +80,8 @@ func verifyDevice(keyType ltlv1.DeviceKeyType, key []byte, text string, sign []b
 	return false
 }
 
-// canonicalDER reports whether b is a SEQUENCE of two positive INTEGERs of at most 33 bytes in DER. It is stricter than, or as strict as,
-// any release of the library that verifies afterwards, so that nodes built with different ones agree.
+// canonicalDER reports whether b is a SEQUENCE of two positive INTEGERs of at most 33 bytes in DER. It is at least as
+// strict as every release of the library that verifies afterwards, so that nodes built with different releases agree.
 func canonicalDER(b []byte) bool {
 	if len(b) < 8 || len(b) > 72 || b[0] != 0x30 || int(b[1]) != len(b)-2 {
 		return false
@@ -103,7 +104,7 @@ func canonicalDER(b []byte) bool {
 	return len(rest) == 0
 }
 
-// What stands before the numbers in the one DER encoding of a key of either kind.
+// The bytes before, and after, the numbers in the DER encoding of a key. Each key has one encoding.
 const (
 	eccPrefix = "\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\x00"
 	eccPoint  = 65
@@ -126,7 +127,8 @@ func eccKey(der []byte) *ecdsa.PublicKey {
 	return k
 }
 
-// rsaKey reads the SubjectPublicKeyInfo of an RSA key with an odd modulus of 2048 bits and the exponent 65537; nil for anything else.
+// rsaKey reads the SubjectPublicKeyInfo of an RSA key with an odd modulus of 2048 bits and the exponent 65537; nil
+// for anything else.
 func rsaKey(der []byte) *rsa.PublicKey {
 	n, ok := bytes.CutPrefix(der, []byte(rsaPrefix))
 	if !ok {

@@ -15,7 +15,8 @@ import (
 
 const keyAES = ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES
 
-// TestPublicVectors: the four authentication codes that are published for ID2, of the device 2122…2C with the AES key 2122…2F30.
+// TestPublicVectors: the four authentication codes that are published for ID2, of the device 2122…2C with the AES key
+// 2122…2F30.
 func TestPublicVectors(t *testing.T) {
 	key, err := hex.DecodeString("2122232425262728292A2B2C2D2E2F30")
 	if err != nil {

@@ -242,8 +242,8 @@ func TestDeviceOrder(t *testing.T) {
 	w.want("no quota, with a bad proof", w.signed(m1UID, "other", "v", bad), BadIoT)
 }
 
-// TestDeviceReplay: what a device signed counts once on a chain: in a later block, in the same one, in another spelling of the same
-// signature; a refused upload does not use it up.
+// TestDeviceReplay: what a device signed counts once on a chain: in a later block, in the same one, in another
+// spelling of the same signature; a refused upload does not use it up.
 func TestDeviceReplay(t *testing.T) {
 	d := eccDevice(t, iotID)
 	w, _ := deviceWorld(t, d)
@@ -283,8 +283,8 @@ func mustGroup(t testing.TB, w *world) *DeviceGroup {
 	return all[0]
 }
 
-// TestDeviceKeyHolder: only the organisation that has a device's secret key can say whether a signature is right, so a block takes it
-// with that organisation's endorsement only.
+// TestDeviceKeyHolder: only the organisation that has a device's secret key can say whether a signature is right, so
+// a block takes it with that organisation's endorsement only.
 func TestDeviceKeyHolder(t *testing.T) {
 	d := aesDevice(iotID)
 	w := newWorld(t)

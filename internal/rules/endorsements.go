@@ -156,8 +156,8 @@ func DeviceProofOf(tx *ltlv1.Transaction) *ltlv1.DeviceProof {
 	return nil
 }
 
-// NeedsOne reports whether there may be an organisation without whose endorsement the transaction is not executed, whatever
-// the policy says.
+// NeedsOne reports whether there may be an organisation without whose endorsement the transaction is not executed,
+// whatever the policy says.
 func NeedsOne(tx *ltlv1.Transaction) bool {
 	return DeviceProofOf(tx) != nil || endorserOf(tx) != ""
 }
@@ -170,9 +170,9 @@ func endorserOf(tx *ltlv1.Transaction) string {
 	return ""
 }
 
-// neededOrganisation returns the organisation without whose endorsement the transaction cannot be executed, whatever the
-// policy says: the one that holds the secret key of the device that signed it, or the one that the kind names. Empty when
-// there is none.
+// neededOrganisation returns the organisation without whose endorsement the transaction cannot be executed, whatever
+// the policy says: the one that holds the secret key of the device that signed it, or the one that the kind names.
+// Empty when there is none.
 func (e *exec) neededOrganisation(tx *ltlv1.Transaction) (string, error) {
 	p := DeviceProofOf(tx)
 	if p == nil {

@@ -8,15 +8,16 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// ErrInvariant is returned, wrapped, for an input that a correct caller cannot have. Nothing may be executed any more.
+// ErrInvariant is returned, wrapped, for an input that a correct caller cannot have. The caller must stop executing.
 var ErrInvariant = errors.New("broken invariant")
 
-// Execute computes one block. An error means a broken invariant, a failed View, or ErrNewerRules, never a bad transaction.
+// Execute computes one block. An error means a broken invariant, a failed View, or ErrNewerRules, never a bad
+// transaction.
 //
-// A batch whose transactions are all known already is left out of the block. In any other batch a known transaction is
-// in the block as Duplicate, while Results tells its first result. A chain that does not exist gets no block; its
-// transactions are NotFound. What ends as Duplicate, Malformed, NotEndorsed or EndorsementExpired writes nothing, so the
-// same bytes may come again; everything else uses up its id and its nonce.
+// A batch whose transactions are all known already is left out of the block. In any other batch a known transaction
+// is in the block as Duplicate, while Results holds its first result. A chain that does not exist gets no block; its
+// transactions are NotFound. A transaction that ends as Duplicate, Malformed, NotEndorsed or EndorsementExpired
+// writes nothing, and the same bytes may be ordered again. Every other result uses up its id and its nonce.
 func Execute(in Input, view View, verify Verify) (*Executed, error) {
 	count := 0
 	for _, b := range in.Batches {
@@ -48,7 +49,8 @@ func Execute(in Input, view View, verify Verify) (*Executed, error) {
 	return x.finish(), nil
 }
 
-// open looks up the chain that is executed; false when it does not exist. It fails under rules that this program does not know.
+// open looks up the chain to execute; false when it does not exist. It returns ErrNewerRules under rules that this
+// program does not know.
 func (e *exec) open() (bool, error) {
 	if _, err := KnownVersion(e.view); err != nil {
 		return false, err
@@ -65,7 +67,7 @@ func (e *exec) open() (bool, error) {
 	return err == nil, err
 }
 
-// refuseAll answers every transaction of every batch with one code.
+// refuseAll gives every transaction of every batch the same code.
 func refuseAll(in *Input, code int32) [][]*ltlv1.Result {
 	all := make([][]*ltlv1.Result, len(in.Batches))
 	for i, b := range in.Batches {
@@ -76,7 +78,7 @@ func refuseAll(in *Input, code int32) [][]*ltlv1.Result {
 	return all
 }
 
-// block collects what becomes the block.
+// block is a block while it is made.
 type block struct {
 	*exec
 	verify   Verify
@@ -129,10 +131,11 @@ func (x *block) add(b *ltlv1.Batch) error {
 	return nil
 }
 
-// one executes transaction i of a batch, fills in its result unless it is known already, and returns its code in the block.
+// one executes transaction i of a batch, fills in its result unless it is known already, and returns its code in the
+// block.
 func (x *block) one(payload []byte, id ledger.Hash, i int, set *endorsementSet, oversize bool, result **ltlv1.Result, made *ltlv1.Result) (int32, error) {
 	if *result == nil {
-		if first, ok := x.txs[id]; ok { // earlier in this very batch
+		if first, ok := x.txs[id]; ok { // earlier in this batch
 			*result = first
 		}
 	}
@@ -149,14 +152,14 @@ func (x *block) one(payload []byte, id ledger.Hash, i int, set *endorsementSet, 
 	x.fresh = append(x.fresh, made)
 	if Recorded(code) {
 		x.txs[id] = made
-		if code != OK { // only then the rules ran
+		if code != OK { // the rules ran and set the reason
 			made.Reason = x.reason
 		}
 	}
 	return code, nil
 }
 
-// decide judges form and endorsements, then runs the rules.
+// decide checks form and endorsements, then runs the rules.
 func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, set *endorsementSet, oversize bool) (code int32, output string, err error) {
 	tx, form := x.decode(payload)
 	if tx == nil || oversize {
@@ -176,7 +179,7 @@ func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, set 
 	return x.run(tx, form, id, index)
 }
 
-// decode returns nil for bytes that are no transaction for this chain, and else also what its envelope is worth.
+// decode returns nil for bytes that are not a transaction for this chain. form is the code of its envelope.
 func (e *exec) decode(payload []byte) (tx *ltlv1.Transaction, form int32) {
 	tx, err := Decode(payload)
 	if err != nil || tx.GetChainId() != e.in.ChainID {
@@ -211,7 +214,7 @@ func (e *exec) known(payload []byte, id ledger.Hash) (*ltlv1.Result, error) {
 	return r, err
 }
 
-// outputOf returns what a transaction that succeeded created.
+// outputOf returns the output of a transaction that succeeded.
 func (e *exec) outputOf(payload []byte, id ledger.Hash) (string, error) {
 	tx, err := Decode(payload)
 	if err != nil {

@@ -7,7 +7,7 @@ import (
 	"ltl/internal/ledger"
 )
 
-// identity is a submitter, "organisation/role/name", taken apart.
+// identity is the three parts of a submitter, "organisation/role/name".
 type identity struct{ organisation, role, name string }
 
 // Roles in a submitter's identity.
@@ -19,7 +19,7 @@ const (
 	roleOperator = "operator"
 )
 
-// parseIdentity takes a submitter apart. A name has no "/" and no control characters.
+// parseIdentity splits a submitter. A name has no "/" and no control characters.
 func parseIdentity(s string) (identity, bool) {
 	organisation, rest, ok1 := strings.Cut(s, "/")
 	role, name, ok2 := strings.Cut(rest, "/")
@@ -52,8 +52,8 @@ func allDigits(s string) bool {
 	return true
 }
 
-// ValidName reports whether s may be the name of a member, a contact, a device group, a phase group or a phase: MinName to
-// MaxName Chinese characters, English letters, digits, "_", "-", ".", "(" and ")".
+// ValidName reports whether s may be the name of a member, a contact, a device group, a phase group or a phase:
+// MinName to MaxName Chinese characters, English letters, digits, "_", "-", ".", "(" and ")".
 func ValidName(s string) bool {
 	n := 0
 	for _, r := range s {
@@ -75,8 +75,8 @@ func nameRune(r rune) bool {
 	return ideograph(r)
 }
 
-// ideograph reports whether r is a CJK ideograph. The ranges stand here, and not those of package unicode, because the
-// latter grow with the Go release while all nodes must agree for ever.
+// ideograph reports whether r is a CJK ideograph. It does not use package unicode, whose ranges grow with the Go
+// release: all nodes must agree for ever.
 func ideograph(r rune) bool {
 	switch {
 	case 0x4e00 <= r && r <= 0x9fff, 0x3400 <= r && r <= 0x4dbf, r == 0x3007:
@@ -87,7 +87,8 @@ func ideograph(r rune) bool {
 	return false
 }
 
-// validOrganisationName: 1 to MaxOrganisationName characters without controls, and without the comma that joins names.
+// validOrganisationName reports whether s is 1 to MaxOrganisationName characters without control characters and
+// without the comma, which separates names in answers.
 func validOrganisationName(s string) bool {
 	n := utf8.RuneCountInString(s)
 	return n >= 1 && n <= MaxOrganisationName && !strings.ContainsFunc(s, func(r rune) bool {
@@ -111,7 +112,7 @@ func ValidPhone(s string) bool {
 	return true
 }
 
-// validAddress is a loose host:port: whoever dials it finds out the rest.
+// validAddress reports whether s looks like host:port. Whether it can be reached is not checked.
 func validAddress(s string) bool {
 	colon := strings.LastIndexByte(s, ':')
 	if len(s) > MaxAddress || colon < 1 {
@@ -129,17 +130,18 @@ func validAddress(s string) bool {
 	return true
 }
 
-// validNetworkName: letters, digits, "-" and "."; it is part of the origin of checkpoints.
+// validNetworkName reports whether s has only letters, digits, "-" and ".". The name is part of the origin of
+// checkpoints.
 func validNetworkName(s string) bool {
 	return s != "" && len(s) <= MaxNetworkName && allIDRunes(s)
 }
 
-// validBusinessID: BusinessIDLen hexadecimal characters of either case.
+// validBusinessID reports whether s is BusinessIDLen hexadecimal characters of either case.
 func validBusinessID(s string) bool {
 	return len(s) == BusinessIDLen && allHex(s)
 }
 
-// allHex: hexadecimal characters of either case.
+// allHex reports whether s has only hexadecimal characters, of either case.
 func allHex(s string) bool {
 	for i := range len(s) {
 		c := s[i] | 0x20
@@ -150,7 +152,7 @@ func allHex(s string) bool {
 	return true
 }
 
-// allIDRunes: letters, digits, "-" and ".".
+// allIDRunes reports whether s has only letters, digits, "-" and ".".
 func allIDRunes(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -165,8 +167,8 @@ func allIDRunes(s string) bool {
 // validAssignedID reports whether s has the form of identifiers that the ledger assigns: 16 digits.
 func validAssignedID(s string) bool { return len(s) == AssignedIDLen && allDigits(s) }
 
-// ValidProductKey reports whether s may be the product key of a device group: 1 to MaxProductKey letters, digits, "-", "." and "_". Without "/" and zero bytes it can be part
-// of a key of state.
+// ValidProductKey reports whether s may be the product key of a device group: 1 to MaxProductKey letters, digits,
+// "-", "." and "_". Without "/" and zero bytes it can be part of a key of state.
 func ValidProductKey(s string) bool {
 	return s != "" && len(s) <= MaxProductKey && !containsOther(s, "-._")
 }
@@ -174,7 +176,7 @@ func ValidProductKey(s string) bool {
 // ValidIotID reports whether s may be the IotId of a device: 1 to MaxIotID letters, digits, "-", ".", "_", ":" and "@".
 func ValidIotID(s string) bool { return s != "" && len(s) <= MaxIotID && !containsOther(s, "-._:@") }
 
-// containsOther reports whether s has a byte that is no letter, no digit and not in also.
+// containsOther reports whether s has a byte that is not a letter, not a digit and not in also.
 func containsOther(s, also string) bool {
 	for i := range len(s) {
 		c := s[i]

@@ -10,7 +10,7 @@ import (
 )
 
 // GenesisBlock makes block 0 of the system chain from the payload of a genesis transaction. It returns ErrMalformed,
-// wrapped, for a payload that is none or that names a network which cannot work.
+// wrapped, for a payload that is not a genesis transaction or describes a network that cannot work.
 func GenesisBlock(payload []byte) (*Executed, error) {
 	tx, err := Decode(payload)
 	if err != nil {
@@ -50,7 +50,7 @@ func GenesisBlock(payload []byte) (*Executed, error) {
 	return done, nil
 }
 
-// checkGenesis judges a whole genesis: it depends on nothing but itself.
+// checkGenesis checks a genesis completely; it depends on no state.
 func checkGenesis(tx *ltlv1.Transaction) int32 {
 	g := tx.GetGenesis()
 	orgs, nodes := g.GetOrganisations(), g.GetNodes()
@@ -76,7 +76,7 @@ func checkGenesis(tx *ltlv1.Transaction) int32 {
 			return code
 		}
 		if len(n.GetStoreId()) != 0 {
-			return OutOfRange // no disk is made before the genesis is
+			return OutOfRange // no data directory is made before the genesis
 		}
 		same := func(p *ltlv1.Node) bool { return p.GetId() == n.GetId() || string(p.GetKey()) == string(n.GetKey()) }
 		if slices.ContainsFunc(nodes[:i], same) {

@@ -16,8 +16,8 @@ import (
 //	allow UID MEMBER GROUP PHASE…  says what the member may write to
 //	record|records UID PHASE ITEM… uploads one record, or a batch
 //
-// An ITEM is DATAKEY:DATA:DATASEQ, where the data seq may be empty, and may go on with <PHASE:DATAKEY:DATA:DATASEQ for each thing that
-// it refers to. "digest" for DATA is a digest.
+// An ITEM is DATAKEY:DATA:DATASEQ, where the data seq may be empty, and may go on with <PHASE:DATAKEY:DATA:DATASEQ
+// for each thing that it refers to. "digest" for DATA is a digest.
 func (s *script) collaborate(f []string, uids map[string]string) bool {
 	remark := func(i int) string { return strings.Join(f[min(i, len(f)):], " ") }
 	var optional *string

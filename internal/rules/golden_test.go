@@ -19,9 +19,9 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the golden scripts anew")
 
-// TestGolden runs testdata/*.txt. A script is a list of commands; every "block" or "system" is followed by what execution
-// said and wrote, on lines that begin with ">". They pin results, writes and hashes byte for byte: a change here is a
-// change of consensus.
+// TestGolden runs testdata/*.txt. A script is a list of commands; every "block" or "system" is followed by what
+// execution said and wrote, on lines that begin with ">". They pin results, writes and hashes byte for byte: a change
+// here is a change of consensus.
 func TestGolden(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txt")
 	if err != nil || len(files) == 0 {

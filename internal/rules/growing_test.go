@@ -7,7 +7,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// growing is a copy of the ledger that gets its next blocks while it is read: the first reads see the old state, the others the new.
+// growing is a copy of the ledger that gets its next blocks while it is read: the first reads see the old state, the
+// others the new.
 type growing struct {
 	old, grown memory
 	left       int
@@ -20,8 +21,8 @@ func (g *growing) Get(chainID string, key []byte) ([]byte, error) {
 	return g.grown.Get(chainID, key)
 }
 
-// TestPreviewOfAGrowingCopy: an endorser previews over a copy that grows meanwhile. Whatever of it each transaction sees, it gets a
-// verdict: a panic or an error would refuse the other callers' transactions in the batch too.
+// TestPreviewOfAGrowingCopy: an endorser previews over a copy that grows meanwhile. Whatever of it each transaction
+// sees, it gets a verdict: a panic or an error would refuse the other callers' transactions in the batch too.
 func TestPreviewOfAGrowingCopy(t *testing.T) {
 	d := eccDevice(t, iotID)
 	w, group := deviceWorld(t, d)

@@ -7,17 +7,17 @@ import (
 	"unicode/utf8"
 )
 
-// maxJSONDepth bounds how deep a value that is passed over may be nested.
+// maxJSONDepth bounds the nesting of a value that is skipped.
 const maxJSONDepth = 32
 
-// jsonReader reads JSON (RFC 8259) from s, strictly: text that is not UTF-8, a control character in a string and half of a surrogate
-// pair are refused.
+// jsonReader reads JSON (RFC 8259) from s, strictly: text that is not UTF-8, a control character in a string and half
+// of a surrogate pair are refused.
 type jsonReader struct {
 	s  string
 	at int
 }
 
-// jsonMember is a member of an object that is known: a string, or what read reads.
+// jsonMember is a known member of an object: a string, or a value that read reads.
 type jsonMember struct {
 	name string
 	text *string
@@ -35,7 +35,7 @@ func (r *jsonReader) space() {
 	}
 }
 
-// peek returns the next byte; zero, which JSON has nowhere, at the end.
+// peek returns the next byte; 0 at the end, which is not valid anywhere in JSON.
 func (r *jsonReader) peek() byte {
 	if r.at < len(r.s) {
 		return r.s[r.at]
@@ -43,7 +43,7 @@ func (r *jsonReader) peek() byte {
 	return 0
 }
 
-// expect takes the next byte, which has to be c, with the space before and behind it.
+// expect reads c, with the space before and after it.
 func (r *jsonReader) expect(c byte) error {
 	r.space()
 	if r.peek() != c {
@@ -54,7 +54,7 @@ func (r *jsonReader) expect(c byte) error {
 	return nil
 }
 
-// literal takes a word if it comes next.
+// literal reads a word if it comes next.
 func (r *jsonReader) literal(word string) bool {
 	if !strings.HasPrefix(r.s[r.at:], word) {
 		return false
@@ -63,7 +63,7 @@ func (r *jsonReader) literal(word string) bool {
 	return true
 }
 
-// series reads what stands in brackets, element by element; the opening one comes next.
+// series reads the elements of an array or an object, from its opening bracket to the closing one.
 func (r *jsonReader) series(closing byte, element func() error) error {
 	r.at++
 	r.space()
@@ -88,7 +88,7 @@ func (r *jsonReader) series(closing byte, element func() error) error {
 	}
 }
 
-// object reads an object with some members that are known; others are passed over.
+// object reads an object. Members that are not listed are skipped.
 func (r *jsonReader) object(members []jsonMember) error {
 	if r.space(); r.peek() != '{' {
 		return r.fault("an object should stand here")
@@ -164,7 +164,7 @@ func (r *jsonReader) text() (string, error) {
 	}
 }
 
-// escape reads what begins with a backslash.
+// escape reads an escape sequence.
 func (r *jsonReader) escape() (rune, error) {
 	if r.at++; r.peek() != 'u' {
 		at := strings.IndexByte(`"\/bfnrt`, r.peek())
@@ -202,7 +202,7 @@ func (r *jsonReader) unit() (rune, error) {
 	return rune(v), nil
 }
 
-// skip passes over any value.
+// skip skips any value.
 func (r *jsonReader) skip(depth int) error {
 	if depth > maxJSONDepth {
 		return r.fault(fmt.Sprintf("values are nested more than %d deep", maxJSONDepth))
@@ -257,7 +257,7 @@ func (r *jsonReader) skipNumber() error {
 	return nil
 }
 
-// digits passes over digits and counts them.
+// digits skips digits and counts them.
 func (r *jsonReader) digits() int {
 	start := r.at
 	for c := r.peek(); '0' <= c && c <= '9'; c = r.peek() {

@@ -66,7 +66,7 @@ func (l Locator) Code() int32 { return int32(l.Extra) }
 // Version is the number of records under the Key up to and including this one.
 func (l Locator) Version() uint32 { return l.Extra &^ singleBit }
 
-// Single reports whether the Key takes one value only; it is told by the locator of a Key, not of a version.
+// Single reports whether the Key takes one value only. Only the locator of a Key says so, not that of a version.
 func (l Locator) Single() bool { return l.Extra&singleBit != 0 }
 
 // Append appends the locator's LocatorLen bytes.
@@ -112,7 +112,8 @@ func appendNewestKey(b []byte, key string) []byte {
 	return append(b, key...)
 }
 
-// VersionKey is the key of the version-th record of a repeatable Key. A single Key has none; LocateVersion knows both.
+// VersionKey is the key of the version-th record of a repeatable Key. A Key that takes one value has none;
+// LocateVersion handles both.
 func VersionKey(key string, version uint32) []byte { return appendVersionKey(nil, key, version) }
 
 func appendVersionKey(b []byte, key string, version uint32) []byte {
@@ -122,8 +123,8 @@ func appendVersionKey(b []byte, key string, version uint32) []byte {
 	return binary.BigEndian.AppendUint32(b, version)
 }
 
-// DeviceProofKey is the key of what a device signed, by the SHA-256 of the signed text. Not of the signature string: its first
-// part is not signed, and an ECDSA signature has a twin.
+// DeviceProofKey is the key of a text that a device signed, by the SHA-256 of the text. The signature string would
+// not do: its first part is not signed, and for every ECDSA signature there is a second valid one.
 func DeviceProofKey(signed ledger.Hash) []byte { return appendDeviceProofKey(nil, signed) }
 
 func appendDeviceProofKey(b []byte, signed ledger.Hash) []byte {
@@ -131,7 +132,7 @@ func appendDeviceProofKey(b []byte, signed ledger.Hash) []byte {
 	return append(b, signed[:]...)
 }
 
-// BusinessKey is the key of the record of a Key with a BusinessId, in whatever case.
+// BusinessKey is the key of the record of a Key with a BusinessId. The case of the BusinessId does not matter.
 func BusinessKey(key, businessID string) []byte { return appendBusinessKey(nil, key, businessID) }
 
 func appendBusinessKey(b []byte, key, businessID string) []byte {

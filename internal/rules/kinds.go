@@ -5,8 +5,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// kind is what the rules know of one kind of transaction, that is, of one field of the oneof Transaction.action. All that
-// depends on the kind is a field of it: nothing else in this package looks at which action a transaction holds.
+// kind is what the rules know of one kind of transaction, that is, of one field of the oneof Transaction.action. All
+// that depends on the kind is a field of it: nothing else in this package looks at which action a transaction holds.
 type kind struct {
 	name string
 	// is reports whether an action is of this kind.
@@ -19,11 +19,11 @@ type kind struct {
 	check func(*ltlv1.Transaction) int32
 	// lateCheck is set when apply judges the form itself, because other refusals come before it.
 	lateCheck bool
-	// apply executes a transaction that may be executed: the submitter and the account are entitled, the chain takes writes.
-	// It writes nothing unless the code is OK. output is what the transaction created. nil for the genesis.
+	// apply executes a transaction that may be executed: the submitter and the account are entitled, the chain takes
+	// writes. It writes nothing unless the code is OK. output is what the transaction created. nil for the genesis.
 	apply func(*exec, action) (code int32, output string, err error)
-	// output computes the output of a transaction that succeeded. nil when it cannot be computed from the transaction alone:
-	// then apply's output is kept in the state.
+	// output computes the output of a transaction that succeeded. nil when it cannot be computed from the transaction
+	// alone: then apply's output is kept in the state.
 	output func(*ltlv1.Transaction, ledger.Hash) string
 	// device returns the proof that a device signed the transaction; nil for kinds that no device signs.
 	device func(*ltlv1.Transaction) *ltlv1.DeviceProof

@@ -6,8 +6,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// TestKindTable: every action of transaction.proto has exactly one row, under its own name, and the row finds it. A device's
-// proof is found for every action whose message has one.
+// TestKindTable: every action of transaction.proto has exactly one row, under its own name, and the row finds it. A
+// device's proof is found for every action whose message has one.
 func TestKindTable(t *testing.T) {
 	rows := map[string]int{}
 	for _, k := range kindTable {

@@ -5,9 +5,10 @@ import (
 	"ltl/internal/policy"
 )
 
-// Bounds on what travels.
+// Bounds on messages.
 const (
-	// MaxTransaction is the longest transaction payload in bytes: a batch of 50 items of 4,096 each, related data included, fits.
+	// MaxTransaction is the longest transaction payload in bytes: a batch of 50 items of 4,096 each, related data
+	// included, fits.
 	MaxTransaction = 960 << 10
 	// MaxBatchTransactions is the largest number of transactions in a batch.
 	MaxBatchTransactions = ledger.MaxBatchTransactions
@@ -15,13 +16,14 @@ const (
 	MaxBatch = 1 << 20
 	// MaxEntry is the largest Raft entry in bytes.
 	MaxEntry = 4 << 20
-	// MaxEndorsements is the largest number of endorsements on a batch that are looked at.
+	// MaxEndorsements is the largest number of endorsements on a batch; a batch with more is not endorsed.
 	MaxEndorsements = policy.MaxOrganisations
 	// MaxOrganisations is the largest number of organisations in a network.
 	MaxOrganisations = policy.MaxOrganisations
 	// MaxNodes is the largest number of nodes in a genesis, and of nodes that are in a network at a time.
 	MaxNodes = 64
-	// MaxNodesEver is the largest number of nodes that a network ever has: their ids stay taken.
+	// MaxNodesEver is the largest number of nodes that a network ever has, removed ones included: ids are not used
+	// again.
 	MaxNodesEver = 1024
 )
 
@@ -35,7 +37,7 @@ const (
 	ChainCodeLen = 16
 	// TypeCodeLen is the length of a data type code.
 	TypeCodeLen = 4
-	// BusinessIDLen is the length of a BusinessId that the caller chose.
+	// BusinessIDLen is the length of a BusinessId chosen by the caller.
 	BusinessIDLen = 64
 	// MinName and MaxName bound names, in characters.
 	MinName = 2
@@ -57,7 +59,7 @@ const (
 	// MaxOrganisationID and MaxNodeID bound the ids of organisations and nodes, in bytes.
 	MaxOrganisationID = ledger.MaxOrganisationID
 	MaxNodeID         = 32
-	// StoreIDLen is the length of what tells one disk of a node from another, in bytes.
+	// StoreIDLen is the length of the random id of a node's data directory, in bytes.
 	StoreIDLen = 16
 	// MaxOrganisationName bounds an organisation's name, in characters.
 	MaxOrganisationName = 60
@@ -69,7 +71,8 @@ const (
 	MaxAddress = 255
 	// MaxRegion bounds a chain's region, in bytes.
 	MaxRegion = 32
-	// AssignedIDLen is the number of digits of the identifiers that the ledger assigns to members, device groups and devices.
+	// AssignedIDLen is the number of digits of the identifiers that the ledger assigns to members, device groups and
+	// devices.
 	AssignedIDLen = 16
 	// MaxProductKey and MaxIotID bound the names of device groups' products and of devices, in characters.
 	MaxProductKey = 64
@@ -95,7 +98,7 @@ const (
 	MaxDataSeq = 64
 )
 
-// Defaults of a chain whose creator left the field zero.
+// Defaults of a chain's fields that CreateChain leaves zero.
 const (
 	DefaultCapacityBytes = 800_000_000_000
 	DefaultCount         = 10_000_000

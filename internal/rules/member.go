@@ -50,7 +50,8 @@ func (e *exec) createMember(act action) (int32, string, error) {
 		return 0, "", err
 	}
 	e.putMember(who, made)
-	// apply writes the output too, but later. Its place among the block's writes is fixed by the writes hash: before the usage.
+	// The output is written here, and not only by apply: its place among the block's writes, before the usage, is
+	// covered by the writes hash.
 	e.put(outputKey(act.id), []byte(made.ID))
 	e.charge(e.total, 0, 0, 1)
 	return OK, made.ID, nil
@@ -58,7 +59,7 @@ func (e *exec) createMember(act action) (int32, string, error) {
 
 func spellTypeCode(h [32]byte) string { return letters(h, TypeCodeLen, capitals) }
 
-// newcomer judges whether an account may become a member's.
+// newcomer judges whether an account may become a member.
 func (e *exec) newcomer(uid string) (who *actor, code int32, err error) {
 	if who, err = e.actor(uid); err != nil {
 		return nil, 0, err
@@ -74,7 +75,7 @@ func (e *exec) newcomer(uid string) (who *actor, code int32, err error) {
 	return who, OK, nil
 }
 
-// putMember writes an entry and what leads to it.
+// putMember writes an entry and the index from its id and its type code.
 func (e *exec) putMember(who *actor, m *Member) {
 	e.put(prefixMember+m.UID, m.encode())
 	e.put(prefixMemberID+m.ID, []byte(m.UID))
@@ -82,7 +83,8 @@ func (e *exec) putMember(who *actor, m *Member) {
 	who.member = m
 }
 
-// managed finds the member that the administrator wants to change: not its own entry, which stands on the system chain.
+// managed finds the member that the administrator wants to change. The administrator's own entry is on the system
+// chain and cannot be changed here.
 func (e *exec) managed(id string) (who *actor, code int32, err error) {
 	switch {
 	case id == e.chain.AdministratorMemberID:
@@ -98,14 +100,15 @@ func (e *exec) managed(id string) (who *actor, code int32, err error) {
 		return nil, 0, err
 	}
 	if who.member == nil {
-		// Not in a block: the copy that an endorser previews over got the block meanwhile in which another account took the entry over.
+		// Impossible in a block. An endorser's copy may receive, during a preview, the block in which another account takes
+		// over the entry.
 		return nil, NotFound, nil
 	}
 	return who, OK, nil
 }
 
-// modifyMember replaces a member's data. Another uid takes over the whole entry: its id, its type code, its use, and whatever else
-// belongs to the id; the former one is on the chain no more.
+// modifyMember replaces a member's data. Another uid takes over the whole entry: its id, its type code, its usage,
+// and what else belongs to the id. The former account is no longer on the chain.
 func (e *exec) modifyMember(act action) (int32, string, error) {
 	m := act.tx.GetModifyMember()
 	who, code, err := e.managed(m.GetMemberId())
@@ -144,7 +147,7 @@ func (e *exec) modifyMember(act action) (int32, string, error) {
 	return OK, "", nil
 }
 
-// lockMember locks or unlocks; doing it again changes nothing.
+// lockMember locks or unlocks a member. Repeating it changes nothing.
 func (e *exec) lockMember(act action) (int32, string, error) {
 	m := act.tx.GetLockMember()
 	who, code, err := e.managed(m.GetMemberId())

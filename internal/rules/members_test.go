@@ -90,7 +90,8 @@ func TestModifyMemberData(t *testing.T) {
 	}
 }
 
-// TestMoveMember: another uid takes over the whole entry in the very block, and the former one is nobody there, until it is added again.
+// TestMoveMember: another uid takes over the whole entry in the very block, and the former one is nobody there, until
+// it is added again.
 func TestMoveMember(t *testing.T) {
 	w := newWorld(t)
 	before := *w.member(m1UID)

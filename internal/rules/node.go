@@ -14,7 +14,7 @@ func checkAddNode(tx *ltlv1.Transaction) int32 {
 	if !standing || len(a.GetNode().GetStoreId()) != StoreIDLen || a.GetReplaces() != "" && !ledger.ValidID(a.GetReplaces(), MaxNodeID) {
 		return OutOfRange
 	}
-	// A learner in a voter's place could leave a network without voters.
+	// A learner that replaces a voter could leave the network without voters.
 	if a.GetReplaces() != "" && a.GetMembership() != ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER {
 		return OutOfRange
 	}
@@ -37,20 +37,21 @@ func checkNode(n *ltlv1.Node) int32 {
 	return OK
 }
 
-// nodeFacts is what transactions have said of a node since the genesis, or since it was added. It stands beside the node's own value,
-// whose bytes do not change: earlier blocks must give the same writes for ever. A node without facts is a voter of the genesis.
+// nodeFacts is what transactions changed of a node since the genesis, or since it was added. It is kept beside the
+// node's own value, whose bytes do not change: replaying earlier blocks must give the same writes for ever. A node
+// without facts is a voter of the genesis.
 type nodeFacts struct {
 	Membership ltlv1.NodeMembership
 	// StoreID is empty for a node of the genesis.
 	StoreID []byte
-	// Replaces is the node whose place it takes; ReplacedBy the one that takes its place.
+	// Replaces is the node that this one replaces; ReplacedBy is the node that replaces this one.
 	Replaces, ReplacedBy string
-	// ChangedHeight is the system block that said so last.
+	// ChangedHeight is the height of the last system block that changed it.
 	ChangedHeight uint64
 }
 
-// addNode adds a node, and ends the one that it replaces. An id or a key that was ever in use never comes back: a node whose disk was
-// lost may have promised what it no longer knows, so it comes back as another one.
+// addNode adds a node, and removes the one that it replaces. An id or a key is never used again: a node that lost its
+// disk may have voted or acknowledged entries that it no longer has, so it must join as a new node.
 func (e *exec) addNode(act action) (int32, string, error) {
 	a := act.tx.GetAddNode()
 	made := a.GetNode()
@@ -91,7 +92,7 @@ func (e *exec) addNode(act action) (int32, string, error) {
 	return OK, s.ID, nil
 }
 
-// removeNode ends a node; by is the one that replaces it, or empty.
+// removeNode removes a node; by is the one that replaces it, or empty.
 func (e *exec) removeNode(id, by string, here Locator, ever []*Node) (int32, error) {
 	at := slices.IndexFunc(ever, func(n *Node) bool { return n.ID == id })
 	if at < 0 || ever[at].Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
@@ -106,7 +107,7 @@ func (e *exec) removeNode(id, by string, here Locator, ever []*Node) (int32, err
 	return OK, nil
 }
 
-// changeNode promotes, demotes or removes a node; saying again what it is changes nothing.
+// changeNode promotes, demotes or removes a node. Repeating it changes nothing.
 func (e *exec) changeNode(act action) (int32, string, error) {
 	c := act.tx.GetChangeNode()
 	ever, err := listNamed(e, func(n *Network) []string { return n.Nodes }, GetNode)
@@ -133,14 +134,14 @@ func (e *exec) changeNode(act action) (int32, string, error) {
 	return OK, "", nil
 }
 
-// lastVoter reports whether no other node than this is a voter.
+// lastVoter reports whether no node but this one is a voter.
 func lastVoter(nodes []*Node, id string) bool {
 	return !slices.ContainsFunc(nodes, func(n *Node) bool {
 		return n.ID != id && n.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER
 	})
 }
 
-// facts are those of the node, for a change.
+// facts returns the node's facts, to be changed.
 func (n *Node) facts() *nodeFacts {
 	return &nodeFacts{Membership: n.Membership, StoreID: n.StoreID, Replaces: n.Replaces, ReplacedBy: n.ReplacedBy, ChangedHeight: n.ChangedHeight}
 }

@@ -12,33 +12,37 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// FormerKeyGraceMs is how long after its replacement an endorser key that was not compromised still counts, in milliseconds of block
-// time, for what it signed before: endorsements that were under way need not be made again.
+// FormerKeyGraceMs is how long, in milliseconds of block time, the signatures of a replaced endorser key still count
+// if it was not compromised and signed before the replacement. So batches that are under way need not be endorsed
+// again.
 const FormerKeyGraceMs = 60_000
 
 // Bounds on what an organisation may change.
 const (
 	// MaxAuthorities is the largest number of certificate authorities that an organisation has at one time.
 	MaxAuthorities = 4
-	// MaxRevocations is the largest number of certificates that an organisation revokes. Whoever needs more retires the authority.
+	// MaxRevocations is the largest number of certificates that an organisation can revoke. To revoke more, retire the
+	// certificate authority.
 	MaxRevocations = 10_000
 )
 
-// Credentials are what is known of an organisation beside its first definition. An organisation that never changed anything has none.
+// Credentials is what an organisation changed since it was added. An organisation that changed nothing has none.
 type Credentials struct {
-	// Authorities are all its certificate authorities, oldest first; empty while it has the one of its definition only.
+	// Authorities are all its certificate authorities, oldest first; empty while it has only the one of its definition.
 	Authorities [][]byte
 	// Revocations counts the certificates that it revoked.
 	Revocations uint32
 }
 
-// FormerKey is an endorser key that was replaced, or whose organisation was removed. It is kept for ever, so that nobody takes it again.
+// FormerKey is an endorser key that was replaced, or whose organisation was removed. It is kept for ever, so that it
+// cannot be used again.
 type FormerKey struct {
 	Organisation string
 	Key          []byte
-	// RetiredHeight is the height of the system chain at which it was replaced; what it signed in knowledge of that does not count.
+	// RetiredHeight is the height of the system chain at which it was replaced. Statements that it signed at this height
+	// or later do not count.
 	RetiredHeight uint64
-	// UntilMs is the last block time at which what it signed before counts; 0 if it counts no more.
+	// UntilMs is the last block time at which statements signed before count; 0 if none count.
 	UntilMs int64
 }
 
@@ -112,7 +116,7 @@ func (e *exec) createOrganisation(act action) (int32, string, error) {
 		return 0, "", err
 	}
 	for _, p := range all {
-		// One key under two names would count as two signatures.
+		// One key of two organisations would count as two endorsements.
 		if p.ID == o.GetId() || string(p.EndorserKey) == string(o.GetEndorserKey()) {
 			return Conflict, "", nil
 		}
@@ -144,7 +148,8 @@ func (e *exec) putOrganisation(o *ltlv1.Organisation) {
 	e.put(prefixOrganisation+s.ID, s.encode())
 }
 
-// replacedKeyOwner returns the organisation whose endorser key a ModifyOrganisation replaces; empty when it replaces none.
+// replacedKeyOwner returns the organisation whose endorser key a ModifyOrganisation replaces; empty if it replaces
+// none.
 func replacedKeyOwner(tx *ltlv1.Transaction) string {
 	if m := tx.GetModifyOrganisation(); len(m.GetEndorserKey()) > 0 {
 		return m.GetId()
@@ -152,7 +157,7 @@ func replacedKeyOwner(tx *ltlv1.Transaction) string {
 	return ""
 }
 
-// endorserKey returns the key that a statement has to be signed with to count in this block; nil when there is none.
+// endorserKey returns the key that a statement must be signed with to count in this block; nil when there is none.
 func (e *exec) endorserKey(s *ledger.Statement) (ed25519.PublicKey, error) {
 	o, err := GetOrganisation(e, s.Organisation)
 	if o == nil || err != nil {
@@ -195,7 +200,7 @@ func (e *exec) modifyOrganisation(act action) (int32, string, error) {
 	return OK, "", nil
 }
 
-// changeEndorserKey puts the new key into o and the former one among the former ones. It is the last to refuse: it writes.
+// changeEndorserKey sets the new key in o and records the former one. It writes, so nothing after it may refuse.
 func (e *exec) changeEndorserKey(o *Organisation, m *ltlv1.ModifyOrganisation, here Locator) (int32, error) {
 	key := m.GetEndorserKey()
 	if len(key) == 0 {
@@ -224,8 +229,8 @@ func (e *exec) endorserKeyUsed(key []byte) (bool, error) {
 	return slices.ContainsFunc(all, func(o *Organisation) bool { return ledger.KeyID(o.EndorserKey) == id }), err
 }
 
-// changeAuthorities returns the credentials with the authorities as they are afterwards, nil when they stay. The organisation's definition
-// names the newest.
+// changeAuthorities returns the credentials with the changed authorities; nil when they do not change. The
+// organisation's definition holds the newest authority.
 func (e *exec) changeAuthorities(o *Organisation, m *ltlv1.ModifyOrganisation) (*Credentials, int32, error) {
 	if len(m.GetAddAuthority()) == 0 && len(m.GetRetireAuthority()) == 0 {
 		return nil, OK, nil
@@ -263,7 +268,7 @@ func (e *exec) changeAuthorities(o *Organisation, m *ltlv1.ModifyOrganisation) (
 	return credentials, OK, nil
 }
 
-// credentials returns an organisation's credentials for a change.
+// credentials returns an organisation's credentials, to be changed.
 func (e *exec) credentials(id string) (*Credentials, error) {
 	a, err := GetCredentials(e, id)
 	if a == nil {
@@ -272,8 +277,8 @@ func (e *exec) credentials(id string) (*Credentials, error) {
 	return a, err
 }
 
-// removeOrganisation ends an organisation's part in the network. Its definition stays: blocks name it. Its id and key are never taken
-// again.
+// removeOrganisation removes an organisation from the network. Its definition stays, because blocks name it. Its id
+// and key are never used again.
 func (e *exec) removeOrganisation(act action) (int32, string, error) {
 	id := act.tx.GetRemoveOrganisation().GetId()
 	n, err := GetNetwork(e)
@@ -314,7 +319,7 @@ func (e *exec) removeOrganisation(act action) (int32, string, error) {
 	return OK, "", nil
 }
 
-// neededOnChains says for what a business chain needs an organisation; empty when none does.
+// neededOnChains returns why a business chain needs an organisation; empty when none does.
 func (e *exec) neededOnChains(id string) (reason string, err error) {
 	err = e.scan(prefixChain, func(b []byte) error {
 		c, err := parseChain(b)

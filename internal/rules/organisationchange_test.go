@@ -98,7 +98,8 @@ func TestRotationNeedsOwnEndorsement(t *testing.T) {
 	}
 }
 
-// TestRemoveOrganisation: refused while anything needs it, in words; afterwards nothing of it counts, and nobody takes its id or its key.
+// TestRemoveOrganisation: refused while anything needs it, in words; afterwards nothing of it counts, and nobody
+// takes its id or its key.
 func TestRemoveOrganisation(t *testing.T) {
 	w := newWorld(t)
 	w.majority()
@@ -158,8 +159,9 @@ func TestRemoveOrganisation(t *testing.T) {
 	}
 }
 
-// TestKeysModel draws rotations, statements that were made with any key at any knowledge of the ledger, and times, and compares which
-// count with a model: the key in force, or a former one that was not compromised, of a statement made before, for a minute.
+// TestKeysModel draws rotations, statements that were made with any key at any knowledge of the ledger, and times,
+// and compares which count with a model: the key in force, or a former one that was not compromised, of a statement
+// made before, for a minute.
 func TestKeysModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := newWorld(t)

@@ -6,7 +6,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// TestMemberOfAnOrganisationThatDoesNotEndorse: such a member reads; it writes exactly where the policy does not ask for its organisation.
+// TestMemberOfAnOrganisationThatDoesNotEndorse: such a member reads; it writes exactly where the policy does not ask
+// for its organisation.
 func TestMemberOfAnOrganisationThatDoesNotEndorse(t *testing.T) {
 	for policy, want := range map[string]int32{"submitter & majority": NotEndorsed, "majority": OK} {
 		w := newWorld(t)

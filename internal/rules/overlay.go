@@ -8,22 +8,22 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// exec is one execution: the state below it, what it has changed, and what it has looked up.
+// exec is the execution of one block: the state before it, the changes so far, and a cache of lookups.
 type exec struct {
 	in     *Input
 	view   View
 	timeMs int64
-	// expected is the number of transactions to come; maps are made for it.
+	// expected is the number of transactions in the block; maps are made with this size.
 	expected int
 	// chain is nil on the system chain.
 	chain *Chain
 
-	// slab is what keys and values of writes are cut from; key is scratch for lookups.
+	// slab is the memory that keys and values of writes are taken from; key is scratch memory for lookups.
 	slab   []byte
 	key    []byte
 	writes []ledger.Write
 
-	// What this block wrote. The indexed classes are found by the strings of the transactions themselves, all else by key.
+	// What this block wrote. Keys of indexed classes are found by the strings of the transactions, all others by key.
 	txs      map[ledger.Hash]*ltlv1.Result
 	nonces   map[[2]string]struct{}
 	newest   map[string]newest
@@ -31,14 +31,14 @@ type exec struct {
 	signed   map[ledger.Hash]struct{}
 	plain    map[string]int
 
-	// What this block looked up.
+	// What was looked up for this block.
 	actors    map[string]*actor
 	lastActor *actor
-	// reason explains the refusal of the transaction that was run last, where its code alone does not.
+	// reason explains the refusal of the last transaction, when its code alone does not.
 	reason   string
 	lastText string
 	last     identity
-	// lastBarred is the submitter that was asked about last, lastBarredIs the answer.
+	// lastBarred is the last submitter that barred was called with, lastBarredIs the result.
 	lastBarred   string
 	lastBarredIs bool
 	total        *meter
@@ -47,7 +47,7 @@ type exec struct {
 	newChains []string
 }
 
-// newest is the newest record of a Key and where in writes it stands.
+// newest is the newest record of a Key; at is its position in writes.
 type newest struct {
 	locator Locator
 	at      int
@@ -62,7 +62,7 @@ type actor struct {
 	usage   *meter
 }
 
-// meter is a usage that this block may change; it is encoded once, at the end.
+// meter is a usage that this block may change. It is encoded once, at the end of the block.
 type meter struct {
 	key   string
 	at    int // position in writes, -1 before the first change
@@ -84,7 +84,7 @@ func newExec(in *Input, view View, transactions int) *exec {
 	}
 }
 
-// room returns an empty slice with room for n bytes that nobody else writes to.
+// room returns an empty slice with capacity for n bytes that is used for nothing else.
 func (e *exec) room(n int) []byte {
 	if cap(e.slab)-len(e.slab) < n {
 		e.slab = make([]byte, 0, max(slabLen, n))
@@ -94,13 +94,13 @@ func (e *exec) room(n int) []byte {
 	return e.slab[at : at : at+n]
 }
 
-// write adds a write that no earlier one has the key of, and returns its position.
+// write adds a write whose key no earlier write has, and returns its position.
 func (e *exec) write(key, value []byte) int {
 	e.writes = append(e.writes, ledger.Write{Key: key, Value: value})
 	return len(e.writes) - 1
 }
 
-// writeLocator is write for an indexed class.
+// writeLocator adds a write of an indexed class.
 func (e *exec) writeLocator(key []byte, l Locator) int {
 	return e.write(key, l.Append(e.room(LocatorLen)))
 }
@@ -108,7 +108,7 @@ func (e *exec) writeLocator(key []byte, l Locator) int {
 // setLocator changes the value of a write of this block.
 func (e *exec) setLocator(at int, l Locator) { l.Append(e.writes[at].Value[:0]) }
 
-// get reads ordinary state of this chain as this block has left it.
+// get reads ordinary state of this chain, with the changes of this block.
 func (e *exec) get(key string) ([]byte, error) {
 	if at, ok := e.plain[key]; ok {
 		return e.writes[at].Value, nil
@@ -130,7 +130,8 @@ func (e *exec) exists(key string) (bool, error) {
 	return b != nil, err
 }
 
-// Get makes exec a View, for the typed readers: this chain as the block has left it, other chains as they are.
+// Get implements View, for the typed readers: it reads this chain with the changes of this block, and other chains as
+// they are.
 func (e *exec) Get(chainID string, key []byte) ([]byte, error) {
 	if chainID == e.in.ChainID {
 		return e.get(string(key))
@@ -138,13 +139,13 @@ func (e *exec) Get(chainID string, key []byte) ([]byte, error) {
 	return e.view.Get(chainID, key)
 }
 
-// find looks up an indexed key below this block. The key is scratch and may be overwritten afterwards.
+// find looks up an indexed key in the state before this block. The key may be overwritten afterwards.
 func (e *exec) find(key []byte) (Locator, bool, error) {
 	e.key = key
 	return locate(e.view, e.in.ChainID, key)
 }
 
-// nonceUsed reports whether a signed request was seen before.
+// nonceUsed reports whether a pair of access key id and signature nonce was used before.
 func (e *exec) nonceUsed(accessKeyID, signatureNonce string) (bool, error) {
 	if _, ok := e.nonces[[2]string{accessKeyID, signatureNonce}]; ok {
 		return true, nil
@@ -161,7 +162,7 @@ func (e *exec) useNonce(accessKeyID, signatureNonce string, l Locator) {
 	e.writeLocator(appendNonceKey(e.room(2+len(accessKeyID)+len(signatureNonce)), accessKeyID, signatureNonce), l)
 }
 
-// newestOf returns the newest record of a Key; at is -1 when it lies below this block.
+// newestOf returns the newest record of a Key; at is -1 when it is of an earlier block.
 func (e *exec) newestOf(key string) (n newest, found bool, err error) {
 	if n, ok := e.newest[key]; ok {
 		return n, true, nil
@@ -170,7 +171,7 @@ func (e *exec) newestOf(key string) (n newest, found bool, err error) {
 	return newest{l, -1}, found, err
 }
 
-// setNewest writes the newest record of a Key; at is what newestOf returned, -1 when there was none.
+// setNewest writes the newest record of a Key; at is the value that newestOf returned, -1 when there was no record.
 func (e *exec) setNewest(key string, l Locator, at int) {
 	if at < 0 {
 		at = e.writeLocator(appendNewestKey(e.room(1+len(key)), key), l)
@@ -196,7 +197,7 @@ func (e *exec) useBusiness(key, id string, l Locator) {
 	e.writeLocator(appendBusinessKey(e.room(2+len(key)+len(id)), key, id), l)
 }
 
-// meterOf opens the usage of an account on this chain; the chain's own with an empty uid.
+// meterOf reads the usage of an account on this chain; with an empty uid, that of the whole chain.
 func (e *exec) meterOf(uid string) (*meter, error) {
 	u, err := GetUsage(e.view, e.in.ChainID, uid)
 	if err != nil {
@@ -207,7 +208,7 @@ func (e *exec) meterOf(uid string) (*meter, error) {
 	return m, nil
 }
 
-// charge adds to a usage; its value is filled in by flush.
+// charge adds to a usage; flush encodes it.
 func (e *exec) charge(m *meter, count, bytes, members uint64) {
 	if m.at < 0 {
 		m.at = e.write([]byte(m.key), nil)
@@ -217,7 +218,7 @@ func (e *exec) charge(m *meter, count, bytes, members uint64) {
 	m.usage.Members += members
 }
 
-// flush gives the usages their final values.
+// flush encodes the usages that changed.
 func (e *exec) flush() {
 	for _, m := range e.meters {
 		if m.at >= 0 {
@@ -226,7 +227,7 @@ func (e *exec) flush() {
 	}
 }
 
-// actor looks an account and its entry on this business chain up, once a block.
+// actor looks up an account and its entry on this business chain, once per block.
 func (e *exec) actor(uid string) (*actor, error) {
 	if e.lastActor != nil && e.lastActor.uid == uid {
 		return e.lastActor, nil
@@ -260,16 +261,16 @@ func (e *exec) loadActor(a *actor) (err error) {
 	return err
 }
 
-// identity takes a submitter apart; batches mostly come from one.
+// identity splits a submitter. Most batches have only one, so the last result is kept.
 func (e *exec) identity(text string) identity {
 	if e.lastText != text || text == "" {
-		id, _ := parseIdentity(text) // the envelope was checked; what is none has no organisation and no role
+		id, _ := parseIdentity(text) // the envelope was checked; a text that is not an identity gives one without organisation and role
 		e.last, e.lastText = id, text
 	}
 	return e.last
 }
 
-// scan calls fn with all values under a prefix of this chain, as this block has left them.
+// scan calls fn with all values under a prefix of this chain, with the changes of this block.
 func (e *exec) scan(prefix string, fn func(value []byte) error) error {
 	r, ok := e.view.(Reader)
 	if !ok {
@@ -284,7 +285,7 @@ func (e *exec) scan(prefix string, fn func(value []byte) error) error {
 	if err != nil {
 		return err
 	}
-	for _, w := range e.writes { // what this block made
+	for _, w := range e.writes { // keys that are new in this block
 		key := string(w.Key)
 		if len(key) <= len(prefix) || key[:len(prefix)] != prefix {
 			continue

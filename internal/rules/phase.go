@@ -124,7 +124,7 @@ func (e *exec) modifyPhase(act action) (int32, string, error) {
 	return OK, "", nil
 }
 
-// authorizePhases replaces what a member may write to in one group; other groups are untouched.
+// authorizePhases replaces the phases of one group that a member may write to.
 func (e *exec) authorizePhases(act action) (int32, string, error) {
 	p := act.tx.GetAuthorizePhases()
 	group, err := GetPhaseGroup(e, e.chain.ID, p.GetPhaseGroupId())

@@ -8,8 +8,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// PhaseItems are the records of an upload: its items, or those of the list that a device signed. A code other than OK refuses a
-// list that cannot be read, or an upload that has both or has a list that no device signed.
+// PhaseItems returns the records of an upload: its items, or those of the list that a device signed. The code is not
+// OK for a list that cannot be read, and for an upload that has both or has a list without a device's proof.
 func PhaseItems(u *ltlv1.UploadPhaseData) ([]*ltlv1.PhaseItem, int32) {
 	if u.GetList() == "" {
 		return u.GetItems(), OK
@@ -27,7 +27,7 @@ func PhaseItems(u *ltlv1.UploadPhaseData) ([]*ltlv1.PhaseItem, int32) {
 	return items, OK
 }
 
-// CheckPhaseUpload judges an upload as far as that goes with nothing but itself: its form, then its device's proof.
+// CheckPhaseUpload checks an upload without any state: its form, then its device's proof.
 func CheckPhaseUpload(u *ltlv1.UploadPhaseData) int32 {
 	items, code := PhaseItems(u)
 	if code == OK {
@@ -43,8 +43,8 @@ func CheckPhaseUpload(u *ltlv1.UploadPhaseData) int32 {
 	return code
 }
 
-// signedPayload is the text that a device's digest must be of: the phase data of a single upload, the list of a batch. A batch
-// whose list was not sent as text has none, and no digest agrees with it.
+// signedPayload returns the text that a device's digest must be of: the phase data of a single upload, the list of a
+// batch. ok is false for a batch that was not sent as a text; no digest is right for it.
 func signedPayload(u *ltlv1.UploadPhaseData) (text string, ok bool) {
 	if !u.GetBatch() && len(u.GetItems()) > 0 {
 		return u.GetItems()[0].GetPhaseData(), true
@@ -52,7 +52,8 @@ func signedPayload(u *ltlv1.UploadPhaseData) (text string, ok bool) {
 	return u.GetList(), u.GetList() != ""
 }
 
-// checkPhaseItems judges the values of an upload, in the order of its items; then whether they name one record twice.
+// checkPhaseItems checks the values of an upload in the order of its items, then that no two items name the same
+// record.
 func checkPhaseItems(u *ltlv1.UploadPhaseData, items []*ltlv1.PhaseItem) int32 {
 	switch {
 	case u.GetForm() != ltlv1.DataForm_DATA_FORM_TEXT && u.GetForm() != ltlv1.DataForm_DATA_FORM_DIGEST:
@@ -120,7 +121,7 @@ func checkRelated(r *ltlv1.RelatedData, tooLong int32) int32 {
 	return OK
 }
 
-// checkPhaseText: 1 to MaxPhaseData, where a character of ASCII counts 1 and any other 2.
+// checkPhaseText checks that the length of s is 1 to MaxPhaseData, as PhaseDataLength counts.
 func checkPhaseText(s string, tooLong int32) int32 {
 	switch {
 	case s == "":
@@ -131,7 +132,7 @@ func checkPhaseText(s string, tooLong int32) int32 {
 	return OK
 }
 
-// PhaseDataLength is the length that MaxPhaseData bounds: a character of ASCII counts 1, any other 2.
+// PhaseDataLength returns the length that MaxPhaseData bounds: an ASCII character counts 1, any other counts 2.
 func PhaseDataLength(s string) int {
 	n := 2 * utf8.RuneCountInString(s)
 	for i := range len(s) {

@@ -22,8 +22,8 @@ func (c *counting) Get(chainID string, key []byte) ([]byte, error) {
 	return b, err
 }
 
-// TestUploadCost: an upload reads as much on a chain with many groups, phases, members and records as on a small one. (A View
-// cannot be iterated at all.)
+// TestUploadCost: an upload reads as much on a chain with many groups, phases, members and records as on a small one.
+// (A View cannot be iterated at all.)
 func TestUploadCost(t *testing.T) {
 	c := newCollaboration(t)
 	cost := func() counting {
@@ -51,7 +51,8 @@ func TestUploadCost(t *testing.T) {
 	}
 }
 
-// BenchmarkUpload measures a block of one batch of single uploads of 256 bytes, as BenchmarkExecute does for proof records.
+// BenchmarkUpload measures a block of one batch of single uploads of 256 bytes, as BenchmarkExecute does for proof
+// records.
 func BenchmarkUpload(b *testing.B) {
 	c := newCollaboration(b)
 	var payloads [][]byte

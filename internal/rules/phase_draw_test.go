@@ -39,7 +39,8 @@ func (r *phaseRun) id(label string, phase bool) string {
 	return rapid.SampledFrom(append(all, "0000000000000000", "bad", "")).Draw(r.rt, label)
 }
 
-// begin makes a group of two phases that m1 may write to, so that there is something to write to from the start; nil after that.
+// begin makes a group of two phases that m1 may write to, so that there is something to write to from the start; nil
+// after that.
 func (r *phaseRun) begin(i int) (tx *ltlv1.Transaction, want int32) {
 	switch i {
 	case 0:

@@ -8,25 +8,26 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// ErrPhaseList is returned, wrapped with the place and what is wrong there, for text that is no list of phase or related data.
+// ErrPhaseList is returned, wrapped with the position and the fault, for a text that is not a list of phase data or
+// related data.
 var ErrPhaseList = errors.New("malformed list")
 
 // ErrPhaseListLong is returned, wrapped, for a list of more than MaxPhaseItems phase data.
 var ErrPhaseListLong = errors.New("too many items in the list")
 
-// ParsePhaseDataList reads the text of a PhaseDataList: a JSON array, or a JSON object whose names are "0", "1", … or "1", "2", …
-// in any order. Its elements are objects with dataKey, phaseData, dataSeq and relatedDataList; the latter is a list of
-// objects with relatedPhaseId, relatedDataKey, relatedPhaseData and relatedDataSeq in either form. All are strings; null
-// is as good as absent. Other members are passed over, one that stands twice is refused.
+// ParsePhaseDataList reads the text of a PhaseDataList: a JSON array, or a JSON object whose names are "0", "1", … or
+// "1", "2", … in any order. Its elements are objects with dataKey, phaseData, dataSeq and relatedDataList; the latter
+// is a list of objects with relatedPhaseId, relatedDataKey, relatedPhaseData and relatedDataSeq in either form. All
+// are strings; null is the same as absent. Other members are skipped; a member that occurs twice is refused.
 //
-// The text may have MaxTransaction bytes and the list MaxPhaseItems elements. Whether the values are good is not looked at.
-// The errors are ErrPhaseList and ErrPhaseListLong, wrapped. The reader is our own because nodes built with different
+// The text may have MaxTransaction bytes and the list MaxPhaseItems elements. The values are not checked. The errors
+// are ErrPhaseList and ErrPhaseListLong, wrapped. It does not use encoding/json, because nodes built with different
 // releases of a library must read the same.
 func ParsePhaseDataList(text string) ([]*ltlv1.PhaseItem, error) {
 	return parseList(text, MaxPhaseItems, ErrPhaseListLong, readPhaseItem)
 }
 
-// ParseRelatedDataList reads the text of a RelatedDataList, as ParsePhaseDataList reads the one inside an element.
+// ParseRelatedDataList reads the text of a RelatedDataList, with the rules of ParsePhaseDataList.
 func ParseRelatedDataList(text string) ([]*ltlv1.RelatedData, error) {
 	return parseList(text, MaxRelated, ErrPhaseList, readRelatedData)
 }
@@ -64,7 +65,8 @@ func readRelatedData(r *jsonReader) (*ltlv1.RelatedData, error) {
 	})
 }
 
-// readSequence reads an array, or an object with numbers as names, of at most limit elements; more are the error long.
+// readSequence reads an array, or an object with numbers as names, of at most limit elements. It returns the error
+// long for more.
 func readSequence[T any](r *jsonReader, limit int, long error, element func(*jsonReader) (T, error)) ([]T, error) {
 	var list []T
 	var numbers []int
@@ -100,7 +102,7 @@ func readSequence[T any](r *jsonReader, limit int, long error, element func(*jso
 	return inOrder(r, list, numbers)
 }
 
-// inOrder puts the elements of an object with numbers as names in the order of the numbers.
+// inOrder sorts the elements of an object with numbers as names by the numbers.
 func inOrder[T any](r *jsonReader, list []T, numbers []int) ([]T, error) {
 	first := 1
 	for _, n := range numbers {

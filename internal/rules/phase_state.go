@@ -27,7 +27,7 @@ type PhaseGroup struct {
 	CreatedIndex  uint32
 }
 
-// Phase is one link of a workflow.
+// Phase is one step of a workflow.
 type Phase struct {
 	ID, GroupID, Name, Remark string
 	// Code is the type part of the Keys of the phase's records: 4 upper-case hexadecimal characters, unique on the chain.
@@ -36,10 +36,10 @@ type Phase struct {
 	CreatedIndex  uint32
 }
 
-// PhaseTotals counts what a collaboration chain has.
+// PhaseTotals counts the phase groups and phases of a collaboration chain.
 type PhaseTotals struct{ Groups, Phases uint64 }
 
-// permission names the phases of one group that one member may write to.
+// permission is the list of phases of one group that one member may write to.
 type permission struct{ phases []string }
 
 func (g *PhaseGroup) encode() []byte {
@@ -101,13 +101,13 @@ func parsePermission(b []byte) (*permission, error) {
 	return p, d.end("permission")
 }
 
-// permissionKey is unambiguous because neither id has a "/". It names the member's entry, not its account: the right stays
-// with the entry when another account takes that over.
+// permissionKey is unambiguous because neither id has a "/". It has the id of the member's entry, not the account's
+// uid: the permission stays with the entry when another account takes it over.
 func permissionKey(memberID, groupID string) string {
 	return prefixPermission + memberID + "/" + groupID
 }
 
-// GetPhaseGroup returns nil when there is none.
+// GetPhaseGroup returns the phase group with this id; nil when there is none.
 func GetPhaseGroup(v View, chainID, id string) (*PhaseGroup, error) {
 	if !validAssignedID(id) {
 		return nil, nil
@@ -115,7 +115,7 @@ func GetPhaseGroup(v View, chainID, id string) (*PhaseGroup, error) {
 	return load(v, chainID, prefixPhaseGroup+id, parsePhaseGroup)
 }
 
-// GetPhase returns nil when there is none.
+// GetPhase returns the phase with this id; nil when there is none.
 func GetPhase(v View, chainID, id string) (*Phase, error) {
 	if !validAssignedID(id) {
 		return nil, nil
@@ -157,8 +157,8 @@ func ListPhases(v View, chainID string, group *PhaseGroup) ([]*Phase, error) {
 	return all, nil
 }
 
-// WritablePhases returns which of a group's phases the member may write to, in no order that means anything. The administrator may
-// write to all of them.
+// WritablePhases returns the phases of a group that the member may write to, in no particular order. The
+// administrator may write to all of them.
 func WritablePhases(v View, chainID string, m *Member, group *PhaseGroup) ([]string, error) {
 	if m.Role == RoleAdmin {
 		return group.Phases, nil
@@ -170,12 +170,13 @@ func WritablePhases(v View, chainID string, m *Member, group *PhaseGroup) ([]str
 	return p.phases, nil
 }
 
-// PhaseKey is the Key of the records of a data key on a phase.
+// PhaseKey returns the Key of the records of a data key on a phase.
 func PhaseKey(chainCode, phaseCode, dataKey string) string {
 	return PhaseKeyVersion + "_" + chainCode + "_" + phaseCode + "_" + dataKey
 }
 
-// PlainDataKey returns the data key of text that is one, or that is the whole Key of a record of the phase; else OutOfRange.
+// PlainDataKey returns the data key of text, which is a data key or the whole Key of a record of the phase; otherwise
+// the code OutOfRange.
 func PlainDataKey(chain *Chain, phase *Phase, text string) (string, int32) {
 	dataKey, _ := strings.CutPrefix(text, PhaseKey(chain.Code, phase.Code, ""))
 	if !validLettersAndDigits(dataKey, MaxDataKey) {
@@ -184,7 +185,7 @@ func PlainDataKey(chain *Chain, phase *Phase, text string) (string, int32) {
 	return dataKey, OK
 }
 
-// CollaborationChain reports whether phase groups, phases and phase data belong on the chain.
+// CollaborationChain reports whether the chain is one of the collaboration service.
 func CollaborationChain(c *Chain) bool {
 	return c.Service == ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION
 }

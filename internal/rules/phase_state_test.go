@@ -12,7 +12,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// FuzzPhaseState: what a parser of collaboration's state takes, its encoder gives back byte for byte; nothing else is taken.
+// FuzzPhaseState: what a parser of collaboration's state takes, its encoder gives back byte for byte; nothing else is
+// taken.
 func FuzzPhaseState(f *testing.F) {
 	c := newCollaboration(f)
 	for k, v := range c.state[c.chain.ID] {
@@ -65,8 +66,8 @@ func TestPhaseStateRoundTrip(t *testing.T) {
 	}
 }
 
-// FuzzUpload: no upload, whatever it holds, is a failure of the rules; Check, Preview and Execute agree on it; what is refused writes
-// nothing but its own id.
+// FuzzUpload: no upload, whatever it holds, is a failure of the rules; Check, Preview and Execute agree on it; what
+// is refused writes nothing but its own id.
 func FuzzUpload(f *testing.F) {
 	c := newCollaboration(f)
 	c.must(c.act(m1UID, c.upload("k", "x", "s")))

@@ -23,8 +23,8 @@ func uploadPhaseDataOutput(tx *ltlv1.Transaction, id ledger.Hash) string {
 	return strings.Join(DataSeqs(id, items), ",")
 }
 
-// uploadPhaseData takes one record or a batch, as a whole or not at all. Everything is judged before anything is written, so what an
-// upload refers to was on the chain before it.
+// uploadPhaseData writes one record, or all records of a batch or none. It checks everything before it writes, so the
+// records that an upload refers to were on the chain before it.
 func (e *exec) uploadPhaseData(act action) (int32, string, error) {
 	u := act.tx.GetUploadPhaseData()
 	phase, code, err := e.writablePhase(act.actor, u.GetPhaseGroupId(), u.GetPhaseId())
@@ -106,7 +106,7 @@ func (e *exec) writablePhase(a *actor, groupID, phaseID string) (*Phase, int32, 
 	return nil, e.refuse(Forbidden, reasonNoPermission), nil
 }
 
-// findRelated judges whether what a record refers to is on the chain.
+// findRelated checks that the record which another one refers to is on the chain.
 func (e *exec) findRelated(groupID string, r *ltlv1.RelatedData) (int32, error) {
 	phase, err := GetPhase(e, e.chain.ID, r.GetPhaseId())
 	if phase == nil || phase.GroupID != groupID || err != nil {
@@ -142,7 +142,8 @@ func (e *exec) addPhaseRecord(key, seq string, here Locator) error {
 	return nil
 }
 
-// sequenceUsed is businessUsed for a DataSeq, whose case matters. The Keys of the two kinds differ in their version part.
+// sequenceUsed reports whether a Key has a record with this DataSeq. Unlike that of a BusinessId, its case matters.
+// The two kinds of Keys differ in their version part.
 func (e *exec) sequenceUsed(key, seq string) (bool, error) {
 	if _, ok := e.business[[2]string{key, seq}]; ok {
 		return true, nil
@@ -151,7 +152,8 @@ func (e *exec) sequenceUsed(key, seq string) (bool, error) {
 	return found, err
 }
 
-// DataSeqs are the DataSeqs of an upload's records: the caller's, or those that the ledger derives from the transaction.
+// DataSeqs returns the DataSeqs of an upload's records: the caller's, or those that the ledger derives from the
+// transaction id.
 func DataSeqs(id ledger.Hash, items []*ltlv1.PhaseItem) []string {
 	seqs := make([]string, len(items))
 	for i, item := range items {

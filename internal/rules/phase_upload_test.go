@@ -136,7 +136,8 @@ func TestPhaseCounts(t *testing.T) {
 	c.want("50 items of the longest data and related data", c.act(m1UID, c.batchOf(many(50, full)...)), OK)
 }
 
-// TestPhaseDuplicates: a phase, data key and data seq once, on the chain and in a batch; the case of the letters matters.
+// TestPhaseDuplicates: a phase, data key and data seq once, on the chain and in a batch; the case of the letters
+// matters.
 func TestPhaseDuplicates(t *testing.T) {
 	c := newCollaboration(t)
 	c.must(c.act(m1UID, c.upload("k", "x", "s")))
@@ -185,7 +186,8 @@ func TestRelatedInOneBlock(t *testing.T) {
 	}
 }
 
-// TestPhaseQuotas: at the bound and one past it, in records and in bytes; related data do not count, a batch counts wholly.
+// TestPhaseQuotas: at the bound and one past it, in records and in bytes; related data do not count, a batch counts
+// wholly.
 func TestPhaseQuotas(t *testing.T) {
 	chain := collaborationChain()
 	chain.CountQuota, chain.CapacityQuotaBytes, chain.PhaseGroupQuota, chain.PhaseQuota = 5, 20, 2, 2
@@ -324,8 +326,8 @@ func TestPhaseDevices(t *testing.T) {
 	c.want("the same list signed anew", c.act(m1UID, again), BatchDuplicateKey)
 }
 
-// TestPhaseDeviceTrace: an upload that a device signed leaves the device's record, a refused one leaves none; a signature counts once;
-// and a secret key's holder has to endorse phase data as it has to endorse proofs.
+// TestPhaseDeviceTrace: an upload that a device signed leaves the device's record, a refused one leaves none; a
+// signature counts once; and a secret key's holder has to endorse phase data as it has to endorse proofs.
 func TestPhaseDeviceTrace(t *testing.T) {
 	d, secret := eccDevice(t, iotID), aesDevice("secret")
 	c := newCollaboration(t)

@@ -88,8 +88,8 @@ func TestPhaseListBounds(t *testing.T) {
 	}
 }
 
-// FuzzParsePhaseDataList: what is read is what encoding/json reads; it is written and read again as the same; nothing but the two
-// errors comes back.
+// FuzzParsePhaseDataList: what is read is what encoding/json reads; it is written and read again as the same; nothing
+// but the two errors comes back.
 func FuzzParsePhaseDataList(f *testing.F) {
 	for _, s := range []string{
 		`[]`, `{"1":{"dataKey":"a","phaseData":"\ud842\udfb7\n"},"2":{"dataSeq":"x","relatedDataList":{"0":{"relatedPhaseId":"1"}}}}`,

@@ -198,8 +198,8 @@ func (w *adminWorld) drawUpload(rt *rapid.T, m *chainModel) step {
 	}}
 }
 
-// TestAdministrationModel: any sequence of changes of members, groups and devices with uploads between them, cut into blocks anyhow, ends
-// as the model says.
+// TestAdministrationModel: any sequence of changes of members, groups and devices with uploads between them, cut into
+// blocks anyhow, ends as the model says.
 func TestAdministrationModel(t *testing.T) {
 	d := eccDevice(t, iotID)
 	base := newWorld(t)

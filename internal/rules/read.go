@@ -43,12 +43,12 @@ func GetNetwork(v View) (*Network, error) {
 	return load(v, ledger.SystemChain, keyNetwork, parseNetwork)
 }
 
-// GetOrganisation returns nil when there is none.
+// GetOrganisation returns the organisation with this id, also a removed one; nil when there never was one.
 func GetOrganisation(v View, id string) (*Organisation, error) {
 	return load(v, ledger.SystemChain, prefixOrganisation+id, parseOrganisation)
 }
 
-// GetNode returns nil when there was never one of this id.
+// GetNode returns the node with this id, also a removed one; nil when there never was one.
 func GetNode(v View, id string) (*Node, error) {
 	n, err := load(v, ledger.SystemChain, prefixNode+id, parseNode)
 	if n == nil || err != nil {
@@ -64,17 +64,17 @@ func GetNode(v View, id string) (*Node, error) {
 	return n, nil
 }
 
-// GetAccount returns nil when there is none.
+// GetAccount returns the account with this uid; nil when there is none.
 func GetAccount(v View, uid string) (*Account, error) {
 	return load(v, ledger.SystemChain, prefixAccount+uid, parseAccount)
 }
 
-// GetChain returns nil when there is none.
+// GetChain returns the business chain with this id; nil when there is none.
 func GetChain(v View, id string) (*Chain, error) {
 	return load(v, ledger.SystemChain, prefixChain+id, parseChain)
 }
 
-// ChainByCode returns nil when there is none.
+// ChainByCode returns the business chain with this code; nil when there is none.
 func ChainByCode(v View, code string) (*Chain, error) {
 	id, err := v.Get(ledger.SystemChain, []byte(prefixChainCode+code))
 	if id == nil || err != nil {
@@ -95,8 +95,8 @@ func GetMember(v View, chain *Chain, uid string) (*Member, error) {
 	return load(v, chain.ID, prefixMember+uid, parseEntry)
 }
 
-// administrator is the administrator's entry. It stands in the chain's own record, since it is made by a transaction on
-// the system chain, which cannot write to another chain.
+// administrator returns the administrator's entry. It is part of the chain's own record: a transaction on the system
+// chain makes it, and cannot write to another chain.
 func administrator(c *Chain) *Member {
 	return &Member{
 		UID: c.AdministratorUID, ID: c.AdministratorMemberID, Role: RoleAdmin, TypeCode: c.AdministratorTypeCode, Status: StatusUnlock,
@@ -199,8 +199,8 @@ func locate(v View, chainID string, key []byte) (Locator, bool, error) {
 	return l, true, nil
 }
 
-// LocateVersion returns the locator of the version-th record of a Key, counting from 1; nil when there is none. Use it
-// rather than VersionKey: the one record of a single Key has no entry of its own.
+// LocateVersion returns the locator of the version-th record of a Key, counting from 1; nil when there is none. Use
+// it and not VersionKey: a Key that takes one value has no entry for its only version.
 func LocateVersion(v View, chainID, key string, version uint32) (*Locator, error) {
 	newest, found, err := locate(v, chainID, NewestKey(key))
 	switch {
@@ -217,11 +217,11 @@ func LocateVersion(v View, chainID, key string, version uint32) (*Locator, error
 	return l, err
 }
 
-// CanRead judges whether the account may read the Key on the chain: OK, or the code that refuses. An empty uid is an
-// operator or auditor, who reads everything, as the administrator does. A member reads what has its own type code;
-// another member's is Forbidden, nobody's is BadTypeCode.
+// CanRead judges whether the account may read the Key on the chain: OK, or the code of the refusal. An empty uid
+// stands for an operator or auditor, which may read everything, as the administrator may. A member may read Keys with
+// its own type code; a Key with another member's is Forbidden, one with an unknown type code is BadTypeCode.
 func CanRead(v View, chain *Chain, uid, key string) (int32, error) {
-	var own string // type code that the reader is confined to
+	var own string // the only type code that the reader may read
 	if uid != "" {
 		m, code, err := MemberOf(v, chain, uid)
 		if code != OK || err != nil {
@@ -245,9 +245,9 @@ func CanRead(v View, chain *Chain, uid, key string) (int32, error) {
 	return OK, nil
 }
 
-// Standing reads an account's entry on the chain for whoever serves its reads. A code other than OK is the refusal: UnknownUID
-// for no account, NotRAM for a main account as a member, Forbidden for one that is not on the chain or is locked there, or whose
-// organisation was removed from the network.
+// MemberOf returns an account's entry on the chain, for serving the account's reads. A code other than OK is the
+// refusal: UnknownUID when there is no such account, NotRAM for a main account as a member, Forbidden when the
+// account is not on the chain, is locked there, or belongs to an organisation that was removed.
 func MemberOf(v View, chain *Chain, uid string) (*Member, int32, error) {
 	if !ValidUID(uid) {
 		return nil, UnknownUID, nil
@@ -266,7 +266,7 @@ func MemberOf(v View, chain *Chain, uid string) (*Member, int32, error) {
 	return m, memberCode(a, m), nil
 }
 
-// memberCode judges an account's standing on a chain, whatever it wants to do there.
+// memberCode judges whether an account may use a chain at all.
 func memberCode(a *Account, m *Member) int32 {
 	switch {
 	case m == nil:
@@ -279,7 +279,7 @@ func memberCode(a *Account, m *Member) int32 {
 	return OK
 }
 
-// GetDeviceGroup returns nil when there is none.
+// GetDeviceGroup returns the device group with this id; nil when there is none.
 func GetDeviceGroup(v View, chainID, id string) (*DeviceGroup, error) {
 	if !validAssignedID(id) {
 		return nil, nil

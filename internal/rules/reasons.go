@@ -1,7 +1,7 @@
 package rules
 
-// Sentences for refusals whose code alone does not tell the caller what to do. They are no part of the ledger: nodes may word them
-// differently, and who asks for the first result again gets none.
+// Reasons are sentences for refusals whose code alone does not tell the caller what to do. They are not part of the
+// ledger: they enter no hash and are not stored, so their wording may change. A later query of the result has none.
 const (
 	reasonSubmitter     = "This process may not write for the account: a client or operator writes only for accounts of its own organisation."
 	reasonNotMember     = "The account is not a member of this chain; ask the chain's administrator to add it."

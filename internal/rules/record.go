@@ -20,7 +20,7 @@ func checkAttachData(tx *ltlv1.Transaction) int32 {
 	return checkUpload(d.GetKey(), d.GetValue(), d.GetBusinessId(), d.GetDevice())
 }
 
-// checkUpload judges all that a proof upload says by itself.
+// checkUpload checks the fields of an upload of proof data.
 func checkUpload(key, value, businessID string, p *ltlv1.DeviceProof) int32 {
 	if code := checkRecord(key, value); code != OK {
 		return code
@@ -31,7 +31,7 @@ func checkUpload(key, value, businessID string, p *ltlv1.DeviceProof) int32 {
 	return CheckDeviceProof(p, value)
 }
 
-// checkRecord judges Key and value as far as that goes without the chain.
+// checkRecord checks Key and value without the chain.
 func checkRecord(key, value string) int32 {
 	_, pk, _, _, ok := splitKey(key)
 	if !ok {
@@ -60,7 +60,7 @@ func checkBusinessID(id string) int32 {
 	return OK
 }
 
-// splitKey takes VERSION_PK_TYPE_ID apart; false unless these are four parts that are not empty.
+// splitKey splits VERSION_PK_TYPE_ID; ok is false unless these are four parts that are not empty.
 func splitKey(key string) (version, pk, typeCode, id string, ok bool) {
 	version, rest, ok1 := strings.Cut(key, "_")
 	pk, rest, ok2 := strings.Cut(rest, "_")
@@ -69,8 +69,8 @@ func splitKey(key string) (version, pk, typeCode, id string, ok bool) {
 	return version, pk, typeCode, id, ok
 }
 
-// CheckKey judges the form of a Key against the code of its chain, and returns its data type code. Whose type code it is
-// and whether the chain has it is not looked at.
+// CheckKey checks the form of a Key against the code of its chain, and returns its data type code. It does not check
+// whether an account has the type code.
 func CheckKey(chainCode, key string) (typeCode string, code int32) {
 	version, pk, typeCode, id, ok := splitKey(key)
 	switch {
@@ -100,7 +100,7 @@ func validTypeCode(s string) bool {
 	return true
 }
 
-// admitRecord judges what SetData and AttachData have in common.
+// admitRecord makes the checks that SetData and AttachData share.
 func (e *exec) admitRecord(a *actor, key, value string) int32 {
 	if e.timeMs < e.chain.EffectiveMs {
 		return e.refuse(Forbidden, reasonNotEffective)
@@ -192,8 +192,8 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	}
 	business := BusinessID(act.id, d)
 	if found {
-		// Two ids that the ledger assigned under one Key collide once in 10^16 pairs; that too is refused, not resolved, so
-		// that the id follows from the transaction alone.
+		// Two ids that the ledger assigns under one Key are equal with a probability of 10^-16. Such a transaction is
+		// refused too: the id must depend only on the transaction.
 		if used, err := e.businessUsed(d.GetKey(), business); used || err != nil {
 			return DuplicateKey, "", err
 		}
@@ -208,7 +208,8 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	return OK, business, nil
 }
 
-// BusinessID is the BusinessId of an AttachData: the caller's, or the one that the ledger derives from the transaction.
+// BusinessID returns the BusinessId of an AttachData: the caller's, or the one that the ledger derives from the
+// transaction id.
 func BusinessID(id ledger.Hash, a *ltlv1.AttachData) string {
 	if given := a.GetBusinessId(); given != "" {
 		return given
@@ -216,8 +217,8 @@ func BusinessID(id ledger.Hash, a *ltlv1.AttachData) string {
 	return digits16(derive(id, forBusinessID, 0))
 }
 
-// ProofRecord returns the Key, value and BusinessId of a transaction that puts a record on a proof chain; ok is false for
-// any other transaction.
+// ProofRecord returns the Key, value and BusinessId of a transaction that puts a record on a proof chain; ok is false
+// for any other transaction.
 func ProofRecord(tx *ltlv1.Transaction, id ledger.Hash) (key, value, businessID string, ok bool) {
 	k := kindOf(tx)
 	if k == nil || k.record == nil {
@@ -227,7 +228,7 @@ func ProofRecord(tx *ltlv1.Transaction, id ledger.Hash) (key, value, businessID 
 	return key, value, k.output(tx, id), true
 }
 
-// What a record's transaction says of itself, for the table of kinds.
+// Fields of the table of kinds for the records of proof chains.
 
 func setDataRecord(tx *ltlv1.Transaction) (key, value string) {
 	return tx.GetSetData().GetKey(), tx.GetSetData().GetValue()

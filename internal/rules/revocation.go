@@ -9,26 +9,27 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Revocation is a certificate, or an identity, that the network refuses.
+// Revocation is a certificate or an identity that the network refuses.
 type Revocation struct {
 	// Identity is "organisation/role/name".
 	Identity string
 	// KeyHash is the SHA-256 of the certificate's public key; empty when the identity is revoked whatever the key.
 	KeyHash []byte
-	// KeyOnly says that the identity may go on with another key.
+	// KeyOnly is set when the identity may continue with another key.
 	KeyOnly bool
 	// Height is that of the system chain at which it was revoked.
 	Height uint64
 }
 
-// revokedKey is where it stands that no process of an identity, or of an organisation, may do anything any more.
+// revokedKey is the state key whose presence says that an identity was revoked, or an organisation removed.
 func revokedKey(subject string) string { return prefixRevoked + subject }
 
 func revocationKey(identity string, keyHash []byte) string {
 	return prefixRevocation + identity + "/" + hex.EncodeToString(keyHash)
 }
 
-// IdentityRevoked reports whether an identity was revoked whatever its key, or an organisation, by its id, removed.
+// IdentityRevoked reports whether an identity was revoked whatever its key. For the id of an organisation it reports
+// whether that was removed.
 func IdentityRevoked(v View, subject string) (bool, error) {
 	b, err := v.Get(ledger.SystemChain, []byte(revokedKey(subject)))
 	return b != nil, err
@@ -51,7 +52,7 @@ func ListRemoved(r Reader) ([]string, error) {
 	return all, err
 }
 
-// revokeCertificate takes a certificate or an identity out of the network, in the name of an operator of its organisation. Doing it again
+// revokeCertificate revokes a certificate or an identity; an operator of its organisation sends it. Repeating it
 // changes nothing.
 func (e *exec) revokeCertificate(act action) (int32, string, error) {
 	r := act.tx.GetRevokeCertificate()
@@ -93,15 +94,16 @@ func checkRevokeCertificate(tx *ltlv1.Transaction) int32 {
 	r := tx.GetRevokeCertificate()
 	id, ok := parseIdentity(r.GetIdentity())
 	n := len(r.GetKeyHash())
-	fixed := id.role == roleNode || id.role == roleEndorser // its name cannot be another
+	fixed := id.role == roleNode || id.role == roleEndorser // these have one fixed name
 	if !ok || n != 0 && n != sha256.Size || n == 0 && r.GetKeyOnly() || fixed && !r.GetKeyOnly() {
 		return OutOfRange
 	}
 	return OK
 }
 
-// barred reports whether the ledger refuses a submitter: its identity was revoked or its organisation removed. Batches mostly come from
-// one, so the last answer is kept for the block; a revocation in this very block is seen by the system chain only, which has them.
+// barred reports whether a submitter may not write: its identity was revoked or its organisation removed. Most
+// batches have one submitter, so the last result is kept for the block; not on the system chain, where this block may
+// contain the revocation.
 func (e *exec) barred(submitter string) (bool, error) {
 	if e.chain != nil && submitter == e.lastBarred {
 		return e.lastBarredIs, nil

@@ -1,8 +1,8 @@
 // Package rules is the ledger's state machine: what a transaction must look like, who may send it, and what it changes.
 //
-// Everything here is pure: no clock, no randomness, no I/O, no goroutine, no dependence on map order. Nodes and endorsers
-// run the same code over the same bytes and must come to the same bytes. All functions may be called concurrently, as
-// long as the View they are given may be.
+// Everything here is pure: no clock, no randomness, no I/O, no goroutine, no dependence on map order. Nodes and
+// endorsers run the same code over the same bytes and must compute the same bytes. All functions may be called
+// concurrently, as long as the View they are given may be.
 package rules
 
 import (
@@ -13,7 +13,8 @@ import (
 )
 
 // View reads committed state. Absent is nil, nil. An error (I/O, corruption) stops execution: it is never treated as
-// absent. The bytes returned are not changed and are not kept beyond the call they were read in.
+// absent. The caller does not change the bytes returned, and does not keep them beyond the call in which it read
+// them.
 type View interface {
 	Get(chainID string, key []byte) ([]byte, error)
 }
@@ -24,7 +25,7 @@ type Reader interface {
 	Scan(chainID string, prefix []byte, fn func(key, value []byte) error) error
 }
 
-// Verify checks one endorsement's signature: ledger.VerifyEndorsement, or a cache before it.
+// Verify checks one endorsement's signature: ledger.VerifyEndorsement, or a cache in front of it.
 type Verify func(key ed25519.PublicKey, e *ltlv1.Endorsement) error
 
 // Input is what one block of one chain is computed from.
@@ -46,14 +47,14 @@ type Input struct {
 // time is the block's time: it never goes backwards.
 func (in *Input) time() int64 { return max(in.TimeMs, in.PreviousTimeMs) }
 
-// Executed is what execution made of an Input.
+// Executed is the result of executing an Input.
 type Executed struct {
-	// Block is nil when nothing is to be stored: every batch was wholly known already, or the chain does not exist.
+	// Block is nil when there is nothing to store: all transactions were known already, or the chain does not exist.
 	Block  *ltlv1.Block
 	Header ledger.Header
 	Hash   ledger.Hash
-	// Results stands per input batch and transaction. A known transaction has its first result: code, height, index and
-	// output; its block hash and time are left to the store unless that block is this one.
+	// Results has one result per transaction of each input batch. A known transaction has its first result: code,
+	// height, index and output. The store fills in its block hash and time, unless the block is this one.
 	Results [][]*ltlv1.Result
 	// IDs are those of Block's transactions, in order.
 	IDs []ledger.Hash

@@ -6,7 +6,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// ErrState is returned, wrapped, for state bytes that do not follow their layout: corruption, never absence.
+// ErrState is returned, wrapped, for state bytes that do not follow their layout: they are corrupt, not absent.
 var ErrState = errors.New("malformed state")
 
 // Roles of an account on a chain.
@@ -21,7 +21,7 @@ const (
 	StatusLock   = "LOCK"
 )
 
-// Network is the genesis data, with the ids of all organisations and nodes in the order in which they joined.
+// Network is the data of the genesis, with the ids of all organisations and nodes in the order in which they joined.
 type Network struct {
 	Name          string
 	CreatedMs     int64
@@ -38,15 +38,15 @@ type Organisation struct {
 	EndorserAddress string
 }
 
-// Node is a consensus node. Who has been removed is still told, with that standing.
+// Node is a consensus node. A node that was removed is kept, with that membership.
 type Node struct {
 	ID, Organisation, Address string
 	Key                       []byte
 	// Membership is what the node is to be in consensus.
 	Membership ltlv1.NodeMembership
-	// StoreID tells the disk that it was added with; empty for a node of the genesis.
+	// StoreID is the random id of the data directory that it was added with; empty for a node of the genesis.
 	StoreID []byte
-	// Replaces is the node whose place it takes, ReplacedBy the one that takes its place; empty for none.
+	// Replaces is the node that this one replaces, ReplacedBy the node that replaces this one; empty for none.
 	Replaces, ReplacedBy string
 	// ChangedHeight is the system block that changed it last; 0 for none since the genesis.
 	ChangedHeight uint64
@@ -57,7 +57,7 @@ type Account struct {
 	UID, Name    string
 	Type         ltlv1.AccountType
 	Organisation string
-	// CreatedHeight and CreatedIndex tell the transaction on the system chain that made it.
+	// CreatedHeight and CreatedIndex locate the transaction on the system chain that created it.
 	CreatedHeight uint64
 	CreatedIndex  uint32
 }
@@ -96,7 +96,8 @@ type Member struct {
 // DeviceGroup is a product whose devices may sign uploads of the member that registered it.
 type DeviceGroup struct {
 	ID, ProductKey, Name, AuthorizeType, Remark string
-	// OwnerID is the member id of who registered it: the group stays with the entry when another account takes that over.
+	// OwnerID is the member id of the account that registered it. The group stays with the entry when another account
+	// takes that over.
 	OwnerID       string
 	Authorized    bool
 	CreatedHeight uint64
@@ -113,16 +114,16 @@ type Device struct {
 	CreatedIndex  uint32
 }
 
-// Enrolment is what the network knows of a device's key.
+// Enrolment is the record of a device's key.
 type Enrolment struct {
 	ProductKey, IotID string
 	KeyType           ltlv1.DeviceKeyType
 	// PublicKey is the DER of a SubjectPublicKeyInfo; empty for AES, whose key only the organisation's endorser has.
 	PublicKey []byte
-	// Organisation is that of the operator who enrolled the device.
+	// Organisation is that of the operator that enrolled the device.
 	Organisation string
 	Revoked      bool
-	// CreatedHeight and CreatedIndex tell the transaction on the system chain that enrolled it.
+	// CreatedHeight and CreatedIndex locate the transaction on the system chain that enrolled it.
 	CreatedHeight uint64
 	CreatedIndex  uint32
 }
@@ -134,5 +135,5 @@ type Usage struct {
 	Members uint64
 }
 
-// Expired reports whether the chain's term is over at a block time: it is read only then.
+// Expired reports whether the chain's term is over at a block time. Then the chain can only be read.
 func (c *Chain) Expired(timeMs int64) bool { return timeMs >= c.ExpiredMs }

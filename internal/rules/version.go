@@ -9,19 +9,20 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Version is the newest version of the rules that this program knows: what Raft entries and transactions there are, and what they do. A
-// change of any of them is a new version. A program keeps every older version's behaviour to the byte, and follows the one that is in
-// force where it executes; ActivateRules puts the next in force.
+// Version is the newest version of the rules that this program knows: which Raft entries and transactions there are,
+// and what they do. A change of any of these is a new version. A program keeps the behaviour of every older version
+// to the byte, and executes each block under the version that was in force for it. ActivateRules puts the next
+// version in force.
 const Version uint32 = 1
 
-// firstVersion is in force from the genesis on.
+// firstVersion is the version in force from the genesis on.
 const firstVersion uint32 = 1
 
-// ErrNewerRules is returned, wrapped, where rules are in force, or would come into force, that this program does not know. Nothing is
-// executed from there on: a program that guesses holds another ledger than those that know.
+// ErrNewerRules is returned, wrapped, when rules are in force, or would come into force, that this program does not
+// know. It executes nothing from then on, because its ledger would differ from that of programs that know the rules.
 var ErrNewerRules = errors.New("this program is too old for the ledger's rules")
 
-// newerRules is an ErrNewerRules that says what to do.
+// newerRules returns ErrNewerRules, wrapped, with what to do about it.
 func newerRules(needed uint32) error {
 	return fmt.Errorf("%w: the ledger goes on under version %d of the rules, this program knows version %d; start this process again with a program "+
 		"that knows version %d (`ltl version` shows it), and it goes on where it stopped", ErrNewerRules, needed, Version, needed)
@@ -41,7 +42,7 @@ func VersionInForce(v View) (uint32, error) {
 	return binary.BigEndian.Uint32(b), nil
 }
 
-// KnownVersion is VersionInForce, and ErrNewerRules where that is one that this program does not know.
+// KnownVersion returns VersionInForce, and ErrNewerRules, wrapped, if this program does not know that version.
 func KnownVersion(v View) (uint32, error) {
 	version, err := VersionInForce(v)
 	if err == nil && version > Version {
@@ -50,7 +51,7 @@ func KnownVersion(v View) (uint32, error) {
 	return version, err
 }
 
-// activateRules puts the next version in force from the next block on. What was executed stays as it is.
+// activateRules puts the next version in force from the next block on.
 func (e *exec) activateRules(act action) (int32, string, error) {
 	a := act.tx.GetActivateRules()
 	now, err := VersionInForce(e)
@@ -66,5 +67,6 @@ func (e *exec) activateRules(act action) (int32, string, error) {
 	return OK, "", nil
 }
 
-// tooNew reports whether a transaction would put rules in force that this program does not know. Who signs or orders it would stop itself.
+// tooNew reports whether a transaction would put rules in force that this program does not know. A process must not
+// sign or order it, because it would then stop.
 func tooNew(tx *ltlv1.Transaction) bool { return tx.GetActivateRules().GetVersion() > Version }

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// This package is the second implementation of docs/bytes.md: it was written from that document, and uses the standard library
-// only. Slowness is no concern.
+// This package is the second implementation of docs/bytes.md: it was written from that document, and uses the
+// standard library only. Slowness is no concern.
 
 const vectorsFile = "../../internal/ledger/testdata/vectors.json"
 
