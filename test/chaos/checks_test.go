@@ -223,7 +223,7 @@ func TestDraw(t *testing.T) {
 	}
 }
 
-// TestAlone: who reaches no majority in both directions is alone.
+// TestAlone: a process that reaches no majority in both directions is alone.
 func TestAlone(t *testing.T) {
 	nodes := []string{"a", "b", "c"}
 	for _, c := range []struct {

@@ -93,7 +93,7 @@ func (c *Compose) How(v Verb) string {
 // Dir holds pki and network.json.
 func (c *Compose) Dir() string { return filepath.Join(c.out, "network") }
 
-// Cast says who there is.
+// Cast returns the processes of the network.
 func (c *Compose) Cast() Cast { return c.cast }
 
 // Supports accepts what Docker can do to a container.

@@ -1,4 +1,4 @@
-// Package chaos runs a whole network under faults that are injected from outside its processes, with callers who keep a
+// Package chaos runs a whole network under faults that are injected from outside its processes, with callers that keep a
 // history of all they asked and were answered, and holds the history against every copy of the ledger afterwards.
 //
 // A Scenario says which faults; with a seed it gives a schedule, the same one each time. An Injector has the network:

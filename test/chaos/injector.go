@@ -41,7 +41,7 @@ type Injector interface {
 	How(v Verb) string
 	// Dir holds pki and network.json.
 	Dir() string
-	// Cast says who there is; it names no leader.
+	// Cast returns the processes of the network; it names no leader.
 	Cast() Cast
 	// Dial connects to the gRPC service of a node or endorser; no fault is in between.
 	Dial(ctx context.Context, name string) (net.Conn, error)

@@ -107,7 +107,7 @@ func (p *Processes) How(v Verb) string {
 // Dir holds pki and network.json.
 func (p *Processes) Dir() string { return p.dir }
 
-// Cast says who there is.
+// Cast returns the processes of the network.
 func (p *Processes) Cast() Cast { return p.cast }
 
 // Supports accepts every fault, but for memory where the kernel has no control groups for it.

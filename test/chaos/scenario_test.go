@@ -264,7 +264,7 @@ func TestDrawnWithinBounds(t *testing.T) {
 	}
 }
 
-// TestResolve: targets are whom their words mean.
+// TestResolve: targets are the processes that their words mean.
 func TestResolve(t *testing.T) {
 	cast := &Cast{Nodes: []string{"node1", "node2", "node3"}, Endorsers: []string{"endorser-org1", "endorser-org2"},
 		Facades: []string{"facade1"}, Leader: "node2"}

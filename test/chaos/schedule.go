@@ -74,7 +74,7 @@ func (s Span) draw(r *rand.Rand) time.Duration {
 	return s.Min + time.Duration(r.Int64N(int64(s.Max-s.Min)+1))
 }
 
-// Cast is who plays: the processes of a network by role, and who leads now.
+// Cast is the processes of a network by role, and the one that leads now.
 type Cast struct {
 	Nodes, Endorsers, Facades []string
 	// Leader is empty while no node leads.

@@ -166,7 +166,7 @@ func metric(text []byte, name string) float64 {
 	return 0
 }
 
-// cast says who there is and who leads now.
+// cast returns the processes of the network and its present leader.
 func (w *watcher) cast() Cast {
 	c := w.in.Cast()
 	w.mu.Lock()

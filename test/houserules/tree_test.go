@@ -121,7 +121,7 @@ func TestBinaryProgram(t *testing.T) {
 // reached.
 const (
 	maxColumns   = 120
-	maxLongShare = 0.017
+	maxLongShare = 0.006
 )
 
 // TestLongLines: few lines are longer than a window is wide.

@@ -219,8 +219,8 @@ func (n *Network) RestartEndorser(i int) {
 	n.endorsers[i] = running
 }
 
-func (n *Network) fatal(who string) func(error) {
-	return func(err error) { n.t.Errorf("%s stops: %v", who, err) }
+func (n *Network) fatal(process string) func(error) {
+	return func(err error) { n.t.Errorf("%s stops: %v", process, err) }
 }
 
 // AdminAddresses are the addresses of health and metrics of the running nodes and endorsers; empty strings of those
