@@ -36,6 +36,7 @@ type keyResult struct {
 	Disabled        bool   `json:"disabled"`
 }
 
+// state is the word for what an AccessKey is: enabled or disabled.
 func (k keyResult) state() string {
 	if k.Disabled {
 		return "disabled"
@@ -43,6 +44,8 @@ func (k keyResult) state() string {
 	return "enabled"
 }
 
+// newAccountKey makes `ltl account key`. AccessKeys are not on the chains: nodes keep them sealed beside the ledger
+// and facades watch them, so that every change reaches all facades without a restart.
 func newAccountKey() *cobra.Command {
 	cmd := &cobra.Command{Use: "key", Short: "List, create, disable and enable AccessKeys"}
 	cmd.AddCommand(newKeyList(), newKeyCreate(), newKeySwitch(true), newKeySwitch(false), newKeyReseal())
@@ -91,6 +94,8 @@ func newKeyCreate() *cobra.Command {
 	}
 }
 
+// createKey makes an AccessKey for an account. The secret leaves this process only on its output: the network gets it
+// sealed with a key that nodes do not have.
 func (s *session) createKey(uid string) (*keyResult, error) {
 	sealingKey, err := s.sealingKey()
 	if err != nil {
@@ -192,7 +197,7 @@ func (s *session) switchKey(id string, disabled bool) (*keyResult, error) {
 	}
 	key, ok := keys[id]
 	if !ok {
-		return nil, fmt.Errorf("there is no AccessKey %q; `ltl account key list` shows those there are", id)
+		return nil, fmt.Errorf("there is no AccessKey %q; `ltl account key list` lists the existing ones", id)
 	}
 	result := &keyResult{AccessKeyID: id, UID: key.GetAccountUid(), Disabled: disabled}
 	if key.GetDisabled() == disabled {
@@ -292,7 +297,7 @@ A thief of the former key who also has a copy of a node's disk knows the secrets
 		}),
 	}
 	cmd.Flags().StringArrayVar(&facades, "facade-dir", nil,
-		"directory with a facade's sealing.key; once each; by default those of facades/ beside the trust file")
+		"directory with a facade's sealing.key; once each; by default those of facades/ next to the trust file")
 	cmd.Flags().BoolVar(&prepare, "prepare", false, "only make the next key and put it into the facades' directories")
 	return cmd
 }

@@ -66,7 +66,8 @@ func accountRowOf(a *ltlv1.AccountInfo) accountRow {
 		Type: word(a.GetType().String())}
 }
 
-const seeAccounts = "`ltl account list` shows those there are"
+// seeAccounts ends the refusals that concern an unknown account.
+const seeAccounts = "`ltl account list` lists the existing ones"
 
 // account reads one account.
 func (s *session) account(uid string) (*accountRow, error) {
@@ -105,6 +106,7 @@ func newAccountShow() *cobra.Command {
 	}
 }
 
+// showAccount prints an account with a line for each AccessKey and each chain.
 func showAccount(cmd *cobra.Command, r *accountRow) error {
 	fields := []field{{"uid", r.UID}, {"name", r.Name}, {"type", r.Type}, {"organisation", r.Organisation}}
 	for _, k := range r.AccessKeys {
@@ -128,6 +130,8 @@ func (s *session) chainsOf(uid string) ([]accountChain, error) {
 	})
 }
 
+// newAccountCreate makes `ltl account create`. The organisation of an account decides which operators may act for it
+// and whose endorsement the policy term "submitter" asks for. It never changes.
 func newAccountCreate() *cobra.Command {
 	account := &ltlv1.CreateAccount{}
 	var kind string

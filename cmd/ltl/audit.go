@@ -16,6 +16,8 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
+// newAudit makes `ltl audit`. The audit itself is in internal/audit; this file finds the copy and the processes to
+// compare it with.
 func newAudit() *cobra.Command {
 	var from, stored, chain string
 	cmd := &cobra.Command{
@@ -52,7 +54,7 @@ no --identity it contacts no process.`,
 	return cmd
 }
 
-// checkBackup compares the ledger of a directory with the manifest beside it; a directory that is no backup has none.
+// checkBackup compares the ledger of a directory with the manifest in it; a directory that is no backup has none.
 func checkBackup(dir string) error {
 	if _, err := backup.Check(dir); err != nil && !errors.Is(err, backup.ErrNoBackup) {
 		return err
@@ -60,6 +62,8 @@ func checkBackup(dir string) error {
 	return nil
 }
 
+// runAudit audits the copy that the options name. Only a stored copy can be audited without a certificate, because
+// every running process asks for one; the comparison with other nodes is left out then.
 func runAudit(cmd *cobra.Command, from, stored string) (*audit.Report, error) {
 	if stored != "" && from != "" {
 		return nil, errors.New("give --from or --store, not both")
@@ -113,7 +117,7 @@ func (p participants) find(name string) (peer, error) {
 		}
 	}
 	return peer{}, fmt.Errorf("%q is no node, organisation or address of the network; `ltl node list` and `ltl org "+
-		"list` show those there are", name)
+		"list` list the existing ones", name)
 }
 
 // dial connects to one process; the caller closes the connection.
@@ -172,9 +176,10 @@ func only(report *audit.Report, chain string) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("there is no chain with the id %q; `ltl chain list` shows those there are", chain)
+	return fmt.Errorf("there is no chain with the id %q; `ltl chain list` lists the existing ones", chain)
 }
 
+// auditTable prints a report for people: a line for each chain, the outcome, and the comparison.
 func auditTable(w io.Writer, r *audit.Report) {
 	fmt.Fprintln(w, "CHAIN\tHEIGHT\tTRANSACTIONS\tREFUSED\tNEWEST BLOCK HASH")
 	for _, c := range r.Chains {

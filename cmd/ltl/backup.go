@@ -12,6 +12,8 @@ import (
 	"ltl/internal/backup"
 )
 
+// newBackup makes `ltl backup`. The copying is in internal/backup; this file finds the source and the processes to
+// compare it with.
 func newBackup() *cobra.Command {
 	var from, out string
 	var noKeys bool
@@ -64,6 +66,7 @@ func (s *session) backup(cfg backup.Config, from string) (*backup.Report, error)
 	return withOthers(s, p, "", func(others []audit.Other) (*backup.Report, error) { return run(audit.Other{}, others) })
 }
 
+// backupTable prints a report for people: a line for each chain, the totals, and the comparison with each node.
 func backupTable(w io.Writer, r *backup.Report) {
 	fmt.Fprintln(w, "CHAIN\tHEIGHT\tTIME\tNEWEST BLOCK HASH")
 	for _, c := range r.Chains {

@@ -10,11 +10,13 @@ import (
 	"ltl/internal/bench"
 )
 
+// newBench makes `ltl bench`. The loads are in internal/bench. Load, network and Raft run on the same processors, so
+// that only figures of the same machine compare.
 func newBench() *cobra.Command {
 	o := bench.Options{}
 	cmd := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure a network, beside the ceiling of the Raft library on the same disk",
+		Short: "Measure a network, and the ceiling of the Raft library on the same disk",
 		Long: `Writes records with new Keys and waits for each to be committed. With --dir it measures the network that
 runs there, and its records stay on the proof chain. Without --dir it starts a network in a temporary directory and
 removes it. Without any of --grpc, --http and --raft it measures all three.`,
@@ -47,6 +49,8 @@ removes it. Without any of --grpc, --http and --raft it measures all three.`,
 	return cmd
 }
 
+// benchTable prints a report for people. The two tables have different columns, so a blank line separates them:
+// tabwriter aligns each on its own.
 func benchTable(w io.Writer, r *bench.Report) {
 	fmt.Fprintln(w, "LOAD\tCALLERS\tRECORDS/S\tP50 MS\tP95 MS\tP99 MS\tMAX MS\tFAILED")
 	row := func(name string, l *bench.Load) {
@@ -77,6 +81,7 @@ func benchTable(w io.Writer, r *bench.Report) {
 		r.DiskBytesPerRecord, r.LedgerBytesPerRecord, r.ValueBytes)
 }
 
+// micros is the CPU time per record of one process in a load; empty when the load did not run.
 func micros(l *bench.Load, process string) string {
 	if l == nil {
 		return ""

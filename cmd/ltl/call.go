@@ -15,6 +15,8 @@ import (
 	"ltl/internal/localnet"
 )
 
+// newCall makes `ltl call`. It goes the way of every API user, over HTTP and with an AccessKey, so that it tests the
+// facade too.
 func newCall() *cobra.Command {
 	var endpoint, id, secret, account string
 	cmd := &cobra.Command{
@@ -100,6 +102,7 @@ type response struct {
 	Message string
 }
 
+// code is the code of a response as text.
 type code string
 
 // UnmarshalJSON takes a number or a text.

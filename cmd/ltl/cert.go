@@ -57,6 +57,7 @@ func newCertShow() *cobra.Command {
 	}
 }
 
+// readCert reads the certificate of a file, or of the directory of a process or operator.
 func readCert(path string) (*certRow, error) {
 	c, err := identity.ReadCertificate(path)
 	if err != nil {
@@ -118,6 +119,8 @@ org rotate-ca and ltl org retire-ca.`,
 	return cmd
 }
 
+// revoke records a revocation and saves the trust file, so that processes that start refuse the holder before they
+// have read the ledger.
 func (s *session) revoke(row *certRow, organisation string) error {
 	hash, err := hex.DecodeString(row.KeyHash)
 	if err != nil {

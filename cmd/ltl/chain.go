@@ -101,6 +101,7 @@ func newChainShow() *cobra.Command {
 	}
 }
 
+// showChain prints a chain with what it uses of each quota.
 func showChain(cmd *cobra.Command, r *chainRow) error {
 	of := func(used *uint64, quota uint64) string {
 		if used == nil {
@@ -131,7 +132,7 @@ func (s *session) chains(service ltlv1.ChainService) ([]chainRow, error) {
 
 // chain finds the chain that a user means by its id, code or name, and reads its use.
 func (s *session) chain(name string) (*chainRow, error) {
-	// A code or a name may have the form of an id, so that the search goes on when no chain has this id.
+	// A code or a name may have the form of an id, so that the search continues when no chain has this id.
 	if ledger.ValidChainID(name) {
 		if row, err := s.chainByID(name); row != nil || err != nil {
 			return row, err
@@ -152,7 +153,8 @@ func (s *session) chain(name string) (*chainRow, error) {
 	}
 	switch len(named) {
 	case 0:
-		return nil, fmt.Errorf("there is no chain with the id, code or name %q; `ltl chain list` shows those there are", name)
+		return nil, fmt.Errorf("there is no chain with the id, code or name %q; `ltl chain list` lists the existing ones",
+			name)
 	case 1:
 		return s.chainByID(named[0])
 	}
@@ -175,6 +177,7 @@ func (s *session) chainByID(id string) (*chainRow, error) {
 	return &row, nil
 }
 
+// chainRowOf is a chain as it is printed. Its state is that of now, by the clock of this machine.
 func chainRowOf(info *ltlv1.ChainInfo) chainRow {
 	c := info.GetChain()
 	row := chainRow{
@@ -207,8 +210,10 @@ func word(constant string) string {
 	return strings.ToLower(constant[strings.LastIndexByte(constant, '_')+1:])
 }
 
+// errService says which services a chain can have.
 var errService = errors.New("a chain's service is proof or collaboration")
 
+// parseService reads the value of --service.
 func parseService(s string) (ltlv1.ChainService, error) {
 	v := ltlv1.ChainService_value["CHAIN_SERVICE_"+strings.ToUpper(s)]
 	if v == 0 {
@@ -238,18 +243,19 @@ func (o *chainOptions) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&o.organisations, "organisations", nil,
 		"organisations that endorse, in the order in which they are named")
 	f.StringVar(&o.administrator, "administrator", "", "UID of the account that manages the chain")
-	f.Var(&o.effective, "effective", "first moment of the package, RFC 3339 or YYYY-MM-DD (its first moment, UTC)")
+	f.Var(&o.effective, "effective", "start of the package, RFC 3339 or YYYY-MM-DD (its start, UTC)")
 	f.Var(&o.expires, "expires",
-		"moment from which the chain takes no more writes, RFC 3339 or YYYY-MM-DD (its first moment, UTC)")
+		"time from which the chain takes no more writes, RFC 3339 or YYYY-MM-DD (its start, UTC)")
 	o.capacity = rules.DefaultCapacityBytes
 	f.Var(&o.capacity, "capacity-quota", "size of all values that the chain may hold, as 800GB or bytes")
 	f.Uint64Var(&o.count, "count-quota", rules.DefaultCount, "records that the chain may hold")
 	f.Uint64Var(&o.members, "member-quota", rules.DefaultMembers,
-		"members that the chain may have, beside its administrator")
+		"members that the chain may have, not counting its administrator")
 	f.Uint64Var(&o.phaseGroups, "phase-group-quota", rules.DefaultPhaseGroups, "phase groups that the chain may have")
 	f.Uint64Var(&o.phases, "phase-quota", rules.DefaultPhases, "phases that a phase group may have")
 }
 
+// parseEdition reads the value of --edition.
 func parseEdition(s string) (ltlv1.Edition, error) {
 	v := ltlv1.Edition_value["EDITION_"+strings.ToUpper(s)]
 	if v == 0 {
@@ -263,8 +269,8 @@ func chainAdvice() advice {
 	return advice{
 		rules.OutOfRange: "an option has the wrong form, the package ends before it begins, or the policy can never be " +
 			"met by the organisations " +
-			"of the chain for its administrator's; `ltl chain create --help` tells the forms",
-		rules.NotFound:  "no such account or organisation; `ltl account list` and `ltl org list` show those there are",
+			"of the chain for its administrator's; `ltl chain create --help` describes the forms",
+		rules.NotFound:  "no such account or organisation; `ltl account list` and `ltl org list` list the existing ones",
 		rules.Forbidden: adviceOperator,
 	}
 }
@@ -315,7 +321,7 @@ func (o *chainOptions) creation(cmd *cobra.Command, service string, now time.Tim
 	}
 	if o.administrator == "" {
 		return nil, errors.New("--administrator is missing: give the UID of the account that manages the chain; `ltl " +
-			"account list` shows the accounts")
+			"account list` lists the accounts")
 	}
 	if !cmd.Flags().Changed("effective") {
 		o.effective.Time = now

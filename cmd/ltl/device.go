@@ -50,6 +50,7 @@ func (n *deviceNames) flags(cmd *cobra.Command, required bool) {
 	}
 }
 
+// newDevice makes `ltl device`. keygen and sign need no network: they do what a device does.
 func newDevice() *cobra.Command {
 	cmd := &cobra.Command{Use: "device", Short: "Make devices' keys, enrol devices, and sign as one"}
 	addConnection(cmd)
@@ -283,6 +284,7 @@ func (s *session) devices(names *deviceNames) ([]deviceRow, error) {
 	return allPages(read, (*ltlv1.ListEnrolmentsResponse).GetDevices, deviceRowOf)
 }
 
+// deviceRowOf is an enrolment as it is printed.
 func deviceRowOf(d *ltlv1.EnrolmentInfo) deviceRow {
 	row := deviceRow{
 		ProductKey: d.GetDevice().GetProductKey(), IotID: d.GetDevice().GetIotId(), Organisation: d.GetOrganisation(),
@@ -328,7 +330,7 @@ func newDeviceSign() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sign",
 		Short: "Sign data as a device does, and print the parameters to upload with it",
-		Long: `Signs data as a device does, and prints the parameters that go into the upload beside the data and
+		Long: `Signs data as a device does, and prints the parameters that go into the upload in addition to the data and
 IotIdSource. The signature covers every byte of one parameter's text: all of a file, including a newline at its end.`,
 		Example: `  ltl device sign --key device.pem --iot-id 00FFFF098598F3BDD8221234 --product-key hKpHMh2abcd --value Proof-Data`,
 		Args:    cobra.NoArgs,

@@ -14,6 +14,8 @@ import (
 	"ltl/internal/identity"
 )
 
+// newEndorser makes `ltl endorser`. The rule is compiled before the process serves, so that a wrong expression is
+// found at the start.
 func newEndorser() *cobra.Command {
 	var r role
 	var rule, ruleFile string
@@ -57,6 +59,7 @@ func readRule(rule, file string) (string, error) {
 	return string(raw), nil
 }
 
+// runEndorser runs an endorser until ctx ends.
 func runEndorser(ctx context.Context, r *role, rule string, scrub time.Duration) error {
 	return r.run(identity.RoleEndorser, func(p *process) error {
 		e, err := endorser.Open(ctx, endorser.Config{

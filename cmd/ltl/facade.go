@@ -24,6 +24,8 @@ func newFacade() *cobra.Command {
 	return cmd
 }
 
+// runFacade runs a facade until ctx ends. The sealing key is read first: a facade that cannot open AccessKeys would
+// refuse every call, so it must not start.
 func runFacade(ctx context.Context, r *role) error {
 	return r.run(identity.RoleFacade, func(p *process) error {
 		key, err := identity.LoadSealingKey(filepath.Join(r.identity, "sealing.key"))

@@ -16,7 +16,7 @@ type advice map[int32]string
 
 const (
 	adviceOperator = "only an operator may do this; give --identity DIRECTORY with an operator's certificate"
-	adviceNoOrg    = "there is no such organisation; `ltl org list` shows those there are"
+	adviceNoOrg    = "there is no such organisation; `ltl org list` lists the existing ones"
 )
 
 // of is the sentence for a code.

@@ -14,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
+// main runs the command of the arguments until it returns, or until SIGINT or SIGTERM ends its context. Errors are one
+// line on standard error and exit status 1.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	err := newRoot().ExecuteContext(ctx)
@@ -24,6 +26,8 @@ func main() {
 	}
 }
 
+// newRoot makes the whole tree of commands. It makes a new one at each call, as commands hold the values of their
+// options.
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:           "ltl",

@@ -82,6 +82,7 @@ func newMemberShow() *cobra.Command {
 	}
 }
 
+// showMember prints a member.
 func showMember(cmd *cobra.Command, r *memberRow) error {
 	return emitFields(cmd, r,
 		field{"member", r.MemberID}, field{"uid", r.UID}, field{"name", r.Name}, field{"contact", r.Contact},
@@ -171,11 +172,12 @@ func memberAdvice(administrator string) advice {
 	return advice{
 		rules.Forbidden: "only the chain's administrator may do this, before the chain expires, and an operator only in " +
 			"the name of an account " +
-			"of its own organisation: `ltl account show " + administrator + "` tells the administrator's; give --identity " +
+			"of its own organisation: `ltl account show " + administrator + "` shows which organisation that is; give " +
+			"--identity " +
 			"DIRECTORY with the " +
 			"certificate of an operator of that organisation",
 		rules.NotFound: "there is no account with this UID, or no such member; `ltl account list` and `ltl member list` " +
-			"show those there are",
+			"list the existing ones",
 		rules.Conflict: "this account is on the chain already; `ltl member list` shows it",
 		rules.OutOfRange: "a UID has 16 to 18 digits; names and contacts 2 to 30 letters, digits, '-', '_', '.', '(' or " +
 			"')'; " +
@@ -226,6 +228,8 @@ func (m *membership) warnOfOutsider(uid string) {
 		uid, account.Organisation, strings.Join(m.chain.Organisations, ", "), m.chain.Policy, m.chain.ChainID)
 }
 
+// newMemberModify makes `ltl member modify`. A transaction carries all fields but the remark, so the present values
+// are read first and sent again where no option changes them.
 func newMemberModify() *cobra.Command {
 	var uid, name, contact, phone, remark string
 	cmd := &cobra.Command{

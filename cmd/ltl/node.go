@@ -32,6 +32,7 @@ const (
 // errNotYet says that a change is recorded but not carried out yet.
 var errNotYet = errors.New("the change is on the ledger, but Raft has not carried it out yet")
 
+// newNode makes `ltl node`, which runs a node, and its subcommands, which change the nodes of a network.
 func newNode() *cobra.Command {
 	var r role
 	var scrub time.Duration
@@ -74,6 +75,7 @@ func runNode(ctx context.Context, r *role, scrub time.Duration) error {
 	})
 }
 
+// nodeRow is a node as `ltl node list` prints it. Its JSON names are stable.
 type nodeRow struct {
 	ID           string `json:"id"`
 	Organisation string `json:"organisation"`
@@ -128,6 +130,8 @@ func raftMembers(rows []statusRow) map[string]string {
 	return members
 }
 
+// newNodePrepare makes `ltl node prepare`. The store id that it makes is recorded with the node, so that a lost or
+// copied directory is refused: it could hold an older vote or log than the network has counted.
 func newNodePrepare() *cobra.Command {
 	var dir, keys, address string
 	cmd := &cobra.Command{
@@ -199,6 +203,7 @@ fetches the ledger and becomes a voter, and then the old one is removed for good
 	return cmd
 }
 
+// newNodeMembership makes promote, demote or remove: each records what the node is to be.
 func newNodeMembership(use, short, long string, want ltlv1.NodeMembership) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: use + " NODE", Short: short, Long: long, Args: cobra.ExactArgs(1),
@@ -296,8 +301,8 @@ func (n *nodeChange) carriedOut(r statusRow) bool {
 // nodeAdvice says what to do when a change of the nodes is refused.
 func nodeAdvice() advice {
 	return advice{
-		rules.NotFound: "there is no such node or organisation in the network; `ltl node list` and `ltl org list` show " +
-			"those there are",
+		rules.NotFound: "there is no such node or organisation in the network; `ltl node list` and `ltl org list` list " +
+			"the existing ones",
 		rules.OutOfRange: "an id has 1 to 32 characters, an address is HOST:PORT; `ltl node prepare` writes a file that " +
 			"holds both",
 		rules.QuotaExceeded: fmt.Sprintf("a network has at most %d nodes at a time, and %d over its whole life",

@@ -69,11 +69,12 @@ func newOrgShow() *cobra.Command {
 					return showOrganisation(s.cmd, r)
 				}
 			}
-			return fmt.Errorf("there is no organisation %q; `ltl org list` shows those there are", args[0])
+			return fmt.Errorf("there is no organisation %q; `ltl org list` lists the existing ones", args[0])
 		}),
 	}
 }
 
+// showOrganisation prints an organisation.
 func showOrganisation(cmd *cobra.Command, r orgRow) error {
 	return emitFields(cmd, r,
 		field{"organisation", r.ID}, field{"name", r.Name}, field{"endorser", r.Endorser},
@@ -123,6 +124,7 @@ func (s *session) refreshTrust(done string) ([]orgRow, error) {
 	return rows, nil
 }
 
+// orgRowOf is an organisation as its description has it: with one authority and no nodes.
 func orgRowOf(o *ltlv1.Organisation) orgRow {
 	fingerprint := identity.Fingerprint(o.GetCaCertificate())
 	return orgRow{
@@ -210,8 +212,8 @@ func changeOrganisation(cmd *cobra.Command, id string, prepare func(s *session) 
 				return showOrganisation(cmd, r)
 			}
 		}
-		return fmt.Errorf("the organisation %q was changed, but is not listed afterwards; `ltl org list` shows those "+
-			"there are", id)
+		return fmt.Errorf("the organisation %q was changed, but is not listed afterwards; `ltl org list` lists the "+
+			"existing ones", id)
 	})
 }
 
@@ -241,13 +243,15 @@ func newOrgModify() *cobra.Command {
 	return cmd
 }
 
+// newOrgRotateKey makes `ltl org rotate-endorser-key`. The new key is written to disk before the ledger names it: an
+// endorser must never be asked for signatures of a key that it does not have.
 func newOrgRotateKey() *cobra.Command {
 	var dir string
 	var compromised bool
 	cmd := &cobra.Command{
 		Use:   "rotate-endorser-key ORGANISATION",
 		Short: "Give an organisation's endorser a new signing key",
-		Long: `Makes a new signing key beside the endorser's sign.key and records its public part on the ledger. The
+		Long: `Makes a new signing key next to the endorser's sign.key and records its public part on the ledger. The
 running endorser signs with the new key as soon as it has read the record; nothing is restarted. Signatures of the
 former key count for 60 more seconds of block time, so that no write has to be repeated. With --compromised they
 stop counting at once, and clients have pending writes endorsed again. The former key's file may be deleted
@@ -278,16 +282,19 @@ So an operator's certificate alone is not enough, and the endorser has to run.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&dir, "endorser-dir", "",
-		"directory with the endorser's certificate and sign.key; by default orgs/ORGANISATION/endorser beside the trust file")
+		"directory with the endorser's certificate and sign.key; by default orgs/ORGANISATION/endorser next to the trust "+
+			"file")
 	f.BoolVar(&compromised, "compromised", false, "signatures of the former key stop counting at once")
 	return cmd
 }
 
+// newOrgRotateCA makes `ltl org rotate-ca`. Authorities overlap, so that certificates can be renewed one after the
+// other while everything runs.
 func newOrgRotateCA() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use:   "rotate-ca ORGANISATION",
-		Short: "Give an organisation one more certificate authority, beside those that it has",
+		Short: "Give an organisation one more certificate authority, in addition to those that it has",
 		Long: `Makes a new certificate authority and records it on the ledger. From then on certificates under the former
 and the new one are accepted: renew the organisation's certificates with ltl pki renew --ca, and retire the former
 authority with ltl org retire-ca. Nothing is restarted.`,
@@ -308,7 +315,7 @@ authority with ltl org retire-ca. Nothing is restarted.`,
 		},
 	}
 	cmd.Flags().StringVar(&out, "out", "",
-		"directory to make ca.pem and ca.key in; by default one beside the organisation's first authority")
+		"directory to make ca.pem and ca.key in; by default next to the organisation's first authority")
 	return cmd
 }
 

@@ -53,6 +53,7 @@ func emitRows[Row any](cmd *cobra.Command, rows []Row, columns string, cells fun
 	})
 }
 
+// writeCells writes a line of cells for tabwriter.
 func writeCells(w io.Writer, cells ...any) {
 	for i, c := range cells {
 		if i > 0 {

@@ -11,12 +11,15 @@ import (
 	"ltl/internal/identity"
 )
 
+// newPKI makes `ltl pki`. Its commands only write files: they need no network, and no key leaves the machine that
+// makes it.
 func newPKI() *cobra.Command {
 	cmd := &cobra.Command{Use: "pki", Short: "Make a network's keys, certificates and genesis"}
 	cmd.AddCommand(newPKICreate(), newPKIOrganisation(), newPKIIssue(), newPKIRenew(), newPKIDeviceKey(), newPKIMetrics())
 	return cmd
 }
 
+// pkiResult is what `ltl pki create` prints.
 type pkiResult struct {
 	Trust     string `json:"trust"`
 	NetworkID string `json:"networkId"`
@@ -59,6 +62,7 @@ func newPKICreate() *cobra.Command {
 	return cmd
 }
 
+// parseSpec reads the values of --org and --node. Names cannot contain commas, so that splitting is unambiguous.
 func parseSpec(spec *identity.NetworkSpec, organisations, nodes []string) error {
 	for _, o := range organisations {
 		parts := strings.Split(o, ",")
@@ -111,6 +115,8 @@ organisation with ltl org add.`,
 	return cmd
 }
 
+// newPKIIssue makes `ltl pki issue`. A node also gets the key with which it signs; the keys of endorsers are made with
+// their organisation.
 func newPKIIssue() *cobra.Command {
 	var authority, out string
 	cmd := &cobra.Command{

@@ -27,12 +27,15 @@ const newerCopyTimeout = 5 * time.Second
 // errNewerCopy says that another copy has more blocks than the one that is to be restored.
 var errNewerCopy = errors.New("a newer copy exists; nothing was restored")
 
+// restoreOptions are the options of `ltl restore`.
 type restoreOptions struct {
 	dir, from, keys, identity, trust, label string
 	voters                                  []string
 	acceptLoss                              bool
 }
 
+// newRestore makes `ltl restore`. The restored network has another restore epoch, which keeps directories of the
+// former history out.
 func newRestore() *cobra.Command {
 	var o restoreOptions
 	cmd := &cobra.Command{
@@ -74,6 +77,8 @@ its place with ltl node replace.`,
 	return cmd
 }
 
+// runRestore makes the directory of one node. It opens the copies before it asks the network, as the copy names the
+// processes to ask.
 func runRestore(ctx context.Context, o *restoreOptions) (_ *node.Restored, err error) {
 	trust, err := identity.LoadTrust(o.trust)
 	if err != nil {

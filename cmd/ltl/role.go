@@ -54,7 +54,7 @@ func scrubFlag(cmd *cobra.Command, interval *time.Duration) {
 		"pause between two readings of the whole stored ledger, which find and repair damage")
 }
 
-// process is what a role needs beside its options, loaded from its files.
+// process is what a role needs in addition to its options, loaded from its files.
 type process struct {
 	trust       *identity.Trust
 	credentials *identity.Credentials

@@ -13,6 +13,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
+// rulesRow is a process as `ltl rules` prints it. Its JSON names are stable.
 type rulesRow struct {
 	Process string `json:"process"`
 	// InForce is the version under which the process executes its next block, Known the newest that its program knows; 0
@@ -41,6 +42,8 @@ docs/operate/upgrade.md describes the upgrade of a network.`,
 	return cmd
 }
 
+// newRulesActivate makes `ltl rules activate`. The check of the processes is a courtesy of this command: the ledger
+// itself cannot know which programs run.
 func newRulesActivate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "activate VERSION",
@@ -67,6 +70,7 @@ not start on the ledger any more.`,
 	return cmd
 }
 
+// activation is the transaction that puts a version of the rules in force.
 func activation(version uint32) *ltlv1.Transaction {
 	return &ltlv1.Transaction{
 		ChainId: ledger.SystemChain,

@@ -115,7 +115,7 @@ func trustOf(cmd *cobra.Command) (*connection, error) {
 func connectionOf(cmd *cobra.Command) (*connection, error) {
 	c, err := trustOf(cmd)
 	if err == nil && c.identity == "" {
-		err = errors.New("which certificate? give --dir, or --identity beside --trust")
+		err = errors.New("which certificate? give --dir, or --identity with --trust")
 	}
 	if err != nil {
 		return nil, err
@@ -123,6 +123,7 @@ func connectionOf(cmd *cobra.Command) (*connection, error) {
 	return c, nil
 }
 
+// credentials loads the certificate and key of the caller.
 func (c *connection) credentials() (*identity.Credentials, error) {
 	return identity.LoadCredentials(c.identity, c.trust)
 }
@@ -148,7 +149,7 @@ func (c *connection) with(cmd *cobra.Command, f func(s *session) error) error {
 // pki is the directory of the trust file, where ltl pki create made everything.
 func (c *connection) pki() string { return filepath.Dir(c.trustPath) }
 
-// sealingKey reads the key that seals AccessKeys; it lies beside the operator's certificate.
+// sealingKey reads the key that seals AccessKeys; it is in the directory of the operator's certificate.
 func (c *connection) sealingKey() ([]byte, error) {
 	path := filepath.Join(c.identity, "sealing.key")
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {

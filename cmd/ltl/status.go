@@ -17,6 +17,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
+// statusTimeout bounds the answers of all processes together: they are asked at the same time.
 const statusTimeout = 3 * time.Second
 
 // roleLeader is the role of a node that leads, in its status.
@@ -44,6 +45,8 @@ func healthOf(rows []statusRow) error {
 	return nil
 }
 
+// chainTip is the newest block of a chain in one copy. Equal tips are equal values, which the table uses to group
+// copies.
 type chainTip struct {
 	ChainID   string    `json:"chainId"`
 	Height    uint64    `json:"height"`
@@ -51,6 +54,7 @@ type chainTip struct {
 	Time      time.Time `json:"time"`
 }
 
+// statusRow is a process as `ltl status` prints it. Its JSON names are stable.
 type statusRow struct {
 	Peer         string     `json:"peer"`
 	Role         string     `json:"role,omitempty"`
@@ -120,6 +124,7 @@ func (s *session) statusOfAll(ctx context.Context) []statusRow {
 	return rows
 }
 
+// statusRowOf is an answer as it is printed; a process that did not answer has the reason as its fault.
 func statusRowOf(a answer) statusRow {
 	if a.err != nil {
 		return statusRow{Peer: a.peer, Fault: a.err.Error()}
@@ -144,6 +149,8 @@ func statusRowOf(a answer) statusRow {
 	return row
 }
 
+// statusTable prints the processes, and then the newest block of each chain with the processes that have it: two lines
+// of one chain mean that copies are behind or differ.
 func statusTable(w io.Writer, rows []statusRow) {
 	fmt.Fprintln(w, "PROCESS\tROLE\tLEADER\tTERM\tAPPLIED\tBLOCKS\tFAULT")
 	for _, r := range rows {

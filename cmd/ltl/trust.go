@@ -23,7 +23,7 @@ func newTrustUpdate() *cobra.Command {
 	return &cobra.Command{
 		Use:   "update",
 		Short: "Write what the ledger says of organisations, authorities and revoked certificates to the trust file",
-		Long: `Adds to the trust file, beside the genesis, what the system chain says of organisations, their certificate
+		Long: `Adds to the trust file, in addition to the genesis, what the system chain says of organisations, their certificate
 authorities and addresses, and of revoked certificates. A process uses this from its start until it has read the
 ledger itself. A file that is out of date keeps a process from starting after its own organisation's authority was
 replaced, and from reaching a network in which all authorities were replaced. The genesis and the network's id stay

@@ -41,6 +41,8 @@ func newTypeCodes() *cobra.Command {
 	}
 }
 
+// typeCodes reads the type codes of the members and, on a collaboration chain, of the phases. Phases are read group by
+// group, as the ledger lists them so.
 func (s *session) typeCodes(chain *chainRow) ([]typeCodeRow, error) {
 	members, err := s.members(chain.ChainID)
 	if err != nil {

@@ -57,20 +57,20 @@ func formatSize(n uint64) string {
 	return strconv.FormatFloat(value, 'g', 3, 64) + " " + names[i]
 }
 
-// parseTime reads a moment: RFC 3339, or a date, which is its first moment in UTC.
+// parseTime reads a time: RFC 3339, or a date, which means its start in UTC.
 func parseTime(s string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339, s); err == nil {
 		return t, nil
 	}
 	t, err := time.Parse(time.DateOnly, s)
 	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is not a time: write 2027-12-31 (its first moment, UTC) or "+
+		return time.Time{}, fmt.Errorf("%q is not a time: write 2027-12-31 (its start, UTC) or "+
 			"2027-12-31T23:59:59+08:00", s)
 	}
 	return t, nil
 }
 
-// formatTime writes a moment for people, in UTC.
+// formatTime writes a time for people, in UTC.
 func formatTime(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // sizeFlag is an option that takes a size.
@@ -89,7 +89,7 @@ func (f *sizeFlag) Set(s string) error {
 // Type implements pflag.Value.
 func (f *sizeFlag) Type() string { return "size" }
 
-// timeFlag is an option that takes a moment.
+// timeFlag is an option that takes a time.
 type timeFlag struct{ time.Time }
 
 // String implements pflag.Value.

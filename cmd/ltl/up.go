@@ -71,6 +71,7 @@ func firstRecord(n *localnet.Network) (admin localnet.Account, key string) {
 		admin.DataTypeCode, 1)
 }
 
+// proofChainText describes the proof chain to its administrator.
 func proofChainText(n *localnet.Network) string {
 	admin, _ := n.Account(localnet.RoleAdmin)
 	proof, _ := n.Chain(localnet.ServiceProof)

@@ -13,6 +13,7 @@ import (
 // version is the next release; CHANGELOG.md lists its changes.
 const version = "0.1.0"
 
+// versionInfo is what `ltl version` prints. Revision and Modified are empty in a build without version control.
 type versionInfo struct {
 	Version  string `json:"version"`
 	Revision string `json:"revision,omitempty"`

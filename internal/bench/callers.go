@@ -33,6 +33,7 @@ type keys struct {
 	size    int
 }
 
+// newKeys starts a sequence of Keys with a random prefix, so that runs on one network never share a Key.
 func newKeys(n *localnet.Network, size int) (*keys, error) {
 	chain, ok := n.Chain(localnet.ServiceProof)
 	account, found := n.Account(localnet.RoleAdmin)
@@ -135,6 +136,7 @@ func (c *httpCaller) close() {
 	}
 }
 
+// call writes one record. After a failure the connection is closed, and the next call opens another.
 func (c *httpCaller) call(ctx context.Context) error {
 	err := c.try(ctx)
 	if err != nil {
@@ -143,6 +145,7 @@ func (c *httpCaller) call(ctx context.Context) error {
 	return err
 }
 
+// try writes one record over the open connection, or opens one.
 func (c *httpCaller) try(ctx context.Context) error {
 	if c.conn == nil {
 		var d net.Dialer

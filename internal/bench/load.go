@@ -15,7 +15,7 @@ const warmUpShare = 5
 // Load is what one closed loop of callers measured.
 type Load struct {
 	Callers int `json:"callers"`
-	// Clients is how many clients the callers share, when each has one of its own; 0 when all share one.
+	// Clients is the number of clients when each caller has its own; 0 when all callers share one.
 	Clients   int     `json:"clients,omitempty"`
 	Records   int     `json:"records"`
 	Failed    int     `json:"failed"`
@@ -61,6 +61,7 @@ func closedLoop(ctx context.Context, n *localnet.Network, callers []caller, dura
 	return summarise(counted, duration, cpuBefore, cpuAfter)
 }
 
+// run calls until end. Only calls that both finish after begin and before end count as records or failures.
 func (t *counts) run(ctx context.Context, call caller, begin, end time.Time) {
 	for {
 		started := time.Now()
@@ -85,7 +86,7 @@ func (t *counts) run(ctx context.Context, call caller, begin, end time.Time) {
 	}
 }
 
-// atTime waits until a moment and reads the CPU times then.
+// atTime waits until a given time and reads the CPU times then.
 func atTime(ctx context.Context, when time.Time, n *localnet.Network) map[string]time.Duration {
 	timer := time.NewTimer(time.Until(when))
 	defer timer.Stop()
@@ -96,6 +97,8 @@ func atTime(ctx context.Context, when time.Time, n *localnet.Network) map[string
 	return cpuTimes(n)
 }
 
+// summarise joins what all callers counted. before and after are the CPU times at both ends of the measured time; they
+// may be nil.
 func summarise(counted []counts, duration time.Duration, before, after map[string]time.Duration) *Load {
 	l := &Load{Callers: len(counted), CPUMicros: map[string]float64{}}
 	var all []time.Duration

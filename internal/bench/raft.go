@@ -101,6 +101,7 @@ type bareCluster struct {
 	stores     []*raftboltdb.BoltStore
 }
 
+// newBareCluster starts the nodes. On an error it returns the part that was started, for close.
 func newBareCluster(dir string) (*bareCluster, error) {
 	c := &bareCluster{}
 	var servers []raft.Server
@@ -120,6 +121,7 @@ func newBareCluster(dir string) (*bareCluster, error) {
 	return c, nil
 }
 
+// add starts node i. It takes no snapshots, as a run is short.
 func (c *bareCluster) add(dir string, i int, servers []raft.Server) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err

@@ -92,6 +92,7 @@ func statusKB(status []byte, field string) int64 {
 // occupied is the mean size of the nodes' directories.
 type occupied struct{ all, ledger int64 }
 
+// disk measures the nodes' directories.
 func disk(dir string, n *localnet.Network) (occupied, error) {
 	var sum occupied
 	for _, node := range n.Nodes {
@@ -111,7 +112,7 @@ func disk(dir string, n *localnet.Network) (occupied, error) {
 	return occupied{all: sum.all / count, ledger: sum.ledger / count}, nil
 }
 
-// sizeOf sums what the files below a directory occupy on disk. Files may come and go meanwhile.
+// sizeOf sums what the files below a directory occupy on disk. Files may appear and disappear during the walk.
 func sizeOf(dir string) (int64, error) {
 	var sum int64
 	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {

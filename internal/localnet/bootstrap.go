@@ -173,6 +173,7 @@ func loadPlan(dir string) (*plan, error) {
 	return p, saveJSON(path, p)
 }
 
+// errBadPlan says that the stored plan cannot be used.
 var errBadPlan = errors.New("it is not a plan; remove the network's directory and start again")
 
 // bytes derives 32 bytes for one purpose.
@@ -252,6 +253,7 @@ func (s *setup) run(ctx context.Context) ([]Chain, []Account, error) {
 	return chains, accounts, err
 }
 
+// createAccount creates an account and stores its AccessKey, sealed.
 func (s *setup) createAccount(ctx context.Context, a Account) error {
 	err := s.submit(ctx, "account "+a.Name, &ltlv1.Transaction{
 		ChainId: ledger.SystemChain,
@@ -272,6 +274,7 @@ func (s *setup) createAccount(ctx context.Context, a Account) error {
 	})
 }
 
+// createChain creates a chain on which all organisations endorse.
 func (s *setup) createChain(ctx context.Context, name string, service ltlv1.ChainService, administrator string) error {
 	return s.submit(ctx, "chain "+name, &ltlv1.Transaction{
 		ChainId: ledger.SystemChain,
@@ -286,6 +289,7 @@ func (s *setup) createChain(ctx context.Context, name string, service ltlv1.Chai
 	})
 }
 
+// addMember makes an account a member of a chain.
 func (s *setup) addMember(ctx context.Context, c Chain, administrator string, a Account) error {
 	return s.submit(ctx, "member of "+c.Name, &ltlv1.Transaction{
 		ChainId: c.BizChainID, AccountUid: administrator,

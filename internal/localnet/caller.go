@@ -130,6 +130,7 @@ func NewAccessKey() (id, secret string) {
 	return accessKeyIDPrefix + randomText(accessKeyIDRandom), randomText(accessKeySecretLen)
 }
 
+// randomText returns n random letters and digits.
 func randomText(n int) string {
 	out := make([]byte, n)
 	for i := range out {

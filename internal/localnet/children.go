@@ -23,6 +23,7 @@ const (
 	steadyAfter     = 10 * time.Second // a child that ran this long is restarted with the shortest delay
 )
 
+// errStopping is returned when a process is to be started while all are being stopped.
 var errStopping = errors.New("the network is being stopped")
 
 // program is a child process to run.
@@ -252,6 +253,7 @@ func (c *children) kill(ch *child) {
 	}
 }
 
+// signal sends a signal to the present process of a child; one that has ended is no error.
 func (c *children) signal(ch *child, sig syscall.Signal) {
 	c.mu.Lock()
 	process := ch.process

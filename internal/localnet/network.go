@@ -165,6 +165,7 @@ func saveJSON(path string, value any) error {
 	return nil
 }
 
+// syncDir makes a rename in a directory durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

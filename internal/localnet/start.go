@@ -24,6 +24,7 @@ const (
 	readyPoll    = 50 * time.Millisecond
 )
 
+// tailBytes bounds how much of a log or a response is quoted in an error.
 const tailBytes = 2000
 
 // straggling is how long a network that could serve waits for its other processes.
@@ -116,6 +117,7 @@ func tooFew(programs []program, failed map[string]error) error {
 // roleCounts are the numbers of processes of each role: all, those that are ready, and those that failed.
 type roleCounts struct{ all, ready, failed map[string]int }
 
+// countRoles counts the programs of each role, none of them started yet.
 func countRoles(programs []program) *roleCounts {
 	t := &roleCounts{all: map[string]int{}, ready: map[string]int{}, failed: map[string]int{}}
 	for _, p := range programs {
