@@ -245,7 +245,7 @@ func (s *session) accessKeys() (map[string]*ltlv1.AccessKey, error) {
 		return nil
 	})
 	if !errors.Is(err, errDelivered) {
-		return nil, fmt.Errorf("couldn't read the AccessKeys: %w", err)
+		return nil, fmt.Errorf("couldn't read the AccessKeys; that needs an operator's certificate and most nodes: %w", err)
 	}
 	return keys, nil
 }
@@ -314,7 +314,8 @@ func (s *session) reseal(facades []string, prepare bool) (*resealResult, error) 
 	}
 	for _, dir := range facades {
 		if err := identity.AddSealingKey(dir, next); err != nil {
-			return nil, fmt.Errorf("facade's directory: %w", err)
+			return nil, fmt.Errorf("couldn't put the new sealing key into a facade's directory; mend that and run it again: "+
+				"%w", err)
 		}
 	}
 	if prepare {

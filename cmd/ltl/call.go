@@ -32,7 +32,7 @@ Values are sent as they are; @FILE has no special meaning.`,
 			for _, arg := range args[1:] {
 				name, value, ok := strings.Cut(arg, "=")
 				if !ok || name == "" {
-					return fmt.Errorf("%q is not NAME=VALUE", arg)
+					return fmt.Errorf("%q is not NAME=VALUE; parameters follow the Action, as in Num=1", arg)
 				}
 				parameters[name] = value
 			}

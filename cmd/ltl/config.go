@@ -66,7 +66,7 @@ func (s *settings) values() map[string]string {
 func readSettings(path string) (*settings, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("couldn't read the configuration: %w", err)
+		return nil, fmt.Errorf("couldn't read the file of --config: %w", err)
 	}
 	s := &settings{}
 	decoder := yaml.NewDecoder(bytes.NewReader(raw))
@@ -95,7 +95,7 @@ func configure(cmd *cobra.Command, required []string) error {
 		fromFile = s.values()
 		for name, value := range fromFile {
 			if value != "" && cmd.Flags().Lookup(name) == nil {
-				wrong = append(wrong, fmt.Errorf("%s: %q is no setting of a %s", path, name, cmd.Name()))
+				wrong = append(wrong, fmt.Errorf("%s: %q is no setting of a %s; remove it", path, name, cmd.Name()))
 			}
 		}
 	}

@@ -67,7 +67,7 @@ func parseSpec(spec *identity.NetworkSpec, organisations, nodes []string) error 
 	for _, o := range organisations {
 		parts := strings.Split(o, ",")
 		if len(parts) != 3 {
-			return fmt.Errorf(`--org %q is not "ID,NAME,HOST:PORT"`, o)
+			return fmt.Errorf(`--org %q is not "ID,NAME,HOST:PORT", as in "org1,First Ltd,endorser1.example:7101"`, o)
 		}
 		spec.Organisations = append(spec.Organisations,
 			identity.OrgSpec{ID: parts[0], Name: parts[1], EndorserAddress: parts[2]})
@@ -75,7 +75,7 @@ func parseSpec(spec *identity.NetworkSpec, organisations, nodes []string) error 
 	for _, n := range nodes {
 		parts := strings.Split(n, ",")
 		if len(parts) != 3 {
-			return fmt.Errorf(`--node %q is not "ID,ORGANISATION,HOST:PORT"`, n)
+			return fmt.Errorf(`--node %q is not "ID,ORGANISATION,HOST:PORT", as in "node1,org1,node1.example:7000"`, n)
 		}
 		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: parts[0], Organisation: parts[1], Address: parts[2]})
 	}

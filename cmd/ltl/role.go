@@ -98,7 +98,7 @@ func (r *role) metricsConfig(c *identity.Credentials) (admin.Metrics, error) {
 		return admin.Metrics{}, nil
 	}
 	if r.admin == "" {
-		return admin.Metrics{}, errors.New("--metrics-listen needs --admin, too")
+		return admin.Metrics{}, errors.New("--metrics-listen needs --admin, too; give both")
 	}
 	config, err := c.MetricsTLS()
 	return admin.Metrics{Listen: r.metrics, TLS: config}, err

@@ -102,9 +102,10 @@ func allKnow(rows []rulesRow, version uint32) error {
 	for _, r := range rows {
 		switch {
 		case r.Known == 0:
-			old = append(old, fmt.Errorf("%s does not answer (%s)", r.Process, r.Fault))
+			old = append(old, fmt.Errorf("%s does not answer, start it or remove it from the network (%s)", r.Process, r.Fault))
 		case r.Known < version:
-			old = append(old, fmt.Errorf("%s runs a program that knows the rules up to version %d", r.Process, r.Known))
+			old = append(old, fmt.Errorf("%s runs a program that knows the rules up to version %d, replace the program",
+				r.Process, r.Known))
 		}
 	}
 	if len(old) > 0 {

@@ -38,7 +38,8 @@ func newKeys(n *localnet.Network, size int) (*keys, error) {
 	chain, ok := n.Chain(localnet.ServiceProof)
 	account, found := n.Account(localnet.RoleAdmin)
 	if !ok || !found {
-		return nil, errors.New("couldn't find a proof chain and its administrator in the network's description")
+		return nil, errors.New("couldn't find a proof chain and its administrator " +
+			"in the network's description; `ltl up` and `ltl setup` make them")
 	}
 	var run [8]byte
 	rand.Read(run[:]) // never fails: it ends the process instead

@@ -259,7 +259,8 @@ func (c *children) signal(ch *child, sig syscall.Signal) {
 	process := ch.process
 	c.mu.Unlock()
 	if err := process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		c.logger.Error("couldn't signal a process", "process", ch.name, "signal", sig, "error", err)
+		c.logger.Error("couldn't signal a process; it may keep running, check its pid", "process", ch.name, "signal", sig,
+			"error", err)
 	}
 }
 

@@ -214,7 +214,8 @@ func (n *network) start(ctx context.Context) (*Network, bool, error) {
 func (n *network) waitServed(ctx context.Context, c *client.Client, d *Network) error {
 	admin, ok := d.Account(RoleAdmin)
 	if !ok {
-		return fmt.Errorf("couldn't find the administrator in %s", filepath.Join(n.Dir, NetworkFile))
+		return fmt.Errorf("couldn't find the administrator in %s; was it edited? restore the former file",
+			filepath.Join(n.Dir, NetworkFile))
 	}
 	caller := &Caller{Endpoint: d.Endpoint, AccessKeyID: admin.AccessKeyID, Secret: admin.AccessKeySecret}
 	ticker := time.NewTicker(readyPoll)
