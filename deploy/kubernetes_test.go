@@ -235,7 +235,7 @@ func (m *manifests) find(kind, namespace, name string) *object {
 func (m *manifests) wantConfined(t *testing.T) {
 	for _, o := range m.objects {
 		if o.Kind == "Namespace" && o.Metadata.Labels["pod-security.kubernetes.io/enforce"] != "restricted" {
-			t.Errorf("namespace %s lets in any pod", o.Metadata.Name)
+			t.Errorf("namespace %s admits any pod", o.Metadata.Name)
 		}
 	}
 	for _, p := range m.pods {

@@ -168,7 +168,7 @@ func TestTypeCodesOfPhases(t *testing.T) {
 	codes, found := map[string]bool{}, 0
 	for _, r := range jsonOf[[]typeCodeRow](t, "chain", "type-codes", chain.BizChainID) {
 		if codes[r.DataTypeCode] || len(r.DataTypeCode) != 4 {
-			t.Errorf("the type code %q stands twice, or is none", r.DataTypeCode)
+			t.Errorf("%q is listed twice, or is no type code", r.DataTypeCode)
 		}
 		codes[r.DataTypeCode] = true
 		if r.PhaseID == phase && r.PhaseGroupID == group && r.Of == "phase" && r.Name == "sowing" {

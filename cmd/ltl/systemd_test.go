@@ -45,7 +45,7 @@ func readUnit(t *testing.T, role string) unitFile {
 func (u unitFile) one(t *testing.T, name string) string {
 	t.Helper()
 	if len(u[name]) != 1 {
-		t.Fatalf("%s stands %d times", name, len(u[name]))
+		t.Fatalf("%s is there %d times", name, len(u[name]))
 	}
 	return u[name][0]
 }
@@ -95,7 +95,7 @@ func TestSystemdUnits(t *testing.T) {
 			hardening = tail
 		}
 		if tail == "" || tail != hardening {
-			t.Errorf("the %s's unit is shut in otherwise than the node's", role)
+			t.Errorf("the %s's unit is confined differently from the node's", role)
 		}
 		for _, want := range []string{"NoNewPrivileges=yes", "ProtectSystem=strict", "MemoryDenyWriteExecute=yes",
 			"CapabilityBoundingSet=\n", "LimitNOFILE="} {

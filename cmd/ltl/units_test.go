@@ -17,7 +17,7 @@ func TestSizes(t *testing.T) {
 	for _, s := range []string{"", "GB", "-1", "1.5.2GB", "nan", "infB", "0x10", "1e3", "9223372036854775808",
 		"10000PB", "99999999999999GB", "12 parsecs"} {
 		if got, err := parseSize(s); err == nil {
-			t.Errorf("%q is taken as %d", s, got)
+			t.Errorf("%q is read as %d", s, got)
 		}
 	}
 	for n, want := range map[uint64]string{
@@ -42,7 +42,7 @@ func TestTimes(t *testing.T) {
 	}
 	for _, s := range []string{"", "tomorrow", "31.12.2027", "2027-02-30", "2027-12-31 23:59", "1830297600000"} {
 		if got, err := parseTime(s); err == nil {
-			t.Errorf("%q is taken as %v", s, got)
+			t.Errorf("%q is read as %v", s, got)
 		}
 	}
 }

@@ -158,7 +158,7 @@ func TestKilledChildStaysDown(t *testing.T) {
 	id := 0
 	await(t, "a write with one node and one endorser down", func() bool { id++; return write(strings.Repeat("x", id)) })
 	if alive(victim) {
-		t.Error("the killed node lives")
+		t.Error("the killed node still runs")
 	}
 	if said := refusedLTL(t, "status", "--dir", n.dir); !strings.Contains(said, "well") {
 		t.Errorf("status says %q", said)

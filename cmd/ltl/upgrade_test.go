@@ -189,7 +189,7 @@ func TestRollingUpgrade(t *testing.T) {
 	t.Logf("%d records acknowledged, %d with an unknown outcome; the longest time without an acknowledgement was %s",
 		len(j.acknowledged), len(j.unknown), j.longestGap.Round(time.Millisecond))
 	if j.longestGap > writeGap {
-		t.Errorf("writes stood still for %s, more than %s", j.longestGap, writeGap)
+		t.Errorf("no write succeeded for %s, more than %s", j.longestGap, writeGap)
 	}
 	u.wantEqual()
 	checkCopies(t, sessionOf(u.con, u.operator), j)

@@ -95,7 +95,7 @@ func TestKilledChildIsStartedAgain(t *testing.T) {
 		}
 		await(t, "another process", func() bool { return changes.Load() == i+1 })
 		if c.pid("one") == pid {
-			t.Error("the old process id is still told")
+			t.Error("network.json still has the old process id")
 		}
 	}
 	pid := c.pid("one")
