@@ -189,7 +189,7 @@ func TestOperatorsRefusals(t *testing.T) {
 		want string
 	}{
 		{[]string{"org", "show", "org9"}, "`ltl org list`"},
-		{[]string{"org", "add", filepath.Join(dir, "pki", "trust.json")}, "no description of an organisation"},
+		{[]string{"org", "add", filepath.Join(dir, "pki", "trust.json")}, "does not describe an organisation"},
 		{[]string{"org", "add", filepath.Join(dir, "nothing")}, "no such file"},
 		{[]string{"org", "modify", "org1"}, "--endorser"},
 		{[]string{"org", "modify", "org9", "--name", "x"}, "--identity DIRECTORY"},
