@@ -109,11 +109,10 @@ func compareChain(ctx context.Context, s *store.Store, o Other, c *ltlv1.ChainSt
 		hash = h[:]
 	} else if c.GetHeight() < height {
 		height = c.GetHeight()
-		block, err := s.Block(c.GetChainId(), height)
-		if err != nil {
+		var err error
+		if own, err = s.BlockHash(c.GetChainId(), height); err != nil {
 			return fmt.Errorf("couldn't read block %d of chain %s again: %w", height, c.GetChainId(), err)
 		}
-		own = ledger.BlockHash(block.GetHeader())
 	}
 	if !bytes.Equal(own[:], hash) {
 		return fmt.Errorf("%w: at height %d of chain %s %s has the block hash %x, and this copy %x",

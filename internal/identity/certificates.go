@@ -172,18 +172,6 @@ func CreateAuthority(dir, organisation string, created time.Time) ([]byte, error
 	return der, syncDir(dir)
 }
 
-// LoadAuthority reads the DER of the certificate of an authority: a file in PEM, or a directory with ca.pem.
-func LoadAuthority(path string) ([]byte, error) {
-	if info, err := os.Stat(path); err == nil && info.IsDir() {
-		path = filepath.Join(path, caCertificate)
-	}
-	cert, err := loadCertificate(path)
-	if err != nil {
-		return nil, err
-	}
-	return cert.Raw, nil
-}
-
 // Rekey replaces key and certificate in dir by new ones for the same identity, after the key was stolen. A running
 // process loads them as after Renew. A crash between the two renames leaves a key without its certificate; run it
 // again then.

@@ -61,9 +61,6 @@ type Option func(*Credentials)
 // WithLogger sends the warnings about expired certificates to l instead of slog.Default.
 func WithLogger(l *slog.Logger) Option { return func(c *Credentials) { c.logger = l } }
 
-// WithClock replaces the clock that decides about warnings. Nothing else depends on it.
-func WithClock(now func() time.Time) Option { return func(c *Credentials) { c.now = now } }
-
 // LoadCredentials reads tls.pem and tls.key in dir. The certificate must verify under the trust: a process that every
 // peer would refuse does not start. Organisations and nodes that joined after the genesis are the exception: their
 // peers know them from the ledger, which their own processes can read only after they have connected.

@@ -357,7 +357,7 @@ func TestOwnExpiryIsAnnounced(t *testing.T) {
 	at := func(now time.Time) string {
 		var log bytes.Buffer
 		clock := func() time.Time { return now }
-		credentialsOf(t, dir, "nodes/n1", trust, WithClock(clock), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+		credentialsOf(t, dir, "nodes/n1", trust, withClock(clock), WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 		return log.String()
 	}
 	if got := at(time.Now().Add(LeafValidity - 29*24*time.Hour)); !strings.Contains(got, "org1/node/n1") {
@@ -373,7 +373,7 @@ func TestWarningsAreBounded(t *testing.T) {
 	var log bytes.Buffer
 	now := time.Now()
 	c := credentialsOf(t, dir, "nodes/n1", trust, WithLogger(slog.New(slog.NewTextHandler(&log, nil))),
-		WithClock(func() time.Time { return now }))
+		withClock(func() time.Time { return now }))
 	cert := &x509.Certificate{Subject: pkix.Name{}}
 	for i := range 3 * maxWarned {
 		c.warn(Identity{"org1", RoleClient, strings.Repeat("a",
@@ -498,3 +498,6 @@ func TestServersAllowTheClientsPings(t *testing.T) {
 		t.Errorf("clients ping every %v, servers allow every %v", keepaliveTime, pingMinTime)
 	}
 }
+
+// withClock replaces the clock that decides about warnings.
+func withClock(now func() time.Time) Option { return func(c *Credentials) { c.now = now } }

@@ -83,6 +83,25 @@ func (s *Store) block(chainID string, height uint64) (b *ltlv1.Block, h ledger.H
 	return b, h, nil
 }
 
+// BlockHash returns the hash of a block, without reading more than its header; ErrNotFound beyond the tip.
+func (s *Store) BlockHash(chainID string, height uint64) (hash ledger.Hash, err error) {
+	if err := s.alive(); err != nil {
+		return ledger.Hash{}, err
+	}
+	tip, ok := s.Tip(chainID)
+	if !ok || height > tip.Header.Height {
+		return ledger.Hash{}, fmt.Errorf("%w: block %d of chain %s", ErrNotFound, height, chainID)
+	}
+	if height == tip.Header.Height {
+		return tip.Hash, nil
+	}
+	err = s.view(func(tx *bbolt.Tx) error {
+		_, hash, err = readHeader(tx.Bucket([]byte(prefixBlocks+chainID)), chainID, height)
+		return err
+	})
+	return hash, err
+}
+
 // BlockAt returns the block with a sequence number; ErrNotFound when there is none yet.
 func (s *Store) BlockAt(sequence uint64) (b *ltlv1.Block, err error) {
 	if err := s.alive(); err != nil {

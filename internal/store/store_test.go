@@ -346,3 +346,26 @@ func TestAccessKeys(t *testing.T) {
 	}
 	check(openTest(t, dir, quiet(t)))
 }
+
+// TestBlockHash: the hash of every block is that of its header, and above the tip there is none.
+func TestBlockHash(t *testing.T) {
+	m := newMaker(t)
+	s := m.filled(t.TempDir(), quiet(t), m.mixed(6))
+	for _, tip := range s.Tips() {
+		for height := range tip.Header.Height + 1 {
+			b, err := s.Block(tip.ChainID, height)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if hash, err := s.BlockHash(tip.ChainID, height); err != nil || hash != ledger.BlockHash(b.GetHeader()) {
+				t.Errorf("block %d of chain %s: %x, %v", height, tip.ChainID, hash, err)
+			}
+		}
+		if _, err := s.BlockHash(tip.ChainID, tip.Header.Height+1); !errors.Is(err, ErrNotFound) {
+			t.Errorf("above the tip of chain %s: %v", tip.ChainID, err)
+		}
+	}
+	if _, err := s.BlockHash("9999999999999999", 0); !errors.Is(err, ErrNotFound) {
+		t.Errorf("a chain that does not exist: %v", err)
+	}
+}

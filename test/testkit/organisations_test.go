@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/pem"
 	"os"
 	"path/filepath"
 	"sync"
@@ -228,11 +229,12 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 	}
 	time.Sleep(7 * time.Second) // a client hears of the new authority within six seconds; operators leave a minute
 	l.progress("every process knows it")
-	former, err := identity.LoadAuthority(old)
+	raw, err := os.ReadFile(filepath.Join(old, "ca.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	hash := sha256.Sum256(former)
+	former, _ := pem.Decode(raw)
+	hash := sha256.Sum256(former.Bytes)
 	n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", RetireAuthority: hash[:]}))
 	l.progress("authority retired")
 	if r, err := idle.Submit(t.Context(), n.AttachData(n.Member, "idle", "awake")); err != nil || r.GetCode() != rules.OK {
