@@ -117,7 +117,7 @@ func memberships(t *testing.T, n *network) map[string]string {
 	return found
 }
 
-func wantStandings(t *testing.T, n *network, want map[string]string) {
+func wantMemberships(t *testing.T, n *network, want map[string]string) {
 	t.Helper()
 	got := memberships(t, n)
 	for id, membership := range want {
@@ -155,7 +155,7 @@ func TestMembershipUnderLoad(t *testing.T) {
 	node4 := prepareNode(t, n, "node4", "org1")
 	node4.start()
 	mustLTL(t, "node", "add", node4.file(), "--learner", "--dir", n.dir)
-	wantStandings(t, n, map[string]string{"node1": "voter/voter", "node2": "voter/voter", "node3": "voter/voter",
+	wantMemberships(t, n, map[string]string{"node1": "voter/voter", "node2": "voter/voter", "node3": "voter/voter",
 		"node4": "learner/learner"})
 	goOn()
 	for _, change := range []string{"promote", "demote", "promote"} {
@@ -206,7 +206,7 @@ func TestMembershipUnderLoad(t *testing.T) {
 		}
 	}
 	delete(want, leader)
-	wantStandings(t, n, want)
+	wantMemberships(t, n, want)
 	cancel()
 	callers.Wait()
 	t.Logf("%d records acknowledged, %d with an unknown outcome; the longest time without an acknowledgement was %s",
