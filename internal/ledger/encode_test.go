@@ -18,8 +18,10 @@ func drawChainID(t *rapid.T) string { return rapid.StringMatching(`[0-9]{16}`).D
 func drawHeader(t *rapid.T) Header {
 	return Header{
 		NetworkID: drawHash(t), ChainID: drawChainID(t), Height: rapid.Uint64().Draw(t, "height"),
-		TimeMs: rapid.Int64Range(0, math.MaxInt64).Draw(t, "time"), Previous: drawHash(t), Count: rapid.Uint32().Draw(t, "count"),
-		TxRoot: drawHash(t), BatchesHash: drawHash(t), WritesHash: drawHash(t), SystemHeight: rapid.Uint64().Draw(t, "system height"),
+		TimeMs: rapid.Int64Range(0, math.MaxInt64).Draw(t, "time"), Previous: drawHash(t), Count: rapid.Uint32().Draw(t,
+			"count"),
+		TxRoot: drawHash(t), BatchesHash: drawHash(t), WritesHash: drawHash(t), SystemHeight: rapid.Uint64().Draw(t,
+			"system height"),
 	}
 }
 
@@ -67,7 +69,8 @@ func TestHeaderRefused(t *testing.T) {
 
 func FuzzParseHeader(f *testing.F) {
 	f.Add((&Header{ChainID: SystemChain}).Encode())
-	f.Add((&Header{ChainID: "1234567890123456", Height: math.MaxUint64, TimeMs: math.MaxInt64, Count: math.MaxUint32}).Encode())
+	f.Add((&Header{ChainID: "1234567890123456", Height: math.MaxUint64, TimeMs: math.MaxInt64,
+		Count: math.MaxUint32}).Encode())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, err := ParseHeader(b)
@@ -130,7 +133,8 @@ func TestBitmapSaysWhatWasAccepted(t *testing.T) {
 			}
 		}
 	})
-	if got := Bitmap([]bool{true, false, false, false, false, false, false, false, false, true}); !bytes.Equal(got, []byte{0x80, 0x40}) {
+	if got := Bitmap([]bool{true, false, false, false, false, false, false, false, false, true}); !bytes.Equal(got,
+		[]byte{0x80, 0x40}) {
 		t.Errorf("Bitmap = %x, want 8040", got)
 	}
 }

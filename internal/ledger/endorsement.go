@@ -102,7 +102,8 @@ func ParseStatement(b []byte) (*Statement, error) {
 	s.KeyID = [8]byte(take(8))
 	org := int(take(1)[0])
 	if s.Count == 0 || s.Count > MaxBatchTransactions || org == 0 || org > MaxOrganisationID {
-		return nil, fmt.Errorf("%w: endorsement statement with %d transactions and an organisation of %d bytes", ErrMalformed, s.Count, org)
+		return nil, fmt.Errorf("%w: endorsement statement with %d transactions and an organisation of %d bytes",
+			ErrMalformed, s.Count, org)
 	}
 	if !ValidChainID(s.ChainID) || s.ExpiryMs < 0 {
 		return nil, fmt.Errorf("%w: endorsement statement for chain %q expiring at %d", ErrMalformed, s.ChainID, s.ExpiryMs)

@@ -167,7 +167,10 @@ func drawSmall(t *rapid.T) []byte {
 
 func TestWritesHashIsInjective(t *testing.T) {
 	injective(t, func(t *rapid.T) []Write {
-		return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Write { return Write{Key: drawSmall(t), Value: drawSmall(t)} }), 0, 3).Draw(t, "writes")
+		return rapid.SliceOfN(rapid.Custom(func(t *rapid.T) Write {
+			return Write{Key: drawSmall(t),
+				Value: drawSmall(t)}
+		}), 0, 3).Draw(t, "writes")
 	}, WritesHash)
 	// Moving a byte over a boundary is what plain concatenation misses.
 	a := WritesHash([]Write{{Key: []byte("ab"), Value: []byte("c")}})

@@ -80,7 +80,8 @@ func Parse(s string) (Policy, error) {
 	}
 	// State keeps the canonical text, which has two spaces more for every "&". It must be readable again.
 	if len(s)+2*(len(p.terms)-1) > MaxText && len(p.String()) > MaxText {
-		return Policy{}, fmt.Errorf("%w: its canonical text has %d bytes, at most %d are allowed", Err, len(p.String()), MaxText)
+		return Policy{}, fmt.Errorf("%w: its canonical text has %d bytes, at most %d are allowed", Err, len(p.String()),
+			MaxText)
 	}
 	return p, nil
 }

@@ -7,7 +7,8 @@ import (
 
 // run executes one endorsed transaction at an index of the block: its id and its nonce are used up whatever the
 // result. form is the code of checkEnvelope. It returns the code, and the id of what the transaction created.
-func (e *exec) run(tx *ltlv1.Transaction, form int32, id ledger.Hash, index uint32) (code int32, output string, err error) {
+func (e *exec) run(tx *ltlv1.Transaction, form int32, id ledger.Hash, index uint32) (code int32, output string,
+	err error) {
 	used := false
 	named := tx.GetAccessKeyId() != "" && tx.GetSignatureNonce() != ""
 	if named {

@@ -11,9 +11,11 @@ import (
 
 func checkCreateChain(tx *ltlv1.Transaction) int32 {
 	c := tx.GetCreateChain()
-	service := c.GetService() == ltlv1.ChainService_CHAIN_SERVICE_PROOF || c.GetService() == ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION
+	service := c.GetService() == ltlv1.ChainService_CHAIN_SERVICE_PROOF ||
+		c.GetService() == ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION
 	edition := c.GetEdition() >= ltlv1.Edition_EDITION_UNSPECIFIED && c.GetEdition() <= ltlv1.Edition_EDITION_ENTERPRISE
-	if !service || !edition || !ValidName(c.GetName()) || !ValidRemark(c.GetRemark()) || !ValidUID(c.GetAdministratorUid()) {
+	if !service || !edition || !ValidName(c.GetName()) || !ValidRemark(c.GetRemark()) ||
+		!ValidUID(c.GetAdministratorUid()) {
 		return OutOfRange
 	}
 	if c.GetRegion() != "" && !ledger.ValidID(c.GetRegion(), MaxRegion) {
@@ -25,7 +27,8 @@ func checkCreateChain(tx *ltlv1.Transaction) int32 {
 	if c.GetEffectiveMs() != 0 && c.GetExpiredMs() != 0 && c.GetExpiredMs() <= c.GetEffectiveMs() {
 		return OutOfRange
 	}
-	for _, q := range [...]uint64{c.GetCapacityQuotaBytes(), c.GetCountQuota(), c.GetMemberQuota(), c.GetPhaseGroupQuota(), c.GetPhaseQuota()} {
+	for _, q := range [...]uint64{c.GetCapacityQuotaBytes(), c.GetCountQuota(), c.GetMemberQuota(),
+		c.GetPhaseGroupQuota(), c.GetPhaseQuota()} {
 		if q > maxQuota {
 			return OutOfRange
 		}
@@ -60,7 +63,8 @@ func (e *exec) createChain(act action) (int32, string, error) {
 		return 0, "", err
 	}
 	spellCode := func(h [32]byte) string { return letters(h, ChainCodeLen, alphanumeric) }
-	made.Code, err = firstFree(act.id, forChainCode, spellCode, func(s string) (bool, error) { return e.exists(prefixChainCode + s) })
+	made.Code, err = firstFree(act.id, forChainCode, spellCode,
+		func(s string) (bool, error) { return e.exists(prefixChainCode + s) })
 	if err != nil {
 		return 0, "", err
 	}
@@ -101,9 +105,11 @@ func (e *exec) planChain(c *ltlv1.CreateChain, here Locator) (*Chain, int32, err
 	made := &Chain{
 		Name: c.GetName(), Remark: c.GetRemark(), Service: c.GetService(), Edition: c.GetEdition(), Region: c.GetRegion(),
 		EffectiveMs: c.GetEffectiveMs(), ExpiredMs: c.GetExpiredMs(),
-		CapacityQuota: orDefault(c.GetCapacityQuotaBytes(), DefaultCapacityBytes), CountQuota: orDefault(c.GetCountQuota(), DefaultCount),
-		MemberQuota: orDefault(c.GetMemberQuota(), DefaultMembers), PhaseGroupQuota: orDefault(c.GetPhaseGroupQuota(), DefaultPhaseGroups),
-		PhaseQuota: orDefault(c.GetPhaseQuota(), DefaultPhases), Policy: p.String(), Organisations: organisations,
+		CapacityQuota:   orDefault(c.GetCapacityQuotaBytes(), DefaultCapacityBytes),
+		CountQuota:      orDefault(c.GetCountQuota(), DefaultCount),
+		MemberQuota:     orDefault(c.GetMemberQuota(), DefaultMembers),
+		PhaseGroupQuota: orDefault(c.GetPhaseGroupQuota(), DefaultPhaseGroups),
+		PhaseQuota:      orDefault(c.GetPhaseQuota(), DefaultPhases), Policy: p.String(), Organisations: organisations,
 		AdministratorUID: administrator.UID, CreatedMs: e.timeMs, CreatedHeight: here.Height, CreatedIndex: here.Index,
 	}
 	if made.Edition == ltlv1.Edition_EDITION_UNSPECIFIED {
@@ -133,8 +139,10 @@ func orDefault(v, other uint64) uint64 {
 
 func checkModifyChain(tx *ltlv1.Transaction) int32 {
 	m := tx.GetModifyChain()
-	edition := m.Edition == nil || m.GetEdition() == ltlv1.Edition_EDITION_STANDARD || m.GetEdition() == ltlv1.Edition_EDITION_ENTERPRISE
-	if !edition || m.Name != nil && !ValidName(m.GetName()) || !ValidRemark(m.GetRemark()) || m.Region != nil && !ledger.ValidID(m.GetRegion(), MaxRegion) {
+	edition := m.Edition == nil || m.GetEdition() == ltlv1.Edition_EDITION_STANDARD ||
+		m.GetEdition() == ltlv1.Edition_EDITION_ENTERPRISE
+	if !edition || m.Name != nil && !ValidName(m.GetName()) || !ValidRemark(m.GetRemark()) ||
+		m.Region != nil && !ledger.ValidID(m.GetRegion(), MaxRegion) {
 		return OutOfRange
 	}
 	if m.AdministratorUid != nil && !ValidUID(m.GetAdministratorUid()) {
@@ -145,7 +153,8 @@ func checkModifyChain(tx *ltlv1.Transaction) int32 {
 			return OutOfRange
 		}
 	}
-	for _, q := range [...]uint64{m.GetCapacityQuotaBytes(), m.GetCountQuota(), m.GetMemberQuota(), m.GetPhaseGroupQuota(), m.GetPhaseQuota()} {
+	for _, q := range [...]uint64{m.GetCapacityQuotaBytes(), m.GetCountQuota(), m.GetMemberQuota(),
+		m.GetPhaseGroupQuota(), m.GetPhaseQuota()} {
 		if q > maxQuota {
 			return OutOfRange
 		}

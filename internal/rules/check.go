@@ -31,7 +31,8 @@ func checkEnvelope(tx *ltlv1.Transaction) int32 {
 	if tx.GetVersion() != transactionVersion || !ledger.ValidChainID(tx.GetChainId()) || k == nil {
 		return Malformed
 	}
-	if tx.GetCreatedMs() < 0 || len(tx.GetAccessKeyId()) > MaxAccessKeyID || len(tx.GetSignatureNonce()) > MaxSignatureNonce ||
+	if tx.GetCreatedMs() < 0 || len(tx.GetAccessKeyId()) > MaxAccessKeyID ||
+		len(tx.GetSignatureNonce()) > MaxSignatureNonce ||
 		strings.IndexByte(tx.GetAccessKeyId(), 0) >= 0 {
 		return Malformed
 	}

@@ -38,7 +38,8 @@ func TestCodeTable(t *testing.T) {
 		}
 		codes[c.Code], messages[c.Message] = true, true
 		if (c.Answer == 0) != (c.Gateway != "") || (c.Answer == 0) != (c.HTTPStatus != 200) {
-			t.Errorf("%s: answer %d, gateway error %q and status %d contradict one another", c.Name, c.Answer, c.Gateway, c.HTTPStatus)
+			t.Errorf("%s: answer %d, gateway error %q and status %d contradict one another", c.Name, c.Answer, c.Gateway,
+				c.HTTPStatus)
 		}
 		if (c.Meaning != "") != (c.Answer == c.Code && c.Code != OK) {
 			t.Errorf("%s: answer %d, but its meaning for the documents is %q", c.Name, c.Answer, c.Meaning)

@@ -37,10 +37,12 @@ func onCollaborationChain(t testing.TB, c *ltlv1.CreateChain) *collaboration {
 func newCollaboration(t testing.TB) *collaboration {
 	t.Helper()
 	c := onCollaborationChain(t, collaborationChain())
-	groups := c.must(c.act(rootUID, &ltlv1.CreatePhaseGroup{Name: "水稻溯源"}), c.act(rootUID, &ltlv1.CreatePhaseGroup{Name: "other"}))
+	groups := c.must(c.act(rootUID, &ltlv1.CreatePhaseGroup{Name: "水稻溯源"}),
+		c.act(rootUID, &ltlv1.CreatePhaseGroup{Name: "other"}))
 	c.group, c.other = groups[0].GetOutput(), groups[1].GetOutput()
 	phases := c.must(c.act(rootUID, &ltlv1.CreatePhase{PhaseGroupId: c.group, Name: "种植"}),
-		c.act(rootUID, &ltlv1.CreatePhase{PhaseGroupId: c.group, Name: "加工"}), c.act(rootUID, &ltlv1.CreatePhase{PhaseGroupId: c.other, Name: "else"}))
+		c.act(rootUID, &ltlv1.CreatePhase{PhaseGroupId: c.group, Name: "加工"}), c.act(rootUID,
+			&ltlv1.CreatePhase{PhaseGroupId: c.other, Name: "else"}))
 	c.first, c.second, c.else_ = phases[0].GetOutput(), phases[1].GetOutput(), phases[2].GetOutput()
 	c.must(c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.first}}))
 	return c
@@ -123,10 +125,13 @@ func TestCollaborationMainPath(t *testing.T) {
 		dataKey, seq string
 		version      uint32
 		result       *ltlv1.Result
-	}{{"rice", one.GetOutput(), 1, one}, {"rice", seqs[0], 2, two}, {"rice", "s2", 3, two}, {"corn", seqs[2], 1, two}, {"rice", "", 3, two}} {
+	}{{"rice", one.GetOutput(), 1, one}, {"rice", seqs[0], 2, two}, {"rice", "s2", 3, two}, {"corn", seqs[2], 1,
+		two}, {"rice", "", 3, two}} {
 		l := c.record(c.first, want.dataKey, want.seq)
-		if l == nil || l.Version() != want.version || l.Height != want.result.GetBlockHeight() || l.Index != want.result.GetTransactionIndex() {
-			t.Errorf("%s %s: %+v, want version %d of block %d", want.dataKey, want.seq, l, want.version, want.result.GetBlockHeight())
+		if l == nil || l.Version() != want.version || l.Height != want.result.GetBlockHeight() ||
+			l.Index != want.result.GetTransactionIndex() {
+			t.Errorf("%s %s: %+v, want version %d of block %d", want.dataKey, want.seq, l, want.version,
+				want.result.GetBlockHeight())
 		}
 	}
 	for uid, want := range map[string]Usage{"": {Count: 4, Bytes: 12, Members: 2}, m1UID: {Count: 4, Bytes: 12}} {
@@ -135,7 +140,8 @@ func TestCollaborationMainPath(t *testing.T) {
 		}
 	}
 	groups, err := ListPhaseGroups(c.state, c.chain.ID)
-	if err != nil || len(groups) != 2 || groups[0].ID != c.group || !slices.Equal(groups[0].Phases, []string{c.first, c.second}) {
+	if err != nil || len(groups) != 2 || groups[0].ID != c.group ||
+		!slices.Equal(groups[0].Phases, []string{c.first, c.second}) {
 		t.Fatal(groups, err)
 	}
 	totals, err := GetPhaseTotals(c.state, c.chain.ID)
@@ -169,7 +175,8 @@ func TestCollaborationRules(t *testing.T) {
 		{"a remark of 101", &ltlv1.CreatePhaseGroup{Name: "ab", Remark: remark(101)}, OutOfRange},
 		{"group renamed", &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.group, Name: "ab", Remark: text(remark(100))}, OK},
 		{"group with a bad name", &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.group, Name: "a"}, OutOfRange},
-		{"group with a bad remark", &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.group, Name: "ab", Remark: text(remark(101))}, OutOfRange},
+		{"group with a bad remark", &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.group, Name: "ab", Remark: text(remark(101))},
+			OutOfRange},
 		{"no group renamed", &ltlv1.ModifyPhaseGroup{PhaseGroupId: nowhere, Name: "ab"}, NotFound},
 		{"a phase as a group", &ltlv1.ModifyPhaseGroup{PhaseGroupId: c.first, Name: "ab"}, NotFound},
 		{"a phase", &ltlv1.CreatePhase{PhaseGroupId: c.group, Name: "ab", Remark: remark(100)}, OK},
@@ -181,15 +188,20 @@ func TestCollaborationRules(t *testing.T) {
 		{"phase with a bad name", &ltlv1.ModifyPhase{PhaseId: c.first, Name: "a"}, OutOfRange},
 		{"phase with a bad remark", &ltlv1.ModifyPhase{PhaseId: c.first, Name: "ab", Remark: text(remark(101))}, OutOfRange},
 		{"no phase renamed", &ltlv1.ModifyPhase{PhaseId: c.group, Name: "ab"}, NotFound},
-		{"all phases", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.second, c.first}}, OK},
+		{"all phases", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1,
+			PhaseIds: []string{c.second, c.first}}, OK},
 		{"none", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1}, OK},
-		{"one twice", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.second, c.second}}, OutOfRange},
-		{"an unknown one", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.second, nowhere}}, NotFound},
-		{"one of another group", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.else_}}, NotFound},
+		{"one twice", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1,
+			PhaseIds: []string{c.second, c.second}}, OutOfRange},
+		{"an unknown one", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1,
+			PhaseIds: []string{c.second, nowhere}}, NotFound},
+		{"one of another group", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1,
+			PhaseIds: []string{c.else_}}, NotFound},
 		{"in no group", &ltlv1.AuthorizePhases{PhaseGroupId: nowhere, MemberId: c.m1}, NotFound},
 		{"no member", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: nowhere}, NotFound},
 		{"a uid", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: m1UID}, NotFound},
-		{"the administrator", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.chain.AdministratorMemberID}, Forbidden},
+		{"the administrator", &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.chain.AdministratorMemberID},
+			Forbidden},
 	} {
 		c.want(v.what, c.act(rootUID, v.action), v.want)
 		c.want(v.what+", by a member", c.act(m1UID, v.action), Forbidden)
@@ -257,7 +269,8 @@ func TestAuthorizePhases(t *testing.T) {
 			t.Errorf("the other group: %v", got)
 		}
 	}
-	if all, err := WritablePhases(c.state, c.chain.ID, administrator(c.chain), &PhaseGroup{ID: c.group, Phases: []string{"a"}}); err != nil || !slices.Equal(all, []string{"a"}) {
+	if all, err := WritablePhases(c.state, c.chain.ID, administrator(c.chain),
+		&PhaseGroup{ID: c.group, Phases: []string{"a"}}); err != nil || !slices.Equal(all, []string{"a"}) {
 		t.Errorf("the administrator: %v, %v", all, err)
 	}
 }
@@ -265,7 +278,8 @@ func TestAuthorizePhases(t *testing.T) {
 // TestPhaseCodesRunOut: the phases of a chain end before its phase codes do, whatever the quotas.
 func TestPhaseCodesRunOut(t *testing.T) {
 	c := newCollaboration(t)
-	for totals, want := range map[PhaseTotals]int32{{Groups: 2, Phases: maxPhases - 1}: OK, {Groups: 2, Phases: maxPhases}: QuotaExceeded} {
+	for totals, want := range map[PhaseTotals]int32{{Groups: 2, Phases: maxPhases - 1}: OK,
+		{Groups: 2, Phases: maxPhases}: QuotaExceeded} {
 		c.state[c.chain.ID][keyPhaseTotals] = totals.encode()
 		c.want(fmt.Sprintf("%+v", totals), c.act(rootUID, &ltlv1.CreatePhase{PhaseGroupId: c.group, Name: "phase"}), want)
 	}

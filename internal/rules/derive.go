@@ -78,7 +78,8 @@ func letters(h [32]byte, n int, alphabet string) string {
 }
 
 // firstFree returns the first identifier of a purpose's sequence that is not taken.
-func firstFree(id ledger.Hash, purpose string, spell func([32]byte) string, taken func(string) (bool, error)) (string, error) {
+func firstFree(id ledger.Hash, purpose string, spell func([32]byte) string,
+	taken func(string) (bool, error)) (string, error) {
 	for counter := range uint32(maxDerive) {
 		s := spell(derive(id, purpose, counter))
 		used, err := taken(s)

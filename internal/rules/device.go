@@ -7,7 +7,8 @@ const AuthorizeType = "ID2"
 
 func checkRegisterDeviceGroup(tx *ltlv1.Transaction) int32 {
 	r := tx.GetRegisterDeviceGroup()
-	if !ValidProductKey(r.GetProductKey()) || !ValidName(r.GetName()) || r.GetAuthorizeType() != AuthorizeType || !ValidRemark(r.GetRemark()) {
+	if !ValidProductKey(r.GetProductKey()) || !ValidName(r.GetName()) || r.GetAuthorizeType() != AuthorizeType ||
+		!ValidRemark(r.GetRemark()) {
 		return OutOfRange
 	}
 	return OK
@@ -25,7 +26,8 @@ func (e *exec) registerDeviceGroup(act action) (int32, string, error) {
 		Authorized: true, CreatedHeight: act.here.Height, CreatedIndex: act.here.Index,
 	}
 	var err error
-	made.ID, err = firstFree(act.id, forDeviceGroup, digits16, func(s string) (bool, error) { return e.exists(prefixDeviceGroup + s) })
+	made.ID, err = firstFree(act.id, forDeviceGroup, digits16,
+		func(s string) (bool, error) { return e.exists(prefixDeviceGroup + s) })
 	if err != nil {
 		return 0, "", err
 	}

@@ -19,7 +19,8 @@ const (
 // OK, BadIoT, BadIoTSource, BadAuthType, BadDigestLength or BadDigest, and looks for the faults in this order.
 func CheckDeviceProof(p *ltlv1.DeviceProof, payload string) int32 {
 	switch {
-	case p.GetAuthType() == "" || p.GetDataDigest() == "" || p.GetSignature() == "" || p.GetProductKey() == "" || !ValidIotID(p.GetIotId()):
+	case p.GetAuthType() == "" || p.GetDataDigest() == "" || p.GetSignature() == "" || p.GetProductKey() == "" ||
+		!ValidIotID(p.GetIotId()):
 		return BadIoT
 	case p.GetSource() != SourceOpenPlatform && p.GetSource() != SourceIoTPlatform:
 		return BadIoTSource
@@ -55,7 +56,8 @@ type deviceUse struct {
 // admitDevice judges a device's proof in the manual's order: request, device, group, the device's authorisation,
 // signature. It writes nothing; when the transaction succeeds, pass the result to useDevice. Without a proof it
 // returns nil, OK.
-func (e *exec) admitDevice(a *actor, p *ltlv1.DeviceProof, payload string, id ledger.Hash, here Locator) (*deviceUse, int32, error) {
+func (e *exec) admitDevice(a *actor, p *ltlv1.DeviceProof, payload string, id ledger.Hash, here Locator) (*deviceUse,
+	int32, error) {
 	if p == nil {
 		return nil, OK, nil
 	}
@@ -87,8 +89,10 @@ func (e *exec) admitDevice(a *actor, p *ltlv1.DeviceProof, payload string, id le
 	}
 	if use.device == nil {
 		use.first = true
-		use.device = &Device{GroupID: group.ID, IotID: p.GetIotId(), Authorized: true, CreatedHeight: here.Height, CreatedIndex: here.Index}
-		use.device.ID, err = firstFree(id, forDevice, digits16, func(s string) (bool, error) { return e.exists(prefixDeviceID + s) })
+		use.device = &Device{GroupID: group.ID, IotID: p.GetIotId(), Authorized: true, CreatedHeight: here.Height,
+			CreatedIndex: here.Index}
+		use.device.ID, err = firstFree(id, forDevice, digits16,
+			func(s string) (bool, error) { return e.exists(prefixDeviceID + s) })
 	}
 	return use, OK, err
 }
@@ -156,7 +160,8 @@ func (e *exec) useDevice(use *deviceUse, here Locator) {
 		e.signed = map[ledger.Hash]struct{}{}
 	}
 	e.signed[use.signed] = struct{}{}
-	e.writeLocator(appendDeviceProofKey(e.room(1+len(use.signed)), use.signed), Locator{Height: here.Height, Index: here.Index})
+	e.writeLocator(appendDeviceProofKey(e.room(1+len(use.signed)), use.signed),
+		Locator{Height: here.Height, Index: here.Index})
 	use.device.LastSaveMs = e.timeMs
 	key := deviceKey(use.device.GroupID, use.device.IotID)
 	e.put(key, use.device.encode())

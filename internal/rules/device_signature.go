@@ -31,7 +31,8 @@ func parseDeviceSignature(text string) (s deviceSignature, ok bool) {
 		return s, false
 	}
 	f := strings.Split(text, "~")
-	if len(f) != 5 || (f[0] != "3" && f[0] != "2") || f[1] != "2" || len(f[2]) != 16 || !allHex(f[2]) || len(f[3]) != 13 || !allDigits(f[3]) || f[4] == "" {
+	if len(f) != 5 || (f[0] != "3" && f[0] != "2") || f[1] != "2" || len(f[2]) != 16 || !allHex(f[2]) ||
+		len(f[3]) != 13 || !allDigits(f[3]) || f[4] == "" {
 		return s, false
 	}
 	sign, err := base64.StdEncoding.DecodeString(f[4])

@@ -24,8 +24,10 @@ func TestPublicVectors(t *testing.T) {
 	}
 	const challenge, stamp, extra = "55B83408399FA660F05C82E4F25333DC", "1512022279204", "abcd1234"
 	for _, c := range []struct{ code, fresh, extra string }{
-		{"0~2~ABABABABABABABAB~" + challenge + "~4sx4q/vZtJeBciBhpfzBwLaw7kXg4s2mmZxSoehsKtyXnA1nt3r97vPi1Bnh6fF1", challenge, ""},
-		{"2~2~ABABABABABABABAB~" + challenge + "~PdEkTetZVHtD3+o64apuEnsgzwkqbJMfTJSMaHTSYFKXnA1nt3r97vPi1Bnh6fF1", challenge, extra},
+		{"0~2~ABABABABABABABAB~" + challenge + "~4sx4q/vZtJeBciBhpfzBwLaw7kXg4s2mmZxSoehsKtyXnA1nt3r97vPi1Bnh6fF1",
+			challenge, ""},
+		{"2~2~ABABABABABABABAB~" + challenge + "~PdEkTetZVHtD3+o64apuEnsgzwkqbJMfTJSMaHTSYFKXnA1nt3r97vPi1Bnh6fF1",
+			challenge, extra},
 		{"1~2~ABABABABABABABAB~" + stamp + "~8WFAQalYm+5++M4OKMtH2JOqsvOlS67rsX9ccSRpvWSXnA1nt3r97vPi1Bnh6fF1", stamp, ""},
 		{"3~2~ABABABABABABABAB~" + stamp + "~3vxizdS0JVOKSqnsR8VsZd0xUnL7Uo2S4ojSgXnoxI6XnA1nt3r97vPi1Bnh6fF1", stamp, extra},
 	} {
@@ -37,12 +39,14 @@ func TestPublicVectors(t *testing.T) {
 		if !verifyDevice(keyAES, key, text, sign) {
 			t.Errorf("%s is refused", c.code)
 		}
-		if verifyDevice(keyAES, key, text+"x", sign) || verifyDevice(keyAES, key[1:], text, sign) || verifyDevice(keyAES, append(key[1:], 0), text, sign) {
+		if verifyDevice(keyAES, key, text+"x", sign) || verifyDevice(keyAES, key[1:], text, sign) ||
+			verifyDevice(keyAES, append(key[1:], 0), text, sign) {
 			t.Errorf("%s is taken for another text or by another key", c.code)
 		}
 	}
 	// The one of the four that has the form LTL takes, with what LTL signs as its extra.
-	p := &ltlv1.DeviceProof{IotId: iotID, DataDigest: extra, Signature: "3~2~ABABABABABABABAB~" + stamp + "~3vxizdS0JVOKSqnsR8VsZd0xUnL7Uo2S4ojSgXnoxI6XnA1nt3r97vPi1Bnh6fF1"}
+	p := &ltlv1.DeviceProof{IotId: iotID, DataDigest: extra,
+		Signature: "3~2~ABABABABABABABAB~" + stamp + "~3vxizdS0JVOKSqnsR8VsZd0xUnL7Uo2S4ojSgXnoxI6XnA1nt3r97vPi1Bnh6fF1"}
 	if !VerifyDeviceSignature(keyAES, key, p) {
 		t.Error("the whole code is refused")
 	}

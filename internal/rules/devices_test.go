@@ -23,11 +23,13 @@ func register(productKey string) *ltlv1.Transaction_RegisterDeviceGroup {
 }
 
 func authorizeGroup(id string, yes bool) *ltlv1.Transaction_AuthorizeDeviceGroup {
-	return &ltlv1.Transaction_AuthorizeDeviceGroup{AuthorizeDeviceGroup: &ltlv1.AuthorizeDeviceGroup{DeviceGroupId: id, Authorized: yes}}
+	return &ltlv1.Transaction_AuthorizeDeviceGroup{AuthorizeDeviceGroup: &ltlv1.AuthorizeDeviceGroup{DeviceGroupId: id,
+		Authorized: yes}}
 }
 
 func authorizeDevice(group, id string, yes bool) *ltlv1.Transaction_AuthorizeDevice {
-	return &ltlv1.Transaction_AuthorizeDevice{AuthorizeDevice: &ltlv1.AuthorizeDevice{DeviceGroupId: group, DeviceId: id, Authorized: yes}}
+	return &ltlv1.Transaction_AuthorizeDevice{AuthorizeDevice: &ltlv1.AuthorizeDevice{DeviceGroupId: group,
+		DeviceId: id, Authorized: yes}}
 }
 
 func enroll(d *ltlv1.EnrollDevice) *ltlv1.Transaction_EnrollDevice {
@@ -165,7 +167,10 @@ func TestDeviceProof(t *testing.T) {
 		{"no type and source 3", func(p *ltlv1.DeviceProof) { p.AuthType, p.Source = "", "3" }, BadIoT},
 		{"source 3 and another type", func(p *ltlv1.DeviceProof) { p.AuthType, p.Source = "x", "3" }, BadIoTSource},
 		{"another type and a short digest", func(p *ltlv1.DeviceProof) { p.AuthType, p.DataDigest = "x", "0" }, BadAuthType},
-		{"another digest of no device", func(p *ltlv1.DeviceProof) { p.IotId, p.DataDigest = "nobody", strings.Repeat("A", 64) }, BadDigest},
+		{"another digest of no device", func(p *ltlv1.DeviceProof) {
+			p.IotId, p.DataDigest = "nobody",
+				strings.Repeat("A", 64)
+		}, BadDigest},
 	} {
 		w.want(c.what, with(c.change), c.want)
 		attached := with(c.change)
@@ -182,28 +187,38 @@ func TestDeviceProof(t *testing.T) {
 		{"a product that nobody enrolled it for", func(p *ltlv1.DeviceProof) { p.ProductKey = "other" }, reasonNotEnrolled},
 		{"a product with a slash", func(p *ltlv1.DeviceProof) { p.ProductKey = productKey + "/" + iotID }, reasonNotEnrolled},
 		{"type 1", func(p *ltlv1.DeviceProof) { p.Signature = "1" + p.Signature[1:] }, reasonSignatureForm},
-		{"hash 3", func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~2~", "~3~", 1) }, reasonSignatureForm},
-		{"a random part of 15", func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~0", "~", 1) }, reasonSignatureForm},
-		{"a random part that is none", func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~0", "~g", 1) }, reasonSignatureForm},
-		{"a time of 12 digits", func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~17", "~7", 1) }, reasonSignatureForm},
+		{"hash 3", func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~2~", "~3~", 1) },
+			reasonSignatureForm},
+		{"a random part of 15", func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~0", "~", 1) },
+			reasonSignatureForm},
+		{"a random part that is none",
+			func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~0", "~g", 1) }, reasonSignatureForm},
+		{"a time of 12 digits", func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~17", "~7", 1) },
+			reasonSignatureForm},
 		{"a sixth part", func(p *ltlv1.DeviceProof) { p.Signature += "~" }, reasonSignatureForm},
 		{"a line break in base64", func(p *ltlv1.DeviceProof) { p.Signature += "\n" }, reasonSignatureForm},
-		{"nothing signed", func(p *ltlv1.DeviceProof) { p.Signature = p.Signature[:strings.LastIndexByte(p.Signature, '~')+1] }, reasonSignatureForm},
+		{"nothing signed", func(p *ltlv1.DeviceProof) {
+			p.Signature = p.Signature[:strings.LastIndexByte(p.Signature,
+				'~')+1]
+		}, reasonSignatureForm},
 		{"too long", func(p *ltlv1.DeviceProof) { p.Signature += strings.Repeat("A", 512) }, reasonSignatureForm},
-		{"another random part", func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~0", "~1", 1) }, reasonSignatureWrong},
+		{"another random part", func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~0", "~1", 1) },
+			reasonSignatureWrong},
 		{"the digest of another payload", func(p *ltlv1.DeviceProof) {
 			p.Signature = d.proof(t, "other").GetSignature()
 		}, reasonSignatureWrong},
 	} {
 		w.refused(c.what, with(c.change), Forbidden, c.reason)
 	}
-	w.refused("10 minutes and a bit ahead", w.signed(m1UID, "id", "v", d.proofAt(t, d.proof(t, "v").DataDigest, w.now+600_001)), Forbidden, reasonSignatureTime)
+	w.refused("10 minutes and a bit ahead", w.signed(m1UID, "id", "v",
+		d.proofAt(t, d.proof(t, "v").DataDigest, w.now+600_001)), Forbidden, reasonSignatureTime)
 	w.want("10 minutes ahead", w.signed(m1UID, "id", "v", d.proofAt(t, d.proof(t, "v").DataDigest, w.now+600_000)), OK)
 	w.want("years ago", w.signed(m1UID, "id", "v", d.proofAt(t, d.proof(t, "v").DataDigest, 1_000_000_000_000)), OK)
 
 	good := func() *ltlv1.DeviceProof { return d.proof(t, "v") }
 	w.refused("another account's group", w.signed(m2UID, "id", "v", good()), Forbidden, reasonForeignGroup)
-	w.refused("the administrator is another account too", w.signed(rootUID, "id", "v", good()), Forbidden, reasonForeignGroup)
+	w.refused("the administrator is another account too", w.signed(rootUID, "id", "v", good()), Forbidden,
+		reasonForeignGroup)
 	w.must(w.tx(rootUID, authorizeGroup(group, false)))
 	w.refused("a group without the right", w.signed(m1UID, "id", "v", good()), Forbidden, reasonGroupUnauthorized)
 	w.must(w.tx(rootUID, authorizeGroup(group, true)), w.signed(m1UID, "first", "v", good()))
@@ -228,7 +243,8 @@ func TestDeviceOrder(t *testing.T) {
 	d := eccDevice(t, iotID)
 	w, _ := deviceWorld(t, d)
 	bad := &ltlv1.DeviceProof{}
-	w.want("a Key that is none", w.tx(m1UID, &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: "x", Value: "v", Device: bad}}), BadKey)
+	w.want("a Key that is none", w.tx(m1UID,
+		&ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: "x", Value: "v", Device: bad}}), BadKey)
 	w.want("an empty value", w.signed(m1UID, "id", "", bad), BadValue)
 	a := attach(w.key(m1UID, "id"), "v", "short")
 	a.AttachData.Device = bad
@@ -269,7 +285,8 @@ func TestDeviceReplay(t *testing.T) {
 	w.now += 5
 	w.must(w.signed(m1UID, "e", "v", d.proof(t, "v")))
 	all, err := ListDevices(w.state, w.chain.ID, mustGroup(t, w).ID)
-	if err != nil || len(all) != 1 || all[0].LastSaveMs != w.now || all[0].CreatedHeight != 3 || all[0].IotID != iotID || !all[0].Authorized {
+	if err != nil || len(all) != 1 || all[0].LastSaveMs != w.now || all[0].CreatedHeight != 3 ||
+		all[0].IotID != iotID || !all[0].Authorized {
 		t.Errorf("devices %+v, %v", all, err)
 	}
 }
@@ -313,7 +330,8 @@ func TestDeviceKeyHolder(t *testing.T) {
 		orgs []string
 		want int32
 	}{
-		{[]string{"o1", "o2", "o3"}, OK}, {[]string{"o1", "o3"}, OK}, {[]string{"o1", "o2"}, NotEndorsed}, {[]string{"o3"}, NotEndorsed},
+		{[]string{"o1", "o2", "o3"}, OK}, {[]string{"o1", "o3"}, OK}, {[]string{"o1", "o2"}, NotEndorsed}, {[]string{"o3"},
+			NotEndorsed},
 	} {
 		if got := code(p, c.orgs...); got != c.want {
 			t.Errorf("endorsed by %v: %d, want %d", c.orgs, got, c.want)
@@ -360,13 +378,15 @@ func TestRegisterDeviceGroup(t *testing.T) {
 		change func(*ltlv1.RegisterDeviceGroup)
 		want   int32
 	}{
-		"good":                       {func(*ltlv1.RegisterDeviceGroup) {}, OK},
-		"remark of 100":              {func(r *ltlv1.RegisterDeviceGroup) { r.Remark = strings.Repeat("备", 100) }, OK},
-		"product of 64":              {func(r *ltlv1.RegisterDeviceGroup) { r.ProductKey = strings.Repeat("a", 64) }, OK},
-		"remark of 101":              {func(r *ltlv1.RegisterDeviceGroup) { r.Remark = strings.Repeat("备", 101) }, OutOfRange},
-		"name of 1":                  {func(r *ltlv1.RegisterDeviceGroup) { r.Name = "某" }, OutOfRange},
-		"no product":                 {func(r *ltlv1.RegisterDeviceGroup) { r.ProductKey = "" }, OutOfRange},
-		"product of 65":              {func(r *ltlv1.RegisterDeviceGroup) { r.ProductKey = strings.Repeat("a", 65) }, OutOfRange},
+		"good":          {func(*ltlv1.RegisterDeviceGroup) {}, OK},
+		"remark of 100": {func(r *ltlv1.RegisterDeviceGroup) { r.Remark = strings.Repeat("备", 100) }, OK},
+		"product of 64": {func(r *ltlv1.RegisterDeviceGroup) { r.ProductKey = strings.Repeat("a", 64) }, OK},
+		"remark of 101": {func(r *ltlv1.RegisterDeviceGroup) { r.Remark = strings.Repeat("备", 101) },
+			OutOfRange},
+		"name of 1":  {func(r *ltlv1.RegisterDeviceGroup) { r.Name = "某" }, OutOfRange},
+		"no product": {func(r *ltlv1.RegisterDeviceGroup) { r.ProductKey = "" }, OutOfRange},
+		"product of 65": {func(r *ltlv1.RegisterDeviceGroup) { r.ProductKey = strings.Repeat("a", 65) },
+			OutOfRange},
 		"product with a slash":       {func(r *ltlv1.RegisterDeviceGroup) { r.ProductKey = "a/b" }, OutOfRange},
 		"product with a zero byte":   {func(r *ltlv1.RegisterDeviceGroup) { r.ProductKey = "a\x00b" }, OutOfRange},
 		"product in Chinese":         {func(r *ltlv1.RegisterDeviceGroup) { r.ProductKey = "产品" }, OutOfRange},
@@ -380,7 +400,8 @@ func TestRegisterDeviceGroup(t *testing.T) {
 	w.refused("the same product for another member", w.tx(m2UID, register("pk1")), Conflict, reasonProductKey)
 	w.refused("by nobody of the chain", w.tx(freeUID, register("pk3")), Forbidden, reasonNotMember)
 	all, err := ListDeviceGroups(w.state, w.chain.ID)
-	if err != nil || len(all) != 2 || all[0].ID != r[0].GetOutput() || !all[0].Authorized || all[0].OwnerID != w.member(m1UID).ID ||
+	if err != nil || len(all) != 2 || all[0].ID != r[0].GetOutput() || !all[0].Authorized ||
+		all[0].OwnerID != w.member(m1UID).ID ||
 		all[1].ID != r[1].GetOutput() || all[1].OwnerID != w.chain.AdministratorMemberID {
 		t.Errorf("groups %+v, %v", all, err)
 	}
@@ -388,7 +409,8 @@ func TestRegisterDeviceGroup(t *testing.T) {
 	w.refused("a member authorises", w.tx(m1UID, authorizeGroup(id, false)), Forbidden, reasonAdministrator)
 	w.want("a group that is none", w.tx(rootUID, authorizeGroup("0000000000000000", false)), NotFound)
 	w.want("an id that is none", w.tx(rootUID, authorizeGroup("../pk1", false)), NotFound)
-	w.must(w.tx(rootUID, authorizeGroup(id, true)), w.tx(rootUID, authorizeGroup(id, false)), w.tx(rootUID, authorizeGroup(id, false)))
+	w.must(w.tx(rootUID, authorizeGroup(id, true)), w.tx(rootUID, authorizeGroup(id, false)),
+		w.tx(rootUID, authorizeGroup(id, false)))
 	if g, err := GetDeviceGroup(w.state, w.chain.ID, id); err != nil || g.Authorized {
 		t.Errorf("group %+v, %v", g, err)
 	}
@@ -408,7 +430,8 @@ func TestAuthorizeDevice(t *testing.T) {
 	w.want("of a group that is none", w.tx(rootUID, authorizeDevice("", device.ID, false)), NotFound)
 	w.want("that is none", w.tx(rootUID, authorizeDevice(group, "1111111111111111", false)), NotFound)
 	w.want("by its IotId", w.tx(rootUID, authorizeDevice(group, iotID, false)), NotFound)
-	w.must(w.tx(rootUID, authorizeDevice(group, device.ID, true)), w.tx(rootUID, authorizeDevice(group, device.ID, false)), w.tx(rootUID, authorizeDevice(group, device.ID, false)))
+	w.must(w.tx(rootUID, authorizeDevice(group, device.ID, true)),
+		w.tx(rootUID, authorizeDevice(group, device.ID, false)), w.tx(rootUID, authorizeDevice(group, device.ID, false)))
 	if device, err = GetDevice(w.state, w.chain.ID, group, iotID); err != nil || device.Authorized {
 		t.Errorf("device %+v, %v", device, err)
 	}
@@ -433,7 +456,8 @@ func TestEnrollment(t *testing.T) {
 		{"good", func(*ltlv1.EnrollDevice) {}, OK},
 		{"RSA", func(d *ltlv1.EnrollDevice) { d.KeyType, d.PublicKey = rsa2048.kind, rsa2048.public }, OK},
 		{"AES", func(d *ltlv1.EnrollDevice) { d.KeyType, d.PublicKey = aesDevice("").kind, nil }, OK},
-		{"AES with a key", func(d *ltlv1.EnrollDevice) { d.KeyType, d.PublicKey = aesDevice("").kind, make([]byte, 16) }, OutOfRange},
+		{"AES with a key", func(d *ltlv1.EnrollDevice) { d.KeyType, d.PublicKey = aesDevice("").kind, make([]byte, 16) },
+			OutOfRange},
 		{"no kind", func(d *ltlv1.EnrollDevice) { d.KeyType = 0 }, OutOfRange},
 		{"an unknown kind", func(d *ltlv1.EnrollDevice) { d.KeyType = 4 }, OutOfRange},
 		{"no key", func(d *ltlv1.EnrollDevice) { d.PublicKey = nil }, OutOfRange},
@@ -441,7 +465,8 @@ func TestEnrollment(t *testing.T) {
 		{"a point off the curve", func(d *ltlv1.EnrollDevice) { d.PublicKey = offCurve }, OutOfRange},
 		{"P-384", func(d *ltlv1.EnrollDevice) { d.PublicKey = public(t, &k.PublicKey) }, OutOfRange},
 		{"RSA as ECC", func(d *ltlv1.EnrollDevice) { d.PublicKey = rsa2048.public }, OutOfRange},
-		{"RSA of 1024 bits", func(d *ltlv1.EnrollDevice) { d.KeyType, d.PublicKey = rsa1024.kind, rsa1024.public }, OutOfRange},
+		{"RSA of 1024 bits", func(d *ltlv1.EnrollDevice) { d.KeyType, d.PublicKey = rsa1024.kind, rsa1024.public },
+			OutOfRange},
 		{"RSA with an even modulus", func(d *ltlv1.EnrollDevice) { d.KeyType, d.PublicKey = rsa2048.kind, even }, OutOfRange},
 		{"no device", func(d *ltlv1.EnrollDevice) { d.IotId = "" }, OutOfRange},
 		{"a device with a slash", func(d *ltlv1.EnrollDevice) { d.IotId = "a/b" }, OutOfRange},

@@ -54,7 +54,8 @@ func TestWhichEndorsementsCount(t *testing.T) {
 		{"not accepted", func(s *ledger.Statement) { s.Accepted = []byte{0} }, NotEndorsed},
 		{"expires now", func(s *ledger.Statement) { s.ExpiryMs = startMs }, OK},
 		{"expired", func(s *ledger.Statement) { s.ExpiryMs = startMs - 1 }, EndorsementExpired},
-		{"expired and not accepted", func(s *ledger.Statement) { s.ExpiryMs, s.Accepted = startMs-1, []byte{0} }, NotEndorsed},
+		{"expired and not accepted", func(s *ledger.Statement) { s.ExpiryMs, s.Accepted = startMs-1, []byte{0} },
+			NotEndorsed},
 		{"this height", func(s *ledger.Statement) { s.Height++ }, OK},
 		{"a height to come", func(s *ledger.Statement) { s.Height += 2 }, NotEndorsed},
 		{"a system height to come", func(s *ledger.Statement) { s.SystemHeight++ }, NotEndorsed},
@@ -215,7 +216,8 @@ func TestNeighboursDiffer(t *testing.T) {
 	}
 	// Noise twice is not known the second time.
 	noise := w.batch(w.chain.ID, [][]byte{[]byte("x"), []byte("x")}, "o1", "o2")
-	if got := w.execute(w.chain.ID, noise, noise).Block.GetResults(); !equal(got, []int32{Malformed, Malformed, Malformed, Malformed}) {
+	if got := w.execute(w.chain.ID, noise, noise).Block.GetResults(); !equal(got,
+		[]int32{Malformed, Malformed, Malformed, Malformed}) {
 		t.Errorf("noise: %v", got)
 	}
 	late := w.batch(w.chain.ID, [][]byte{payloads[0]})
@@ -224,7 +226,8 @@ func TestNeighboursDiffer(t *testing.T) {
 		s.ExpiryMs = startMs - 1
 		late.Endorsements = append(late.Endorsements, s.Sign(w.keys[o]))
 	}
-	if got := w.execute(w.chain.ID, late, w.batch(w.chain.ID, payloads[:1], "o1", "o2")).Block.GetResults(); !equal(got, []int32{EndorsementExpired, OK}) {
+	if got := w.execute(w.chain.ID, late, w.batch(w.chain.ID, payloads[:1], "o1", "o2")).Block.GetResults(); !equal(got,
+		[]int32{EndorsementExpired, OK}) {
 		t.Errorf("late, then in time: %v", got)
 	}
 }
@@ -247,12 +250,14 @@ func TestKnownTransactions(t *testing.T) {
 	}
 	for i, j := range []int{2, 1, 0} {
 		g, f := again.Results[0][i], first.Results[0][j]
-		if g.GetCode() != f.GetCode() || g.GetBlockHeight() != f.GetBlockHeight() || g.GetTransactionIndex() != f.GetTransactionIndex() ||
+		if g.GetCode() != f.GetCode() || g.GetBlockHeight() != f.GetBlockHeight() ||
+			g.GetTransactionIndex() != f.GetTransactionIndex() ||
 			g.GetOutput() != f.GetOutput() || g.GetChainId() != w.chain.ID {
 			t.Errorf("result %v, the first time %v", g, f)
 		}
 	}
-	if first.Results[0][2].GetCode() != DuplicateKey || first.Results[0][0].GetOutput() == "" || string(first.Results[0][0].GetBlockHash()) != string(first.Hash[:]) {
+	if first.Results[0][2].GetCode() != DuplicateKey || first.Results[0][0].GetOutput() == "" ||
+		string(first.Results[0][0].GetBlockHash()) != string(first.Hash[:]) {
 		t.Errorf("first results %v", first.Results[0])
 	}
 
@@ -262,7 +267,8 @@ func TestKnownTransactions(t *testing.T) {
 		t.Errorf("block %v", mixed.Block.GetResults())
 	}
 	r := mixed.Results[0]
-	if r[0].GetCode() != OK || r[0].GetBlockHeight() != first.Header.Height || r[0].GetTransactionIndex() != 1 || r[1].GetTransactionIndex() != 1 ||
+	if r[0].GetCode() != OK || r[0].GetBlockHeight() != first.Header.Height || r[0].GetTransactionIndex() != 1 ||
+		r[1].GetTransactionIndex() != 1 ||
 		r[1].GetBlockHeight() != mixed.Header.Height || r[2].GetTransactionIndex() != 1 || r[2].GetCode() != OK {
 		t.Errorf("results %v", r)
 	}
@@ -270,7 +276,8 @@ func TestKnownTransactions(t *testing.T) {
 	// The same batch twice in one block: the second is left out.
 	two := w.batch(w.chain.ID, [][]byte{c}, "o1", "o2")
 	x := w.execute(w.chain.ID, two, two, w.batch(w.chain.ID, nil), batch)
-	if len(x.Block.GetBatches()) != 1 || len(x.Results) != 4 || x.Results[1][0].GetTransactionIndex() != 0 || x.Results[3][1].GetBlockHeight() != first.Header.Height {
+	if len(x.Block.GetBatches()) != 1 || len(x.Results) != 4 || x.Results[1][0].GetTransactionIndex() != 0 ||
+		x.Results[3][1].GetBlockHeight() != first.Header.Height {
 		t.Errorf("batches %d, results %v", len(x.Block.GetBatches()), x.Results)
 	}
 	// What was not endorsed is not known: it may come again with endorsements.
@@ -295,7 +302,8 @@ func TestLastingOutputs(t *testing.T) {
 	for _, tx := range []*ltlv1.Transaction{
 		w.operator(account2("")), w.operator(&ltlv1.Transaction_CreateChain{CreateChain: proofChain()}),
 		w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: offline.Organisation("o4")}}),
-		w.tx(rootUID, member(freeUID)), w.tx(m1UID, attach(w.key(m1UID, "k"), "v", "")), w.tx(m1UID, attach(w.key(m1UID, "k"), "v", business)),
+		w.tx(rootUID, member(freeUID)), w.tx(m1UID, attach(w.key(m1UID, "k"), "v", "")), w.tx(m1UID,
+			attach(w.key(m1UID, "k"), "v", business)),
 	} {
 		r := w.must(tx)[0]
 		x := w.execute(tx.GetChainId(), w.batch(tx.GetChainId(), [][]byte{marshal(t, tx)}))
@@ -327,7 +335,8 @@ func TestUnknownChain(t *testing.T) {
 	if got := w.codes(w.batch(tx.ChainId, [][]byte{p}, "o1", "o2")); !equal(got, []int32{NotFound}) {
 		t.Errorf("%v", got)
 	}
-	if codes, err := previewCodes(w.input(tx.ChainId), [][]byte{p}, w.state); err != nil || !equal(codes, []int32{NotFound}) {
+	if codes, err := previewCodes(w.input(tx.ChainId), [][]byte{p}, w.state); err != nil ||
+		!equal(codes, []int32{NotFound}) {
 		t.Errorf("Preview %v, %v", codes, err)
 	}
 }
@@ -373,7 +382,8 @@ func TestViewErrors(t *testing.T) {
 	signed.AccessKeyId, signed.SignatureNonce = "ak", "n"
 	w.must(w.tx(m1UID, attach(w.key(m1UID, "k"), "v", "")))
 	batches := []*ltlv1.Batch{
-		w.batch(w.chain.ID, [][]byte{marshal(t, signed), marshal(t, w.tx(m1UID, set(w.key(m1UID, "s"), "v"))), marshal(t, w.tx(rootUID, member(freeUID)))}, "o1", "o2"),
+		w.batch(w.chain.ID, [][]byte{marshal(t, signed), marshal(t, w.tx(m1UID, set(w.key(m1UID, "s"), "v"))),
+			marshal(t, w.tx(rootUID, member(freeUID)))}, "o1", "o2"),
 		w.batch(ledger.SystemChain, [][]byte{
 			marshal(t, w.operator(account2(""))), marshal(t, w.operator(account2("1234567890123456"))),
 			marshal(t, w.operator(&ltlv1.Transaction_CreateChain{CreateChain: proofChain()})),
@@ -417,14 +427,16 @@ func TestCorruptState(t *testing.T) {
 	w.must(w.tx(m1UID, attach(w.key(m1UID, "k"), "v", "")))
 	p := marshal(t, tx)
 	for _, k := range []struct{ chain, key string }{
-		{ledger.SystemChain, prefixChain + w.chain.ID}, {ledger.SystemChain, prefixAccount + m1UID}, {ledger.SystemChain, prefixOrganisation + "o2"},
+		{ledger.SystemChain, prefixChain + w.chain.ID}, {ledger.SystemChain, prefixAccount + m1UID}, {ledger.SystemChain,
+			prefixOrganisation + "o2"},
 		{w.chain.ID, prefixMember + m1UID}, {w.chain.ID, prefixUsage}, {w.chain.ID, prefixUsage + m1UID},
 		{w.chain.ID, string(NewestKey(w.key(m1UID, "k")))}, {w.chain.ID, string(TransactionKey(ledger.TransactionID(p)))},
 		{w.chain.ID, string(NonceKey("ak", "n"))}, {w.chain.ID, string(BusinessKey(w.key(m1UID, "k"), business))},
 	} {
 		good, had := w.state[k.chain][k.key]
 		w.state[k.chain][k.key] = []byte("?")
-		_, err := Execute(w.input(w.chain.ID, w.batch(w.chain.ID, [][]byte{p}, "o1", "o2")), w.state, ledger.VerifyEndorsement)
+		_, err := Execute(w.input(w.chain.ID, w.batch(w.chain.ID, [][]byte{p}, "o1", "o2")), w.state,
+			ledger.VerifyEndorsement)
 		if !errors.Is(err, ErrState) {
 			t.Errorf("key %q: %v", k.key, err)
 		}
@@ -470,8 +482,10 @@ func TestVerifyIsAskedOnce(t *testing.T) {
 func TestChainBlock0(t *testing.T) {
 	x := ChainBlock0(ledger.Hash{1}, "1234567890123456", 99, 7)
 	h, err := ledger.ParseHeader(x.Block.GetHeader())
-	if err != nil || h != x.Header || h.Height != 0 || h.TimeMs != 99 || h.SystemHeight != 7 || h.Count != 0 || h.ChainID != "1234567890123456" ||
-		h.Previous != (ledger.Hash{}) || x.Hash != ledger.BlockHash(x.Block.GetHeader()) || len(x.Writes)+len(x.Results)+len(x.IDs) != 0 {
+	if err != nil || h != x.Header || h.Height != 0 || h.TimeMs != 99 || h.SystemHeight != 7 || h.Count != 0 ||
+		h.ChainID != "1234567890123456" ||
+		h.Previous != (ledger.Hash{}) || x.Hash != ledger.BlockHash(x.Block.GetHeader()) ||
+		len(x.Writes)+len(x.Results)+len(x.IDs) != 0 {
 		t.Errorf("%+v, %v", x, err)
 	}
 }

@@ -116,7 +116,8 @@ func (s *endorsementSet) judge(i int, submitterOrg, needed string) int32 {
 			}
 		}
 	}
-	if l := &s.last; l.code != 0 && timely == l.timely && any == l.any && submitterOrg == l.submitter && needed == l.needed {
+	if l := &s.last; l.code != 0 && timely == l.timely && any == l.any && submitterOrg == l.submitter &&
+		needed == l.needed {
 		return l.code
 	}
 	subject := policy.Subject{Submitter: s.quorum.Set(submitterOrg), Required: s.quorum.Set(needed)}

@@ -133,7 +133,8 @@ func (x *block) add(b *ltlv1.Batch) error {
 
 // one executes transaction i of a batch, fills in its result unless it is known already, and returns its code in the
 // block.
-func (x *block) one(payload []byte, id ledger.Hash, i int, set *endorsementSet, oversize bool, result **ltlv1.Result, made *ltlv1.Result) (int32, error) {
+func (x *block) one(payload []byte, id ledger.Hash, i int, set *endorsementSet, oversize bool, result **ltlv1.Result,
+	made *ltlv1.Result) (int32, error) {
 	if *result == nil {
 		if first, ok := x.txs[id]; ok { // earlier in this batch
 			*result = first
@@ -160,7 +161,8 @@ func (x *block) one(payload []byte, id ledger.Hash, i int, set *endorsementSet, 
 }
 
 // decide checks form and endorsements, then runs the rules.
-func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, set *endorsementSet, oversize bool) (code int32, output string, err error) {
+func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, set *endorsementSet,
+	oversize bool) (code int32, output string, err error) {
 	tx, form := x.decode(payload)
 	if tx == nil || oversize {
 		return Malformed, "", nil

@@ -45,8 +45,10 @@ func GenesisBlock(payload []byte) (*Executed, error) {
 	done := &Executed{
 		Block: &ltlv1.Block{Batches: []*ltlv1.Batch{batch}, Results: []int32{OK}}, IDs: ids, Writes: e.writes,
 	}
-	done.seal(in, g.GetCreatedMs(), []ledger.Outcome{{ID: id, Code: OK, BatchRoot: root}}, []ledger.Hash{ledger.BatchHash(root, 1, nil)})
-	done.Results = [][]*ltlv1.Result{{{Code: OK, ChainId: ledger.SystemChain, TimeMs: done.Header.TimeMs, BlockHash: done.Hash[:]}}}
+	done.seal(in, g.GetCreatedMs(), []ledger.Outcome{{ID: id, Code: OK, BatchRoot: root}},
+		[]ledger.Hash{ledger.BatchHash(root, 1, nil)})
+	done.Results = [][]*ltlv1.Result{{{Code: OK, ChainId: ledger.SystemChain, TimeMs: done.Header.TimeMs,
+		BlockHash: done.Hash[:]}}}
 	return done, nil
 }
 

@@ -53,7 +53,8 @@ func (s *script) administer(f []string, uids map[string]string) bool {
 			s.t.Fatal(err)
 		}
 		kind := "ecc"
-		if e, err := GetEnrolment(s.state, f[4], f[5]); err != nil || e != nil && e.KeyType == ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
+		if e, err := GetEnrolment(s.state, f[4], f[5]); err != nil || e != nil &&
+			e.KeyType == ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
 			kind = "aes"
 		}
 		digest := upperHex(sha256.Sum256([]byte(f[3])))

@@ -26,7 +26,8 @@ func (s *script) reorganise(f []string) bool {
 	}
 	switch f[0] {
 	case "rotate":
-		change(&ltlv1.ModifyOrganisation{Id: f[1], EndorserKey: offline.Key(f[2]).Public().(ed25519.PublicKey), Compromised: slices.Contains(f, "compromised")})
+		change(&ltlv1.ModifyOrganisation{Id: f[1], EndorserKey: offline.Key(f[2]).Public().(ed25519.PublicKey),
+			Compromised: slices.Contains(f, "compromised")})
 	case "uses":
 		s.keys[f[1]] = offline.Key(f[2])
 	case "authority":

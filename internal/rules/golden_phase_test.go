@@ -70,7 +70,8 @@ func (s *script) upload(f []string) *ltlv1.UploadPhaseData {
 		}
 		for _, related := range parts[1:] {
 			of := strings.Split(related, ":")
-			item.Related = append(item.Related, &ltlv1.RelatedData{PhaseId: s.named(of[0]), DataKey: of[1], PhaseData: of[2], DataSeq: of[3]})
+			item.Related = append(item.Related, &ltlv1.RelatedData{PhaseId: s.named(of[0]), DataKey: of[1], PhaseData: of[2],
+				DataSeq: of[3]})
 		}
 		u.Items = append(u.Items, item)
 	}

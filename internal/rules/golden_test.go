@@ -160,14 +160,16 @@ func (s *script) run(chainID string) {
 	x := s.execute(chainID, batches...)
 	for i, b := range x.Results {
 		for j, r := range b {
-			fmt.Fprintf(&s.out, "> batch %d, %d: %d at %d/%d %s\n", i, j, r.GetCode(), r.GetBlockHeight(), r.GetTransactionIndex(), r.GetOutput())
+			fmt.Fprintf(&s.out, "> batch %d, %d: %d at %d/%d %s\n", i, j, r.GetCode(), r.GetBlockHeight(),
+				r.GetTransactionIndex(), r.GetOutput())
 		}
 	}
 	if x.Block == nil {
 		s.out.WriteString("> no block\n")
 		return
 	}
-	fmt.Fprintf(&s.out, "> block %d: time +%d, codes %v, hash %x\n", x.Header.Height, x.Header.TimeMs-startMs, x.Block.GetResults(), x.Hash)
+	fmt.Fprintf(&s.out, "> block %d: time +%d, codes %v, hash %x\n", x.Header.Height, x.Header.TimeMs-startMs,
+		x.Block.GetResults(), x.Hash)
 	for _, w := range x.Writes {
 		fmt.Fprintf(&s.out, "> %s = %s\n", showKey(w.Key), showValue(w))
 	}

@@ -34,9 +34,12 @@ func TestPreviewOfAGrowingCopy(t *testing.T) {
 	id, key := w.member(m1UID).ID, w.key(m1UID, "k")
 	var batch [][]byte
 	for _, tx := range []*ltlv1.Transaction{
-		w.tx(freeUID, set(key, "of whom the entry becomes")), w.tx(m1UID, set(key, "of whom it was")), w.tx(rootUID, lock(id, true)),
-		w.tx(rootUID, lock(id, false)), w.tx(rootUID, w.modify(id, m1UID)), w.tx(rootUID, w.modify(id, freeUID)), w.tx(rootUID, member(freeUID)),
-		w.tx(m1UID, register("pk2")), w.tx(rootUID, authorizeGroup(group, true)), w.tx(rootUID, authorizeDevice(group, devices[0].ID, false)),
+		w.tx(freeUID, set(key, "of whom the entry becomes")), w.tx(m1UID, set(key, "of whom it was")), w.tx(rootUID,
+			lock(id, true)),
+		w.tx(rootUID, lock(id, false)), w.tx(rootUID, w.modify(id, m1UID)), w.tx(rootUID,
+			w.modify(id, freeUID)), w.tx(rootUID, member(freeUID)),
+		w.tx(m1UID, register("pk2")), w.tx(rootUID, authorizeGroup(group, true)), w.tx(rootUID,
+			authorizeDevice(group, devices[0].ID, false)),
 		w.signed(m1UID, "second", "v", d.proof(t, "v")),
 	} {
 		batch = append(batch, marshal(t, tx))

@@ -81,7 +81,8 @@ func ParseLocator(b []byte) (Locator, error) {
 	if len(b) != LocatorLen {
 		return Locator{}, fmt.Errorf("%w: locator of %d bytes", ErrState, len(b))
 	}
-	return Locator{Height: binary.BigEndian.Uint64(b), Index: binary.BigEndian.Uint32(b[8:]), Extra: binary.BigEndian.Uint32(b[12:])}, nil
+	return Locator{Height: binary.BigEndian.Uint64(b), Index: binary.BigEndian.Uint32(b[8:]),
+		Extra: binary.BigEndian.Uint32(b[12:])}, nil
 }
 
 // TransactionKey is the key of a transaction's result.

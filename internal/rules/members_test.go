@@ -20,7 +20,8 @@ func (w *world) member(uid string) *Member {
 
 // modify is a change of a member's data; uid is the one that it has from then on.
 func (w *world) modify(id, uid string) *ltlv1.Transaction_ModifyMember {
-	return &ltlv1.Transaction_ModifyMember{ModifyMember: &ltlv1.ModifyMember{MemberId: id, MemberUid: uid, Name: "新名", Contact: "李四", Phone: "1"}}
+	return &ltlv1.Transaction_ModifyMember{ModifyMember: &ltlv1.ModifyMember{MemberId: id, MemberUid: uid, Name: "新名",
+		Contact: "李四", Phone: "1"}}
 }
 
 func lock(id string, locked bool) *ltlv1.Transaction_LockMember {
@@ -107,7 +108,8 @@ func TestMoveMember(t *testing.T) {
 		t.Errorf("in one block: %v", codes)
 	}
 	after := w.member(freeUID)
-	if after == nil || after.ID != before.ID || after.TypeCode != before.TypeCode || after.CreatedHeight != before.CreatedHeight || w.member(m1UID) != nil {
+	if after == nil || after.ID != before.ID || after.TypeCode != before.TypeCode ||
+		after.CreatedHeight != before.CreatedHeight || w.member(m1UID) != nil {
 		t.Fatalf("%+v became %+v; the former is %+v", before, after, w.member(m1UID))
 	}
 	for uid, want := range map[string]Usage{m1UID: {}, freeUID: {Count: 2, Bytes: 7}} {
@@ -146,7 +148,8 @@ func TestMoveMember(t *testing.T) {
 func TestLockMember(t *testing.T) {
 	w := newWorld(t)
 	id, key := w.member(m1UID).ID, w.key(m1UID, "a")
-	w.must(w.tx(m1UID, set(key, "v")), w.tx(rootUID, lock(id, false)), w.tx(rootUID, lock(id, true)), w.tx(rootUID, lock(id, true)))
+	w.must(w.tx(m1UID, set(key, "v")), w.tx(rootUID, lock(id, false)), w.tx(rootUID, lock(id, true)),
+		w.tx(rootUID, lock(id, true)))
 	w.refused("a locked member writes", w.tx(m1UID, set(w.key(m1UID, "b"), "v")), Forbidden, reasonLocked)
 	w.refused("a locked member registers", w.tx(m1UID, register("pk1")), Forbidden, reasonLocked)
 	for uid, want := range map[string]int32{m1UID: Forbidden, rootUID: OK} {
@@ -162,7 +165,8 @@ func TestLockMember(t *testing.T) {
 		t.Error("a new uid unlocked the entry")
 	}
 	// From the block on in which it stands, for what comes after it.
-	r := w.apply(w.tx(rootUID, lock(id, false)), w.tx(freeUID, set(w.key(freeUID, "c"), "v")), w.tx(rootUID, lock(id, true)), w.tx(freeUID, set(w.key(freeUID, "d"), "v")))
+	r := w.apply(w.tx(rootUID, lock(id, false)), w.tx(freeUID, set(w.key(freeUID, "c"), "v")),
+		w.tx(rootUID, lock(id, true)), w.tx(freeUID, set(w.key(freeUID, "d"), "v")))
 	if r[1].GetCode() != OK || r[3].GetCode() != Forbidden {
 		t.Errorf("in one block: %v", r)
 	}

@@ -28,23 +28,27 @@ func TestModifyChainRefusals(t *testing.T) {
 		"all": {func(m *ltlv1.ModifyChain) {
 			m.Name, m.Edition, m.Region = proto.String("新链"), &edition, proto.String("cn-x")
 		}, OK},
-		"an unknown chain":            {func(m *ltlv1.ModifyChain) { m.ChainId = "1111111111111111" }, NotFound},
-		"the system chain":            {func(m *ltlv1.ModifyChain) { m.ChainId = "0000000000000000" }, NotFound},
-		"a chain id that is none":     {func(m *ltlv1.ModifyChain) { m.ChainId = "" }, NotFound},
-		"a name of 1":                 {func(m *ltlv1.ModifyChain) { m.Name = proto.String("某") }, OutOfRange},
-		"an empty name":               {func(m *ltlv1.ModifyChain) { m.Name = proto.String("") }, OutOfRange},
-		"a remark of 101":             {func(m *ltlv1.ModifyChain) { m.Remark = proto.String(strings.Repeat("备", 101)) }, OutOfRange},
-		"no edition":                  {func(m *ltlv1.ModifyChain) { m.Edition = &unspecified }, OutOfRange},
-		"an empty region":             {func(m *ltlv1.ModifyChain) { m.Region = proto.String("") }, OutOfRange},
-		"term of 0":                   {func(m *ltlv1.ModifyChain) { m.ExpiredMs = proto.Int64(0) }, OutOfRange},
-		"a term that ends before":     {func(m *ltlv1.ModifyChain) { m.ExpiredMs = proto.Int64(1) }, OutOfRange},
-		"a term that begins after":    {func(m *ltlv1.ModifyChain) { m.EffectiveMs = proto.Int64(maxTimeMs) }, OutOfRange},
-		"a quota of nothing":          {func(m *ltlv1.ModifyChain) { m.CountQuota = proto.Uint64(0) }, OK},
-		"a quota beyond all":          {func(m *ltlv1.ModifyChain) { m.PhaseQuota = proto.Uint64(maxQuota + 1) }, OutOfRange},
-		"a policy that is none":       {func(m *ltlv1.ModifyChain) { m.Policy = proto.String("perhaps") }, OutOfRange},
-		"a policy nobody satisfies":   {func(m *ltlv1.ModifyChain) { m.Policy = proto.String("4-of") }, OutOfRange},
-		"organisations without it":    {func(m *ltlv1.ModifyChain) { m.Organisations = []string{"o2", "o3"} }, OutOfRange},
-		"… with a policy that can":    {func(m *ltlv1.ModifyChain) { m.Organisations, m.Policy = []string{"o2", "o3"}, proto.String("any") }, OK},
+		"an unknown chain":        {func(m *ltlv1.ModifyChain) { m.ChainId = "1111111111111111" }, NotFound},
+		"the system chain":        {func(m *ltlv1.ModifyChain) { m.ChainId = "0000000000000000" }, NotFound},
+		"a chain id that is none": {func(m *ltlv1.ModifyChain) { m.ChainId = "" }, NotFound},
+		"a name of 1":             {func(m *ltlv1.ModifyChain) { m.Name = proto.String("某") }, OutOfRange},
+		"an empty name":           {func(m *ltlv1.ModifyChain) { m.Name = proto.String("") }, OutOfRange},
+		"a remark of 101": {func(m *ltlv1.ModifyChain) { m.Remark = proto.String(strings.Repeat("备", 101)) },
+			OutOfRange},
+		"no edition":                {func(m *ltlv1.ModifyChain) { m.Edition = &unspecified }, OutOfRange},
+		"an empty region":           {func(m *ltlv1.ModifyChain) { m.Region = proto.String("") }, OutOfRange},
+		"term of 0":                 {func(m *ltlv1.ModifyChain) { m.ExpiredMs = proto.Int64(0) }, OutOfRange},
+		"a term that ends before":   {func(m *ltlv1.ModifyChain) { m.ExpiredMs = proto.Int64(1) }, OutOfRange},
+		"a term that begins after":  {func(m *ltlv1.ModifyChain) { m.EffectiveMs = proto.Int64(maxTimeMs) }, OutOfRange},
+		"a quota of nothing":        {func(m *ltlv1.ModifyChain) { m.CountQuota = proto.Uint64(0) }, OK},
+		"a quota beyond all":        {func(m *ltlv1.ModifyChain) { m.PhaseQuota = proto.Uint64(maxQuota + 1) }, OutOfRange},
+		"a policy that is none":     {func(m *ltlv1.ModifyChain) { m.Policy = proto.String("perhaps") }, OutOfRange},
+		"a policy nobody satisfies": {func(m *ltlv1.ModifyChain) { m.Policy = proto.String("4-of") }, OutOfRange},
+		"organisations without it":  {func(m *ltlv1.ModifyChain) { m.Organisations = []string{"o2", "o3"} }, OutOfRange},
+		"… with a policy that can": {func(m *ltlv1.ModifyChain) {
+			m.Organisations, m.Policy = []string{"o2", "o3"},
+				proto.String("any")
+		}, OK},
 		"an unknown organisation":     {func(m *ltlv1.ModifyChain) { m.Organisations = []string{"o1", "o9"} }, NotFound},
 		"an organisation twice":       {func(m *ltlv1.ModifyChain) { m.Organisations = []string{"o1", "o1"} }, OutOfRange},
 		"an unknown administrator":    {func(m *ltlv1.ModifyChain) { m.AdministratorUid = proto.String(ghostUID) }, NotFound},
@@ -65,7 +69,10 @@ func TestModifyChainRefusals(t *testing.T) {
 func TestModifyChain(t *testing.T) {
 	w := newWorld(t)
 	before := *w.chain
-	w.must(w.operator(w.modifyChain(func(m *ltlv1.ModifyChain) { m.Remark, m.CountQuota = proto.String("备注"), proto.Uint64(7) })))
+	w.must(w.operator(w.modifyChain(func(m *ltlv1.ModifyChain) {
+		m.Remark, m.CountQuota = proto.String("备注"),
+			proto.Uint64(7)
+	})))
 	want := before
 	want.Remark, want.CountQuota = "备注", 7
 	got, err := GetChain(w.state, w.chain.ID)
@@ -100,7 +107,8 @@ func TestChainTerm(t *testing.T) {
 	w.now++
 	for what, tx := range map[string]*ltlv1.Transaction{
 		"SetData": w.tx(m1UID, set(w.key(m1UID, "b"), "v")), "AttachData": w.tx(m1UID, attach(w.key(m1UID, "b"), "v", "")),
-		"CreateMember": w.tx(rootUID, member(freeUID)), "ModifyMember": w.tx(rootUID, w.modify(id, m1UID)), "LockMember": w.tx(rootUID, lock(id, true)),
+		"CreateMember": w.tx(rootUID, member(freeUID)), "ModifyMember": w.tx(rootUID,
+			w.modify(id, m1UID)), "LockMember": w.tx(rootUID, lock(id, true)),
 		"RegisterDeviceGroup": w.tx(m1UID, register("pk")), "AuthorizeDeviceGroup": w.tx(rootUID, authorizeGroup(id, true)),
 	} {
 		w.refused(what, tx, Forbidden, reasonExpired)
@@ -135,7 +143,8 @@ func TestChangeAdministrator(t *testing.T) {
 	w.must(w.operator(w.modifyChain(func(m *ltlv1.ModifyChain) { m.AdministratorUid = proto.String(freeUID) })))
 	var err error
 	before := w.chain
-	if w.chain, err = GetChain(w.state, w.chain.ID); err != nil || w.chain.AdministratorTypeCode != before.AdministratorTypeCode {
+	if w.chain, err = GetChain(w.state, w.chain.ID); err != nil ||
+		w.chain.AdministratorTypeCode != before.AdministratorTypeCode {
 		t.Fatal(err)
 	}
 	w.refused("the former writes", w.tx(rootUID, set(key+"x", "v")), Forbidden, reasonNotMember)
@@ -154,5 +163,6 @@ func TestChangeAdministrator(t *testing.T) {
 	// Back, and the one in between made a member.
 	w.must(w.operator(w.modifyChain(func(m *ltlv1.ModifyChain) { m.AdministratorUid = proto.String(rootUID) })))
 	w.must(w.tx(rootUID, member(freeUID)))
-	w.want("a member cannot be administrator", w.operator(w.modifyChain(func(m *ltlv1.ModifyChain) { m.AdministratorUid = proto.String(freeUID) })), Conflict)
+	w.want("a member cannot be administrator",
+		w.operator(w.modifyChain(func(m *ltlv1.ModifyChain) { m.AdministratorUid = proto.String(freeUID) })), Conflict)
 }

@@ -10,8 +10,10 @@ import (
 
 func checkAddNode(tx *ltlv1.Transaction) int32 {
 	a := tx.GetAddNode()
-	standing := a.GetMembership() == ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER || a.GetMembership() == ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER
-	if !standing || len(a.GetNode().GetStoreId()) != StoreIDLen || a.GetReplaces() != "" && !ledger.ValidID(a.GetReplaces(), MaxNodeID) {
+	standing := a.GetMembership() == ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER ||
+		a.GetMembership() == ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER
+	if !standing || len(a.GetNode().GetStoreId()) != StoreIDLen ||
+		a.GetReplaces() != "" && !ledger.ValidID(a.GetReplaces(), MaxNodeID) {
 		return OutOfRange
 	}
 	// A learner that replaces a voter could leave the network without voters.
@@ -23,14 +25,16 @@ func checkAddNode(tx *ltlv1.Transaction) int32 {
 
 func checkChangeNode(tx *ltlv1.Transaction) int32 {
 	c := tx.GetChangeNode()
-	if !ledger.ValidID(c.GetId(), MaxNodeID) || c.GetMembership() < ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER || c.GetMembership() > ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
+	if !ledger.ValidID(c.GetId(), MaxNodeID) || c.GetMembership() < ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER ||
+		c.GetMembership() > ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
 		return OutOfRange
 	}
 	return OK
 }
 
 func checkNode(n *ltlv1.Node) int32 {
-	if !ledger.ValidID(n.GetId(), MaxNodeID) || !ledger.ValidID(n.GetOrganisation(), MaxOrganisationID) || !validAddress(n.GetAddress()) ||
+	if !ledger.ValidID(n.GetId(), MaxNodeID) || !ledger.ValidID(n.GetOrganisation(), MaxOrganisationID) ||
+		!validAddress(n.GetAddress()) ||
 		len(n.GetKey()) != ed25519.PublicKeySize {
 		return OutOfRange
 	}
@@ -68,7 +72,8 @@ func (e *exec) addNode(act action) (int32, string, error) {
 	}
 	present := 0
 	for _, other := range ever {
-		if other.ID == made.GetId() || string(other.Key) == string(made.GetKey()) || string(other.StoreID) == string(made.GetStoreId()) {
+		if other.ID == made.GetId() || string(other.Key) == string(made.GetKey()) ||
+			string(other.StoreID) == string(made.GetStoreId()) {
 			return e.refuse(Conflict, reasonNodeKnown), "", nil
 		}
 		if other.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
@@ -78,7 +83,8 @@ func (e *exec) addNode(act action) (int32, string, error) {
 	if present >= MaxNodes || len(ever) >= MaxNodesEver {
 		return QuotaExceeded, "", nil
 	}
-	facts := nodeFacts{Membership: a.GetMembership(), StoreID: made.GetStoreId(), Replaces: a.GetReplaces(), ChangedHeight: act.here.Height}
+	facts := nodeFacts{Membership: a.GetMembership(), StoreID: made.GetStoreId(), Replaces: a.GetReplaces(),
+		ChangedHeight: act.here.Height}
 	if a.GetReplaces() != "" {
 		if code, err := e.removeNode(a.GetReplaces(), made.GetId(), act.here, ever); code != OK || err != nil {
 			return code, "", err
@@ -143,7 +149,8 @@ func lastVoter(nodes []*Node, id string) bool {
 
 // facts returns the node's facts, to be changed.
 func (n *Node) facts() *nodeFacts {
-	return &nodeFacts{Membership: n.Membership, StoreID: n.StoreID, Replaces: n.Replaces, ReplacedBy: n.ReplacedBy, ChangedHeight: n.ChangedHeight}
+	return &nodeFacts{Membership: n.Membership, StoreID: n.StoreID, Replaces: n.Replaces, ReplacedBy: n.ReplacedBy,
+		ChangedHeight: n.ChangedHeight}
 }
 
 func (f *nodeFacts) encode() []byte {

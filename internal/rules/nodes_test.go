@@ -96,7 +96,8 @@ func TestNodesLife(t *testing.T) {
 		t.Fatalf("the replaced node is %+v, %v", replacedNode, err)
 	}
 	b, err := GetNode(w.state, "b")
-	if err != nil || b.Membership != voter || b.Replaces != first[0].ID || b.ChangedHeight == 0 || string(b.StoreID) != string(newNode("b").StoreId) {
+	if err != nil || b.Membership != voter || b.Replaces != first[0].ID || b.ChangedHeight == 0 ||
+		string(b.StoreID) != string(newNode("b").StoreId) {
 		t.Fatalf("the new node is %+v, %v", b, err)
 	}
 	for what, action := range map[string]any{
@@ -112,7 +113,8 @@ func TestNodesLife(t *testing.T) {
 		return w.operator(addNode(n, learner, ""))
 	}
 	w.must(w.operator(changeNode("a", removed)))
-	w.refused("the id of one that was removed", same(func(n, old *ltlv1.Node) { n.Id = old.Id }), Conflict, reasonNodeKnown)
+	w.refused("the id of one that was removed", same(func(n, old *ltlv1.Node) { n.Id = old.Id }), Conflict,
+		reasonNodeKnown)
 	w.refused("its key", same(func(n, old *ltlv1.Node) { n.Key = old.Key }), Conflict, reasonNodeKnown)
 	w.refused("its disk", same(func(n, old *ltlv1.Node) { n.StoreId = old.StoreId }), Conflict, reasonNodeKnown)
 	for _, n := range first[1:] {

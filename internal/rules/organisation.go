@@ -86,7 +86,8 @@ func checkCreateOrganisation(tx *ltlv1.Transaction) int32 {
 
 func checkOrganisation(o *ltlv1.Organisation) int32 {
 	ca := len(o.GetCaCertificate())
-	if !ledger.ValidID(o.GetId(), MaxOrganisationID) || !validOrganisationName(o.GetName()) || ca == 0 || ca > MaxCertificate ||
+	if !ledger.ValidID(o.GetId(), MaxOrganisationID) || !validOrganisationName(o.GetName()) || ca == 0 ||
+		ca > MaxCertificate ||
 		len(o.GetEndorserKey()) != ed25519.PublicKeySize || !validAddress(o.GetEndorserAddress()) {
 		return OutOfRange
 	}
@@ -100,7 +101,8 @@ func checkModifyOrganisation(tx *ltlv1.Transaction) int32 {
 		m.EndorserAddress != nil && !validAddress(m.GetEndorserAddress()) {
 		return OutOfRange
 	}
-	if key != 0 && key != ed25519.PublicKeySize || added > MaxCertificate || hash != 0 && hash != sha256.Size || key == 0 && m.GetCompromised() {
+	if key != 0 && key != ed25519.PublicKeySize || added > MaxCertificate || hash != 0 && hash != sha256.Size ||
+		key == 0 && m.GetCompromised() {
 		return OutOfRange
 	}
 	if m.Name == nil && m.EndorserAddress == nil && key+added+hash == 0 {

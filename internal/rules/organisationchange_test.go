@@ -46,9 +46,13 @@ func TestModifyOrganisation(t *testing.T) {
 		{"no address", func(m *ltlv1.ModifyOrganisation) { m.EndorserAddress = proto.String("h") }, OutOfRange},
 		{"short key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = make([]byte, 31) }, OutOfRange},
 		{"new key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = make([]byte, 32) }, OK},
-		{"own key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = offline.Key("o1").Public().(ed25519.PublicKey) }, Conflict},
+		{"own key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = offline.Key("o1").Public().(ed25519.PublicKey) },
+			Conflict},
 		{"another's key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = offline.Key("o2").Public().(ed25519.PublicKey) }, Conflict},
-		{"compromised without a key", func(m *ltlv1.ModifyOrganisation) { m.Name, m.Compromised = proto.String("x"), true }, OutOfRange},
+		{"compromised without a key", func(m *ltlv1.ModifyOrganisation) {
+			m.Name, m.Compromised = proto.String("x"),
+				true
+		}, OutOfRange},
 		{"long authority", func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = make([]byte, MaxCertificate+1) }, OutOfRange},
 		{"short hash", func(m *ltlv1.ModifyOrganisation) { m.RetireAuthority = make([]byte, 31) }, OutOfRange},
 		{"the last authority", func(m *ltlv1.ModifyOrganisation) { m.RetireAuthority = sha256Of("ca of o1") }, Conflict},
@@ -63,7 +67,8 @@ func TestModifyOrganisation(t *testing.T) {
 	for i := range MaxAuthorities - 1 {
 		w.must(modify(func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = fmt.Append(nil, i) }))
 	}
-	w.refused("too many authorities", modify(func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = []byte("more") }), QuotaExceeded, reasonAuthorities)
+	w.refused("too many authorities", modify(func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = []byte("more") }),
+		QuotaExceeded, reasonAuthorities)
 }
 
 func sha256Of(s string) []byte {
@@ -92,7 +97,8 @@ func TestRotationNeedsOwnEndorsement(t *testing.T) {
 			t.Errorf("signed by %s: %d, want %d", signed, got, want)
 		}
 	}
-	v, err := Preview(w.input(ledger.SystemChain), [][]byte{marshal(t, by("o3", w.operator(rotation("o3", "another", false))))}, w.state)
+	v, err := Preview(w.input(ledger.SystemChain),
+		[][]byte{marshal(t, by("o3", w.operator(rotation("o3", "another", false))))}, w.state)
 	if err != nil || v[0].Code != OK || v[0].Required != "o3" {
 		t.Errorf("%+v, %v, want the endorsement of o3 required", v, err)
 	}
@@ -146,7 +152,8 @@ func TestRemoveOrganisation(t *testing.T) {
 	w.refused("its id again", w.operator(create), Conflict, reasonWasRemoved)
 	again := proto.CloneOf(add)
 	again.Id = "o5"
-	w.refused("its key again", w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: again}}), Conflict, reasonKeyUsed)
+	w.refused("its key again",
+		w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: again}}), Conflict, reasonKeyUsed)
 	w.want("an account of it", w.operator(account("", "o4", ltlv1.AccountType_ACCOUNT_TYPE_RAM)), NotFound)
 	if o, err := GetOrganisation(w.state, "o4"); o == nil || err != nil {
 		t.Error("what it signed has no name any more: ", o, err)
@@ -231,15 +238,18 @@ func TestRevokeCertificate(t *testing.T) {
 	}
 	w.must(revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash, KeyOnly: true}))
 	w.want("a write after the key was revoked", w.tx(m1UID, set(w.key(m1UID, "a"), "v")), OK)
-	w.must(revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash}), revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash, KeyOnly: true}))
+	w.must(revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash}),
+		revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash, KeyOnly: true}))
 	w.refused("a write after the identity was revoked", w.tx(m1UID, set(w.key(m1UID, "a"), "v")), Forbidden, reasonBarred)
 	all, err := ListRevocations(w.state)
-	if err != nil || len(all) != 1 || all[0].KeyOnly || all[0].Identity != "o1/facade/f1" || string(all[0].KeyHash) != string(hash) {
+	if err != nil || len(all) != 1 || all[0].KeyOnly || all[0].Identity != "o1/facade/f1" ||
+		string(all[0].KeyHash) != string(hash) {
 		t.Errorf("revocations: %+v, %v", all, err)
 	}
 	if a, err := GetCredentials(w.state, "o1"); err != nil || a.Revocations != 1 {
 		t.Errorf("affairs: %+v, %v", a, err)
 	}
-	w.state.store(ledger.SystemChain, []ledger.Write{{Key: []byte(credentialsKey("o1")), Value: (&Credentials{Revocations: MaxRevocations}).encode()}})
+	w.state.store(ledger.SystemChain,
+		[]ledger.Write{{Key: []byte(credentialsKey("o1")), Value: (&Credentials{Revocations: MaxRevocations}).encode()}})
 	w.refused("too many", revoke(&ltlv1.RevokeCertificate{Identity: "o1/client/c"}), QuotaExceeded, reasonRevocations)
 }

@@ -19,7 +19,8 @@ func TestMemberOfAnOrganisationThatDoesNotEndorse(t *testing.T) {
 		if m, err := GetMember(w.state, w.chain, m2UID); err != nil || m == nil || m.Status != StatusUnlock {
 			t.Fatalf("%s: the member is %+v, %v", policy, m, err)
 		}
-		x = w.execute(w.chain.ID, w.batch(w.chain.ID, [][]byte{marshal(t, w.tx(m2UID, set(w.key(m2UID, "id"), "v")))}, "o1", "o3"))
+		x = w.execute(w.chain.ID, w.batch(w.chain.ID, [][]byte{marshal(t, w.tx(m2UID, set(w.key(m2UID, "id"), "v")))},
+			"o1", "o3"))
 		if got := x.Results[0][0].GetCode(); got != want {
 			t.Errorf("%s: its record, endorsed by all, gives %d, want %d", policy, got, want)
 		}

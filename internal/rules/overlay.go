@@ -264,7 +264,8 @@ func (e *exec) loadActor(a *actor) (err error) {
 // identity splits a submitter. Most batches have only one, so the last result is kept.
 func (e *exec) identity(text string) identity {
 	if e.lastText != text || text == "" {
-		id, _ := parseIdentity(text) // the envelope was checked; a text that is not an identity gives one without organisation and role
+		// The envelope was checked. Of a genesis, whose text is not an identity, organisation and role are empty.
+		id, _ := parseIdentity(text)
 		e.last, e.lastText = id, text
 	}
 	return e.last

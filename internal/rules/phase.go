@@ -53,8 +53,10 @@ func (e *exec) createPhaseGroup(act action) (int32, string, error) {
 	if totals.Groups+1 > e.chain.PhaseGroupQuota {
 		return QuotaExceeded, "", nil
 	}
-	made := PhaseGroup{Name: c.GetName(), Remark: c.GetRemark(), CreatedHeight: act.here.Height, CreatedIndex: act.here.Index}
-	made.ID, err = firstFree(act.id, forPhaseGroup, digits16, func(s string) (bool, error) { return e.exists(prefixPhaseGroup + s) })
+	made := PhaseGroup{Name: c.GetName(), Remark: c.GetRemark(), CreatedHeight: act.here.Height,
+		CreatedIndex: act.here.Index}
+	made.ID, err = firstFree(act.id, forPhaseGroup, digits16,
+		func(s string) (bool, error) { return e.exists(prefixPhaseGroup + s) })
 	if err != nil {
 		return 0, "", err
 	}
@@ -91,13 +93,15 @@ func (e *exec) createPhase(act action) (int32, string, error) {
 	if uint64(len(group.Phases))+1 > e.chain.PhaseQuota || totals.Phases+1 > maxPhases {
 		return QuotaExceeded, "", nil
 	}
-	made := Phase{GroupID: group.ID, Name: c.GetName(), Remark: c.GetRemark(), CreatedHeight: act.here.Height, CreatedIndex: act.here.Index}
+	made := Phase{GroupID: group.ID, Name: c.GetName(), Remark: c.GetRemark(), CreatedHeight: act.here.Height,
+		CreatedIndex: act.here.Index}
 	made.ID, err = firstFree(act.id, forPhase, digits16, func(s string) (bool, error) { return e.exists(prefixPhase + s) })
 	if err != nil {
 		return 0, "", err
 	}
 	spell := func(h [32]byte) string { return letters(h, TypeCodeLen, hexadecimal) }
-	made.Code, err = firstFree(act.id, forPhaseCode, spell, func(s string) (bool, error) { return e.exists(prefixPhaseCode + s) })
+	made.Code, err = firstFree(act.id, forPhaseCode, spell,
+		func(s string) (bool, error) { return e.exists(prefixPhaseCode + s) })
 	if err != nil {
 		return 0, "", err
 	}

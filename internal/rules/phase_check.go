@@ -106,7 +106,8 @@ func checkPhaseItem(item *ltlv1.PhaseItem, form ltlv1.DataForm, tooLong int32) i
 
 func checkRelated(r *ltlv1.RelatedData, tooLong int32) int32 {
 	dataKey := r.GetDataKey()
-	if version, _, typeCode, rest, ok := splitKey(dataKey); ok && version == PhaseKeyVersion && len(typeCode) == TypeCodeLen {
+	if version, _, typeCode, rest, ok := splitKey(dataKey); ok && version == PhaseKeyVersion &&
+		len(typeCode) == TypeCodeLen {
 		dataKey = rest
 	}
 	if !validLettersAndDigits(dataKey, MaxDataKey) {

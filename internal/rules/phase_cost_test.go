@@ -28,8 +28,10 @@ func TestUploadCost(t *testing.T) {
 	c := newCollaboration(t)
 	cost := func() counting {
 		v := counting{View: c.state}
-		p := marshal(t, c.act(m1UID, c.upload("k", "x", "", &ltlv1.RelatedData{PhaseId: c.second, DataKey: "k", PhaseData: "x"})))
-		x, err := Execute(c.input(c.chain.ID, c.batch(c.chain.ID, [][]byte{p}, "o1", "o2", "o3")), &v, ledger.VerifyEndorsement)
+		p := marshal(t, c.act(m1UID, c.upload("k", "x", "",
+			&ltlv1.RelatedData{PhaseId: c.second, DataKey: "k", PhaseData: "x"})))
+		x, err := Execute(c.input(c.chain.ID, c.batch(c.chain.ID, [][]byte{p}, "o1", "o2", "o3")), &v,
+			ledger.VerifyEndorsement)
 		if err != nil || x.Results[0][0].GetCode() != OK {
 			t.Fatal(x, err)
 		}

@@ -140,7 +140,8 @@ func (r *phaseRun) createGroup(code int32, name, remark string, id ledger.Hash) 
 	if len(r.m.groups) == r.m.quota.groups {
 		return QuotaExceeded
 	}
-	r.m.groups = append(r.m.groups, &modelPhaseGroup{id: digits16(derive(id, "phase group", 0)), name: name, remark: remark})
+	r.m.groups = append(r.m.groups, &modelPhaseGroup{id: digits16(derive(id, "phase group", 0)), name: name,
+		remark: remark})
 	return OK
 }
 
@@ -195,7 +196,8 @@ func (r *phaseRun) authorize(uid string) (any, func(ledger.Hash) int32) {
 }
 
 func (r *phaseRun) drawUpload() *ltlv1.UploadPhaseData {
-	u := &ltlv1.UploadPhaseData{PhaseId: r.id("phase", true), Form: ltlv1.DataForm_DATA_FORM_TEXT, Batch: rapid.Bool().Draw(r.rt, "batch")}
+	u := &ltlv1.UploadPhaseData{PhaseId: r.id("phase", true), Form: ltlv1.DataForm_DATA_FORM_TEXT,
+		Batch: rapid.Bool().Draw(r.rt, "batch")}
 	if u.PhaseGroupId = r.id("group", false); rapid.IntRange(0, 9).Draw(r.rt, "right group") > 0 {
 		if g, _ := r.m.phase(u.PhaseId); g != nil {
 			u.PhaseGroupId = g.id
@@ -224,7 +226,8 @@ func (r *phaseRun) drawUpload() *ltlv1.UploadPhaseData {
 	}
 	for range n {
 		item := &ltlv1.PhaseItem{PhaseData: data()}
-		item.DataKey, item.DataSeq = odd("key", []string{"a", "b", "A"}, []string{"a-", ""}), odd("seq", []string{"", "", "s", "S", "t", "u"}, []string{"u_"})
+		item.DataKey, item.DataSeq = odd("key", []string{"a", "b", "A"}, []string{"a-", ""}), odd("seq",
+			[]string{"", "", "s", "S", "t", "u"}, []string{"u_"})
 		for range rapid.SampledFrom([]int{0, 0, 0, 0, 0, 0, 1, 2}).Draw(r.rt, "related") {
 			item.Related = append(item.Related, &ltlv1.RelatedData{
 				PhaseId: r.id("related phase", true), DataKey: odd("related key", []string{"a", "b"}, []string{"_"}),

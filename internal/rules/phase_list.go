@@ -49,7 +49,8 @@ func parseList[T any](text string, limit int, long error, element func(*jsonRead
 
 func readPhaseItem(r *jsonReader) (*ltlv1.PhaseItem, error) {
 	item := &ltlv1.PhaseItem{}
-	members := []jsonMember{{name: "dataKey", text: &item.DataKey}, {name: "phaseData", text: &item.PhaseData}, {name: "dataSeq", text: &item.DataSeq}}
+	members := []jsonMember{{name: "dataKey", text: &item.DataKey}, {name: "phaseData", text: &item.PhaseData},
+		{name: "dataSeq", text: &item.DataSeq}}
 	members = append(members, jsonMember{name: "relatedDataList", read: func() (err error) {
 		item.Related, err = readSequence(r, MaxRelated, ErrPhaseList, readRelatedData)
 		return err

@@ -110,7 +110,8 @@ func (m *phaseModel) upload(uid string, u *ltlv1.UploadPhaseData, id ledger.Hash
 		}
 	}
 	for n, i := range u.Items {
-		if i.DataSeq != "" && slices.ContainsFunc(u.Items[:n], func(j *ltlv1.PhaseItem) bool { return i.DataKey == j.DataKey && i.DataSeq == j.DataSeq }) {
+		if i.DataSeq != "" && slices.ContainsFunc(u.Items[:n],
+			func(j *ltlv1.PhaseItem) bool { return i.DataKey == j.DataKey && i.DataSeq == j.DataSeq }) {
 			return BatchRepeatedKey
 		}
 	}
@@ -153,7 +154,8 @@ func modelItem(i *ltlv1.PhaseItem, form ltlv1.DataForm, long int32) int32 {
 		return OutOfRange
 	case i.PhaseData == "":
 		return BadValue
-	case form == ltlv1.DataForm_DATA_FORM_DIGEST && (len(i.PhaseData) != 64 || strings.Trim(i.PhaseData, "0123456789abcdefABCDEF") != ""):
+	case form == ltlv1.DataForm_DATA_FORM_DIGEST && (len(i.PhaseData) != 64 ||
+		strings.Trim(i.PhaseData, "0123456789abcdefABCDEF") != ""):
 		return OutOfRange
 	case form == ltlv1.DataForm_DATA_FORM_TEXT && units(i.PhaseData) > 4096:
 		return long
@@ -184,7 +186,8 @@ func TestPhaseModel(t *testing.T) {
 		c, other := *base, *base
 		c.world, other.world = base.copy(), base.copy()
 		m := &phaseModel{
-			rights: map[string][]string{}, records: map[string][]modelRecord{}, entries: map[string]string{m1UID: c.m1, m2UID: c.m2, rootUID: "root"},
+			rights: map[string][]string{}, records: map[string][]modelRecord{}, entries: map[string]string{m1UID: c.m1,
+				m2UID: c.m2, rootUID: "root"},
 			locked: map[string]bool{}, usage: map[string]Usage{},
 		}
 		m.quota.groups, m.quota.phases, m.quota.records, m.quota.bytes = 3, 3, 25, 400
@@ -241,12 +244,14 @@ func (m *phaseModel) compare(rt *rapid.T, c *collaboration) {
 		}
 		phases += len(g.phases)
 		for _, id := range []string{c.m1, c.m2} {
-			if got, err := WritablePhases(c.state, c.chain.ID, &Member{ID: id, Role: RoleMember}, got); err != nil || !slices.Equal(got, m.rights[id+"/"+g.id]) {
+			if got, err := WritablePhases(c.state, c.chain.ID, &Member{ID: id, Role: RoleMember}, got); err != nil ||
+				!slices.Equal(got, m.rights[id+"/"+g.id]) {
 				rt.Fatalf("%s may write to %v, %v, want %v", id, got, err, m.rights[id+"/"+g.id])
 			}
 		}
 	}
-	if t, err := GetPhaseTotals(c.state, c.chain.ID); err != nil || t != (PhaseTotals{uint64(len(groups)), uint64(phases)}) {
+	if t, err := GetPhaseTotals(c.state, c.chain.ID); err != nil ||
+		t != (PhaseTotals{uint64(len(groups)), uint64(phases)}) {
 		rt.Fatalf("totals %+v, %v", t, err)
 	}
 	for uid, id := range map[string]string{"": "", m1UID: c.m1, m2UID: c.m2, rootUID: "root"} {
@@ -268,7 +273,8 @@ func (m *phaseModel) compareRecords(rt *rapid.T, c *collaboration, p *Phase) {
 		for i, r := range want {
 			bySeq, err := Locate(c.state, c.chain.ID, SequenceKey(key, r.seq))
 			byVersion, err2 := LocateVersion(c.state, c.chain.ID, key, uint32(i)+1)
-			if err != nil || err2 != nil || bySeq == nil || byVersion == nil || *bySeq != *byVersion || bySeq.Version() != uint32(i)+1 {
+			if err != nil || err2 != nil || bySeq == nil || byVersion == nil || *bySeq != *byVersion ||
+				bySeq.Version() != uint32(i)+1 {
 				rt.Fatalf("record %d of %s: %v, %v, %v, %v", i, key, bySeq, byVersion, err, err2)
 			}
 		}

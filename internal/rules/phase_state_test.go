@@ -46,7 +46,8 @@ func FuzzPhaseState(f *testing.F) {
 }
 
 func TestPhaseStateRoundTrip(t *testing.T) {
-	g := &PhaseGroup{ID: "1", Name: "组", Remark: "r", Phases: []string{"a", "", "b"}, CreatedHeight: 1 << 60, CreatedIndex: 7}
+	g := &PhaseGroup{ID: "1", Name: "组", Remark: "r", Phases: []string{"a", "", "b"}, CreatedHeight: 1 << 60,
+		CreatedIndex: 7}
 	if got, err := parsePhaseGroup(g.encode()); err != nil || !reflect.DeepEqual(got, g) {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -72,11 +73,13 @@ func FuzzUpload(f *testing.F) {
 	c := newCollaboration(f)
 	c.must(c.act(m1UID, c.upload("k", "x", "s")))
 	related := &ltlv1.RelatedData{PhaseId: c.first, DataKey: "k", PhaseData: "x", DataSeq: "s"}
-	device := &ltlv1.DeviceProof{AuthType: "ID2", IotId: "i", ProductKey: "p", DataDigest: strings.Repeat("A", 64), Signature: "3~2~1~1~a", Source: "1"}
+	device := &ltlv1.DeviceProof{AuthType: "ID2", IotId: "i", ProductKey: "p", DataDigest: strings.Repeat("A", 64),
+		Signature: "3~2~1~1~a", Source: "1"}
 	list := c.batchOf()
 	list.List, list.Device = `{"1":{"dataKey":"a","phaseData":"b"}}`, device
 	for _, u := range []*ltlv1.UploadPhaseData{
-		c.upload("k", "y", "", related), c.upload("k", "y", "s"), c.batchOf(&ltlv1.PhaseItem{DataKey: "a", PhaseData: "b"}, &ltlv1.PhaseItem{}), list, {},
+		c.upload("k", "y", "", related), c.upload("k", "y", "s"), c.batchOf(&ltlv1.PhaseItem{DataKey: "a", PhaseData: "b"},
+			&ltlv1.PhaseItem{}), list, {},
 	} {
 		b, err := proto.Marshal(u)
 		if err != nil {
@@ -102,7 +105,8 @@ func FuzzUpload(f *testing.F) {
 			t.Fatalf("%d writes of a transaction that ended with %d", len(x.Writes), code)
 		}
 		w.commit(w.chain.ID, x)
-		if again := w.execute(w.chain.ID, w.batch(w.chain.ID, [][]byte{p}, "o1", "o2", "o3")); code == OK && again.Results[0][0].GetOutput() != x.Results[0][0].GetOutput() {
+		if again := w.execute(w.chain.ID, w.batch(w.chain.ID, [][]byte{p}, "o1", "o2", "o3")); code == OK &&
+			again.Results[0][0].GetOutput() != x.Results[0][0].GetOutput() {
 			t.Fatalf("the second time %v, the first time %v", again.Results, x.Results)
 		}
 	})
@@ -118,7 +122,8 @@ func TestCollaborationHasNoMapOrder(t *testing.T) {
 		case 0:
 			tx = c.act(rootUID, &ltlv1.CreatePhase{PhaseGroupId: c.group, Name: "phase"})
 		case 1:
-			tx = c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m2, PhaseIds: []string{c.second, c.first}})
+			tx = c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m2,
+				PhaseIds: []string{c.second, c.first}})
 		case 2:
 			tx = c.act(m2UID, c.upload("k", "x", ""))
 		default:

@@ -101,7 +101,8 @@ func TestPhaseValues(t *testing.T) {
 	} {
 		c.want(v.what, c.act(m1UID, c.changed(v.change)), v.single)
 		u := c.changed(v.change)
-		u.Batch, u.Items = true, append([]*ltlv1.PhaseItem{{DataKey: "other", PhaseData: strings.Repeat("a", 64)}}, u.GetItems()...)
+		u.Batch, u.Items = true, append([]*ltlv1.PhaseItem{{DataKey: "other", PhaseData: strings.Repeat("a", 64)}},
+			u.GetItems()...)
 		c.want("in a batch: "+v.what, c.act(m1UID, u), v.batch)
 	}
 }
@@ -116,22 +117,26 @@ func TestPhaseCounts(t *testing.T) {
 	c.want("51 items", c.act(m1UID, c.batchOf(many(51, item)...)), BatchTooLong)
 	c.want("51 bad items", c.act(m1UID, c.batchOf(make([]*ltlv1.PhaseItem, 51)...)), BatchTooLong)
 	c.want("no items", c.act(m1UID, c.batchOf()), OutOfRange)
-	c.want("a single upload of none", c.act(m1UID, c.changed(func(u *ltlv1.UploadPhaseData, _ *ltlv1.PhaseItem) { u.Items = nil })), OutOfRange)
-	c.want("a single upload of two", c.act(m1UID, c.changed(func(u *ltlv1.UploadPhaseData, _ *ltlv1.PhaseItem) { u.Items = many(2, item) })), OutOfRange)
+	c.want("a single upload of none", c.act(m1UID,
+		c.changed(func(u *ltlv1.UploadPhaseData, _ *ltlv1.PhaseItem) { u.Items = nil })), OutOfRange)
+	c.want("a single upload of two", c.act(m1UID,
+		c.changed(func(u *ltlv1.UploadPhaseData, _ *ltlv1.PhaseItem) { u.Items = many(2, item) })), OutOfRange)
 	c.want("a list that no device signed", c.act(m1UID, &ltlv1.UploadPhaseData{
 		PhaseGroupId: c.group, PhaseId: c.first, Form: ltlv1.DataForm_DATA_FORM_TEXT, Batch: true, List: `[{"dataKey":"a","phaseData":"b"}]`,
 	}), OutOfRange)
 	for n, want := range map[int]int32{50: OK, 51: OutOfRange} {
 		u := c.upload("key", "x", "")
 		for range n {
-			u.Items[0].Related = append(u.Items[0].Related, &ltlv1.RelatedData{PhaseId: c.first, DataKey: "there", PhaseData: "x"})
+			u.Items[0].Related = append(u.Items[0].Related,
+				&ltlv1.RelatedData{PhaseId: c.first, DataKey: "there", PhaseData: "x"})
 		}
 		c.want(fmt.Sprint(n, " related"), c.act(m1UID, u), want)
 	}
 	full := func(i int) *ltlv1.PhaseItem {
-		return &ltlv1.PhaseItem{DataKey: fmt.Sprint("k", i), PhaseData: strings.Repeat("𠀀", 2048), Related: []*ltlv1.RelatedData{
-			{PhaseId: c.first, DataKey: "there", PhaseData: strings.Repeat("𠀀", 2048)},
-		}}
+		return &ltlv1.PhaseItem{DataKey: fmt.Sprint("k", i), PhaseData: strings.Repeat("𠀀", 2048),
+			Related: []*ltlv1.RelatedData{
+				{PhaseId: c.first, DataKey: "there", PhaseData: strings.Repeat("𠀀", 2048)},
+			}}
 	}
 	c.want("50 items of the longest data and related data", c.act(m1UID, c.batchOf(many(50, full)...)), OK)
 }
@@ -247,7 +252,8 @@ func TestPhaseWriters(t *testing.T) {
 	c.want("the former one", on(m1UID, c.first), Forbidden)
 	c.must(c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1}))
 	c.want("withdrawn", on(freeUID, c.first), Forbidden)
-	results := c.apply(c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m2, PhaseIds: []string{c.second}}), on(m2UID, c.second))
+	results := c.apply(c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m2,
+		PhaseIds: []string{c.second}}), on(m2UID, c.second))
 	if results[1].GetCode() != OK {
 		t.Errorf("authorised in the same block: %d", results[1].GetCode())
 	}
@@ -283,7 +289,8 @@ func TestPhaseDevices(t *testing.T) {
 		return u
 	}
 	c.want("a signed list", c.act(m1UID, batch(list)), OK)
-	c.want("a long list", c.act(m1UID, batch("["+strings.Repeat(`{"dataKey":"k","phaseData":"b"},`, 50)+`{}]`)), BatchTooLong)
+	c.want("a long list", c.act(m1UID, batch("["+strings.Repeat(`{"dataKey":"k","phaseData":"b"},`, 50)+`{}]`)),
+		BatchTooLong)
 	c.want("no list", c.act(m1UID, batch(`{"dataKey":"k"}`)), OutOfRange)
 	c.want("an empty list", c.act(m1UID, batch(`[]`)), OutOfRange)
 	c.want("a bad item", c.act(m1UID, batch(`[{"dataKey":"k","phaseData":""}]`)), BadValue)
@@ -388,11 +395,13 @@ func TestPhaseReasons(t *testing.T) {
 		action any
 		want   string
 	}{
-		{m1UID, none, reasonNoPhase}, {m2UID, c.upload("k", "x", ""), reasonNoPermission}, {m1UID, related(c.else_, "k"), reasonRelatedPhase},
+		{m1UID, none, reasonNoPhase}, {m2UID, c.upload("k", "x", ""), reasonNoPermission}, {m1UID, related(c.else_, "k"),
+			reasonRelatedPhase},
 		{m1UID, related(c.first, "k"), reasonRelatedRecord}, {m1UID, related(c.first, whole), reasonRelatedKey},
 		{m1UID, &ltlv1.CreatePhaseGroup{Name: "ab"}, reasonAdministrator},
 		{rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.chain.AdministratorMemberID}, reasonAllPhases},
-		{rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.else_}}, reasonUnknownPhases},
+		{rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.else_}},
+			reasonUnknownPhases},
 	} {
 		got, err := Preview(c.input(c.chain.ID), [][]byte{marshal(t, c.act(v.uid, v.action))}, c.state)
 		if err != nil || got[0].Reason != v.want {

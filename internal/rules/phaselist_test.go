@@ -27,22 +27,33 @@ func TestParsePhaseDataList(t *testing.T) {
 		{`[{"dataKey":"\u0061"}]`, []*ltlv1.PhaseItem{a}},
 		{`[{"other":[1,-0.5e+3,{"x":[true,false,null]},"\n"],"dataKey":"a","DataKey":"x","other":2}]`, []*ltlv1.PhaseItem{a}},
 		{`[{"dataKey":"a","dataSeq":null,"phaseData":null,"relatedDataList":null}]`, []*ltlv1.PhaseItem{a}},
-		{`[{"phaseData":"\"\\\/\b\f\n\r\t\ud842\udfb7米𠮷\u007f` + "\x7f" + `"}]`, []*ltlv1.PhaseItem{{PhaseData: "\"\\/\b\f\n\r\t𠮷米𠮷\x7f\x7f"}}},
+		{`[{"phaseData":"\"\\\/\b\f\n\r\t\ud842\udfb7米𠮷\u007f` + "\x7f" + `"}]`,
+			[]*ltlv1.PhaseItem{{PhaseData: "\"\\/\b\f\n\r\t𠮷米𠮷\x7f\x7f"}}},
 		{`[{"relatedDataList":[{"relatedPhaseId":"1","relatedDataKey":"2","relatedPhaseData":"3","relatedDataSeq":"4"}]}]`,
 			[]*ltlv1.PhaseItem{{Related: []*ltlv1.RelatedData{{PhaseId: "1", DataKey: "2", PhaseData: "3", DataSeq: "4"}}}}},
 		{`[{"relatedDataList":{"1":{"relatedDataKey":"2"},"0":{"relatedDataKey":"1"}}}]`,
 			[]*ltlv1.PhaseItem{{Related: []*ltlv1.RelatedData{{DataKey: "1"}, {DataKey: "2"}}}}},
-		{``, nil}, {` `, nil}, {`null`, nil}, {`"[]"`, nil}, {`[] []`, nil}, {`[],`, nil}, {`[`, nil}, {`{`, nil}, {`[{}`, nil}, {`[{},]`, nil}, {`[,{}]`, nil},
-		{`{"dataKey":"a"}`, nil}, {`{"0":{},"2":{}}`, nil}, {`{"2":{},"3":{}}`, nil}, {`{"1":{},"1":{}}`, nil}, {`{"00":{}}`, nil}, {`{"-0":{}}`, nil},
+		{``, nil}, {` `, nil}, {`null`, nil}, {`"[]"`, nil}, {`[] []`, nil}, {`[],`, nil}, {`[`, nil}, {`{`, nil}, {`[{}`,
+			nil}, {`[{},]`, nil}, {`[,{}]`, nil},
+		{`{"dataKey":"a"}`, nil}, {`{"0":{},"2":{}}`, nil}, {`{"2":{},"3":{}}`, nil}, {`{"1":{},"1":{}}`,
+			nil}, {`{"00":{}}`, nil}, {`{"-0":{}}`, nil},
 		{`{"+1":{}}`, nil}, {`{" 1":{}}`, nil}, {`{"99999999999999999999":{}}`, nil}, {`{"0" {}}`, nil}, {`{0:{}}`, nil},
-		{`[{"dataKey":"a","dataKey":"a"}]`, nil}, {`[{"dataKey":"a","data\u004bey":null}]`, nil}, {`[{"relatedDataList":[],"relatedDataList":[]}]`, nil},
-		{`[{"dataKey":1}]`, nil}, {`[{"dataKey":["a"]}]`, nil}, {`[{"dataKey":true}]`, nil}, {`["a"]`, nil}, {`[null]`, nil}, {`[[]]`, nil},
-		{`[{"relatedDataList":""}]`, nil}, {`[{"relatedDataList":["a"]}]`, nil}, {`[{"relatedDataList":[{"relatedDataKey":"a","relatedDataKey":"b"}]}]`, nil},
-		{`[{"dataKey":"` + "\n" + `"}]`, nil}, {`[{"dataKey":"` + "\x00" + `"}]`, nil}, {`[{"dataKey":"` + "\xff" + `"}]`, nil}, {`[{"dataKey":"\x41"}]`, nil},
-		{`[{"dataKey":"\ud842"}]`, nil}, {`[{"dataKey":"\udfb7"}]`, nil}, {`[{"dataKey":"\ud842\u0041"}]`, nil}, {`[{"dataKey":"\u+041"}]`, nil},
-		{`[{"dataKey":"\u00"}]`, nil}, {`[{"dataKey":"\u`, nil}, {`[{"dataKey":"a`, nil}, {`[{"dataKey":"a\`, nil}, {`[{'dataKey':"a"}]`, nil},
-		{`[{"x":01}]`, nil}, {`[{"x":1.}]`, nil}, {`[{"x":.5}]`, nil}, {`[{"x":1e}]`, nil}, {`[{"x":-}]`, nil}, {`[{"x":+1}]`, nil}, {`[{"x":NaN}]`, nil}, {`[{"x":tru}]`, nil},
-		{"\ufeff[]", nil}, {`[{"x":` + strings.Repeat("[", 34) + strings.Repeat("]", 34) + `}]`, nil}, {"[" + strings.Repeat(" ", MaxTransaction) + "]", nil},
+		{`[{"dataKey":"a","dataKey":"a"}]`, nil}, {`[{"dataKey":"a","data\u004bey":null}]`,
+			nil}, {`[{"relatedDataList":[],"relatedDataList":[]}]`, nil},
+		{`[{"dataKey":1}]`, nil}, {`[{"dataKey":["a"]}]`, nil}, {`[{"dataKey":true}]`, nil}, {`["a"]`, nil}, {`[null]`,
+			nil}, {`[[]]`, nil},
+		{`[{"relatedDataList":""}]`, nil}, {`[{"relatedDataList":["a"]}]`,
+			nil}, {`[{"relatedDataList":[{"relatedDataKey":"a","relatedDataKey":"b"}]}]`, nil},
+		{`[{"dataKey":"` + "\n" + `"}]`, nil}, {`[{"dataKey":"` + "\x00" + `"}]`, nil}, {`[{"dataKey":"` + "\xff" + `"}]`,
+			nil}, {`[{"dataKey":"\x41"}]`, nil},
+		{`[{"dataKey":"\ud842"}]`, nil}, {`[{"dataKey":"\udfb7"}]`, nil}, {`[{"dataKey":"\ud842\u0041"}]`,
+			nil}, {`[{"dataKey":"\u+041"}]`, nil},
+		{`[{"dataKey":"\u00"}]`, nil}, {`[{"dataKey":"\u`, nil}, {`[{"dataKey":"a`, nil}, {`[{"dataKey":"a\`,
+			nil}, {`[{'dataKey':"a"}]`, nil},
+		{`[{"x":01}]`, nil}, {`[{"x":1.}]`, nil}, {`[{"x":.5}]`, nil}, {`[{"x":1e}]`, nil}, {`[{"x":-}]`,
+			nil}, {`[{"x":+1}]`, nil}, {`[{"x":NaN}]`, nil}, {`[{"x":tru}]`, nil},
+		{"\ufeff[]", nil}, {`[{"x":` + strings.Repeat("[", 34) + strings.Repeat("]", 34) + `}]`,
+			nil}, {"[" + strings.Repeat(" ", MaxTransaction) + "]", nil},
 	} {
 		got, err := ParsePhaseDataList(c.text)
 		name := c.text[:min(len(c.text), 80)]
@@ -172,7 +183,8 @@ func oracleItems(t *testing.T, tree any) (items []*ltlv1.PhaseItem) {
 		for _, e := range elements(t, m["relatedDataList"]) {
 			r := e.(map[string]any)
 			item.Related = append(item.Related, &ltlv1.RelatedData{
-				PhaseId: text(r, "relatedPhaseId"), DataKey: text(r, "relatedDataKey"), PhaseData: text(r, "relatedPhaseData"), DataSeq: text(r, "relatedDataSeq"),
+				PhaseId: text(r, "relatedPhaseId"), DataKey: text(r, "relatedDataKey"), PhaseData: text(r,
+					"relatedPhaseData"), DataSeq: text(r, "relatedDataSeq"),
 			})
 		}
 		items = append(items, item)

@@ -94,7 +94,8 @@ func (w *adminWorld) drawLock(rt *rapid.T, m *chainModel, uid string) step {
 }
 
 func (w *adminWorld) drawModify(rt *rapid.T, m *chainModel, uid string) step {
-	e, to := rapid.SampledFrom(m.entries).Draw(rt, "entry"), rapid.SampledFrom([]string{m1UID, m2UID, freeUID, ghostUID}).Draw(rt, "to")
+	e, to := rapid.SampledFrom(m.entries).Draw(rt, "entry"), rapid.SampledFrom([]string{m1UID, m2UID, freeUID,
+		ghostUID}).Draw(rt, "to")
 	return step{w.tx(uid, w.modify(e.id, to)), func(ledger.Hash) int32 {
 		_, code := m.allowed(uid, true)
 		switch {
@@ -181,7 +182,8 @@ func (w *adminWorld) drawUpload(rt *rapid.T, m *chainModel) step {
 			return code
 		case caller != e:
 			return BadTypeCode
-		case p != nil && (g == nil || g.owner != caller || !g.authorized || g.device != "" && !g.authorised || m.seen[p.GetSignature()]):
+		case p != nil && (g == nil || g.owner != caller || !g.authorized || g.device != "" && !g.authorised ||
+			m.seen[p.GetSignature()]):
 			return Forbidden
 		case m.keys[key]:
 			return DuplicateKey
@@ -264,10 +266,12 @@ func (m *chainModel) compare(rt *rapid.T, w *world) {
 	for _, g := range groups {
 		want := m.groups[g.ProductKey]
 		devices, err := ListDevices(w.state, w.chain.ID, g.ID)
-		if err != nil || g.ID != want.id || g.OwnerID != want.owner.id || g.Authorized != want.authorized || (len(devices) == 0) != (want.device == "") {
+		if err != nil || g.ID != want.id || g.OwnerID != want.owner.id || g.Authorized != want.authorized ||
+			(len(devices) == 0) != (want.device == "") {
 			rt.Fatalf("%+v, %v, %v, want %+v", g, devices, err, want)
 		}
-		if len(devices) > 0 && (len(devices) != 1 || devices[0].ID != want.device || devices[0].Authorized != want.authorised) {
+		if len(devices) > 0 && (len(devices) != 1 || devices[0].ID != want.device ||
+			devices[0].Authorized != want.authorised) {
 			rt.Fatalf("%+v, want %+v", devices[0], want)
 		}
 	}

@@ -81,12 +81,14 @@ func (m *model) write(r record) int32 {
 
 func drawRecord(rt *rapid.T, w *world) record {
 	r := record{
-		uid:      rapid.SampledFrom([]string{m1UID, m1UID, m1UID, m2UID, rootUID, freeUID}).Draw(rt, "uid"),
-		value:    rapid.SampledFrom([]string{"v", "数据", strings.Repeat("v", 256), strings.Repeat("v", 257), ""}).Draw(rt, "value"),
-		nonce:    rapid.SampledFrom([]string{"", "", "", "n1", "n2"}).Draw(rt, "nonce"),
-		business: rapid.SampledFrom([]string{"", business, strings.ToLower(business), strings.Repeat("0", 64), "short"}).Draw(rt, "business"),
-		attach:   rapid.Bool().Draw(rt, "attach"),
-		owner:    rootUID,
+		uid: rapid.SampledFrom([]string{m1UID, m1UID, m1UID, m2UID, rootUID, freeUID}).Draw(rt, "uid"),
+		value: rapid.SampledFrom([]string{"v", "数据", strings.Repeat("v", 256), strings.Repeat("v", 257), ""}).Draw(rt,
+			"value"),
+		nonce: rapid.SampledFrom([]string{"", "", "", "n1", "n2"}).Draw(rt, "nonce"),
+		business: rapid.SampledFrom([]string{"", business, strings.ToLower(business), strings.Repeat("0", 64),
+			"short"}).Draw(rt, "business"),
+		attach: rapid.Bool().Draw(rt, "attach"),
+		owner:  rootUID,
 	}
 	if r.uid != freeUID {
 		r.owner = r.uid
@@ -246,7 +248,8 @@ func checkBlock(rt *rapid.T, in Input, x *Executed) {
 		TxRoot: ledger.TransactionsRoot(outcomes), BatchesHash: ledger.BatchesHash(hashes), WritesHash: ledger.WritesHash(x.Writes), SystemHeight: in.SystemHeight,
 	}
 	got, err := ledger.ParseHeader(x.Block.GetHeader())
-	if err != nil || got != want || x.Header != want || len(x.Block.GetResults()) != len(outcomes) || x.Hash != ledger.BlockHash(x.Block.GetHeader()) {
+	if err != nil || got != want || x.Header != want || len(x.Block.GetResults()) != len(outcomes) ||
+		x.Hash != ledger.BlockHash(x.Block.GetHeader()) {
 		rt.Fatalf("header %+v, %v, want %+v", got, err, want)
 	}
 }

@@ -24,7 +24,8 @@ func TestCanRead(t *testing.T) {
 		own, other, admins, nobody int32
 	}{
 		{m1UID, OK, Forbidden, Forbidden, BadTypeCode}, {rootUID, OK, OK, OK, BadTypeCode}, {"", OK, OK, OK, BadTypeCode},
-		{freeUID, Forbidden, Forbidden, Forbidden, Forbidden}, {ghostUID, UnknownUID, UnknownUID, UnknownUID, UnknownUID}, {"x", UnknownUID, UnknownUID, UnknownUID, UnknownUID},
+		{freeUID, Forbidden, Forbidden, Forbidden, Forbidden}, {ghostUID, UnknownUID, UnknownUID, UnknownUID,
+			UnknownUID}, {"x", UnknownUID, UnknownUID, UnknownUID, UnknownUID},
 	} {
 		read(c.uid, own, c.own)
 		read(c.uid, other, c.other)

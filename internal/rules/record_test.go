@@ -95,7 +95,8 @@ func TestDuplicates(t *testing.T) {
 	a, b := w.key(m1UID, "a"), w.key(m1UID, "b")
 	var got []int32
 	for _, r := range w.apply(w.tx(m1UID, set(a, "1")), w.tx(m1UID, set(a, "1")), w.tx(m1UID, attach(a, "1", "")),
-		w.tx(m1UID, attach(b, "1", business)), w.tx(m1UID, attach(b, "2", strings.ToLower(business))), w.tx(m1UID, attach(b, "3", "")),
+		w.tx(m1UID, attach(b, "1", business)), w.tx(m1UID, attach(b, "2", strings.ToLower(business))), w.tx(m1UID,
+			attach(b, "3", "")),
 		w.tx(m1UID, set(b, "1"))) {
 		got = append(got, r.GetCode())
 	}
@@ -130,7 +131,8 @@ func TestVersions(t *testing.T) {
 		if err != nil || (l == nil) != (v == 0 || v == 4) {
 			t.Fatalf("version %d: %v, %v", v, l, err)
 		}
-		if l != nil && (l.Height != r[v-1].GetBlockHeight() || l.Index != r[v-1].GetTransactionIndex() || l.Version() != v || l.Single()) {
+		if l != nil && (l.Height != r[v-1].GetBlockHeight() || l.Index != r[v-1].GetTransactionIndex() ||
+			l.Version() != v || l.Single()) {
 			t.Errorf("version %d is at %+v, want %v", v, l, r[v-1])
 		}
 	}
@@ -163,8 +165,10 @@ func TestWhoMayWrite(t *testing.T) {
 	}{
 		{"o1/facade/f", OK}, {"o3/facade/f", OK}, {"o1/client/bench", OK}, {"o1/operator/olga", OK},
 		{"o2/client/c", Forbidden}, {"o2/operator/o", Forbidden}, {"o1/node/n1", Forbidden}, {"o1/endorser/e", Forbidden},
-		{"o1/king/k", Malformed}, {"o1/client", Malformed}, {"/client/c", Malformed}, {"o1/client/", Malformed}, {"o1/client/a/b", Malformed},
-		{"", Malformed}, {"O1/client/c", Malformed}, {"o1/client/" + strings.Repeat("x", 65), Malformed}, {"o1/client/a b", Malformed},
+		{"o1/king/k", Malformed}, {"o1/client", Malformed}, {"/client/c", Malformed}, {"o1/client/",
+			Malformed}, {"o1/client/a/b", Malformed},
+		{"", Malformed}, {"O1/client/c", Malformed}, {"o1/client/" + strings.Repeat("x", 65), Malformed}, {"o1/client/a b",
+			Malformed},
 	} {
 		w.want("submitter "+c.submitter, own(c.submitter), c.want)
 	}
@@ -206,7 +210,8 @@ func TestTerm(t *testing.T) {
 	for _, k := range []struct {
 		after       int64
 		data, admin int32
-	}{{0, Forbidden, OK}, {999, Forbidden, OK}, {1000, OK, OK}, {1999, OK, OK}, {2000, Forbidden, Forbidden}, {3000, Forbidden, Forbidden}} {
+	}{{0, Forbidden, OK}, {999, Forbidden, OK}, {1000, OK, OK}, {1999, OK, OK}, {2000, Forbidden, Forbidden}, {3000,
+		Forbidden, Forbidden}} {
 		w.now = startMs + k.after
 		w.want("SetData", w.tx(rootUID, set(w.key(rootUID, "id"), "v")), k.data)
 		w.want("AttachData", w.tx(rootUID, attach(w.key(rootUID, "id"), "v", "")), k.data)

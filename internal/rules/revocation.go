@@ -77,7 +77,8 @@ func (e *exec) revokeCertificate(act action) (int32, string, error) {
 		e.put(credentialsKey(act.submitter.organisation), credentials.encode())
 	}
 	if known == nil || known.KeyOnly && !r.GetKeyOnly() {
-		made := Revocation{Identity: r.GetIdentity(), KeyHash: r.GetKeyHash(), KeyOnly: r.GetKeyOnly(), Height: act.here.Height}
+		made := Revocation{Identity: r.GetIdentity(), KeyHash: r.GetKeyHash(), KeyOnly: r.GetKeyOnly(),
+			Height: act.here.Height}
 		e.put(key, made.encode())
 	}
 	if r.GetKeyOnly() {

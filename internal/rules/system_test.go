@@ -92,20 +92,23 @@ func TestOperatorsOnly(t *testing.T) {
 	} {
 		tx := w.operator(account("", "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM))
 		tx.Submitter = submitter
-		if got := w.execute(ledger.SystemChain, w.batch(ledger.SystemChain, [][]byte{marshal(t, tx)}, "o1", "o2", "o3")).Results[0][0].GetCode(); got != want {
+		if got := w.execute(ledger.SystemChain, w.batch(ledger.SystemChain, [][]byte{marshal(t, tx)}, "o1", "o2",
+			"o3")).Results[0][0].GetCode(); got != want {
 			t.Errorf("%s: %d, want %d", submitter, got, want)
 		}
 	}
 	for _, submitter := range []string{"o9/operator/x", "o1/client/x"} {
 		tx := w.operator(account("", "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM))
 		tx.Submitter = submitter
-		if codes, err := previewCodes(w.input(ledger.SystemChain), [][]byte{marshal(t, tx)}, w.state); err != nil || codes[0] != Forbidden {
+		if codes, err := previewCodes(w.input(ledger.SystemChain), [][]byte{marshal(t, tx)}, w.state); err != nil ||
+			codes[0] != Forbidden {
 			t.Errorf("%s in the dry run: %v, %v", submitter, codes, err)
 		}
 	}
 	tx := w.operator(account("", "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM))
 	tx.AccountUid = rootUID
-	if codes, err := previewCodes(w.input(ledger.SystemChain), [][]byte{marshal(t, tx)}, w.state); err != nil || codes[0] != Forbidden {
+	if codes, err := previewCodes(w.input(ledger.SystemChain), [][]byte{marshal(t, tx)}, w.state); err != nil ||
+		codes[0] != Forbidden {
 		t.Errorf("in an account's name: %v, %v", codes, err)
 	}
 	g := &ltlv1.Transaction{}
@@ -160,7 +163,8 @@ func TestCreateOrganisation(t *testing.T) {
 		if i < 2 { // keep a majority of three signatures
 			continue
 		}
-		w.state[ledger.SystemChain][keyNetwork] = (&Network{Policy: "submitter", Organisations: mustNetwork(t, w).Organisations}).encode()
+		w.state[ledger.SystemChain][keyNetwork] = (&Network{Policy: "submitter",
+			Organisations: mustNetwork(t, w).Organisations}).encode()
 	}
 	w.want("one too many", create(func(*ltlv1.Organisation) {}), QuotaExceeded)
 	all, err := ListOrganisations(w.state)
@@ -212,7 +216,8 @@ func TestCreateAccount(t *testing.T) {
 		t.Errorf("assigned %q and %q", r[0].GetOutput(), r[1].GetOutput())
 	}
 	a, err := GetAccount(w.state, r[1].GetOutput())
-	want := Account{UID: r[1].GetOutput(), Name: "张三", Type: 2, Organisation: "o3", CreatedHeight: r[1].GetBlockHeight(), CreatedIndex: 1}
+	want := Account{UID: r[1].GetOutput(), Name: "张三", Type: 2, Organisation: "o3",
+		CreatedHeight: r[1].GetBlockHeight(), CreatedIndex: 1}
 	if err != nil || a == nil || *a != want {
 		t.Errorf("%+v, %v, want %+v", a, err, want)
 	}
@@ -223,7 +228,8 @@ func TestCreateAccount(t *testing.T) {
 }
 
 func account2(uid string) *ltlv1.Transaction_CreateAccount {
-	return &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: uid, Name: "张三", Type: 2, Organisation: "o3"}}
+	return &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: uid, Name: "张三", Type: 2,
+		Organisation: "o3"}}
 }
 
 func TestCreateChainRules(t *testing.T) {
@@ -250,9 +256,14 @@ func TestCreateChainRules(t *testing.T) {
 		{"policy", func(c *ltlv1.CreateChain) { c.Policy = "nobody" }, OutOfRange},
 		{"policy all", func(c *ltlv1.CreateChain) { c.Policy = "all&submitter" }, OK},
 		{"4 of 3", func(c *ltlv1.CreateChain) { c.Policy = "4-of" }, OutOfRange},
-		{"an organisation that is not on the chain", func(c *ltlv1.CreateChain) { c.Policy, c.Organisations = "org(o3)", []string{"o1", "o2"} }, OutOfRange},
-		{"the administrator's organisation is not on the chain", func(c *ltlv1.CreateChain) { c.Organisations = []string{"o2", "o3"} }, OutOfRange},
-		{"… and need not be", func(c *ltlv1.CreateChain) { c.Policy, c.Organisations = "majority", []string{"o2", "o3"} }, OK},
+		{"an organisation that is not on the chain", func(c *ltlv1.CreateChain) {
+			c.Policy, c.Organisations = "org(o3)",
+				[]string{"o1", "o2"}
+		}, OutOfRange},
+		{"the administrator's organisation is not on the chain",
+			func(c *ltlv1.CreateChain) { c.Organisations = []string{"o2", "o3"} }, OutOfRange},
+		{"… and need not be", func(c *ltlv1.CreateChain) { c.Policy, c.Organisations = "majority", []string{"o2", "o3"} },
+			OK},
 		{"organisation unknown", func(c *ltlv1.CreateChain) { c.Organisations = []string{"o1", "o9"} }, NotFound},
 		{"organisation twice", func(c *ltlv1.CreateChain) { c.Organisations = []string{"o1", "o1"} }, OutOfRange},
 		{"expired before effective", func(c *ltlv1.CreateChain) { c.EffectiveMs, c.ExpiredMs = 5, 4 }, OutOfRange},
@@ -283,14 +294,16 @@ func TestCreateChain(t *testing.T) {
 		t.Fatalf("chains %v, results %v", x.NewChains, x.Results)
 	}
 	got, err := GetChain(w.state, x.NewChains[1])
-	if err != nil || got == nil || !ledger.ValidChainID(got.ID) || len(got.Code) != ChainCodeLen || !validTypeCode(got.AdministratorTypeCode) {
+	if err != nil || got == nil || !ledger.ValidChainID(got.ID) || len(got.Code) != ChainCodeLen ||
+		!validTypeCode(got.AdministratorTypeCode) {
 		t.Fatalf("%+v, %v", got, err)
 	}
 	end := time.UnixMilli(w.now).UTC().AddDate(10, 0, 0).UnixMilli()
 	want := Chain{
 		ID: got.ID, Code: got.Code, Name: "存证链", Service: 1, Edition: 1, Region: "cn-shanghai", EffectiveMs: w.now, ExpiredMs: end,
 		CapacityQuota: 800000000000, CountQuota: 10000000, MemberQuota: 100, PhaseGroupQuota: 200, PhaseQuota: 5, Policy: policy.Default,
-		Organisations: []string{"o1", "o2", "o3"}, AdministratorUID: rootUID, AdministratorTypeCode: got.AdministratorTypeCode,
+		Organisations: []string{"o1", "o2",
+			"o3"}, AdministratorUID: rootUID, AdministratorTypeCode: got.AdministratorTypeCode,
 		AdministratorMemberID: got.AdministratorMemberID, CreatedMs: w.now, CreatedHeight: x.Header.Height, CreatedIndex: 1,
 	}
 	if g, v := fmt.Sprintf("%+v", *got), fmt.Sprintf("%+v", want); g != v {
@@ -303,7 +316,8 @@ func TestCreateChain(t *testing.T) {
 		t.Errorf("by a code of no chain: %+v, %v", none, err)
 	}
 	all, err := ListChains(w.state)
-	if err != nil || len(all) != 3 || all[0].ID != w.chain.ID || all[1].ID != x.NewChains[0] || all[2].ID != x.NewChains[1] {
+	if err != nil || len(all) != 3 || all[0].ID != w.chain.ID || all[1].ID != x.NewChains[0] ||
+		all[2].ID != x.NewChains[1] {
 		t.Errorf("%d chains, %v", len(all), err)
 	}
 	m, err := GetMember(w.state, got, rootUID)
@@ -399,10 +413,12 @@ func TestIdentifiersAvoidEachOther(t *testing.T) {
 	delete(w.state[w.chain.ID], prefixMember+freeUID)
 	tx = w.tx(rootUID, member(freeUID))
 	id = ledger.TransactionID(marshal(t, tx))
-	w.chain.AdministratorTypeCode, w.chain.AdministratorMemberID = spellTypeCode(derive(id, forTypeCode, 0)), digits16(derive(id, forMember, 0))
+	w.chain.AdministratorTypeCode, w.chain.AdministratorMemberID = spellTypeCode(derive(id, forTypeCode,
+		0)), digits16(derive(id, forMember, 0))
 	w.state[ledger.SystemChain][prefixChain+w.chain.ID] = w.chain.encode()
 	w.must(tx)
-	if m, err = GetMember(w.state, w.chain, freeUID); err != nil || m.TypeCode != spellTypeCode(derive(id, forTypeCode, 1)) || m.ID != digits16(derive(id, forMember, 1)) {
+	if m, err = GetMember(w.state, w.chain, freeUID); err != nil ||
+		m.TypeCode != spellTypeCode(derive(id, forTypeCode, 1)) || m.ID != digits16(derive(id, forMember, 1)) {
 		t.Errorf("%+v, %v beside the administrator", m, err)
 	}
 
@@ -412,7 +428,8 @@ func TestIdentifiersAvoidEachOther(t *testing.T) {
 	for i := range uint32(maxDerive) {
 		w.state[w.chain.ID][prefixTypeCode+spellTypeCode(derive(id, forTypeCode, i))] = []byte(m1UID)
 	}
-	_, err = Execute(w.input(w.chain.ID, w.batch(w.chain.ID, [][]byte{marshal(t, broken)}, "o1", "o2")), w.state, ledger.VerifyEndorsement)
+	_, err = Execute(w.input(w.chain.ID, w.batch(w.chain.ID, [][]byte{marshal(t, broken)}, "o1", "o2")), w.state,
+		ledger.VerifyEndorsement)
 	if !errors.Is(err, ErrState) {
 		t.Errorf("no free type code: %v", err)
 	}
@@ -459,7 +476,8 @@ func TestGenesisRules(t *testing.T) {
 		t.Fatal(err)
 	}
 	h, err := ledger.ParseHeader(g.Block.GetHeader())
-	if err != nil || h != g.Header || h.Height != 0 || h.TimeMs != startMs || h.NetworkID != ledger.NetworkID(p) || h.Count != 1 || g.Hash != ledger.BlockHash(g.Block.GetHeader()) {
+	if err != nil || h != g.Header || h.Height != 0 || h.TimeMs != startMs || h.NetworkID != ledger.NetworkID(p) ||
+		h.Count != 1 || g.Hash != ledger.BlockHash(g.Block.GetHeader()) {
 		t.Errorf("%+v, %v", h, err)
 	}
 	w := bare(t)

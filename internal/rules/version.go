@@ -24,8 +24,10 @@ var ErrNewerRules = errors.New("this program is too old for the ledger's rules")
 
 // newerRules returns ErrNewerRules, wrapped, with what to do about it.
 func newerRules(needed uint32) error {
-	return fmt.Errorf("%w: the ledger goes on under version %d of the rules, this program knows version %d; start this process again with a program "+
-		"that knows version %d (`ltl version` shows it), and it goes on where it stopped", ErrNewerRules, needed, Version, needed)
+	return fmt.Errorf("%w: the ledger goes on under version %d of the rules, this program knows version %d; start this "+
+		"process again with a program "+
+		"that knows version %d (`ltl version` shows it), and it goes on where it "+
+		"stopped", ErrNewerRules, needed, Version, needed)
 }
 
 // VersionInForce returns the version of the rules under which the next block is executed, after the genesis.
@@ -59,7 +61,8 @@ func (e *exec) activateRules(act action) (int32, string, error) {
 	case err != nil:
 		return 0, "", err
 	case a.GetVersion() != now+1:
-		return e.refuse(Conflict, fmt.Sprintf("Version %d of the rules is in force; only version %d can be put in force next.", now, now+1)), "", nil
+		return e.refuse(Conflict,
+			fmt.Sprintf("Version %d of the rules is in force; only version %d can be put in force next.", now, now+1)), "", nil
 	case a.GetVersion() > Version:
 		return 0, "", newerRules(a.GetVersion())
 	}

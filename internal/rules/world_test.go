@@ -89,7 +89,8 @@ func bare(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, state: memory{}, keys: map[string]ed25519.PrivateKey{}, id: g.Header.NetworkID, tips: map[string]tip{}, now: startMs}
+	w := &world{t: t, state: memory{}, keys: map[string]ed25519.PrivateKey{}, id: g.Header.NetworkID,
+		tips: map[string]tip{}, now: startMs}
 	for _, o := range organisations() {
 		w.keys[o] = offline.Key(o)
 	}
@@ -119,11 +120,13 @@ func proofChain() *ltlv1.CreateChain {
 }
 
 func account(uid, org string, kind ltlv1.AccountType) *ltlv1.Transaction_CreateAccount {
-	return &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: uid, Name: "名字" + uid, Type: kind, Organisation: org}}
+	return &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: uid, Name: "名字" + uid, Type: kind,
+		Organisation: org}}
 }
 
 func member(uid string) *ltlv1.Transaction_CreateMember {
-	return &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{MemberUid: uid, Name: "某公司", Contact: "张三", Phone: "010-1234"}}
+	return &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{MemberUid: uid, Name: "某公司", Contact: "张三",
+		Phone: "010-1234"}}
 }
 
 func set(key, value string) *ltlv1.Transaction_SetData {
@@ -138,7 +141,8 @@ func attach(key, value, businessID string) *ltlv1.Transaction_AttachData {
 func (w *world) tx(uid string, action any) *ltlv1.Transaction {
 	w.nonce++
 	nonce := sha256.Sum256(fmt.Append(nil, w.nonce))
-	tx := &ltlv1.Transaction{Version: 1, AccountUid: uid, Submitter: offline.Facade, Nonce: nonce[:NonceLen], CreatedMs: w.now}
+	tx := &ltlv1.Transaction{Version: 1, AccountUid: uid, Submitter: offline.Facade, Nonce: nonce[:NonceLen],
+		CreatedMs: w.now}
 	if w.chain != nil {
 		tx.ChainId = w.chain.ID
 	}

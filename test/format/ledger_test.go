@@ -89,7 +89,8 @@ func TestLedger(t *testing.T) {
 	if len(v.Ledger.Blocks) < 6 {
 		t.Fatalf("%d blocks", len(v.Ledger.Blocks))
 	}
-	r := &replica{t: t, keys: map[string][]byte{}, tips: map[string]tip{}, state: map[string][]byte{}, chain: map[string]string{}}
+	r := &replica{t: t, keys: map[string][]byte{}, tips: map[string]tip{}, state: map[string][]byte{},
+		chain: map[string]string{}}
 	r.network = networkID(v.Ledger.Blocks[0].Batches[0].Transactions[0])
 	same(t, "network id", r.network, v.Ledger.NetworkID)
 	for i, b := range v.Ledger.Blocks {
@@ -273,7 +274,8 @@ func (r *replica) genesis(g message) {
 		o := r.message(raw)
 		r.organisations = append(r.organisations, o.text(1))
 		r.keys[o.text(1)] = o.bytes(4)
-		r.put("o/"+o.text(1), []byte{1}, long(o.text(1)), long(o.text(2)), long(o.bytes(3)), long(o.bytes(4)), long(o.text(5)))
+		r.put("o/"+o.text(1), []byte{1}, long(o.text(1)), long(o.text(2)), long(o.bytes(3)), long(o.bytes(4)),
+			long(o.text(5)))
 	}
 	for _, raw := range g[4] {
 		n := r.message(raw)
@@ -303,7 +305,8 @@ func (r *replica) act(tx message, id []byte, index uint32) int32 {
 		if made == "" {
 			made = digits18(derive(id, "account"))
 		}
-		r.put("a/"+made, []byte{1}, long(made), long(m.text(2)), u32(uint32(m.number(3))), long(m.text(4)), u64(r.height), u32(index))
+		r.put("a/"+made, []byte{1}, long(made), long(m.text(2)), u32(uint32(m.number(3))), long(m.text(4)), u64(r.height),
+			u32(index))
 		r.put("x/"+string(id), []byte(made))
 	case len(tx[42]) > 0:
 		r.createChain(action(42), id, index)
@@ -348,7 +351,8 @@ func (r *replica) use(uid string, size, members uint64) {
 
 func (r *replica) createMember(m message, id []byte, index uint32) {
 	uid, memberID, typeCode := m.text(1), digits16(derive(id, "member")), letters(derive(id, "type code"), 4, 36)
-	r.put("m/"+uid, []byte{1}, long(uid), long(memberID), long(m.text(2)), long(m.text(3)), long(m.text(4)), long(m.text(5)),
+	r.put("m/"+uid, []byte{1}, long(uid), long(memberID), long(m.text(2)), long(m.text(3)), long(m.text(4)),
+		long(m.text(5)),
 		long("MEMBER"), long(typeCode), long("UNLOCK"), u64(r.timeMs), u64(r.height), u32(index))
 	r.put("i/"+memberID, []byte(uid))
 	r.put("t/"+typeCode, []byte(uid))
@@ -360,7 +364,8 @@ func (r *replica) createMember(m message, id []byte, index uint32) {
 func (r *replica) createChain(m message, id []byte, index uint32) {
 	chainID, code := digits16(derive(id, "chain")), letters(derive(id, "chain code"), 16, 62)
 	const tenYears = 3652 * 24 * 3600 * 1000 // 2026 to 2036 has the leap years 2028 and 2032
-	value := [][]byte{{1}, long(chainID), long(code), long(m.text(1)), long(""), u32(uint32(m.number(3))), u32(1), long("cn-shanghai"), u64(r.timeMs), u64(r.timeMs + tenYears)}
+	value := [][]byte{{1}, long(chainID), long(code), long(m.text(1)), long(""), u32(uint32(m.number(3))), u32(1),
+		long("cn-shanghai"), u64(r.timeMs), u64(r.timeMs + tenYears)}
 	for _, quota := range []uint64{800_000_000_000, 10_000_000, 100, 200, 5} {
 		value = append(value, u64(quota))
 	}
@@ -368,7 +373,8 @@ func (r *replica) createChain(m message, id []byte, index uint32) {
 	for _, o := range r.organisations {
 		value = append(value, long(o))
 	}
-	value = append(value, long(m.text(15)), long(letters(derive(id, "type code"), 4, 36)), long(digits16(derive(id, "member"))), u64(r.timeMs), u64(r.height), u32(index))
+	value = append(value, long(m.text(15)), long(letters(derive(id, "type code"), 4, 36)),
+		long(digits16(derive(id, "member"))), u64(r.timeMs), u64(r.height), u32(index))
 	r.put("c/"+chainID, value...)
 	r.put("k/"+code, []byte(chainID))
 	r.put("x/"+string(id), []byte(chainID))

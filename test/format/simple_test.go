@@ -202,7 +202,8 @@ func same(t *testing.T, what string, got, want []byte) {
 
 func TestHashes(t *testing.T) {
 	v := loadVectors(t)
-	counts := []int{len(v.TransactionID), len(v.NetworkID), len(v.KeyID), len(v.DataHash), len(v.BatchRoot), len(v.Outcomes), len(v.BatchHash), len(v.BatchesHash), len(v.WritesHash)}
+	counts := []int{len(v.TransactionID), len(v.NetworkID), len(v.KeyID), len(v.DataHash), len(v.BatchRoot),
+		len(v.Outcomes), len(v.BatchHash), len(v.BatchesHash), len(v.WritesHash)}
 	for i, n := range counts {
 		if n == 0 {
 			t.Errorf("no vectors of kind %d", i)

@@ -49,7 +49,8 @@ func TestProductMakesTheVectors(t *testing.T) {
 	a, b := bytes.Split(want, []byte("\n")), bytes.Split(got, []byte("\n"))
 	for i := range min(len(a), len(b)) {
 		if !bytes.Equal(a[i], b[i]) {
-			t.Fatalf("%s, line %d: a change of consensus; run with -rewrite only if it is meant\nwant %s\ngot  %s", vectorsFile, i+1, a[i], b[i])
+			t.Fatalf("%s, line %d: a change of consensus; run with -rewrite only if it is meant\nwant %s\ngot  %s",
+				vectorsFile, i+1, a[i], b[i])
 		}
 	}
 	t.Fatalf("%s has %d lines, want %d", vectorsFile, len(a), len(b))
@@ -127,9 +128,11 @@ func outcomeVectors() (all []object) {
 	for _, n := range []int{1, 2, 3, 6} {
 		outcomes, texts := make([]ledger.Outcome, n), make([]object, n)
 		for i := range n {
-			o := ledger.Outcome{ID: hash(fmt.Sprint("transaction ", i)), Code: []int32{200, -317, 1001}[i%3], BatchRoot: hash(fmt.Sprint("batch ", i/2))}
+			o := ledger.Outcome{ID: hash(fmt.Sprint("transaction ", i)), Code: []int32{200, -317, 1001}[i%3],
+				BatchRoot: hash(fmt.Sprint("batch ", i/2))}
 			outcomes[i] = o
-			texts[i] = object{"id": hh(o.ID), "code": o.Code, "batchRoot": hh(o.BatchRoot), "leaf": h(ledger.OutcomeLeaf(nil, o))}
+			texts[i] = object{"id": hh(o.ID), "code": o.Code, "batchRoot": hh(o.BatchRoot),
+				"leaf": h(ledger.OutcomeLeaf(nil, o))}
 		}
 		all = append(all, object{"outcomes": texts, "root": hh(ledger.TransactionsRoot(outcomes))})
 	}
@@ -137,7 +140,8 @@ func outcomeVectors() (all []object) {
 }
 
 func statementVectors() (all []object) {
-	for _, accepted := range [][]bool{{true}, {true, false, true}, {false, true, false, false, false, false, false, true, true}} {
+	for _, accepted := range [][]bool{{true}, {true, false, true},
+		{false, true, false, false, false, false, false, true, true}} {
 		s := ledger.Statement{
 			NetworkID: hash("network"), ChainID: "1234567890123456", Root: hash("root"), Count: uint32(len(accepted)), Height: 7,
 			SystemHeight: 258, ExpiryMs: startMs + 30_000, KeyID: ledger.KeyID(public("org1")), Organisation: "org1", Accepted: ledger.Bitmap(accepted),
@@ -162,7 +166,8 @@ func batchHashVectors() (all []object) {
 			texts = append(texts, object{"statement": h(e.GetStatement()), "signature": h(e.GetSignature())})
 		}
 		root := hash("root")
-		all = append(all, object{"root": hh(root), "count": n + 1, "endorsements": texts, "hash": hh(ledger.BatchHash(root, n+1, endorsements))})
+		all = append(all, object{"root": hh(root), "count": n + 1, "endorsements": texts,
+			"hash": hh(ledger.BatchHash(root, n+1, endorsements))})
 	}
 	return all
 }
@@ -321,7 +326,8 @@ const (
 )
 
 func (w *world) run() object {
-	payload := w.encode(&ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_Genesis{Genesis: w.genesis()}})
+	payload := w.encode(&ltlv1.Transaction{ChainId: ledger.SystemChain,
+		Action: &ltlv1.Transaction_Genesis{Genesis: w.genesis()}})
 	w.network = ledger.NetworkID(payload)
 	x, err := rules.GenesisBlock(payload)
 	w.check(err)
@@ -339,7 +345,8 @@ func (w *world) run() object {
 	chain := system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
 		Name: "proof", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: administrator, Policy: "submitter&majority",
 	}}})
-	w.execute(ledger.SystemChain, startMs+1_000, w.batch(ledger.SystemChain, account("administrator", administrator), account("member", member), account("assigned", "")), w.batch(ledger.SystemChain, chain))
+	w.execute(ledger.SystemChain, startMs+1_000, w.batch(ledger.SystemChain, account("administrator", administrator),
+		account("member", member), account("assigned", "")), w.batch(ledger.SystemChain, chain))
 	w.business()
 	return object{"networkId": hh(w.network), "blocks": w.blocks}
 }
@@ -350,12 +357,14 @@ func (w *world) genesis() *ltlv1.Genesis {
 		der, err := os.ReadFile(testdata + id + ".ca.der")
 		w.check(err)
 		g.Organisations = append(g.Organisations, &ltlv1.Organisation{
-			Id: id, Name: []string{"One", "第二"}[i], CaCertificate: der, EndorserKey: public(id), EndorserAddress: fmt.Sprintf("127.0.0.1:%d", 7101+i),
+			Id: id, Name: []string{"One",
+				"第二"}[i], CaCertificate: der, EndorserKey: public(id), EndorserAddress: fmt.Sprintf("127.0.0.1:%d", 7101+i),
 		})
 	}
 	for i, organisation := range []string{"org1", "org2", "org1"} {
 		id := fmt.Sprintf("n%d", i+1)
-		g.Nodes = append(g.Nodes, &ltlv1.Node{Id: id, Organisation: organisation, Address: fmt.Sprintf("127.0.0.1:%d", 7001+i), Key: public(id)})
+		g.Nodes = append(g.Nodes, &ltlv1.Node{Id: id, Organisation: organisation,
+			Address: fmt.Sprintf("127.0.0.1:%d", 7001+i), Key: public(id)})
 	}
 	return g
 }
@@ -388,14 +397,17 @@ func (w *world) business() {
 		}}}
 	}
 	single := send(administrator, "nonce-1", set("single", "value"))
-	join := send(administrator, "", &ltlv1.Transaction{Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{
-		MemberUid: member, Name: "member", Contact: "contact", Phone: "021-1", Remark: "备注",
-	}}})
+	join := send(administrator, "",
+		&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{
+			MemberUid: member, Name: "member", Contact: "contact", Phone: "021-1", Remark: "备注",
+		}}})
 	business := fmt.Sprintf("%X", hash("business id"))
 	w.execute(c.ID, startMs+2_000, w.batch(c.ID,
-		single, send(administrator, "nonce-2", attach("many", "first", "")), send(administrator, "", attach("many", "第二", business)), join))
+		single, send(administrator, "nonce-2", attach("many", "first", "")), send(administrator, "",
+			attach("many", "第二", business)), join))
 	w.execute(c.ID, startMs+1_500, // the leader's clock went back: the block's time does not
-		w.batch(c.ID, single, send(administrator, "nonce-1", set("other", "value")), send(administrator, "nonce-3", set("single", "again"))),
+		w.batch(c.ID, single, send(administrator, "nonce-1", set("other", "value")),
+			send(administrator, "nonce-3", set("single", "again"))),
 		w.batch(c.ID, send(administrator, "nonce-4", attach("many", "third", ""))))
 	w.badEndorsement(c, send(administrator, "nonce-5", set("late", "value")))
 }
