@@ -124,8 +124,10 @@ func TestDomainsAreSeparate(t *testing.T) {
 		b := rapid.SliceOfN(rapid.Byte(), 0, 80).Draw(t, "bytes")
 		id := KeyID(b)
 		hashes := map[string][]byte{
-			"transaction": hashBytes(TransactionID(b)), "network": hashBytes(NetworkID(b)), "data": hashBytes(DataHash(string(b))),
-			"block": hashBytes(BlockHash(b)), "writes": hashBytes(WritesHash([]Write{{Key: b}})), "batches": hashBytes(BatchesHash(nil)),
+			"transaction": hashBytes(TransactionID(b)), "network": hashBytes(NetworkID(b)),
+			"data":  hashBytes(DataHash(string(b))),
+			"block": hashBytes(BlockHash(b)), "writes": hashBytes(WritesHash([]Write{{Key: b}})),
+			"batches": hashBytes(BatchesHash(nil)),
 		}
 		seen := make(map[string]string)
 		for name, h := range hashes {
@@ -226,7 +228,8 @@ func TestBatchesHashIsInjective(t *testing.T) {
 func TestValidChainID(t *testing.T) {
 	for id, want := range map[string]bool{
 		SystemChain: true, "9999999999999999": true, "0123456789012345": true,
-		"": false, "000000000000000": false, "00000000000000000": false, "000000000000000a": false, "００００": false, "00000000 0000000": false,
+		"": false, "000000000000000": false, "00000000000000000": false, "000000000000000a": false, "００００": false,
+		"00000000 0000000": false,
 		"-000000000000000": false, "000000000000000/": false, "000000000000000:": false,
 	} {
 		if ValidChainID(id) != want {

@@ -102,8 +102,10 @@ func TestSatisfied(t *testing.T) {
 
 func TestParseRefuses(t *testing.T) {
 	for _, s := range []string{
-		" ", "&", "submitter &", "nothing", "Any", "0-of", "-1-of", "+1-of", "01-of", "65-of", "2-of()", "2-of(a)", "1-of(a,a)",
-		"1-of(A)", "1-of(a", "1-of(a))", "-of", "of", "x-of", "org", "org()", "org(a,b)", "org(a)x", "any any", "any()", "any(a)",
+		" ", "&", "submitter &", "nothing", "Any", "0-of", "-1-of", "+1-of", "01-of", "65-of", "2-of()", "2-of(a)",
+		"1-of(a,a)",
+		"1-of(A)", "1-of(a", "1-of(a))", "-of", "of", "x-of", "org", "org()", "org(a,b)", "org(a)x", "any any", "any()",
+		"any(a)",
 		"1-of(a,,b)", strings.Repeat("any&", MaxText/4) + "any",
 	} {
 		if p, err := Parse(s); !errors.Is(err, Err) {

@@ -155,7 +155,8 @@ func TestCollaborationMainPath(t *testing.T) {
 	}
 }
 
-// TestCollaborationRules: who may do what to phase groups and phases, and every value at its bound and just past it.
+// TestCollaborationRules: which accounts may change phase groups and phases, and every value at its bound and just
+// past it.
 func TestCollaborationRules(t *testing.T) {
 	c := newCollaboration(t)
 	remark := func(n int) string { return strings.Repeat("备", n) }

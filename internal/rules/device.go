@@ -22,7 +22,8 @@ func (e *exec) registerDeviceGroup(act action) (int32, string, error) {
 		return e.refuse(Conflict, reasonProductKey), "", err
 	}
 	made := DeviceGroup{
-		ProductKey: r.GetProductKey(), Name: r.GetName(), AuthorizeType: r.GetAuthorizeType(), Remark: r.GetRemark(), OwnerID: act.actor.member.ID,
+		ProductKey: r.GetProductKey(), Name: r.GetName(), AuthorizeType: r.GetAuthorizeType(), Remark: r.GetRemark(),
+		OwnerID:    act.actor.member.ID,
 		Authorized: true, CreatedHeight: act.here.Height, CreatedIndex: act.here.Index,
 	}
 	var err error
@@ -98,7 +99,8 @@ func (e *exec) enrollDevice(act action) (int32, string, error) {
 		return e.refuse(Conflict, reasonEnrolled), "", err
 	}
 	made := Enrolment{
-		ProductKey: d.GetProductKey(), IotID: d.GetIotId(), KeyType: d.GetKeyType(), PublicKey: d.GetPublicKey(), Organisation: act.submitter.organisation,
+		ProductKey: d.GetProductKey(), IotID: d.GetIotId(), KeyType: d.GetKeyType(), PublicKey: d.GetPublicKey(),
+		Organisation:  act.submitter.organisation,
 		CreatedHeight: act.here.Height, CreatedIndex: act.here.Index,
 	}
 	e.put(key, made.encode())

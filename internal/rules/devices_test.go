@@ -83,7 +83,7 @@ func rsaDevice(t testing.TB, id string, bits int) *device {
 	return &device{id, productKey, ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_RSA_2048, sign, public(t, &k.PublicKey), startMs}
 }
 
-// aesDevice is one whose signatures nobody here can verify.
+// aesDevice is a device whose signatures cannot be verified without its secret key.
 func aesDevice(id string) *device {
 	sign := func([]byte) ([]byte, error) { return make([]byte, 48), nil }
 	return &device{id, productKey, ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES, sign, nil, startMs}
@@ -163,12 +163,12 @@ func TestDeviceProof(t *testing.T) {
 		{"a digest of 65", func(p *ltlv1.DeviceProof) { p.DataDigest += "0" }, BadDigestLength},
 		{"a digest in lower case", func(p *ltlv1.DeviceProof) { p.DataDigest = strings.ToLower(p.DataDigest) }, BadDigest},
 		{"another digest", func(p *ltlv1.DeviceProof) { p.DataDigest = strings.Repeat("A", 64) }, BadDigest},
-		// What is wrong in two ways is told the first.
+		// With two faults, the code is that of the first.
 		{"no type and source 3", func(p *ltlv1.DeviceProof) { p.AuthType, p.Source = "", "3" }, BadIoT},
 		{"source 3 and another type", func(p *ltlv1.DeviceProof) { p.AuthType, p.Source = "x", "3" }, BadIoTSource},
 		{"another type and a short digest", func(p *ltlv1.DeviceProof) { p.AuthType, p.DataDigest = "x", "0" }, BadAuthType},
 		{"another digest of no device", func(p *ltlv1.DeviceProof) {
-			p.IotId, p.DataDigest = "nobody",
+			p.IotId, p.DataDigest = "unknown",
 				strings.Repeat("A", 64)
 		}, BadDigest},
 	} {
@@ -183,8 +183,8 @@ func TestDeviceProof(t *testing.T) {
 		change func(*ltlv1.DeviceProof)
 		reason string
 	}{
-		{"a device that nobody enrolled", func(p *ltlv1.DeviceProof) { p.IotId = "nobody" }, reasonNotEnrolled},
-		{"a product that nobody enrolled it for", func(p *ltlv1.DeviceProof) { p.ProductKey = "other" }, reasonNotEnrolled},
+		{"a device that was not enrolled", func(p *ltlv1.DeviceProof) { p.IotId = "unknown" }, reasonNotEnrolled},
+		{"a product that it was not enrolled for", func(p *ltlv1.DeviceProof) { p.ProductKey = "other" }, reasonNotEnrolled},
 		{"a product with a slash", func(p *ltlv1.DeviceProof) { p.ProductKey = productKey + "/" + iotID }, reasonNotEnrolled},
 		{"type 1", func(p *ltlv1.DeviceProof) { p.Signature = "1" + p.Signature[1:] }, reasonSignatureForm},
 		{"hash 3", func(p *ltlv1.DeviceProof) { p.Signature = strings.Replace(p.Signature, "~2~", "~3~", 1) },
@@ -238,7 +238,7 @@ func TestDeviceProof(t *testing.T) {
 	lone.refused("no group", lone.signed(m1UID, "id", "v", good()), Forbidden, reasonNoGroup)
 }
 
-// TestDeviceOrder: what comes before the device's checks is told before them, what comes after them after them.
+// TestDeviceOrder: with faults before, in and after the device's checks, the code is that of the first.
 func TestDeviceOrder(t *testing.T) {
 	d := eccDevice(t, iotID)
 	w, _ := deviceWorld(t, d)
@@ -398,7 +398,7 @@ func TestRegisterDeviceGroup(t *testing.T) {
 	r := w.must(w.tx(m1UID, register("pk1")), w.tx(rootUID, register("pk2")))
 	w.refused("the same product", w.tx(m1UID, register("pk1")), Conflict, reasonProductKey)
 	w.refused("the same product for another member", w.tx(m2UID, register("pk1")), Conflict, reasonProductKey)
-	w.refused("by nobody of the chain", w.tx(freeUID, register("pk3")), Forbidden, reasonNotMember)
+	w.refused("by an account that is not on the chain", w.tx(freeUID, register("pk3")), Forbidden, reasonNotMember)
 	all, err := ListDeviceGroups(w.state, w.chain.ID)
 	if err != nil || len(all) != 2 || all[0].ID != r[0].GetOutput() || !all[0].Authorized ||
 		all[0].OwnerID != w.member(m1UID).ID ||
@@ -490,7 +490,7 @@ func TestEnrollment(t *testing.T) {
 		t.Errorf("enrolment %+v, %v", got, err)
 	}
 	w.refused("again", w.operator(enroll(ecc.enrolment())), Conflict, reasonEnrolled)
-	w.want("revoking nothing", w.operator(revoke(productKey, "nobody")), NotFound)
+	w.want("revoking nothing", w.operator(revoke(productKey, "unknown")), NotFound)
 	w.want("revoking what has an odd name", w.operator(revoke(productKey+"/"+iotID, "")), NotFound)
 	foreign := w.operator(revoke(productKey, iotID))
 	foreign.Submitter = "o2/operator/oscar"

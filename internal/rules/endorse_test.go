@@ -50,7 +50,7 @@ func TestWhichEndorsementsCount(t *testing.T) {
 		{"another count", func(s *ledger.Statement) { s.Count++ }, NotEndorsed},
 		{"another key", func(s *ledger.Statement) { s.KeyID[0]++ }, NotEndorsed},
 		{"another organisation", func(s *ledger.Statement) { s.Organisation = "o3" }, NotEndorsed},
-		{"nobody's organisation", func(s *ledger.Statement) { s.Organisation = "o9" }, NotEndorsed},
+		{"an unknown organisation", func(s *ledger.Statement) { s.Organisation = "o9" }, NotEndorsed},
 		{"not accepted", func(s *ledger.Statement) { s.Accepted = []byte{0} }, NotEndorsed},
 		{"expires now", func(s *ledger.Statement) { s.ExpiryMs = startMs }, OK},
 		{"expired", func(s *ledger.Statement) { s.ExpiryMs = startMs - 1 }, EndorsementExpired},
@@ -296,7 +296,7 @@ func TestKnownTransactions(t *testing.T) {
 	}
 }
 
-// TestLastingOutputs: what a transaction created is told to every retry.
+// TestLastingOutputs: every retry returns the output of the first execution.
 func TestLastingOutputs(t *testing.T) {
 	w := newWorld(t)
 	for _, tx := range []*ltlv1.Transaction{

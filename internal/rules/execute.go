@@ -148,7 +148,8 @@ func (x *block) one(payload []byte, id ledger.Hash, i int, set *endorsementSet, 
 	if err != nil {
 		return 0, err
 	}
-	made.Code, made.ChainId, made.BlockHeight, made.TransactionIndex, made.Output = code, x.in.ChainID, x.in.Height, index, output
+	made.Code, made.Output = code, output
+	made.ChainId, made.BlockHeight, made.TransactionIndex = x.in.ChainID, x.in.Height, index
 	*result = made
 	x.fresh = append(x.fresh, made)
 	if Recorded(code) {

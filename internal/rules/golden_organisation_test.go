@@ -11,7 +11,7 @@ import (
 
 // reorganise runs one line of a script about organisations, their keys and certificates; false when it is another line.
 //
-//	rotate ORG NAME [compromised]    the endorser key of that name takes over; who signs goes on with the former one until uses
+//	rotate ORG NAME [compromised]    the endorser key of that name takes over; signatures are by the former one until uses
 //	uses ORG NAME                    ORG signs with the key of that name from now on
 //	authority ORG add|retire NAME    a certificate authority
 //	moveorg ORG NAME ADDRESS

@@ -17,7 +17,7 @@ import (
 	"ltl/test/testkit/offline"
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the golden scripts anew")
+var rewrite = flag.Bool("rewrite", false, "rewrite the golden scripts")
 
 // TestGolden runs testdata/*.txt. A script is a list of commands; every "block" or "system" is followed by what
 // execution said and wrote, on lines that begin with ">". They pin results, writes and hashes byte for byte: a change

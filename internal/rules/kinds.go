@@ -109,8 +109,9 @@ var kindTable = [...]*kind{
 		check: checkRegisterDeviceGroup, apply: (*exec).registerDeviceGroup,
 	},
 	{
-		name: "authorize_device_group", is: is[*ltlv1.Transaction_AuthorizeDeviceGroup], chain: onBusiness, administrator: true,
-		apply: (*exec).authorizeDeviceGroup,
+		name: "authorize_device_group", is: is[*ltlv1.Transaction_AuthorizeDeviceGroup], chain: onBusiness,
+		administrator: true,
+		apply:         (*exec).authorizeDeviceGroup,
 	},
 	{
 		name: "authorize_device", is: is[*ltlv1.Transaction_AuthorizeDevice], chain: onBusiness, administrator: true,

@@ -21,7 +21,7 @@ func checkModifyMember(tx *ltlv1.Transaction) int32 {
 
 func (e *exec) createMember(act action) (int32, string, error) {
 	m := act.tx.GetCreateMember()
-	who, code, err := e.newcomer(m.GetMemberUid())
+	target, code, err := e.newcomer(m.GetMemberUid())
 	if code != OK || err != nil {
 		return code, "", err
 	}
@@ -32,8 +32,9 @@ func (e *exec) createMember(act action) (int32, string, error) {
 		return QuotaExceeded, "", nil
 	}
 	made := &Member{
-		UID: who.uid, Name: m.GetName(), Contact: m.GetContact(), Phone: m.GetPhone(), Remark: m.GetRemark(),
-		Role: RoleMember, Status: StatusUnlock, CreatedMs: e.timeMs, CreatedHeight: act.here.Height, CreatedIndex: act.here.Index,
+		UID: target.uid, Name: m.GetName(), Contact: m.GetContact(), Phone: m.GetPhone(), Remark: m.GetRemark(),
+		Role: RoleMember, Status: StatusUnlock, CreatedMs: e.timeMs, CreatedHeight: act.here.Height,
+		CreatedIndex: act.here.Index,
 	}
 	made.ID, err = firstFree(act.id, forMember, digits16, func(s string) (bool, error) {
 		used, err := e.exists(prefixMemberID + s)
@@ -49,7 +50,7 @@ func (e *exec) createMember(act action) (int32, string, error) {
 	if err != nil {
 		return 0, "", err
 	}
-	e.putMember(who, made)
+	e.putMember(target, made)
 	// The output is written here, and not only by apply: its place among the block's writes, before the usage, is
 	// covered by the writes hash.
 	e.put(outputKey(act.id), []byte(made.ID))
@@ -60,32 +61,32 @@ func (e *exec) createMember(act action) (int32, string, error) {
 func spellTypeCode(h [32]byte) string { return letters(h, TypeCodeLen, capitals) }
 
 // newcomer judges whether an account may become a member.
-func (e *exec) newcomer(uid string) (who *actor, code int32, err error) {
-	if who, err = e.actor(uid); err != nil {
+func (e *exec) newcomer(uid string) (target *actor, code int32, err error) {
+	if target, err = e.actor(uid); err != nil {
 		return nil, 0, err
 	}
 	switch {
-	case who.account == nil:
+	case target.account == nil:
 		return nil, NotFound, nil
-	case who.account.Type != ltlv1.AccountType_ACCOUNT_TYPE_RAM:
+	case target.account.Type != ltlv1.AccountType_ACCOUNT_TYPE_RAM:
 		return nil, NotRAM, nil
-	case who.member != nil:
+	case target.member != nil:
 		return nil, e.refuse(Conflict, reasonOnChain), nil
 	}
-	return who, OK, nil
+	return target, OK, nil
 }
 
 // putMember writes an entry and the index from its id and its type code.
-func (e *exec) putMember(who *actor, m *Member) {
+func (e *exec) putMember(target *actor, m *Member) {
 	e.put(prefixMember+m.UID, m.encode())
 	e.put(prefixMemberID+m.ID, []byte(m.UID))
 	e.put(prefixTypeCode+m.TypeCode, []byte(m.UID))
-	who.member = m
+	target.member = m
 }
 
 // managed finds the member that the administrator wants to change. The administrator's own entry is on the system
 // chain and cannot be changed here.
-func (e *exec) managed(id string) (who *actor, code int32, err error) {
+func (e *exec) managed(id string) (target *actor, code int32, err error) {
 	switch {
 	case id == e.chain.AdministratorMemberID:
 		return nil, e.refuse(Forbidden, reasonOwnEntry), nil
@@ -96,22 +97,22 @@ func (e *exec) managed(id string) (who *actor, code int32, err error) {
 	if uid == nil || err != nil {
 		return nil, NotFound, err
 	}
-	if who, err = e.actor(string(uid)); err != nil {
+	if target, err = e.actor(string(uid)); err != nil {
 		return nil, 0, err
 	}
-	if who.member == nil {
+	if target.member == nil {
 		// Impossible in a block. An endorser's copy may receive, during a preview, the block in which another account takes
 		// over the entry.
 		return nil, NotFound, nil
 	}
-	return who, OK, nil
+	return target, OK, nil
 }
 
 // modifyMember replaces a member's data. Another uid takes over the whole entry: its id, its type code, its usage,
 // and what else belongs to the id. The former account is no longer on the chain.
 func (e *exec) modifyMember(act action) (int32, string, error) {
 	m := act.tx.GetModifyMember()
-	who, code, err := e.managed(m.GetMemberId())
+	target, code, err := e.managed(m.GetMemberId())
 	if err != nil || code == Forbidden {
 		return code, "", err
 	}
@@ -121,28 +122,28 @@ func (e *exec) modifyMember(act action) (int32, string, error) {
 	if code != OK {
 		return code, "", nil
 	}
-	to := who
-	if m.GetMemberUid() != who.uid {
+	to := target
+	if m.GetMemberUid() != target.uid {
 		if to, code, err = e.newcomer(m.GetMemberUid()); code != OK || err != nil {
 			return code, "", err
 		}
 	}
-	changed := *who.member
+	changed := *target.member
 	changed.UID, changed.Name, changed.Contact, changed.Phone = m.GetMemberUid(), m.GetName(), m.GetContact(), m.GetPhone()
 	if m.Remark != nil {
 		changed.Remark = m.GetRemark()
 	}
-	if to == who {
+	if to == target {
 		e.put(prefixMember+changed.UID, changed.encode())
-		who.member = &changed
+		target.member = &changed
 		return OK, "", nil
 	}
-	e.put(prefixMember+who.uid, []byte(former))
-	who.member = nil
+	e.put(prefixMember+target.uid, []byte(former))
+	target.member = nil
 	e.putMember(to, &changed)
-	if u := who.usage.usage; u.Count > 0 || u.Bytes > 0 {
+	if u := target.usage.usage; u.Count > 0 || u.Bytes > 0 {
 		e.charge(to.usage, u.Count, u.Bytes, 0)
-		e.charge(who.usage, -u.Count, -u.Bytes, 0)
+		e.charge(target.usage, -u.Count, -u.Bytes, 0)
 	}
 	return OK, "", nil
 }
@@ -150,7 +151,7 @@ func (e *exec) modifyMember(act action) (int32, string, error) {
 // lockMember locks or unlocks a member. Repeating it changes nothing.
 func (e *exec) lockMember(act action) (int32, string, error) {
 	m := act.tx.GetLockMember()
-	who, code, err := e.managed(m.GetMemberId())
+	target, code, err := e.managed(m.GetMemberId())
 	if code != OK || err != nil {
 		return code, "", err
 	}
@@ -158,12 +159,12 @@ func (e *exec) lockMember(act action) (int32, string, error) {
 	if m.GetLocked() {
 		status = StatusLock
 	}
-	if who.member.Status == status {
+	if target.member.Status == status {
 		return OK, "", nil
 	}
-	changed := *who.member
+	changed := *target.member
 	changed.Status = status
 	e.put(prefixMember+changed.UID, changed.encode())
-	who.member = &changed
+	target.member = &changed
 	return OK, "", nil
 }

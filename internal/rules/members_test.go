@@ -51,7 +51,7 @@ func TestModifyMemberRefusals(t *testing.T) {
 		w.want(what, with(change), OutOfRange)
 	}
 	w.want("remark of 100", with(func(m *ltlv1.ModifyMember) { m.Remark = proto.String(strings.Repeat("备", 100)) }), OK)
-	w.want("an id that nobody has", w.tx(rootUID, w.modify("0000000000000000", m1UID)), NotFound)
+	w.want("an id that no member has", w.tx(rootUID, w.modify("0000000000000000", m1UID)), NotFound)
 	w.want("an id that is none", w.tx(rootUID, w.modify("../"+m1UID, m1UID)), NotFound)
 	w.want("an id with a zero byte", w.tx(rootUID, w.modify(id+"\x00", m1UID)), NotFound)
 	w.want("an unknown account", w.tx(rootUID, w.modify(id, ghostUID)), NotFound)
@@ -60,12 +60,12 @@ func TestModifyMemberRefusals(t *testing.T) {
 	w.refused("another member's account", w.tx(rootUID, w.modify(id, m2UID)), Conflict, reasonOnChain)
 	w.want("the administrator's account, a main one", w.tx(rootUID, w.modify(id, rootUID)), NotRAM)
 	w.refused("by a member", w.tx(m1UID, w.modify(id, m1UID)), Forbidden, reasonAdministrator)
-	w.refused("by nobody of the chain", w.tx(freeUID, w.modify(id, m1UID)), Forbidden, reasonNotMember)
+	w.refused("by an account that is not on the chain", w.tx(freeUID, w.modify(id, m1UID)), Forbidden, reasonNotMember)
 	own := w.chain.AdministratorMemberID
 	w.refused("the administrator's own entry", w.tx(rootUID, w.modify(own, rootUID)), Forbidden, reasonOwnEntry)
 	w.refused("locking the administrator", w.tx(rootUID, lock(own, true)), Forbidden, reasonOwnEntry)
 	w.refused("locking by a member", w.tx(m1UID, lock(w.member(m2UID).ID, true)), Forbidden, reasonAdministrator)
-	w.want("locking nobody", w.tx(rootUID, lock("1111111111111111", true)), NotFound)
+	w.want("locking an unknown member", w.tx(rootUID, lock("1111111111111111", true)), NotFound)
 	w.want("locking an id that is none", w.tx(rootUID, lock("", true)), NotFound)
 }
 
@@ -91,8 +91,8 @@ func TestModifyMemberData(t *testing.T) {
 	}
 }
 
-// TestMoveMember: another uid takes over the whole entry in the very block, and the former one is nobody there, until
-// it is added again.
+// TestMoveMember: another uid takes over the whole entry within the block, and the former one is not on the chain
+// until it is added again.
 func TestMoveMember(t *testing.T) {
 	w := newWorld(t)
 	before := *w.member(m1UID)

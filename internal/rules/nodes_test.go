@@ -78,7 +78,7 @@ func TestAddNode(t *testing.T) {
 	w.want("as removed", w.operator(addNode(newNode("x"), removed, "")), OutOfRange)
 	w.want("as nothing", w.operator(addNode(newNode("x"), 0, "")), OutOfRange)
 	w.want("a learner in a voter's place", w.operator(addNode(newNode("x"), learner, genesis[0].ID)), OutOfRange)
-	w.want("in nobody's place", w.operator(addNode(newNode("x"), voter, "nobody")), NotFound)
+	w.want("in the place of an unknown node", w.operator(addNode(newNode("x"), voter, "unknown")), NotFound)
 }
 
 // TestNodesLife: what was removed never comes back, under no id, key or disk of its own.
@@ -104,9 +104,9 @@ func TestNodesLife(t *testing.T) {
 		"promoting":      changeNode(first[0].ID, voter),
 		"removing again": changeNode(first[0].ID, removed),
 	} {
-		w.want(what+" who was removed", w.operator(action), NotFound)
+		w.want(what+" of a removed node", w.operator(action), NotFound)
 	}
-	w.want("replacing who was removed", w.operator(addNode(newNode("c"), voter, first[0].ID)), NotFound)
+	w.want("replacing a removed node", w.operator(addNode(newNode("c"), voter, first[0].ID)), NotFound)
 	same := func(change func(n, old *ltlv1.Node)) *ltlv1.Transaction {
 		n, old := newNode("d"), newNode("a")
 		change(n, old)

@@ -104,8 +104,8 @@ func TestRotationNeedsOwnEndorsement(t *testing.T) {
 	}
 }
 
-// TestRemoveOrganisation: refused while anything needs it, in words; afterwards nothing of it counts, and nobody
-// takes its id or its key.
+// TestRemoveOrganisation: refused, with a reason, while something needs it; afterwards nothing of it counts, and its
+// id and key cannot be used again.
 func TestRemoveOrganisation(t *testing.T) {
 	w := newWorld(t)
 	w.majority()

@@ -139,11 +139,11 @@ func (m *phaseModel) upload(uid string, u *ltlv1.UploadPhaseData, id ledger.Hash
 		where := u.PhaseId + "/" + i.DataKey
 		m.records[where] = append(m.records[where], r)
 	}
-	for _, who := range []string{"", member} {
-		v := m.usage[who]
+	for _, uid := range []string{"", member} {
+		v := m.usage[uid]
 		v.Count += uint64(len(u.Items))
 		v.Bytes += bytes
-		m.usage[who] = v
+		m.usage[uid] = v
 	}
 	return OK
 }
@@ -281,7 +281,7 @@ func (m *phaseModel) compareRecords(rt *rapid.T, c *collaboration, p *Phase) {
 	}
 }
 
-// withoutPlaces is placeless, where also phase groups and phases are told without the places of their transactions.
+// withoutPlaces is placeless, and also leaves out the places of the transactions of phase groups and phases.
 func withoutPlaces(c *collaboration) map[string]string {
 	all := placeless(c.world)
 	for k, v := range all {

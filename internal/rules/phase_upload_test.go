@@ -122,7 +122,8 @@ func TestPhaseCounts(t *testing.T) {
 	c.want("a single upload of two", c.act(m1UID,
 		c.changed(func(u *ltlv1.UploadPhaseData, _ *ltlv1.PhaseItem) { u.Items = many(2, item) })), OutOfRange)
 	c.want("a list that no device signed", c.act(m1UID, &ltlv1.UploadPhaseData{
-		PhaseGroupId: c.group, PhaseId: c.first, Form: ltlv1.DataForm_DATA_FORM_TEXT, Batch: true, List: `[{"dataKey":"a","phaseData":"b"}]`,
+		PhaseGroupId: c.group, PhaseId: c.first, Form: ltlv1.DataForm_DATA_FORM_TEXT, Batch: true,
+		List: `[{"dataKey":"a","phaseData":"b"}]`,
 	}), OutOfRange)
 	for n, want := range map[int]int32{50: OK, 51: OutOfRange} {
 		u := c.upload("key", "x", "")
@@ -223,7 +224,7 @@ func TestPhaseQuotas(t *testing.T) {
 	}
 }
 
-// TestPhaseWriters: who may write to a phase, and that the right goes with the member's entry.
+// TestPhaseWriters: which accounts may write to a phase, and that the permission stays with the member's entry.
 func TestPhaseWriters(t *testing.T) {
 	c := newCollaboration(t)
 	on := func(uid, phase string) *ltlv1.Transaction {
@@ -239,7 +240,7 @@ func TestPhaseWriters(t *testing.T) {
 	c.want("the administrator", on(rootUID, c.second), OK)
 	c.want("no member", on(freeUID, c.first), Forbidden)
 	c.want("no phase", on(m1UID, "0000000000000000"), NotFound)
-	c.want("no phase, from one who may nothing", on(m2UID, "0000000000000000"), NotFound)
+	c.want("no phase, from an account without any permission", on(m2UID, "0000000000000000"), NotFound)
 	c.want("the phase of another group", c.act(m1UID, wrongGroup), NotFound)
 	c.want("no right, bad values", c.act(m2UID, c.upload("k", "", "")), Forbidden)
 
@@ -330,7 +331,7 @@ func TestPhaseDevices(t *testing.T) {
 	u.Device = d.proof(t, list)
 	c.want("the signature of another list", c.act(m1UID, u), BadDigest)
 	again := batch(list)
-	c.want("the same list signed anew", c.act(m1UID, again), BatchDuplicateKey)
+	c.want("the same list signed again", c.act(m1UID, again), BatchDuplicateKey)
 }
 
 // TestPhaseDeviceTrace: an upload that a device signed leaves the device's record, a refused one leaves none; a

@@ -73,7 +73,7 @@ func TestParsePhaseDataList(t *testing.T) {
 	}
 }
 
-// TestPhaseListBounds: at the largest number of elements, and one past it; the two lists' bounds are told apart.
+// TestPhaseListBounds: at the largest number of elements, and one past it; the two lists have different errors.
 func TestPhaseListBounds(t *testing.T) {
 	list := func(n int) string { return "[" + strings.Repeat(",{}", n)[1:] + "]" }
 	numbered := func(n int) string {
@@ -104,7 +104,8 @@ func TestPhaseListBounds(t *testing.T) {
 func FuzzParsePhaseDataList(f *testing.F) {
 	for _, s := range []string{
 		`[]`, `{"1":{"dataKey":"a","phaseData":"\ud842\udfb7\n"},"2":{"dataSeq":"x","relatedDataList":{"0":{"relatedPhaseId":"1"}}}}`,
-		`[{"dataKey":"a","x":[1,-0.5e+3,{"y":null}],"relatedDataList":[{"relatedDataKey":"k","relatedPhaseData":"米"}]}]`, `[{"dataKey":null}]`,
+		`[{"dataKey":"a","x":[1,-0.5e+3,{"y":null}],"relatedDataList":[{"relatedDataKey":"k","relatedPhaseData":"米"}]}]`,
+		`[{"dataKey":null}]`,
 		`[{"dataKey":"a","dataKey":"b"}]`, `{"1":{},"0":{}}`, "[{\"dataKey\":\"\u2028\"}]", `[{"x":1.5e-7}]`,
 	} {
 		f.Add(s)
@@ -199,11 +200,13 @@ func spellItems(t *testing.T, items []*ltlv1.PhaseItem) string {
 		related := []any{}
 		for _, r := range item.GetRelated() {
 			related = append(related, map[string]any{
-				"relatedPhaseId": r.GetPhaseId(), "relatedDataKey": r.GetDataKey(), "relatedPhaseData": r.GetPhaseData(), "relatedDataSeq": r.GetDataSeq(),
+				"relatedPhaseId": r.GetPhaseId(), "relatedDataKey": r.GetDataKey(), "relatedPhaseData": r.GetPhaseData(),
+				"relatedDataSeq": r.GetDataSeq(),
 			})
 		}
 		list = append(list, map[string]any{
-			"dataKey": item.GetDataKey(), "phaseData": item.GetPhaseData(), "dataSeq": item.GetDataSeq(), "relatedDataList": related,
+			"dataKey": item.GetDataKey(), "phaseData": item.GetPhaseData(), "dataSeq": item.GetDataSeq(),
+			"relatedDataList": related,
 		})
 	}
 	text, err := json.Marshal(list)

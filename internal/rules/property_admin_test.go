@@ -10,14 +10,14 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// entry is a place on the chain in the model: the administrator's, or that of a member, whoever holds it.
+// entry is an entry on the chain in the model: the administrator's or a member's, whichever account has it.
 type entry struct {
 	uid, id, typeCode string
 	admin, locked     bool
 	usage             Usage
 }
 
-// chainModel says in the plainest words who may do what on a chain with devices.
+// chainModel is the simplest model of a chain with devices: which account may do what.
 type chainModel struct {
 	entries []*entry
 	groups  map[string]*modelGroup // by product key

@@ -70,11 +70,11 @@ func (m *model) write(r record) int32 {
 	m.kind[r.key] = kind
 	m.versions[r.key]++
 	m.business[id] = true
-	for _, who := range []string{"", r.uid} {
-		u := m.count[who]
+	for _, uid := range []string{"", r.uid} {
+		u := m.count[uid]
 		u.Count++
 		u.Bytes += uint64(len(r.value))
-		m.count[who] = u
+		m.count[uid] = u
 	}
 	return OK
 }
@@ -244,8 +244,10 @@ func checkBlock(rt *rapid.T, in Input, x *Executed) {
 		hashes = append(hashes, ledger.BatchHash(root, len(ids), b.GetEndorsements()))
 	}
 	want := ledger.Header{
-		NetworkID: in.NetworkID, ChainID: in.ChainID, Height: in.Height, TimeMs: in.TimeMs, Previous: in.Previous, Count: uint32(len(outcomes)),
-		TxRoot: ledger.TransactionsRoot(outcomes), BatchesHash: ledger.BatchesHash(hashes), WritesHash: ledger.WritesHash(x.Writes), SystemHeight: in.SystemHeight,
+		NetworkID: in.NetworkID, ChainID: in.ChainID, Height: in.Height, TimeMs: in.TimeMs, Previous: in.Previous,
+		Count:  uint32(len(outcomes)),
+		TxRoot: ledger.TransactionsRoot(outcomes), BatchesHash: ledger.BatchesHash(hashes),
+		WritesHash: ledger.WritesHash(x.Writes), SystemHeight: in.SystemHeight,
 	}
 	got, err := ledger.ParseHeader(x.Block.GetHeader())
 	if err != nil || got != want || x.Header != want || len(x.Block.GetResults()) != len(outcomes) ||

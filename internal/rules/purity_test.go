@@ -18,7 +18,8 @@ var allowedImports = []string{
 	"bytes", "cmp", "crypto", "crypto/aes", "crypto/ecdsa", "crypto/ed25519", "crypto/elliptic", "crypto/rsa",
 	"crypto/sha256", "crypto/subtle", "encoding/base64", "encoding/binary", "encoding/hex", "errors", "fmt", "math",
 	"math/big", "math/bits", "slices", "strconv", "strings", "time", "unicode/utf8",
-	"google.golang.org/protobuf/encoding/protowire", "google.golang.org/protobuf/proto", "google.golang.org/protobuf/reflect/protoreflect",
+	"google.golang.org/protobuf/encoding/protowire", "google.golang.org/protobuf/proto",
+	"google.golang.org/protobuf/reflect/protoreflect",
 	"ltl/internal/ledger", "ltl/internal/policy", "ltl/proto/ltl/v1",
 }
 

@@ -59,7 +59,8 @@ func GetNode(v View, id string) (*Node, error) {
 		return nil, err
 	}
 	if n.Membership = ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER; facts != nil {
-		n.Membership, n.StoreID, n.Replaces, n.ReplacedBy, n.ChangedHeight = facts.Membership, facts.StoreID, facts.Replaces, facts.ReplacedBy, facts.ChangedHeight
+		n.Membership, n.StoreID, n.ChangedHeight = facts.Membership, facts.StoreID, facts.ChangedHeight
+		n.Replaces, n.ReplacedBy = facts.Replaces, facts.ReplacedBy
 	}
 	return n, nil
 }
@@ -99,7 +100,8 @@ func GetMember(v View, chain *Chain, uid string) (*Member, error) {
 // chain makes it, and cannot write to another chain.
 func administrator(c *Chain) *Member {
 	return &Member{
-		UID: c.AdministratorUID, ID: c.AdministratorMemberID, Role: RoleAdmin, TypeCode: c.AdministratorTypeCode, Status: StatusUnlock,
+		UID: c.AdministratorUID, ID: c.AdministratorMemberID, Role: RoleAdmin, TypeCode: c.AdministratorTypeCode,
+		Status:    StatusUnlock,
 		CreatedMs: c.CreatedMs,
 	}
 }

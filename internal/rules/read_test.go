@@ -12,7 +12,7 @@ import (
 func TestCanRead(t *testing.T) {
 	w := newWorld(t)
 	own, other, admins := w.key(m1UID, "k"), w.key(m2UID, "k"), w.key(rootUID, "k")
-	nobody := "0001_" + w.chain.Code + "_ZZZZ_k"
+	unknown := "0001_" + w.chain.Code + "_ZZZZ_k"
 	read := func(uid, key string, want int32) {
 		t.Helper()
 		if got, err := CanRead(w.state, w.chain, uid, key); err != nil || got != want {
@@ -20,8 +20,8 @@ func TestCanRead(t *testing.T) {
 		}
 	}
 	for _, c := range []struct {
-		uid                        string
-		own, other, admins, nobody int32
+		uid                         string
+		own, other, admins, unknown int32
 	}{
 		{m1UID, OK, Forbidden, Forbidden, BadTypeCode}, {rootUID, OK, OK, OK, BadTypeCode}, {"", OK, OK, OK, BadTypeCode},
 		{freeUID, Forbidden, Forbidden, Forbidden, Forbidden}, {ghostUID, UnknownUID, UnknownUID, UnknownUID,
@@ -30,7 +30,7 @@ func TestCanRead(t *testing.T) {
 		read(c.uid, own, c.own)
 		read(c.uid, other, c.other)
 		read(c.uid, admins, c.admins)
-		read(c.uid, nobody, c.nobody)
+		read(c.uid, unknown, c.unknown)
 	}
 	read(m1UID, "x", BadKey)
 	read("", strings.Replace(own, w.chain.Code, "short", 1), BadChainCode)

@@ -44,7 +44,7 @@ func TestSetDataForm(t *testing.T) {
 		{"type code of 3", "0001_" + code + "_" + mine[1:] + "_id", "v", BadTypeCode},
 		{"type code of 5", "0001_" + code + "_" + mine + "A_id", "v", BadTypeCode},
 		{"type code in lower case", "0001_" + code + "_abcd_id", "v", BadTypeCode},
-		{"type code of nobody", "0001_" + code + "_" + unknown + "_id", "v", BadTypeCode},
+		{"unknown type code", "0001_" + code + "_" + unknown + "_id", "v", BadTypeCode},
 		{"type code of another", "0001_" + code + "_" + foreign + "_id", "v", BadTypeCode},
 		{"key before value", "0001_" + code + "_" + foreign + "_id", "", BadTypeCode},
 	} {

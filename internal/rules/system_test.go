@@ -87,7 +87,8 @@ func marshalRaw(t *testing.T, tx *ltlv1.Transaction, field int, content []byte) 
 func TestOperatorsOnly(t *testing.T) {
 	w := newWorld(t)
 	for submitter, want := range map[string]int32{
-		"o1/operator/x": OK, "o3/operator/x": OK, "o1/client/x": Forbidden, "o1/facade/x": Forbidden, "o1/node/x": Forbidden, "o1/endorser/x": Forbidden,
+		"o1/operator/x": OK, "o3/operator/x": OK, "o1/client/x": Forbidden, "o1/facade/x": Forbidden,
+		"o1/node/x": Forbidden, "o1/endorser/x": Forbidden,
 		"o9/operator/x": NotEndorsed, // and Forbidden in the dry run
 	} {
 		tx := w.operator(account("", "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM))
@@ -253,7 +254,7 @@ func TestCreateChainRules(t *testing.T) {
 		{"administrator's form", func(c *ltlv1.CreateChain) { c.AdministratorUid = "x" }, OutOfRange},
 		{"administrator unknown", func(c *ltlv1.CreateChain) { c.AdministratorUid = ghostUID }, NotFound},
 		{"administrator is a RAM user", func(c *ltlv1.CreateChain) { c.AdministratorUid = m1UID }, OK},
-		{"policy", func(c *ltlv1.CreateChain) { c.Policy = "nobody" }, OutOfRange},
+		{"policy", func(c *ltlv1.CreateChain) { c.Policy = "nothing" }, OutOfRange},
 		{"policy all", func(c *ltlv1.CreateChain) { c.Policy = "all&submitter" }, OK},
 		{"4 of 3", func(c *ltlv1.CreateChain) { c.Policy = "4-of" }, OutOfRange},
 		{"an organisation that is not on the chain", func(c *ltlv1.CreateChain) {
@@ -300,8 +301,10 @@ func TestCreateChain(t *testing.T) {
 	}
 	end := time.UnixMilli(w.now).UTC().AddDate(10, 0, 0).UnixMilli()
 	want := Chain{
-		ID: got.ID, Code: got.Code, Name: "存证链", Service: 1, Edition: 1, Region: "cn-shanghai", EffectiveMs: w.now, ExpiredMs: end,
-		CapacityQuota: 800000000000, CountQuota: 10000000, MemberQuota: 100, PhaseGroupQuota: 200, PhaseQuota: 5, Policy: policy.Default,
+		ID: got.ID, Code: got.Code, Name: "存证链", Service: 1, Edition: 1, Region: "cn-shanghai", EffectiveMs: w.now,
+		ExpiredMs:     end,
+		CapacityQuota: 800000000000, CountQuota: 10000000, MemberQuota: 100, PhaseGroupQuota: 200, PhaseQuota: 5,
+		Policy: policy.Default,
 		Organisations: []string{"o1", "o2",
 			"o3"}, AdministratorUID: rootUID, AdministratorTypeCode: got.AdministratorTypeCode,
 		AdministratorMemberID: got.AdministratorMemberID, CreatedMs: w.now, CreatedHeight: x.Header.Height, CreatedIndex: 1,
@@ -339,7 +342,7 @@ func TestCreateMember(t *testing.T) {
 	}{
 		{"good", rootUID, freeUID, nil, OK},
 		{"by a member", m1UID, freeUID, nil, Forbidden},
-		{"by nobody", freeUID, freeUID, nil, Forbidden},
+		{"by no account", freeUID, freeUID, nil, Forbidden},
 		{"unknown", rootUID, ghostUID, nil, NotFound},
 		{"uid's form", rootUID, "12", nil, OutOfRange},
 		{"a member already", rootUID, m1UID, nil, Conflict},
@@ -370,7 +373,8 @@ func TestCreateMember(t *testing.T) {
 	r := w.must(w.tx(rootUID, member(freeUID)))
 	m, err := GetMember(w.state, w.chain, freeUID)
 	want := Member{
-		UID: freeUID, ID: r[0].GetOutput(), Name: "某公司", Contact: "张三", Phone: "010-1234", Role: RoleMember, Status: StatusUnlock,
+		UID: freeUID, ID: r[0].GetOutput(), Name: "某公司", Contact: "张三", Phone: "010-1234", Role: RoleMember,
+		Status:    StatusUnlock,
 		CreatedMs: w.now, CreatedHeight: r[0].GetBlockHeight(),
 	}
 	if m != nil {
@@ -403,7 +407,7 @@ func TestIdentifiersAvoidEachOther(t *testing.T) {
 	if err != nil || m.TypeCode != code1 || m.ID != id1 || r[0].GetOutput() != id1 {
 		t.Errorf("%+v, %v, want type code %s and id %s", m, err, code1, id1)
 	}
-	// A retry is told the same identifier, from state.
+	// A retry returns the same identifier, from state.
 	x := w.execute(w.chain.ID, w.batch(w.chain.ID, [][]byte{marshal(t, tx)}))
 	if x.Block != nil || x.Results[0][0].GetOutput() != id1 || x.Results[0][0].GetBlockHeight() != r[0].GetBlockHeight() {
 		t.Errorf("retry: %v", x.Results)

@@ -30,8 +30,8 @@ func TestActivateNext(t *testing.T) {
 	w.want("by a facade", facade, Forbidden)
 }
 
-// TestNewerRulesStop: what would put unknown rules in force is signed and ordered by nobody who does not know them;
-// once it is ordered nevertheless, and wherever such rules are in force, nothing is executed.
+// TestNewerRulesStop: a transaction that would put unknown rules in force is neither signed nor ordered; once it is
+// ordered nevertheless, and wherever such rules are in force, nothing is executed.
 func TestNewerRulesStop(t *testing.T) {
 	w := newWorld(t)
 	payload := marshal(t, w.operator(activate(Version+1)))

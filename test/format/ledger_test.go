@@ -144,7 +144,8 @@ func (r *replica) execute(b block) {
 		systemHeight = r.height
 	}
 	header := bytes.Join([][]byte{
-		{1}, r.network, []byte(r.chainID), u64(r.height), u64(r.timeMs), hash, u32(uint32(n)), treeRoot(leaves), batchesHash(hashes),
+		{1}, r.network, []byte(r.chainID), u64(r.height), u64(r.timeMs), hash, u32(uint32(n)), treeRoot(leaves),
+		batchesHash(hashes),
 		writesHash(r.writes), u64(systemHeight),
 	}, nil)
 	same(r.t, "header", header, b.Header)

@@ -259,7 +259,8 @@ func TestStatements(t *testing.T) {
 	}
 	for _, x := range v.Statements {
 		statement := bytes.Join([][]byte{
-			{1}, x.NetworkID, []byte(x.ChainID), x.Root, u32(x.Count), u64(x.Height), u64(x.SystemHeight), u64(uint64(x.ExpiryMs)),
+			{1}, x.NetworkID, []byte(x.ChainID), x.Root, u32(x.Count), u64(x.Height), u64(x.SystemHeight),
+			u64(uint64(x.ExpiryMs)),
 			keyID(x.PublicKey), {byte(len(x.Organisation))}, []byte(x.Organisation), bitmap(x.Accepted),
 		}, nil)
 		same(t, "statement", statement, x.Statement)
@@ -283,7 +284,8 @@ func TestHeaders(t *testing.T) {
 	}
 	for _, x := range v.Headers {
 		header := bytes.Join([][]byte{
-			{1}, x.NetworkID, []byte(x.ChainID), u64(number(x.Height)), u64(number(x.TimeMs)), x.Previous, u32(x.Count), x.TxRoot,
+			{1}, x.NetworkID, []byte(x.ChainID), u64(number(x.Height)), u64(number(x.TimeMs)), x.Previous, u32(x.Count),
+			x.TxRoot,
 			x.BatchesHash, x.WritesHash, u64(number(x.SystemHeight)),
 		}, nil)
 		same(t, "header", header, x.Header)

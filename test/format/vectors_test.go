@@ -24,7 +24,7 @@ const (
 	startMs     = 1_767_225_600_000 // 2026-01-01T00:00:00Z
 )
 
-var rewrite = flag.Bool("rewrite", false, "write the test vectors anew")
+var rewrite = flag.Bool("rewrite", false, "rewrite the test vectors")
 
 // TestProductMakesTheVectors makes the vectors with the product's code and compares them with the published file.
 func TestProductMakesTheVectors(t *testing.T) {
@@ -144,13 +144,15 @@ func statementVectors() (all []object) {
 		{false, true, false, false, false, false, false, true, true}} {
 		s := ledger.Statement{
 			NetworkID: hash("network"), ChainID: "1234567890123456", Root: hash("root"), Count: uint32(len(accepted)), Height: 7,
-			SystemHeight: 258, ExpiryMs: startMs + 30_000, KeyID: ledger.KeyID(public("org1")), Organisation: "org1", Accepted: ledger.Bitmap(accepted),
+			SystemHeight: 258, ExpiryMs: startMs + 30_000, KeyID: ledger.KeyID(public("org1")), Organisation: "org1",
+			Accepted: ledger.Bitmap(accepted),
 		}
 		e := s.Sign(key("org1"))
 		all = append(all, object{
 			"networkId": hh(s.NetworkID), "chainId": s.ChainID, "root": hh(s.Root), "count": s.Count, "height": s.Height,
 			"systemHeight": s.SystemHeight, "expiryMs": s.ExpiryMs, "organisation": s.Organisation, "accepted": accepted,
-			"publicKey": h(public("org1")), "privateKeySeed": h(key("org1").Seed()), "statement": h(e.GetStatement()), "signature": h(e.GetSignature()),
+			"publicKey": h(public("org1")), "privateKeySeed": h(key("org1").Seed()), "statement": h(e.GetStatement()),
+			"signature": h(e.GetSignature()),
 		})
 	}
 	return all
@@ -207,15 +209,18 @@ func headerVectors() (all []object) {
 	for _, header := range []ledger.Header{
 		{ChainID: ledger.SystemChain},
 		{
-			NetworkID: hash("network"), ChainID: "1234567890123456", Height: 258, TimeMs: startMs, Previous: hash("previous"), Count: 3,
+			NetworkID: hash("network"), ChainID: "1234567890123456", Height: 258, TimeMs: startMs, Previous: hash("previous"),
+			Count:  3,
 			TxRoot: hash("transactions"), BatchesHash: hash("batches"), WritesHash: hash("writes"), SystemHeight: 4,
 		},
 		{ChainID: "9999999999999999", Height: 1<<64 - 1, TimeMs: 1<<63 - 1, Count: 1<<32 - 1, SystemHeight: 1<<64 - 1},
 	} {
 		all = append(all, object{
-			"networkId": hh(header.NetworkID), "chainId": header.ChainID, "height": fmt.Sprint(header.Height), "timeMs": fmt.Sprint(header.TimeMs),
-			"previous": hh(header.Previous), "count": header.Count, "txRoot": hh(header.TxRoot), "batchesHash": hh(header.BatchesHash),
-			"writesHash": hh(header.WritesHash), "systemHeight": fmt.Sprint(header.SystemHeight),
+			"networkId": hh(header.NetworkID), "chainId": header.ChainID, "height": fmt.Sprint(header.Height),
+			"timeMs":   fmt.Sprint(header.TimeMs),
+			"previous": hh(header.Previous), "count": header.Count, "txRoot": hh(header.TxRoot),
+			"batchesHash": hh(header.BatchesHash),
+			"writesHash":  hh(header.WritesHash), "systemHeight": fmt.Sprint(header.SystemHeight),
 			"header": h(header.Encode()), "blockHash": hh(ledger.BlockHash(header.Encode())),
 		})
 	}
@@ -269,7 +274,8 @@ func (w *world) store(x *rules.Executed) {
 		results = []int32{}
 	}
 	w.blocks = append(w.blocks, object{
-		"header": h(x.Block.GetHeader()), "blockHash": hh(x.Hash), "batches": batches, "results": results, "writes": writeTexts(x.Writes),
+		"header": h(x.Block.GetHeader()), "blockHash": hh(x.Hash), "batches": batches, "results": results,
+		"writes": writeTexts(x.Writes),
 	})
 }
 
@@ -292,8 +298,10 @@ func (w *world) batch(chainID string, payloads ...[]byte) *ltlv1.Batch {
 	b := &ltlv1.Batch{ChainId: chainID, Transactions: payloads}
 	for _, organisation := range []string{"org1", "org2"} {
 		s := ledger.Statement{
-			NetworkID: w.network, ChainID: chainID, Root: ledger.BatchRoot(ids), Count: uint32(len(ids)), Height: w.tips[chainID].Header.Height,
-			SystemHeight: w.tips[ledger.SystemChain].Header.Height, ExpiryMs: startMs + 60_000, KeyID: ledger.KeyID(public(organisation)),
+			NetworkID: w.network, ChainID: chainID, Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
+			Height:       w.tips[chainID].Header.Height,
+			SystemHeight: w.tips[ledger.SystemChain].Header.Height, ExpiryMs: startMs + 60_000,
+			KeyID:        ledger.KeyID(public(organisation)),
 			Organisation: organisation, Accepted: ledger.Bitmap(accepted),
 		}
 		b.Endorsements = append(b.Endorsements, s.Sign(key(organisation)))
@@ -305,8 +313,9 @@ func (w *world) execute(chainID string, timeMs int64, batches ...*ltlv1.Batch) *
 	w.t.Helper()
 	tip := w.tips[chainID]
 	in := rules.Input{
-		NetworkID: w.network, ChainID: chainID, Height: tip.Header.Height + 1, Previous: tip.Hash, PreviousTimeMs: tip.Header.TimeMs,
-		TimeMs: timeMs, SystemHeight: w.tips[ledger.SystemChain].Header.Height, Batches: batches,
+		NetworkID: w.network, ChainID: chainID, Height: tip.Header.Height + 1, Previous: tip.Hash,
+		PreviousTimeMs: tip.Header.TimeMs,
+		TimeMs:         timeMs, SystemHeight: w.tips[ledger.SystemChain].Header.Height, Batches: batches,
 	}
 	if chainID == ledger.SystemChain {
 		in.SystemHeight = in.Height
@@ -343,7 +352,8 @@ func (w *world) run() object {
 		}}})
 	}
 	chain := system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
-		Name: "proof", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: administrator, Policy: "submitter&majority",
+		Name: "proof", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: administrator,
+		Policy: "submitter&majority",
 	}}})
 	w.execute(ledger.SystemChain, startMs+1_000, w.batch(ledger.SystemChain, account("administrator", administrator),
 		account("member", member), account("assigned", "")), w.batch(ledger.SystemChain, chain))
