@@ -10,7 +10,7 @@ import (
 	"ltl/endorser"
 )
 
-// Damage that is not one block's ends the signing, though nothing has read it but the scrub; the reason says what to
+// Damage outside single blocks stops the signing, even if only the scrub has read it; the reason says what to
 // do.
 func TestDamagedCopyEndsSigning(t *testing.T) {
 	w := newWorld(t)

@@ -112,7 +112,7 @@ func TestDeviceKeyIsReplacedOnlyOnPurpose(t *testing.T) {
 }
 
 // TestDamagedDeviceKeys: every changed byte, every missing and every additional one is noticed, and so are a file of
-// another organisation and a lost sealing key. A lost sealing key is never made anew.
+// another organisation and a lost sealing key. A lost sealing key is never replaced by a new one.
 func TestDamagedDeviceKeys(t *testing.T) {
 	k := newKeyStore(t)
 	if err := k.put(deviceName{"p", "d"}, secret(t, 16), false); err != nil {
@@ -153,7 +153,7 @@ func TestDamagedDeviceKeys(t *testing.T) {
 		t.Errorf("without its sealing key: %v", err)
 	}
 	if _, err := os.Stat(k.sealing); !errors.Is(err, os.ErrNotExist) {
-		t.Error("a lost sealing key was made anew")
+		t.Error("a lost sealing key was replaced by a new one")
 	}
 	if _, err := identity.CreateSealingKey(k.sealing); err != nil {
 		t.Fatal(err)
@@ -170,7 +170,7 @@ func TestDeviceKeyThatCannotBeWritten(t *testing.T) {
 	if err := k.put(first, secret(t, 16), false); err != nil {
 		t.Fatal(err)
 	}
-	// What a crash left behind must not stand in the way; a directory in its place does.
+	// What a crash left behind must not prevent a start; a directory in its place does.
 	blocker := k.file() + ".new"
 	if err := os.Mkdir(blocker, 0o700); err != nil {
 		t.Fatal(err)

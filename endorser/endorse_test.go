@@ -28,7 +28,7 @@ func TestOnlyAllowedRolesMayCall(t *testing.T) {
 	access.WalkRPCs(t, r.Server(), r.Addr(), w.dir, endorser.AccessControl())
 }
 
-// TestDocumentedAccess: who may call what is written down, and that is what holds.
+// TestDocumentedAccess: the documented roles are those that may call each method.
 func TestDocumentedAccess(t *testing.T) {
 	access.CheckTable(t, "../docs/security.md", "endorsers", endorser.AccessControl(), ltlv1.File_ltl_v1_services_proto,
 		ltlv1.File_ltl_v1_ledger_proto)

@@ -129,7 +129,7 @@ func TestLeavesNodeThatIsCutOff(t *testing.T) {
 	}
 }
 
-// TestWrongOrderIsNoBadBlock: a stream with gaps says nothing about the ledger; the endorser goes elsewhere and signs
+// TestWrongOrderIsNoBadBlock: a stream with gaps proves nothing about the ledger; the endorser goes elsewhere and signs
 // on.
 func TestWrongOrderIsNoBadBlock(t *testing.T) {
 	w := newWorld(t)

@@ -102,7 +102,8 @@ func TestLaterOrganisationConnects(t *testing.T) {
 	}
 	again := w.start(dir, func(cfg *endorser.Config) {
 		cfg.Trust, cfg.Credentials = fresh, credentials
-		cfg.Nodes = []endorser.Peer{{ID: "n1", Address: "127.0.0.1:1"}} // nobody: what it knows it has from its own copy
+		// no node answers: it must read the nodes from its own copy
+		cfg.Nodes = []endorser.Peer{{ID: "n1", Address: "127.0.0.1:1"}}
 	})
 	if err := call(again.Addr()); err != nil {
 		t.Errorf("after a restart: %v", err)

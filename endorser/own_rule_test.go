@@ -68,7 +68,7 @@ func TestOwnRule(t *testing.T) {
 	}
 }
 
-// TestOwnRuleOnPartOfABatch: the signature covers what the rule accepts, and says that the rest is refused.
+// TestOwnRuleOnPartOfABatch: the signature covers what the rule accepts, and the answer refuses the rest.
 func TestOwnRuleOnPartOfABatch(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(t.TempDir(), func(cfg *endorser.Config) { cfg.Rule = "action != 'AttachData'" })
@@ -106,7 +106,7 @@ func TestOwnRuleOnTheSystemChain(t *testing.T) {
 	}
 }
 
-// TestOwnRuleDoesNotCompile: an endorser with a rule that cannot be a rule does not start, and says where it is wrong.
+// TestOwnRuleDoesNotCompile: an endorser with an invalid rule does not start, and the error names the place.
 func TestOwnRuleDoesNotCompile(t *testing.T) {
 	w := newWorld(t)
 	for name, tc := range map[string]struct{ rule, want string }{

@@ -119,7 +119,7 @@ func TestSecretDeviceKey(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What org2's device signed nobody but org2 can judge: org1 accepts it on the condition that it names.
+	// Only org2 can verify what its device signed: org1 accepts it on the condition that org2 endorses it.
 	for i, want := range []struct {
 		code     int32
 		reason   string

@@ -191,7 +191,7 @@ type liar struct {
 	lie func(out *ltlv1.FollowResponse) error
 	// height replaces the sequence in the status when it is not 0.
 	height uint64
-	// hash makes the status tell other block hashes.
+	// hash makes the status report other block hashes.
 	hash bool
 }
 
@@ -206,7 +206,7 @@ func (l *liar) Follow(in *ltlv1.FollowRequest, stream ltlv1.Ledger_FollowServer)
 	return l.LedgerServer.Follow(in, &lyingStream{Ledger_FollowServer: stream, l: l})
 }
 
-// Status tells the sequence, or a lie.
+// Status reports the sequence, or a wrong one.
 func (l *liar) Status(ctx context.Context, in *ltlv1.StatusRequest) (*ltlv1.StatusResponse, error) {
 	out, err := l.LedgerServer.Status(ctx, in)
 	l.mu.Lock()

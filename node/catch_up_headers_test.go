@@ -18,7 +18,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// rewritten is a ledger of the same endorsed batches as l's, executed at other times: every block is right by itself,
+// rewritten is a ledger of the same endorsed batches as l's, executed at other times: every block is valid alone,
 // and is none of l's.
 func rewritten(t *testing.T, l *lone) *store.Store {
 	t.Helper()
@@ -87,13 +87,7 @@ func (p *peersOf) fetch(_ context.Context, peer raft.ServerID, from uint64, head
 // gets no block of it into the ledger: neither when it shows its own headers, nor when it shows the right ones first.
 // Where this ledger itself differs, it stops.
 func TestCatchUpFromWrongPeers(t *testing.T) {
-	for _, c := range []struct {
-		what    string
-		peers   []raft.ServerID
-		own     bool            // this ledger has the other history
-		none    []raft.ServerID // who may not be asked for a block, as its headers are wrong
-		stopped error
-	}{
+	for _, c := range []wrongPeersCase{
 		{"another history", []raft.ServerID{"liar", "honest"}, false, []raft.ServerID{"liar"}, nil},
 		{"another history behind the right headers", []raft.ServerID{"turncoat", "liar", "honest"}, false,
 			[]raft.ServerID{"liar"}, nil},
@@ -101,68 +95,79 @@ func TestCatchUpFromWrongPeers(t *testing.T) {
 		{"this ledger", []raft.ServerID{"liar", "honest"}, true, []raft.ServerID{"liar", "honest"}, errDiverged},
 	} {
 		t.Run(c.what, func(t *testing.T) {
-			runLone(t, func(t *testing.T, l *lone) {
-				rng := rand.New(rand.NewPCG(9, 9))
-				for range 20 {
-					if _, err := l.submit(l.world.batch(l.world.chain, l.world.record(rng, "x"))); err != nil {
-						t.Fatal(err)
-					}
-				}
-				target, err := newCheckpoint(l.store)
-				if err != nil {
-					t.Fatal(err)
-				}
-				other := rewritten(t, l)
-				db := openStore(t, l.world, filepath.Join(l.dir, "other"), l.endorsements)
-				defer db.Close()
-				if c.own {
-					for n := range other.Sequence() / 2 {
-						b, err := other.BlockAt(n)
-						if err == nil {
-							err = db.Append([]*ltlv1.Block{b})
-						}
-						if err != nil {
-							t.Fatal(err)
-						}
-					}
-				}
-				peers := &peersOf{
-					headers:    map[raft.ServerID]*store.Store{"honest": l.store, "turncoat": l.store, "liar": other},
-					blocks:     map[raft.ServerID]*store.Store{"honest": l.store, "turncoat": other, "liar": other},
-					gaveBlocks: map[raft.ServerID]int{},
-				}
-				p := dependencies{id: "me", store: db, dir: t.TempDir(), fetch: peers.fetch, logger: quiet()}
-				for _, id := range c.peers {
-					p.servers = append(p.servers, raft.Server{ID: id})
-				}
-				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				var halted error
-				u := newCatchUp(ctx, &p, func(err error) error { halted = err; cancel(); return err })
-				before := db.Sequence()
-				if err := u.start(target); err != nil {
-					t.Fatal(err)
-				}
-				err = u.wait(ctx)
-				cancel()
-				u.close()
-				if c.stopped != nil {
-					if !errors.Is(halted, c.stopped) || db.Sequence() != before {
-						t.Errorf("it ends with %v, and %d blocks more; want %v and none", halted, db.Sequence()-before, c.stopped)
-					}
-				} else if err := errors.Join(err, halted, target.check(db)); err != nil || db.AppliedIndex() != target.applied {
-					t.Errorf("applied %d, want %d: %v", db.AppliedIndex(), target.applied, err)
-				}
-				for _, id := range c.none {
-					if n := peers.gaveBlocks[id]; n > 0 {
-						t.Errorf("%s was asked for %d blocks", id, n)
-					}
-				}
-				if n := peers.gaveBlocks["turncoat"]; n > 1 {
-					t.Errorf("%d blocks of the turncoat were taken, want none after the first", n)
-				}
-			})
+			runLone(t, c.run)
 		})
+	}
+}
+
+// wrongPeersCase is a catch-up from peers, some of which have another history of the same batches.
+type wrongPeersCase struct {
+	what    string
+	peers   []raft.ServerID
+	own     bool            // this ledger has the other history
+	none    []raft.ServerID // peers that must not be asked for a block, because their headers are wrong
+	stopped error
+}
+
+func (c wrongPeersCase) run(t *testing.T, l *lone) {
+	rng := rand.New(rand.NewPCG(9, 9))
+	for range 20 {
+		if _, err := l.submit(l.world.batch(l.world.chain, l.world.record(rng, "x"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	target, err := newCheckpoint(l.store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := rewritten(t, l)
+	db := openStore(t, l.world, filepath.Join(l.dir, "other"), l.endorsements)
+	defer db.Close()
+	if c.own {
+		for n := range other.Sequence() / 2 {
+			b, err := other.BlockAt(n)
+			if err == nil {
+				err = db.Append([]*ltlv1.Block{b})
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	peers := &peersOf{
+		headers:    map[raft.ServerID]*store.Store{"honest": l.store, "turncoat": l.store, "liar": other},
+		blocks:     map[raft.ServerID]*store.Store{"honest": l.store, "turncoat": other, "liar": other},
+		gaveBlocks: map[raft.ServerID]int{},
+	}
+	p := dependencies{id: "me", store: db, dir: t.TempDir(), fetch: peers.fetch, logger: quiet()}
+	for _, id := range c.peers {
+		p.servers = append(p.servers, raft.Server{ID: id})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var halted error
+	u := newCatchUp(ctx, &p, func(err error) error { halted = err; cancel(); return err })
+	before := db.Sequence()
+	if err := u.start(target); err != nil {
+		t.Fatal(err)
+	}
+	err = u.wait(ctx)
+	cancel()
+	u.close()
+	if c.stopped != nil {
+		if !errors.Is(halted, c.stopped) || db.Sequence() != before {
+			t.Errorf("it ends with %v, and %d blocks more; want %v and none", halted, db.Sequence()-before, c.stopped)
+		}
+	} else if err := errors.Join(err, halted, target.check(db)); err != nil || db.AppliedIndex() != target.applied {
+		t.Errorf("applied %d, want %d: %v", db.AppliedIndex(), target.applied, err)
+	}
+	for _, id := range c.none {
+		if n := peers.gaveBlocks[id]; n > 0 {
+			t.Errorf("%s was asked for %d blocks", id, n)
+		}
+	}
+	if n := peers.gaveBlocks["turncoat"]; n > 1 {
+		t.Errorf("%d blocks of the turncoat were taken, want none after the first", n)
 	}
 }
 

@@ -400,7 +400,7 @@ func TestClusterReads(t *testing.T) {
 	}
 }
 
-// TestClusterRefuses: what is not taken leaves nothing behind and says why.
+// TestClusterRefuses: a refused request writes nothing, and its error gives the reason.
 func TestClusterRefuses(t *testing.T) {
 	c := newCluster(t, nil)
 	rng := rand.New(rand.NewPCG(6, 6))

@@ -11,7 +11,7 @@ import (
 )
 
 // TestDeposedLeaderRefusesNothing: a leader whose disk hangs does not learn that another one leads, and lacks what
-// that one has executed since. What it says of a chain that it does not know is no answer.
+// that one has executed since. Its answer about a chain that it does not know yet does not count.
 func TestDeposedLeaderRefusesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSim(t, 1)
@@ -37,7 +37,7 @@ func TestDeposedLeaderRefusesNothing(t *testing.T) {
 			t.Fatalf("the leader: %v, %v", results, err)
 		}
 		old.handle.set(time.Minute)
-		// Something has to be written for the loop to stand still in.
+		// Something has to be written for the loop to block in.
 		go func() {
 			_, _ = old.replica.order.submit(ctx, s.world.batch("0000000000000000", s.world.account(rand.New(rand.NewPCG(2, 2)),
 				"")))

@@ -61,7 +61,7 @@ type handshaker struct {
 	// position returns this node's position; call performs the RPC.
 	position func() (position, error)
 	call     func(ctx context.Context, peer raft.ServerID,
-		in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error)
+		in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error)
 	logger *slog.Logger
 	fatal  func(error)
 
@@ -144,7 +144,7 @@ func (h *handshaker) handshake(ctx context.Context, peer raft.ServerID, first bo
 	if err != nil {
 		return err
 	}
-	in := &ltlv1.PeerHandshakeRequest{
+	in := &ltlv1.IntroduceRequest{
 		StoreId: h.dir.storeID, RestoreEpoch: h.dir.restoreEpoch(), Joined: h.dir.hasJoined(), Term: at.term,
 		Commit: at.commit, Last: at.last,
 		First: first,
@@ -163,8 +163,8 @@ func (h *handshaker) handshake(ctx context.Context, peer raft.ServerID, first bo
 
 // handleVerdict returns nil when the peer accepts this node. Any other verdict that this version knows ends the
 // process.
-func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.PeerHandshakeRequest,
-	out *ltlv1.PeerHandshakeResponse) error {
+func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.IntroduceRequest,
+	out *ltlv1.IntroduceResponse) error {
 	var err error
 	switch out.GetVerdict() {
 	case ltlv1.Verdict_VERDICT_ACCEPTED:
@@ -196,7 +196,7 @@ func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.PeerHandshakeRe
 
 // verifyPeer checks the identity of the peer that accepted this node, and opens this node for consensus when enough
 // peers have accepted it.
-func (h *handshaker) verifyPeer(peer raft.ServerID, out *ltlv1.PeerHandshakeResponse) error {
+func (h *handshaker) verifyPeer(peer raft.ServerID, out *ltlv1.IntroduceResponse) error {
 	if !slices.Contains(h.founders, h.self) {
 		if err := h.dir.adoptEpoch(out.GetRestoreEpoch()); err != nil {
 			return err
@@ -243,8 +243,8 @@ func (h *handshaker) peerVerdict(peer raft.ServerID, storeID, epoch []byte) (ltl
 }
 
 // handle answers a peer's handshake with a verdict.
-func (h *handshaker) handle(peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
-	out := &ltlv1.PeerHandshakeResponse{StoreId: h.dir.storeID, RestoreEpoch: h.dir.restoreEpoch()}
+func (h *handshaker) handle(peer raft.ServerID, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
+	out := &ltlv1.IntroduceResponse{StoreId: h.dir.storeID, RestoreEpoch: h.dir.restoreEpoch()}
 	if h.removed(peer) {
 		out.Verdict = ltlv1.Verdict_VERDICT_REMOVED
 		return out, nil

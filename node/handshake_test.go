@@ -19,17 +19,17 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// testPeers is a number of nodes that introduce themselves to one another, without a network.
+// testPeers is a group of nodes that perform handshakes with one another, without a network.
 type testPeers struct {
 	t       *testing.T
 	genesis []raft.ServerID
 	nodes   map[raft.ServerID]*testPeer
-	// disks are what the ledger names of added nodes; gone are those that it removed.
-	disks map[raft.ServerID][]byte
-	gone  map[raft.ServerID]bool
+	// ledgerIDs has the store ids that the ledger names for added nodes; gone has the nodes that it removed.
+	ledgerIDs map[raft.ServerID][]byte
+	gone      map[raft.ServerID]bool
 }
 
-// testPeer is one node of a testPeers.
+// testPeer is one node of testPeers.
 type testPeer struct {
 	*handshaker
 	stable raft.StableStore
@@ -39,7 +39,7 @@ type testPeer struct {
 }
 
 func newTestPeers(t *testing.T, genesis int) *testPeers {
-	m := &testPeers{t: t, nodes: map[raft.ServerID]*testPeer{}, disks: map[raft.ServerID][]byte{},
+	m := &testPeers{t: t, nodes: map[raft.ServerID]*testPeer{}, ledgerIDs: map[raft.ServerID][]byte{},
 		gone: map[raft.ServerID]bool{}}
 	for i := range genesis {
 		m.genesis = append(m.genesis, raft.ServerID(fmt.Sprintf("n%d", i+1)))
@@ -50,7 +50,7 @@ func newTestPeers(t *testing.T, genesis int) *testPeers {
 	return m
 }
 
-// start starts a node on a disk.
+// start starts a node on a directory.
 func (m *testPeers) start(id raft.ServerID, stable raft.StableStore, at position) *testPeer {
 	m.t.Helper()
 	d, err := openDirectory(stable, false)
@@ -69,11 +69,11 @@ func (m *testPeers) start(id raft.ServerID, stable raft.StableStore, at position
 			}
 			return ids
 		},
-		ledgerStoreID: func(id raft.ServerID) ([]byte, error) { return m.disks[id], nil },
+		ledgerStoreID: func(id raft.ServerID) ([]byte, error) { return m.ledgerIDs[id], nil },
 		removed:       func(id raft.ServerID) bool { return m.gone[id] },
 		position:      func() (position, error) { return g.at, nil },
 		call: func(_ context.Context, peer raft.ServerID,
-			in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
+			in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
 			if other := m.nodes[peer]; other != nil && !other.down {
 				return other.handle(id, in)
 			}
@@ -86,7 +86,7 @@ func (m *testPeers) start(id raft.ServerID, stable raft.StableStore, at position
 	return g
 }
 
-// handshakeWith introduces a node to others, as the first time in its process.
+// handshakeWith performs the first handshake of a process with each peer.
 func (g *testPeer) handshakeWith(peers ...raft.ServerID) (err error) {
 	for _, peer := range peers {
 		err = errors.Join(err, g.handshake(context.Background(), peer, true))
@@ -94,7 +94,7 @@ func (g *testPeer) handshakeWith(peers ...raft.ServerID) (err error) {
 	return err
 }
 
-// everybody lets all nodes that run introduce themselves to all others.
+// handshakeAll lets all running nodes perform a handshake with all others.
 func (m *testPeers) handshakeAll() {
 	for _, g := range m.nodes {
 		for _, peer := range g.peers() {
@@ -114,8 +114,8 @@ func (m *testPeers) wantOpen(open ...raft.ServerID) {
 	}
 }
 
-// TestFirstStartNeedsMajorityOfOthers: two disks under one id never both take part, because the groups that welcome
-// them share a member.
+// TestFirstStartNeedsMajorityOfOthers: two directories under one id never both take part, because the groups that
+// accept them have a common member.
 func TestFirstStartNeedsMajorityOfOthers(t *testing.T) {
 	for _, c := range []struct{ nodes, up, open int }{{1, 1, 1}, {2, 1, 0}, {2, 2, 2}, {3, 2, 0}, {3, 3, 3}, {4, 2, 0},
 		{4, 3, 3}, {5, 3, 0}, {5, 4, 4}} {
@@ -151,22 +151,21 @@ func TestWipedDirectoryIsRefused(t *testing.T) {
 	for _, peer := range []raft.ServerID{"n1", "n2"} {
 		wiped := m.start("n3", raft.NewInmemStore(), position{})
 		if err := wiped.handshakeWith(peer); !errors.Is(err, errDirectoryMismatch) || len(wiped.fatals) != 1 {
-			t.Errorf("%s says %v to a wiped disk; told to the process: %v", peer, err, wiped.fatals)
+			t.Errorf("%s answers %v to an empty directory; fatal errors: %v", peer, err, wiped.fatals)
 		}
 		m.wantOpen("n1", "n2")
 	}
-	// Nobody calls it either.
+	// The others refuse it also when they perform the handshake.
 	wiped := m.start("n3", raft.NewInmemStore(), position{})
 	if err := m.nodes["n1"].handshakeWith("n3"); err == nil {
-		t.Error("n1 and the wiped n3 are introduced")
+		t.Error("n1 and the wiped n3 have completed the handshake")
 	}
 	if wiped.isOpen() {
 		t.Error("a wiped node takes part")
 	}
 }
 
-// TestRestartKeepsPeerPositions: a peer that itself was restarted still knows the disks of others, and how far they
-// were.
+// TestRestartKeepsPeerPositions: a peer that itself was restarted still knows the store ids and positions of others.
 func TestRestartKeepsPeerPositions(t *testing.T) {
 	m := newTestPeers(t, 3)
 	m.nodes["n3"].at = position{term: 7, commit: 100, last: 120}
@@ -181,14 +180,14 @@ func TestRestartKeepsPeerPositions(t *testing.T) {
 	}{
 		{"as it was", position{7, 100, 120}, nil},
 		{"the uncommitted tail is cut", position{7, 100, 100}, nil},
-		{"not told what is committed", position{8, 0, 100}, nil},
+		{"committed index not known yet", position{8, 0, 100}, nil},
 		{"older term", position{6, 100, 120}, errRolledBack},
 		{"committed entry gone", position{9, 90, 99}, errRolledBack},
 	} {
 		g := m.start("n3", m.nodes["n3"].stable, c.at)
 		if err := g.handshakeWith("n2"); !errors.Is(err, c.want) || (c.want == nil) != (err == nil) ||
 			(len(g.fatals) == 0) != (c.want == nil) {
-			t.Errorf("%s: %v (told: %v), want %v", c.what, err, g.fatals, c.want)
+			t.Errorf("%s: %v (fatal: %v), want %v", c.what, err, g.fatals, c.want)
 		}
 		if open := g.isOpen(); open != (c.want == nil) {
 			t.Errorf("%s: it takes part: %v", c.what, open)
@@ -196,7 +195,7 @@ func TestRestartKeepsPeerPositions(t *testing.T) {
 	}
 }
 
-// TestLateHandshakeIsNotJudged: one that comes after newer ones says nothing about the disk.
+// TestLateHandshakeIsNotJudged: a handshake that arrives after newer ones proves nothing about the directory.
 func TestLateHandshakeIsNotJudged(t *testing.T) {
 	m := newTestPeers(t, 2)
 	g := m.nodes["n2"]
@@ -216,14 +215,14 @@ func TestAddedNodeIsKnownByTheLedger(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.disks["n4"] = d.storeID
+	m.ledgerIDs["n4"] = d.storeID
 	other := m.start("n4", raft.NewInmemStore(), position{})
 	if err := other.handshakeWith("n1"); !errors.Is(err, errDirectoryMismatch) {
-		t.Errorf("another disk than the ledger's: %v", err)
+		t.Errorf("another store id than the ledger's: %v", err)
 	}
 	n4 := m.start("n4", stable, position{})
 	if err := n4.handshakeWith("n1"); err != nil || !n4.isOpen() {
-		t.Errorf("the ledger's disk: %v, takes part: %v", err, n4.isOpen())
+		t.Errorf("the ledger's store id: %v, takes part: %v", err, n4.isOpen())
 	}
 	m.gone["n4"] = true
 	if err := n4.handshakeWith("n1"); !errors.Is(err, errRemoved) {
@@ -244,8 +243,8 @@ func TestRestoreEpochs(t *testing.T) {
 	}
 	m.nodes["n3"].down = true
 	m.handshakeAll()
-	// One that has taken part in the old network is refused; a disk that the ledger names takes the lineage of the
-	// network.
+	// One that has taken part in the old network is refused; a directory that the ledger names takes the restore epoch
+	// of the network.
 	old := m.start("n3", raft.NewInmemStore(), position{term: 4})
 	if err := old.dir.markJoined(); err != nil {
 		t.Fatal(err)
@@ -254,21 +253,21 @@ func TestRestoreEpochs(t *testing.T) {
 		t.Errorf("a node of the old epoch: %v, takes part: %v", err, old.isOpen())
 	}
 	if empty := m.start("n3", raft.NewInmemStore(), position{}); !errors.Is(empty.handshakeWith("n1"), errEpochMismatch) {
-		t.Error("an empty disk of a founder of the old epoch is let in")
+		t.Error("an empty directory of a founder of the old epoch is accepted")
 	}
 	added := raft.NewInmemStore()
 	d, err := openDirectory(added, false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.disks["n9"] = d.storeID
+	m.ledgerIDs["n9"] = d.storeID
 	fresh := m.start("n9", added, position{})
 	if err := fresh.handshakeWith("n1", "n2"); err != nil || !fresh.isOpen() ||
 		string(fresh.dir.restoreEpoch()) != string(epoch) {
-		t.Errorf("a new disk: %v, takes part: %v, epoch %x", err, fresh.isOpen(), fresh.dir.restoreEpoch())
+		t.Errorf("a new directory: %v, takes part: %v, epoch %x", err, fresh.isOpen(), fresh.dir.restoreEpoch())
 	}
 	if again := m.start("n9", fresh.stable, position{}); string(again.dir.restoreEpoch()) != string(epoch) {
-		t.Error("the epoch is not on the disk")
+		t.Error("the epoch is not stored")
 	}
 }
 
@@ -284,13 +283,13 @@ func TestPrepareOnce(t *testing.T) {
 }
 
 // TestCallsNameStoreIDs: a node's certificate alone is not enough for what depends on a node's memory: the call must
-// name the caller's disk, the disk that is meant and the lineage. A wiped node would confirm to an old leader that it
-// still leads.
+// name the caller's store id, the store id that is meant and the restore epoch. A wiped node would confirm to an old
+// leader that it still leads.
 func TestCallsNameStoreIDs(t *testing.T) {
 	c := newCluster(t, nil)
 	c.leader()
 	n1, n2 := c.node(0), c.node(1)
-	eventually(t, 20*time.Second, "n1 takes part, so that it has met n2", n1.handshaker.isOpen)
+	eventually(t, 20*time.Second, "n1 takes part, so that it had a handshake with n2", n1.handshaker.isOpen)
 	from, to := hex.EncodeToString(n2.handshaker.dir.storeID), hex.EncodeToString(n1.handshaker.dir.storeID)
 	other := hex.EncodeToString(make([]byte, storeIDLen))
 	orderer := ltlv1.NewOrdererClient(c.conn(0, "nodes", "n2"))
@@ -301,13 +300,13 @@ func TestCallsNameStoreIDs(t *testing.T) {
 	}{
 		{"as it is", []string{metadataFrom, from, metadataTo, to, metadataRestoreEpoch, ""}, codes.OK},
 		{"nothing named", nil, codes.FailedPrecondition},
-		{"another disk of the caller", []string{metadataFrom, other, metadataTo, to, metadataRestoreEpoch, ""},
+		{"another store id of the caller", []string{metadataFrom, other, metadataTo, to, metadataRestoreEpoch, ""},
 			codes.FailedPrecondition},
-		{"another disk is meant", []string{metadataFrom, from, metadataTo, other, metadataRestoreEpoch, ""},
+		{"another store id is meant", []string{metadataFrom, from, metadataTo, other, metadataRestoreEpoch, ""},
 			codes.FailedPrecondition},
-		{"another lineage", []string{metadataFrom, from, metadataTo, to, metadataRestoreEpoch, other},
+		{"another restore epoch", []string{metadataFrom, from, metadataTo, to, metadataRestoreEpoch, other},
 			codes.FailedPrecondition},
-		{"the caller's disk named twice", []string{metadataFrom, from, metadataFrom, from, metadataTo, to,
+		{"the caller's store id named twice", []string{metadataFrom, from, metadataFrom, from, metadataTo, to,
 			metadataRestoreEpoch, ""}, codes.FailedPrecondition},
 	} {
 		ctx := metadata.AppendToOutgoingContext(context.Background(), call.given...)

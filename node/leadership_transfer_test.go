@@ -192,7 +192,7 @@ func (s *sim) leadsAgain(t *testing.T, n *simNode) bool {
 }
 
 // transferChannel is the channel from the goroutine that transfers the leadership to the one that replicates to a
-// node. Nothing but a hand in raft's own state frees who waits there.
+// node. Only a change of raft's internal state ends that wait.
 func transferChannel(r *raft.Raft, id raft.ServerID) reflect.Value {
 	peers := reflect.ValueOf(r).Elem().FieldByName("leaderState").FieldByName("replState")
 	field := peers.MapIndex(reflect.ValueOf(id)).Elem().FieldByName("triggerDeferErrorCh")

@@ -58,7 +58,7 @@ func TestConfigurationFollowsLedger(t *testing.T) {
 				got = ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER
 			}
 			if got != n.Membership {
-				rt.Fatalf("node %s ended as %v, the ledger says %v; configuration %v", n.ID, got, n.Membership, now)
+				rt.Fatalf("node %s ended as %v, the ledger has %v; configuration %v", n.ID, got, n.Membership, now)
 			}
 		}
 	})
@@ -114,7 +114,7 @@ func applied(servers []raft.Server, s configurationChange) []raft.Server {
 	return servers
 }
 
-// checkReplacements: nobody leaves before the node that takes its place votes, if that is to vote.
+// checkReplacements: no node leaves before its replacement votes, if the replacement is to vote.
 func checkReplacements(rt *rapid.T, nodes []*rules.Node, now []raft.Server, s configurationChange) {
 	at := slices.IndexFunc(nodes, func(n *rules.Node) bool { return n.ID == string(s.id) })
 	if s.kind != raft.RemoveServer || nodes[at].ReplacedBy == "" {

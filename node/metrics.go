@@ -125,7 +125,7 @@ func (m *metrics) watchNode(n *Node) {
 	}
 	gauge("ltl_raft_state", "0 follower, 1 candidate, 2 leader, 3 shut down.",
 		func() float64 { return float64(r.state().state) })
-	gauge("ltl_raft_leader_known", "1 while this node knows who leads.",
+	gauge("ltl_raft_leader_known", "1 while this node knows a leader.",
 		func() float64 { return one(r.state().leader != "") })
 	gauge("ltl_raft_term", "Raft's term.", func() float64 { return float64(r.state().term) })
 	gauge("ltl_raft_commit_index", "Newest Raft entry that this node knows to be committed.",

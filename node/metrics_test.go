@@ -80,7 +80,7 @@ func (h *heard) Send(m *ltlv1.WatchAccessKeysResponse) error {
 	return nil
 }
 
-// TestWatchSaysThatNothingChanged: a watch without changes is told so again after each pulse.
+// TestWatchSaysThatNothingChanged: a watch without changes gets an empty message after each pulse.
 func TestWatchSaysThatNothingChanged(t *testing.T) {
 	runLone(t, func(t *testing.T, l *lone) {
 		stream := &heard{ctx: t.Context(), want: 4}

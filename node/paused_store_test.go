@@ -58,7 +58,7 @@ func TestPausedStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	rest := make([]byte, 4096)
-	n, _ := out.Read(rest) // what it says is told below, if it fails
+	n, _ := out.Read(rest) // logged below if the test fails
 	if err := child.Wait(); err != nil {
 		t.Errorf("the child ended with %v, and said %s%s", err, said, rest[:n])
 	}

@@ -113,7 +113,7 @@ func (p *peers) askApplied(ctx context.Context, peer raft.ServerID) (uint64, err
 
 // handshake calls a peer's Introduce.
 func (p *peers) handshake(ctx context.Context, peer raft.ServerID,
-	in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
+	in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
 	conn, err := p.conn(peer)
 	if err != nil {
 		return nil, err

@@ -202,7 +202,7 @@ func TestInstallSnapshotLostBranch(t *testing.T) {
 			server.Use(g.leader)
 			raftTestServe(t, g.leader, nil)
 			fsm := g.empty("M")
-			// The old leader asks F to stand for election at once.
+			// The old leader asks F to start an election at once.
 			if err := g.leader.TimeoutNow("F", "F", &raft.TimeoutNowRequest{RPCHeader: raftTestHeader("L")},
 				&raft.TimeoutNowResponse{}); err != nil {
 				t.Fatal(err)
@@ -242,8 +242,8 @@ var chosenTimers = timers{1250 * time.Millisecond, 1200 * time.Millisecond}
 
 type stallResult struct{ changes, applied, failed int }
 
-// stallCluster is three nodes inside testing/synctest, where raft.InmemTransport stands for ours: it has no heartbeat
-// fast path either, and network I/O does not go with simulated time.
+// stallCluster is three nodes inside testing/synctest, where raft.InmemTransport takes the place of ours: it has no
+// heartbeat fast path either, and network I/O does not go with simulated time.
 type stallCluster struct {
 	rafts      []*raft.Raft
 	transports []*raft.InmemTransport
@@ -391,7 +391,7 @@ func TestStallAndFailOver(t *testing.T) {
 				t.Logf("heartbeat %v lease %v, fsync of %v on %-12s: leader changes %2d, applied %3d, failed %2d in 60 s",
 					tm.heartbeat, tm.lease, wait, who, res.changes, res.applied, res.failed)
 				if tm == chosenTimers && wait <= time.Second && (res.changes > 0 || res.failed > 0) {
-					t.Errorf("chosen timers do not stand an fsync of %v on %s", wait, who)
+					t.Errorf("the chosen timers do not tolerate an fsync of %v on %s", wait, who)
 				}
 				if who == "one follower" && res.failed > 0 {
 					t.Errorf("one slow follower stops writes: %+v", res)

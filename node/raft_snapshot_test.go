@@ -78,7 +78,7 @@ func FuzzCheckpoint(f *testing.F) {
 	})
 }
 
-// FuzzEntry: no bytes crash the decoder, and what it takes says the same after another round.
+// FuzzEntry: no bytes crash the decoder, and what it accepts is the same after another round.
 func FuzzEntry(f *testing.F) {
 	w := newWorld(f, 1)
 	b, err := encodeEntry(&ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{TimeMs: 5,
@@ -107,7 +107,7 @@ func FuzzEntry(f *testing.F) {
 	})
 }
 
-// follower is one raft that is told what to do by hand, as a leader L would.
+// follower is one raft that the test drives by hand, as a leader L would.
 type follower struct {
 	t      *testing.T
 	raft   *raft.Raft
@@ -124,7 +124,7 @@ func (idleFSM) Snapshot() (raft.FSMSnapshot, error) {
 }
 func (idleFSM) Restore(r io.ReadCloser) error { return r.Close() }
 
-// runFollower starts a follower whose timers never run out. Its snapshots are read by nobody.
+// runFollower starts a follower whose timers never run out. Its snapshots are not read.
 func runFollower(t *testing.T, fn func(f *follower)) {
 	synctest.Test(t, func(t *testing.T) {
 		net, h := newSimNet(), &simHandle{disk: newSimDisk()}
@@ -199,7 +199,7 @@ func (f *follower) add(prev, prevTerm, last uint64) bool {
 }
 
 // TestLostAnswerAfterSnapshot: the leader installs a snapshot, appends behind it, does not get the answer, and begins
-// again behind the snapshot. Raft by itself refuses that for ever.
+// again behind the snapshot. Raft alone refuses that forever.
 func TestLostAnswerAfterSnapshot(t *testing.T) {
 	runFollower(t, func(f *follower) {
 		f.install(10, 2)
@@ -231,7 +231,7 @@ func TestLostAnswerAfterOwnSnapshot(t *testing.T) {
 		}
 		f.install(10, 2) // what raft's leader does then
 		if !f.add(10, 2, 18) {
-			t.Error("and refused again after the snapshot came once more: this goes on for ever")
+			t.Error("and refused again after the snapshot came once more: this repeats forever")
 		}
 	})
 }

@@ -82,7 +82,7 @@ func (c *cluster) restartWhenAsked(i int) {
 	c.start(i)
 }
 
-// awaitWhole waits until a node has made its ledger anew.
+// awaitWhole waits until a node has rebuilt its ledger.
 func (c *cluster) awaitWhole(i int) {
 	c.t.Helper()
 	eventually(c.t, 30*time.Second, "the ledger is whole again", func() bool { return c.node(i).rebuild.now() == nil })
@@ -92,7 +92,7 @@ func (c *cluster) awaitWhole(i int) {
 		}
 	}
 	if err := c.node(i).store.Verify(c.t.Context(), nil); err != nil {
-		c.t.Errorf("the ledger that was made anew: %v", err)
+		c.t.Errorf("the rebuilt ledger: %v", err)
 	}
 }
 
@@ -134,7 +134,7 @@ func TestDamagedBlock(t *testing.T) {
 			t.Errorf("node %d serves a block that is damaged everywhere: %v, %v", i, b, err)
 		}
 	}
-	c.write(rand.New(rand.NewPCG(5, 5))) // the rest goes on
+	c.write(rand.New(rand.NewPCG(5, 5))) // other chains are still written
 	for i := range 3 {                   // the same bit again, so that the ledgers can be compared
 		broken := bytes.Clone(payload)
 		broken[0] ^= 1
@@ -142,7 +142,7 @@ func TestDamagedBlock(t *testing.T) {
 	}
 }
 
-// Damaged state of a stopped node: the next start puts the ledger aside and makes it anew. It votes meanwhile, serves
+// Damaged state of a stopped node: the next start moves the ledger away and rebuilds it. It votes meanwhile, serves
 // nothing wrong, and says what it does.
 func TestDamagedStateIsMadeAnew(t *testing.T) {
 	c := damageable(t)
@@ -183,7 +183,7 @@ func TestDamagedStateWhileRunning(t *testing.T) {
 	c.write(rand.New(rand.NewPCG(7, 7)))
 }
 
-// A ledger and a Raft log that are damaged at the same time leave nobody who knows what the node has promised.
+// With a damaged ledger and a damaged Raft log it is unknown which votes and entries the node has acknowledged.
 func TestNothingIsMadeAnewOutOfNothing(t *testing.T) {
 	c := damageable(t)
 	// The newest snapshot reaches all that was executed: raft alone would want no more.
@@ -273,7 +273,7 @@ func TestOldLogIsNoBasis(t *testing.T) {
 	c.awaitWhole(1)
 }
 
-// A damaged read tells the client to go elsewhere.
+// The error of a damaged read makes the client ask another node.
 func TestDamagedBlockIsToldToClients(t *testing.T) {
 	c := damageable(t)
 	c.cfgs[1].ScrubInterval = time.Hour

@@ -246,7 +246,7 @@ func TestAdaptiveBatching(t *testing.T) {
 	})
 }
 
-// TestQueueIsBounded: beyond its bounds callers are refused at once with a code that says nothing was written.
+// TestQueueIsBounded: beyond its bounds callers are refused at once with a code which means that nothing was written.
 func TestQueueIsBounded(t *testing.T) {
 	runLone(t, func(t *testing.T, l *lone) {
 		rng := rand.New(rand.NewPCG(5, 5))
@@ -279,7 +279,8 @@ func TestQueueIsBounded(t *testing.T) {
 	})
 }
 
-// TestAbandonedBatchIsNotWritten: who gives up before the batch was taken leaves nothing behind, and is told so.
+// TestAbandonedBatchIsNotWritten: when a caller gives up before the batch is in an entry, nothing is written, and the
+// error says so.
 func TestAbandonedBatchIsNotWritten(t *testing.T) {
 	runLone(t, func(t *testing.T, l *lone) {
 		rng := rand.New(rand.NewPCG(6, 6))
@@ -305,7 +306,7 @@ func TestAbandonedBatchIsNotWritten(t *testing.T) {
 	})
 }
 
-// TestWatchdog: a leader from which nothing comes back stops, and says why; an idle one does not.
+// TestWatchdog: a leader that executes nothing stops with a reason; an idle one does not.
 func TestWatchdog(t *testing.T) {
 	runLone(t, func(t *testing.T, l *lone) {
 		time.Sleep(10 * maxStuck)
@@ -393,7 +394,7 @@ func TestCatchUpFromHostilePeers(t *testing.T) {
 			t.Error(err)
 		}
 		if len(asked) != 6 {
-			t.Errorf("asked %v: the test has not met every peer", asked)
+			t.Errorf("asked %v: the test did not reach every peer", asked)
 		}
 		checkNeverBack(t, c, target)
 	})

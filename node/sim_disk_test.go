@@ -24,7 +24,7 @@ func newSimDisk() *simDisk {
 	return &simDisk{logs: make(map[uint64]raft.Log), numbers: make(map[string]uint64), values: make(map[string][]byte)}
 }
 
-// simHandle is the disk as one incarnation of a node sees it. After a crash nothing that it writes arrives.
+// simHandle is the disk as one run of a node sees it. After a crash nothing that it writes arrives.
 type simHandle struct {
 	disk *simDisk
 
@@ -53,7 +53,7 @@ func (h *simHandle) breakNow() {
 	h.broken = true
 }
 
-// begin waits as long as a write takes and decides what becomes of it: whether it arrives, and what the caller is told.
+// begin waits as long as a write takes and decides its outcome: whether it arrives, and which error the caller gets.
 // A write that a crash cuts off arrives whole or not at all, as a transaction of bbolt does.
 func (h *simHandle) begin() (arrives bool, err error) {
 	h.mu.Lock()
@@ -141,7 +141,7 @@ func (h *simHandle) DeleteRange(from, to uint64) error {
 	return nil
 }
 
-// simSlow lies before the fail-stop wrapper, so that a slow write sleeps while no lock is held: inside synctest time
+// simSlow is in front of the fail-stop wrapper, so that a slow write sleeps while no lock is held: inside synctest time
 // does not pass for a goroutine that waits for a lock.
 type simSlow struct {
 	*logStore

@@ -69,8 +69,8 @@ func (s *sim) fault() {
 	}
 }
 
-// hangLeader is what a pause of the leader's process looks like to the others, and to whoever reads from it
-// afterwards: raft's loop stands still in a write, so the lease does not run out, while the others elect a new
+// hangLeader is what a pause of the leader's process looks like to the other nodes and to its readers
+// afterwards: raft's loop is blocked in a write, so the lease does not run out, while the others elect a new
 // leader.
 func (s *sim) hangLeader() {
 	for _, n := range s.nodes {

@@ -66,7 +66,7 @@ type simNode struct {
 	replica *replica
 	store   *store.Store
 	handle  *simHandle
-	gone    chan struct{} // closed when the incarnation is dead and its files are closed
+	gone    chan struct{} // closed when this run has ended and its files are closed
 }
 
 // now returns the node's replica, or nil when it is down.
@@ -94,7 +94,7 @@ type sim struct {
 	heights map[string]uint64 // highest acknowledged height of each chain
 	reads   int
 	stop    bool
-	mayStop string // what stops a node by itself and is no error; empty for nothing
+	mayStop string // why a node may stop without an error; empty for nothing
 	timers  sync.WaitGroup
 	trace   strings.Builder
 }
@@ -201,7 +201,7 @@ func (s *sim) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// states tells what every node believes.
+// states describes the state of every node.
 func (s *sim) states() string {
 	var b strings.Builder
 	for _, n := range s.nodes {
@@ -234,7 +234,7 @@ func (s *sim) between(from, to time.Duration) time.Duration {
 	return from + time.Duration(s.random(int(to-from)))
 }
 
-// start begins an incarnation of a node.
+// start begins a run of a node.
 func (s *sim) start(n *simNode) {
 	logger := s.logger(n.id)
 	h := &simHandle{disk: n.disk, rng: rand.New(rand.NewPCG(s.seed, uint64(s.random(1<<30))))}
@@ -296,7 +296,7 @@ func (s *sim) dead(h *simHandle) bool {
 	return h.dead
 }
 
-// crash ends the incarnation that uses h, without letting it say or write another word.
+// crash ends the run that uses h; nothing that it sends or writes afterwards arrives.
 func (s *sim) crash(n *simNode, h *simHandle) {
 	n.mu.Lock()
 	if !n.alive || n.handle != h {

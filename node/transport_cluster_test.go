@@ -95,7 +95,7 @@ func (c *raftCluster) stop(id raft.ServerID) {
 	}
 }
 
-// apply writes through whoever leads, other than not, and returns when it is committed.
+// apply writes through the leader, unless that is not, and returns when the entry is committed.
 func (c *raftCluster) apply(data string, not raft.ServerID) raft.ServerID {
 	for end := time.Now().Add(raftTestPatience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		for id, n := range c.nodes {

@@ -25,12 +25,12 @@ type RaftServer struct {
 	ltlv1.UnimplementedRaftTransportServer
 	current atomic.Pointer[Transport]
 	// OnHandshake answers a peer's handshake; nil answers Unimplemented. Set it before serving.
-	OnHandshake func(peer raft.ServerID, in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error)
+	OnHandshake func(peer raft.ServerID, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error)
 }
 
 // Introduce implements ltlv1.RaftTransportServer.
 func (s *RaftServer) Introduce(ctx context.Context,
-	in *ltlv1.PeerHandshakeRequest) (*ltlv1.PeerHandshakeResponse, error) {
+	in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
 	if s.OnHandshake == nil {
 		return s.UnimplementedRaftTransportServer.Introduce(ctx, in)
 	}

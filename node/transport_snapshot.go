@@ -22,7 +22,7 @@ var (
 	// errSnapshotStalled ends a snapshot when no piece arrived for SnapshotTimeout.
 	errSnapshotStalled = errors.New("node: snapshot made no progress in time")
 	// errSnapshotSize is wrapped when the snapshot does not have the size in its header.
-	errSnapshotSize = errors.New("node: snapshot has another size than it says")
+	errSnapshotSize = errors.New("node: snapshot does not have the size in its header")
 )
 
 // InstallSnapshot implements raft.Transport. The deadline is for each piece: a big snapshot over a slow line
@@ -72,7 +72,7 @@ func (t *Transport) sendSnapshot(ctx context.Context, client ltlv1.RaftTransport
 	}
 	if err == nil {
 		if n, err := io.ReadFull(data, make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("%w: it goes on after %d bytes (%v)", errSnapshotSize, args.Size, err)
+			return nil, fmt.Errorf("%w: it continues after %d bytes (%v)", errSnapshotSize, args.Size, err)
 		}
 	}
 	progress.Reset(t.cfg.SnapshotApplyTimeout)
@@ -159,7 +159,7 @@ func receiveSnapshot(stream grpc.ClientStreamingServer[ltlv1.InstallSnapshotRequ
 			return malformed("snapshot piece of %d bytes", n)
 		}
 		if rest -= n; rest < 0 {
-			return fmt.Errorf("%w: it goes on after %d bytes", errSnapshotSize, size)
+			return fmt.Errorf("%w: it continues after %d bytes", errSnapshotSize, size)
 		}
 		if _, err := w.Write(m.GetData()); err != nil {
 			return err

@@ -118,7 +118,7 @@ func TestTransportSnapshotDeadline(t *testing.T) {
 	err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), big), &raft.InstallSnapshotResponse{},
 		bytes.NewReader(make([]byte, big)))
 	if err == nil {
-		t.Fatal("a snapshot that nobody reads was sent")
+		t.Fatal("a snapshot without a reader was sent")
 	}
 	_ = a.Close()
 	if err := <-taken; err == nil {

@@ -119,7 +119,7 @@ func (n *raftTestNet) isolate(id raft.ServerID, cut bool) {
 	}
 }
 
-// pair returns the transports A and B of a net; nobody consumes B.
+// pair returns the transports A and B of a net; no raft reads from B.
 func (n *raftTestNet) pair(configure func(*TransportConfig)) (a, b *Transport) {
 	for _, id := range []raft.ServerID{"A", "B"} {
 		server, _ := n.listen(id)
@@ -402,7 +402,7 @@ func TestTransportCloseWhileRaftIsStuck(t *testing.T) {
 		err := a.InstallSnapshot("B", "", raftTestSnapshot(raftTestHeader("A"), 1<<20), &raft.InstallSnapshotResponse{},
 			bytes.NewReader(make([]byte, 1<<20)))
 		if err == nil {
-			t.Error("a snapshot was installed by nobody")
+			t.Error("a snapshot was installed without a raft")
 		}
 	}()
 	<-b.Consumer() // one was taken and will never be answered
@@ -430,7 +430,7 @@ func TestTransportDeadlines(t *testing.T) {
 	err := a.AppendEntries("B", "", &raft.AppendEntriesRequest{RPCHeader: raftTestHeader("A"), Term: 1},
 		&raft.AppendEntriesResponse{})
 	if raftTestCode(err) != codes.DeadlineExceeded {
-		t.Fatalf("append that nobody answers: %v", err)
+		t.Fatalf("append without an answer: %v", err)
 	}
 	p, err := a.AppendEntriesPipeline("B", "")
 	if err != nil {
@@ -443,7 +443,7 @@ func TestTransportDeadlines(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := f.Error(); !errors.Is(err, errAnswerLate) {
-		t.Fatalf("pipelined append that nobody answers: %v", err)
+		t.Fatalf("pipelined append without an answer: %v", err)
 	}
 }
 

@@ -67,7 +67,7 @@ func (w *world) account(rng *rand.Rand, uid string) []byte {
 	return worldMarshal(&ltlv1.Transaction{
 		Version: 1, ChainId: ledger.SystemChain, Submitter: offline.Operator, Nonce: nonce(rng), CreatedMs: 1,
 		Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
-			Uid: uid, Name: "Somebody", Type: ltlv1.AccountType_ACCOUNT_TYPE_ROOT, Organisation: "o1"}},
+			Uid: uid, Name: "Customer", Type: ltlv1.AccountType_ACCOUNT_TYPE_ROOT, Organisation: "o1"}},
 	})
 }
 
@@ -117,7 +117,7 @@ func (w *world) begin(rng *rand.Rand, submit submitFunc, view func() rules.View)
 }
 
 // compareLedgers fails unless all stores hold the same blocks at every height, each verifies, and one of them can be
-// executed again from its genesis. It returns where each accepted transaction stands.
+// executed again from its genesis. It returns the position of each accepted transaction.
 func compareLedgers(t testing.TB, w *world, verify rules.Verify,
 	stores map[string]*store.Store) map[ledger.Hash]*ltlv1.Result {
 	t.Helper()
@@ -210,7 +210,7 @@ func checkAcked(t testing.TB, acked, found map[ledger.Hash]*ltlv1.Result) {
 				r.GetBlockHeight())
 		} else if f.GetChainId() != r.GetChainId() || f.GetBlockHeight() != r.GetBlockHeight() ||
 			f.GetTransactionIndex() != r.GetTransactionIndex() {
-			t.Errorf("I1: transaction %x was acknowledged at %s/%d/%d and stands at %s/%d/%d", id[:4], r.GetChainId(),
+			t.Errorf("I1: transaction %x was acknowledged at %s/%d/%d and is at %s/%d/%d", id[:4], r.GetChainId(),
 				r.GetBlockHeight(),
 				r.GetTransactionIndex(), f.GetChainId(), f.GetBlockHeight(), f.GetTransactionIndex())
 		}

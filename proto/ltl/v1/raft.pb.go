@@ -84,7 +84,7 @@ func (Verdict) EnumDescriptor() ([]byte, []int) {
 	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{0}
 }
 
-type PeerHandshakeRequest struct {
+type IntroduceRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// store_id is the 16 random bytes that the node's directory was made with.
 	StoreId []byte `protobuf:"bytes,1,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
@@ -103,20 +103,20 @@ type PeerHandshakeRequest struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *PeerHandshakeRequest) Reset() {
-	*x = PeerHandshakeRequest{}
+func (x *IntroduceRequest) Reset() {
+	*x = IntroduceRequest{}
 	mi := &file_ltl_v1_raft_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *PeerHandshakeRequest) String() string {
+func (x *IntroduceRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*PeerHandshakeRequest) ProtoMessage() {}
+func (*IntroduceRequest) ProtoMessage() {}
 
-func (x *PeerHandshakeRequest) ProtoReflect() protoreflect.Message {
+func (x *IntroduceRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_ltl_v1_raft_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -128,61 +128,61 @@ func (x *PeerHandshakeRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use PeerHandshakeRequest.ProtoReflect.Descriptor instead.
-func (*PeerHandshakeRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use IntroduceRequest.ProtoReflect.Descriptor instead.
+func (*IntroduceRequest) Descriptor() ([]byte, []int) {
 	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *PeerHandshakeRequest) GetStoreId() []byte {
+func (x *IntroduceRequest) GetStoreId() []byte {
 	if x != nil {
 		return x.StoreId
 	}
 	return nil
 }
 
-func (x *PeerHandshakeRequest) GetRestoreEpoch() []byte {
+func (x *IntroduceRequest) GetRestoreEpoch() []byte {
 	if x != nil {
 		return x.RestoreEpoch
 	}
 	return nil
 }
 
-func (x *PeerHandshakeRequest) GetJoined() bool {
+func (x *IntroduceRequest) GetJoined() bool {
 	if x != nil {
 		return x.Joined
 	}
 	return false
 }
 
-func (x *PeerHandshakeRequest) GetTerm() uint64 {
+func (x *IntroduceRequest) GetTerm() uint64 {
 	if x != nil {
 		return x.Term
 	}
 	return 0
 }
 
-func (x *PeerHandshakeRequest) GetCommit() uint64 {
+func (x *IntroduceRequest) GetCommit() uint64 {
 	if x != nil {
 		return x.Commit
 	}
 	return 0
 }
 
-func (x *PeerHandshakeRequest) GetLast() uint64 {
+func (x *IntroduceRequest) GetLast() uint64 {
 	if x != nil {
 		return x.Last
 	}
 	return 0
 }
 
-func (x *PeerHandshakeRequest) GetFirst() bool {
+func (x *IntroduceRequest) GetFirst() bool {
 	if x != nil {
 		return x.First
 	}
 	return false
 }
 
-type PeerHandshakeResponse struct {
+type IntroduceResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Verdict Verdict                `protobuf:"varint,1,opt,name=verdict,proto3,enum=ltl.v1.Verdict" json:"verdict,omitempty"`
 	// store_id and restore_epoch are those of the node that answers.
@@ -195,20 +195,20 @@ type PeerHandshakeResponse struct {
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *PeerHandshakeResponse) Reset() {
-	*x = PeerHandshakeResponse{}
+func (x *IntroduceResponse) Reset() {
+	*x = IntroduceResponse{}
 	mi := &file_ltl_v1_raft_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *PeerHandshakeResponse) String() string {
+func (x *IntroduceResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*PeerHandshakeResponse) ProtoMessage() {}
+func (*IntroduceResponse) ProtoMessage() {}
 
-func (x *PeerHandshakeResponse) ProtoReflect() protoreflect.Message {
+func (x *IntroduceResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_ltl_v1_raft_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -220,40 +220,40 @@ func (x *PeerHandshakeResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use PeerHandshakeResponse.ProtoReflect.Descriptor instead.
-func (*PeerHandshakeResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use IntroduceResponse.ProtoReflect.Descriptor instead.
+func (*IntroduceResponse) Descriptor() ([]byte, []int) {
 	return file_ltl_v1_raft_proto_rawDescGZIP(), []int{1}
 }
 
-func (x *PeerHandshakeResponse) GetVerdict() Verdict {
+func (x *IntroduceResponse) GetVerdict() Verdict {
 	if x != nil {
 		return x.Verdict
 	}
 	return Verdict_VERDICT_UNSPECIFIED
 }
 
-func (x *PeerHandshakeResponse) GetStoreId() []byte {
+func (x *IntroduceResponse) GetStoreId() []byte {
 	if x != nil {
 		return x.StoreId
 	}
 	return nil
 }
 
-func (x *PeerHandshakeResponse) GetRestoreEpoch() []byte {
+func (x *IntroduceResponse) GetRestoreEpoch() []byte {
 	if x != nil {
 		return x.RestoreEpoch
 	}
 	return nil
 }
 
-func (x *PeerHandshakeResponse) GetTerm() uint64 {
+func (x *IntroduceResponse) GetTerm() uint64 {
 	if x != nil {
 		return x.Term
 	}
 	return 0
 }
 
-func (x *PeerHandshakeResponse) GetCommit() uint64 {
+func (x *IntroduceResponse) GetCommit() uint64 {
 	if x != nil {
 		return x.Commit
 	}
@@ -1269,16 +1269,16 @@ var File_ltl_v1_raft_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\n" +
-	"\x11ltl/v1/raft.proto\x12\x06ltl.v1\"\xc4\x01\n" +
-	"\x14PeerHandshakeRequest\x12\x19\n" +
+	"\x11ltl/v1/raft.proto\x12\x06ltl.v1\"\xc0\x01\n" +
+	"\x10IntroduceRequest\x12\x19\n" +
 	"\bstore_id\x18\x01 \x01(\fR\astoreId\x12#\n" +
 	"\rrestore_epoch\x18\x02 \x01(\fR\frestoreEpoch\x12\x16\n" +
 	"\x06joined\x18\x03 \x01(\bR\x06joined\x12\x12\n" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x16\n" +
 	"\x06commit\x18\x05 \x01(\x04R\x06commit\x12\x12\n" +
 	"\x04last\x18\x06 \x01(\x04R\x04last\x12\x14\n" +
-	"\x05first\x18\a \x01(\bR\x05first\"\xae\x01\n" +
-	"\x15PeerHandshakeResponse\x12)\n" +
+	"\x05first\x18\a \x01(\bR\x05first\"\xaa\x01\n" +
+	"\x11IntroduceResponse\x12)\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x0f.ltl.v1.VerdictR\averdict\x12\x19\n" +
 	"\bstore_id\x18\x02 \x01(\fR\astoreId\x12#\n" +
 	"\rrestore_epoch\x18\x03 \x01(\fR\frestoreEpoch\x12\x12\n" +
@@ -1367,7 +1367,7 @@ const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\x1aVERDICT_DIRECTORY_MISMATCH\x10\x02\x12\x17\n" +
 	"\x13VERDICT_ROLLED_BACK\x10\x03\x12\x1a\n" +
 	"\x16VERDICT_EPOCH_MISMATCH\x10\x04\x12\x13\n" +
-	"\x0fVERDICT_REMOVED\x10\x052\xb0\x04\n" +
+	"\x0fVERDICT_REMOVED\x10\x052\xa8\x04\n" +
 	"\rRaftTransport\x12S\n" +
 	"\x0eAppendPipeline\x12\x1d.ltl.v1.AppendPipelineRequest\x1a\x1e.ltl.v1.AppendPipelineResponse(\x010\x01\x12L\n" +
 	"\rAppendEntries\x12\x1c.ltl.v1.AppendEntriesRequest\x1a\x1d.ltl.v1.AppendEntriesResponse\x12F\n" +
@@ -1375,8 +1375,8 @@ const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\x0eRequestPreVote\x12\x1d.ltl.v1.RequestPreVoteRequest\x1a\x1e.ltl.v1.RequestPreVoteResponse\x12C\n" +
 	"\n" +
 	"TimeoutNow\x12\x19.ltl.v1.TimeoutNowRequest\x1a\x1a.ltl.v1.TimeoutNowResponse\x12T\n" +
-	"\x0fInstallSnapshot\x12\x1e.ltl.v1.InstallSnapshotRequest\x1a\x1f.ltl.v1.InstallSnapshotResponse(\x01\x12H\n" +
-	"\tIntroduce\x12\x1c.ltl.v1.PeerHandshakeRequest\x1a\x1d.ltl.v1.PeerHandshakeResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
+	"\x0fInstallSnapshot\x12\x1e.ltl.v1.InstallSnapshotRequest\x1a\x1f.ltl.v1.InstallSnapshotResponse(\x01\x12@\n" +
+	"\tIntroduce\x12\x18.ltl.v1.IntroduceRequest\x1a\x19.ltl.v1.IntroduceResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
 
 var (
 	file_ltl_v1_raft_proto_rawDescOnce sync.Once
@@ -1394,8 +1394,8 @@ var file_ltl_v1_raft_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
 var file_ltl_v1_raft_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_ltl_v1_raft_proto_goTypes = []any{
 	(Verdict)(0),                    // 0: ltl.v1.Verdict
-	(*PeerHandshakeRequest)(nil),    // 1: ltl.v1.PeerHandshakeRequest
-	(*PeerHandshakeResponse)(nil),   // 2: ltl.v1.PeerHandshakeResponse
+	(*IntroduceRequest)(nil),        // 1: ltl.v1.IntroduceRequest
+	(*IntroduceResponse)(nil),       // 2: ltl.v1.IntroduceResponse
 	(*RaftHeader)(nil),              // 3: ltl.v1.RaftHeader
 	(*RaftLog)(nil),                 // 4: ltl.v1.RaftLog
 	(*AppendPipelineRequest)(nil),   // 5: ltl.v1.AppendPipelineRequest
@@ -1413,7 +1413,7 @@ var file_ltl_v1_raft_proto_goTypes = []any{
 	(*InstallSnapshotResponse)(nil), // 17: ltl.v1.InstallSnapshotResponse
 }
 var file_ltl_v1_raft_proto_depIdxs = []int32{
-	0,  // 0: ltl.v1.PeerHandshakeResponse.verdict:type_name -> ltl.v1.Verdict
+	0,  // 0: ltl.v1.IntroduceResponse.verdict:type_name -> ltl.v1.Verdict
 	7,  // 1: ltl.v1.AppendPipelineRequest.append:type_name -> ltl.v1.AppendEntriesRequest
 	8,  // 2: ltl.v1.AppendPipelineResponse.append:type_name -> ltl.v1.AppendEntriesResponse
 	3,  // 3: ltl.v1.AppendEntriesRequest.header:type_name -> ltl.v1.RaftHeader
@@ -1434,14 +1434,14 @@ var file_ltl_v1_raft_proto_depIdxs = []int32{
 	11, // 18: ltl.v1.RaftTransport.RequestPreVote:input_type -> ltl.v1.RequestPreVoteRequest
 	13, // 19: ltl.v1.RaftTransport.TimeoutNow:input_type -> ltl.v1.TimeoutNowRequest
 	15, // 20: ltl.v1.RaftTransport.InstallSnapshot:input_type -> ltl.v1.InstallSnapshotRequest
-	1,  // 21: ltl.v1.RaftTransport.Introduce:input_type -> ltl.v1.PeerHandshakeRequest
+	1,  // 21: ltl.v1.RaftTransport.Introduce:input_type -> ltl.v1.IntroduceRequest
 	6,  // 22: ltl.v1.RaftTransport.AppendPipeline:output_type -> ltl.v1.AppendPipelineResponse
 	8,  // 23: ltl.v1.RaftTransport.AppendEntries:output_type -> ltl.v1.AppendEntriesResponse
 	10, // 24: ltl.v1.RaftTransport.RequestVote:output_type -> ltl.v1.RequestVoteResponse
 	12, // 25: ltl.v1.RaftTransport.RequestPreVote:output_type -> ltl.v1.RequestPreVoteResponse
 	14, // 26: ltl.v1.RaftTransport.TimeoutNow:output_type -> ltl.v1.TimeoutNowResponse
 	17, // 27: ltl.v1.RaftTransport.InstallSnapshot:output_type -> ltl.v1.InstallSnapshotResponse
-	2,  // 28: ltl.v1.RaftTransport.Introduce:output_type -> ltl.v1.PeerHandshakeResponse
+	2,  // 28: ltl.v1.RaftTransport.Introduce:output_type -> ltl.v1.IntroduceResponse
 	22, // [22:29] is the sub-list for method output_type
 	15, // [15:22] is the sub-list for method input_type
 	15, // [15:15] is the sub-list for extension type_name

@@ -45,7 +45,7 @@ type RaftTransportClient interface {
 	// Introduce is the peer handshake: it sends a peer this node's store id and position, and returns what the peer
 	// remembers of the node. Nodes exchange no other message of this service before it succeeds, and repeat it about
 	// once a second.
-	Introduce(ctx context.Context, in *PeerHandshakeRequest, opts ...grpc.CallOption) (*PeerHandshakeResponse, error)
+	Introduce(ctx context.Context, in *IntroduceRequest, opts ...grpc.CallOption) (*IntroduceResponse, error)
 }
 
 type raftTransportClient struct {
@@ -122,9 +122,9 @@ func (c *raftTransportClient) InstallSnapshot(ctx context.Context, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type RaftTransport_InstallSnapshotClient = grpc.ClientStreamingClient[InstallSnapshotRequest, InstallSnapshotResponse]
 
-func (c *raftTransportClient) Introduce(ctx context.Context, in *PeerHandshakeRequest, opts ...grpc.CallOption) (*PeerHandshakeResponse, error) {
+func (c *raftTransportClient) Introduce(ctx context.Context, in *IntroduceRequest, opts ...grpc.CallOption) (*IntroduceResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(PeerHandshakeResponse)
+	out := new(IntroduceResponse)
 	err := c.cc.Invoke(ctx, RaftTransport_Introduce_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ type RaftTransportServer interface {
 	// Introduce is the peer handshake: it sends a peer this node's store id and position, and returns what the peer
 	// remembers of the node. Nodes exchange no other message of this service before it succeeds, and repeat it about
 	// once a second.
-	Introduce(context.Context, *PeerHandshakeRequest) (*PeerHandshakeResponse, error)
+	Introduce(context.Context, *IntroduceRequest) (*IntroduceResponse, error)
 	mustEmbedUnimplementedRaftTransportServer()
 }
 
@@ -178,7 +178,7 @@ func (UnimplementedRaftTransportServer) TimeoutNow(context.Context, *TimeoutNowR
 func (UnimplementedRaftTransportServer) InstallSnapshot(grpc.ClientStreamingServer[InstallSnapshotRequest, InstallSnapshotResponse]) error {
 	return status.Error(codes.Unimplemented, "method InstallSnapshot not implemented")
 }
-func (UnimplementedRaftTransportServer) Introduce(context.Context, *PeerHandshakeRequest) (*PeerHandshakeResponse, error) {
+func (UnimplementedRaftTransportServer) Introduce(context.Context, *IntroduceRequest) (*IntroduceResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Introduce not implemented")
 }
 func (UnimplementedRaftTransportServer) mustEmbedUnimplementedRaftTransportServer() {}
@@ -289,7 +289,7 @@ func _RaftTransport_InstallSnapshot_Handler(srv interface{}, stream grpc.ServerS
 type RaftTransport_InstallSnapshotServer = grpc.ClientStreamingServer[InstallSnapshotRequest, InstallSnapshotResponse]
 
 func _RaftTransport_Introduce_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(PeerHandshakeRequest)
+	in := new(IntroduceRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
@@ -301,7 +301,7 @@ func _RaftTransport_Introduce_Handler(srv interface{}, ctx context.Context, dec 
 		FullMethod: RaftTransport_Introduce_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(RaftTransportServer).Introduce(ctx, req.(*PeerHandshakeRequest))
+		return srv.(RaftTransportServer).Introduce(ctx, req.(*IntroduceRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
