@@ -47,8 +47,8 @@ func (n *fakeNode) GetChain(_ context.Context, in *ltlv1.GetChainRequest) (*ltlv
 	return &ltlv1.GetChainResponse{Code: rules.OK, Chain: n.f.chain()}, nil
 }
 
-// TestChainsBeyondTheFirst: a chain that the network does not tell of together with the others is asked for by itself,
-// once, and again when its policy turns out to have changed; one that does not exist is not there.
+// TestChainsBeyondTheFirst: a chain that nodes do not report together with the others is asked for alone, once, and
+// again when its policy has changed. A chain that does not exist is not found.
 func TestChainsBeyondTheFirst(t *testing.T) {
 	f := startFake(t, 3, "submitter & majority")
 	c := f.client(nil)
@@ -85,8 +85,8 @@ func TestChainsBeyondTheFirst(t *testing.T) {
 	}
 }
 
-// TestMemberWithBadAddress: an organisation joins under an address that no connection can be made to. It is left out;
-// the chains and everybody else are there.
+// TestMemberWithBadAddress: an organisation joins under an address that no connection can be made to. It is left out.
+// The chains and the other members are there.
 func TestMemberWithBadAddress(t *testing.T) {
 	f := startFake(t, 3, "submitter & majority")
 	f.joined = []*ltlv1.Organisation{{Id: "org9", Name: "org9", EndorserAddress: "%zz:1"}}

@@ -193,7 +193,7 @@ func TestKnownTransaction(t *testing.T) {
 	}
 }
 
-// TestStaleEndorsements: the ledger says that the endorsements do not count any more; the same bytes are endorsed
+// TestStaleEndorsements: the ledger does not accept the endorsements any more; the same bytes are endorsed
 // again.
 func TestStaleEndorsements(t *testing.T) {
 	f := startFake(t, 3, "any")

@@ -66,8 +66,8 @@ func TestHolderIsWaitedFor(t *testing.T) {
 	}
 }
 
-// TestHolderIsDown: without the endorser that can verify, a device's upload fails with an error that says so and can be
-// repeated; all others go on. When it is back, the same transaction is written.
+// TestHolderIsDown: without the endorser that can verify, a device's upload fails with an error that names it and can
+// be repeated. All others go on. When the endorser is back, the same transaction is written.
 func TestHolderIsDown(t *testing.T) {
 	f := startHeld(t, "2-of")
 	c := f.client(nil)

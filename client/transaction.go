@@ -1,10 +1,6 @@
 package client
 
 import (
-	"fmt"
-
-	"google.golang.org/protobuf/proto"
-
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -44,13 +40,4 @@ func TransactionID(tx *ltlv1.Transaction) ([32]byte, error) {
 		return [32]byte{}, err
 	}
 	return ledger.TransactionID(payload), nil
-}
-
-// encode returns the bytes of a transaction that are hashed, signed, ordered and stored: the same bytes each time.
-func encode(tx *ltlv1.Transaction) ([]byte, error) {
-	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
-	if err != nil {
-		return nil, fmt.Errorf("client: encode transaction: %w", err)
-	}
-	return payload, nil
 }

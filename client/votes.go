@@ -232,19 +232,19 @@ func (v *voteCount) missing(i int) error {
 		overloaded = overloaded || status.Code(cause) == codes.ResourceExhausted
 		names = append(names, fmt.Sprintf("%s (%v)", name, cause))
 	}
-	who := strings.Join(names, ", ")
+	list := strings.Join(names, ", ")
 	switch {
 	case required && overloaded:
 		return fmt.Errorf("%w: only the endorser of %s can verify what the device signed; nothing was written", ErrOverloaded,
-			who)
+			list)
 	case required:
 		return fmt.Errorf("%w: only the endorser of %s can verify what the device signed; nothing was written",
-			ErrHolderUnavailable, who)
+			ErrHolderUnavailable, list)
 	}
 	kind := ErrUnavailable
 	if overloaded {
 		kind = ErrOverloaded
 	}
 	return fmt.Errorf("%w: policy %q of chain %s is not met without the endorsement of %s; nothing was written",
-		kind, v.chain.policy, v.chain.id, who)
+		kind, v.chain.policy, v.chain.id, list)
 }

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	"ltl/internal/tracing"
@@ -22,15 +24,17 @@ import (
 // each group through the next step.
 //
 //	queued ──▶ endorsing ──▶ ordering ──▶ answered
-//	             ▲   │          │
-//	             │   │          └─ endorsing: the ledger does not accept the endorsements, or not any more
-//	             │   └─ split: known, recheck, clashed, disputed, unendorsed, answered (refused for good)
-//	             └───── each of these is proposed again, known excepted: its first result is asked for
 //
-// Endorsements sign a whole batch. So when the votes differ, the endorsed submissions are proposed once more without
-// the others.
+//	from endorsing, when the votes on a group differ
+//	  endorsing     endorsed: proposed again without the others, because an endorsement signs a whole proposal
+//	  recheck, clashed, disputed, unendorsed
+//	                neither endorsed nor refused for good: proposed again, each in its own way
+//	  known         on the chain already: the leader is asked for the first result
+//	  answered      refused for good
+//	from ordering or known
+//	  endorsing     the ledger does not accept the endorsements, or not any more
 
-// state says which step a submission takes next. A split works on the groups in the order of these constants.
+// state is the step that a submission takes next.
 type state uint8
 
 const (
@@ -158,6 +162,15 @@ func (c *Client) fill(tx *ltlv1.Transaction) error {
 	return nil
 }
 
+// encode returns the bytes of a transaction that are hashed, signed, ordered and stored: the same bytes each time.
+func encode(tx *ltlv1.Transaction) ([]byte, error) {
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
+	if err != nil {
+		return nil, fmt.Errorf("client: encode transaction: %w", err)
+	}
+	return payload, nil
+}
+
 // enqueue looks up what must be known of a transaction before it can share a batch, and hands it to its chain's
 // batcher.
 func (c *Client) enqueue(ctx context.Context, s *submission, tx *ltlv1.Transaction) error {
@@ -282,7 +295,7 @@ func (r *batchRun) endorse(ctx context.Context, g *group) []*group {
 		return nil
 	}
 	votes := c.propose(ctx, chain, g)
-	count := map[state]int{}
+	var count [answered + 1]int
 	for i, s := range g.submissions {
 		s.state = nextState(ctx, votes, i)
 		count[s.state]++
@@ -367,8 +380,11 @@ func maybeOutdated(code int32, size int) bool {
 
 // split makes a group of the submissions in each state, and returns them with the one to follow first at the end.
 func (r *batchRun) split(g *group) []*group {
-	byState := map[state]*group{}
+	var byState [answered]*group // but not of what is answered
 	for _, s := range g.submissions {
+		if s.state == answered {
+			continue
+		}
 		if byState[s.state] == nil {
 			byState[s.state] = &group{state: s.state, minSequence: g.minSequence}
 		}
@@ -380,11 +396,11 @@ func (r *batchRun) split(g *group) []*group {
 		if n := endorsed.submissions[0].proposals; n >= maxProposals {
 			r.client.fail(endorsed.submissions, fmt.Errorf(
 				"%w: the endorsers disagree after %d proposals, and nothing was written; try again later", ErrUnavailable, n))
-			delete(byState, ordering)
+			byState[ordering] = nil
 		}
 	}
 	var groups []*group
-	for _, st := range []state{disputed, clashed, recheck, known, ordering, unendorsed} {
+	for _, st := range [...]state{disputed, clashed, recheck, known, ordering, unendorsed} {
 		if n := byState[st]; n != nil {
 			groups = append(groups, n)
 		}

@@ -4,9 +4,8 @@
 // The signature is that of an ID2 auth code with a time stamp: it binds the device's id, a random number, the time and
 // the digest of the data. docs/devices.md says how a device is enrolled and what the ledger checks.
 //
-// A key lies in a file (Load) or in a secure element (a Signer of one's own). The package uses the standard library
-// only, so it can be taken into firmware alone. Everything in it may be used concurrently, as far as a Signer of one's
-// own may.
+// The key is in a file (Load) or in a secure element (a Signer that the caller writes). The package uses only the
+// standard library, so firmware can include it alone. All of it may be used concurrently, as far as the Signer may.
 package device
 
 import (
@@ -22,12 +21,12 @@ import (
 )
 
 const (
-	// AuthType is the only IotAuthType there is.
+	// AuthType is the only IotAuthType that the ledger accepts.
 	AuthType = "ID2"
 	// MaxNameLength bounds an IotId and a product key, in characters.
 	MaxNameLength = 64
 
-	// timestampWithExtra is the auth code's type: a time stamp is signed, and behind it more text (the digest).
+	// timestampWithExtra is the auth code's type: a time stamp is signed, followed by more text (the digest).
 	timestampWithExtra = 3
 	// hashSHA256 is the auth code's hash.
 	hashSHA256 = 2
@@ -37,7 +36,7 @@ const (
 	randomLen = 8
 )
 
-// ErrInput is returned, wrapped, for what cannot be signed: it would be refused by the ledger.
+// ErrInput is returned, wrapped, for input that the ledger would refuse.
 var ErrInput = errors.New("cannot be signed")
 
 // Signer signs a text of some 120 bytes with the device's key. It returns, for a key of type
@@ -68,9 +67,9 @@ func New(id string, sign Signer) (*Device, error) {
 	return &Device{id: id, sign: sign}, nil
 }
 
-// Parameters are the parameters of an upload that vouch for its data, by their names in the API. The business system
-// adds IotIdSource, which says where the device is registered: "1" the device authentication platform, "2" the IoT
-// platform.
+// Parameters are the parameters of an upload that prove the origin of its data, by their names in the API. The business
+// system adds IotIdSource, which says where the device is registered: "1" the device authentication platform, "2" the
+// IoT platform.
 type Parameters struct {
 	IotAuthType          string `json:"IotAuthType"`
 	IotID                string `json:"IotId"`
@@ -87,7 +86,7 @@ func (p *Parameters) Map() map[string]string {
 	}
 }
 
-// Sign vouches for a payload at a time. The payload is the one parameter's text that is uploaded, to the byte: Value,
+// Sign signs a payload with a time. The payload is the one parameter's text that is uploaded, to the byte: Value,
 // PhaseData, or the whole PhaseDataList in the very spelling in which it is sent. productKey is that of the device's
 // group.
 //

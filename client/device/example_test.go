@@ -17,7 +17,7 @@ import (
 	"ltl/client/device"
 )
 
-// A device makes its key once, gives its public part to the operator who enrols it, and signs what it measures.
+// A device makes its key once, gives its public part to the operator that enrols it, and signs what it measures.
 func Example() {
 	key, err := device.Generate(device.ECC)
 	if err != nil {

@@ -134,7 +134,7 @@ func Parse(raw []byte) (*Key, error) {
 	if validAES(len(raw)) {
 		return &Key{kind: AES, secret: append([]byte(nil), raw...)}, nil
 	}
-	return nil, fmt.Errorf("%w: it is neither a private key in PEM nor an AES key of 16, 24 or 32 bytes, bare or in hexadecimal",
+	return nil, fmt.Errorf("%w: it is no PEM private key and no AES key of 16, 24 or 32 bytes, bare or in hexadecimal",
 		ErrKey)
 }
 

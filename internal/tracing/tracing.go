@@ -59,8 +59,8 @@ func Open(c Config) (*Tracer, error) {
 		return nil, fmt.Errorf("%w: endpoint %q: %w", ErrEndpoint, c.Endpoint, err)
 	}
 	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, fmt.Errorf("%w: endpoint %q is not a loopback address; run a collector on this host, which can forward the traces",
-			ErrEndpoint, c.Endpoint)
+		return nil, fmt.Errorf(
+			"%w: endpoint %q is not a loopback address; run a collector on this host that forwards the traces", ErrEndpoint, c.Endpoint)
 	}
 	if !(c.Ratio > 0 && c.Ratio <= 1) {
 		return nil, fmt.Errorf("%w: ratio %v is not above 0 and at most 1", ErrEndpoint, c.Ratio)

@@ -30,8 +30,8 @@ func TestNetwork(t *testing.T) {
 	t.Run("one of many is first", func(t *testing.T) { testOneOfManyIsFirst(t, n) })
 }
 
-// TestOwnRules: an organisation's own rule decides its signature alone, and the chain's policy the rest; who is refused
-// hears why.
+// TestOwnRules: an organisation's own rule decides its signature, and the chain's policy the result. A refused caller
+// gets the reason.
 func TestOwnRules(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{Endorser: func(i int, cfg *endorser.Config) {
 		cfg.Rule = []string{`!value.startsWith("not 1")`, `!value.startsWith("not 2")`, `!value.endsWith("not 3")`}[i]

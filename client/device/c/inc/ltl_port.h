@@ -1,5 +1,6 @@
 /*
- * What the manual leaves to the platform: which device this is, where its key lies, who signs, and what the codes mean.
+ * What the manual leaves to the platform: the device's IotId, the place of its key, the function that signs, and the
+ * return codes.
  *
  * Without a call of ltlConfigure, ltlInit takes the environment variables LTL_IOT_ID and LTL_KEY_FILE.
  */
@@ -13,7 +14,7 @@ extern "C" {
 /* Return codes. */
 #define LTL_OK               0
 #define LTL_E_STATE         (-1) /* called in the wrong order: not initialised, or initialised already */
-#define LTL_E_CONFIG        (-2) /* neither a key file nor a function that signs is configured, or both are, or the path is too long */
+#define LTL_E_CONFIG        (-2) /* no key file and no signing function is configured, or both, or too long a path */
 #define LTL_E_IOT_ID        (-3) /* the IotId is missing, or not 1 to 63 letters, digits, '-', '.', '_', ':' and '@' */
 #define LTL_E_KEY_FILE      (-4) /* the key file cannot be read, or is larger than 2048 bytes */
 #define LTL_E_KEY           (-5) /* the key file holds neither a P-256 private key nor an AES key */
@@ -22,10 +23,10 @@ extern "C" {
 #define LTL_E_USER_DATA     (-8) /* userData is NULL or empty, or userDataLen is negative or above LTL_USER_DATA_MAX */
 #define LTL_E_PROVIDER      (-9) /* iotIdServiceProvider is not 1 to 64 letters, digits, '-', '.' and '_' */
 #define LTL_E_TIMESTAMP    (-10) /* timestamp is not 13 digits, of which the first is not 0 */
-#define LTL_E_RANDOM       (-11) /* no random number could be had */
-#define LTL_E_SIGN         (-12) /* signing failed, in the library or in the function that signs */
-#define LTL_E_SIGNATURE    (-13) /* the function that signs gave a signature that is empty or longer than LTL_SIGNATURE_MAX */
-#define LTL_E_DIGEST       (-14) /* computing SHA-256 failed, in cryptographic hardware say */
+#define LTL_E_RANDOM       (-11) /* the random generator failed */
+#define LTL_E_SIGN         (-12) /* signing failed, in the library or in the signing function */
+#define LTL_E_SIGNATURE    (-13) /* the signing function gave an empty signature, or one above LTL_SIGNATURE_MAX */
+#define LTL_E_DIGEST       (-14) /* computing SHA-256 failed, for example in cryptographic hardware */
 #define LTL_E_LOCK         (-15) /* the lock that serialises calls could not be taken */
 
 /* Bounds, in bytes. */
@@ -37,34 +38,36 @@ extern "C" {
 #define LTL_DIGEST_SIZE         32
 #define LTL_SIGNATURE_MAX      165 /* 220 characters in Base64, which fill iotSignature */
 
-/* Signs a SHA-256 digest of LTL_DIGEST_SIZE bytes, in a secure element say. Writes at most signatureSize (which is LTL_SIGNATURE_MAX)
-   bytes and stores how many in *signatureLen; returns 0, or anything else on failure. The signature must be, for a device that is
-   enrolled with a key of type
+/* Signs a SHA-256 digest of LTL_DIGEST_SIZE bytes, for example in a secure element. Writes at most signatureSize bytes
+   (which is LTL_SIGNATURE_MAX) and stores their number in *signatureLen. Returns 0, or any other value on failure. The
+   signature must be, for a device that is enrolled with a key of type
      ECC  ECDSA on P-256 over the digest, in DER (see ltlEncodeEcdsa)
      AES  the digest and sixteen bytes of 0x10, encrypted with AES in ECB mode: 48 bytes */
-typedef int (*LtlSign)(void *context, const unsigned char *digest, unsigned char *signature, int signatureSize, int *signatureLen);
+typedef int (*LtlSign)(void *context, const unsigned char *digest, unsigned char *signature, int signatureSize,
+                       int *signatureLen);
 
-/* Fills out with len bytes that nobody can predict; returns 0, or anything else on failure. */
+/* Fills out with len unpredictable bytes. Returns 0, or any other value on failure. */
 typedef int (*LtlRandom)(void *context, unsigned char *out, int len);
 
-/* Says which device this is. Callbacks are called by ltlGetSignature, one at a time, and must not call the SDK. */
+/* Identifies the device. ltlGetSignature calls the callbacks one at a time. They must not call the SDK. */
 typedef struct LtlConfig {
     const char *iotId;   /* the device's IotId, as it is enrolled */
     const char *keyFile; /* path of the device's key; NULL with sign. See README.md for the forms. */
     LtlSign     sign;    /* NULL with keyFile */
     LtlRandom   random;  /* NULL: the operating system's */
-    void       *context; /* handed to sign and random; the SDK does not look at it */
+    void       *context; /* passed to sign and random; the SDK does not use it */
 } LtlConfig;
 
-/* Configures the SDK, before ltlInit; texts are copied. NULL goes back to the environment. A configuration that is refused leaves the
-   old one. What the texts say is checked by ltlInit. */
+/* Configures the SDK. Must be called before ltlInit. Texts are copied. NULL restores the environment variables. When the
+   configuration is refused, the old one stays. ltlInit checks the content of the texts. */
 int ltlConfigure(const LtlConfig *config);
 
-/* Writes an ECDSA signature on P-256, given as the 64 bytes r and s (which is what secure elements give), in DER, 8 to 72 bytes, and
-   stores how many in *derLen. Returns LTL_E_ARGUMENT for NULL, LTL_E_SIGNATURE when size is too small or r or s is zero. */
+/* Writes an ECDSA signature on P-256, given as the 64 bytes r and s (the form that secure elements return), in DER, 8 to
+   72 bytes, and stores their number in *derLen. Returns LTL_E_ARGUMENT for NULL, and LTL_E_SIGNATURE when size is too
+   small or r or s is zero. */
 int ltlEncodeEcdsa(const unsigned char *rs, unsigned char *der, int size, int *derLen);
 
-/* What a return code means: one English sentence, never NULL. */
+/* Returns the meaning of a return code: one English sentence, never NULL. */
 const char *ltlErrorText(int code);
 
 #ifdef __cplusplus

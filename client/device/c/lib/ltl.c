@@ -16,9 +16,11 @@ static const char authCodeHead[] = "3~2~";
 #define SIGNED_MAX (LTL_IOT_ID_MAX + RANDOM_DIGITS + TIMESTAMP_LEN + DIGEST_DIGITS)
 
 /* The build fails where the longest signature would not fit, with its terminating zero. */
-typedef char signatureFits[HEAD_LEN + (LTL_SIGNATURE_MAX + 2) / 3 * 4 + 1 <= sizeof(((LtlInfo *)0)->iotSignature) ? 1 : -1];
+typedef char signatureFits[HEAD_LEN + (LTL_SIGNATURE_MAX + 2) / 3 * 4 + 1 <= sizeof(((LtlInfo *)0)->iotSignature)
+                               ? 1
+                               : -1];
 
-/* What ltlConfigure was told. */
+/* The configuration of ltlConfigure. */
 static struct {
     int set;
     char iotId[LTL_IOT_ID_MAX + 1];
@@ -145,8 +147,9 @@ static int check(const LtlInfo *info)
     return LTL_OK;
 }
 
-/* Signs what ltlInfo's OUT members will say: the digest of IotId, random number, time and data's digest, with nothing between. */
-static int signText(const char *random, const char *timestamp, const char *dataDigest, unsigned char *signature, int *len)
+/* Signs the digest of IotId, random number, time and the data's digest, with nothing between them. */
+static int signText(const char *random, const char *timestamp, const char *dataDigest, unsigned char *signature,
+                    int *len)
 {
     char text[SIGNED_MAX];
     unsigned char digest[LTL_DIGEST_SIZE];
@@ -196,7 +199,8 @@ static int fill(const LtlInfo *in, LtlInfo *out)
     code = signText(random, timestamp, out->iotDataDigest, signature, &signatureLen);
     if (code != LTL_OK)
         return code;
-    out->iotSignatureLen = (int)(HEAD_LEN + ltlTextBase64(signature, (size_t)signatureLen, out->iotSignature + HEAD_LEN));
+    out->iotSignatureLen =
+        (int)(HEAD_LEN + ltlTextBase64(signature, (size_t)signatureLen, out->iotSignature + HEAD_LEN));
 
     memcpy(out->iotAuthType, authType, sizeof authType);
     out->iotAuthTypeLen = (int)(sizeof authType - 1);

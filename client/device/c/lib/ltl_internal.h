@@ -1,4 +1,4 @@
-/* What the parts of the library know of one another. Nothing here is visible outside of it. */
+/* Declarations that the parts of the library share. Nothing here is visible outside the library. */
 #ifndef LTL_INTERNAL_H
 #define LTL_INTERNAL_H
 
@@ -15,7 +15,7 @@ int ltlPortLock(void);
 int ltlPortUnlock(void);
 /* Fills out from the system's random generator; 0 on success. */
 int ltlPortRandom(unsigned char *out, size_t len);
-/* Reads a whole file of at most size bytes and stores its length; 0 on success. May fail halfway, having written to out. */
+/* Reads a whole file of at most size bytes and stores its length; 0 on success. A failure may leave bytes in out. */
 int ltlPortReadFile(const char *path, unsigned char *out, size_t size, size_t *len);
 /* A variable of the environment, NULL when it is not set. */
 const char *ltlPortSetting(const char *name);
@@ -30,8 +30,10 @@ int ltlCryptoSetAes(const unsigned char *key, size_t len);
 /* Wipes the key. Without one it does nothing. */
 void ltlCryptoRelease(void);
 int ltlCryptoDigest(const unsigned char *data, size_t len, unsigned char digest[LTL_DIGEST_SIZE]);
-/* Signs with the key; signature has LTL_SIGNATURE_MAX bytes. random blinds the computation and does not enter the signature. */
-int ltlCryptoSign(const unsigned char digest[LTL_DIGEST_SIZE], unsigned char *signature, int *len, LtlRandomSource random, void *context);
+/* Signs with the key; signature has LTL_SIGNATURE_MAX bytes. random blinds the computation and does not change the
+   signature. */
+int ltlCryptoSign(const unsigned char digest[LTL_DIGEST_SIZE], unsigned char *signature, int *len,
+                  LtlRandomSource random, void *context);
 void ltlWipe(void *p, size_t len);
 
 /* ltl_key.c: key files. Takes over the key that text holds, and overwrites text. */

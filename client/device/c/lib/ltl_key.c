@@ -1,6 +1,7 @@
 /*
- * Key files, the same as those of the Go package and of `ltl device keygen`: a P-256 private key in PEM (PKCS #8 or SEC 1, not
- * encrypted), or an AES key as 32, 48 or 64 hexadecimal digits with space around them or as its bare 16, 24 or 32 bytes.
+ * Key files, the same as those of the Go package and of `ltl device keygen`: a P-256 private key in PEM (PKCS #8 or
+ * SEC 1, not encrypted), or an AES key as 32, 48 or 64 hexadecimal digits with space around them, or as its bare 16, 24
+ * or 32 bytes.
  */
 #include <string.h>
 

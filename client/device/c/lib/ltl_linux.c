@@ -35,7 +35,7 @@ int ltlPortReadFile(const char *path, unsigned char *out, size_t size, size_t *l
     unsigned char beyond;
     size_t have = 0;
     ssize_t n;
-    /* Not the stream functions: their buffers would keep a copy of the key. A pipe without a writer must not block for ever. */
+    /* Not the stream functions: their buffers would keep a copy of the key. A pipe without a writer must not block. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
         return -1;

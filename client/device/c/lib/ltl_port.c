@@ -1,4 +1,4 @@
-/* Help for those who port the SDK: signatures of secure elements, and what the return codes mean. */
+/* Helpers for ports of the SDK: signatures of secure elements, and the meaning of the return codes. */
 #include <string.h>
 
 #include "ltl_internal.h"

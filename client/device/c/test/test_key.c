@@ -2,25 +2,25 @@
 #include "test.h"
 
 /* The P-256 key of RFC 6979, A.2.5, in both forms of PEM, and with the name of the curve before it as openssl writes it. */
-#define SEC1                                                                                                                             \
-    "-----BEGIN EC PRIVATE KEY-----\n"                                                                                                   \
-    "MHcCAQEEIMmvqdhFunUWa1whV2ex1pNOUMPbNuibEnuKYisSD2choAoGCCqGSM49\n"                                                                 \
-    "AwEHoUQDQgAEYP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Z5A/4QCLi8\n"                                                                 \
-    "maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==\n"                                                                                             \
+#define SEC1 \
+    "-----BEGIN EC PRIVATE KEY-----\n" \
+    "MHcCAQEEIMmvqdhFunUWa1whV2ex1pNOUMPbNuibEnuKYisSD2choAoGCCqGSM49\n" \
+    "AwEHoUQDQgAEYP7UuiVanTHJYet0xjVtaMBJuJI7Yfps5mliLmDyn7Z5A/4QCLi8\n" \
+    "maQa6elWKLxk8vGyDC1+n1F3o8KU1EYimQ==\n" \
     "-----END EC PRIVATE KEY-----\n"
-#define PKCS8                                                                                                                            \
-    "-----BEGIN PRIVATE KEY-----\r\n"                                                                                                    \
-    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgya+p2EW6dRZrXCFX\r\n"                                                               \
-    "Z7HWk05Qw9s26JsSe4piKxIPZyGhRANCAARg/tS6JVqdMclh63TGNW1owEm4kjth\r\n"                                                               \
-    "+mzmaWIuYPKftnkD/hAIuLyZpBrp6VYovGTy8bIMLX6fUXejwpTURiKZ\r\n"                                                                       \
+#define PKCS8 \
+    "-----BEGIN PRIVATE KEY-----\r\n" \
+    "MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgya+p2EW6dRZrXCFX\r\n" \
+    "Z7HWk05Qw9s26JsSe4piKxIPZyGhRANCAARg/tS6JVqdMclh63TGNW1owEm4kjth\r\n" \
+    "+mzmaWIuYPKftnkD/hAIuLyZpBrp6VYovGTy8bIMLX6fUXejwpTURiKZ\r\n" \
     "-----END PRIVATE KEY-----\r\n"
 #define CURVE "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n-----END EC PARAMETERS-----\n"
-#define P384                                                                                                                             \
-    "-----BEGIN PRIVATE KEY-----\n"                                                                                                      \
-    "MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDAAAAAAAAAAAAAAAAAA\n"                                                                 \
-    "AAAAya+p2EW6dRZrXCFXZ7HWk05Qw9s26JsSe4piKxIPZyGhZANiAAQHwjDSC1rL\n"                                                                 \
-    "hOJ1EkXP6mxmKJK8+EhqAYEnql4WBJpv3Yq1Mm0PabW3COtZWrTtbvZVd7DbO8vU\n"                                                                 \
-    "oKhDBuAzbvZcO3mUn4c7WzTRtmj+60QUOiW/4HncS+w26C6HrmQkGek=\n"                                                                         \
+#define P384 \
+    "-----BEGIN PRIVATE KEY-----\n" \
+    "MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDAAAAAAAAAAAAAAAAAA\n" \
+    "AAAAya+p2EW6dRZrXCFXZ7HWk05Qw9s26JsSe4piKxIPZyGhZANiAAQHwjDSC1rL\n" \
+    "hOJ1EkXP6mxmKJK8+EhqAYEnql4WBJpv3Yq1Mm0PabW3COtZWrTtbvZVd7DbO8vU\n" \
+    "oKhDBuAzbvZcO3mUn4c7WzTRtmj+60QUOiW/4HncS+w26C6HrmQkGek=\n" \
     "-----END PRIVATE KEY-----\n"
 
 static char keyPath[4096];
@@ -88,7 +88,7 @@ static void publishedVectors(void)
     ltlCryptoRelease();
 }
 
-/* RFC 6979 gives one signature for a key and a digest; with its k, anybody's. */
+/* RFC 6979 gives one signature for a key and a digest. */
 static void deterministicEcdsa(void)
 {
     static const char *const forms[] = {SEC1, PKCS8, CURVE SEC1, "# a note before it\n" PKCS8,
