@@ -17,7 +17,7 @@ const bannedLines = 77
 // first group puts persons where processes are meant, the second is names that were given up.
 func bannedWords() *regexp.Regexp {
 	return regexp.MustCompile(`(?i)\b(?:` + strings.Join([]string{
-		`(?-i:[Nn]o|[Ss]ome|[Ee]very|[Aa]ny)body(?:'s)?\b`, `everyone(?:'s)?\b`, `whoever\b`, `anew\b`, `(?:is|are) told\b`,
+		`(?-i:(?:[Nn]o|[Ss]ome|[Ee]very|[Aa]ny)body(?:'s)?\b)`, `everyone(?:'s)?\b`, `whoever\b`, `anew\b`, `(?:is|are) told\b`,
 
 		`(?:spoilt|tally|jury|lanes?|furnish\w*|obey\w*|doubted|relieve[ds]?|blocks 0)\b`, `goes on\.`,
 		`(?:meetLeader|toAsk|orNotReadable|malformedAs|LTLLedgerStands|LTLDiskRots|LTLCallsFail)\b`,
