@@ -157,7 +157,7 @@ func TestWrongOrderIsNoBadBlock(t *testing.T) {
 }
 
 // TestBadBlockEndsSigning: whatever one bit a node changes in a block, the endorser notices, keeps the blocks below,
-// signs no more, and says why. Started again beside an honest node, it goes on.
+// signs no more, and says why. Restarted beside an honest node, it follows and signs again.
 func TestBadBlockEndsSigning(t *testing.T) {
 	w := newWorld(t)
 	w.order(w.attach("a", "1"), w.attach("a", "2"))

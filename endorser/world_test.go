@@ -96,12 +96,12 @@ func newWorld(t testing.TB) *world {
 	for i, l := range listeners {
 		w.serve(fmt.Sprint("n", i+1), l)
 	}
-	w.furnish()
+	w.bootstrap()
 	return w
 }
 
-// furnish creates an account and a chain.
-func (w *world) furnish() {
+// bootstrap creates an account and a chain.
+func (w *world) bootstrap() {
 	w.t.Helper()
 	w.order(w.tx(operatorName, "", ledger.SystemChain,
 		&ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{

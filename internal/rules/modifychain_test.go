@@ -96,7 +96,7 @@ func TestModifyChain(t *testing.T) {
 }
 
 // TestChainTerm: a chain whose term is over takes no write of any kind, and is read; when the operator extends it, it
-// goes on.
+// takes writes again.
 func TestChainTerm(t *testing.T) {
 	w := newWorld(t)
 	key, id := w.key(m1UID, "a"), w.member(m1UID).ID

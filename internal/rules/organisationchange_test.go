@@ -247,7 +247,7 @@ func TestRevokeCertificate(t *testing.T) {
 		t.Errorf("revocations: %+v, %v", all, err)
 	}
 	if a, err := GetCredentials(w.state, "o1"); err != nil || a.Revocations != 1 {
-		t.Errorf("affairs: %+v, %v", a, err)
+		t.Errorf("credentials: %+v, %v", a, err)
 	}
 	w.state.store(ledger.SystemChain,
 		[]ledger.Write{{Key: []byte(credentialsKey("o1")), Value: (&Credentials{Revocations: MaxRevocations}).encode()}})

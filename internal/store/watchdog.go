@@ -46,7 +46,7 @@ func (t *Watchdog) tick() {
 	t.fired()
 }
 
-// Stop keeps the watchdog from firing. A call of f that has begun goes on.
+// Stop keeps the watchdog from firing. A call of f that has begun is not interrupted.
 func (t *Watchdog) Stop() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

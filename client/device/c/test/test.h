@@ -18,7 +18,7 @@
 /* How many CHECKs did not hold. */
 extern int failures;
 
-/* Says what does not hold, and goes on. */
+/* Prints what does not hold, and returns. */
 void checkThat(int holds, const char *what, const char *file, int line);
 
 /* A copy in a block of exactly its size, so that the sanitizers see what is read behind it. The caller frees it. */
