@@ -200,9 +200,9 @@ func rulesMutants() []mutant {
 	return []mutant{
 		{"policy-skipped", "every batch with well-formed endorsements is endorsed", []edit{{"internal/rules/endorsements.go",
 			"case s.quorum.Satisfied(subject, timely):", "case timely == timely:"}}, "./internal/rules", "TestWhichEndorsementsCount|TestPolicyInForce", short},
-		{"policy-half", "half of the organisations are a majority", []edit{{"internal/policy/quorum.go",
+		{"policy-half", "half of the organisations are a majority", []edit{{"internal/policy/policy.go",
 			"t.n = len(organisations)/2 + 1", "t.n = (len(organisations) + 1) / 2"}}, "./internal/policy", "TestSatisfied", short},
-		{"policy-one-term", "only the last term of a policy counts", []edit{{"internal/policy/quorum.go",
+		{"policy-one-term", "only the last term of a policy counts", []edit{{"internal/policy/policy.go",
 			"for _, t := range q.thresholds {", "for _, t := range q.thresholds[max(len(q.thresholds), 1)-1:] {"}},
 			"./internal/policy", "TestSatisfied", short},
 		{"signature-skipped", "an endorsement's signature is not verified", []edit{{"internal/rules/endorsements.go",

@@ -13,9 +13,9 @@ import (
 // packages and 60 %. A change that needs more says why in its commit; a change that needs less lowers the figure here.
 const (
 	// 3 more than is measured in most runs are allowed: timers run little of some files, and not in every run
-	maxFiles    = 85
+	maxFiles    = 84
 	maxPackages = 12
-	minShare    = 0.30 // of the lines that ran, in the files that ARCHITECTURE.md lists
+	minShare    = 0.75 // of the lines that ran, in the files that ARCHITECTURE.md lists
 )
 
 func TestBudgetOfAWrite(t *testing.T) {
