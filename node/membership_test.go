@@ -68,7 +68,8 @@ func TestConfigurationFollowsLedger(t *testing.T) {
 func drawNodes(rt *rapid.T) []*rules.Node {
 	var nodes []*rules.Node
 	for i := range rapid.IntRange(1, 7).Draw(rt, "nodes") {
-		n := &rules.Node{ID: fmt.Sprintf("n%d", i), Membership: ltlv1.NodeMembership(rapid.IntRange(1, 3).Draw(rt, "standing"))}
+		n := &rules.Node{ID: fmt.Sprintf("n%d", i),
+			Membership: ltlv1.NodeMembership(rapid.IntRange(1, 3).Draw(rt, "membership"))}
 		var free []int
 		for j, old := range nodes {
 			if old.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED && old.ReplacedBy == "" {
