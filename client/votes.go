@@ -137,8 +137,11 @@ func (v *voteCount) disputed(i int) bool {
 
 // possible reports whether submission i can be endorsed in spite of the refusals.
 func (v *voteCount) possible(i int) bool {
-	all := v.chain.quorum.All()
-	return v.enough(i, all&^v.refused[i]) && (v.subjects[i].Required&v.refused[i] == 0 || v.disputed(i))
+	if v.chain.quorum.Possible(v.subjects[i], v.refused[i]) {
+		return true
+	}
+	unnamed := policy.Subject{Submitter: v.subjects[i].Submitter}
+	return v.disputed(i) && v.chain.quorum.Possible(unnamed, v.refused[i])
 }
 
 // decided reports whether no open vote can change what becomes of any submission: each has enough signatures or cannot

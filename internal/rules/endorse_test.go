@@ -431,7 +431,7 @@ func TestCorruptState(t *testing.T) {
 			prefixOrganisation + "o2"},
 		{w.chain.ID, prefixMember + m1UID}, {w.chain.ID, prefixUsage}, {w.chain.ID, prefixUsage + m1UID},
 		{w.chain.ID, string(NewestKey(w.key(m1UID, "k")))}, {w.chain.ID, string(TransactionKey(ledger.TransactionID(p)))},
-		{w.chain.ID, string(NonceKey("ak", "n"))}, {w.chain.ID, string(BusinessKey(w.key(m1UID, "k"), business))},
+		{w.chain.ID, string(appendNonceKey(nil, "ak", "n"))}, {w.chain.ID, string(BusinessKey(w.key(m1UID, "k"), business))},
 	} {
 		good, had := w.state[k.chain][k.key]
 		w.state[k.chain][k.key] = []byte("?")

@@ -93,11 +93,7 @@ func appendTransactionKey(b []byte, id ledger.Hash) []byte {
 	return append(b, id[:]...)
 }
 
-// NonceKey is the key of a signed request.
-func NonceKey(accessKeyID, signatureNonce string) []byte {
-	return appendNonceKey(nil, accessKeyID, signatureNonce)
-}
-
+// appendNonceKey appends the key of a signed request.
 func appendNonceKey(b []byte, accessKeyID, signatureNonce string) []byte {
 	b = append(b, classNonce)
 	b = append(b, accessKeyID...)
@@ -124,10 +120,8 @@ func appendVersionKey(b []byte, key string, version uint32) []byte {
 	return binary.BigEndian.AppendUint32(b, version)
 }
 
-// DeviceProofKey is the key of a text that a device signed, by the SHA-256 of the text. The signature string would
+// appendDeviceProofKey appends the key of a text that a device signed, by the SHA-256 of the text. The signature string would
 // not do: its first part is not signed, and for every ECDSA signature there is a second valid one.
-func DeviceProofKey(signed ledger.Hash) []byte { return appendDeviceProofKey(nil, signed) }
-
 func appendDeviceProofKey(b []byte, signed ledger.Hash) []byte {
 	b = append(b, classDeviceProof)
 	return append(b, signed[:]...)

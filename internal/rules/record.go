@@ -190,7 +190,7 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	if found && old.locator.Single() {
 		return DuplicateKey, "", nil
 	}
-	business := BusinessID(act.id, d)
+	business := businessID(act.id, d)
 	if found {
 		// Two ids that the ledger assigns under one Key are equal with a probability of 10^-16. Such a transaction is
 		// refused too: the id must depend only on the transaction.
@@ -208,9 +208,9 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	return OK, business, nil
 }
 
-// BusinessID returns the BusinessId of an AttachData: the caller's, or the one that the ledger derives from the
+// businessID returns the BusinessId of an AttachData: the caller's, or the one that the ledger derives from the
 // transaction id.
-func BusinessID(id ledger.Hash, a *ltlv1.AttachData) string {
+func businessID(id ledger.Hash, a *ltlv1.AttachData) string {
 	if given := a.GetBusinessId(); given != "" {
 		return given
 	}
@@ -245,5 +245,5 @@ func attachDataDevice(tx *ltlv1.Transaction) *ltlv1.DeviceProof {
 }
 
 func attachDataOutput(tx *ltlv1.Transaction, id ledger.Hash) string {
-	return BusinessID(id, tx.GetAttachData())
+	return businessID(id, tx.GetAttachData())
 }
