@@ -497,19 +497,3 @@ func TestGenesisRules(t *testing.T) {
 		t.Errorf("%+v, %v", nd, err)
 	}
 }
-
-// TestPolicyOfNewChainReadable: a policy that cannot be read again would stop every client that lists the chains.
-func TestPolicyOfNewChainReadable(t *testing.T) {
-	if code := checkCreateChain(chainWithPolicy(strings.Repeat("any&", 1000) + "any")); code != OutOfRange {
-		t.Errorf("a policy whose canonical text is too long is answered with %d", code)
-	}
-	if code := checkCreateChain(chainWithPolicy(strings.Repeat("any & ", 600) + "any")); code != OK {
-		t.Errorf("a long policy is answered with %d", code)
-	}
-}
-
-func chainWithPolicy(policy string) *ltlv1.Transaction {
-	return &ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
-		Name: "chain", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: "1234567890123456", Policy: policy,
-	}}}
-}
