@@ -13,6 +13,7 @@ import (
 
 	"ltl/internal/identity"
 	"ltl/internal/rules"
+	"ltl/internal/skew"
 	"ltl/internal/tracing"
 )
 
@@ -53,6 +54,7 @@ type Client struct {
 	tracer      *tracing.Tracer // nil records nothing
 	peers       *peers
 	network     *network
+	clock       *skew.Meter
 
 	base   context.Context // ends with Close
 	cancel context.CancelFunc
@@ -88,6 +90,7 @@ func Open(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, credentials: credentials, submitter: credentials.Identity().String(), log: cfg.Logger,
 		tracer: tracing.New(cfg.TracerProvider), batchers: map[string]*batcher{},
+		clock: skew.New(cfg.Logger),
 	}
 	c.base, c.cancel = context.WithCancel(context.Background())
 	c.peers = newPeers(credentials, cfg.PreferNode)
@@ -122,6 +125,26 @@ func (cfg *Config) setDefaults() {
 
 // CertificateExpiry returns the end of the validity of the client's own certificate.
 func (c *Client) CertificateExpiry() time.Time { return c.credentials.CertificateExpiry() }
+
+// HearClocks asks all nodes and endorsers for their clocks and returns by how much the clock of this machine is ahead of
+// their median, negative when it is behind, and how many answered within the last minute. A clock that is far off is
+// logged. A program that runs for long calls it every ten seconds.
+func (c *Client) HearClocks(ctx context.Context) (ahead time.Duration, heard int) {
+	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
+	defer cancel()
+	var asked sync.WaitGroup
+	for _, p := range append(c.peers.all(), c.peers.allEndorsers()...) {
+		asked.Go(func() {
+			c.clock.Ask(string(p.role)+" "+p.name, func() int64 { return statusOf(ctx, p).GetClockMs() })
+		})
+	}
+	asked.Wait()
+	return c.clock.Skew()
+}
+
+// NetworkTime returns the median of the clocks that HearClocks has heard and of the own one; the own clock when fewer
+// than two others are known.
+func (c *Client) NetworkTime() time.Time { return c.clock.Now() }
 
 // Close ends every pending call with ErrClosed and waits for the client's goroutines. A transaction that was under way
 // may still be written.

@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -111,6 +112,17 @@ func (p *peers) endorser(organisation string) *peer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.endorsers[organisation]
+}
+
+// allEndorsers returns every endorser, in the order of their organisations' ids.
+func (p *peers) allEndorsers() []*peer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var list []*peer
+	for _, organisation := range slices.Sorted(maps.Keys(p.endorsers)) {
+		list = append(list, p.endorsers[organisation])
+	}
+	return list
 }
 
 // all returns every node in the order in which to ask them: the preferred one, the others, and last those that failed

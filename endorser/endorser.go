@@ -25,6 +25,7 @@ import (
 	"ltl/internal/query"
 	"ltl/internal/rules"
 	"ltl/internal/scrub"
+	"ltl/internal/skew"
 	"ltl/internal/store"
 	"ltl/internal/tracing"
 	"ltl/internal/verify"
@@ -91,6 +92,7 @@ type Endorser struct {
 	nodes        []*source
 	metrics      *metrics
 	scrubber     *scrub.Scrubber
+	clock        *skew.Meter
 
 	listener net.Listener
 	server   *grpc.Server
@@ -141,7 +143,7 @@ func Open(ctx context.Context, cfg Config) (*Endorser, error) {
 	}
 	e := &Endorser{
 		cfg: cfg, log: cfg.Logger, organisation: cfg.Credentials.Identity().Organisation, rule: rule,
-		slots: make(chan struct{}, slots()),
+		slots: make(chan struct{}, slots()), clock: skew.New(cfg.Logger),
 	}
 	if e.keys, err = newSignKeys(cfg.Credentials, cfg.SignKey, cfg.Logger); err != nil {
 		return nil, err

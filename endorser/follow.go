@@ -207,9 +207,12 @@ func (e *Endorser) nodeStatuses(ctx context.Context) []*ltlv1.StatusResponse {
 	var group sync.WaitGroup
 	for i, n := range e.nodes {
 		group.Go(func() {
-			if st, err := n.ledger.Status(ctx, &ltlv1.StatusRequest{}); err == nil {
-				answers[i] = st
-			}
+			e.clock.Ask(n.ID, func() int64 {
+				if st, err := n.ledger.Status(ctx, &ltlv1.StatusRequest{}); err == nil {
+					answers[i] = st
+				}
+				return answers[i].GetClockMs()
+			})
 		})
 	}
 	group.Wait()

@@ -66,6 +66,7 @@ func newMetrics(e *Endorser) *metrics {
 		}),
 		admin.CertificateExpiry(e.cfg.Credentials.CertificateExpiry),
 	)
+	m.registry.MustRegister(admin.ClockSkew(e.clock.Skew)...)
 	return m
 }
 

@@ -52,7 +52,8 @@ type Config struct {
 	// SealingKeys reads all keys that may decrypt them, while the sealing key is being replaced; nil for SealingKey
 	// alone. It is called when a secret cannot be decrypted with the keys known so far.
 	SealingKeys func() ([][]byte, error)
-	// Clock is the time that the timestamps of requests are compared with; by default time.Now.
+	// Clock is the time that the timestamps of requests are compared with; by default Client.NetworkTime, so that a wrong
+	// clock of this machine refuses no request.
 	Clock func() time.Time
 	// Logger gets one line per event; by default slog.Default().
 	Logger *slog.Logger
@@ -76,6 +77,9 @@ type Facade struct {
 	scratch sync.Pool
 	// active is the number of calls under way, bodies the number of bytes of large bodies in memory.
 	active, bodies atomic.Int64
+	// ahead is by how much the clock of this machine was ahead of the network's when it was last compared, in
+	// nanoseconds; heard is the number of clocks that it was compared with.
+	ahead, heard atomic.Int64
 
 	server   *http.Server
 	listener net.Listener
@@ -103,7 +107,9 @@ func newFacade(cfg Config, n network) *Facade {
 		net: n, tracer: cfg.Tracer, clock: cfg.Clock, logger: cfg.Logger, actions: map[string]*action{},
 		nonces: newNonces(), pending: newPendingWrites(), chains: newChainIndex(n), accounts: newAccounts(n),
 	}
-	if f.clock == nil {
+	if f.clock == nil && cfg.Client != nil {
+		f.clock = cfg.Client.NetworkTime
+	} else if f.clock == nil {
 		f.clock = time.Now
 	}
 	if f.logger == nil {
@@ -123,6 +129,9 @@ func newFacade(cfg Config, n network) *Facade {
 	f.metrics.watchKeys(f.keys)
 	if cfg.Client != nil {
 		f.metrics.registry.MustRegister(admin.CertificateExpiry(cfg.Client.CertificateExpiry))
+		f.metrics.registry.MustRegister(admin.ClockSkew(func() (time.Duration, int) {
+			return time.Duration(f.ahead.Load()), int(f.heard.Load())
+		})...)
 	}
 	return f
 }
@@ -153,6 +162,9 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 	}
 	g.keepAlive = f.server.SetKeepAlivesEnabled
 	f.running.Go(func() { f.keys.follow(run, n) })
+	if cfg.Client != nil {
+		f.running.Go(func() { f.compareClocks(run, cfg.Client) })
+	}
 	f.running.Go(func() {
 		if err := f.server.Serve(g); !errors.Is(err, http.ErrServerClosed) {
 			f.logger.Error("HTTP server failed; restart the facade", "error", err)
@@ -160,6 +172,22 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 	})
 	f.logger.Info("facade listening", "address", f.Addr())
 	return f, nil
+}
+
+// compareClocks compares the clock of this machine with those of the network until ctx ends.
+func (f *Facade) compareClocks(ctx context.Context, c *client.Client) {
+	tick := time.NewTicker(clockInterval)
+	defer tick.Stop()
+	for {
+		ahead, heard := c.HearClocks(ctx)
+		f.ahead.Store(int64(ahead))
+		f.heard.Store(int64(heard))
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 // Addr is the address of the HTTP API.

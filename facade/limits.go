@@ -62,6 +62,8 @@ const (
 	writeTimeout      = 60 * time.Second
 	idleTimeout       = 120 * time.Second
 	closeTimeout      = 10 * time.Second
+	// clockInterval is how often the clock is compared with those of the network.
+	clockInterval = 10 * time.Second
 	// refusedTimeout is how long a caller that sends too much may take to read the response.
 	refusedTimeout = time.Second
 	// watchRetryMin and watchRetryMax bound the pause before the watch of AccessKeys is tried again.

@@ -158,6 +158,7 @@ func (m *metrics) watchNode(n *Node) {
 	gauge("ltl_rebuilding", "1 while a damaged ledger is rebuilt.", func() float64 { return one(n.rebuild.now() != nil) })
 	m.registry.MustRegister(admin.CertificateExpiry(n.cfg.Credentials.CertificateExpiry), n.store.Collector())
 	m.registry.MustRegister(n.scrubber.Collectors()...)
+	m.registry.MustRegister(admin.ClockSkew(n.clock.Skew)...)
 }
 
 // one returns 1 for true and 0 for false.

@@ -27,6 +27,7 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/query"
 	"ltl/internal/scrub"
+	"ltl/internal/skew"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -59,6 +60,7 @@ type Node struct {
 	admin      *admin.Server
 	metrics    *metrics
 	scrubber   *scrub.Scrubber
+	clock      *skew.Meter
 	rebuild    rebuilding
 	restart    chan struct{} // closed when the node asks its caller to open it again
 
@@ -83,7 +85,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n := &Node{cfg: cfg, id: cfg.Credentials.Identity(), raft: NewRaftServer(), metrics: newMetrics(),
-		restart: make(chan struct{})}
+		restart: make(chan struct{}), clock: skew.New(cfg.Logger)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.peers = &peers{credentials: cfg.Credentials, trust: cfg.Trust, conns: make(map[raft.ServerID]*grpc.ClientConn)}
 	defer func() {
@@ -256,6 +258,39 @@ func (n *Node) serve() {
 	n.wg.Go(func() { n.handshaker.run(n.ctx) })
 	n.wg.Go(n.finishRebuild)
 	n.wg.Go(func() { n.scrubber.Run(n.ctx) })
+	n.wg.Go(n.hearClocks)
+}
+
+// hearClocks asks the other nodes for their clocks.
+func (n *Node) hearClocks() {
+	tick := time.NewTicker(skew.Interval)
+	defer tick.Stop()
+	for {
+		ctx, cancel := context.WithTimeout(n.ctx, skew.Interval)
+		var asked sync.WaitGroup
+		for _, id := range n.others() {
+			asked.Go(func() {
+				n.clock.Ask(string(id), func() int64 {
+					conn, err := n.peers.conn(id)
+					if err != nil {
+						return 0
+					}
+					st, err := ltlv1.NewLedgerClient(conn).Status(ctx, &ltlv1.StatusRequest{})
+					if err != nil {
+						return 0
+					}
+					return st.GetClockMs()
+				})
+			})
+		}
+		asked.Wait()
+		cancel()
+		select {
+		case <-tick.C:
+		case <-n.ctx.Done():
+			return
+		}
+	}
 }
 
 // others returns the ids of the network's other nodes, as far as this node knows them.

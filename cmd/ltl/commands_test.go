@@ -3,13 +3,16 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"ltl/internal/audit"
 	"ltl/internal/bench"
 	"ltl/internal/localnet"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // jsonOf runs a subcommand with --output json on the common network and decodes what it prints.
@@ -114,6 +117,43 @@ func TestReadingCommands(t *testing.T) {
 	}
 	if out := mustLTL(t, "version"); !strings.Contains(out, version) {
 		t.Errorf("version: %q", out)
+	}
+}
+
+// TestClocksOfStatus: status names the clock that is wrong, be it a process's or this machine's, and a ledger that is
+// ahead of the clocks.
+func TestClocksOfStatus(t *testing.T) {
+	answers := func(ahead ...time.Duration) (all []answer) {
+		for i, d := range ahead {
+			all = append(all, answer{peer: fmt.Sprintf("node%d", i+1), ahead: d, status: &ltlv1.StatusResponse{Role: "leader",
+				ClockMs: time.Now().Add(d).UnixMilli()}})
+		}
+		return append(all, answer{peer: "endorser/org1", err: errors.New("gone")})
+	}
+	show := func(all []answer) (string, error) {
+		var out strings.Builder
+		rows := statusRowsOf(all)
+		statusTable(&out, rows)
+		clockNotes(&out, all, rows)
+		return out.String(), healthOf(rows)
+	}
+	out, err := show(answers(0, -2*time.Hour, 300*time.Millisecond))
+	if !strings.Contains(err.Error(), "node2") || strings.Contains(err.Error(), "node1") ||
+		!strings.Contains(out, "its clock is 2h0m0s behind, compared with the median of 4 clocks") ||
+		strings.Contains(out, "this machine") || strings.Contains(out, "newest block") {
+		t.Errorf("a clock behind: %v\n%s", err, out)
+	}
+	out, err = show(answers(time.Hour, time.Hour, time.Hour))
+	if strings.Contains(err.Error(), "node") || !strings.Contains(out, "this machine is 1h0m0s behind") {
+		t.Errorf("the own clock behind: %v\n%s", err, out)
+	}
+	if out, err = show(answers(time.Hour)); strings.Contains(err.Error(), "node") || strings.Contains(out, "its clock") {
+		t.Errorf("of two clocks one is called wrong: %v\n%s", err, out)
+	}
+	all := answers(0, 0)
+	all[0].status.Chains = []*ltlv1.ChainStatus{{TimeMs: time.Now().Add(time.Hour + time.Second).UnixMilli()}}
+	if out, _ = show(all); !strings.Contains(out, "dated 1h0m") {
+		t.Errorf("a ledger that is ahead:\n%s", out)
 	}
 }
 

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ltl/internal/rules"
+	"ltl/internal/skew"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -65,6 +67,9 @@ type statusRow struct {
 	Chains       []chainTip `json:"chains,omitempty"`
 	// Members are the nodes in this node's Raft configuration, each as "id voter" or "id learner".
 	Members []string `json:"members,omitempty"`
+	// ClockAheadMs is by how many milliseconds its clock is ahead of the median of all that answered and of this
+	// machine's; negative when it is behind.
+	ClockAheadMs int64 `json:"clockAheadMs"`
 	// Fault says what is wrong; empty when nothing is.
 	Fault string `json:"fault,omitempty"`
 }
@@ -75,8 +80,12 @@ func newStatus() *cobra.Command {
 		Short: "Show the state of every node and endorser; fails when one is not well",
 		Args:  cobra.NoArgs,
 		RunE: online(func(s *session, _ []string) error {
-			rows := s.statusOfAll(s.cmd.Context())
-			if err := emit(s.cmd, rows, func(w io.Writer) { statusTable(w, rows) }); err != nil {
+			answers := s.askAll(s.cmd.Context())
+			rows := statusRowsOf(answers)
+			if err := emit(s.cmd, rows, func(w io.Writer) {
+				statusTable(w, rows)
+				clockNotes(w, answers, rows)
+			}); err != nil {
 				return err
 			}
 			return healthOf(rows)
@@ -91,7 +100,29 @@ type answer struct {
 	// peer is a node's id, or "endorser/" and an organisation's id.
 	peer   string
 	status *ltlv1.StatusResponse
-	err    error
+	// ahead is by how much its clock is ahead of this machine's; valid when the status has a clock.
+	ahead time.Duration
+	err   error
+}
+
+// ask fills in what the process says. Its clock is taken to have been read halfway between question and answer.
+func (a *answer) ask(ask func() (*ltlv1.StatusResponse, error)) {
+	sent := time.Now()
+	a.status, a.err = ask()
+	way := time.Since(sent)
+	a.ahead = time.UnixMilli(a.status.GetClockMs()).Sub(sent.Add(way / 2)).Round(time.Millisecond)
+}
+
+// medianAhead returns by how much the median of all clocks, this machine's among them, is ahead of this machine's, and
+// the number of clocks.
+func medianAhead(answers []answer) (ahead time.Duration, clocks int) {
+	all := []int64{0}
+	for _, a := range answers {
+		if a.status.GetClockMs() > 0 {
+			all = append(all, int64(a.ahead))
+		}
+	}
+	return time.Duration(rules.LowerMedian(all)), len(all)
 }
 
 // askAll asks every node and endorser of the network at the same time, and returns within statusTimeout.
@@ -108,7 +139,9 @@ func (s *session) askAll(ctx context.Context) []answer {
 	defer cancel()
 	var asked sync.WaitGroup
 	for i := range answers {
-		asked.Go(func() { answers[i].status, answers[i].err = s.client.Ledger().Status(ctx, answers[i].peer) })
+		asked.Go(func() {
+			answers[i].ask(func() (*ltlv1.StatusResponse, error) { return s.client.Ledger().Status(ctx, answers[i].peer) })
+		})
 	}
 	asked.Wait()
 	return answers
@@ -116,12 +149,48 @@ func (s *session) askAll(ctx context.Context) []answer {
 
 // statusOfAll is the status of every node and endorser, as it is printed.
 func (s *session) statusOfAll(ctx context.Context) []statusRow {
-	answers := s.askAll(ctx)
+	return statusRowsOf(s.askAll(ctx))
+}
+
+// statusRowsOf are the answers as they are printed. Where at least three clocks are known, one that is far from their
+// median is a fault.
+func statusRowsOf(answers []answer) []statusRow {
 	rows := make([]statusRow, len(answers))
+	median, clocks := medianAhead(answers)
 	for i, a := range answers {
 		rows[i] = statusRowOf(a)
+		if a.status.GetClockMs() == 0 {
+			continue
+		}
+		ahead := a.ahead - median
+		rows[i].ClockAheadMs = ahead.Milliseconds()
+		if rows[i].Fault == "" && clocks > 2 && ahead.Abs() >= skew.Suspicious {
+			rows[i].Fault = fmt.Sprintf("its clock is %s, compared with the median of %d clocks; set it right, no restart "+
+				"is needed", skew.Text(ahead), clocks)
+		}
 	}
 	return rows
+}
+
+// clockNotes prints what no row says: a wrong clock of this machine, and a ledger that is ahead of the clocks.
+func clockNotes(w io.Writer, answers []answer, rows []statusRow) {
+	median, clocks := medianAhead(answers)
+	if clocks > 2 && median.Abs() >= skew.Suspicious {
+		fmt.Fprintf(w, "\nThe clock of this machine is %s, compared with the median of %d clocks.\n", skew.Text(-median),
+			clocks)
+	}
+	var newest time.Time
+	for _, r := range rows {
+		for _, c := range r.Chains {
+			if c.Time.After(newest) {
+				newest = c.Time
+			}
+		}
+	}
+	if ahead := newest.Sub(time.Now().Add(median)); ahead >= skew.Suspicious {
+		fmt.Fprintf(w, "\nThe newest block is dated %v ahead of the clocks; this ends by itself in that time.\n",
+			ahead.Round(time.Second))
+	}
 }
 
 // statusRowOf is an answer as it is printed; a process that did not answer has the reason as its fault.
@@ -149,12 +218,24 @@ func statusRowOf(a answer) statusRow {
 	return row
 }
 
+// clockText is a process's clock in the table: "ok" within a second.
+func clockText(r statusRow) string {
+	ahead := time.Duration(r.ClockAheadMs) * time.Millisecond
+	switch {
+	case r.Role == "": // it did not answer
+		return ""
+	case ahead.Abs() < time.Second:
+		return "ok"
+	}
+	return skew.Text(ahead)
+}
+
 // statusTable prints the processes, and then the newest block of each chain with the processes that have it: two lines
 // of one chain mean that copies are behind or differ.
 func statusTable(w io.Writer, rows []statusRow) {
-	fmt.Fprintln(w, "PROCESS\tROLE\tLEADER\tTERM\tAPPLIED\tBLOCKS\tFAULT")
+	fmt.Fprintln(w, "PROCESS\tROLE\tLEADER\tTERM\tAPPLIED\tBLOCKS\tCLOCK\tFAULT")
 	for _, r := range rows {
-		writeCells(w, r.Peer, r.Role, r.Leader, r.Term, r.AppliedIndex, r.Sequence, r.Fault)
+		writeCells(w, r.Peer, r.Role, r.Leader, r.Term, r.AppliedIndex, r.Sequence, clockText(r), r.Fault)
 	}
 	fmt.Fprintln(w, "\nCHAIN\tHEIGHT\tBLOCK HASH\tTIME\tNEWEST BLOCK OF")
 	var tips []chainTip

@@ -126,6 +126,19 @@ func CertificateExpiry(expiry func() time.Time) prometheus.Collector {
 	}, func() float64 { return float64(expiry().Unix()) })
 }
 
+// ClockSkew are the metrics of the own clock, with the same names in every process. read returns by how much the clock
+// is ahead of the median of those that were heard, and how many others those are.
+func ClockSkew(read func() (ahead time.Duration, heard int)) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_clock_skew_seconds",
+			Help: "By how much the own clock is ahead of the median of the clocks that this process hears; negative behind.",
+		}, func() float64 { ahead, _ := read(); return ahead.Seconds() }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_clocks_heard",
+			Help: "Other processes whose clocks are in the median of ltl_clock_skew_seconds.",
+		}, func() float64 { _, heard := read(); return float64(heard) }),
+	}
+}
+
 // run serves until ctx ends, then waits for the server to be down.
 func (s *Server) run(ctx context.Context) {
 	defer close(s.done)

@@ -9,6 +9,7 @@ package query
 import (
 	"context"
 	"errors"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -58,7 +59,8 @@ func (s *server) fresh(ctx context.Context, c ltlv1.Consistency) error {
 
 // Status implements ltlv1.LedgerServer.
 func (s *server) Status(context.Context, *ltlv1.StatusRequest) (*ltlv1.StatusResponse, error) {
-	out := &ltlv1.StatusResponse{AppliedIndex: s.store.AppliedIndex(), Sequence: s.store.Sequence()}
+	out := &ltlv1.StatusResponse{AppliedIndex: s.store.AppliedIndex(), Sequence: s.store.Sequence(),
+		ClockMs: time.Now().UnixMilli()}
 	for _, t := range s.store.Tips() {
 		out.Chains = append(out.Chains, &ltlv1.ChainStatus{
 			ChainId: t.ChainID, Height: t.Header.Height, BlockHash: t.Hash[:], TimeMs: t.Header.TimeMs,

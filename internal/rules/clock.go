@@ -21,7 +21,9 @@ const (
 type clockBounds struct{ spreadMs, aheadMs, lifeMs int64 }
 
 // clockRule returns the bounds that are in force.
-func clockRule() clockBounds { return clockBounds{MaxClockSpreadMs, MaxClockAheadMs, EndorsementLifeMs} }
+func clockRule() clockBounds {
+	return clockBounds{MaxClockSpreadMs, MaxClockAheadMs, EndorsementLifeMs}
+}
 
 // batchDate says what the clocks of a batch's votes make of its time.
 type batchDate struct {
@@ -86,7 +88,9 @@ func (c clockBounds) counts(clockMs, timeMs, referenceMs int64) bool {
 }
 
 // isAhead reports whether the ledger is so far ahead of an endorser's clock that its endorsement would not count.
-func (c clockBounds) isAhead(clockMs, timeMs, referenceMs int64) bool { return !c.counts(clockMs, timeMs, referenceMs) }
+func (c clockBounds) isAhead(clockMs, timeMs, referenceMs int64) bool {
+	return !c.counts(clockMs, timeMs, referenceMs)
+}
 
 // LowerMedian returns the middle one of at least one clock; of an even number the earlier of the two. It does not
 // change clocks.

@@ -24,12 +24,13 @@ func edges() map[string][]string {
 		"internal/store":    {"internal/verify", "internal/rules", "internal/ledger", wire},
 		"internal/query":    {"internal/store", "internal/rules", "internal/ledger", "internal/identity", wire},
 		"internal/scrub":    {"internal/store", wire},
-		"node": {"internal/query", "internal/scrub", "internal/store", "internal/verify", "internal/rules",
+		"internal/skew":     {"internal/rules"}, // the median, and no other, that the rules take
+		"node": {"internal/query", "internal/scrub", "internal/skew", "internal/store", "internal/verify", "internal/rules",
 			"internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
-		"endorser": {"internal/query", "internal/scrub", "internal/store", "internal/verify", "internal/rules",
+		"endorser": {"internal/query", "internal/scrub", "internal/skew", "internal/store", "internal/verify", "internal/rules",
 			"internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
 		"client": {"internal/identity", "internal/policy", "internal/rules", "internal/ledger",
-			"internal/tracing", wire},
+			"internal/skew", "internal/tracing", wire},
 		"client/device":    {},               // firmware takes it alone
 		"examples/records": {"client", wire}, // as a program outside this module could
 		"examples/write":   {"client"},
@@ -43,6 +44,7 @@ func edges() map[string][]string {
 		"internal/bench":    {"client", "internal/localnet", "internal/identity", "internal/rules", wire},
 		"cmd/ltl": {"internal/policy", "node", "endorser", "client", "client/device", "facade",
 			"internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/scrub",
+			"internal/skew",
 			"internal/store", "internal/identity", "internal/rules", "internal/ledger", "internal/tracing", wire},
 		"test/chaos":              {"internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"test/chaos/cmd":          {"test/chaos"}, // the network itself is the program bin/ltl

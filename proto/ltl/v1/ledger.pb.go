@@ -589,6 +589,9 @@ type StatusResponse struct {
 	// rules_known is the newest version that its program knows; 0 from a program that is older than this field and knows
 	// version 1.
 	RulesKnown uint32 `protobuf:"varint,11,opt,name=rules_known,json=rulesKnown,proto3" json:"rules_known,omitempty"`
+	// clock_ms is the clock of the answering process, in milliseconds since 1970; 0 from a program that is older than
+	// this field.
+	ClockMs int64 `protobuf:"varint,12,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"`
 	// members are the nodes of Raft's configuration as this node knows it; empty from an endorser.
 	Members       []*ConsensusMember `protobuf:"bytes,9,rep,name=members,proto3" json:"members,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -691,6 +694,13 @@ func (x *StatusResponse) GetRulesInForce() uint32 {
 func (x *StatusResponse) GetRulesKnown() uint32 {
 	if x != nil {
 		return x.RulesKnown
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetClockMs() int64 {
+	if x != nil {
+		return x.ClockMs
 	}
 	return 0
 }
@@ -4693,7 +4703,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x1d\n" +
 	"\n" +
 	"block_hash\x18\x03 \x01(\fR\tblockHash\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\"\xde\x02\n" +
+	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\"\xf9\x02\n" +
 	"\x0eStatusResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -4706,7 +4716,8 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x0erules_in_force\x18\n" +
 	" \x01(\rR\frulesInForce\x12\x1f\n" +
 	"\vrules_known\x18\v \x01(\rR\n" +
-	"rulesKnown\x121\n" +
+	"rulesKnown\x12\x19\n" +
+	"\bclock_ms\x18\f \x01(\x03R\aclockMs\x121\n" +
 	"\amembers\x18\t \x03(\v2\x17.ltl.v1.ConsensusMemberR\amembers\"7\n" +
 	"\x0fConsensusMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
