@@ -172,6 +172,21 @@ func ExampleClient_Close() {
 	fmt.Println(errors.Is(err, client.ErrClosed))
 }
 
+// A service compares its clock with the network's every ten seconds.
+func ExampleClient_HearClocks() {
+	c := connect()
+	defer c.Close()
+	ahead, heard := c.HearClocks(context.Background())
+	fmt.Println(ahead, "ahead of the median of", heard, "clocks and this one")
+}
+
+func ExampleClient_NetworkTime() {
+	c := connect()
+	defer c.Close()
+	c.HearClocks(context.Background())
+	fmt.Println(c.NetworkTime())
+}
+
 func ExampleClient_CertificateExpiry() {
 	c := connect()
 	defer c.Close()
