@@ -20,6 +20,8 @@ type Block struct {
 	ChainID string
 	// Height counts the blocks of the chain from 0, without gaps.
 	Height uint64
+	// Sequence is the number of blocks, over all chains, that were executed before this one.
+	Sequence uint64
 	// Time is the leader's clock when the block was ordered.
 	Time time.Time
 	// Hash is the block's hash, Previous that of the block below it; zero at height 0.
@@ -46,9 +48,8 @@ func ParseBlock(in *ltlv1.Block) (*Block, error) {
 		return nil, fmt.Errorf("client: block: %w", err)
 	}
 	b := &Block{
-		ChainID: header.ChainID, Height: header.Height, Time: time.UnixMilli(header.TimeMs),
-		Hash:     ledger.BlockHash(in.GetHeader()),
-		Previous: header.Previous,
+		ChainID: header.ChainID, Height: header.Height, Sequence: header.Sequence, Time: time.UnixMilli(header.TimeMs),
+		Hash: ledger.BlockHash(in.GetHeader()), Previous: header.Previous,
 	}
 	var outcomes []ledger.Outcome
 	var batches []ledger.Hash
@@ -137,6 +138,10 @@ func (f *follower) check(in *ltlv1.FollowResponse) (*Block, error) {
 	b, err := ParseBlock(in.GetBlock())
 	if err != nil {
 		return nil, err
+	}
+	if b.Sequence != f.next {
+		return nil, fmt.Errorf("it sent block %d of chain %s, which is number %d in the order of execution, as number %d",
+			b.Height, b.ChainID, b.Sequence, f.next)
 	}
 	if header, err := ledger.ParseHeader(in.GetBlock().GetHeader()); err != nil || header.NetworkID != f.network {
 		return nil, fmt.Errorf("block %d of chain %s is of another network", b.Height, b.ChainID)

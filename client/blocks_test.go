@@ -31,7 +31,8 @@ func fakeBlocks(t *testing.T, network ledger.Hash, n int) []*ltlv1.Block {
 		id := ledger.TransactionID(payload)
 		root := ledger.BatchRoot([]ledger.Hash{id})
 		h := ledger.Header{
-			NetworkID: network, ChainID: testChain, Height: uint64(i), TimeMs: int64(1000 + i), Previous: previous, Count: 1,
+			NetworkID: network, ChainID: testChain, Height: uint64(i), Sequence: uint64(i),
+			TimeMs: int64(1000 + i), Previous: previous, Count: 1,
 			TxRoot:      ledger.TransactionsRoot([]ledger.Outcome{{ID: id, Code: rules.OK, BatchRoot: root}}),
 			BatchesHash: ledger.BatchesHash([]ledger.Hash{ledger.BatchHash(root, 1, nil)}),
 		}

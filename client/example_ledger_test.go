@@ -179,7 +179,7 @@ func ExampleLedger_Follow() {
 func ExampleParseBlock() {
 	_, err := client.ParseBlock(&ltlv1.Block{})
 	fmt.Println(err)
-	// Output: client: block: malformed: block header of 0 bytes, want 205
+	// Output: client: block: malformed: block header of 0 bytes, want 221
 }
 
 func ExampleLedger_ListMembers() {

@@ -13,7 +13,6 @@ import (
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
-	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -105,10 +104,10 @@ func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*l
 	if f := e.faultText(); f != "" {
 		return nil, e.refusal(f)
 	}
-	system, tip, known, err := e.tips(in.GetChainId())
-	if err != nil {
-		return nil, err
+	if e.store.NetworkID() != e.cfg.Trust.NetworkID() {
+		return nil, status.Error(codes.FailedPrecondition, "this copy of the ledger has no genesis block of this network")
 	}
+	due, known := e.store.Due(in.GetChainId())
 	n := len(in.GetTransactions())
 	out := &ltlv1.EndorseResponse{Codes: make([]int32, n), Reasons: make([]string, n)}
 	if !known {
@@ -121,28 +120,13 @@ func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*l
 	if err != nil {
 		return nil, err
 	}
-	now := max(time.Now().UnixMilli(), tip.Header.TimeMs)
-	input := rules.Input{
-		NetworkID: e.store.NetworkID(), ChainID: in.GetChainId(), Height: tip.Header.Height + 1, Previous: tip.Hash,
-		PreviousTimeMs: tip.Header.TimeMs, TimeMs: now, SystemHeight: system.Header.Height,
-	}
-	accepted, err := e.verdicts(caller, input, in.GetTransactions(), out)
+	due.TimeMs = max(time.Now().UnixMilli(), due.PreviousTimeMs)
+	accepted, err := e.verdicts(caller, due, in.GetTransactions(), out)
 	if err != nil || !accepted {
 		return out, err
 	}
-	out.Endorsement = e.sign(key, in, out.Codes, tip, system, now+validity.Milliseconds())
+	out.Endorsement = e.sign(key, in, out.Codes, &due, due.TimeMs+validity.Milliseconds())
 	return out, nil
-}
-
-// tips returns the newest blocks of the system chain and of the chain. Without a genesis block nothing can be judged.
-func (e *Endorser) tips(chainID string) (system, tip store.Tip, known bool, err error) {
-	system, ok := e.store.Tip(ledger.SystemChain)
-	if !ok || e.store.NetworkID() != e.cfg.Trust.NetworkID() {
-		return system, tip, false, status.Error(codes.FailedPrecondition,
-			"this copy of the ledger has no genesis block of this network")
-	}
-	tip, known = e.store.Tip(chainID)
-	return system, tip, known, nil
 }
 
 // signingKey returns the key to sign with, which is the one that the ledger names. It returns an error where a
@@ -230,8 +214,8 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 	return accepted, nil
 }
 
-// sign makes the one signature over the batch.
-func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdicts []int32, tip, system store.Tip,
+// sign makes the one signature over the batch. due is the block that the verdicts were found for.
+func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdicts []int32, due *rules.Input,
 	expiryMs int64) *ltlv1.Endorsement {
 	ids := make([]ledger.Hash, len(verdicts))
 	accepted := make([]bool, len(verdicts))
@@ -239,8 +223,8 @@ func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdic
 		ids[i], accepted[i] = ledger.TransactionID(payload), verdicts[i] == rules.OK
 	}
 	s := ledger.Statement{
-		NetworkID: e.store.NetworkID(), ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
-		Height: tip.Header.Height, SystemHeight: system.Header.Height, ExpiryMs: expiryMs,
+		NetworkID: due.NetworkID, ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
+		Height: due.Height - 1, SystemHeight: due.SystemHeight, ExpiryMs: expiryMs,
 		KeyID: ledger.KeyID(key.Public().(ed25519.PublicKey)), Organisation: e.organisation,
 		Accepted: ledger.Bitmap(accepted),
 	}

@@ -141,6 +141,12 @@ func receive(stream grpc.ServerStreamingClient[ltlv1.FollowResponse], b *buffer,
 		if in.GetSequence() != next || in.GetBlock() == nil {
 			return fmt.Errorf("%w: sequence %d, want %d", errOrder, in.GetSequence(), next)
 		}
+		// A header that cannot be read is left to the store, which says what is wrong with it. A block at another place
+		// than its own is known as such without the ledger, so it is the sender's fault and only the sender is left.
+		if h, err := ledger.ParseHeader(in.GetBlock().GetHeader()); err == nil && h.Sequence != next {
+			return fmt.Errorf("%w: block %d of chain %s, which is number %d in the order of execution, as number %d",
+				errOrder, h.Height, h.ChainID, h.Sequence, next)
+		}
 		if !b.put(in.GetBlock()) {
 			return context.Canceled
 		}

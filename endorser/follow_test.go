@@ -17,6 +17,7 @@ import (
 
 	"ltl/endorser"
 	"ltl/internal/ledger"
+	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -129,6 +130,51 @@ func TestLeavesNodeThatIsCutOff(t *testing.T) {
 	}
 }
 
+// TestSwappedBlocksAreTheirSendersFault: a node sends two good blocks of two chains in the other order and breaks off.
+// The endorser leaves that node, names it, and signs on with what the other node sends.
+func TestSwappedBlocksAreTheirSendersFault(t *testing.T) {
+	w := newWorld(t)
+	second := w.order(w.tx(operatorName, "", ledger.SystemChain,
+		&ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{Name: "second",
+			Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: adminUID,
+			Organisations: []string{"org1", "org2"}}}))[0].GetOutput()
+	chain, err := rules.GetChain(w.store, second)
+	if err != nil || chain == nil {
+		t.Fatal(chain, err)
+	}
+	s := w.store.Sequence()
+	w.order(w.attach("a", "1"))
+	w.order(w.tx(facadeName, adminUID, second, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
+		Key: rules.KeyVersion + "_" + chain.Code + "_" + chain.AdministratorTypeCode + "_b", Value: "1"}}))
+	w.order(w.attach("a", "2"))
+	swapped, err := w.store.BlockAt(s + 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.nodes[0].set(func(l *liar) {
+		l.lie = func(out *ltlv1.FollowResponse) error {
+			switch {
+			case out.GetSequence() == s:
+				out.Block = swapped
+			case out.GetSequence() > s:
+				return status.Error(codes.Unavailable, "broken off")
+			}
+			return nil
+		}
+	})
+	r := w.start(t.TempDir(), nil)
+	r.caughtUp()
+	in := &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{w.attach("c", "1")}}
+	if out, err := r.facade().Endorse(t.Context(), in); err != nil || out.GetEndorsement() == nil {
+		t.Errorf("it does not sign any more: %v %v", out, err)
+	}
+	compare(t, w, r)
+	want := fmt.Sprintf("as number %d", s)
+	if log := r.log.String(); !strings.Contains(log, want) || !strings.Contains(log, "node=n1") {
+		t.Errorf("the log does not name n1 for the block that it sent %s:\n%s", want, log)
+	}
+}
+
 // TestWrongOrderIsNoBadBlock: a stream with gaps proves nothing about the ledger; the endorser goes elsewhere and signs
 // on.
 func TestWrongOrderIsNoBadBlock(t *testing.T) {
@@ -218,6 +264,7 @@ func badBlocks() map[string]func(b *ltlv1.Block) {
 		"batches hash":  header(133),
 		"writes hash":   header(165),
 		"system height": header(204),
+		"reference":     header(220),
 		"short header":  func(b *ltlv1.Block) { b.Header = b.Header[:len(b.Header)-1] },
 		"no header":     func(b *ltlv1.Block) { b.Header = nil },
 		"transaction":   func(b *ltlv1.Block) { b.Batches[0].Transactions[0][20] ^= 1 },
@@ -247,8 +294,10 @@ func TestForkedCopyEndsSigning(t *testing.T) {
 			l.lie = func(out *ltlv1.FollowResponse) error {
 				if out.GetSequence() == target {
 					out.Block = proto.CloneOf(out.GetBlock())
-					later := out.Block.Header[57:65] // its time: later by a millisecond, since an earlier one might not execute at all
-					binary.BigEndian.PutUint64(later, binary.BigEndian.Uint64(later)+1)
+					// Its time and reference time: later by a millisecond, since an earlier one might not execute at all.
+					for _, later := range [][]byte{out.Block.Header[57:65], out.Block.Header[213:221]} {
+						binary.BigEndian.PutUint64(later, binary.BigEndian.Uint64(later)+1)
+					}
 				}
 				return nil
 			}

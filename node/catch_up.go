@@ -285,14 +285,7 @@ func (c *catchUp) fetchFrom(peer raft.ServerID, p *checkpoint, known **headerCha
 		}
 		*known = r
 	}
-	err := c.fetchBlocksAlong(peer, *known)
-	if errors.Is(err, errWrongBlocks) {
-		// Headers do not tell the order in which blocks of different chains were made, so the header chain may be the wrong
-		// one: fetch it again.
-		(*known).close()
-		*known = nil
-	}
-	return err
+	return c.fetchBlocksAlong(peer, *known)
 }
 
 // fetchBlocksAlong stores the peer's blocks in the order of the header chain. The headers are checked before anything

@@ -23,8 +23,8 @@ var (
 )
 
 // headerChain is the list of blocks between this ledger and a snapshot: the hash of every missing block, in order of
-// sequence. Each header contains the hash of the one below, so when the last ones are those that the snapshot names,
-// all are right. The hashes are in a file, 32 bytes for each block, which has no name and disappears with the
+// sequence. Each header contains the hash of the one below and its place in the order of execution, so when the last
+// ones are those that the snapshot names, all are right and in their order. The hashes are in a file, 32 bytes for each block, which has no name and disappears with the
 // process.
 type headerChain struct {
 	from, until uint64
@@ -67,8 +67,8 @@ func (c *catchUp) fetchHeaders(peer raft.ServerID, p *checkpoint) (*headerChain,
 	}
 	l := newHeaderLinks(c.localTips())
 	w := bufio.NewWriter(file)
-	err = c.stream(peer, r.from, r.until, true, func(_ uint64, block *ltlv1.Block) error {
-		hash, err := l.add(block.GetHeader())
+	err = c.stream(peer, r.from, r.until, true, func(sequence uint64, block *ltlv1.Block) error {
+		hash, err := l.add(sequence, block.GetHeader())
 		if err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func (c *catchUp) localTips() []checkpointTip {
 	return tips
 }
 
-// headerLinks checks that headers follow one another, each chain by itself.
+// headerLinks checks that headers follow one another, in each chain and in the order of execution.
 type headerLinks struct {
 	at map[string]checkpointTip
 	// local has the chains to which no header was added yet. diverged is set when a header does not fit on this
@@ -118,11 +118,15 @@ func newHeaderLinks(tips []checkpointTip) *headerLinks {
 	return l
 }
 
-// add takes the next header and returns its hash.
-func (l *headerLinks) add(header []byte) (ledger.Hash, error) {
+// add takes the header that was sent for a sequence number and returns its hash.
+func (l *headerLinks) add(sequence uint64, header []byte) (ledger.Hash, error) {
 	h, err := ledger.ParseHeader(header)
 	if err != nil {
 		return ledger.Hash{}, fmt.Errorf("%w: %w", errWrongBlocks, err)
+	}
+	if h.Sequence != sequence {
+		return ledger.Hash{}, fmt.Errorf("%w: block %d of chain %s is number %d in the order of execution, it was sent as "+
+			"number %d", errWrongBlocks, h.Height, h.ChainID, h.Sequence, sequence)
 	}
 	below, known := l.at[h.ChainID]
 	next := uint64(0)

@@ -89,8 +89,7 @@ func (p *peersOf) fetch(_ context.Context, peer raft.ServerID, from uint64, head
 func TestCatchUpFromWrongPeers(t *testing.T) {
 	for _, c := range []wrongPeersCase{
 		{"another history", []raft.ServerID{"liar", "honest"}, false, []raft.ServerID{"liar"}, nil},
-		{"another history behind the right headers", []raft.ServerID{"turncoat", "liar", "honest"}, false,
-			[]raft.ServerID{"liar"}, nil},
+		{"another history behind the right headers", []raft.ServerID{"turncoat", "liar", "honest"}, false, nil, nil},
 		{"the honest one first", []raft.ServerID{"honest", "liar"}, false, []raft.ServerID{"liar"}, nil},
 		{"this ledger", []raft.ServerID{"liar", "honest"}, true, []raft.ServerID{"liar", "honest"}, errDiverged},
 	} {
@@ -166,8 +165,10 @@ func (c wrongPeersCase) run(t *testing.T, l *lone) {
 			t.Errorf("%s was asked for %d blocks", id, n)
 		}
 	}
-	if n := peers.gaveBlocks["turncoat"]; n > 1 {
-		t.Errorf("%d blocks of the turncoat were taken, want none after the first", n)
+	for _, id := range []raft.ServerID{"turncoat", "liar"} {
+		if n := peers.gaveBlocks[id]; n > 1 {
+			t.Errorf("%s was asked for %d blocks, want none after the first", id, n)
+		}
 	}
 }
 
@@ -176,7 +177,8 @@ func TestHeaderLinks(t *testing.T) {
 	chain := []ledger.Header{{ChainID: "1000000000000001"}}
 	for i := range 5 {
 		h := chain[i]
-		chain = append(chain, ledger.Header{ChainID: h.ChainID, Height: h.Height + 1, Previous: ledger.BlockHash(h.Encode())})
+		chain = append(chain, ledger.Header{ChainID: h.ChainID, Height: h.Height + 1, Sequence: h.Sequence + 1,
+			Previous: ledger.BlockHash(h.Encode())})
 	}
 	tip := func(i int) checkpointTip {
 		return checkpointTip{id: chain[i].ChainID, height: chain[i].Height, hash: ledger.BlockHash(chain[i].Encode())}
@@ -203,8 +205,12 @@ func TestHeaderLinks(t *testing.T) {
 	} {
 		l := newHeaderLinks(c.own)
 		var err error
-		for _, i := range c.send {
-			if _, addErr := l.add(chain[i].Encode()); addErr != nil && err == nil {
+		for n, i := range c.send {
+			sequence := uint64(n)
+			if len(c.own) > 0 {
+				sequence += c.own[0].height + 1
+			}
+			if _, addErr := l.add(sequence, chain[i].Encode()); addErr != nil && err == nil {
 				err = addErr
 			}
 		}
@@ -215,8 +221,24 @@ func TestHeaderLinks(t *testing.T) {
 			t.Errorf("%s: %v, want %v", c.what, err, c.want)
 		}
 	}
-	if _, err := newHeaderLinks(nil).add([]byte("short")); !errors.Is(err, errWrongBlocks) {
+	if _, err := newHeaderLinks(nil).add(0, []byte("short")); !errors.Is(err, errWrongBlocks) {
 		t.Errorf("no header: %v", err)
+	}
+}
+
+// TestHeaderLinksKeepTheOrder: headers of two chains in another order than that of their execution are the peer's
+// fault, although each continues its own chain.
+func TestHeaderLinksKeepTheOrder(t *testing.T) {
+	a := ledger.Header{ChainID: "1000000000000001", Sequence: 4}
+	b := ledger.Header{ChainID: "1000000000000002", Sequence: 5}
+	l := newHeaderLinks(nil)
+	if _, err := l.add(4, b.Encode()); !errors.Is(err, errWrongBlocks) {
+		t.Errorf("the second block first: %v, want %v", err, errWrongBlocks)
+	}
+	for i, h := range []ledger.Header{a, b} {
+		if _, err := l.add(uint64(4+i), h.Encode()); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -189,18 +189,11 @@ func checkBatch(b *ltlv1.Batch) error {
 // number of unendorsed ones into the ledger, outside all quotas.
 func (o *orderer) checkEndorsements(b *ltlv1.Batch) ([]*ltlv1.Result, error) {
 	s := o.r.store
-	tip, ok := s.Tip(b.GetChainId())
-	system, systemOK := s.Tip(ledger.SystemChain)
-	if !ok || !systemOK {
+	in, ok := s.Due(b.GetChainId())
+	if !ok {
 		return o.refuseAll(len(b.GetTransactions()), rules.NotFound), nil
 	}
-	in := rules.Input{
-		NetworkID: s.NetworkID(), ChainID: b.GetChainId(), Height: tip.Header.Height + 1, Previous: tip.Hash,
-		PreviousTimeMs: tip.Header.TimeMs, TimeMs: o.nowMs(), SystemHeight: system.Header.Height, Batches: []*ltlv1.Batch{b},
-	}
-	if b.GetChainId() == ledger.SystemChain {
-		in.SystemHeight = in.Height
-	}
+	in.TimeMs, in.Batches = o.nowMs(), []*ltlv1.Batch{b}
 	verdicts, err := rules.Admit(in, s, o.r.endorsements.verify)
 	if err != nil {
 		return nil, refuse(codes.Internal, "admit: %v", err)

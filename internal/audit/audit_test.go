@@ -157,7 +157,7 @@ func (f *fixture) lies() map[string]*liar {
 		}),
 		"another time":          inRecord(func(b *ltlv1.Block) { b.Header[1+32+ledger.ChainIDLen+8+7] ^= 1 }),
 		"another previous hash": inRecord(func(b *ltlv1.Block) { b.Header[1+32+ledger.ChainIDLen+16] ^= 1 }),
-		"another state":         inRecord(func(b *ltlv1.Block) { b.Header[ledger.HeaderLen-9] ^= 1 }),
+		"another state":         inRecord(func(b *ltlv1.Block) { b.Header[ledger.HeaderLen-25] ^= 1 }),
 		"no block at all":       inRecord(func(b *ltlv1.Block) { proto.Reset(b) }),
 		"a block left out": {block: func(r *ltlv1.FollowResponse) {
 			if r.Sequence > 5 {

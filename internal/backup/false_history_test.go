@@ -37,9 +37,10 @@ func (f *fixture) falseHistory() *source {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	later := func(header []byte) {
-		at := header[1+32+ledger.ChainIDLen+8:]
-		binary.BigEndian.PutUint64(at, binary.BigEndian.Uint64(at)+1)
+	later := func(header []byte) { // block time and reference time
+		for _, at := range [][]byte{header[1+32+ledger.ChainIDLen+8:], header[ledger.HeaderLen-8:]} {
+			binary.BigEndian.PutUint64(at, binary.BigEndian.Uint64(at)+1)
+		}
 	}
 	header := res.GetBlock().GetHeader()
 	later(header)

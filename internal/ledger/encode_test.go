@@ -22,6 +22,7 @@ func drawHeader(t *rapid.T) Header {
 			"count"),
 		TxRoot: drawHash(t), BatchesHash: drawHash(t), WritesHash: drawHash(t), SystemHeight: rapid.Uint64().Draw(t,
 			"system height"),
+		Sequence: rapid.Uint64().Draw(t, "sequence"), ReferenceMs: rapid.Int64Range(0, math.MaxInt64).Draw(t, "reference"),
 	}
 }
 
@@ -57,9 +58,11 @@ func TestHeaderRefused(t *testing.T) {
 		"cut":        func(b []byte) []byte { return b[:len(b)-1] },
 		"longer":     func(b []byte) []byte { return append(b, 0) },
 		"version 0":  func(b []byte) []byte { b[0] = 0; return b },
-		"version 2":  func(b []byte) []byte { b[0] = 2; return b },
+		"version 1":  func(b []byte) []byte { b[0] = 1; return b },
 		"chain id":   func(b []byte) []byte { b[33] = 'x'; return b },
+		"version 3":  func(b []byte) []byte { b[0] = 3; return b },
 		"time below": func(b []byte) []byte { b[57] = 0x80; return b },
+		"reference":  func(b []byte) []byte { b[213] = 0x80; return b },
 	} {
 		if _, err := ParseHeader(change(bytes.Clone(good))); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v, want ErrMalformed", name, err)

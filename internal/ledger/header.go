@@ -7,9 +7,9 @@ import (
 )
 
 // HeaderLen is the length of an encoded block header in bytes.
-const HeaderLen = 1 + 32 + ChainIDLen + 8 + 8 + 32 + 4 + 32 + 32 + 32 + 8
+const HeaderLen = 1 + 32 + ChainIDLen + 8 + 8 + 32 + 4 + 32 + 32 + 32 + 8 + 8 + 8
 
-const headerVersion = 1
+const headerVersion = 2
 
 // Header is a block header. Encode returns its fixed big-endian layout; see docs/bytes.md, section "Block header".
 type Header struct {
@@ -32,6 +32,11 @@ type Header struct {
 	// SystemHeight is the height of the system chain whose state was in force: keys, policies and accounts are those of
 	// it. On the system chain itself it is the block's own height.
 	SystemHeight uint64
+	// Sequence is the number of blocks, over all chains, that were executed before this one.
+	Sequence uint64
+	// ReferenceMs is the network's reference time in milliseconds since 1970; it never goes backwards from one sequence
+	// number to the next.
+	ReferenceMs int64
 }
 
 // Encode returns the HeaderLen bytes of h. ChainID must be valid.
@@ -47,7 +52,9 @@ func (h *Header) Encode() []byte {
 	b = append(b, h.TxRoot[:]...)
 	b = append(b, h.BatchesHash[:]...)
 	b = append(b, h.WritesHash[:]...)
-	return binary.BigEndian.AppendUint64(b, h.SystemHeight)
+	b = binary.BigEndian.AppendUint64(b, h.SystemHeight)
+	b = binary.BigEndian.AppendUint64(b, h.Sequence)
+	return binary.BigEndian.AppendUint64(b, uint64(h.ReferenceMs))
 }
 
 // ParseHeader reads an encoded header. It returns ErrMalformed, wrapped, for any other length, version or chain id.
@@ -75,10 +82,12 @@ func ParseHeader(b []byte) (Header, error) {
 	h.BatchesHash = Hash(take(32))
 	h.WritesHash = Hash(take(32))
 	h.SystemHeight = binary.BigEndian.Uint64(take(8))
+	h.Sequence = binary.BigEndian.Uint64(take(8))
+	h.ReferenceMs = int64(binary.BigEndian.Uint64(take(8)))
 	if !ValidChainID(h.ChainID) {
 		return Header{}, fmt.Errorf("%w: chain id %q in a block header", ErrMalformed, h.ChainID)
 	}
-	if h.TimeMs < 0 {
+	if h.TimeMs < 0 || h.ReferenceMs < 0 {
 		return Header{}, fmt.Errorf("%w: negative time in a block header", ErrMalformed)
 	}
 	return h, nil

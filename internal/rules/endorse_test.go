@@ -480,9 +480,11 @@ func TestVerifyIsAskedOnce(t *testing.T) {
 }
 
 func TestChainBlock0(t *testing.T) {
-	x := ChainBlock0(ledger.Hash{1}, "1234567890123456", 99, 7)
+	by := &ledger.Header{NetworkID: ledger.Hash{1}, TimeMs: 99, Height: 7, ReferenceMs: 101}
+	x := ChainBlock0(by, "1234567890123456", 5)
 	h, err := ledger.ParseHeader(x.Block.GetHeader())
 	if err != nil || h != x.Header || h.Height != 0 || h.TimeMs != 99 || h.SystemHeight != 7 || h.Count != 0 ||
+		h.Sequence != 5 || h.ReferenceMs != 101 ||
 		h.ChainID != "1234567890123456" ||
 		h.Previous != (ledger.Hash{}) || x.Hash != ledger.BlockHash(x.Block.GetHeader()) ||
 		len(x.Writes)+len(x.Results)+len(x.IDs) != 0 {

@@ -256,6 +256,7 @@ func (done *Executed) seal(in *Input, timeMs int64, outcomes []ledger.Outcome, b
 		NetworkID: in.NetworkID, ChainID: in.ChainID, Height: in.Height, TimeMs: timeMs, Previous: in.Previous,
 		Count: uint32(len(outcomes)), TxRoot: ledger.TransactionsRoot(outcomes), BatchesHash: ledger.BatchesHash(batches),
 		WritesHash: ledger.WritesHash(done.Writes), SystemHeight: system,
+		Sequence: in.Sequence, ReferenceMs: in.reference(timeMs),
 	}
 	done.Block.Header = done.Header.Encode()
 	done.Hash = ledger.BlockHash(done.Block.Header)

@@ -120,9 +120,12 @@ type nowhere struct{}
 
 func (nowhere) Get(string, []byte) ([]byte, error) { return nil, nil }
 
-// ChainBlock0 makes block 0 of a new business chain; it holds no transaction and no write.
-func ChainBlock0(networkID ledger.Hash, chainID string, timeMs int64, systemHeight uint64) *Executed {
+// ChainBlock0 makes block 0 of a new business chain; it holds no transaction and no write. by is the header of the
+// system block that created the chain; sequence is the number of blocks executed before block 0, over all chains.
+func ChainBlock0(by *ledger.Header, chainID string, sequence uint64) *Executed {
+	in := &Input{NetworkID: by.NetworkID, ChainID: chainID, SystemHeight: by.Height, Sequence: sequence,
+		PreviousReferenceMs: by.ReferenceMs}
 	done := &Executed{Block: &ltlv1.Block{}}
-	done.seal(&Input{NetworkID: networkID, ChainID: chainID, SystemHeight: systemHeight}, timeMs, nil, nil)
+	done.seal(in, by.TimeMs, nil, nil)
 	return done
 }

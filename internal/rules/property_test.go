@@ -248,6 +248,7 @@ func checkBlock(rt *rapid.T, in Input, x *Executed) {
 		Count:  uint32(len(outcomes)),
 		TxRoot: ledger.TransactionsRoot(outcomes), BatchesHash: ledger.BatchesHash(hashes),
 		WritesHash: ledger.WritesHash(x.Writes), SystemHeight: in.SystemHeight,
+		Sequence: in.Sequence, ReferenceMs: max(in.PreviousReferenceMs, in.TimeMs),
 	}
 	got, err := ledger.ParseHeader(x.Block.GetHeader())
 	if err != nil || got != want || x.Header != want || len(x.Block.GetResults()) != len(outcomes) ||

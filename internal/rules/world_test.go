@@ -61,9 +61,12 @@ type world struct {
 	keys  map[string]ed25519.PrivateKey
 	id    ledger.Hash
 	tips  map[string]tip
-	now   int64
-	nonce uint64
-	chain *Chain // a proof chain of o1, o2, o3
+	// sequence and referenceMs are those that follow the newest block of all chains.
+	sequence    uint64
+	referenceMs int64
+	now         int64
+	nonce       uint64
+	chain       *Chain // a proof chain of o1, o2, o3
 }
 
 type tip struct {
@@ -188,7 +191,8 @@ func (w *world) input(chainID string, batches ...*ltlv1.Batch) Input {
 	t := w.tips[chainID]
 	in := Input{
 		NetworkID: w.id, ChainID: chainID, Height: t.height + 1, Previous: t.hash, PreviousTimeMs: t.timeMs, TimeMs: w.now,
-		SystemHeight: w.tips[ledger.SystemChain].height, Batches: batches,
+		SystemHeight: w.tips[ledger.SystemChain].height, Sequence: w.sequence, PreviousReferenceMs: w.referenceMs,
+		Batches: batches,
 	}
 	if chainID == ledger.SystemChain {
 		in.SystemHeight = in.Height
@@ -211,8 +215,9 @@ func (w *world) commit(chainID string, x *Executed) {
 	}
 	w.state.store(chainID, x.Writes)
 	w.tips[chainID] = tip{x.Header.Height, x.Hash, x.Header.TimeMs}
+	w.sequence, w.referenceMs = w.sequence+1, x.Header.ReferenceMs
 	for _, id := range x.NewChains {
-		w.commit(id, ChainBlock0(w.id, id, x.Header.TimeMs, x.Header.Height))
+		w.commit(id, ChainBlock0(&x.Header, id, w.sequence))
 	}
 }
 

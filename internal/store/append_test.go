@@ -174,6 +174,7 @@ func TestAppendCannotJudgeTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		h.TimeMs += ms
+		h.ReferenceMs = h.TimeMs
 		return &ltlv1.Block{Header: h.Encode(), Batches: blocks[n-2].GetBatches(), Results: blocks[n-2].GetResults()}
 	}
 	c := openTest(t, t.TempDir(), quiet(t))
@@ -228,7 +229,7 @@ func TestAppendOrder(t *testing.T) {
 	if err := c.Append(blocks); err != nil {
 		t.Fatal(err)
 	}
-	unknown := rules.ChainBlock0(m.network, "9999999999999999", startMs, 3)
+	unknown := rules.ChainBlock0(&ledger.Header{NetworkID: m.network, TimeMs: startMs, Height: 3}, "9999999999999999", 0)
 	if err := c.Append([]*ltlv1.Block{unknown.Block}); !errors.Is(err, verify.ErrBadBlock) {
 		t.Fatal(err)
 	}
@@ -256,5 +257,33 @@ func TestUnknownFieldsAreNotStored(t *testing.T) {
 	}
 	if err := c.Append(append(s.blocks(t, 0, n), stored)); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAppendKeepsTheOrderOfExecution: two good blocks of two chains in the other order are refused, so that the copy
+// cannot get into an order that the ledger does not have.
+func TestAppendKeepsTheOrderOfExecution(t *testing.T) {
+	m := newMaker(t)
+	s := m.filled(t.TempDir(), quiet(t), nil)
+	n := s.Sequence()
+	if _, err := s.Apply([]Entry{m.ordered(m.batch(m.set(0, "1", "one")), m.batch(m.set(1, "1", "one"))),
+		m.ordered(m.batch(m.set(0, "2", "two")))}); err != nil {
+		t.Fatal(err)
+	}
+	honest := s.blocks(t, n, s.Sequence())
+	c := openTest(t, t.TempDir(), quiet(t))
+	if err := c.Init(m.genesis); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Append(s.blocks(t, 0, n)); err != nil {
+		t.Fatal(err)
+	}
+	err := c.Append(honest[1:2])
+	if !errors.Is(err, verify.ErrBadBlock) || !strings.Contains(err.Error(), "in the order of execution") ||
+		c.Sequence() != n {
+		t.Errorf("the second block first: %v, %d blocks more", err, c.Sequence()-n)
+	}
+	if err := c.Append(honest); err != nil || c.Sequence() != n+3 {
+		t.Errorf("the blocks in their order: %v, %d blocks more", err, c.Sequence()-n)
 	}
 }

@@ -156,7 +156,7 @@ func (w *writer) applyChain(chainID string, timeMs int64, batches []*ltlv1.Batch
 // next describes the block above tip.
 func (w *writer) next(tip Tip) rules.Input {
 	system, _ := w.tip(ledger.SystemChain)
-	return verify.Next(w.head.network, &tip, system.Header.Height)
+	return verify.Next(w.head.network, &tip, system.Header.Height, w.head.sequence, w.head.reference)
 }
 
 // noChain returns the results of batches for a chain that does not exist.

@@ -111,11 +111,13 @@ type head struct {
 	sequence   uint64
 	applied    uint64
 	keyVersion uint64
+	// reference is the network's reference time in the newest block, in milliseconds.
+	reference int64
 	// state covers all ordinary state and all AccessKeys.
 	state digest
 }
 
-const headLen = 4 + 32 + 3*8 + 32
+const headLen = 4 + 32 + 4*8 + 32
 
 func (h *head) encode() []byte {
 	b := make([]byte, 0, headLen+crcLen)
@@ -124,6 +126,7 @@ func (h *head) encode() []byte {
 	b = binary.BigEndian.AppendUint64(b, h.sequence)
 	b = binary.BigEndian.AppendUint64(b, h.applied)
 	b = binary.BigEndian.AppendUint64(b, h.keyVersion)
+	b = binary.BigEndian.AppendUint64(b, uint64(h.reference))
 	for _, w := range h.state {
 		b = binary.BigEndian.AppendUint64(b, w)
 	}
@@ -146,7 +149,8 @@ func parseHead(sealed []byte) (head, error) {
 	h.sequence = binary.BigEndian.Uint64(b[36:])
 	h.applied = binary.BigEndian.Uint64(b[44:])
 	h.keyVersion = binary.BigEndian.Uint64(b[52:])
-	h.state = parseDigest([32]byte(b[60:92]))
+	h.reference = int64(binary.BigEndian.Uint64(b[60:]))
+	h.state = parseDigest([32]byte(b[68:100]))
 	return h, nil
 }
 

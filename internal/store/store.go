@@ -216,6 +216,18 @@ func (s *Store) Tips() []Tip {
 	return tips
 }
 
+// Due describes the next block of a chain, without time and batches; false when there is no such chain.
+func (s *Store) Due(chainID string) (in rules.Input, known bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	tip, known := s.tips[chainID]
+	if !known {
+		return rules.Input{}, false
+	}
+	return verify.Next(s.head.network, &tip, s.tips[ledger.SystemChain].Header.Height, s.head.sequence,
+		s.head.reference), true
+}
+
 // SetApplied records the applied index after a snapshot install.
 func (s *Store) SetApplied(index uint64) error {
 	return s.change(func(w *writer) error {

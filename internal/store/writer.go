@@ -192,6 +192,10 @@ func (w *writer) put(ex *rules.Executed) error {
 	if known != (h.Height > 0) || (known && h.Height != tip.Header.Height+1) {
 		return fmt.Errorf("BUG: block %d of chain %s on top of height %d", h.Height, h.ChainID, tip.Header.Height)
 	}
+	if h.Sequence != w.head.sequence {
+		return fmt.Errorf("BUG: block %d of chain %s with sequence %d after %d blocks", h.Height, h.ChainID, h.Sequence,
+			w.head.sequence)
+	}
 	if !known {
 		for _, prefix := range []string{prefixBlocks, prefixState} {
 			if _, err := w.tx.CreateBucket([]byte(prefix + h.ChainID)); err != nil {
@@ -204,7 +208,7 @@ func (w *writer) put(ex *rules.Executed) error {
 		return fmt.Errorf("put block %d of chain %s: %w", h.Height, h.ChainID, err)
 	}
 	for _, id := range ex.NewChains {
-		if err := w.put(rules.ChainBlock0(h.NetworkID, id, h.TimeMs, h.Height)); err != nil {
+		if err := w.put(rules.ChainBlock0(h, id, w.head.sequence)); err != nil {
 			return err
 		}
 	}
@@ -246,6 +250,7 @@ func (w *writer) putBlock(ex *rules.Executed) error {
 		return err
 	}
 	w.head.sequence++
+	w.head.reference = h.ReferenceMs
 	return nil
 }
 

@@ -13,10 +13,12 @@ type Tip struct {
 }
 
 // Next returns what the block above tip is executed from, without time and batches. systemHeight is the height of the
-// system chain's newest block.
-func Next(network ledger.Hash, tip *Tip, systemHeight uint64) rules.Input {
+// system chain's newest block, sequence the number of blocks executed so far over all chains, and referenceMs the
+// reference time of the last of them.
+func Next(network ledger.Hash, tip *Tip, systemHeight, sequence uint64, referenceMs int64) rules.Input {
 	in := rules.Input{NetworkID: network, ChainID: tip.ChainID, Height: tip.Header.Height + 1, Previous: tip.Hash,
-		PreviousTimeMs: tip.Header.TimeMs, SystemHeight: systemHeight}
+		PreviousTimeMs: tip.Header.TimeMs, SystemHeight: systemHeight, Sequence: sequence,
+		PreviousReferenceMs: referenceMs}
 	if tip.ChainID == ledger.SystemChain {
 		in.SystemHeight = in.Height
 	}
@@ -28,12 +30,17 @@ func Link(h *ledger.Header, due *rules.Input) error {
 	switch {
 	case h.NetworkID != due.NetworkID:
 		return Bad(h, "it is of network %x, not of %x", h.NetworkID, due.NetworkID)
+	case h.Sequence != due.Sequence:
+		return Bad(h, "out of order: it is block %d in the order of execution, block %d is due", h.Sequence, due.Sequence)
 	case h.Height != due.Height:
 		return Bad(h, "out of order: block %d is due", due.Height)
 	case h.Previous != due.Previous:
 		return Bad(h, "it extends block %x, and the block below is %x", h.Previous, due.Previous)
 	case h.TimeMs < due.PreviousTimeMs:
 		return Bad(h, "its time is %d ms, before that of the block below, %d ms", h.TimeMs, due.PreviousTimeMs)
+	case h.ReferenceMs < due.PreviousReferenceMs:
+		return Bad(h, "its reference time is %d ms, before that of the block executed before, %d ms", h.ReferenceMs,
+			due.PreviousReferenceMs)
 	case h.SystemHeight != due.SystemHeight:
 		return Bad(h, "it was made at system height %d, the order of blocks gives %d", h.SystemHeight, due.SystemHeight)
 	}
@@ -45,17 +52,16 @@ func Link(h *ledger.Header, due *rules.Input) error {
 type Order struct {
 	network ledger.Hash
 	tips    map[string]Tip
+	// sequence is the number of blocks taken so far, referenceMs the reference time of the last one that was read.
+	sequence    uint64
+	referenceMs int64
 	// unread are the chains whose newest block could not be read: only its height is known.
 	unread map[string]bool
 }
 
-// NewOrder returns an Order that goes on above the given tips; without any it begins with the genesis block.
-func NewOrder(network ledger.Hash, tips ...Tip) *Order {
-	o := &Order{network: network, tips: make(map[string]Tip), unread: make(map[string]bool)}
-	for _, t := range tips {
-		o.tips[t.ChainID] = t
-	}
-	return o
+// NewOrder returns an Order that begins with the genesis block.
+func NewOrder(network ledger.Hash) *Order {
+	return &Order{network: network, tips: make(map[string]Tip), unread: make(map[string]bool)}
 }
 
 // Tip returns the newest block of a chain that was followed.
@@ -69,9 +75,10 @@ func (o *Order) Due(chainID string) rules.Input {
 	system := o.tips[ledger.SystemChain].Header.Height
 	tip, known := o.tips[chainID]
 	if !known {
-		return rules.Input{NetworkID: o.network, ChainID: chainID, SystemHeight: system}
+		return rules.Input{NetworkID: o.network, ChainID: chainID, SystemHeight: system, Sequence: o.sequence,
+			PreviousReferenceMs: o.referenceMs}
 	}
-	return Next(o.network, &tip, system)
+	return Next(o.network, &tip, system, o.sequence, o.referenceMs)
 }
 
 // Add takes the next block. It returns ErrBadBlock, wrapped, and takes nothing when the block does not extend those
@@ -85,6 +92,7 @@ func (o *Order) Add(h *ledger.Header, hash ledger.Hash) error {
 		return err
 	}
 	o.tips[h.ChainID] = Tip{ChainID: h.ChainID, Header: *h, Hash: hash}
+	o.sequence, o.referenceMs = h.Sequence+1, h.ReferenceMs
 	delete(o.unread, h.ChainID)
 	return nil
 }
@@ -95,5 +103,6 @@ func (o *Order) AddUnread(chainID string) {
 	due := o.Due(chainID)
 	o.tips[chainID] = Tip{ChainID: chainID, Header: ledger.Header{ChainID: chainID, Height: due.Height,
 		TimeMs: due.PreviousTimeMs}}
+	o.sequence++
 	o.unread[chainID] = true
 }

@@ -3,8 +3,8 @@
 //
 // A block is right when three checks pass. Each needs more than the one before:
 //
-//   - Order, Link: the block extends the blocks before it: network, height, previous hash, time, system height. This
-//     needs headers only.
+//   - Order, Link: the block extends the blocks before it: network, sequence, height, previous hash, time, reference
+//     time, system height. This needs headers only.
 //   - Content: the header's count and roots are those of the batches and results in the block. This needs the block.
 //   - Execute: the rules make the same block, to the byte, of the same batches: endorsements, policies, results, state
 //     changes. This needs the state below the block.
@@ -154,6 +154,9 @@ func compare(h *ledger.Header, b *ltlv1.Block, made *rules.Executed) error {
 		if f.have != f.want {
 			return Bad(h, "its %s is %x, execution gives %x", f.name, f.have, f.want)
 		}
+	}
+	if h.ReferenceMs != e.ReferenceMs {
+		return Bad(h, "its reference time is %d ms, execution gives %d ms", h.ReferenceMs, e.ReferenceMs)
 	}
 	return Bad(h, "its header differs from the one that execution makes")
 }

@@ -68,6 +68,8 @@ type replica struct {
 	keys          map[string][]byte
 	tips          map[string]tip
 	state         map[string][]byte // chain id and key
+	sequence      uint64            // blocks executed so far, over all chains
+	reference     uint64            // reference time of the newest of them
 	created       []string          // chains whose block 0 comes next
 	chain         map[string]string // administrator, type code and member id of the business chain
 	// Of the block under way.
@@ -143,14 +145,16 @@ func (r *replica) execute(b block) {
 	if r.chainID == system {
 		systemHeight = r.height
 	}
+	r.reference = max(r.reference, r.timeMs)
 	header := bytes.Join([][]byte{
-		{1}, r.network, []byte(r.chainID), u64(r.height), u64(r.timeMs), hash, u32(uint32(n)), treeRoot(leaves),
+		{2}, r.network, []byte(r.chainID), u64(r.height), u64(r.timeMs), hash, u32(uint32(n)), treeRoot(leaves),
 		batchesHash(hashes),
-		writesHash(r.writes), u64(systemHeight),
+		writesHash(r.writes), u64(systemHeight), u64(r.sequence), u64(r.reference),
 	}, nil)
 	same(r.t, "header", header, b.Header)
 	same(r.t, "block hash", sum([]byte{0}, header), b.BlockHash)
 	r.tips[r.chainID] = tip{r.height, r.timeMs, b.BlockHash}
+	r.sequence++
 }
 
 // open finds chain, height and time of a block. Only the time is taken from its header.

@@ -86,7 +86,7 @@ type vectors struct {
 	Headers []struct {
 		NetworkID, Previous, TxRoot, BatchesHash, WritesHash, Header, BlockHash hexed
 		ChainID                                                                 string
-		Height, TimeMs, SystemHeight                                            string
+		Height, TimeMs, SystemHeight, Sequence, ReferenceMs                     string
 		Count                                                                   uint32
 	}
 	Ledger struct {
@@ -284,9 +284,9 @@ func TestHeaders(t *testing.T) {
 	}
 	for _, x := range v.Headers {
 		header := bytes.Join([][]byte{
-			{1}, x.NetworkID, []byte(x.ChainID), u64(number(x.Height)), u64(number(x.TimeMs)), x.Previous, u32(x.Count),
+			{2}, x.NetworkID, []byte(x.ChainID), u64(number(x.Height)), u64(number(x.TimeMs)), x.Previous, u32(x.Count),
 			x.TxRoot,
-			x.BatchesHash, x.WritesHash, u64(number(x.SystemHeight)),
+			x.BatchesHash, x.WritesHash, u64(number(x.SystemHeight)), u64(number(x.Sequence)), u64(number(x.ReferenceMs)),
 		}, nil)
 		same(t, "header", header, x.Header)
 		same(t, "block hash", sum([]byte{0}, header), x.BlockHash)
@@ -342,7 +342,7 @@ func TestLayoutsOfTheDocument(t *testing.T) {
 			end = offset + size
 		}
 	}
-	if got := [3]int(append(ends, 0, 0, 0)[:3]); got != [3]int{118, 68, 205} || len(ends) != 3 {
-		t.Errorf("the layouts end at %v, want the statement's fixed part 118, the outcome 68, the header 205", ends)
+	if got := [3]int(append(ends, 0, 0, 0)[:3]); got != [3]int{118, 68, 221} || len(ends) != 3 {
+		t.Errorf("the layouts end at %v, want the statement's fixed part 118, the outcome 68, the header 221", ends)
 	}
 }

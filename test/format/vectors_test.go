@@ -212,8 +212,10 @@ func headerVectors() (all []object) {
 			NetworkID: hash("network"), ChainID: "1234567890123456", Height: 258, TimeMs: startMs, Previous: hash("previous"),
 			Count:  3,
 			TxRoot: hash("transactions"), BatchesHash: hash("batches"), WritesHash: hash("writes"), SystemHeight: 4,
+			Sequence: 772, ReferenceMs: startMs + 5,
 		},
-		{ChainID: "9999999999999999", Height: 1<<64 - 1, TimeMs: 1<<63 - 1, Count: 1<<32 - 1, SystemHeight: 1<<64 - 1},
+		{ChainID: "9999999999999999", Height: 1<<64 - 1, TimeMs: 1<<63 - 1, Count: 1<<32 - 1, SystemHeight: 1<<64 - 1, Sequence: 1<<64 - 1,
+			ReferenceMs: 1<<63 - 1},
 	} {
 		all = append(all, object{
 			"networkId": hh(header.NetworkID), "chainId": header.ChainID, "height": fmt.Sprint(header.Height),
@@ -221,6 +223,7 @@ func headerVectors() (all []object) {
 			"previous": hh(header.Previous), "count": header.Count, "txRoot": hh(header.TxRoot),
 			"batchesHash": hh(header.BatchesHash),
 			"writesHash":  hh(header.WritesHash), "systemHeight": fmt.Sprint(header.SystemHeight),
+			"sequence": fmt.Sprint(header.Sequence), "referenceMs": fmt.Sprint(header.ReferenceMs),
 			"header": h(header.Encode()), "blockHash": hh(ledger.BlockHash(header.Encode())),
 		})
 	}
@@ -234,7 +237,9 @@ type world struct {
 	state   map[string][]byte
 	tips    map[string]*rules.Executed
 	blocks  []object
-	nonce   byte
+	// reference is the reference time of the newest block.
+	reference int64
+	nonce     byte
 }
 
 func newWorld(t *testing.T) *world {
@@ -257,7 +262,7 @@ func (w *world) store(x *rules.Executed) {
 	for _, write := range x.Writes {
 		w.state[x.Header.ChainID+string(write.Key)] = write.Value
 	}
-	w.tips[x.Header.ChainID] = x
+	w.tips[x.Header.ChainID], w.reference = x, x.Header.ReferenceMs
 	batches := []object{}
 	for _, b := range x.Block.GetBatches() {
 		payloads, endorsements := []string{}, []object{}
@@ -316,6 +321,7 @@ func (w *world) execute(chainID string, timeMs int64, batches ...*ltlv1.Batch) *
 		NetworkID: w.network, ChainID: chainID, Height: tip.Header.Height + 1, Previous: tip.Hash,
 		PreviousTimeMs: tip.Header.TimeMs,
 		TimeMs:         timeMs, SystemHeight: w.tips[ledger.SystemChain].Header.Height, Batches: batches,
+		Sequence: uint64(len(w.blocks)), PreviousReferenceMs: w.reference,
 	}
 	if chainID == ledger.SystemChain {
 		in.SystemHeight = in.Height
@@ -324,7 +330,7 @@ func (w *world) execute(chainID string, timeMs int64, batches ...*ltlv1.Batch) *
 	w.check(err)
 	w.store(x)
 	for _, id := range x.NewChains {
-		w.store(rules.ChainBlock0(w.network, id, x.Header.TimeMs, x.Header.Height))
+		w.store(rules.ChainBlock0(&x.Header, id, uint64(len(w.blocks))))
 	}
 	return x
 }
