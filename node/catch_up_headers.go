@@ -24,8 +24,8 @@ var (
 
 // headerChain is the list of blocks between this ledger and a snapshot: the hash of every missing block, in order of
 // sequence. Each header contains the hash of the one below and its place in the order of execution, so when the last
-// ones are those that the snapshot names, all are right and in their order. The hashes are in a file, 32 bytes for each block, which has no name and disappears with the
-// process.
+// ones are those that the snapshot names, all are right and in their order. The hashes are in a file, 32 bytes for
+// each block, which has no name and disappears with the process.
 type headerChain struct {
 	from, until uint64
 	file        *os.File
