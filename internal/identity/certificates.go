@@ -103,7 +103,7 @@ func certify(caDir string, id Identity, public ed25519.PublicKey, notBefore time
 		return nil, err
 	}
 	if of := authority.Subject.Organization; len(of) != 1 || of[0] != id.Organisation {
-		return nil, fmt.Errorf("%w: %s is the authority of %s; every peer would refuse a certificate for %s under it, use that of %s",
+		return nil, fmt.Errorf("%w: %s is the authority of %s; every peer would refuse a certificate for %s under it; use the authority of %s",
 			ErrAuthority, filepath.Join(caDir, caCertificate), strings.Join(of, ", "), id, id.Organisation)
 	}
 	authorityKey, err := LoadKey(filepath.Join(caDir, caKey))
