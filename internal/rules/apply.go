@@ -39,6 +39,17 @@ func (e *exec) run(tx *ltlv1.Transaction, form int32, id ledger.Hash, index uint
 func (e *exec) apply(tx *ltlv1.Transaction, id ledger.Hash, here Locator) (code int32, output string, err error) {
 	k := kindOf(tx)
 	act := action{tx: tx, id: id, here: here, submitter: e.identity(tx.GetSubmitter())}
+	code, output, err = e.judge(k, &act)
+	if code != OK && err == nil && k.repeated != nil && act.actor != nil {
+		code, err = e.repeatedCode(k, act, code)
+	}
+	return code, output, err
+}
+
+// judge is apply without the question whether a refused transaction is a repeated upload. It sets act.actor if the
+// submitter may speak for the account, and the account has an entry on the chain.
+func (e *exec) judge(k *kind, act *action) (code int32, output string, err error) {
+	tx, id := act.tx, act.id
 	if e.chain == nil {
 		code, err = e.admitOperator(tx, act.submitter)
 	} else {
@@ -55,7 +66,7 @@ func (e *exec) apply(tx *ltlv1.Transaction, id ledger.Hash, here Locator) (code 
 			return code, "", nil
 		}
 	}
-	code, output, err = k.apply(e, act)
+	code, output, err = k.apply(e, *act)
 	if code == OK && err == nil && output != "" && k.output == nil {
 		e.put(outputKey(id), []byte(output))
 	}
@@ -78,7 +89,8 @@ func (e *exec) admitOperator(tx *ltlv1.Transaction, submitter identity) (code in
 }
 
 // admitAccount judges whether the account, through the submitter, may execute transactions of the kind on this business
-// chain now.
+// chain now. The actor is nil when the submitter may not speak for the account, or the account may not use the chain
+// at all; it is not nil when the member is locked or the chain refuses.
 func (e *exec) admitAccount(tx *ltlv1.Transaction, submitter identity, k *kind) (*actor, int32, error) {
 	a, err := e.actor(tx.GetAccountUid())
 	if err != nil {
@@ -94,11 +106,14 @@ func (e *exec) admitAccount(tx *ltlv1.Transaction, submitter identity, k *kind) 
 		return nil, e.refuse(code, reasonSubmitter), nil
 	}
 	if code := memberCode(a.account, a.member); code != OK {
-		return nil, e.refuse(code, memberReason(a.member)), nil
+		if a.member == nil {
+			return nil, e.refuse(code, reasonNotMember), nil
+		}
+		return a, e.refuse(code, memberReason(a.member)), nil
 	}
 	switch {
 	case e.chain.Expired(e.timeMs):
-		return nil, e.refuse(Forbidden, reasonExpired), nil
+		return a, e.refuse(Forbidden, reasonExpired), nil
 	case k.chain == onProof && e.chain.Service != ltlv1.ChainService_CHAIN_SERVICE_PROOF:
 		return nil, e.refuse(NotFound, reasonNotProof), nil
 	case k.chain == onCollaboration && !CollaborationChain(e.chain):

@@ -97,13 +97,18 @@ func (e *exec) admitDevice(a *actor, p *ltlv1.DeviceProof, payload string, id le
 	return use, OK, err
 }
 
-// usableGroup finds the device group of a product; reason says why the account may not use it.
-func (e *exec) usableGroup(a *actor, productKey string) (group *DeviceGroup, reason string, err error) {
+// groupOf finds the device group of a product; nil when there is none.
+func (e *exec) groupOf(productKey string) (*DeviceGroup, error) {
 	id, err := e.get(prefixProductKey + productKey)
 	if id == nil || err != nil {
-		return nil, reasonNoGroup, err
+		return nil, err
 	}
-	group, err = GetDeviceGroup(e, e.chain.ID, string(id))
+	return GetDeviceGroup(e, e.chain.ID, string(id))
+}
+
+// usableGroup finds the device group of a product; reason says why the account may not use it.
+func (e *exec) usableGroup(a *actor, productKey string) (group *DeviceGroup, reason string, err error) {
+	group, err = e.groupOf(productKey)
 	switch {
 	case group == nil || err != nil:
 		return nil, reasonNoGroup, err
@@ -127,8 +132,8 @@ func (e *exec) judgeSignature(enrolled *Enrolment, p *ltlv1.DeviceProof, use *de
 		return reasonSignatureTime, nil
 	}
 	text := s.text(p.GetIotId(), p.GetDataDigest())
-	use.signed = sha256.Sum256([]byte(text))
-	if used, err := e.deviceTextUsed(use.signed); used || err != nil {
+	use.signed = s.hash(p)
+	if _, used, err := e.signedAt(use.signed); used || err != nil {
 		return reasonSignatureUsed, err
 	}
 	if enrolled.KeyType == ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
@@ -143,25 +148,27 @@ func (e *exec) judgeSignature(enrolled *Enrolment, p *ltlv1.DeviceProof, use *de
 	return "", nil
 }
 
-func (e *exec) deviceTextUsed(signed ledger.Hash) (bool, error) {
-	if _, ok := e.signed[signed]; ok {
-		return true, nil
+// signedAt finds where the text with this SHA-256 was accepted.
+func (e *exec) signedAt(signed ledger.Hash) (use signedUse, found bool, err error) {
+	if use, ok := e.signed[signed]; ok {
+		return use, true, nil
 	}
-	_, found, err := e.find(appendDeviceProofKey(e.key[:0], signed))
-	return found, err
+	use.at, found, err = e.find(appendDeviceProofKey(e.key[:0], signed))
+	return use, found, err
 }
 
-// useDevice writes the result of admitDevice; nil writes nothing.
-func (e *exec) useDevice(use *deviceUse, here Locator) {
+// useDevice writes the result of admitDevice; nil writes nothing. recordKey is the Key of the record, or of the first
+// one of an upload; here is its place with its version.
+func (e *exec) useDevice(use *deviceUse, here Locator, recordKey string) {
 	if use == nil {
 		return
 	}
 	if e.signed == nil {
-		e.signed = map[ledger.Hash]struct{}{}
+		e.signed = map[ledger.Hash]signedUse{}
 	}
-	e.signed[use.signed] = struct{}{}
-	e.writeLocator(appendDeviceProofKey(e.room(1+len(use.signed)), use.signed),
-		Locator{Height: here.Height, Index: here.Index})
+	here.Extra = here.Version()
+	e.signed[use.signed] = signedUse{here, recordKey}
+	e.writeLocator(appendDeviceProofKey(e.room(1+len(use.signed)), use.signed), here)
 	use.device.LastSaveMs = e.timeMs
 	key := deviceKey(use.device.GroupID, use.device.IotID)
 	e.put(key, use.device.encode())

@@ -48,6 +48,11 @@ func parseDeviceSignature(text string) (s deviceSignature, ok bool) {
 // only.
 func (s deviceSignature) text(iotID, digest string) string { return iotID + s.random + s.time + digest }
 
+// hash is the SHA-256 of the text.
+func (s deviceSignature) hash(p *ltlv1.DeviceProof) [sha256.Size]byte {
+	return sha256.Sum256([]byte(s.text(p.GetIotId(), p.GetDataDigest())))
+}
+
 // VerifyDeviceSignature reports whether the proof's signature is by the key over the proof's identity, random part,
 // time and digest. key is the DER of a SubjectPublicKeyInfo for ECC and RSA, and the key of 16, 24 or 32 bytes for
 // AES. Nothing else is checked: not the time, and not that the digest is that of the payload. The rules check those.

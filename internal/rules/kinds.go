@@ -22,6 +22,9 @@ type kind struct {
 	// apply executes a transaction that may be executed: the submitter and the account are entitled, the chain takes
 	// writes. It writes nothing unless the code is OK. output is what the transaction created. nil for the genesis.
 	apply func(*exec, action) (code int32, output string, err error)
+	// repeated judges whether an upload is on the chain already: OK, or the code of a duplicate. It is asked when a
+	// transaction is refused though its account may be spoken for; nil for kinds without records.
+	repeated func(*exec, action) (int32, error)
 	// output computes the output of a transaction that succeeded. nil when it cannot be computed from the transaction
 	// alone: then apply's output is kept in the state.
 	output func(*ltlv1.Transaction, ledger.Hash) string
@@ -80,17 +83,17 @@ var kindTable = [...]*kind{
 	{
 		name: "set_data", is: is[*ltlv1.Transaction_SetData], chain: onProof,
 		check: checkSetData, lateCheck: true, apply: (*exec).setData, output: noOutput,
-		device: setDataDevice, record: setDataRecord,
+		device: setDataDevice, record: setDataRecord, repeated: setDataRepeated,
 	},
 	{
 		name: "attach_data", is: is[*ltlv1.Transaction_AttachData], chain: onProof,
 		check: checkAttachData, lateCheck: true, apply: (*exec).attachData, output: attachDataOutput,
-		device: attachDataDevice, record: attachDataRecord,
+		device: attachDataDevice, record: attachDataRecord, repeated: attachDataRepeated,
 	},
 	{
 		name: "upload_phase_data", is: is[*ltlv1.Transaction_UploadPhaseData], chain: onCollaboration,
 		check: checkUploadPhaseData, lateCheck: true, apply: (*exec).uploadPhaseData, output: uploadPhaseDataOutput,
-		device: uploadPhaseDataDevice,
+		device: uploadPhaseDataDevice, repeated: uploadPhaseDataRepeated,
 	},
 	{
 		name: "create_member", is: is[*ltlv1.Transaction_CreateMember], chain: onBusiness, administrator: true,

@@ -27,8 +27,8 @@ type exec struct {
 	txs      map[ledger.Hash]*ltlv1.Result
 	nonces   map[[2]string]struct{}
 	newest   map[string]newest
-	business map[[2]string]struct{}
-	signed   map[ledger.Hash]struct{}
+	business map[[2]string]Locator
+	signed   map[ledger.Hash]signedUse
 	plain    map[string]int
 
 	// What was looked up for this block.
@@ -78,7 +78,7 @@ func newExec(in *Input, view View, transactions int) *exec {
 		txs:      make(map[ledger.Hash]*ltlv1.Result, transactions),
 		nonces:   map[[2]string]struct{}{},
 		newest:   make(map[string]newest, transactions),
-		business: map[[2]string]struct{}{},
+		business: map[[2]string]Locator{},
 		plain:    map[string]int{},
 		actors:   map[string]*actor{},
 	}
@@ -181,19 +181,19 @@ func (e *exec) setNewest(key string, l Locator, at int) {
 	e.newest[key] = newest{l, at}
 }
 
-func (e *exec) businessUsed(key, id string) (bool, error) {
-	if _, ok := e.business[[2]string{key, strings.ToLower(id)}]; ok {
-		return true, nil
+// businessAt finds the record of a Key with this BusinessId.
+func (e *exec) businessAt(key, id string) (Locator, bool, error) {
+	if l, ok := e.business[[2]string{key, strings.ToLower(id)}]; ok {
+		return l, true, nil
 	}
-	_, found, err := e.find(appendBusinessKey(e.key[:0], key, id))
-	return found, err
+	return e.find(appendBusinessKey(e.key[:0], key, id))
 }
 
 func (e *exec) useBusiness(key, id string, l Locator) {
 	if e.business == nil {
-		e.business = make(map[[2]string]struct{}, e.expected)
+		e.business = make(map[[2]string]Locator, e.expected)
 	}
-	e.business[[2]string{key, strings.ToLower(id)}] = struct{}{}
+	e.business[[2]string{key, strings.ToLower(id)}] = l
 	e.writeLocator(appendBusinessKey(e.room(2+len(key)+len(id)), key, id), l)
 }
 

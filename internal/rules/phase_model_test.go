@@ -122,14 +122,14 @@ func (m *phaseModel) upload(uid string, u *ltlv1.UploadPhaseData, id ledger.Hash
 			}
 		}
 	}
-	all := m.usage[""]
-	if all.Count+uint64(len(u.Items)) > m.quota.records || all.Bytes+bytes > m.quota.bytes {
-		return QuotaExceeded
-	}
 	for _, i := range u.Items {
 		if i.DataSeq != "" && m.has(u.PhaseId, i.DataKey, i.DataSeq) {
 			return duplicate
 		}
+	}
+	all := m.usage[""]
+	if all.Count+uint64(len(u.Items)) > m.quota.records || all.Bytes+bytes > m.quota.bytes {
+		return QuotaExceeded
 	}
 	for n, i := range u.Items {
 		r := modelRecord{i.DataSeq, i.PhaseData}

@@ -27,6 +27,9 @@ func uploadPhaseDataOutput(tx *ltlv1.Transaction, id ledger.Hash) string {
 // records that an upload refers to were on the chain before it.
 func (e *exec) uploadPhaseData(act action) (int32, string, error) {
 	u := act.tx.GetUploadPhaseData()
+	if e.timeMs < e.chain.EffectiveMs {
+		return e.refuse(Forbidden, reasonNotEffective), "", nil
+	}
 	phase, code, err := e.writablePhase(act.actor, u.GetPhaseGroupId(), u.GetPhaseId())
 	if code != OK || err != nil {
 		return code, "", err
@@ -53,6 +56,13 @@ func (e *exec) uploadPhaseData(act action) (int32, string, error) {
 	if code != OK || err != nil {
 		return code, "", err
 	}
+	keys, seqs := make([]string, len(items)), DataSeqs(act.id, items)
+	for i, item := range items {
+		keys[i] = PhaseKey(e.chain.Code, phase.Code, item.GetDataKey())
+		if _, used, err := e.sequenceAt(keys[i], seqs[i]); used || err != nil {
+			return duplicateOf(u), "", err
+		}
+	}
 	bytes := 0
 	for _, item := range items {
 		bytes += len(item.GetPhaseData())
@@ -60,20 +70,19 @@ func (e *exec) uploadPhaseData(act action) (int32, string, error) {
 	if code, err := e.quotaLeft(len(items), bytes); code != OK || err != nil {
 		return code, "", err
 	}
-	keys, seqs := make([]string, len(items)), DataSeqs(act.id, items)
-	for i, item := range items {
-		keys[i] = PhaseKey(e.chain.Code, phase.Code, item.GetDataKey())
-		if used, err := e.sequenceUsed(keys[i], seqs[i]); used || err != nil {
-			return duplicateOf(u), "", err
-		}
+	old, _, err := e.newestOf(keys[0])
+	if err != nil {
+		return 0, "", err
 	}
+	first := act.here
+	first.Extra = old.locator.Version() + 1
 	for i, key := range keys {
 		if err := e.addPhaseRecord(key, seqs[i], act.here); err != nil {
 			return 0, "", err
 		}
 	}
 	e.chargeRecords(act.actor, len(items), bytes)
-	e.useDevice(device, act.here)
+	e.useDevice(device, first, keys[0])
 	return OK, strings.Join(seqs, ","), nil
 }
 
@@ -86,9 +95,6 @@ func duplicateOf(u *ltlv1.UploadPhaseData) int32 {
 
 // writablePhase finds a phase of the group, and judges whether the account may write to it.
 func (e *exec) writablePhase(a *actor, groupID, phaseID string) (*Phase, int32, error) {
-	if e.timeMs < e.chain.EffectiveMs {
-		return nil, e.refuse(Forbidden, reasonNotEffective), nil
-	}
 	phase, err := GetPhase(e, e.chain.ID, phaseID)
 	if phase == nil || phase.GroupID != groupID || err != nil {
 		return nil, e.refuse(NotFound, reasonNoPhase), err
@@ -120,7 +126,7 @@ func (e *exec) findRelated(groupID string, r *ltlv1.RelatedData) (int32, error) 
 	if r.GetDataSeq() == "" {
 		_, found, err = e.newestOf(key)
 	} else {
-		found, err = e.sequenceUsed(key, r.GetDataSeq())
+		_, found, err = e.sequenceAt(key, r.GetDataSeq())
 	}
 	if !found {
 		return e.refuse(NotFound, reasonRelatedRecord), err
@@ -137,19 +143,18 @@ func (e *exec) addPhaseRecord(key, seq string, here Locator) error {
 	here.Extra = old.locator.Version() + 1
 	e.setNewest(key, here, old.at)
 	e.writeLocator(appendVersionKey(e.room(6+len(key)), key, here.Extra), here)
-	e.business[[2]string{key, seq}] = struct{}{}
+	e.business[[2]string{key, seq}] = here
 	e.writeLocator(appendSequenceKey(e.room(2+len(key)+len(seq)), key, seq), here)
 	return nil
 }
 
-// sequenceUsed reports whether a Key has a record with this DataSeq. Unlike that of a BusinessId, its case matters.
-// The two kinds of Keys differ in their version part.
-func (e *exec) sequenceUsed(key, seq string) (bool, error) {
-	if _, ok := e.business[[2]string{key, seq}]; ok {
-		return true, nil
+// sequenceAt finds the record of a Key with this DataSeq. Unlike that of a BusinessId, its case matters. The two kinds
+// of Keys differ in their version part.
+func (e *exec) sequenceAt(key, seq string) (Locator, bool, error) {
+	if l, ok := e.business[[2]string{key, seq}]; ok {
+		return l, true, nil
 	}
-	_, found, err := e.find(appendSequenceKey(e.key[:0], key, seq))
-	return found, err
+	return e.find(appendSequenceKey(e.key[:0], key, seq))
 }
 
 // DataSeqs returns the DataSeqs of an upload's records: the caller's, or those that the ledger derives from the

@@ -55,10 +55,6 @@ func (m *model) write(r record) int32 {
 	case r.business != "" && len(r.business) != 64:
 		return OutOfRange
 	}
-	total := m.count[""]
-	if total.Count+1 > m.quota {
-		return QuotaExceeded
-	}
 	kind := "single"
 	if r.attach {
 		kind = "many"
@@ -66,6 +62,9 @@ func (m *model) write(r record) int32 {
 	id := r.key + " " + strings.ToLower(r.business)
 	if m.kind[r.key] != "" && (kind == "single" || m.kind[r.key] == "single") || r.business != "" && m.business[id] {
 		return DuplicateKey
+	}
+	if m.count[""].Count+1 > m.quota {
+		return QuotaExceeded
 	}
 	m.kind[r.key] = kind
 	m.versions[r.key]++

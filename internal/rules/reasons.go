@@ -34,6 +34,11 @@ const (
 		"clock."
 	reasonSignatureUsed = "What the device signed was uploaded to this chain before; let the device sign again, " +
 		"with another random part and time."
+	reasonRepeated = "This very upload is on the chain already; it was written once, and nothing needs to be sent or " +
+		"signed again."
+	reasonSingleKey = "This Key was written by SetData, so it holds one value for good; give AttachData another Key, " +
+		"for instance one with a suffix."
+	reasonRepeatableKey  = "This Key was written by AttachData; go on with AttachData, or give SetData another Key."
 	reasonSignatureWrong = "IotSignature is not by the enrolled key of the device over IotId, random part, time and " +
 		"IotDataDigest."
 	reasonKeyHolderMissing = "The organisation that holds the device's secret key does not endorse on this chain; " +

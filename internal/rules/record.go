@@ -150,21 +150,24 @@ func (e *exec) setData(act action) (int32, string, error) {
 	if code != OK || err != nil {
 		return code, "", err
 	}
-	if code, err := e.quotaLeft(1, len(d.GetValue())); code != OK || err != nil {
-		return code, "", err
-	}
 	old, found, err := e.newestOf(d.GetKey())
 	if err != nil {
 		return 0, "", err
 	}
+	if found && !old.locator.Single() {
+		return e.refuse(DuplicateKey, reasonRepeatableKey), "", nil
+	}
 	if found {
 		return DuplicateKey, "", nil
+	}
+	if code, err := e.quotaLeft(1, len(d.GetValue())); code != OK || err != nil {
+		return code, "", err
 	}
 	here := act.here
 	here.Extra = 1 | singleBit
 	e.setNewest(d.GetKey(), here, old.at)
 	e.chargeRecords(act.actor, 1, len(d.GetValue()))
-	e.useDevice(device, here)
+	e.useDevice(device, here, d.GetKey())
 	return OK, "", nil
 }
 
@@ -180,23 +183,23 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	if code != OK || err != nil {
 		return code, "", err
 	}
-	if code, err := e.quotaLeft(1, len(d.GetValue())); code != OK || err != nil {
-		return code, "", err
-	}
 	old, found, err := e.newestOf(d.GetKey())
 	if err != nil {
 		return 0, "", err
 	}
 	if found && old.locator.Single() {
-		return DuplicateKey, "", nil
+		return e.refuse(DuplicateKey, reasonSingleKey), "", nil
 	}
 	business := businessID(act.id, d)
 	if found {
 		// Two ids that the ledger assigns under one Key are equal with a probability of 10^-16. Such a transaction is
 		// refused too: the id must depend only on the transaction.
-		if used, err := e.businessUsed(d.GetKey(), business); used || err != nil {
+		if _, used, err := e.businessAt(d.GetKey(), business); used || err != nil {
 			return DuplicateKey, "", err
 		}
+	}
+	if code, err := e.quotaLeft(1, len(d.GetValue())); code != OK || err != nil {
+		return code, "", err
 	}
 	here := act.here
 	here.Extra = old.locator.Version() + 1
@@ -204,7 +207,7 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	e.writeLocator(appendVersionKey(e.room(6+len(d.GetKey())), d.GetKey(), here.Extra), here)
 	e.useBusiness(d.GetKey(), business, here)
 	e.chargeRecords(act.actor, 1, len(d.GetValue()))
-	e.useDevice(device, here)
+	e.useDevice(device, here, d.GetKey())
 	return OK, business, nil
 }
 

@@ -253,7 +253,7 @@ func TestServiceAndQuota(t *testing.T) {
 	w.want("five bytes of five left", w.tx(m1UID, set(w.key(m1UID, "2"), "12345")), OK)
 	w.must(w.tx(rootUID, attach(w.key(rootUID, "2"), "1", "")), w.tx(rootUID, attach(w.key(rootUID, "2"), "1", "")))
 	w.want("a fourth record", w.tx(m1UID, set(w.key(m1UID, "3"), "1")), QuotaExceeded)
-	w.want("the quota comes before the duplicate", w.tx(m1UID, set(w.key(m1UID, "1"), "1")), QuotaExceeded)
+	w.want("what is there comes before the quota", w.tx(m1UID, set(w.key(m1UID, "1"), "1")), DuplicateKey)
 	for uid, want := range map[string]Usage{"": {3, 7, 1}, m1UID: {1, 5, 0}, rootUID: {2, 2, 0}, m2UID: {}} {
 		if got, err := GetUsage(w.state, w.chain.ID, uid); err != nil || got != want {
 			t.Errorf("usage of %q: %+v, %v, want %+v", uid, got, err, want)
