@@ -48,7 +48,9 @@ type call struct {
 //	device parameters           -106, -118, -107,       the Action, with
 //	                            -110, -111              rules.CheckDeviceProof
 //	device, related data        403, 404                ledger
-//	quota, duplicates           429, 409, -317, -318    ledger
+//	duplicates, quota           -317, -318, 409, 429    ledger
+//
+// A repeated upload gets its -317 or -318 before lock, term, device and quota: see internal/rules/repeat.go.
 //
 // The reasons of each place: a caller without a valid signature learns nothing about the network, one without rights
 // on the chain nothing about its data. The Action and ApiVersion decide what the parameters mean. No parameter can

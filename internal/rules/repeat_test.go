@@ -56,7 +56,7 @@ func (w *world) proofUpload(isAttach bool, id, businessID, value string, p *ltlv
 	return w.signed(m1UID, id, value, p)
 }
 
-// TestRepeatedProof: the caller of a repeated upload is told that its record is on the chain, whatever has happened
+// TestRepeatedProof: a repeated upload is answered with the code of a duplicate, whatever has happened
 // there since.
 func TestRepeatedProof(t *testing.T) {
 	d := eccDevice(t, iotID)
@@ -137,7 +137,7 @@ func TestNoRepeat(t *testing.T) {
 	locked.refused("and for a Key of another account", locked.tx(m1UID, set(locked.key(rootUID, "single"), "v")), Forbidden,
 		reasonLocked)
 
-	// Whoever may not speak for the account learns nothing.
+	// A submitter that may not write for the account learns nothing.
 	tx := w.proofUpload(true, "id", business, "v", p)
 	tx.Submitter = "o2/client/c"
 	w.refused("a client of another organisation", tx, Forbidden, reasonSubmitter)
@@ -209,7 +209,7 @@ func (c *collaboration) listOf(list string, signed bool) *ltlv1.UploadPhaseData 
 	return u
 }
 
-// TestNoRepeatOnPhase: a phase is shared, so an account is told of its own signed uploads only.
+// TestNoRepeatOnPhase: a phase is shared, so an account learns of its own signed uploads only.
 func TestNoRepeatOnPhase(t *testing.T) {
 	d := eccDevice(t, iotID)
 	c := newCollaboration(t)

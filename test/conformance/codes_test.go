@@ -243,6 +243,7 @@ func (w *world) payloadCodes(t *testing.T, a *action) {
 		twice := w.call(a, w.admin, nil)
 		w.wants(t, w.admin, a.Name, "once", twice, "200")
 		if a.byDevice() {
+			w.wants(t, w.admin, a.Name, "the same upload twice", twice, "-317")
 			twice = twice.with(w.vouch(w.admin.as, twice[name]).pairs()...)
 		}
 		w.wants(t, w.admin, a.Name, "twice", twice, "-317")

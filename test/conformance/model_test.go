@@ -26,6 +26,18 @@ type model struct {
 	keys  []*proofKey
 	// phaseGroups are those of the collaboration chain.
 	phaseGroups []*phaseGroup
+	// sent are the uploads that devices signed and that were accepted.
+	sent []sent
+}
+
+// sent is an upload that may be repeated.
+type sent struct {
+	action string
+	with   params
+	// owner is the entry with the Key of a proof; phase is that of a phase's record.
+	owner *entry
+	phase *phase
+	code  string // of a repetition
 }
 
 // place is a chain in the model.
@@ -98,16 +110,24 @@ func (p *place) entry(u *user) *entry {
 	return nil
 }
 
-// membership is the code with which a caller is refused before all other checks on a chain; "" for none.
-func (m *model) membership(p *place, u *user, adminOnly bool) string {
-	e := p.entry(u)
+// outside is the code with which a caller is refused that is not on a chain; "" for none.
+func (m *model) outside(p *place, u *user) string {
 	switch {
 	case m.proof.entry(u) == nil && m.colla.entry(u) == nil:
 		return "-339"
-	case e == nil, e.locked, adminOnly && u != m.admin:
+	case p.entry(u) == nil:
 		return "403"
 	}
 	return ""
+}
+
+// membership is the code with which a caller is refused before all other checks on a chain; "" for none. Only a
+// repeated upload is judged before the lock.
+func (m *model) membership(p *place, u *user, adminOnly bool) string {
+	if code := m.outside(p, u); code != "" {
+		return code
+	}
+	return when(p.entry(u).locked || adminOnly && u != m.admin, "403")
 }
 
 // charge is the code with which further records are refused; "" for none. It does not count them.

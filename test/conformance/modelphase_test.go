@@ -285,6 +285,8 @@ func (m *model) upload() {
 	}
 	if signed {
 		m.uploaded(m.colla, iotID)
+		m.sent = append(m.sent, sent{action: name, with: with, phase: p, code: map[bool]string{true: "-318",
+			false: "-317"}[batch]})
 	}
 }
 
@@ -302,8 +304,7 @@ func (m *model) uploadCode(u *user, p *phase, items []item, batch bool, bad, vou
 		}
 	}
 	return first(when(p == nil, "404"), when(p != nil && !m.mayWrite(u, p), "403"), bad, when(vouched == "-111", vouched),
-		related, vouched, m.colla.charge(data...),
-		when(taken && batch, "-318"), when(taken, "-317"))
+		related, vouched, when(taken && batch, "-318"), when(taken, "-317"), m.colla.charge(data...))
 }
 
 // readPhase reads a record, or the history of a data key, the oldest first.

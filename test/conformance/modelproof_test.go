@@ -59,8 +59,10 @@ func (m *model) write() {
 	k := m.find(key)
 	taken := k != nil && (!attach || k.single || name != "" && slices.ContainsFunc(k.records,
 		func(d datum) bool { return d.name == name }))
-	want := first(m.membership(m.proof, u, false), when(owner == nil || owner.user != u, "-305"), bad, vouched,
-		m.proof.charge(value), when(taken, "-317"))
+	own := owner != nil && owner.user == u
+	repeated := own && !signed && bad == "" && taken && (attach && !k.single || !attach && k.single)
+	want := first(m.outside(m.proof, u), when(repeated, "-317"), m.membership(m.proof, u, false), when(!own, "-305"), bad,
+		vouched, when(taken, "-317"), m.proof.charge(value))
 	m.call(u, action, with, want)
 	if want != "200" {
 		return
@@ -73,7 +75,30 @@ func (m *model) write() {
 	m.proof.charged(u, value)
 	if signed {
 		m.uploaded(m.proof, iotID)
+		m.sent = append(m.sent, sent{action: action, with: with, owner: owner, code: "-317"})
 	}
+}
+
+// repeat repeats an upload that a device signed. The answer to its owner is that the record is there, whatever was
+// locked, withdrawn or used up since.
+func (m *model) repeat() {
+	if len(m.sent) == 0 {
+		return
+	}
+	s, u := one(m.r, m.sent...), m.anyUser()
+	if s.owner != nil && m.r.IntN(2) == 0 {
+		u = s.owner.user
+	}
+	if s.owner != nil {
+		m.call(u, s.action, s.with, first(m.outside(m.proof, u), when(s.owner.user == u, s.code),
+			m.membership(m.proof, u, false), "-305"))
+		return
+	}
+	want := m.outside(m.colla, u)
+	if want == "" {
+		want = first(when(!m.mayWrite(u, s.phase) || m.colla.groups[0].owner != u, "403"), s.code)
+	}
+	m.call(u, s.action, s.with, want)
 }
 
 // mayRead is the code with which reading a Key is refused.

@@ -105,7 +105,7 @@ func (m *model) run(calls int) {
 		m.createMember, m.lock, m.modifyMember, m.listMembers, m.listChains, m.capacity, m.registerGroup, m.authorize,
 		m.listGroups,
 		m.createPhases, m.createPhases, m.modifyPhases, m.listPhases, m.authorizePhases, m.authorizePhases, m.phaseResources,
-		m.write, m.write, m.write, m.write, m.read, m.read, m.history, m.upload, m.upload, m.upload, m.upload, m.readPhase,
+		m.write, m.write, m.write, m.write, m.repeat, m.repeat, m.read, m.read, m.history, m.upload, m.upload, m.upload, m.upload, m.readPhase,
 		m.readPhase,
 	}
 	for m.calls < calls {
