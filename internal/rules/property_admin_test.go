@@ -22,7 +22,7 @@ type chainModel struct {
 	entries []*entry
 	groups  map[string]*modelGroup // by product key
 	seen    map[string]bool        // signatures
-	keys    map[string]bool
+	keys    map[string]string      // each Key's device signature, "" for none
 }
 
 type modelGroup struct {
@@ -177,7 +177,10 @@ func (w *adminWorld) drawUpload(rt *rapid.T, m *chainModel) step {
 	return step{w.tx(uid, s), func(id ledger.Hash) int32 {
 		caller, code := m.allowed(uid, false)
 		g := m.groups[productKey]
+		by, taken := m.keys[key]
 		switch {
+		case caller == e && taken && (p == nil || p.GetSignature() == by): // repeated
+			return DuplicateKey
 		case code != OK:
 			return code
 		case caller != e:
@@ -185,7 +188,7 @@ func (w *adminWorld) drawUpload(rt *rapid.T, m *chainModel) step {
 		case p != nil && (g == nil || g.owner != caller || !g.authorized || g.device != "" && !g.authorised ||
 			m.seen[p.GetSignature()]):
 			return Forbidden
-		case m.keys[key]:
+		case taken:
 			return DuplicateKey
 		}
 		if p != nil {
@@ -194,7 +197,7 @@ func (w *adminWorld) drawUpload(rt *rapid.T, m *chainModel) step {
 				g.device, g.authorised = digits16(derive(id, forDevice, 0)), true
 			}
 		}
-		m.keys[key] = true
+		m.keys[key] = p.GetSignature()
 		e.usage.Count, e.usage.Bytes = e.usage.Count+1, e.usage.Bytes+1
 		return OK
 	}}
@@ -212,7 +215,7 @@ func TestAdministrationModel(t *testing.T) {
 	}
 	rapid.Check(t, func(rt *rapid.T) {
 		w, other := &adminWorld{base.copy(), d, proofs}, base.copy()
-		m := &chainModel{groups: map[string]*modelGroup{}, seen: map[string]bool{}, keys: map[string]bool{}}
+		m := &chainModel{groups: map[string]*modelGroup{}, seen: map[string]bool{}, keys: map[string]string{}}
 		for _, uid := range []string{rootUID, m1UID, m2UID} {
 			e := w.member(uid)
 			m.entries = append(m.entries, &entry{uid: uid, id: e.ID, typeCode: e.TypeCode, admin: e.Role == RoleAdmin})
