@@ -42,16 +42,20 @@ func rows[T any](all []T, row func(T) value) []value {
 	return out
 }
 
-// window reads StartTime and EndTime; both results are 0 when there is no window. limit bounds its length in
-// milliseconds, 0 does not.
+// window reads StartTime and EndTime; both results are 0 when there is no window. With one of them alone the window is
+// open on the other side. limit bounds the length of a window with both, in milliseconds; 0 does not.
 func (c *call) window(limit int64) (start, end int64, err error) {
 	start, hasStart := c.number("StartTime")
 	end, hasEnd := c.number("EndTime")
 	switch {
-	case hasStart != hasEnd:
-		return 0, 0, malformed("StartTime and EndTime must be given together, or neither.")
-	case !hasStart:
+	case !hasStart && !hasEnd:
 		return 0, 0, nil
+	case !hasEnd:
+		end, limit = math.MaxInt64-1, 0
+	case !hasStart:
+		limit = 0
+	}
+	switch {
 	case start < 0 || end < 0 || start > end:
 		return 0, 0, malformed("StartTime must not lie after EndTime, and neither before 1970.")
 	case limit > 0 && end-start > limit:

@@ -15,10 +15,10 @@ func (c *call) checkPhaseNames() error {
 		return err
 	}
 	if key := c.text("DataKey"); !dataName(key) && !fullDataKey(key) {
-		return malformed("DataKey must be 1 to 64 letters and digits, or a key in the form of RelatedDataKey.")
+		return malformed("DataKey must be 1 to 64 letters, digits, - and ., or a key in the form of RelatedDataKey.")
 	}
 	if seq := c.text("DataSeq"); seq != "" && !dataName(seq) {
-		return malformed("DataSeq must be 1 to 64 letters and digits.")
+		return malformed("DataSeq must be 1 to 64 letters, digits, - and ..")
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (u phaseUpload) run(c *call) (value, error) {
 	}
 	if u.device {
 		upload.Device = c.deviceProof()
-		if err := checkDeviceProof(upload.Device, payload); err != nil {
+		if err := checkDeviceProof(upload.Device, payload, u.form == ltlv1.DataForm_DATA_FORM_DIGEST && !u.batch); err != nil {
 			return value{}, err
 		}
 	}
@@ -109,9 +109,9 @@ func (c *call) phaseRecordName(phase, dataKey, dataSeq string) string {
 }
 
 // checkDeviceProof checks the device parameters as far as that needs no ledger. payload is the text that the device
-// digested. It is empty for a list in flattened form, which has no text that a device could have signed.
-func checkDeviceProof(p *ltlv1.DeviceProof, payload string) error {
-	code := rules.CheckDeviceProof(p, payload)
+// digested; digest is set for one that is a digest already. It is empty for a list in flattened form, which has no text that a device could have signed.
+func checkDeviceProof(p *ltlv1.DeviceProof, payload string, digest bool) error {
+	code := rules.CheckPhaseProof(p, payload, digest)
 	if code == rules.OK && payload == "" {
 		code = rules.BadDigest
 	}
@@ -120,8 +120,8 @@ func checkDeviceProof(p *ltlv1.DeviceProof, payload string) error {
 	}
 	if code == rules.BadDigest {
 		return newFormErrorMessage(code,
-			"IotDataDigest must be the upper-case hexadecimal SHA-256 of PhaseData, or of the JSON text of PhaseDataList; "+
-				"a flattened list cannot be signed.")
+			"IotDataDigest must be the upper-case hexadecimal SHA-256 of PhaseData, or of the JSON text of PhaseDataList, "+
+				"or for a digest PhaseData itself in capitals; a flattened list cannot be signed.")
 	}
 	return newFormError(code)
 }
@@ -273,7 +273,7 @@ func (u phaseUpload) checkItem(item *ltlv1.PhaseItem, names itemNames) error {
 	data := item.GetPhaseData()
 	switch {
 	case !dataName(item.GetDataKey()):
-		return malformed(names.dataKey + " must be 1 to 64 letters and digits.")
+		return malformed(names.dataKey + " must be 1 to 64 letters, digits, - and ..")
 	case data == "":
 		return newFormErrorMessage(rules.BadValue, names.phaseData+" must not be empty.")
 	case u.form == ltlv1.DataForm_DATA_FORM_DIGEST && !hexadecimal(data, rules.PhaseDigestLen):
@@ -281,7 +281,7 @@ func (u phaseUpload) checkItem(item *ltlv1.PhaseItem, names itemNames) error {
 	case u.form == ltlv1.DataForm_DATA_FORM_TEXT && rules.PhaseDataLength(data) > rules.MaxPhaseData:
 		return u.tooLong(names.phaseData)
 	case item.GetDataSeq() != "" && !dataName(item.GetDataSeq()):
-		return malformed(names.dataSeq + " must be 1 to 64 letters and digits.")
+		return malformed(names.dataSeq + " must be 1 to 64 letters, digits, - and ..")
 	}
 	for i, d := range item.GetRelated() {
 		if err := u.checkRelated(d, fmt.Sprintf("%s, element %d: ", names.related, i+1)); err != nil {
@@ -297,13 +297,13 @@ func (u phaseUpload) checkRelated(d *ltlv1.RelatedData, at string) error {
 	case !isAssignedID(d.GetPhaseId()):
 		return newFormErrorMessage(rules.NotFound, at+"relatedPhaseId is no identifier of a phase.")
 	case !dataName(d.GetDataKey()) && !fullDataKey(d.GetDataKey()):
-		return malformed(at + "relatedDataKey must be 1 to 64 letters and digits, or a key in the form that reading returns.")
+		return malformed(at + "relatedDataKey must be 1 to 64 letters, digits, - and ., or a key in the form that reading returns.")
 	case d.GetPhaseData() == "":
 		return newFormErrorMessage(rules.BadValue, at+"relatedPhaseData must not be empty.")
 	case rules.PhaseDataLength(d.GetPhaseData()) > rules.MaxPhaseData:
 		return u.tooLong(at + "relatedPhaseData")
 	case d.GetDataSeq() != "" && !dataName(d.GetDataSeq()):
-		return malformed(at + "relatedDataSeq must be 1 to 64 letters and digits.")
+		return malformed(at + "relatedDataSeq must be 1 to 64 letters, digits, - and ..")
 	}
 	return nil
 }
@@ -319,14 +319,14 @@ func (u phaseUpload) tooLong(name string) error {
 			name, rules.MaxPhaseData))
 }
 
-// dataName reports whether s can be a DataKey or a DataSeq: 1 to 64 letters and digits.
+// dataName reports whether s can be a DataKey or a DataSeq: 1 to 64 letters, digits, - and ..
 func dataName(s string) bool {
 	if s == "" || len(s) > rules.MaxDataKey {
 		return false
 	}
 	for i := range len(s) {
 		c := s[i]
-		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && c != '-' && c != '.' {
 			return false
 		}
 	}

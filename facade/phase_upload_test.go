@@ -55,6 +55,7 @@ func TestUploadBounds(t *testing.T) {
 		{"65 in DataKey", "member", single, of(k64+"a", "x"), "400"},
 		{"65 in DataSeq", "member", single, of("a", "x", "DataSeq", k64+"a"), "400"},
 		{"empty DataKey", "member", single, of("", "x"), "400"},
+		{"hyphen and point", "member", single, of("a-b.c", "x", "DataSeq", "2026-11.27"), "200"},
 		{"underscore in DataKey", "member", single, of("a_b", "x"), "400"},
 		{"Chinese DataKey", "member", single, of("键", "x"), "400"},
 		{"empty DataSeq is none", "member", single, of("a", "x", "DataSeq", ""), "200"},

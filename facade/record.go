@@ -162,8 +162,8 @@ func getHistoryDataList(c *call) (value, error) {
 	switch {
 	case err != nil:
 		return value{}, err
-	case start == 0 && end == 0 && r.GetTotal() > maxUnboundedHistory:
-		return value{}, newRefusal(rules.OutOfRange, "The Key has more than 500 records; give StartTime and EndTime.")
+	case (c.text("StartTime") == "" || c.text("EndTime") == "") && r.GetTotal() > maxUnboundedHistory:
+		return value{}, newRefusal(rules.OutOfRange, "There are more than 500 records; give StartTime and EndTime.")
 	}
 	rows := make([]value, 0, len(r.GetRecords()))
 	total := strconv.FormatUint(r.GetTotal(), 10)

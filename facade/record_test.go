@@ -197,8 +197,10 @@ func TestHistoryBounds(t *testing.T) {
 		{"size 1", "member", "GetHistoryDataList", list("PageSize", "1"), "200"},
 		{"size 100", "member", "GetHistoryDataList", list("PageSize", "100"), "200"},
 		{"size 101", "member", "GetHistoryDataList", list("PageSize", "101"), "400"},
-		{"start alone", "member", "GetHistoryDataList", list("StartTime", "1"), "400"},
-		{"end alone", "member", "GetHistoryDataCount", read(k, chainA, "EndTime", "1"), "400"},
+		{"start alone", "member", "GetHistoryDataList", list("StartTime", "1"), "200"},
+		{"end alone", "member", "GetHistoryDataCount", read(k, chainA, "EndTime", "1"), "200"},
+		{"start alone before 1970", "member", "GetHistoryDataList", list("StartTime", "-1"), "400"},
+		{"end alone before 1970", "member", "GetHistoryDataList", list("EndTime", "-1"), "400"},
 		{"start after end", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "2", "EndTime", "1"), "400"},
 		{"negative", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "-2", "EndTime", "1"), "400"},
 		{"beyond 64 bits", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "9223372036854775808", "EndTime",
@@ -213,7 +215,8 @@ func TestHistoryBounds(t *testing.T) {
 		{"account before type", "none", "GetHistoryDataList", list("PageSize", "x"), "-339"},
 	})
 	for window, want := range map[[2]string]string{
-		{"", ""}: "3", {"0", "0"}: "0", {"1608005019000", "1608005019000"}: "1", {"1608005019001",
+		{"", ""}: "3", {"0", "0"}: "0", {"1608005019001", ""}: "2", {"", "1608005019000"}: "1", {"", "0"}: "0",
+		{"0", ""}: "3", {"1608005019000", "1608005019000"}: "1", {"1608005019001",
 			"1608005021000"}: "2", {"1608005021001", "1608005021002"}: "0",
 	} {
 		if r := f.act(t, "member", "GetHistoryDataCount", read(k, chainA, "StartTime", window[0], "EndTime",
@@ -244,6 +247,12 @@ func TestHistoryOver500Records(t *testing.T) {
 	if r := f.act(t, "member", "GetHistoryDataList",
 		append(args, "StartTime", "0", "EndTime", "2000000")...); r.code() != "200" {
 		t.Errorf("501 records with a window: %.300s", r.body)
+	}
+	for bound, code := range map[[2]string]string{{"StartTime", "1000000"}: "400", {"StartTime", "1000001"}: "200",
+		{"EndTime", "1000500"}: "400", {"EndTime", "1000499"}: "200"} {
+		if r := f.act(t, "member", "GetHistoryDataList", append(args, bound[:]...)...); r.code() != code {
+			t.Errorf("501 records, %v: %.300s, want %s", bound, r.body, code)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"slices"
+	"strings"
 
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -18,6 +19,12 @@ const (
 // CheckDeviceProof checks a proof against the payload text that the device digested, without any state. It returns
 // OK, BadIoT, BadIoTSource, BadAuthType, BadDigestLength or BadDigest, and looks for the faults in this order.
 func CheckDeviceProof(p *ltlv1.DeviceProof, payload string) int32 {
+	return CheckPhaseProof(p, payload, false)
+}
+
+// CheckPhaseProof is CheckDeviceProof for an upload to a phase. With digest, the payload is a digest of the uploader's
+// data, and the device may also have signed it as it is, in capitals, in the place of its own digest.
+func CheckPhaseProof(p *ltlv1.DeviceProof, payload string, digest bool) int32 {
 	switch {
 	case p.GetAuthType() == "" || p.GetDataDigest() == "" || p.GetSignature() == "" || p.GetProductKey() == "" ||
 		!ValidIotID(p.GetIotId()):
@@ -28,7 +35,8 @@ func CheckDeviceProof(p *ltlv1.DeviceProof, payload string) int32 {
 		return BadAuthType
 	case len(p.GetDataDigest()) != 2*sha256.Size:
 		return BadDigestLength
-	case p.GetDataDigest() != upperHex(sha256.Sum256([]byte(payload))):
+	case p.GetDataDigest() == upperHex(sha256.Sum256([]byte(payload))):
+	case !digest || p.GetDataDigest() != strings.ToUpper(payload):
 		return BadDigest
 	}
 	return OK
@@ -54,16 +62,16 @@ type deviceUse struct {
 }
 
 // admitDevice judges a device's proof in the manual's order: request, device, group, the device's authorisation,
-// signature. It writes nothing; when the transaction succeeds, pass the result to useDevice. Without a proof it
+// signature. digest is that of CheckPhaseProof. It writes nothing; when the transaction succeeds, pass the result to useDevice. Without a proof it
 // returns nil, OK.
-func (e *exec) admitDevice(a *actor, p *ltlv1.DeviceProof, payload string, id ledger.Hash, here Locator) (*deviceUse,
-	int32, error) {
+func (e *exec) admitDevice(act action, p *ltlv1.DeviceProof, payload string, digest bool) (*deviceUse, int32, error) {
 	if p == nil {
 		return nil, OK, nil
 	}
-	if code := CheckDeviceProof(p, payload); code != OK {
+	if code := CheckPhaseProof(p, payload, digest); code != OK {
 		return nil, code, nil
 	}
+	a, id, here := act.actor, act.id, act.here
 	enrolled, err := GetEnrolment(e.view, p.GetProductKey(), p.GetIotId())
 	switch {
 	case err != nil:

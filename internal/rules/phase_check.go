@@ -37,7 +37,7 @@ func CheckPhaseUpload(u *ltlv1.UploadPhaseData) int32 {
 		return code
 	}
 	payload, signed := signedPayload(u)
-	if code = CheckDeviceProof(u.GetDevice(), payload); code == OK && !signed {
+	if code = CheckPhaseProof(u.GetDevice(), payload, itself(u)); code == OK && !signed {
 		code = BadDigest
 	}
 	return code
@@ -50,6 +50,12 @@ func signedPayload(u *ltlv1.UploadPhaseData) (text string, ok bool) {
 		return u.GetItems()[0].GetPhaseData(), true
 	}
 	return u.GetList(), u.GetList() != ""
+}
+
+// itself reports whether a device may sign the payload itself in the place of its digest: for one item that is a
+// digest already.
+func itself(u *ltlv1.UploadPhaseData) bool {
+	return u.GetForm() == ltlv1.DataForm_DATA_FORM_DIGEST && !u.GetBatch()
 }
 
 // checkPhaseItems checks the values of an upload in the order of its items, then that no two items name the same
@@ -83,7 +89,7 @@ func checkPhaseItems(u *ltlv1.UploadPhaseData, items []*ltlv1.PhaseItem) int32 {
 }
 
 func checkPhaseItem(item *ltlv1.PhaseItem, form ltlv1.DataForm, tooLong int32) int32 {
-	if !validLettersAndDigits(item.GetDataKey(), MaxDataKey) {
+	if !validDataName(item.GetDataKey(), MaxDataKey) {
 		return OutOfRange
 	}
 	code := checkPhaseText(item.GetPhaseData(), tooLong)
@@ -110,7 +116,7 @@ func checkRelated(r *ltlv1.RelatedData, tooLong int32) int32 {
 		len(typeCode) == TypeCodeLen {
 		dataKey = rest
 	}
-	if !validLettersAndDigits(dataKey, MaxDataKey) {
+	if !validDataName(dataKey, MaxDataKey) {
 		return OutOfRange
 	}
 	if code := checkPhaseText(r.GetPhaseData(), tooLong); code != OK {

@@ -79,7 +79,7 @@ func units(s string) (n int) {
 }
 
 func alphanumericOnly(s string) bool {
-	return s != "" && len(s) <= 64 && strings.Trim(s, alphanumeric) == ""
+	return s != "" && len(s) <= 64 && strings.Trim(s, alphanumeric+"-.") == ""
 }
 
 // upload judges an upload and, if it is good, remembers its records.

@@ -179,7 +179,7 @@ func PhaseKey(chainCode, phaseCode, dataKey string) string {
 // the code OutOfRange.
 func PlainDataKey(chain *Chain, phase *Phase, text string) (string, int32) {
 	dataKey, _ := strings.CutPrefix(text, PhaseKey(chain.Code, phase.Code, ""))
-	if !validLettersAndDigits(dataKey, MaxDataKey) {
+	if !validDataName(dataKey, MaxDataKey) {
 		return "", OutOfRange
 	}
 	return dataKey, OK
@@ -190,10 +190,11 @@ func CollaborationChain(c *Chain) bool {
 	return c.Service == ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION
 }
 
-// ValidDataSeq reports whether s is 1 to MaxDataSeq letters and digits.
-func ValidDataSeq(s string) bool { return validLettersAndDigits(s, MaxDataSeq) }
+// ValidDataSeq reports whether s is 1 to MaxDataSeq letters, digits, "-" and ".".
+func ValidDataSeq(s string) bool { return validDataName(s, MaxDataSeq) }
 
-// validLettersAndDigits reports whether s is 1 to limit letters and digits.
-func validLettersAndDigits(s string, limit int) bool {
-	return s != "" && len(s) <= limit && !containsOther(s, "")
+// validDataName reports whether s is 1 to limit letters, digits, "-" and ".". Without "_" a data key can be the last
+// part of a Key.
+func validDataName(s string, limit int) bool {
+	return s != "" && len(s) <= limit && allIDRunes(s)
 }

@@ -52,7 +52,7 @@ func (e *exec) uploadPhaseData(act action) (int32, string, error) {
 	if !signed && u.GetDevice() != nil {
 		return CheckPhaseUpload(u), "", nil
 	}
-	device, code, err := e.admitDevice(act.actor, u.GetDevice(), payload, act.id, act.here)
+	device, code, err := e.admitDevice(act, u.GetDevice(), payload, itself(u))
 	if code != OK || err != nil {
 		return code, "", err
 	}

@@ -74,12 +74,14 @@ func TestPhaseValues(t *testing.T) {
 		{"data key of 65", dataKey(strings.Repeat("a", 65)), OutOfRange, OutOfRange},
 		{"no data key", dataKey(""), OutOfRange, OutOfRange},
 		{"data key with _", dataKey("a_b"), OutOfRange, OutOfRange},
-		{"data key with -", dataKey("a-b"), OutOfRange, OutOfRange},
+		{"data key with - and .", dataKey("-a.b-"), OK, OK},
+		{"data key with +", dataKey("a+b"), OutOfRange, OutOfRange},
 		{"data key in Chinese", dataKey("米"), OutOfRange, OutOfRange},
 		{"data key with a zero byte", dataKey("a\x00"), OutOfRange, OutOfRange},
 		{"whole data key", dataKey(whole), OutOfRange, OutOfRange},
 		{"data seq of 64", seq(strings.Repeat("z", 64)), OK, OK},
 		{"data seq of 65", seq(strings.Repeat("z", 65)), OutOfRange, OutOfRange},
+		{"data seq with - and .", seq("2026.11-27"), OK, OK},
 		{"data seq with a blank", seq("a b"), OutOfRange, OutOfRange},
 		{"related", related(c.first, "there", "x", "s"), OK, OK},
 		{"related newest", related(c.first, "there", "x", ""), OK, OK},
@@ -93,8 +95,8 @@ func TestPhaseValues(t *testing.T) {
 		{"related in a phase with a bad id", related("", "there", "x", ""), NotFound, NotFound},
 		{"related to no such key", related(c.first, "There", "x", ""), NotFound, NotFound},
 		{"related to no such seq", related(c.first, "there", "x", "S"), NotFound, NotFound},
-		{"related to a bad key", related(c.first, "the-re", "x", ""), OutOfRange, OutOfRange},
-		{"related to a bad seq", related(c.first, "there", "x", "-"), OutOfRange, OutOfRange},
+		{"related to a bad key", related(c.first, "the_re", "x", ""), OutOfRange, OutOfRange},
+		{"related to a bad seq", related(c.first, "there", "x", "_"), OutOfRange, OutOfRange},
 		{"related without data", related(c.first, "there", "", ""), BadValue, BadValue},
 		{"related data at the bound", related(c.first, "there", strings.Repeat("米", 2048), ""), OK, OK},
 		{"related data past it", related(c.first, "there", strings.Repeat("米", 2048)+"x", ""), ValueTooLong, SubValueTooLong},
@@ -314,6 +316,16 @@ func TestPhaseDevices(t *testing.T) {
 	c.want("a single upload", c.act(m1UID, one), OK)
 	one.Device.DataDigest = strings.ToLower(one.Device.DataDigest)
 	c.want("its digest in lower case", c.act(m1UID, one), BadDigest)
+	sum := strings.Repeat("aB", 32)
+	digest := c.upload("a", sum, "")
+	digest.Form, digest.Device = ltlv1.DataForm_DATA_FORM_DIGEST, d.proof(t, sum)
+	c.want("the digest of a digest", c.act(m1UID, digest), OK)
+	digest.Device = d.proofAt(t, strings.ToUpper(sum), d.at)
+	c.want("a digest itself", c.act(m1UID, digest), OK)
+	digest.Form = ltlv1.DataForm_DATA_FORM_TEXT
+	c.want("a text that looks like a digest", c.act(m1UID, digest), BadDigest)
+	digest.Form, digest.Device = ltlv1.DataForm_DATA_FORM_DIGEST, d.proofAt(t, sum, d.at)
+	c.want("a digest itself, not in capitals", c.act(m1UID, digest), BadDigest)
 	c.want("of another's group", c.act(rootUID, batch(list)), Forbidden)
 
 	u := batch(list)

@@ -146,7 +146,7 @@ func (e *exec) setData(act action) (int32, string, error) {
 	if code := e.admitRecord(act.actor, d.GetKey(), d.GetValue()); code != OK {
 		return code, "", nil
 	}
-	device, code, err := e.admitDevice(act.actor, d.GetDevice(), d.GetValue(), act.id, act.here)
+	device, code, err := e.admitDevice(act, d.GetDevice(), d.GetValue(), false)
 	if code != OK || err != nil {
 		return code, "", err
 	}
@@ -179,7 +179,7 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	if code := checkBusinessID(d.GetBusinessId()); code != OK {
 		return code, "", nil
 	}
-	device, code, err := e.admitDevice(act.actor, d.GetDevice(), d.GetValue(), act.id, act.here)
+	device, code, err := e.admitDevice(act, d.GetDevice(), d.GetValue(), false)
 	if code != OK || err != nil {
 		return code, "", err
 	}

@@ -27,7 +27,7 @@ func rulesOf() map[string][]bound {
 	}
 	letters := []bound{
 		{"one", "%", "200"}, {"64 characters", "@64", "200"}, {"65 characters", "@65", "400"}, {"an underscore", "a_b",
-			"400"}, {"Chinese", "数据", "400"},
+			"400"}, {"Chinese", "数据", "400"}, {"a hyphen and a point", "%-.", "200"},
 	}
 	unknown := []bound{{"unknown", "0000000000000001", "404"}, {"no identifier", "x", "404"}, {"nothing", "", "404"},
 		{"a letter more", "00000000000000001", "404"}}
@@ -106,6 +106,8 @@ func (w *world) checkBound(t *testing.T, a *action, p *parameter, b bound) {
 	switch {
 	case value == "%":
 		value = w.fresh("a")
+	case value == "%-.":
+		value = w.fresh("a") + "-."
 	case value == "@64", value == "@65":
 		value = w.fresh(strings.Repeat("a", 52))
 		value += strings.Repeat("b", map[string]int{"@64": 64, "@65": 65}[b.value]-len(value))
