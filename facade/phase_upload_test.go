@@ -191,6 +191,24 @@ func TestUploadByDevice(t *testing.T) {
 	}
 }
 
+// TestDigestItself: a device may sign a digest that is uploaded as such, in capitals; never a text or a list.
+func TestDigestItself(t *testing.T) {
+	f := newCollaboration(t)
+	upper := strings.ToUpper(hex64)
+	list := `[{"dataKey":"a","phaseData":"` + hex64 + `"}]`
+	for _, c := range []struct{ action, name, payload, digest, want string }{
+		{"UploadMPCoSPhaseDigestInfoByDevice", "PhaseData", hex64, upper, "200"},
+		{"UploadMPCoSPhaseDigestInfoByDevice", "PhaseData", hex64, strings.ToLower(hex64), "-111"},
+		{"UploadMPCoSPhaseTextInfoByDevice", "PhaseData", hex64, upper, "-111"},
+		{"BatchUploadMPCoSPhaseDigestInfoByDevice", "PhaseDataList", list, upper, "-111"},
+	} {
+		p := with(signedBy(c.payload, "DataKey", "a", c.name, c.payload), "IotDataDigest", c.digest)
+		if r := f.act(t, "member", c.action, in(p...)...); r.code() != c.want {
+			t.Errorf("%s with IotDataDigest %s: %s, want %s", c.action, c.digest, r.body, c.want)
+		}
+	}
+}
+
 // TestDeviceCodes: the refusals of device parameters come in the documented order, and after those of the data.
 func TestDeviceCodes(t *testing.T) {
 	f := newCollaboration(t)
