@@ -24,7 +24,7 @@ func FuzzVerify(f *testing.F) {
 		ids = append(ids, ledger.TransactionID(p))
 	}
 	root := ledger.BatchRoot(ids)
-	sound := (&ledger.Statement{
+	sound := (&ledger.Endorsement{
 		NetworkID: ledger.Hash{1}, ChainID: ch.id, Root: root, Count: 3, KeyID: ledger.KeyID(public), Organisation: "a",
 		Accepted: []byte{0xa0},
 	}).Sign(key)
@@ -33,8 +33,8 @@ func FuzzVerify(f *testing.F) {
 	f.Add(sound.GetStatement()[:50], sound.GetSignature(), int32(200), int32(403), int32(200))
 	f.Add(sound.GetStatement(), []byte(nil), int32(0), int32(0), int32(0))
 	f.Fuzz(func(t *testing.T, statement, signature []byte, a, b, d int32) {
-		out := &ltlv1.EndorseResponse{Endorsement: &ltlv1.Endorsement{Statement: statement, Signature: signature},
-			Codes: []int32{a, b, d}}
+		out := &ltlv1.EndorseResponse{Endorsement: &ltlv1.Endorsement{Statement: statement, Signature: signature,
+			Bitmap: sound.GetBitmap()}, Codes: []int32{a, b, d}}
 		accepted, err := c.verify(t.Context(), ch, 0, in, out, root)
 		signed := bytes.Equal(statement, sound.GetStatement()) && bytes.Equal(signature, sound.GetSignature())
 		if (err == nil) != (signed && b != rules.OK) {

@@ -29,28 +29,28 @@ func TestEndorserDoubles(t *testing.T) {
 		t.Fatal(err)
 	}
 	f := startFake(t, 3, "2-of")
-	resign := func(change func(s *ledger.Statement)) func(*ltlv1.Endorsement, *ltlv1.EndorseResponse, *ledger.Statement) {
-		return func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Statement) {
+	resign := func(change func(s *ledger.Endorsement)) func(*ltlv1.Endorsement, *ltlv1.EndorseResponse, *ledger.Endorsement) {
+		return func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Endorsement) {
 			change(st)
 			out.Endorsement = st.Sign(f.endorsers[2].key)
 		}
 	}
-	doubles := map[string]func(*ltlv1.Endorsement, *ltlv1.EndorseResponse, *ledger.Statement){
-		"wrong key": func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Statement) {
+	doubles := map[string]func(*ltlv1.Endorsement, *ltlv1.EndorseResponse, *ledger.Endorsement){
+		"wrong key": func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Endorsement) {
 			out.Endorsement = st.Sign(wrong)
 		},
-		"bit flipped": func(e *ltlv1.Endorsement, _ *ltlv1.EndorseResponse, _ *ledger.Statement) { e.Signature[5] ^= 1 },
-		"cut short": func(e *ltlv1.Endorsement, _ *ltlv1.EndorseResponse, _ *ledger.Statement) {
+		"bit flipped": func(e *ltlv1.Endorsement, _ *ltlv1.EndorseResponse, _ *ledger.Endorsement) { e.Signature[5] ^= 1 },
+		"cut short": func(e *ltlv1.Endorsement, _ *ltlv1.EndorseResponse, _ *ledger.Endorsement) {
 			e.Statement = e.Statement[:40]
 		},
-		"no codes":      func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, _ *ledger.Statement) { out.Codes = nil },
-		"other root":    resign(func(s *ledger.Statement) { s.Root[0] ^= 1 }),
-		"other chain":   resign(func(s *ledger.Statement) { s.ChainID = "1000000000000002" }),
-		"other network": resign(func(s *ledger.Statement) { s.NetworkID[0] ^= 1 }),
-		"other name":    resign(func(s *ledger.Statement) { s.Organisation = "org1" }),
-		"other key id":  resign(func(s *ledger.Statement) { s.KeyID[0] ^= 1 }),
-		"other count":   resign(func(s *ledger.Statement) { s.Count = 9; s.Accepted = []byte{0x80, 0} }),
-		"missing bits":  resign(func(s *ledger.Statement) { s.Accepted = []byte{0} }),
+		"no codes":      func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, _ *ledger.Endorsement) { out.Codes = nil },
+		"other root":    resign(func(s *ledger.Endorsement) { s.Root[0] ^= 1 }),
+		"other chain":   resign(func(s *ledger.Endorsement) { s.ChainID = "1000000000000002" }),
+		"other network": resign(func(s *ledger.Endorsement) { s.NetworkID[0] ^= 1 }),
+		"other name":    resign(func(s *ledger.Endorsement) { s.Organisation = "org1" }),
+		"other key id":  resign(func(s *ledger.Endorsement) { s.KeyID[0] ^= 1 }),
+		"other count":   resign(func(s *ledger.Endorsement) { s.Count = 9; s.Accepted = []byte{0x80, 0} }),
+		"missing bits":  resign(func(s *ledger.Endorsement) { s.Accepted = []byte{0} }),
 	}
 	for name, forge := range doubles {
 		t.Run(name, func(t *testing.T) {

@@ -269,14 +269,13 @@ func (f *fake) signed(b *ltlv1.Batch, i int) map[string]bool {
 	}
 	signed := map[string]bool{}
 	for _, e := range b.GetEndorsements() {
-		s, err := ledger.ParseStatement(e.GetStatement())
+		s, err := ledger.ParseEndorsement(e, b.GetChainId(), ledger.BatchRoot(ids), len(ids))
 		if err != nil {
-			f.t.Errorf("the client passed on a malformed statement: %v", err)
+			f.t.Errorf("the client passed on an endorsement of another form or batch: %v", err)
 			continue
 		}
 		o, _ := f.trust.Organisation(s.Organisation)
-		if err := ledger.VerifyEndorsement(o.GetEndorserKey(), e); err != nil || s.Root != ledger.BatchRoot(ids) ||
-			s.ChainID != b.GetChainId() {
+		if err := ledger.VerifyEndorsement(o.GetEndorserKey(), e); err != nil {
 			f.t.Errorf("the client passed on an endorsement of %s that does not count", s.Organisation)
 			continue
 		}
@@ -416,7 +415,7 @@ type fakeEndorser struct {
 	// required names the organisation that a transaction needs, reason why one is refused.
 	required func(tx *ltlv1.Transaction) string
 	reason   string
-	forge    func(s *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Statement)
+	forge    func(s *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Endorsement)
 	block    func(ctx context.Context) error
 }
 
@@ -463,9 +462,9 @@ func (e *fakeEndorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*
 	if !any {
 		return out, nil
 	}
-	st := &ledger.Statement{
+	st := &ledger.Endorsement{
 		NetworkID: e.f.trust.NetworkID(), ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
-		ExpiryMs: time.Now().Add(time.Minute).UnixMilli(), KeyID: ledger.KeyID(e.key.Public().(ed25519.PublicKey)),
+		ClockMs: time.Now().Add(time.Minute).UnixMilli(), KeyID: ledger.KeyID(e.key.Public().(ed25519.PublicKey)),
 		Organisation: e.org,
 		Accepted:     ledger.Bitmap(accepted),
 	}

@@ -125,7 +125,7 @@ func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*l
 	if err != nil || !accepted {
 		return out, err
 	}
-	out.Endorsement = e.sign(key, in, out.Codes, &due, due.TimeMs+validity.Milliseconds())
+	out.Endorsement = e.sign(key, in, out.Codes, &due)
 	return out, nil
 }
 
@@ -215,16 +215,16 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 }
 
 // sign makes the one signature over the batch. due is the block that the verdicts were found for.
-func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdicts []int32, due *rules.Input,
-	expiryMs int64) *ltlv1.Endorsement {
+func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdicts []int32,
+	due *rules.Input) *ltlv1.Endorsement {
 	ids := make([]ledger.Hash, len(verdicts))
 	accepted := make([]bool, len(verdicts))
 	for i, payload := range in.GetTransactions() {
 		ids[i], accepted[i] = ledger.TransactionID(payload), verdicts[i] == rules.OK
 	}
-	s := ledger.Statement{
+	s := ledger.Endorsement{
 		NetworkID: due.NetworkID, ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
-		Height: due.Height - 1, SystemHeight: due.SystemHeight, ExpiryMs: expiryMs,
+		Height: due.Height - 1, SystemHeight: due.SystemHeight, ClockMs: due.TimeMs,
 		KeyID: ledger.KeyID(key.Public().(ed25519.PublicKey)), Organisation: e.organisation,
 		Accepted: ledger.Bitmap(accepted),
 	}

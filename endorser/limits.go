@@ -10,9 +10,6 @@ import (
 
 // Bounds on proposals.
 const (
-	// validity is how long an endorsement counts, from the later of the endorser's clock and the newest block's time. It
-	// is longer than all retries of a client take, and bounds how long an unused signature can be kept.
-	validity = 2 * time.Minute
 	// sequenceWait bounds the wait for the copy to reach the block that a proposal asks for; clients wait a second
 	// longer.
 	sequenceWait = 2 * time.Second

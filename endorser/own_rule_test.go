@@ -11,6 +11,7 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 // runaway costs nothing to compile and 10 000 000 steps to evaluate.
@@ -79,10 +80,7 @@ func TestOwnRuleOnPartOfABatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := ledger.ParseStatement(out.GetEndorsement().GetStatement())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := offline.Read(t, in.GetChainId(), in.GetTransactions(), out.GetEndorsement())
 	if !s.Accepts(0) || s.Accepts(1) || !s.Accepts(2) {
 		t.Errorf("codes %v, reasons %q", out.GetCodes(), out.GetReasons())
 	}

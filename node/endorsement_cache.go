@@ -12,7 +12,7 @@ import (
 
 // maxCachedEndorsements bounds each of the two generations of the cache: 32 bytes for an entry, plus the map's
 // overhead.
-const maxCachedEndorsements = 16 << 10
+const maxCachedEndorsements = 32 << 10
 
 // endorsementCache remembers endorsements whose signature is valid: the leader verifies them at admission and finds
 // them here at execution. Invalid ones are not remembered, so a flood of them cannot evict anything.

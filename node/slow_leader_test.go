@@ -10,16 +10,14 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 // endorsedAt is a batch whose endorsers had seen the chain at a height.
 func (w *world) endorsedAt(t *testing.T, height uint64, payload []byte) *ltlv1.Batch {
 	b := w.batch(w.chain, payload)
 	for i, e := range b.GetEndorsements() {
-		s, err := ledger.ParseStatement(e.GetStatement())
-		if err != nil {
-			t.Fatal(err)
-		}
+		s := offline.Read(t, b.GetChainId(), b.GetTransactions(), e)
 		s.Height = height
 		if s.KeyID != ledger.KeyID(w.key(s.Organisation).Public().(ed25519.PublicKey)) {
 			t.Fatal("the key has changed")

@@ -5,7 +5,6 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"math"
-	"reflect"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -90,14 +89,12 @@ func FuzzParseHeader(f *testing.F) {
 }
 
 func drawStatement(t *rapid.T) *Statement {
-	count := rapid.IntRange(1, MaxBatchTransactions).Draw(t, "count")
 	return &Statement{
-		NetworkID: drawHash(t), ChainID: drawChainID(t), Root: drawHash(t), Count: uint32(count),
-		Height: rapid.Uint64().Draw(t, "height"), SystemHeight: rapid.Uint64().Draw(t, "system height"),
-		ExpiryMs:     rapid.Int64Range(0, math.MaxInt64).Draw(t, "expiry"),
+		NetworkID: drawHash(t), TreeRoot: drawHash(t), Leaves: rapid.Uint32Range(1, MaxStatementLeaves).Draw(t, "leaves"),
+		SystemHeight: rapid.Uint64().Draw(t, "system height"),
+		ClockMs:      rapid.Int64Range(0, math.MaxInt64).Draw(t, "clock"),
 		KeyID:        [8]byte(rapid.SliceOfN(rapid.Byte(), 8, 8).Draw(t, "key id")),
 		Organisation: rapid.StringMatching(`[a-z0-9-]{1,32}`).Draw(t, "organisation"),
-		Accepted:     Bitmap(rapid.SliceOfN(rapid.Bool(), count, count).Draw(t, "accepted")),
 	}
 }
 
@@ -106,13 +103,13 @@ func TestStatementRoundTrip(t *testing.T) {
 		s := drawStatement(t)
 		b := s.Encode()
 		got, err := ParseStatement(b)
-		if err != nil || !reflect.DeepEqual(got, s) {
+		if err != nil || *got != *s {
 			t.Fatalf("%+v became %+v, %v", s, got, err)
 		}
 		bit := rapid.IntRange(0, len(b)*8-1).Draw(t, "bit")
 		changed := bytes.Clone(b)
 		changed[bit/8] ^= 1 << (bit % 8)
-		if other, err := ParseStatement(changed); err == nil && reflect.DeepEqual(other, s) {
+		if other, err := ParseStatement(changed); err == nil && *other == *s {
 			t.Fatalf("bit %d does not count", bit)
 		}
 	})
@@ -121,7 +118,7 @@ func TestStatementRoundTrip(t *testing.T) {
 func TestBitmapSaysWhatWasAccepted(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		verdicts := rapid.SliceOfN(rapid.Bool(), 1, 70).Draw(t, "verdicts")
-		s := Statement{Count: uint32(len(verdicts)), Accepted: Bitmap(verdicts)}
+		s := Endorsement{Count: uint32(len(verdicts)), Accepted: Bitmap(verdicts)}
 		if len(s.Accepted) != (len(verdicts)+7)/8 {
 			t.Fatalf("%d bytes for %d verdicts", len(s.Accepted), len(verdicts))
 		}
@@ -143,7 +140,7 @@ func TestBitmapSaysWhatWasAccepted(t *testing.T) {
 }
 
 func goodStatement() *Statement {
-	return &Statement{ChainID: SystemChain, Count: 9, ExpiryMs: 1, Organisation: "org1", Accepted: []byte{0xff, 0x80}}
+	return &Statement{Leaves: 1, ClockMs: 1, Organisation: "org1"}
 }
 
 func TestStatementRefused(t *testing.T) {
@@ -160,20 +157,12 @@ func TestStatementRefused(t *testing.T) {
 		t.Errorf("one byte longer: %v", err)
 	}
 	for name, change := range map[string]func(s *Statement){
-		"no transactions": func(s *Statement) { s.Count, s.Accepted = 0, nil },
-		"too many": func(s *Statement) {
-			s.Count, s.Accepted = MaxBatchTransactions+1, make([]byte, MaxBatchTransactions/8+1)
-		},
-		"no organisation":     func(s *Statement) { s.Organisation = "" },
-		"long organisation":   func(s *Statement) { s.Organisation = string(make([]byte, MaxOrganisationID+1)) },
-		"chain id":            func(s *Statement) { s.ChainID = "000000000000000x" },
-		"expiry":              func(s *Statement) { s.ExpiryMs = -1 },
-		"spare bit":           func(s *Statement) { s.Accepted[1] |= 1 },
-		"short bitmap":        func(s *Statement) { s.Accepted = s.Accepted[:1] },
-		"long bitmap":         func(s *Statement) { s.Accepted = append(s.Accepted, 0) },
-		"count over bitmap":   func(s *Statement) { s.Count = 17 },
-		"huge count":          func(s *Statement) { s.Count = math.MaxUint32 },
-		"almost the whole 32": func(s *Statement) { s.Count = math.MaxUint32 - 6 },
+		"no leaves":         func(s *Statement) { s.Leaves = 0 },
+		"too many leaves":   func(s *Statement) { s.Leaves = MaxStatementLeaves + 1 },
+		"huge leaves":       func(s *Statement) { s.Leaves = math.MaxUint32 },
+		"no organisation":   func(s *Statement) { s.Organisation = "" },
+		"long organisation": func(s *Statement) { s.Organisation = string(make([]byte, MaxOrganisationID+1)) },
+		"clock":             func(s *Statement) { s.ClockMs = -1 },
 	} {
 		s := goodStatement()
 		change(s)
@@ -181,7 +170,7 @@ func TestStatementRefused(t *testing.T) {
 			t.Errorf("%s: %v, want ErrMalformed", name, err)
 		}
 	}
-	for _, version := range []byte{0, 2, 255} {
+	for _, version := range []byte{0, 1, 3, 255} {
 		b := bytes.Clone(good)
 		b[0] = version
 		if _, err := ParseStatement(b); !errors.Is(err, ErrMalformed) {
@@ -192,11 +181,7 @@ func TestStatementRefused(t *testing.T) {
 
 func FuzzParseStatement(f *testing.F) {
 	f.Add(goodStatement().Encode())
-	full := &Statement{
-		ChainID: "1234567890123456", Count: MaxBatchTransactions, Organisation: "an-organisation-with-a-long-name",
-		Accepted: bytes.Repeat([]byte{0xaa}, MaxBatchTransactions/8),
-	}
-	f.Add(full.Encode())
+	f.Add((&Statement{Leaves: MaxStatementLeaves, Organisation: "an-organisation-with-a-long-name"}).Encode())
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := ParseStatement(b)
@@ -208,9 +193,6 @@ func FuzzParseStatement(f *testing.F) {
 		}
 		if !bytes.Equal(s.Encode(), b) {
 			t.Fatalf("%x is a second encoding of %+v", b, s)
-		}
-		for i := range int(s.Count) {
-			s.Accepts(i) // must not reach beyond the bitmap
 		}
 	})
 }
@@ -224,11 +206,12 @@ func TestEndorsementSignature(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e := goodStatement().Sign(key)
+	e := goodEndorsement(0).Sign(key)
 	if err := VerifyEndorsement(public, e); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(e.GetStatement(), goodStatement().Encode()) {
+	want := &Statement{TreeRoot: goodEndorsement(0).LeafHash(), Leaves: 1, ClockMs: 1, Organisation: "org1"}
+	if !bytes.Equal(e.GetStatement(), want.Encode()) {
 		t.Error("signed another statement")
 	}
 	refused := func(name string, key ed25519.PublicKey, e *ltlv1.Endorsement) {

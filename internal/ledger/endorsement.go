@@ -9,72 +9,56 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-const statementVersion = 1
+const statementVersion = 2
 
-// statementFixed is the length of a statement's fixed part, including the byte that holds the length of the
-// organisation's id.
-const statementFixed = 1 + 32 + ChainIDLen + 32 + 4 + 8 + 8 + 8 + 8 + 1
+// statementFixed is the length of a statement's fixed part, up to and including the length of the organisation's id.
+const statementFixed = 1 + 32 + 32 + 4 + 8 + 8 + 8 + 1
 
-// Bounds on a statement.
+// Bounds on what an endorsement may carry.
 const (
 	MaxOrganisationID    = 32
 	MaxBatchTransactions = 1024
+	// MaxStatementLeaves is the largest number of batches that one statement may stand for.
+	MaxStatementLeaves = 64
 )
+
+// FlagOpened is the bit of Endorsement.Flags that says that the endorser saw and checked the values of the batch. No
+// other bit may be set.
+const FlagOpened = 1
 
 // ErrSignature is returned for a signature that does not verify.
 var ErrSignature = errors.New("signature does not verify")
 
-// Statement is what an endorser signs, once for a whole batch. See docs/bytes.md, section "Endorsement statement".
+// Statement is what an endorser signs: the root of a tree whose leaves say what it accepts of each batch. A statement
+// about a single batch has a tree of one leaf. docs/bytes.md, section "Endorsement".
 type Statement struct {
 	NetworkID Hash
-	ChainID   string
-	// Root is the BatchRoot of the transaction ids, in the batch's order.
-	Root Hash
-	// Count is the number of transactions in the batch, 1 to MaxBatchTransactions.
-	Count uint32
-	// Height and SystemHeight are the heights of the chain and of the system chain that the endorser had verified.
-	Height, SystemHeight uint64
-	// ExpiryMs is the last block time at which the endorsement counts.
-	ExpiryMs int64
+	// TreeRoot is the RFC 6962 root over the leaves, see Endorsement.LeafHash.
+	TreeRoot Hash
+	// Leaves is the number of leaves, 1 to MaxStatementLeaves.
+	Leaves uint32
+	// SystemHeight is the height of the system chain that the endorser had verified.
+	SystemHeight uint64
+	// ClockMs is the organisation's clock when it signed, in milliseconds since 1970.
+	ClockMs int64
 	// KeyID names the organisation's key.
 	KeyID [8]byte
 	// Organisation is the id of the organisation that signs.
 	Organisation string
-	// Accepted has one bit per transaction, the first in the highest bit of the first byte; unused bits are zero.
-	Accepted []byte
 }
 
-// Accepts reports whether the statement accepts transaction i of the batch.
-func (s *Statement) Accepts(i int) bool {
-	return i >= 0 && i < int(s.Count) && s.Accepted[i/8]&(0x80>>(i%8)) != 0
-}
-
-// Bitmap encodes verdicts in the form of Statement.Accepted.
-func Bitmap(accepted []bool) []byte {
-	b := make([]byte, (len(accepted)+7)/8)
-	for i, ok := range accepted {
-		if ok {
-			b[i/8] |= 0x80 >> (i % 8)
-		}
-	}
-	return b
-}
-
-// Encode returns the statement's bytes. The caller ensures the bounds that ParseStatement checks.
+// Encode returns the statement's bytes. The caller keeps the bounds that ParseStatement checks.
 func (s *Statement) Encode() []byte {
-	b := make([]byte, 0, statementFixed+len(s.Organisation)+len(s.Accepted))
+	b := make([]byte, 0, statementFixed+len(s.Organisation))
 	b = append(b, statementVersion)
 	b = append(b, s.NetworkID[:]...)
-	b = append(b, s.ChainID...)
-	b = append(b, s.Root[:]...)
-	b = binary.BigEndian.AppendUint32(b, s.Count)
-	b = binary.BigEndian.AppendUint64(b, s.Height)
+	b = append(b, s.TreeRoot[:]...)
+	b = binary.BigEndian.AppendUint32(b, s.Leaves)
 	b = binary.BigEndian.AppendUint64(b, s.SystemHeight)
-	b = binary.BigEndian.AppendUint64(b, uint64(s.ExpiryMs))
+	b = binary.BigEndian.AppendUint64(b, uint64(s.ClockMs))
 	b = append(b, s.KeyID[:]...)
 	b = append(b, byte(len(s.Organisation)))
-	b = append(b, s.Organisation...)
-	return append(b, s.Accepted...)
+	return append(b, s.Organisation...)
 }
 
 // ParseStatement reads a statement and checks its form: exactly one encoding exists for each statement.
@@ -93,36 +77,128 @@ func ParseStatement(b []byte) (*Statement, error) {
 		return v
 	}
 	s.NetworkID = Hash(take(32))
-	s.ChainID = string(take(ChainIDLen))
-	s.Root = Hash(take(32))
-	s.Count = binary.BigEndian.Uint32(take(4))
-	s.Height = binary.BigEndian.Uint64(take(8))
+	s.TreeRoot = Hash(take(32))
+	s.Leaves = binary.BigEndian.Uint32(take(4))
 	s.SystemHeight = binary.BigEndian.Uint64(take(8))
-	s.ExpiryMs = int64(binary.BigEndian.Uint64(take(8)))
+	s.ClockMs = int64(binary.BigEndian.Uint64(take(8)))
 	s.KeyID = [8]byte(take(8))
 	org := int(take(1)[0])
-	if s.Count == 0 || s.Count > MaxBatchTransactions || org == 0 || org > MaxOrganisationID {
-		return nil, fmt.Errorf("%w: endorsement statement with %d transactions and an organisation of %d bytes",
-			ErrMalformed, s.Count, org)
+	if org == 0 || org > MaxOrganisationID || len(b) != org {
+		return nil, fmt.Errorf("%w: endorsement statement with %d bytes for an organisation of %d", ErrMalformed, len(b), org)
 	}
-	if !ValidChainID(s.ChainID) || s.ExpiryMs < 0 {
-		return nil, fmt.Errorf("%w: endorsement statement for chain %q expiring at %d", ErrMalformed, s.ChainID, s.ExpiryMs)
+	if s.Leaves == 0 || s.Leaves > MaxStatementLeaves || s.ClockMs < 0 {
+		return nil, fmt.Errorf("%w: endorsement statement with %d leaves at clock %d", ErrMalformed, s.Leaves, s.ClockMs)
 	}
-	if len(b) != org+int(s.Count+7)/8 {
-		return nil, fmt.Errorf("%w: endorsement statement has %d bytes behind its fixed part", ErrMalformed, len(b))
-	}
-	s.Organisation = string(take(org))
-	s.Accepted = take(len(b))
-	if spare := s.Count % 8; spare != 0 && s.Accepted[len(s.Accepted)-1]<<spare != 0 {
-		return nil, fmt.Errorf("%w: endorsement statement sets bits beyond its transactions", ErrMalformed)
-	}
+	s.Organisation = string(b)
 	return s, nil
 }
 
-// Sign returns the endorsement of the statement under the organisation's key.
-func (s *Statement) Sign(key ed25519.PrivateKey) *ltlv1.Endorsement {
-	b := s.Encode()
-	return &ltlv1.Endorsement{Statement: b, Signature: ed25519.Sign(key, SignedBytes(b))}
+// Endorsement is what one organisation says of one batch: the statement that it signed, and the leaf of that
+// statement's tree which stands for the batch.
+type Endorsement struct {
+	NetworkID Hash
+	ChainID   string
+	// Root is the BatchRoot of the transaction ids, in the batch's order.
+	Root Hash
+	// Count is the number of transactions in the batch, 1 to MaxBatchTransactions.
+	Count uint32
+	// Height and SystemHeight are the heights of the chain and of the system chain that the endorser had verified.
+	Height, SystemHeight uint64
+	// ClockMs is the organisation's clock when it signed, in milliseconds since 1970.
+	ClockMs int64
+	// KeyID names the organisation's key.
+	KeyID [8]byte
+	// Organisation is the id of the organisation that signs.
+	Organisation string
+	// Flags is 0 or FlagOpened.
+	Flags byte
+	// Accepted has one bit a transaction, the first in the highest bit of the first byte; unused bits are zero.
+	Accepted []byte
+}
+
+// Accepts reports whether the endorsement accepts transaction i of the batch.
+func (e *Endorsement) Accepts(i int) bool { return i < int(e.Count) && Accepts(e.Accepted, i) }
+
+// Accepts reports whether bit i of a bitmap is set, as Bitmap packs it.
+func Accepts(bitmap []byte, i int) bool {
+	return i >= 0 && i/8 < len(bitmap) && bitmap[i/8]&(0x80>>(i%8)) != 0
+}
+
+// Bitmap packs verdicts as Accepts wants them.
+func Bitmap(accepted []bool) []byte {
+	b := make([]byte, (len(accepted)+7)/8)
+	for i, ok := range accepted {
+		if ok {
+			b[i/8] |= 0x80 >> (i % 8)
+		}
+	}
+	return b
+}
+
+// LeafHash is the hash of the leaf that stands for the batch in the statement's tree.
+func (e *Endorsement) LeafHash() Hash {
+	var scratch [256]byte
+	b := append(scratch[:0], leafPrefix)
+	b = append(b, domainBatchLeaf...)
+	b = append(b, e.ChainID...)
+	b = append(b, e.Root[:]...)
+	b = binary.BigEndian.AppendUint32(b, e.Count)
+	b = binary.BigEndian.AppendUint64(b, e.Height)
+	b = append(b, e.Flags)
+	return hashOf(append(b, e.Accepted...))
+}
+
+// Sign returns the endorsement under the organisation's key, with a statement about this batch alone.
+func (e *Endorsement) Sign(key ed25519.PrivateKey) *ltlv1.Endorsement { return Gather(key, e)[0] }
+
+// Gather returns the endorsements of several batches, of one chain or of many, with one statement and one signature.
+// What the statement says is taken from the first: network, system height, clock, key id and organisation. There are 1
+// to MaxStatementLeaves.
+func Gather(key ed25519.PrivateKey, all ...*Endorsement) []*ltlv1.Endorsement {
+	leaves := make([]Hash, len(all))
+	for i, e := range all {
+		leaves[i] = e.LeafHash()
+	}
+	s := Statement{
+		NetworkID: all[0].NetworkID, TreeRoot: rootOf(leaves), Leaves: uint32(len(all)), SystemHeight: all[0].SystemHeight,
+		ClockMs: all[0].ClockMs, KeyID: all[0].KeyID, Organisation: all[0].Organisation,
+	}
+	statement := s.Encode()
+	signature := ed25519.Sign(key, SignedBytes(statement))
+	out := make([]*ltlv1.Endorsement, len(all))
+	for i, e := range all {
+		out[i] = &ltlv1.Endorsement{Statement: statement, Signature: signature, Index: uint32(i),
+			Path: pathOf(leaves, i), Height: e.Height, Flags: uint32(e.Flags), Bitmap: e.Accepted}
+	}
+	return out
+}
+
+// ParseEndorsement reads what an endorsement says of a batch, given the batch's chain, root and number of
+// transactions. It returns ErrMalformed, wrapped, when the endorsement does not have its one form, or when its leaf for
+// this batch is not in the tree that the statement names. The signature is not checked.
+func ParseEndorsement(in *ltlv1.Endorsement, chainID string, root Hash, count int) (*Endorsement, error) {
+	s, err := ParseStatement(in.GetStatement())
+	if err != nil {
+		return nil, err
+	}
+	if count < 1 || count > MaxBatchTransactions || in.GetFlags()&^FlagOpened != 0 ||
+		len(in.GetBitmap()) != (count+7)/8 {
+		return nil, fmt.Errorf("%w: endorsement with flags %x and %d bytes of verdicts for %d transactions", ErrMalformed,
+			in.GetFlags(), len(in.GetBitmap()), count)
+	}
+	if spare := count % 8; spare != 0 && in.GetBitmap()[count/8]<<spare != 0 {
+		return nil, fmt.Errorf("%w: endorsement sets bits beyond its transactions", ErrMalformed)
+	}
+	e := &Endorsement{
+		NetworkID: s.NetworkID, ChainID: chainID, Root: root, Count: uint32(count), Height: in.GetHeight(),
+		SystemHeight: s.SystemHeight, ClockMs: s.ClockMs, KeyID: s.KeyID, Organisation: s.Organisation,
+		Flags: byte(in.GetFlags()), Accepted: in.GetBitmap(),
+	}
+	if tree, ok := foldPath(e.LeafHash(), in.GetIndex(), s.Leaves, in.GetPath()); !ok || tree != s.TreeRoot {
+		return nil, fmt.Errorf("%w: endorsement of another batch, or with another path, than its statement covers",
+			ErrMalformed)
+	}
+	return e, nil
 }
 
 // SignedBytes is what the signature of a statement covers: the domain prefix and the statement's bytes.

@@ -30,7 +30,8 @@ const (
 	domainBatch       = "ltl/batch/v1\x00"
 	domainBatches     = "ltl/batches/v1\x00"
 	domainWrites      = "ltl/writes/v1\x00"
-	domainEndorsement = "ltl/endorsement/v1\x00"
+	domainEndorsement = "ltl/endorsement/v2\x00"
+	domainBatchLeaf   = "ltl/batchleaf/v2\x00"
 	domainKey         = "ltl/key/v1\x00"
 )
 
@@ -78,12 +79,6 @@ func TransactionsRoot(outcomes []Outcome) Hash {
 	return merkleRoot(len(outcomes), func(i int, leaf []byte) []byte { return OutcomeLeaf(leaf, outcomes[i]) })
 }
 
-// Prefixes of RFC 6962, section 2.1.
-const (
-	leafPrefix = 0
-	nodePrefix = 1
-)
-
 // merkleRoot is the RFC 6962 root of n leaves; leaf appends the content of leaf i to a scratch slice and returns it.
 //
 // It is computed here and not by the library that makes proofs, because every record is hashed by it twice on every
@@ -129,6 +124,11 @@ func BatchHash(root Hash, count int, endorsements []*ltlv1.Endorsement) Hash {
 	for _, e := range endorsements {
 		writeBytes(h, e.GetStatement())
 		writeBytes(h, e.GetSignature())
+		writeUint32(h, int(e.GetIndex()))
+		writeBytes(h, e.GetPath())
+		writeUint64(h, e.GetHeight())
+		writeUint32(h, int(e.GetFlags()))
+		writeBytes(h, e.GetBitmap())
 	}
 	return Hash(h.Sum(nil))
 }
@@ -146,15 +146,21 @@ func BatchesHash(batches []Hash) Hash {
 // Write is one change of state: the key and its new value.
 type Write struct{ Key, Value []byte }
 
+// WriteLeaf is the content of a write's leaf: key and value, each after its length.
+func WriteLeaf(dst []byte, w Write) []byte {
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(w.Key)))
+	dst = append(dst, w.Key...)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(w.Value)))
+	return append(dst, w.Value...)
+}
+
 // WritesHash covers the state changes of a block: each key once, in the order in which it was first written, with its
-// final value.
+// final value. It binds their number to the RFC 6962 root over them, so that a single write can be proved.
 func WritesHash(writes []Write) Hash {
+	root := merkleRoot(len(writes), func(i int, leaf []byte) []byte { return WriteLeaf(leaf, writes[i]) })
 	h := newHash(domainWrites)
 	writeUint32(h, len(writes))
-	for _, w := range writes {
-		writeBytes(h, w.Key)
-		writeBytes(h, w.Value)
-	}
+	h.Write(root[:])
 	return Hash(h.Sum(nil))
 }
 
@@ -200,6 +206,12 @@ func newHash(domain string) hash.Hash {
 func writeUint32(h hash.Hash, n int) {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], uint32(n))
+	h.Write(b[:])
+}
+
+func writeUint64(h hash.Hash, n uint64) {
+	var b [8]byte
+	binary.BigEndian.PutUint64(b[:], n)
 	h.Write(b[:])
 }
 

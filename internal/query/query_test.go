@@ -124,7 +124,7 @@ func signers(t *testing.T, block *ltlv1.Block, payload []byte) []string {
 				if err != nil {
 					t.Fatal(err)
 				}
-				by[s.Organisation] = by[s.Organisation] || s.Accepts(i)
+				by[s.Organisation] = by[s.Organisation] || ledger.Accepts(e.GetBitmap(), i)
 			}
 		}
 	}

@@ -229,7 +229,7 @@ func (s *server) endorsers(chain *rules.Chain, batch *ltlv1.Batch, payload []byt
 		if err != nil {
 			return nil, fmt.Errorf("%w: endorsement in a stored block: %w", store.ErrCorrupt, err)
 		}
-		if statement.Accepts(i) {
+		if ledger.Accepts(e.GetBitmap(), i) {
 			signed[statement.Organisation] = true
 		}
 	}

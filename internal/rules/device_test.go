@@ -342,7 +342,7 @@ func TestDeviceKeyHolder(t *testing.T) {
 	}
 	late := w.batch(w.chain.ID, [][]byte{p[0], plain}, "o1", "o2")
 	s := w.statement(late, "o3")
-	s.ExpiryMs = w.now - 1
+	s.ClockMs = w.now - EndorsementLifeMs - 1
 	late.Endorsements = append(late.Endorsements, s.Sign(w.keys["o3"]))
 	if got := w.execute(w.chain.ID, late).Block.GetResults(); !equal(got, []int32{EndorsementExpired, OK}) {
 		t.Errorf("the key holder's endorsement came too late: %v", got)

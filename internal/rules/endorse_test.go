@@ -40,26 +40,26 @@ func TestWhichEndorsementsCount(t *testing.T) {
 	payloads := [][]byte{marshal(t, w.tx(m1UID, set(w.key(m1UID, "id"), "v")))}
 	for _, c := range []struct {
 		what   string
-		change func(*ledger.Statement)
+		change func(*ledger.Endorsement)
 		want   int32
 	}{
-		{"as it is", func(*ledger.Statement) {}, OK},
-		{"another network", func(s *ledger.Statement) { s.NetworkID[0]++ }, NotEndorsed},
-		{"another chain", func(s *ledger.Statement) { s.ChainID = "1234567890123456" }, NotEndorsed},
-		{"another root", func(s *ledger.Statement) { s.Root[0]++ }, NotEndorsed},
-		{"another count", func(s *ledger.Statement) { s.Count++ }, NotEndorsed},
-		{"another key", func(s *ledger.Statement) { s.KeyID[0]++ }, NotEndorsed},
-		{"another organisation", func(s *ledger.Statement) { s.Organisation = "o3" }, NotEndorsed},
-		{"an unknown organisation", func(s *ledger.Statement) { s.Organisation = "o9" }, NotEndorsed},
-		{"not accepted", func(s *ledger.Statement) { s.Accepted = []byte{0} }, NotEndorsed},
-		{"expires now", func(s *ledger.Statement) { s.ExpiryMs = startMs }, OK},
-		{"expired", func(s *ledger.Statement) { s.ExpiryMs = startMs - 1 }, EndorsementExpired},
-		{"expired and not accepted", func(s *ledger.Statement) { s.ExpiryMs, s.Accepted = startMs-1, []byte{0} },
+		{"as it is", func(*ledger.Endorsement) {}, OK},
+		{"another network", func(s *ledger.Endorsement) { s.NetworkID[0]++ }, NotEndorsed},
+		{"another chain", func(s *ledger.Endorsement) { s.ChainID = "1234567890123456" }, NotEndorsed},
+		{"another root", func(s *ledger.Endorsement) { s.Root[0]++ }, NotEndorsed},
+		{"another count", func(s *ledger.Endorsement) { s.Count++ }, NotEndorsed},
+		{"another key", func(s *ledger.Endorsement) { s.KeyID[0]++ }, NotEndorsed},
+		{"another organisation", func(s *ledger.Endorsement) { s.Organisation = "o3" }, NotEndorsed},
+		{"an unknown organisation", func(s *ledger.Endorsement) { s.Organisation = "o9" }, NotEndorsed},
+		{"not accepted", func(s *ledger.Endorsement) { s.Accepted = []byte{0} }, NotEndorsed},
+		{"expires now", func(s *ledger.Endorsement) { s.ClockMs = startMs - EndorsementLifeMs }, OK},
+		{"expired", func(s *ledger.Endorsement) { s.ClockMs = startMs - EndorsementLifeMs - 1 }, EndorsementExpired},
+		{"expired and not accepted", func(s *ledger.Endorsement) { s.ClockMs, s.Accepted = startMs-EndorsementLifeMs-1, []byte{0} },
 			NotEndorsed},
-		{"this height", func(s *ledger.Statement) { s.Height++ }, OK},
-		{"a height to come", func(s *ledger.Statement) { s.Height += 2 }, NotEndorsed},
-		{"a system height to come", func(s *ledger.Statement) { s.SystemHeight++ }, NotEndorsed},
-		{"an old height", func(s *ledger.Statement) { s.Height, s.SystemHeight = 0, 0 }, OK},
+		{"this height", func(s *ledger.Endorsement) { s.Height++ }, OK},
+		{"a height to come", func(s *ledger.Endorsement) { s.Height += 2 }, NotEndorsed},
+		{"a system height to come", func(s *ledger.Endorsement) { s.SystemHeight++ }, NotEndorsed},
+		{"an old height", func(s *ledger.Endorsement) { s.Height, s.SystemHeight = 0, 0 }, OK},
 	} {
 		b := w.batch(w.chain.ID, payloads, "o1")
 		s := w.statement(b, "o2")
@@ -156,7 +156,7 @@ func TestPartlyAccepted(t *testing.T) {
 	s1, s2 := w.statement(b, "o1"), w.statement(b, "o2")
 	s1.Accepted = ledger.Bitmap([]bool{true, true, false, true, false})
 	s2.Accepted = ledger.Bitmap([]bool{false, true, true, true, true})
-	s2.ExpiryMs = startMs - 1
+	s2.ClockMs = startMs - EndorsementLifeMs - 1
 	b.Endorsements = append(b.Endorsements, s1.Sign(w.keys["o1"]), s2.Sign(w.keys["o2"]))
 	// 0: o1, o3. 1: o1, o3 and o2 too late, of whom o2 is the submitter's. 2: o3, o2 too late. 4: o3, o2 too late.
 	want := []int32{OK, EndorsementExpired, NotEndorsed, Malformed, EndorsementExpired}
@@ -194,7 +194,7 @@ func TestNeighboursDiffer(t *testing.T) {
 		s := w.statement(b, "o2")
 		s.Accepted = ledger.Bitmap(e.accepted)
 		if e.late {
-			s.ExpiryMs = startMs - 1
+			s.ClockMs = startMs - EndorsementLifeMs - 1
 		}
 		b.Endorsements = append(b.Endorsements, s.Sign(w.keys["o2"]))
 	}
@@ -223,7 +223,7 @@ func TestNeighboursDiffer(t *testing.T) {
 	late := w.batch(w.chain.ID, [][]byte{payloads[0]})
 	for _, o := range []string{"o1", "o2"} {
 		s := w.statement(late, o)
-		s.ExpiryMs = startMs - 1
+		s.ClockMs = startMs - EndorsementLifeMs - 1
 		late.Endorsements = append(late.Endorsements, s.Sign(w.keys[o]))
 	}
 	if got := w.execute(w.chain.ID, late, w.batch(w.chain.ID, payloads[:1], "o1", "o2")).Block.GetResults(); !equal(got,
@@ -489,5 +489,35 @@ func TestChainBlock0(t *testing.T) {
 		h.Previous != (ledger.Hash{}) || x.Hash != ledger.BlockHash(x.Block.GetHeader()) ||
 		len(x.Writes)+len(x.Results)+len(x.IDs) != 0 {
 		t.Errorf("%+v, %v", x, err)
+	}
+}
+
+// TestGatheredEndorsements: one statement stands for batches of two chains, and counts on each as one of its own does.
+func TestGatheredEndorsements(t *testing.T) {
+	w := newWorld(t)
+	batches := []*ltlv1.Batch{
+		{ChainId: w.chain.ID, Transactions: [][]byte{marshal(t, w.tx(m1UID, set(w.key(m1UID, "a"), "v")))}},
+		{ChainId: ledger.SystemChain, Transactions: [][]byte{
+			marshal(t, w.operator(account("1000000000000077", "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM)))}},
+		{ChainId: w.chain.ID, Transactions: [][]byte{marshal(t, w.tx(m1UID, set(w.key(m1UID, "b"), "v")))}},
+	}
+	for _, o := range []string{"o1", "o2", "o3"} {
+		var all []*ledger.Endorsement
+		for _, b := range batches {
+			all = append(all, w.statement(b, o))
+		}
+		for i, e := range ledger.Gather(w.keys[o], all...) {
+			batches[i].Endorsements = append(batches[i].Endorsements, e)
+		}
+	}
+	for i, b := range batches {
+		if got := w.codes(b); got[0] != OK {
+			t.Errorf("batch %d: %d", i, got[0])
+		}
+	}
+	// The endorsements of one batch do not count for another one, not even on the same chain.
+	batches[0].Endorsements = batches[2].Endorsements
+	if got := w.codes(batches[0]); got[0] != NotEndorsed {
+		t.Errorf("with the endorsements of another batch: %d", got[0])
 	}
 }

@@ -19,8 +19,8 @@ type endorsementSet struct {
 // vote is one verified endorsement.
 type vote struct {
 	organisation policy.Set // the one that signed
-	statement    *ledger.Statement
-	timely       bool // the statement had not expired at the block's time
+	endorsement  *ledger.Endorsement
+	timely       bool // the endorsement had not expired at the block's time
 }
 
 // judgement is what the code of a transaction was computed from, and the code; 0 before the first.
@@ -32,7 +32,7 @@ type judgement struct {
 
 // newEndorsementSet verifies the batch's endorsements. One that is not an organisation's valid statement about exactly
 // this batch makes the whole set invalid. So every endorsement in a block names an organisation that signed it, and
-// readers of blocks need not verify again. The expiry and the heights of a statement are judged apart and affect only
+// readers of blocks need not verify again. The clock and the heights of an endorsement are judged apart and affect only
 // its own vote: no client can check them for an endorser, and a wrong one must not void the other organisations'.
 func (e *exec) newEndorsementSet(b *ltlv1.Batch, root ledger.Hash, verify Verify) (*endorsementSet, error) {
 	s := &endorsementSet{}
@@ -58,7 +58,7 @@ func (e *exec) newEndorsementSet(b *ltlv1.Batch, root ledger.Hash, verify Verify
 			s.invalid = true
 			return s, nil
 		}
-		if v.statement.Height > e.in.Height || v.statement.SystemHeight > e.in.SystemHeight {
+		if v.endorsement.Height > e.in.Height || v.endorsement.SystemHeight > e.in.SystemHeight {
 			continue // it claims a block that does not exist yet; a client cannot check this, so the batch stays valid
 		}
 		s.votes = append(s.votes, v)
@@ -70,9 +70,8 @@ func (e *exec) newEndorsementSet(b *ltlv1.Batch, root ledger.Hash, verify Verify
 func (e *exec) verifyVote(
 	q *policy.Quorum, b *ltlv1.Batch, root ledger.Hash, en *ltlv1.Endorsement, verify Verify,
 ) (vote, error) {
-	s, err := ledger.ParseStatement(en.GetStatement())
-	if err != nil || s.NetworkID != e.in.NetworkID || s.ChainID != e.in.ChainID || s.Root != root ||
-		int(s.Count) != len(b.GetTransactions()) {
+	s, err := ledger.ParseEndorsement(en, e.in.ChainID, root, len(b.GetTransactions()))
+	if err != nil || s.NetworkID != e.in.NetworkID {
 		return vote{}, nil
 	}
 	organisation := q.Set(s.Organisation)
@@ -86,7 +85,7 @@ func (e *exec) verifyVote(
 	if key == nil || verify(key, en) != nil {
 		return vote{}, nil
 	}
-	return vote{organisation, s, s.ExpiryMs >= e.timeMs}, nil
+	return vote{organisation, s, e.timeMs-s.ClockMs <= EndorsementLifeMs}, nil
 }
 
 // policy returns the text of the policy in force on this chain, and the chain's organisations.
@@ -109,7 +108,7 @@ func (s *endorsementSet) judge(i int, submitterOrg, needed string) int32 {
 	}
 	var timely, any policy.Set
 	for _, v := range s.votes {
-		if v.statement.Accepts(i) {
+		if v.endorsement.Accepts(i) {
 			any |= v.organisation
 			if v.timely {
 				timely |= v.organisation

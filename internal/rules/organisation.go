@@ -47,7 +47,7 @@ type FormerKey struct {
 }
 
 // counts reports whether the former key's statement counts in a block of that time.
-func (k *FormerKey) counts(s *ledger.Statement, timeMs int64) bool {
+func (k *FormerKey) counts(s *ledger.Endorsement, timeMs int64) bool {
 	return k.Organisation == s.Organisation && s.SystemHeight < k.RetiredHeight && timeMs <= k.UntilMs
 }
 
@@ -160,7 +160,7 @@ func replacedKeyOwner(tx *ltlv1.Transaction) string {
 }
 
 // endorserKey returns the key that a statement must be signed with to count in this block; nil when there is none.
-func (e *exec) endorserKey(s *ledger.Statement) (ed25519.PublicKey, error) {
+func (e *exec) endorserKey(s *ledger.Endorsement) (ed25519.PublicKey, error) {
 	o, err := GetOrganisation(e, s.Organisation)
 	if o == nil || err != nil {
 		return nil, err

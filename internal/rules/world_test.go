@@ -181,7 +181,7 @@ func (w *world) batch(chainID string, payloads [][]byte, orgs ...string) *ltlv1.
 }
 
 // statement accepts everything, for an hour.
-func (w *world) statement(b *ltlv1.Batch, org string) *ledger.Statement {
+func (w *world) statement(b *ltlv1.Batch, org string) *ledger.Endorsement {
 	s := offline.Statement(w.id, b, org, w.keys[org].Public().(ed25519.PublicKey), w.now+3_600_000)
 	s.Height, s.SystemHeight = w.tips[b.GetChainId()].height, w.tips[ledger.SystemChain].height
 	return s

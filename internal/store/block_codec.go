@@ -20,6 +20,11 @@ const (
 	fieldEndorsement = 3
 	fieldStatement   = 1
 	fieldSignature   = 2
+	fieldIndex       = 3
+	fieldPath        = 4
+	fieldHeight      = 5
+	fieldFlags       = 6
+	fieldBitmap      = 7
 )
 
 // encodeBlock encodes exactly the fields that Block defines. Unknown fields of a peer or client are not stored, so
@@ -69,8 +74,25 @@ func appendBytes(buf []byte, field protowire.Number, v []byte) []byte {
 	return protowire.AppendBytes(buf, v)
 }
 
+// sizeNumber is the size of a field with a number; 0 is left out.
+func sizeNumber(v uint64) int {
+	if v == 0 {
+		return 0
+	}
+	return 1 + protowire.SizeVarint(v)
+}
+
+func appendNumber(buf []byte, field protowire.Number, v uint64) []byte {
+	if v == 0 {
+		return buf
+	}
+	buf = protowire.AppendTag(buf, field, protowire.VarintType)
+	return protowire.AppendVarint(buf, v)
+}
+
 func sizeEndorsement(e *ltlv1.Endorsement) int {
-	return sizeBytes(e.GetStatement()) + sizeBytes(e.GetSignature())
+	return sizeBytes(e.GetStatement()) + sizeBytes(e.GetSignature()) + sizeNumber(uint64(e.GetIndex())) +
+		sizeBytes(e.GetPath()) + sizeNumber(e.GetHeight()) + sizeNumber(uint64(e.GetFlags())) + sizeBytes(e.GetBitmap())
 }
 
 func sizeBatch(b *ltlv1.Batch) int {
@@ -101,6 +123,11 @@ func appendBatch(buf []byte, b *ltlv1.Batch) []byte {
 		buf = protowire.AppendVarint(buf, uint64(sizeEndorsement(e)))
 		buf = appendBytes(buf, fieldStatement, e.GetStatement())
 		buf = appendBytes(buf, fieldSignature, e.GetSignature())
+		buf = appendNumber(buf, fieldIndex, uint64(e.GetIndex()))
+		buf = appendBytes(buf, fieldPath, e.GetPath())
+		buf = appendNumber(buf, fieldHeight, e.GetHeight())
+		buf = appendNumber(buf, fieldFlags, uint64(e.GetFlags()))
+		buf = appendBytes(buf, fieldBitmap, e.GetBitmap())
 	}
 	return buf
 }
@@ -156,6 +183,53 @@ func parseBlock(raw []byte) (*ltlv1.Block, error) {
 	return b, err
 }
 
+// parseEndorsement fills in an endorsement.
+func parseEndorsement(raw []byte, e *ltlv1.Endorsement) error {
+	for len(raw) > 0 {
+		field, kind, n := protowire.ConsumeTag(raw)
+		if n < 0 {
+			return protowire.ParseError(n)
+		}
+		raw = raw[n:]
+		var text *[]byte
+		switch field {
+		case fieldStatement:
+			text = &e.Statement
+		case fieldSignature:
+			text = &e.Signature
+		case fieldPath:
+			text = &e.Path
+		case fieldBitmap:
+			text = &e.Bitmap
+		}
+		if text != nil && kind == protowire.BytesType {
+			v, m := protowire.ConsumeBytes(raw)
+			if m < 0 {
+				return protowire.ParseError(m)
+			}
+			*text, raw = v[:len(v):len(v)], raw[m:]
+			continue
+		}
+		v, m := protowire.ConsumeVarint(raw)
+		switch {
+		case text != nil || kind != protowire.VarintType:
+			return fmt.Errorf("field %d of type %d in an endorsement", field, kind)
+		case m < 0:
+			return protowire.ParseError(m)
+		case field == fieldIndex && v <= math.MaxUint32:
+			e.Index = uint32(v)
+		case field == fieldHeight:
+			e.Height = v
+		case field == fieldFlags && v <= math.MaxUint32:
+			e.Flags = uint32(v)
+		default:
+			return fmt.Errorf("field %d of an endorsement is %d", field, v)
+		}
+		raw = raw[m:]
+	}
+	return nil
+}
+
 func parseBatch(raw []byte) (*ltlv1.Batch, error) {
 	b := &ltlv1.Batch{}
 	err := eachField(raw, func(field protowire.Number, v []byte) error {
@@ -169,17 +243,7 @@ func parseBatch(raw []byte) (*ltlv1.Batch, error) {
 		case fieldEndorsement:
 			e := &ltlv1.Endorsement{}
 			b.Endorsements = append(b.Endorsements, e)
-			return eachField(v, func(field protowire.Number, v []byte) error {
-				switch field {
-				case fieldStatement:
-					e.Statement = v
-				case fieldSignature:
-					e.Signature = v
-				default:
-					return fmt.Errorf("field %d of an endorsement", field)
-				}
-				return nil
-			})
+			return parseEndorsement(v, e)
 		}
 		return fmt.Errorf("field %d of a batch", field)
 	})

@@ -22,7 +22,9 @@ func drawBlock(t *rapid.T) *ltlv1.Block {
 			"chain"), Transactions: rapid.SliceOfN(blob, 0, 5).Draw(t, "transactions")}
 		for range rapid.IntRange(0, 3).Draw(t, "endorsements") {
 			batch.Endorsements = append(batch.Endorsements,
-				&ltlv1.Endorsement{Statement: blob.Draw(t, "statement"), Signature: blob.Draw(t, "signature")})
+				&ltlv1.Endorsement{Statement: blob.Draw(t, "statement"), Signature: blob.Draw(t, "signature"),
+					Index: rapid.Uint32().Draw(t, "index"), Path: blob.Draw(t, "path"), Height: rapid.Uint64().Draw(t, "height"),
+					Flags: rapid.Uint32().Draw(t, "flags"), Bitmap: blob.Draw(t, "bitmap")})
 		}
 		b.Batches = append(b.Batches, batch)
 	}

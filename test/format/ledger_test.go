@@ -186,19 +186,18 @@ func (r *replica) endorsed(b batch, root []byte) bool {
 	good := map[string]bool{}
 	for _, e := range b.Endorsements {
 		s := e.Statement
-		organisation := string(s[118 : 118+int(s[117])])
+		organisation := string(s[94 : 94+int(s[93])])
 		key := r.keys[organisation]
 		all := make([]bool, len(b.Transactions))
 		for i := range all {
 			all[i] = true
 		}
-		expiry := binary.BigEndian.Uint64(s[101:])
-		want := bytes.Join([][]byte{
-			{1}, r.network, []byte(r.chainID), root, u32(uint32(len(b.Transactions))), s[85:101], u64(expiry), keyID(key),
-			{byte(len(organisation))}, []byte(organisation), bitmap(all),
-		}, nil)
-		same(r.t, "statement", s, want)
-		good[organisation] = ed25519.Verify(key, signed(s), e.Signature) && expiry >= r.timeMs
+		leaves, clock := binary.BigEndian.Uint32(s[65:]), binary.BigEndian.Uint64(s[77:])
+		leaf := sum([]byte{0}, batchLeaf(r.chainID, root, all, e.Height, byte(e.Flags)))
+		tree := climb(leaf, int(e.Index), int(leaves), e.Path)
+		same(r.t, "statement", s, statement(r.network, tree, leaves, binary.BigEndian.Uint64(s[69:]), clock, key, organisation))
+		same(r.t, "bitmap", e.Bitmap, bitmap(all))
+		good[organisation] = ed25519.Verify(key, signed(s), e.Signature) && r.timeMs <= clock+120_000
 	}
 	for _, o := range r.organisations {
 		if !good[o] {

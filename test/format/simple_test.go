@@ -33,7 +33,11 @@ func (b *hexed) UnmarshalJSON(text []byte) error {
 	return err
 }
 
-type endorsement struct{ Statement, Signature hexed }
+type endorsement struct {
+	Statement, Signature, Path, Bitmap hexed
+	Index, Flags                       uint32
+	Height                             uint64
+}
 
 type write struct{ Key, Value hexed }
 
@@ -61,13 +65,17 @@ type vectors struct {
 		Root hexed
 	}
 	Statements []struct {
-		NetworkID, Root                                 hexed
-		ChainID, Organisation                           string
-		Count                                           uint32
-		Height, SystemHeight                            uint64
-		ExpiryMs                                        int64
-		Accepted                                        []bool
-		PublicKey, PrivateKeySeed, Statement, Signature hexed
+		NetworkID                 hexed
+		Organisation              string
+		SystemHeight              uint64
+		ClockMs                   uint64
+		PublicKey, PrivateKeySeed hexed
+		Leaves                    []struct {
+			ChainID     string
+			Root        hexed
+			Accepted    []bool
+			Endorsement endorsement
+		}
 	}
 	BatchHash []struct {
 		Root         hexed
@@ -162,7 +170,8 @@ func outcomeLeaf(id []byte, code int32, batchRoot []byte) []byte {
 func batchHash(root []byte, count uint32, endorsements []endorsement) []byte {
 	parts := [][]byte{[]byte("ltl/batch/v1\x00"), root, u32(count), u32(uint32(len(endorsements)))}
 	for _, e := range endorsements {
-		parts = append(parts, long(e.Statement), long(e.Signature))
+		parts = append(parts, long(e.Statement), long(e.Signature), u32(e.Index), long(e.Path), u64(e.Height), u32(e.Flags),
+			long(e.Bitmap))
 	}
 	return sum(parts...)
 }
@@ -172,11 +181,11 @@ func batchesHash(batches [][]byte) []byte {
 }
 
 func writesHash(writes []write) []byte {
-	parts := [][]byte{[]byte("ltl/writes/v1\x00"), u32(uint32(len(writes)))}
+	var leaves [][]byte
 	for _, w := range writes {
-		parts = append(parts, long(w.Key), long(w.Value))
+		leaves = append(leaves, append(long(w.Key), long(w.Value)...))
 	}
-	return sum(parts...)
+	return sum([]byte("ltl/writes/v1\x00"), u32(uint32(len(writes))), treeRoot(leaves))
 }
 
 func bitmap(accepted []bool) []byte {
@@ -190,7 +199,7 @@ func bitmap(accepted []bool) []byte {
 }
 
 func signed(statement []byte) []byte {
-	return append([]byte("ltl/endorsement/v1\x00"), statement...)
+	return append([]byte("ltl/endorsement/v2\x00"), statement...)
 }
 
 func same(t *testing.T, what string, got, want []byte) {
@@ -252,21 +261,70 @@ func TestHashes(t *testing.T) {
 	}
 }
 
+func batchLeaf(chainID string, root []byte, accepted []bool, height uint64, flags byte) []byte {
+	return bytes.Join([][]byte{[]byte("ltl/batchleaf/v2\x00"), []byte(chainID), root, u32(uint32(len(accepted))),
+		u64(height), {flags}, bitmap(accepted)}, nil)
+}
+
+func statement(network, root []byte, leaves uint32, systemHeight, clockMs uint64, public []byte, org string) []byte {
+	return bytes.Join([][]byte{{2}, network, root, u32(leaves), u64(systemHeight), u64(clockMs), keyID(public),
+		{byte(len(org))}, []byte(org)}, nil)
+}
+
+// climb computes a tree's root from a leaf's hash, its index, the number of leaves and its path; nil when the path has
+// not the length that RFC 6962, section 2.1.1, gives it.
+func climb(leaf []byte, index, leaves int, path []byte) []byte {
+	if leaves == 1 {
+		if index != 0 || len(path) != 0 {
+			return nil
+		}
+		return leaf
+	}
+	if len(path) < 32 {
+		return nil
+	}
+	k := 1
+	for 2*k < leaves {
+		k *= 2
+	}
+	rest, sibling := path[:len(path)-32], path[len(path)-32:]
+	if index < k {
+		if left := climb(leaf, index, k, rest); left != nil {
+			return sum([]byte{1}, left, sibling)
+		}
+		return nil
+	}
+	if right := climb(leaf, index-k, leaves-k, rest); right != nil {
+		return sum([]byte{1}, sibling, right)
+	}
+	return nil
+}
+
 func TestStatements(t *testing.T) {
 	v := loadVectors(t)
 	if len(v.Statements) == 0 {
 		t.Error("no vectors")
 	}
 	for _, x := range v.Statements {
-		statement := bytes.Join([][]byte{
-			{1}, x.NetworkID, []byte(x.ChainID), x.Root, u32(x.Count), u64(x.Height), u64(x.SystemHeight),
-			u64(uint64(x.ExpiryMs)),
-			keyID(x.PublicKey), {byte(len(x.Organisation))}, []byte(x.Organisation), bitmap(x.Accepted),
-		}, nil)
-		same(t, "statement", statement, x.Statement)
+		var leaves [][]byte
+		for _, l := range x.Leaves {
+			leaves = append(leaves, batchLeaf(l.ChainID, l.Root, l.Accepted, l.Endorsement.Height, byte(l.Endorsement.Flags)))
+		}
+		n := len(leaves)
+		root := treeRoot(leaves)
+		signs := statement(x.NetworkID, root, uint32(n), x.SystemHeight, x.ClockMs, x.PublicKey, x.Organisation)
 		private := ed25519.NewKeyFromSeed(x.PrivateKeySeed)
 		same(t, "public key", private.Public().(ed25519.PublicKey), x.PublicKey)
-		same(t, "signature", ed25519.Sign(private, signed(statement)), x.Signature)
+		for i, l := range x.Leaves {
+			e := l.Endorsement
+			same(t, "statement", e.Statement, signs)
+			same(t, "signature", e.Signature, ed25519.Sign(private, signed(signs)))
+			same(t, "bitmap", e.Bitmap, bitmap(l.Accepted))
+			same(t, "root of the path", climb(sum([]byte{0}, leaves[i]), i, n, e.Path), root)
+			if int(e.Index) != i {
+				t.Errorf("index %d, want %d", e.Index, i)
+			}
+		}
 	}
 }
 
@@ -342,7 +400,7 @@ func TestLayoutsOfTheDocument(t *testing.T) {
 			end = offset + size
 		}
 	}
-	if got := [3]int(append(ends, 0, 0, 0)[:3]); got != [3]int{118, 68, 221} || len(ends) != 3 {
-		t.Errorf("the layouts end at %v, want the statement's fixed part 118, the outcome 68, the header 221", ends)
+	if got := [3]int(append(ends, 0, 0, 0)[:3]); got != [3]int{94, 68, 221} || len(ends) != 3 {
+		t.Errorf("the layouts end at %v, want the statement's fixed part 94, the outcome 68, the header 221", ends)
 	}
 }

@@ -140,22 +140,34 @@ func outcomeVectors() (all []object) {
 }
 
 func statementVectors() (all []object) {
-	for _, accepted := range [][]bool{{true}, {true, false, true},
-		{false, true, false, false, false, false, false, true, true}} {
-		s := ledger.Statement{
-			NetworkID: hash("network"), ChainID: "1234567890123456", Root: hash("root"), Count: uint32(len(accepted)), Height: 7,
-			SystemHeight: 258, ExpiryMs: startMs + 30_000, KeyID: ledger.KeyID(public("org1")), Organisation: "org1",
-			Accepted: ledger.Bitmap(accepted),
+	verdicts := [][]bool{{true}, {true, false, true}, {false, true, false, false, false, false, false, true, true}}
+	for _, size := range []int{1, 2, 3, 5, 8, ledger.MaxStatementLeaves} {
+		var batches []*ledger.Endorsement
+		var leaves []object
+		for i := range size {
+			accepted := verdicts[i%len(verdicts)]
+			batches = append(batches, &ledger.Endorsement{
+				NetworkID: hash("network"), ChainID: fmt.Sprintf("%016d", i%4), Root: hash(fmt.Sprint("root ", i)),
+				Count: uint32(len(accepted)), Height: uint64(7 + i), SystemHeight: 258, ClockMs: startMs + 30_000,
+				KeyID: ledger.KeyID(public("org1")), Organisation: "org1", Flags: byte(i % 2), Accepted: ledger.Bitmap(accepted),
+			})
+			leaves = append(leaves, object{"chainId": batches[i].ChainID, "root": hh(batches[i].Root), "accepted": accepted})
 		}
-		e := s.Sign(key("org1"))
+		endorsements := ledger.Gather(key("org1"), batches...)
+		for i, e := range endorsements {
+			leaves[i]["endorsement"] = endorsementText(e)
+		}
 		all = append(all, object{
-			"networkId": hh(s.NetworkID), "chainId": s.ChainID, "root": hh(s.Root), "count": s.Count, "height": s.Height,
-			"systemHeight": s.SystemHeight, "expiryMs": s.ExpiryMs, "organisation": s.Organisation, "accepted": accepted,
-			"publicKey": h(public("org1")), "privateKeySeed": h(key("org1").Seed()), "statement": h(e.GetStatement()),
-			"signature": h(e.GetSignature()),
+			"networkId": hh(hash("network")), "systemHeight": 258, "clockMs": startMs + 30_000, "organisation": "org1",
+			"publicKey": h(public("org1")), "privateKeySeed": h(key("org1").Seed()), "leaves": leaves,
 		})
 	}
 	return all
+}
+
+func endorsementText(e *ltlv1.Endorsement) object {
+	return object{"statement": h(e.GetStatement()), "signature": h(e.GetSignature()), "index": e.GetIndex(),
+		"path": h(e.GetPath()), "height": e.GetHeight(), "flags": e.GetFlags(), "bitmap": h(e.GetBitmap())}
 }
 
 func batchHashVectors() (all []object) {
@@ -163,9 +175,10 @@ func batchHashVectors() (all []object) {
 		var endorsements []*ltlv1.Endorsement
 		texts := []object{}
 		for i := range n {
-			e := &ltlv1.Endorsement{Statement: fmt.Append(nil, "statement ", i), Signature: fmt.Append(nil, "signature ", i)}
+			e := &ltlv1.Endorsement{Statement: fmt.Append(nil, "statement ", i), Signature: fmt.Append(nil, "signature ", i),
+				Index: uint32(i), Path: fmt.Append(nil, "path ", i), Height: 258, Flags: uint32(i), Bitmap: []byte{0x80}}
 			endorsements = append(endorsements, e)
-			texts = append(texts, object{"statement": h(e.GetStatement()), "signature": h(e.GetSignature())})
+			texts = append(texts, endorsementText(e))
 		}
 		root := hash("root")
 		all = append(all, object{"root": hh(root), "count": n + 1, "endorsements": texts,
@@ -270,7 +283,7 @@ func (w *world) store(x *rules.Executed) {
 			payloads = append(payloads, h(p))
 		}
 		for _, e := range b.GetEndorsements() {
-			endorsements = append(endorsements, object{"statement": h(e.GetStatement()), "signature": h(e.GetSignature())})
+			endorsements = append(endorsements, endorsementText(e))
 		}
 		batches = append(batches, object{"transactions": payloads, "endorsements": endorsements})
 	}
@@ -302,10 +315,10 @@ func (w *world) batch(chainID string, payloads ...[]byte) *ltlv1.Batch {
 	}
 	b := &ltlv1.Batch{ChainId: chainID, Transactions: payloads}
 	for _, organisation := range []string{"org1", "org2"} {
-		s := ledger.Statement{
+		s := ledger.Endorsement{
 			NetworkID: w.network, ChainID: chainID, Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
 			Height:       w.tips[chainID].Header.Height,
-			SystemHeight: w.tips[ledger.SystemChain].Header.Height, ExpiryMs: startMs + 60_000,
+			SystemHeight: w.tips[ledger.SystemChain].Header.Height, ClockMs: startMs,
 			KeyID:        ledger.KeyID(public(organisation)),
 			Organisation: organisation, Accepted: ledger.Bitmap(accepted),
 		}

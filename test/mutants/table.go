@@ -213,7 +213,7 @@ func rulesMutants() []mutant {
 		{"endorsement-of-another-chain", "an endorsement counts on another chain", []edit{{"internal/rules/endorsements.go",
 			" || s.ChainID != e.in.ChainID ||", " ||"}}, "./internal/rules", "TestWhichEndorsementsCount", short},
 		{"endorsement-expiry", "an endorsement never expires", []edit{{"internal/rules/endorsements.go",
-			"s.ExpiryMs >= e.timeMs}", "s.ExpiryMs != e.timeMs-1<<62}"}}, "./internal/rules", "TestWhichEndorsementsCount", short},
+			"e.timeMs-s.ClockMs <= EndorsementLifeMs}", "e.timeMs-s.ClockMs != 1<<62}"}}, "./internal/rules", "TestWhichEndorsementsCount", short},
 		{"duplicates", "a transaction that was executed before is executed again", []edit{{"internal/rules/execute.go",
 			"if !found || err != nil {\n\t\treturn nil, err\n\t}\n\tr := &ltlv1.Result{Code: l.Code()",
 			"if !found || err != nil || l.Height > 0 {\n\t\treturn nil, err\n\t}\n\tr := &ltlv1.Result{Code: l.Code()"}},

@@ -73,10 +73,20 @@ func (Consistency) EnumDescriptor() ([]byte, []int) {
 // Endorsement is one organisation's signature over one batch.
 type Endorsement struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// statement is the fixed layout of docs/bytes.md, section "Endorsement statement".
+	// statement is the fixed layout of docs/bytes.md, section "Endorsement". One statement may stand for several batches.
 	Statement []byte `protobuf:"bytes,1,opt,name=statement,proto3" json:"statement,omitempty"`
-	// signature is Ed25519 over "ltl/endorsement/v1" 00 followed by the statement.
-	Signature     []byte `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	// signature is Ed25519 over "ltl/endorsement/v2" 00 followed by the statement.
+	Signature []byte `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	// index is the place of this batch's leaf in the tree whose root the statement has.
+	Index uint32 `protobuf:"varint,3,opt,name=index,proto3" json:"index,omitempty"`
+	// path is the leaf's RFC 6962 audit path, lowest sibling first: 32 bytes each.
+	Path []byte `protobuf:"bytes,4,opt,name=path,proto3" json:"path,omitempty"`
+	// height is the height of the batch's chain that the endorser had verified.
+	Height uint64 `protobuf:"varint,5,opt,name=height,proto3" json:"height,omitempty"`
+	// flags has bit 0 set when the endorser saw and checked the values of the batch; the others are 0.
+	Flags uint32 `protobuf:"varint,6,opt,name=flags,proto3" json:"flags,omitempty"`
+	// bitmap has one bit a transaction, the first in the highest bit of the first byte: set for the accepted ones.
+	Bitmap        []byte `protobuf:"bytes,7,opt,name=bitmap,proto3" json:"bitmap,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -121,6 +131,41 @@ func (x *Endorsement) GetStatement() []byte {
 func (x *Endorsement) GetSignature() []byte {
 	if x != nil {
 		return x.Signature
+	}
+	return nil
+}
+
+func (x *Endorsement) GetIndex() uint32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *Endorsement) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+func (x *Endorsement) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *Endorsement) GetFlags() uint32 {
+	if x != nil {
+		return x.Flags
+	}
+	return 0
+}
+
+func (x *Endorsement) GetBitmap() []byte {
+	if x != nil {
+		return x.Bitmap
 	}
 	return nil
 }
@@ -4670,10 +4715,15 @@ var File_ltl_v1_ledger_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\n" +
-	"\x13ltl/v1/ledger.proto\x12\x06ltl.v1\x1a\x18ltl/v1/transaction.proto\"I\n" +
+	"\x13ltl/v1/ledger.proto\x12\x06ltl.v1\x1a\x18ltl/v1/transaction.proto\"\xb9\x01\n" +
 	"\vEndorsement\x12\x1c\n" +
 	"\tstatement\x18\x01 \x01(\fR\tstatement\x12\x1c\n" +
-	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x7f\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\x12\x14\n" +
+	"\x05index\x18\x03 \x01(\rR\x05index\x12\x12\n" +
+	"\x04path\x18\x04 \x01(\fR\x04path\x12\x16\n" +
+	"\x06height\x18\x05 \x01(\x04R\x06height\x12\x14\n" +
+	"\x05flags\x18\x06 \x01(\rR\x05flags\x12\x16\n" +
+	"\x06bitmap\x18\a \x01(\fR\x06bitmap\"\x7f\n" +
 	"\x05Batch\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\"\n" +
 	"\ftransactions\x18\x02 \x03(\fR\ftransactions\x127\n" +

@@ -79,16 +79,30 @@ func SetAction(tx *ltlv1.Transaction, action any) {
 // Statement returns the statement by which an organisation accepts every transaction of a batch. Heights are 0; the
 // caller sets them where they matter.
 func Statement(network ledger.Hash, b *ltlv1.Batch, organisation string, key ed25519.PublicKey,
-	expiryMs int64) *ledger.Statement {
+	clockMs int64) *ledger.Endorsement {
 	ids := make([]ledger.Hash, len(b.GetTransactions()))
 	accepted := make([]bool, len(ids))
 	for i, p := range b.GetTransactions() {
 		ids[i], accepted[i] = ledger.TransactionID(p), true
 	}
-	return &ledger.Statement{
-		NetworkID: network, ChainID: b.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)), ExpiryMs: expiryMs,
+	return &ledger.Endorsement{
+		NetworkID: network, ChainID: b.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)), ClockMs: clockMs,
 		KeyID: ledger.KeyID(key), Organisation: organisation, Accepted: ledger.Bitmap(accepted),
 	}
+}
+
+// Read returns what an endorsement says of a batch with these transactions; the signature is not checked.
+func Read(t testing.TB, chainID string, transactions [][]byte, e *ltlv1.Endorsement) *ledger.Endorsement {
+	t.Helper()
+	ids := make([]ledger.Hash, len(transactions))
+	for i, p := range transactions {
+		ids[i] = ledger.TransactionID(p)
+	}
+	read, err := ledger.ParseEndorsement(e, chainID, ledger.BatchRoot(ids), len(ids))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return read
 }
 
 // Signer is an organisation with the key that its endorser signs with.
@@ -107,10 +121,10 @@ func Signers(organisations ...string) []Signer {
 }
 
 // Batch returns transactions with endorsements of all signers.
-func Batch(network ledger.Hash, chainID string, expiryMs int64, payloads [][]byte, signers []Signer) *ltlv1.Batch {
+func Batch(network ledger.Hash, chainID string, clockMs int64, payloads [][]byte, signers []Signer) *ltlv1.Batch {
 	b := &ltlv1.Batch{ChainId: chainID, Transactions: payloads}
 	for _, s := range signers {
-		statement := Statement(network, b, s.Organisation, s.Key.Public().(ed25519.PublicKey), expiryMs)
+		statement := Statement(network, b, s.Organisation, s.Key.Public().(ed25519.PublicKey), clockMs)
 		b.Endorsements = append(b.Endorsements, statement.Sign(s.Key))
 	}
 	return b
