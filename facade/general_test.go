@@ -80,6 +80,12 @@ func memberShapes() []shape {
 			tx: &ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyMember{ModifyMember: &ltlv1.ModifyMember{
 				MemberId: "7175344570030001", MemberUid: memberUID, Name: "某公司", Contact: "张三", Phone: "1381111-0000",
 				Remark: new(string)}}}},
+		{action: "ModifyMember", user: "admin", output: otherUID,
+			pairs: chainOf(proofID, append(member, "MemberId", "7175344570030001")...),
+			json:  `"` + entryPassed("7175344570030001", otherUID, memberUID) + `"`,
+			xml:   `<Data>` + entryPassed("7175344570030001", otherUID, memberUID) + `</Data>`,
+			tx: &ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyMember{ModifyMember: &ltlv1.ModifyMember{
+				MemberId: "7175344570030001", MemberUid: memberUID, Name: "某公司", Contact: "张三", Phone: "1381111-0000"}}}},
 		{action: "LockMember", user: "admin", pairs: chainOf(proofID, "MemberId", "7175344570030001"), json: `""`,
 			xml: `<Data></Data>`,
 			tx:  &ltlv1.Transaction{Action: &ltlv1.Transaction_LockMember{LockMember: &ltlv1.LockMember{MemberId: "7175344570030001", Locked: true}}}},

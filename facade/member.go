@@ -2,6 +2,8 @@ package facade
 
 import (
 	"cmp"
+	"fmt"
+	"log/slog"
 	"strconv"
 
 	"ltl/internal/rules"
@@ -35,16 +37,29 @@ func createMember(c *call) (value, error) {
 	return text(id), withMessage(err, rules.NotFound, "No account has the UID given in MemberUid.")
 }
 
+// entryPassed says what moves when another account takes over a member's entry.
+func entryPassed(id, from, to string) string {
+	return fmt.Sprintf("The entry of member %s passed from account %s to account %s, with its data type code, all records "+
+		"written under it, its use, its device groups and its rights on phases; account %s is no longer on this chain.",
+		id, from, to, from)
+}
+
 // modifyMember is the Action ModifyMember.
 func modifyMember(c *call) (value, error) {
 	if err := c.checkMember(); err != nil {
 		return value{}, err
 	}
-	_, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyMember{ModifyMember: &ltlv1.ModifyMember{
+	former, err := c.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyMember{ModifyMember: &ltlv1.ModifyMember{
 		MemberId: c.text("MemberId"), MemberUid: c.text("MemberUid"), Name: c.text("MemberName"),
 		Contact: c.text("MemberContact"),
 		Phone:   c.text("MemberPhone"), Remark: c.remark(),
 	}}})
+	if err == nil && former != "" {
+		c.f.logger.LogAttrs(c.ctx, slog.LevelInfo, "a member's entry passed to another account",
+			slog.String("chain", c.chainID), slog.String("member", c.text("MemberId")), slog.String("from", former),
+			slog.String("to", c.text("MemberUid")), slog.String("by", c.uid))
+		return text(entryPassed(c.text("MemberId"), former, c.text("MemberUid"))), nil
+	}
 	return text(""), withMessage(err, rules.NotFound,
 		"No member of this chain has the identifier given in MemberId, or no account the UID given in MemberUid.")
 }

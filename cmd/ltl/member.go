@@ -259,8 +259,14 @@ account leaves the chain.`,
 		if given("remark") {
 			change.Remark = &remark
 		}
-		if _, err := m.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyMember{ModifyMember: change}}); err != nil {
+		result, err := m.submit(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyMember{ModifyMember: change}})
+		if err != nil {
 			return err
+		}
+		if former := result.GetOutput(); former != "" {
+			fmt.Fprintf(m.cmd.ErrOrStderr(), "ltl: the entry of member %s passed from account %s to account %s, with its type "+
+				"code, records, use, device groups and rights on phases; account %s is no longer on the chain\n",
+				old.MemberID, former, change.GetMemberUid(), former)
 		}
 		return m.show(change.GetMemberUid())
 	})

@@ -109,7 +109,7 @@ func (e *exec) managed(id string) (target *actor, code int32, err error) {
 }
 
 // modifyMember replaces a member's data. Another uid takes over the whole entry: its id, its type code, its usage,
-// and what else belongs to the id. The former account is no longer on the chain.
+// and what else belongs to the id. The former account is no longer on the chain; its uid is the output.
 func (e *exec) modifyMember(act action) (int32, string, error) {
 	m := act.tx.GetModifyMember()
 	target, code, err := e.managed(m.GetMemberId())
@@ -145,7 +145,7 @@ func (e *exec) modifyMember(act action) (int32, string, error) {
 		e.charge(to.usage, u.Count, u.Bytes, 0)
 		e.charge(target.usage, -u.Count, -u.Bytes, 0)
 	}
-	return OK, "", nil
+	return OK, target.uid, nil
 }
 
 // lockMember locks or unlocks a member. Repeating it changes nothing.

@@ -104,6 +104,9 @@ func TestMoveMember(t *testing.T) {
 	for _, r := range results {
 		codes = append(codes, r.GetCode())
 	}
+	if results[0].GetOutput() != m1UID {
+		t.Errorf("output %q, want the former uid", results[0].GetOutput())
+	}
 	if !equal(codes, []int32{OK, Forbidden, OK, Conflict}) {
 		t.Errorf("in one block: %v", codes)
 	}

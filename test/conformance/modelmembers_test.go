@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"ltl/client/device"
@@ -48,26 +49,42 @@ func (m *model) lock() {
 	}
 }
 
-// modifyMember changes an entry. Without Remark the former one stays.
+// modifyMember changes an entry, sometimes the account that has it. Without Remark the former one stays.
 func (m *model) modifyMember() {
 	p, u := m.anyPlace(), m.anyUser()
 	e, id := m.anyMember(p)
-	uid := m.admin.uid
+	to := m.admin
 	if e != nil {
-		uid = e.user.uid
+		to = e.user
+	}
+	// An account that leaves its last chain gets 403 or -339, and one whose type code changes 403 or -305, as old as its
+	// facade's knowledge of it is. So only collaboration entries move, of accounts that stay on the other chain.
+	if e != nil && m.r.IntN(4) == 0 && p == m.colla && m.proof.entry(e.user) != nil {
+		to = one(m.r, m.users[1:]...)
 	}
 	change := entry{name: one(m.r, "新名", "n.n", "坏，"), contact: one(m.r, "李四", "zz"), phone: one(m.r, "2-2", "3")}
-	want := first(m.membership(p, u, true), when(change.name == "坏，", "400"), when(e == nil, "404"))
-	with := params{"BizChainId": p.id, "MemberId": id, "MemberUid": uid, "MemberName": change.name,
+	want := first(m.membership(p, u, true), when(change.name == "坏，", "400"), when(e == nil, "404"),
+		when(e != nil && to != e.user && p.entry(to) != nil, "409"))
+	with := params{"BizChainId": p.id, "MemberId": id, "MemberUid": to.uid, "MemberName": change.name,
 		"MemberContact": change.contact, "MemberPhone": change.phone}
 	remark, given := one(m.r, "", "新"), m.r.IntN(2) == 0
 	if given {
 		with["Remark"] = remark
 	}
-	m.call(u, "ModifyMember", with, want)
+	a := m.call(u, "ModifyMember", with, want)
 	if want != "200" {
 		return
 	}
+	if said := a.text(); to == e.user && said != "" || to != e.user && !strings.Contains(said,
+		"from account "+e.user.uid+" to account "+to.uid) {
+		m.t.Fatalf("%s: Data is %q", m.last, said)
+	}
+	for _, g := range p.groups {
+		if g.owner == e.user {
+			g.owner = to
+		}
+	}
+	e.user = to
 	e.name, e.contact, e.phone = change.name, change.contact, change.phone
 	if given {
 		e.remark = remark
