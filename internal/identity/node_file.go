@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -68,8 +69,8 @@ func LoadNode(path string) (*ltlv1.Node, error) {
 		return nil, fmt.Errorf("%s does not describe a node: %w", path, err)
 	}
 	n := &ltlv1.Node{Id: f.ID, Organisation: f.Organisation, Address: f.Address}
-	if n.Key, err = hex.DecodeString(f.Key); err != nil || len(n.Key) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("%s: key is not %d bytes in hexadecimal digits", path, ed25519.PublicKeySize)
+	if n.Key, err = hex.DecodeString(f.Key); err != nil || !ledger.ValidKey(n.Key) {
+		return nil, fmt.Errorf("%s: key is no sound Ed25519 key in hexadecimal digits", path)
 	}
 	if n.StoreId, err = hex.DecodeString(f.Incarnation); err != nil || len(n.StoreId) != rules.StoreIDLen {
 		return nil, fmt.Errorf("%s: incarnation is not %d bytes in hexadecimal digits; `ltl node prepare` writes this file",

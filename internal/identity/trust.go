@@ -282,8 +282,9 @@ func newOrganisation(o *ltlv1.Organisation, authorities ...[]byte) (*organisatio
 	if err := checkAddress(o.GetEndorserAddress()); err != nil {
 		return nil, err
 	}
-	if len(o.GetEndorserKey()) != ed25519.PublicKeySize {
-		return nil, fmt.Errorf("endorser key of %d bytes, want %d", len(o.GetEndorserKey()), ed25519.PublicKeySize)
+	if !ledger.ValidKey(o.GetEndorserKey()) {
+		return nil, fmt.Errorf("endorser key of %d bytes is no sound Ed25519 key; make a new one with ltl pki",
+			len(o.GetEndorserKey()))
 	}
 	if len(authorities) == 0 {
 		authorities = [][]byte{o.GetCaCertificate()}
@@ -330,8 +331,8 @@ func (t *Trust) AddNode(n *ltlv1.Node) error {
 	if err := checkAddress(n.GetAddress()); err != nil {
 		return refuse("%w", err)
 	}
-	if len(n.GetKey()) != ed25519.PublicKeySize {
-		return refuse("key of %d bytes, want %d", len(n.GetKey()), ed25519.PublicKeySize)
+	if !ledger.ValidKey(n.GetKey()) {
+		return refuse("key of %d bytes is no sound Ed25519 key; make a new one with ltl pki", len(n.GetKey()))
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

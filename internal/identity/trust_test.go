@@ -346,7 +346,12 @@ func TestTrustGrows(t *testing.T) {
 		t.Errorf("the same again: %v", err)
 	}
 	node := &ltlv1.Node{Id: "n4", Organisation: "org4", Address: "127.0.0.1:7004",
-		Key: make([]byte, ed25519.PublicKeySize)}
+		Key: added.GetEndorserKey()}
+	small := proto.CloneOf(node)
+	small.Key = make([]byte, ed25519.PublicKeySize) // a point of small order
+	if err := trust.AddNode(small); err == nil {
+		t.Error("a key of small order was added")
+	}
 	if err := trust.AddNode(node); err != nil {
 		t.Fatal(err)
 	}

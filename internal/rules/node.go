@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"crypto/ed25519"
 	"slices"
 
 	"ltl/internal/ledger"
@@ -35,7 +34,7 @@ func checkChangeNode(tx *ltlv1.Transaction) int32 {
 func checkNode(n *ltlv1.Node) int32 {
 	if !ledger.ValidID(n.GetId(), MaxNodeID) || !ledger.ValidID(n.GetOrganisation(), MaxOrganisationID) ||
 		!validAddress(n.GetAddress()) ||
-		len(n.GetKey()) != ed25519.PublicKeySize {
+		!ledger.ValidKey(n.GetKey()) {
 		return OutOfRange
 	}
 	return OK

@@ -88,7 +88,7 @@ func checkOrganisation(o *ltlv1.Organisation) int32 {
 	ca := len(o.GetCaCertificate())
 	if !ledger.ValidID(o.GetId(), MaxOrganisationID) || !validOrganisationName(o.GetName()) || ca == 0 ||
 		ca > MaxCertificate ||
-		len(o.GetEndorserKey()) != ed25519.PublicKeySize || !validAddress(o.GetEndorserAddress()) {
+		!ledger.ValidKey(o.GetEndorserKey()) || !validAddress(o.GetEndorserAddress()) {
 		return OutOfRange
 	}
 	return OK
@@ -101,7 +101,7 @@ func checkModifyOrganisation(tx *ltlv1.Transaction) int32 {
 		m.EndorserAddress != nil && !validAddress(m.GetEndorserAddress()) {
 		return OutOfRange
 	}
-	if key != 0 && key != ed25519.PublicKeySize || added > MaxCertificate || hash != 0 && hash != sha256.Size ||
+	if key != 0 && !ledger.ValidKey(m.GetEndorserKey()) || added > MaxCertificate || hash != 0 && hash != sha256.Size ||
 		key == 0 && m.GetCompromised() {
 		return OutOfRange
 	}

@@ -497,3 +497,28 @@ func TestGenesisRules(t *testing.T) {
 		t.Errorf("%+v, %v", nd, err)
 	}
 }
+
+// TestKeysOfSmallOrderAreRefused: wherever a key enters, one of small order is refused.
+func TestKeysOfSmallOrderAreRefused(t *testing.T) {
+	small := make([]byte, 32)
+	small[0] = 1
+	for what, change := range map[string]func(g *ltlv1.Genesis){
+		"an endorser": func(g *ltlv1.Genesis) { g.Organisations[2].EndorserKey = small },
+		"a node":      func(g *ltlv1.Genesis) { g.Nodes[0].Key = small },
+	} {
+		g := offline.Genesis(organisations()...)
+		change(g)
+		if _, err := GenesisBlock(offline.GenesisPayload(t, g)); !errors.Is(err, ErrMalformed) {
+			t.Errorf("a genesis with the identity point as the key of %s: %v", what, err)
+		}
+	}
+	o := offline.Genesis("o9").GetOrganisations()[0]
+	o.EndorserKey = small
+	if code := checkOrganisation(o); code != OutOfRange {
+		t.Errorf("an organisation: %d", code)
+	}
+	n := &ltlv1.Node{Id: "n9", Organisation: "o1", Address: "127.0.0.1:7009", Key: small}
+	if code := checkNode(n); code != OutOfRange {
+		t.Errorf("a node: %d", code)
+	}
+}
