@@ -8,7 +8,6 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/reflect/protoreflect"
 
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -34,30 +33,10 @@ func decodeAny(payload []byte) (*ltlv1.Transaction, error) {
 	if err := proto.Unmarshal(payload, tx); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
-	if name, found := unknownField(tx.ProtoReflect()); found {
-		return nil, fmt.Errorf("%w: unknown field in %s", ErrMalformed, name)
+	if !canonical(payload, tx.ProtoReflect().Descriptor()) {
+		return nil, fmt.Errorf("%w: it is not in the canonical encoding; docs/bytes.md describes it", ErrMalformed)
 	}
 	return tx, nil
-}
-
-// unknownField finds a message, m or one inside it, that has fields which its definition lacks.
-func unknownField(m protoreflect.Message) (name protoreflect.FullName, found bool) {
-	if len(m.GetUnknown()) > 0 {
-		return m.Descriptor().FullName(), true
-	}
-	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
-		switch {
-		case f.Message() == nil:
-		case f.IsList():
-			for i := 0; i < v.List().Len() && !found; i++ {
-				name, found = unknownField(v.List().Get(i).Message())
-			}
-		default:
-			name, found = unknownField(v.Message())
-		}
-		return !found
-	})
-	return name, found
 }
 
 // Field numbers of transaction.proto that the fast decoder knows.
@@ -108,6 +87,9 @@ func decodeRecord(payload []byte) *ltlv1.Transaction {
 			created = r.varint()
 		case fieldNonce:
 			at, n := r.bytes()
+			if n == 0 {
+				return nil
+			}
 			nonce = payload[at : at+n : at+n]
 		case fieldChainID, fieldAccountUID, fieldSubmitter, fieldAccessKeyID, fieldSignatureNonce:
 			head[r.field] = r.text()
@@ -171,13 +153,14 @@ func (r *reader) next() bool {
 	if r.bad || r.at == len(r.b) {
 		return false
 	}
-	field, typ, n := protowire.ConsumeTag(r.b[r.at:])
-	if n < 0 || field <= r.field {
+	tag, n := shortVarint(r.b[r.at:])
+	field := protowire.Number(tag >> 3)
+	if n == 0 || tag>>3 > math.MaxInt32 || field <= r.field {
 		r.bad = true
 		return false
 	}
 	r.at += n
-	r.field, r.typ = field, typ
+	r.field, r.typ = field, protowire.Type(tag&7)
 	return true
 }
 
@@ -186,8 +169,8 @@ func (r *reader) varint() uint64 {
 		r.bad = true
 		return 0
 	}
-	v, n := protowire.ConsumeVarint(r.b[r.at:])
-	if n < 0 {
+	v, n := shortVarint(r.b[r.at:])
+	if n == 0 || v == 0 {
 		r.bad = true
 		return 0
 	}
@@ -201,8 +184,8 @@ func (r *reader) bytes() (at, n int) {
 		r.bad = true
 		return r.at, 0
 	}
-	size, used := protowire.ConsumeVarint(r.b[r.at:])
-	if used < 0 || size > uint64(len(r.b)-r.at-used) {
+	size, used := shortVarint(r.b[r.at:])
+	if used == 0 || size > uint64(len(r.b)-r.at-used) {
 		r.bad = true
 		return r.at, 0
 	}
@@ -214,7 +197,7 @@ func (r *reader) bytes() (at, n int) {
 func (r *reader) text() string {
 	at, n := r.bytes()
 	s := r.s[at : at+n]
-	if !utf8.ValidString(s) {
+	if n == 0 || !utf8.ValidString(s) {
 		r.bad = true
 	}
 	return s

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // FuzzDecode: the fast decoder, where it speaks, says what the library says, and nothing makes Check or the rules fail.
@@ -36,6 +38,16 @@ func FuzzDecode(f *testing.F) {
 		slow, err := decodeAny(b)
 		if err != nil && !errors.Is(err, ErrMalformed) {
 			t.Fatal(err)
+		}
+		// What decodes is what the library encodes to the same bytes: neither more nor less.
+		m := &ltlv1.Transaction{}
+		same := false
+		if (proto.UnmarshalOptions{DiscardUnknown: true}).Unmarshal(b, m) == nil {
+			again, marshalErr := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+			same = marshalErr == nil && bytes.Equal(again, b)
+		}
+		if same != (err == nil) {
+			t.Fatalf("encoded again to the same bytes: %v; decoded: %v", same, err)
 		}
 		if fast := decodeRecord(b); fast != nil && (err != nil || !proto.Equal(fast, slow)) {
 			t.Fatalf("fast %v\nlibrary %v, %v", fast, slow, err)
