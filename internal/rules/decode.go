@@ -15,8 +15,9 @@ import (
 // ErrMalformed is returned, wrapped, for bytes that are not a transaction.
 var ErrMalformed = errors.New("malformed transaction")
 
-// Decode reads a transaction strictly: it returns ErrMalformed, wrapped, for unknown fields, invalid UTF-8 or more
-// than MaxTransaction bytes. The result may refer to payload's bytes, which must not be changed afterwards.
+// Decode reads a transaction: it returns ErrMalformed, wrapped, for bytes that are not the one encoding of one (see
+// canonical), and for more than MaxTransaction bytes. The result may refer to payload's bytes, which must not change
+// any more.
 func Decode(payload []byte) (*ltlv1.Transaction, error) {
 	if len(payload) > MaxTransaction {
 		return nil, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrMalformed, len(payload), MaxTransaction)
