@@ -89,8 +89,8 @@ func refused(t *testing.T, n *testkit.Network, what string, tx *ltlv1.Transactio
 	}
 }
 
-// onlyOnce uploads what a device signed many times at the same moment: one upload is written, and the others are
-// refused with a reason, whether an endorser or the ledger itself noticed.
+// onlyOnce uploads what a device signed many times at the same moment: one upload is written, and the others learn
+// that it is on the chain, whether an endorser or the ledger itself noticed.
 func onlyOnce(t *testing.T, n *testkit.Network, tx *ltlv1.Transaction) {
 	t.Helper()
 	var group sync.WaitGroup
@@ -102,8 +102,8 @@ func onlyOnce(t *testing.T, n *testkit.Network, tx *ltlv1.Transaction) {
 			switch {
 			case err == nil && r.GetCode() == rules.OK:
 				written.Add(1)
-			case err != nil || r.GetCode() != rules.Forbidden || !strings.Contains(r.GetReason(), "before"):
-				t.Errorf("result %v, error %v; want 403 and a reason", r, err)
+			case err != nil || r.GetCode() != rules.DuplicateKey || !strings.Contains(r.GetReason(), "written once"):
+				t.Errorf("result %v, error %v; want -317 and a reason", r, err)
 			}
 		})
 	}

@@ -53,7 +53,7 @@ func TestOrganisationsChangeUnderLoad(t *testing.T) {
 		l.progress("endorser key rotated")
 	}
 	// A key that its endorser does not hold counts for nothing, whatever the others hold.
-	stranger := make([]byte, ed25519.PublicKeySize)
+	stranger := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
 	if r, err := operator.Submit(t.Context(), &ltlv1.Transaction{ChainId: "0000000000000000",
 		Action: modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4",
 			EndorserKey: stranger}).Action}); err != nil || r.GetCode() != rules.Forbidden {
