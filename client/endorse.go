@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -58,10 +59,31 @@ func (c *Client) propose(ctx context.Context, ch *chain, g *group) *voteCount {
 		select {
 		case one := <-votes: // arrived meanwhile: one more signature for the batch
 			v.add(one)
+			continue
 		default:
+		}
+		if ch.id != ledger.SystemChain || v.open == 0 || !v.witness(ctx, votes) {
 			return v
 		}
 	}
+}
+
+// witness waits a little for one more vote on a batch of the system chain, whose transactions mostly need one
+// organisation's endorsement: the others' show that they saw it in time. It reports whether one came.
+func (v *voteCount) witness(ctx context.Context, votes <-chan vote) bool {
+	if v.witnesses.IsZero() {
+		v.witnesses = time.Now().Add(witnessWait)
+	}
+	timer := time.NewTimer(time.Until(v.witnesses))
+	defer timer.Stop()
+	select {
+	case one := <-votes:
+		v.add(one)
+		return true
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return false
 }
 
 // selectEndorsers returns the organisations whose endorsers work, or all of them when those are not enough for the
@@ -107,6 +129,7 @@ func (c *Client) requestEndorsement(
 	if err == nil {
 		v.accepted, err = c.verify(ctx, ch, o, in, out, root)
 		v.endorsement, v.codes, v.required = out.GetEndorsement(), out.GetCodes(), out.GetRequired()
+		v.needs = out.GetNeeds()
 		if len(out.GetReasons()) == len(v.codes) {
 			v.reasons = out.GetReasons()
 		}

@@ -24,6 +24,8 @@ const (
 const (
 	// endorseTimeout bounds one endorser's answer; it leaves the endorser's own wait for a sequence number (2 s) room.
 	endorseTimeout = 3 * time.Second
+	// witnessWait is how long a batch of the system chain waits for endorsements beyond those that it needs.
+	witnessWait = 300 * time.Millisecond
 	// busyOutstanding is the number of unanswered requests from which on an endorser is asked only if the policy needs it:
 	// it hangs, or many chains are busy.
 	busyOutstanding = 8

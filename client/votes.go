@@ -3,6 +3,7 @@ package client
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -32,6 +33,13 @@ import (
 //   - A transaction that the ledger did not find endorsed is proposed again, and then all endorsers' answers are waited
 //     for. So the fastest answer cannot conceal what the others name.
 
+// On the system chain, what a transaction needs follows from what it is, and takes the place of the network's policy.
+// Most are one organisation's act, which needs the endorsement of that organisation, the submitter's own. The endorsers'
+// answers say what is needed (EndorseResponse.needs). That is not signed either. The submitter's own endorser is
+// believed; without its answer, what most of the others say. As long as no answer says it, the submitter's own
+// endorsement is taken to be what is needed. A lie can delay a transaction, or have the ledger refuse it; what the
+// ledger takes is decided by the ledger alone.
+
 // vote is one endorser's answer to a proposal.
 type vote struct {
 	organisation int // its place in the chain's list
@@ -40,6 +48,7 @@ type vote struct {
 	codes        []int32
 	reasons      []string // beside the codes; empty when it gave none
 	required     []string // the organisations that it names; see above
+	needs        []string // on the system chain the policies that it names; see above
 	err          error    // it did not answer, or its answer is invalid
 }
 
@@ -54,9 +63,13 @@ type voteCount struct {
 	// subjects hold what beside the policy is needed: the submitter's organisation, and those that answers name.
 	subjects []policy.Subject
 	// unnamed says that an endorser accepted a device's transaction and named no organisation.
-	unnamed      []bool
+	unnamed []bool
+	// needs hold what the answers say that submissions to the system chain need; nil on other chains.
+	needs        []policy.Quorum
 	votes        []vote // for each organisation of the chain; empty until it answers
 	endorsements []*ltlv1.Endorsement
+	// witnesses is until when further votes are waited for; zero until that begins.
+	witnesses time.Time
 }
 
 func newVoteCount(ch *chain, submissions []*submission) *voteCount {
@@ -69,7 +82,68 @@ func newVoteCount(ch *chain, submissions []*submission) *voteCount {
 	for i, s := range submissions {
 		v.subjects[i].Submitter = ch.quorum.Set(s.organisation)
 	}
+	if n > 0 && submissions[0].system {
+		v.needs = make([]policy.Quorum, n)
+		for i := range submissions {
+			v.needs[i] = v.need(i)
+		}
+	}
 	return v
+}
+
+// need is what submission i to the system chain needs, as far as the answers say.
+func (v *voteCount) need(i int) policy.Quorum {
+	texts := map[string]int{}
+	best := ""
+	for o, one := range v.votes {
+		if i >= len(one.needs) || one.needs[i] == "" {
+			continue
+		}
+		text := one.needs[i]
+		if v.subjects[i].Submitter.Has(o) {
+			best = text
+			break
+		}
+		if texts[text]++; texts[text] > texts[best] {
+			best = text
+		}
+	}
+	p, err := policy.Parse(best)
+	if best == "" || err != nil {
+		p = policy.Organisation(v.submissions[i].organisation)
+	}
+	return p.Quorum(v.chain.organisations)
+}
+
+// unknown reports whether another answer may still say what submission i to the system chain needs.
+func (v *voteCount) unknown(i int) bool {
+	if v.needs == nil || v.open == 0 {
+		return false
+	}
+	for _, one := range v.votes {
+		if i < len(one.needs) && one.needs[i] != "" {
+			return v.subjects[i].Submitter&v.open != 0
+		}
+	}
+	return true
+}
+
+// strange reports whether an answer asks for an organisation that this client does not know as one of the network's.
+func (v *voteCount) strange() bool {
+	for i := range v.needs {
+		if v.signed[i] != 0 && !v.enough(i, v.chain.quorum.All()) {
+			return true
+		}
+	}
+	return false
+}
+
+// quorum is what submission i is counted against.
+func (v *voteCount) quorum(i int) *policy.Quorum {
+	if v.needs != nil {
+		return &v.needs[i]
+	}
+	return &v.chain.quorum
 }
 
 // add counts a vote.
@@ -82,6 +156,9 @@ func (v *voteCount) add(one vote) {
 	}
 	v.votes[o] = one
 	v.addRequirements(one)
+	for i := range v.needs {
+		v.needs[i] = v.need(i)
+	}
 	for i, ok := range one.accepted {
 		if ok {
 			v.signed[i] = v.signed[i].With(o)
@@ -120,12 +197,12 @@ func (v *voteCount) fail(err error) {
 
 // complete reports whether these signatures satisfy the policy for submission i, and every requirement that was named.
 func (v *voteCount) complete(i int, signed policy.Set) bool {
-	return v.chain.quorum.Satisfied(v.subjects[i], signed)
+	return v.quorum(i).Satisfied(v.subjects[i], signed)
 }
 
 // enough reports whether these signatures satisfy the policy for submission i, whatever was named.
 func (v *voteCount) enough(i int, signed policy.Set) bool {
-	return v.chain.quorum.Satisfied(policy.Subject{Submitter: v.subjects[i].Submitter}, signed)
+	return v.quorum(i).Satisfied(policy.Subject{Submitter: v.subjects[i].Submitter}, signed)
 }
 
 // disputed reports whether the answers contradict one another on what submission i needs, and the ledger has not
@@ -137,11 +214,11 @@ func (v *voteCount) disputed(i int) bool {
 
 // possible reports whether submission i can be endorsed in spite of the refusals.
 func (v *voteCount) possible(i int) bool {
-	if v.chain.quorum.Possible(v.subjects[i], v.refused[i]) {
+	if v.quorum(i).Possible(v.subjects[i], v.refused[i]) {
 		return true
 	}
 	unnamed := policy.Subject{Submitter: v.subjects[i].Submitter}
-	return v.disputed(i) && v.chain.quorum.Possible(unnamed, v.refused[i])
+	return v.disputed(i) && v.quorum(i).Possible(unnamed, v.refused[i])
 }
 
 // decided reports whether no open vote can change what becomes of any submission: each has enough signatures or cannot
@@ -155,7 +232,7 @@ func (v *voteCount) decided() bool {
 	for i, s := range v.submissions {
 		reach := v.signed[i] | v.open
 		switch {
-		case s.waitForAll:
+		case s.waitForAll, v.unknown(i) && v.possible(i):
 			return false
 		case v.complete(i, v.signed[i]):
 		case v.enough(i, reach) && (v.complete(i, reach) || !s.ledgerDecides):
@@ -220,7 +297,7 @@ func (v *voteCount) reason(i int, code int32) string {
 
 // missing returns the error that names the organisations whose signatures submission i lacks, and why.
 func (v *voteCount) missing(i int) error {
-	lacking := v.chain.quorum.Missing(v.subjects[i], v.signed[i], v.refused[i])
+	lacking := v.quorum(i).Missing(v.subjects[i], v.signed[i], v.refused[i])
 	required := lacking&v.subjects[i].Required != 0
 	var names []string
 	overloaded := false
@@ -247,6 +324,9 @@ func (v *voteCount) missing(i int) error {
 	kind := ErrUnavailable
 	if overloaded {
 		kind = ErrOverloaded
+	}
+	if v.needs != nil {
+		return fmt.Errorf("%w: this is not done without the endorsement of %s; nothing was written", kind, list)
 	}
 	return fmt.Errorf("%w: policy %q of chain %s is not met without the endorsement of %s; nothing was written",
 		kind, v.chain.policy, v.chain.id, list)

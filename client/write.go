@@ -67,6 +67,7 @@ type submission struct {
 	id           ledger.Hash
 	organisation string // the submitter's, as the policy means it
 	device       bool   // a device signed it: it may need the endorsement of one organisation; see votes.go
+	system       bool   // it is for the system chain, where what it needs depends on what it is; see votes.go
 	deadline     time.Time
 	queued       time.Time
 	span         tracing.Span // from Submit until the reply
@@ -117,7 +118,7 @@ func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Resu
 	}
 	s := &submission{
 		state: queued, payload: payload, id: ledger.TransactionID(payload), done: make(chan outcome, 1),
-		device: rules.NeedsOne(tx),
+		device: rules.DeviceProofOf(tx) != nil, system: tx.GetChainId() == ledger.SystemChain,
 	}
 	s.deadline, _ = ctx.Deadline()
 	// The network's part ends a little before the caller's deadline, so that the caller receives the reason.
@@ -244,6 +245,7 @@ type group struct {
 	minSequence  uint64               // how new the endorsers must be, as a number of blocks over all chains
 	pause        backoff              // before the ledger is asked again with new endorsements
 	endorsements []*ltlv1.Endorsement // of a group in state ordering
+	refreshed    bool                 // the network was asked again for the organisations of the system chain
 }
 
 // batchRun is what becomes of one batch. Its groups are followed one at a time, except those of branches.
@@ -295,6 +297,15 @@ func (r *batchRun) endorse(ctx context.Context, g *group) []*group {
 		return nil
 	}
 	votes := c.propose(ctx, chain, g)
+	if votes.strange() && !g.refreshed {
+		g.refreshed = true
+		c.network.forget(r.chainID)
+		if err := c.network.refresh(ctx); err != nil {
+			c.fail(g.submissions, err)
+			return nil
+		}
+		return []*group{g}
+	}
 	var count [answered + 1]int
 	for i, s := range g.submissions {
 		s.state = nextState(ctx, votes, i)
@@ -435,7 +446,7 @@ func (r *batchRun) order(ctx context.Context, g *group) []*group {
 			continue
 		}
 		stale = stale || code == rules.NotEndorsed
-		s.waitForAll = s.device && code == rules.NotEndorsed
+		s.waitForAll = (s.device || s.system) && code == rules.NotEndorsed
 		again = append(again, s)
 	}
 	if stale { // the policy or a key changed since the client looked

@@ -193,8 +193,14 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 		return false, fmt.Errorf("preview on chain %s: %w", input.ChainID, err)
 	}
 	found, reasons, required := make([]int32, len(own)), make([]string, len(own)), make([]string, len(own))
+	if input.ChainID == ledger.SystemChain {
+		out.Needs = make([]string, len(transactions))
+	}
 	for j, v := range preview {
 		found[j], reasons[j], required[j] = v.Code, v.Reason, v.Required
+		if out.Needs != nil {
+			out.Needs[place[j]] = v.Needs
+		}
 		if v.Required != "" && out.Required == nil {
 			out.Required = make([]string, len(transactions)) // most batches need none
 		}

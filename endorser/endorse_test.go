@@ -160,7 +160,7 @@ func TestEndorseOnlyOwnChains(t *testing.T) {
 	// The operator acts on the system chain, which every organisation endorses.
 	account := w.tx(operatorName, "", ledger.SystemChain,
 		&ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
-			Name: "new", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org2",
+			Name: "new", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org1",
 		}})
 	operator := ltlv1.NewEndorserClient(r.dial("operator"))
 	out, err := operator.Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: ledger.SystemChain,

@@ -95,7 +95,7 @@ func TestOwnRuleOnTheSystemChain(t *testing.T) {
 	r.caughtUp()
 	payload := w.tx(operatorName, "", ledger.SystemChain,
 		&ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
-			Name: "new", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org2",
+			Name: "new", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org1",
 		}})
 	out, err := ltlv1.NewEndorserClient(r.dial("operator")).Endorse(t.Context(),
 		&ltlv1.EndorseRequest{ChainId: ledger.SystemChain, Transactions: [][]byte{payload}})

@@ -89,9 +89,14 @@ func (w *world) record(rng *rand.Rand, key string) []byte {
 	})
 }
 
-// batch endorses the transactions by the first organisations, a majority.
+// batch endorses the transactions by the first organisations, a majority; on the system chain by all, because a new
+// chain needs those that are on it.
 func (w *world) batch(chain string, payloads ...[]byte) *ltlv1.Batch {
-	return offline.Batch(w.network, chain, 1<<45, payloads, w.signers[:len(w.signers)/2+1])
+	signers := w.signers
+	if chain != ledger.SystemChain {
+		signers = signers[:len(signers)/2+1]
+	}
+	return offline.Batch(w.network, chain, 1<<45, payloads, signers)
 }
 
 // submitFunc gets a batch ordered, whatever it takes.

@@ -147,10 +147,14 @@ func newAccountCreate() *cobra.Command {
 				return fmt.Errorf("--type is %q; it can be ram (a user, which can be a member of chains) or root (a main "+
 					"account)", kind)
 			}
-			return withSession(cmd, func(s *session) error {
-				if account.Organisation == "" {
-					account.Organisation = s.trust.Genesis().GetOrganisations()[0].GetId()
-				}
+			con, err := trustOf(cmd)
+			if err != nil {
+				return err
+			}
+			if account.Organisation == "" {
+				account.Organisation = con.trust.Genesis().GetOrganisations()[0].GetId()
+			}
+			return withOperator(cmd, account.Organisation, func(s *session) error {
 				result, err := s.submitToSystem(&ltlv1.Transaction{
 					Action: &ltlv1.Transaction_CreateAccount{CreateAccount: account},
 				}, accountAdvice())

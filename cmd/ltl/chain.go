@@ -291,7 +291,8 @@ on it, unless --organisations names others.`,
 			if err != nil {
 				return err
 			}
-			return withSession(cmd, func(s *session) error {
+			owner := func(s *session) (string, error) { return s.ownerOfAccount(o.administrator) }
+			return withOwner(cmd, owner, func(s *session) error {
 				result, err := s.submitToSystem(&ltlv1.Transaction{
 					Action: &ltlv1.Transaction_CreateChain{CreateChain: chain},
 				}, chainAdvice())
@@ -361,11 +362,14 @@ stops further use and removes nothing. A chain's service, id and code never chan
 			if err != nil {
 				return err
 			}
-			return withSession(cmd, func(s *session) error {
-				row, err := s.chain(args[0])
-				if err != nil {
-					return err
+			var row *chainRow
+			owner := func(s *session) (_ string, err error) {
+				if row, err = s.chain(args[0]); err != nil {
+					return "", err
 				}
+				return s.ownerOfAccount(row.Administrator)
+			}
+			return withOwner(cmd, owner, func(s *session) error {
 				change.ChainId = row.ChainID
 				if _, err := s.submitToSystem(&ltlv1.Transaction{
 					Action: &ltlv1.Transaction_ModifyChain{ModifyChain: change},

@@ -254,21 +254,30 @@ func newDeviceRevoke() *cobra.Command {
 be enrolled again under this id. Its earlier records stay. Only an operator of the organisation that enrolled it may
 do this.`,
 		Args: cobra.NoArgs,
-		RunE: online(func(s *session, _ []string) error {
-			_, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_RevokeDevice{
-				RevokeDevice: &ltlv1.RevokeDevice{ProductKey: names.productKey, IotId: names.iotID},
-			}}, advice{
-				rules.NotFound: fmt.Sprintf("no device %q of the product %q was ever enrolled; `ltl device list` shows those "+
-					"that were",
-					names.iotID, names.productKey),
-				rules.Forbidden: "only an operator of the organisation that enrolled the device may revoke it: `ltl device " +
-					"list` shows which; give --identity",
-			})
-			if err != nil {
-				return err
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			owner := func(s *session) (string, error) {
+				rows, err := s.devices(&names)
+				if err != nil || len(rows) == 0 {
+					return "", err
+				}
+				return rows[0].Organisation, nil
 			}
-			return s.showDevice(&names, "the device is revoked")
-		}),
+			return withOwner(cmd, owner, func(s *session) error {
+				_, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_RevokeDevice{
+					RevokeDevice: &ltlv1.RevokeDevice{ProductKey: names.productKey, IotId: names.iotID},
+				}}, advice{
+					rules.NotFound: fmt.Sprintf("no device %q of the product %q was ever enrolled; `ltl device list` shows those "+
+						"that were",
+						names.iotID, names.productKey),
+					rules.Forbidden: "only an operator of the organisation that enrolled the device may revoke it: `ltl device " +
+						"list` shows which; give --identity",
+				})
+				if err != nil {
+					return err
+				}
+				return s.showDevice(&names, "the device is revoked")
+			})
+		},
 	}
 	names.flags(cmd, true)
 	return cmd

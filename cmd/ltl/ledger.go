@@ -15,8 +15,9 @@ const pageSize = 100
 type advice map[int32]string
 
 const (
-	adviceOperator = "only an operator may do this; give --identity DIRECTORY with an operator's certificate"
-	adviceNoOrg    = "there is no such organisation; `ltl org list` lists the existing ones"
+	adviceOperator = "only an operator of the organisation that it belongs to may do this; give --identity DIRECTORY with " +
+		"the certificate of one"
+	adviceNoOrg = "there is no such organisation; `ltl org list` lists the existing ones"
 )
 
 // of is the sentence for a code.

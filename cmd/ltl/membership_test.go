@@ -171,7 +171,7 @@ func TestMembershipUnderLoad(t *testing.T) {
 	}
 	lose(t, n, f, lost)
 	goOn()
-	node5 := prepareNode(t, n, "node5", "org2")
+	node5 := prepareNode(t, n, "node5", strings.Replace(lost, "node", "org", 1)) // of the same organisation
 	node5.start()
 	mustLTL(t, "node", "replace", lost, node5.file(), "--dir", n.dir)
 	goOn()

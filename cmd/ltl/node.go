@@ -222,6 +222,8 @@ func newNodeMembership(use, short, long string, want ltlv1.NodeMembership) *cobr
 type nodeChange struct {
 	tx           *ltlv1.Transaction
 	id, replaces string
+	// organisation is the node's; empty where the ledger says it.
+	organisation string
 	want         ltlv1.NodeMembership
 }
 
@@ -234,7 +236,7 @@ func addition(path string, want ltlv1.NodeMembership, replaces string) (*nodeCha
 	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_AddNode{
 		AddNode: &ltlv1.AddNode{Node: n, Membership: want, Replaces: replaces},
 	}}
-	return &nodeChange{tx: tx, id: n.GetId(), replaces: replaces, want: want}, nil
+	return &nodeChange{tx: tx, id: n.GetId(), replaces: replaces, organisation: n.GetOrganisation(), want: want}, nil
 }
 
 // onNodes completes a command that records one change of the nodes and waits until Raft has carried it out.
@@ -246,7 +248,13 @@ func onNodes(cmd *cobra.Command, changeOf func(args []string) (*nodeChange, erro
 		if err != nil {
 			return err
 		}
-		return withSession(cmd, func(s *session) error {
+		owner := func(s *session) (string, error) {
+			if change.organisation != "" {
+				return change.organisation, nil
+			}
+			return s.ownerOfNode(change.id)
+		}
+		return withOwner(cmd, owner, func(s *session) error {
 			result, err := s.submitToSystem(change.tx, nodeAdvice())
 			if err != nil {
 				return err

@@ -194,7 +194,7 @@ func TestOperatorsRefusals(t *testing.T) {
 		{[]string{"org", "modify", "org1"}, "--endorser"},
 		{[]string{"org", "modify", "org9", "--name", "x"}, "--identity DIRECTORY"},
 		{[]string{"org", "modify", "org2", "--name", "x", "--identity", filepath.Join(dir, "pki", "operator")},
-			"operator of the organisation itself"},
+			"organisation org2: only one of its operators"},
 		{[]string{"org", "remove", "org9"}, "`ltl org list`"},
 		{[]string{"org", "remove", "org2"}, "has a node"},
 		{[]string{"org", "rotate-endorser-key", "org2", "--endorser-dir",

@@ -1,16 +1,19 @@
 package main
 
 import (
+	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"ltl/internal/identity"
+	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -275,8 +278,11 @@ So an operator's certificate alone is not enough, and the endorser has to run.`,
 				if own.Identity != want {
 					return nil, fmt.Errorf("%s is the directory of %s, not of %s; see --endorser-dir", dir, own.Identity, want)
 				}
-				public, _, err := identity.CreateSignKey(dir)
-				return &ltlv1.ModifyOrganisation{EndorserKey: public, Compromised: compromised}, err
+				m, err := s.newEndorserKey(args[0], dir)
+				if err == nil {
+					m.Compromised = compromised
+				}
+				return m, err
 			})
 		},
 	}
@@ -286,6 +292,28 @@ So an operator's certificate alone is not enough, and the endorser has to run.`,
 			"file")
 	f.BoolVar(&compromised, "compromised", false, "signatures of the former key stop counting at once")
 	return cmd
+}
+
+// newEndorserKey makes a signing key in an endorser's directory. It signs that it takes the place of the one that the
+// ledger names.
+func (s *session) newEndorserKey(organisation, dir string) (*ltlv1.ModifyOrganisation, error) {
+	res, err := s.client.Ledger().GetNetwork(s.cmd.Context(), &ltlv1.GetNetworkRequest{})
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(res.GetOrganisations(), func(o *ltlv1.Organisation) bool { return o.GetId() == organisation })
+	if i < 0 {
+		return nil, fmt.Errorf("there is no organisation %q; `ltl org list` lists the existing ones", organisation)
+	}
+	key, err := identity.CreateSignKey(dir)
+	if err != nil {
+		return nil, err
+	}
+	former := ledger.KeyID(res.GetOrganisations()[i].GetEndorserKey())
+	return &ltlv1.ModifyOrganisation{
+		EndorserKey: key.Public().(ed25519.PublicKey),
+		Possession:  ledger.SignNewKey(key, s.trust.NetworkID(), organisation, former),
+	}, nil
 }
 
 // newOrgRotateCA makes `ltl org rotate-ca`. Authorities overlap, so that certificates can be renewed one after the

@@ -14,6 +14,7 @@ import (
 	"ltl/client"
 	"ltl/internal/identity"
 	"ltl/internal/localnet"
+	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -62,6 +63,49 @@ func withOperator(cmd *cobra.Command, organisation string, f func(s *session) er
 		}
 	}
 	return con.with(cmd, f)
+}
+
+// withOwner is withOperator for something on the ledger: owner looks up the organisation that it belongs to; empty when
+// there is no such thing, which the ledger then says.
+func withOwner(cmd *cobra.Command, owner func(s *session) (string, error), f func(s *session) error) error {
+	organisation := ""
+	err := withSession(cmd, func(s *session) (err error) {
+		organisation, err = owner(s)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if organisation == "" {
+		return withSession(cmd, f)
+	}
+	return withOperator(cmd, organisation, f)
+}
+
+// ownerOfAccount returns the organisation of an account; empty when there is none.
+func (s *session) ownerOfAccount(uid string) (string, error) {
+	if uid == "" {
+		return "", nil
+	}
+	res, err := s.client.Ledger().GetAccount(s.cmd.Context(), &ltlv1.GetAccountRequest{Uid: uid})
+	if err != nil || res.GetCode() != rules.OK || len(res.GetAccounts()) == 0 {
+		return "", err
+	}
+	return res.GetAccounts()[0].GetOrganisation(), nil
+}
+
+// ownerOfNode returns the organisation of a node; empty when there is none.
+func (s *session) ownerOfNode(id string) (string, error) {
+	res, err := s.client.Ledger().GetNetwork(s.cmd.Context(), &ltlv1.GetNetworkRequest{})
+	if err != nil {
+		return "", err
+	}
+	for _, n := range res.GetNodes() {
+		if n.GetId() == id {
+			return n.GetOrganisation(), nil
+		}
+	}
+	return "", nil
 }
 
 // addConnection adds the options that say which network to talk to, and with which certificate.
@@ -176,7 +220,7 @@ func (c *connection) becomeOperator(organisation string) error {
 	authority := filepath.Join(c.pki(), "orgs", organisation)
 	if _, err := os.Stat(filepath.Join(authority, "ca.key")); err != nil {
 		return fmt.Errorf("%s belongs to another organisation; give --identity DIRECTORY with the certificate of an "+
-			"operator of %s",
+			"operator of %s; `ltl org list` lists the organisations",
 			own.Identity, organisation)
 	}
 	c.identity = dir

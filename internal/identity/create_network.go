@@ -97,6 +97,9 @@ func CreateNetwork(dir string, spec NetworkSpec) error {
 		w.member(filepath.Join("facades", name), Identity{first, RoleFacade, name}, sealing)
 	}
 	w.member("operator", Identity{first, RoleOperator, operatorName}, sealing)
+	for _, o := range spec.Organisations[1:] {
+		w.member(filepath.Join("operators", o.ID), Identity{o.ID, RoleOperator, operatorName}, nil)
+	}
 	w.member(filepath.Join("clients", benchClientName), Identity{first, RoleClient, benchClientName}, nil)
 	return w.finish(trust)
 }

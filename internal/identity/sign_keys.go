@@ -52,16 +52,16 @@ func CreateFirstSignKey(dir string) (ed25519.PublicKey, error) {
 	return public, writeKey(filepath.Join(dir, signKeyFile), key)
 }
 
-// CreateSignKey makes one more signing key in an endorser's directory and returns its public key and its path.
-func CreateSignKey(dir string) (ed25519.PublicKey, string, error) {
+// CreateSignKey makes one more signing key in an endorser's directory and returns it.
+func CreateSignKey(dir string) (ed25519.PrivateKey, error) {
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return nil, "", fmt.Errorf("generate key: %w", err)
+		return nil, fmt.Errorf("generate key: %w", err)
 	}
 	id := ledger.KeyID(public)
 	path := filepath.Join(dir, "sign-"+hex.EncodeToString(id[:])+".key")
 	if err := writeKey(path, key); err != nil {
-		return nil, "", err
+		return nil, err
 	}
-	return public, path, syncDir(dir)
+	return key, syncDir(dir)
 }

@@ -56,6 +56,8 @@ func TestCreateNetworkLayout(t *testing.T) {
 		"facades/f1":         {"org1", RoleFacade, "f1"},
 		"facades/f2":         {"org1", RoleFacade, "f2"},
 		"operator":           {"org1", RoleOperator, "operator"},
+		"operators/org2":     {"org2", RoleOperator, "operator"},
+		"operators/org3":     {"org3", RoleOperator, "operator"},
 		"clients/bench":      {"org1", RoleClient, "bench"},
 	}
 	for sub, want := range holders {
@@ -136,7 +138,7 @@ func checkModes(t *testing.T, dir string) {
 		}
 		return nil
 	})
-	if err != nil || keys != 3+3*3+3*2+2*2+2+1 {
+	if err != nil || keys != 3+3*3+3*2+2*2+2+2+1 {
 		t.Errorf("%d key files, %v", keys, err)
 	}
 }

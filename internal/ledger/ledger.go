@@ -33,6 +33,7 @@ const (
 	domainEndorsement = "ltl/endorsement/v2\x00"
 	domainBatchLeaf   = "ltl/batchleaf/v2\x00"
 	domainKey         = "ltl/key/v1\x00"
+	domainNewKey      = "ltl/newkey/v1\x00"
 )
 
 // ErrMalformed is returned, wrapped, for bytes that do not follow the layout.

@@ -117,7 +117,18 @@ func (n *network) setUp(ctx context.Context, c *client.Client) (*Network, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &setup{plan: p, client: c, sealingKey: key}
+	operators, err := n.openOperators(c)
+	defer func() {
+		for _, o := range operators {
+			if o != c {
+				o.Close()
+			}
+		}
+	}()
+	if err != nil {
+		return nil, err
+	}
+	s := &setup{plan: p, client: c, operators: operators, sealingKey: key}
 	for _, o := range n.trust.Genesis().GetOrganisations() {
 		s.organisations = append(s.organisations, o.GetId())
 	}
@@ -215,8 +226,10 @@ func (p *plan) accounts(organisations []string) []Account {
 
 // setup writes a network's first accounts, chains, memberships and AccessKeys.
 type setup struct {
-	plan          *plan
-	client        *client.Client
+	plan   *plan
+	client *client.Client
+	// operators are clients of an operator of each organisation: what is an organisation's own, its operator submits.
+	operators     map[string]*client.Client
 	sealingKey    []byte
 	organisations []string
 }
@@ -255,7 +268,7 @@ func (s *setup) run(ctx context.Context) ([]Chain, []Account, error) {
 
 // createAccount creates an account and stores its AccessKey, sealed.
 func (s *setup) createAccount(ctx context.Context, a Account) error {
-	err := s.submit(ctx, "account "+a.Name, &ltlv1.Transaction{
+	err := s.submit(ctx, "account "+a.Name, a.Organisation, &ltlv1.Transaction{
 		ChainId: ledger.SystemChain,
 		Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
 			Uid: a.UID, Name: a.Name, Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: a.Organisation,
@@ -276,7 +289,7 @@ func (s *setup) createAccount(ctx context.Context, a Account) error {
 
 // createChain creates a chain on which all organisations endorse.
 func (s *setup) createChain(ctx context.Context, name string, service ltlv1.ChainService, administrator string) error {
-	return s.submit(ctx, "chain "+name, &ltlv1.Transaction{
+	return s.submit(ctx, "chain "+name, s.organisations[0], &ltlv1.Transaction{
 		ChainId: ledger.SystemChain,
 		Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{
 			Name: name, Service: service, Edition: ltlv1.Edition_EDITION_ENTERPRISE, Region: Region,
@@ -291,7 +304,7 @@ func (s *setup) createChain(ctx context.Context, name string, service ltlv1.Chai
 
 // addMember makes an account a member of a chain.
 func (s *setup) addMember(ctx context.Context, c Chain, administrator string, a Account) error {
-	return s.submit(ctx, "member of "+c.Name, &ltlv1.Transaction{
+	return s.submit(ctx, "member of "+c.Name, s.organisations[0], &ltlv1.Transaction{
 		ChainId: c.BizChainID, AccountUid: administrator,
 		Action: &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{
 			MemberUid: a.UID, Name: a.Name, Contact: a.Name, Phone: "000-0000", Remark: "made by ltl up",
@@ -331,13 +344,13 @@ func (s *setup) chainsOf(ctx context.Context, a *Account) ([]Chain, error) {
 	return chains, nil
 }
 
-// submit writes one transaction of the plan. Its nonce and time are the plan's, so that sending it again is the same
+// submit writes one transaction of the plan, as an operator of the organisation. Its nonce and time are the plan's, so that sending it again is the same
 // transaction.
-func (s *setup) submit(ctx context.Context, what string, tx *ltlv1.Transaction) error {
+func (s *setup) submit(ctx context.Context, what, organisation string, tx *ltlv1.Transaction) error {
 	tx.Nonce = s.plan.bytes("nonce/" + what)[:nonceBytes]
 	tx.CreatedMs = s.plan.CreatedMs
 	return s.retry(ctx, what, func() error {
-		result, err := s.client.Submit(ctx, tx)
+		result, err := s.operators[organisation].Submit(ctx, tx)
 		if err != nil {
 			return err
 		}

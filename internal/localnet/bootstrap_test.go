@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"testing"
 
+	"ltl/client"
 	"ltl/internal/identity"
 	ltlv1 "ltl/proto/ltl/v1"
 	"ltl/test/testkit"
@@ -23,7 +24,11 @@ func TestSetupTwice(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := n.Client(identity.RoleOperator)
-	s := &setup{plan: p, client: c, sealingKey: key, organisations: []string{"org1", "org2", "org3"}}
+	organisations := []string{"org1", "org2", "org3"}
+	s := &setup{plan: p, client: c, sealingKey: key, organisations: organisations, operators: map[string]*client.Client{}}
+	for _, o := range organisations {
+		s.operators[o] = n.Operator(o)
+	}
 	blocks := func() (sequence, accounts int) {
 		t.Helper()
 		status, err := c.Ledger().Status(t.Context(), "n1")

@@ -225,8 +225,11 @@ func endorserName(organisation string) string { return "endorser-" + organisatio
 func (n *network) trustPath() string { return filepath.Join(n.Dir, pkiDir, "trust.json") }
 
 // open makes a client with the operator's credentials.
-func (n *network) open() (*client.Client, error) {
-	credentials, err := identity.LoadCredentials(n.operatorDir(), n.trust)
+func (n *network) open() (*client.Client, error) { return n.openAs(n.operatorDir()) }
+
+// openAs makes a client with the certificate in a directory.
+func (n *network) openAs(dir string) (*client.Client, error) {
+	credentials, err := identity.LoadCredentials(dir, n.trust)
 	if err != nil {
 		return nil, err
 	}
@@ -234,3 +237,21 @@ func (n *network) open() (*client.Client, error) {
 }
 
 func (n *network) operatorDir() string { return filepath.Join(n.Dir, pkiDir, "operator") }
+
+// openOperators makes a client of an operator of each organisation but the first, whose operator first is. The caller
+// closes them.
+func (n *network) openOperators(first *client.Client) (map[string]*client.Client, error) {
+	operators := map[string]*client.Client{}
+	for i, o := range n.trust.Genesis().GetOrganisations() {
+		if i == 0 {
+			operators[o.GetId()] = first
+			continue
+		}
+		c, err := n.openAs(filepath.Join(n.Dir, pkiDir, "operators", o.GetId()))
+		if err != nil {
+			return operators, fmt.Errorf("the set-up acts for every organisation and needs an operator of %s: %w", o.GetId(), err)
+		}
+		operators[o.GetId()] = c
+	}
+	return operators, nil
+}

@@ -87,6 +87,35 @@ func Parse(s string) (Policy, error) {
 	return p, nil
 }
 
+// Organisation is the policy that needs one organisation's endorsement.
+func Organisation(id string) Policy {
+	return Policy{terms: []term{{kind: termOrg, n: 1, names: []string{id}}}}
+}
+
+// Of is the policy that needs at least n of the organisations named. It is never satisfied when there are fewer.
+func Of(n int, names ...string) Policy {
+	return Policy{terms: []term{{kind: termOf, n: n, names: names}}}
+}
+
+// And is the policy that needs both.
+func (p Policy) And(other Policy) Policy { return Policy{terms: slices.Concat(p.terms, other.terms)} }
+
+// Threshold returns how many of n organisations the policy needs, whichever they are; 1 at least.
+func (p Policy) Threshold(n int) int {
+	most := 1
+	for _, t := range p.terms {
+		switch t.kind {
+		case termMajority:
+			most = max(most, n/2+1)
+		case termAll:
+			most = max(most, n)
+		case termCount:
+			most = max(most, t.n)
+		}
+	}
+	return most
+}
+
 func parseTerm(s string) (term, error) {
 	switch s {
 	case "submitter":
@@ -253,12 +282,21 @@ func (q *Quorum) Satisfied(s Subject, signed Set) bool {
 func (q *Quorum) Possible(s Subject, refused Set) bool { return q.Satisfied(s, q.All()&^refused) }
 
 // Missing returns the organisations whose endorsement is lacking: the required ones that have neither signed nor
-// refused, or, when there are none, all such organisations of the chain.
+// refused, or, when there are none, all such organisations that would bring the policy nearer to being satisfied.
 func (q *Quorum) Missing(s Subject, signed, refused Set) Set {
 	if required := s.Required &^ (signed | refused); required != 0 {
 		return required
 	}
-	return q.All() &^ (signed | refused)
+	var useful Set
+	if q.submitter {
+		useful = s.Submitter
+	}
+	for _, t := range q.thresholds {
+		if (signed & t.of).Len() < t.n {
+			useful |= t.of
+		}
+	}
+	return useful &^ (signed | refused)
 }
 
 // Satisfiable reports whether the policy holds for this submitter when every organisation of the chain endorses.

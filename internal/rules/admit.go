@@ -16,6 +16,9 @@ type Verdict struct {
 	// Required is the organisation whose endorsement execution demands whatever the policy says, because only it can
 	// verify the device's signature; empty otherwise and for refusals.
 	Required string
+	// Needs is the text of the policy that takes the place of the network's on the system chain; empty on other chains
+	// and for refusals.
+	Needs string
 }
 
 // Preview is the endorser's dry run over transactions of in.ChainID: the verdicts that execution would come to,
@@ -55,12 +58,22 @@ func (e *exec) preview(payload []byte, index uint32) (v Verdict, err error) {
 	if known != nil || err != nil {
 		return Verdict{Code: Duplicate}, err
 	}
+	var n need
+	if e.chain == nil { // by the state before it, as execution has it
+		if n, err = e.needOf(tx); err != nil {
+			return v, err
+		}
+	}
 	if v.Code, _, err = e.run(tx, form, id, index); err != nil {
 		return v, err
 	}
 	e.txs[id] = &ltlv1.Result{}
 	if v.Code != OK {
 		v.Reason = e.reason
+		return v, nil
+	}
+	if e.chain == nil {
+		v.Needs = n.policy.String()
 		return v, nil
 	}
 	v.Required, err = e.neededOrganisation(tx)
@@ -119,17 +132,9 @@ func (e *exec) admit(payload []byte, id ledger.Hash, i int, set *endorsementSet)
 	if tooNew(tx) {
 		return Malformed, nil
 	}
-	organisation, err := e.submitterOrganisation(tx)
-	if err != nil {
-		return 0, err
-	}
-	needed, err := e.neededOrganisation(tx)
-	if err != nil {
-		return 0, err
-	}
-	code := set.judge(i, organisation, needed)
-	if code == OK {
-		return OK, nil
+	code, err := e.endorsed(set, i, tx)
+	if code == OK || err != nil {
+		return code, err
 	}
 	_, found, err := e.find(appendTransactionKey(e.key[:0], id))
 	if found {

@@ -73,8 +73,8 @@ func (e *exec) judge(k *kind, act *action) (code int32, output string, err error
 	return code, output, err
 }
 
-// admitOperator judges whether the submitter may write to the system chain: only operators of organisations of the
-// network may, and they name no account.
+// admitOperator judges whether the submitter may write this to the system chain: only operators of organisations of
+// the network may, they name no account, and what is one organisation's own is for its operators.
 func (e *exec) admitOperator(tx *ltlv1.Transaction, submitter identity) (code int32, err error) {
 	if submitter.role != roleOperator {
 		return Forbidden, nil
@@ -85,7 +85,7 @@ func (e *exec) admitOperator(tx *ltlv1.Transaction, submitter identity) (code in
 	if barred, err := e.barred(tx.GetSubmitter()); barred || err != nil {
 		return e.refuse(Forbidden, reasonBarred), err
 	}
-	return OK, nil
+	return e.entitled(tx, submitter.organisation)
 }
 
 // admitAccount judges whether the account, through the submitter, may execute transactions of the kind on this business

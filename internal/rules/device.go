@@ -114,9 +114,6 @@ func (e *exec) revokeDevice(act action) (int32, string, error) {
 	if known == nil || err != nil {
 		return NotFound, "", err
 	}
-	if known.Organisation != act.submitter.organisation {
-		return e.refuse(Forbidden, reasonOtherEnroller), "", nil
-	}
 	if !known.Revoked {
 		known.Revoked = true
 		e.put(enrolmentKey(known.ProductKey, known.IotID), known.encode())

@@ -8,8 +8,9 @@ import (
 
 // endorsementSet is the verified endorsements of one batch, and the policy that they are counted against.
 type endorsementSet struct {
-	quorum policy.Quorum
-	votes  []vote
+	quorum        policy.Quorum
+	organisations []string
+	votes         []vote
 	// invalid is set when one of the endorsements is not valid for this batch: then nothing in the batch is endorsed.
 	invalid bool
 
@@ -44,7 +45,7 @@ func (e *exec) newEndorsementSet(b *ltlv1.Batch, root ledger.Hash, verify Verify
 	if err != nil {
 		return nil, err
 	}
-	s.quorum = p.Quorum(organisations)
+	s.quorum, s.organisations = p.Quorum(organisations), organisations
 	if len(b.GetEndorsements()) > MaxEndorsements {
 		s.invalid = true
 		return s, nil
@@ -106,7 +107,30 @@ func (s *endorsementSet) judge(i int, submitterOrg, needed string) int32 {
 	if s.invalid {
 		return NotEndorsed
 	}
-	var timely, any policy.Set
+	timely, any := s.accepting(i)
+	if l := &s.last; l.code != 0 && timely == l.timely && any == l.any && submitterOrg == l.submitter &&
+		needed == l.needed {
+		return l.code
+	}
+	subject := policy.Subject{Submitter: s.quorum.Set(submitterOrg), Required: s.quorum.Set(needed)}
+	code := enough(&s.quorum, subject, timely, any)
+	s.last = judgement{timely, any, submitterOrg, needed, code}
+	return code
+}
+
+// judgeAct decides, for transaction i of a batch of the system chain, whether enough organisations accepted it by a
+// policy that takes the place of the network's.
+func (s *endorsementSet) judgeAct(i int, submitterOrg string, p policy.Policy) int32 {
+	if s.invalid {
+		return NotEndorsed
+	}
+	q := p.Quorum(s.organisations)
+	timely, any := s.accepting(i)
+	return enough(&q, policy.Subject{Submitter: q.Set(submitterOrg)}, timely, any)
+}
+
+// accepting returns the organisations that accepted transaction i of the batch, in time and at all.
+func (s *endorsementSet) accepting(i int) (timely, any policy.Set) {
 	for _, v := range s.votes {
 		if v.endorsement.Accepts(i) {
 			any |= v.organisation
@@ -115,20 +139,32 @@ func (s *endorsementSet) judge(i int, submitterOrg, needed string) int32 {
 			}
 		}
 	}
-	if l := &s.last; l.code != 0 && timely == l.timely && any == l.any && submitterOrg == l.submitter &&
-		needed == l.needed {
-		return l.code
-	}
-	subject := policy.Subject{Submitter: s.quorum.Set(submitterOrg), Required: s.quorum.Set(needed)}
-	code := NotEndorsed
+	return timely, any
+}
+
+// enough is OK when the organisations that accepted in time satisfy the quorum.
+func enough(q *policy.Quorum, subject policy.Subject, timely, any policy.Set) int32 {
 	switch {
-	case s.quorum.Satisfied(subject, timely):
-		code = OK
-	case s.quorum.Satisfied(subject, any):
-		code = EndorsementExpired
+	case q.Satisfied(subject, timely):
+		return OK
+	case q.Satisfied(subject, any):
+		return EndorsementExpired
 	}
-	s.last = judgement{timely, any, submitterOrg, needed, code}
-	return code
+	return NotEndorsed
+}
+
+// endorsed decides whether enough organisations accepted transaction i of the batch for it to be executed.
+func (e *exec) endorsed(set *endorsementSet, i int, tx *ltlv1.Transaction) (int32, error) {
+	organisation, err := e.submitterOrganisation(tx)
+	if err != nil {
+		return 0, err
+	}
+	if e.chain == nil {
+		n, err := e.needOf(tx)
+		return set.judgeAct(i, organisation, n.policy), err
+	}
+	needed, err := e.neededOrganisation(tx)
+	return set.judge(i, organisation, needed), err
 }
 
 // submitterOrganisation is the organisation that the policy's "submitter" means: that of the account, or of the
@@ -156,27 +192,12 @@ func DeviceProofOf(tx *ltlv1.Transaction) *ltlv1.DeviceProof {
 	return nil
 }
 
-// NeedsOne reports whether there may be an organisation without whose endorsement the transaction is not executed,
-// whatever the policy says.
-func NeedsOne(tx *ltlv1.Transaction) bool {
-	return DeviceProofOf(tx) != nil || endorserOf(tx) != ""
-}
-
-// endorserOf returns the organisation that the transaction itself says must endorse it; empty when there is none.
-func endorserOf(tx *ltlv1.Transaction) string {
-	if k := kindOf(tx); k != nil && k.endorser != nil {
-		return k.endorser(tx)
-	}
-	return ""
-}
-
 // neededOrganisation returns the organisation without whose endorsement the transaction cannot be executed, whatever
-// the policy says: the one that holds the secret key of the device that signed it, or the one that the kind names.
-// Empty when there is none.
+// the policy says: the one that holds the secret key of the device that signed it. Empty when there is none.
 func (e *exec) neededOrganisation(tx *ltlv1.Transaction) (string, error) {
 	p := DeviceProofOf(tx)
 	if p == nil {
-		return endorserOf(tx), nil
+		return "", nil
 	}
 	d, err := GetEnrolment(e.view, p.GetProductKey(), p.GetIotId())
 	if d == nil || err != nil || d.Revoked || d.KeyType != ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"fmt"
 	"testing"
 
 	ltlv1 "ltl/proto/ltl/v1"
@@ -66,7 +67,7 @@ func TestEnrollment(t *testing.T) {
 	w.want("revoking what has an odd name", w.operator(revoke(productKey+"/"+iotID, "")), NotFound)
 	foreign := w.operator(revoke(productKey, iotID))
 	foreign.Submitter = "o2/operator/oscar"
-	w.refused("revoking another's", foreign, Forbidden, reasonOtherEnroller)
+	w.refused("revoking another's", foreign, Forbidden, fmt.Sprintf(reasonOwner, "o1"))
 	w.must(w.operator(revoke(productKey, iotID)), w.operator(revoke(productKey, iotID)))
 	w.refused("after it was revoked", w.operator(enroll(ecc.enrolment())), Conflict, reasonEnrolled)
 	if all, err := ListEnrolments(w.state); err != nil || len(all) != 1 || !all[0].Revoked {

@@ -168,16 +168,8 @@ func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, set 
 	if tx == nil || oversize {
 		return Malformed, "", nil
 	}
-	organisation, err := x.submitterOrganisation(tx)
-	if err != nil {
-		return 0, "", err
-	}
-	needed, err := x.neededOrganisation(tx)
-	if err != nil {
-		return 0, "", err
-	}
-	if code := set.judge(i, organisation, needed); code != OK {
-		return code, "", nil
+	if code, err := x.endorsed(set, i, tx); code != OK || err != nil {
+		return code, "", err
 	}
 	return x.run(tx, form, id, index)
 }

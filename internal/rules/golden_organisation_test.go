@@ -1,7 +1,6 @@
 package rules
 
 import (
-	"crypto/ed25519"
 	"crypto/sha256"
 	"slices"
 
@@ -26,8 +25,9 @@ func (s *script) reorganise(f []string) bool {
 	}
 	switch f[0] {
 	case "rotate":
-		change(&ltlv1.ModifyOrganisation{Id: f[1], EndorserKey: offline.Key(f[2]).Public().(ed25519.PublicKey),
-			Compromised: slices.Contains(f, "compromised")})
+		m := &ltlv1.ModifyOrganisation{Id: f[1], Compromised: slices.Contains(f, "compromised")}
+		s.newKey(m, f[2])
+		change(m)
 	case "uses":
 		s.keys[f[1]] = offline.Key(f[2])
 	case "authority":

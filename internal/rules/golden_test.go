@@ -67,7 +67,7 @@ type script struct {
 }
 
 func runScript(t *testing.T, text string) string {
-	s := &script{world: newWorld(t), batches: [][][]byte{nil}, signed: []string{"o1", "o2", "o3"}}
+	s := &script{world: newWorld(t), batches: [][][]byte{nil}}
 	for line := range strings.Lines(text) {
 		if strings.HasPrefix(line, ">") {
 			continue
@@ -83,7 +83,7 @@ func runScript(t *testing.T, text string) string {
 // command runs one line:
 //
 //	at MS                   the leader's time after the start
-//	signed ORG…             who endorses from now on
+//	signed ORG…             who endorses from now on; all until then
 //	set|attach|member …     adds a transaction to the batch: ACCOUNT ID VALUE [BUSINESSID], or UID
 //	account|chain|org …     adds one for the system chain: UID ORG TYPE, NAME ADMIN POLICY, ID
 //	nonce N                 the transaction before was a signed request with this nonce
@@ -154,7 +154,11 @@ func (s *script) add(tx *ltlv1.Transaction) {
 func (s *script) run(chainID string) {
 	var batches []*ltlv1.Batch
 	for _, p := range s.batches {
-		batches = append(batches, s.batch(chainID, p, s.signed...))
+		signed := s.signed
+		if signed == nil {
+			signed = s.endorsers(chainID)
+		}
+		batches = append(batches, s.batch(chainID, p, signed...))
 	}
 	s.batches = [][][]byte{nil}
 	x := s.execute(chainID, batches...)

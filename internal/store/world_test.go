@@ -189,7 +189,7 @@ func (m *maker) mixed(n int) []Entry {
 		}
 		if i%4 == 2 {
 			uid := fmt.Sprintf("20000000000%05d", i)
-			batches = append(batches, m.batch(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: uid, Name: "someone", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o2"}}})))
+			batches = append(batches, m.batch(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: uid, Name: "someone", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}})))
 		}
 		if i%5 == 3 {
 			batches = append(batches, last, &ltlv1.Batch{ChainId: "9999999999999999", Transactions: [][]byte{{1}}})

@@ -96,13 +96,13 @@ func testOneKeyManyWriters(t *testing.T, n *testkit.Network) {
 // testCreatedThenUsed: what was answered with success can be built on at once, though endorsers learn of it a moment
 // later.
 func testCreatedThenUsed(t *testing.T, n *testkit.Network) {
-	operator, facade := n.Client(identity.RoleOperator), n.Client(identity.RoleFacade)
+	facade := n.Client(identity.RoleFacade)
 	for i := range 5 {
 		create := &ltlv1.Transaction{ChainId: ledger.SystemChain,
 			Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
 				Name: fmt.Sprint("account", i), Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org3",
 			}}}
-		r, err := operator.Submit(t.Context(), create)
+		r, err := n.Operator("org3").Submit(t.Context(), create)
 		wantOK(t, r, err)
 		uid := r.GetOutput()
 		member := &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Admin.UID,

@@ -63,6 +63,7 @@ func edges() map[string][]string {
 		"test/testkit/quick":   {},
 		"test/trace":           {"internal/localnet"},
 		"test/access":          {"internal/identity"},
+		"test/adversary":       {},
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"ltl/client"
 	"ltl/internal/identity"
+	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 	"ltl/test/testkit"
@@ -31,6 +32,21 @@ func modifyChain(n *testkit.Network, policy string, organisations ...string) *lt
 	}}}
 }
 
+// newKey is the change of org4's endorser key to one that signs that it takes the place of the present one.
+func newKey(t *testing.T, n *testkit.Network, c *client.Client, key ed25519.PrivateKey, compromised bool) *ltlv1.ModifyOrganisation {
+	res, err := c.Ledger().GetNetwork(t.Context(), &ltlv1.GetNetworkRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &ltlv1.ModifyOrganisation{Id: "org4", EndorserKey: key.Public().(ed25519.PublicKey), Compromised: compromised}
+	for _, o := range res.GetOrganisations() {
+		if o.GetId() == m.Id {
+			m.Possession = ledger.SignNewKey(key, n.Trust().NetworkID(), m.Id, ledger.KeyID(o.GetEndorserKey()))
+		}
+	}
+	return m
+}
+
 // TestOrganisationsChangeUnderLoad: while records are written, an organisation joins with its endorser, becomes needed
 // on the chain, changes its key in every way and its address, and leaves; no write fails, is lost or happens twice.
 func TestOrganisationsChangeUnderLoad(t *testing.T) {
@@ -44,19 +60,20 @@ func TestOrganisationsChangeUnderLoad(t *testing.T) {
 
 	operator := n.OperatorOf("org4")
 	for _, compromised := range []bool{false, true} {
-		public, _, err := identity.CreateSignKey(filepath.Join(n.Dir, "orgs/org4/endorser"))
+		key, err := identity.CreateSignKey(filepath.Join(n.Dir, "orgs/org4/endorser"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4", EndorserKey: public,
-			Compromised: compromised}))
+		n.SubmitAs(operator, modifyOrganisation(newKey(t, n, operator, key, compromised)))
 		l.progress("endorser key rotated")
 	}
 	// A key that its endorser does not hold counts for nothing, whatever the others hold.
-	stranger := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)).Public().(ed25519.PublicKey)
+	_, stranger, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if r, err := operator.Submit(t.Context(), &ltlv1.Transaction{ChainId: "0000000000000000",
-		Action: modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org4",
-			EndorserKey: stranger}).Action}); err != nil || r.GetCode() != rules.Forbidden {
+		Action: modifyOrganisation(newKey(t, n, operator, stranger, false)).Action}); err != nil || r.GetCode() != rules.Forbidden {
 		t.Errorf("a key that the endorser does not hold: %v, %v", r, err)
 	}
 	n.SubmitAs(first, modifyChain(n, "submitter & majority", "org1", "org2", "org3", "org4"))

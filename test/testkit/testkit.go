@@ -79,9 +79,10 @@ type Network struct {
 	nodes     []io.Closer
 	endorsers []io.Closer
 
-	mu      sync.Mutex
-	clients map[identity.Role]*client.Client
-	others  []*client.Client // that a test opened
+	mu        sync.Mutex
+	clients   map[identity.Role]*client.Client
+	operators map[string]*client.Client
+	others    []*client.Client // that a test opened
 }
 
 // Start makes a network, waits until it takes writes, and creates its chain and accounts. The cleanup compares all
@@ -112,8 +113,8 @@ func create(t testing.TB, o Options) *Network {
 	root := t.TempDir()
 	n := &Network{
 		Dir: filepath.Join(root, "pki"), data: filepath.Join(root, "data"), t: t, options: o,
-		clients: map[identity.Role]*client.Client{},
-		nodes:   make([]io.Closer, o.Nodes), endorsers: make([]io.Closer, o.Orgs), logger: slog.New(slog.DiscardHandler),
+		clients: map[identity.Role]*client.Client{}, operators: map[string]*client.Client{},
+		nodes: make([]io.Closer, o.Nodes), endorsers: make([]io.Closer, o.Orgs), logger: slog.New(slog.DiscardHandler),
 	}
 	if o.Verbose {
 		n.logger = slog.New(slog.NewTextHandler(&testWriter{t: t}, nil))
@@ -286,6 +287,21 @@ func (n *Network) Client(role identity.Role) *client.Client {
 	return n.clients[role]
 }
 
+// Operator returns the shared client of an operator of an organisation of the genesis.
+func (n *Network) Operator(organisation string) *client.Client {
+	n.t.Helper()
+	if organisation == n.genesis.GetOrganisations()[0].GetId() {
+		return n.Client(identity.RoleOperator)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.operators[organisation] == nil {
+		n.operators[organisation] = n.open(filepath.Join("operators", organisation))
+		n.others = append(n.others, n.operators[organisation])
+	}
+	return n.operators[organisation]
+}
+
 // open makes a client with the credentials in a directory below Dir.
 func (n *Network) open(dir string) *client.Client {
 	n.t.Helper()
@@ -304,10 +320,15 @@ func (n *Network) open(dir string) *client.Client {
 // Submit writes as a role and fails the test unless that succeeds; it is patient, for networks that have just started.
 func (n *Network) Submit(role identity.Role, tx *ltlv1.Transaction) *ltlv1.Result {
 	n.t.Helper()
+	return n.submit(n.Client(role), tx)
+}
+
+func (n *Network) submit(c *client.Client, tx *ltlv1.Transaction) *ltlv1.Result {
+	n.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), readyTimeout)
 	defer cancel()
 	for {
-		r, err := n.Client(role).Submit(ctx, tx)
+		r, err := c.Submit(ctx, tx)
 		switch {
 		case err == nil && r.GetCode() == rules.OK:
 			return r
@@ -326,7 +347,7 @@ func (n *Network) bootstrap() {
 	organisation := func(i int) string { return n.genesis.GetOrganisations()[min(i, len(n.endorsers)-1)].GetId() }
 	n.Admin.Organisation, n.Member.Organisation = organisation(0), organisation(1)
 	account := func(a *Account, name string) {
-		a.UID = n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain,
+		a.UID = n.submit(n.Operator(a.Organisation), &ltlv1.Transaction{ChainId: ledger.SystemChain,
 			Action: &ltlv1.Transaction_CreateAccount{
 				CreateAccount: &ltlv1.CreateAccount{Name: name, Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM,
 					Organisation: a.Organisation},

@@ -600,7 +600,10 @@ type EndorseResponse struct {
 	// required holds, where any transaction has one, the id of the organisation without whose endorsement it cannot be
 	// executed: the one that holds the secret key of the device that signed it. Empty strings elsewhere, and empty as a
 	// whole in most answers.
-	Required      []string `protobuf:"bytes,4,rep,name=required,proto3" json:"required,omitempty"`
+	Required []string `protobuf:"bytes,4,rep,name=required,proto3" json:"required,omitempty"`
+	// needs hold, for accepted transactions of the system chain, the policy that takes the place of the network's: whose
+	// endorsements the ledger asks for. Empty strings elsewhere, and empty as a whole on other chains.
+	Needs         []string `protobuf:"bytes,5,rep,name=needs,proto3" json:"needs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -659,6 +662,13 @@ func (x *EndorseResponse) GetReasons() []string {
 func (x *EndorseResponse) GetRequired() []string {
 	if x != nil {
 		return x.Required
+	}
+	return nil
+}
+
+func (x *EndorseResponse) GetNeeds() []string {
+	if x != nil {
+		return x.Needs
 	}
 	return nil
 }
@@ -885,12 +895,13 @@ const file_ltl_v1_services_proto_rawDesc = "" +
 	"\x0eEndorseRequest\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\"\n" +
 	"\ftransactions\x18\x02 \x03(\fR\ftransactions\x12!\n" +
-	"\fmin_sequence\x18\x03 \x01(\x04R\vminSequence\"\x94\x01\n" +
+	"\fmin_sequence\x18\x03 \x01(\x04R\vminSequence\"\xaa\x01\n" +
 	"\x0fEndorseResponse\x125\n" +
 	"\vendorsement\x18\x01 \x01(\v2\x13.ltl.v1.EndorsementR\vendorsement\x12\x14\n" +
 	"\x05codes\x18\x02 \x03(\x11R\x05codes\x12\x18\n" +
 	"\areasons\x18\x03 \x03(\tR\areasons\x12\x1a\n" +
-	"\brequired\x18\x04 \x03(\tR\brequired\"G\n" +
+	"\brequired\x18\x04 \x03(\tR\brequired\x12\x14\n" +
+	"\x05needs\x18\x05 \x03(\tR\x05needs\"G\n" +
 	"\x13PutAccessKeyRequest\x120\n" +
 	"\n" +
 	"access_key\x18\x01 \x01(\v2\x11.ltl.v1.AccessKeyR\taccessKey\"D\n" +

@@ -2388,7 +2388,7 @@ type ModifyOrganisation struct {
 	Name            *string                `protobuf:"bytes,2,opt,name=name,proto3,oneof" json:"name,omitempty"`
 	EndorserAddress *string                `protobuf:"bytes,3,opt,name=endorser_address,json=endorserAddress,proto3,oneof" json:"endorser_address,omitempty"`
 	// endorser_key is the Ed25519 public key that signs the organisation's endorsements from now on. No organisation
-	// may have had it before. The change needs the organisation's own endorsement, by the key in force.
+	// may have had it before.
 	EndorserKey []byte `protobuf:"bytes,4,opt,name=endorser_key,json=endorserKey,proto3" json:"endorser_key,omitempty"`
 	// compromised ends the former endorser key at once. Otherwise what it signed before the change counts in blocks up
 	// to 60 seconds after the change.
@@ -2398,8 +2398,11 @@ type ModifyOrganisation struct {
 	// retire_authority is the SHA-256 of the DER of an authority whose certificates are refused from now on; one must
 	// remain.
 	RetireAuthority []byte `protobuf:"bytes,7,opt,name=retire_authority,json=retireAuthority,proto3" json:"retire_authority,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// possession is the new endorser_key's signature over the change from the former key, so that no organisation can
+	// enter a key that it does not hold; empty without endorser_key. See docs/bytes.md.
+	Possession    []byte `protobuf:"bytes,8,opt,name=possession,proto3" json:"possession,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ModifyOrganisation) Reset() {
@@ -2477,6 +2480,13 @@ func (x *ModifyOrganisation) GetAddAuthority() []byte {
 func (x *ModifyOrganisation) GetRetireAuthority() []byte {
 	if x != nil {
 		return x.RetireAuthority
+	}
+	return nil
+}
+
+func (x *ModifyOrganisation) GetPossession() []byte {
+	if x != nil {
+		return x.Possession
 	}
 	return nil
 }
@@ -3401,7 +3411,7 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"membership\x18\x02 \x01(\x0e2\x16.ltl.v1.NodeMembershipR\n" +
 	"membership\"N\n" +
 	"\x12CreateOrganisation\x128\n" +
-	"\forganisation\x18\x01 \x01(\v2\x14.ltl.v1.OrganisationR\forganisation\"\xa0\x02\n" +
+	"\forganisation\x18\x01 \x01(\v2\x14.ltl.v1.OrganisationR\forganisation\"\xc0\x02\n" +
 	"\x12ModifyOrganisation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12.\n" +
@@ -3409,7 +3419,10 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\fendorser_key\x18\x04 \x01(\fR\vendorserKey\x12 \n" +
 	"\vcompromised\x18\x05 \x01(\bR\vcompromised\x12#\n" +
 	"\radd_authority\x18\x06 \x01(\fR\faddAuthority\x12)\n" +
-	"\x10retire_authority\x18\a \x01(\fR\x0fretireAuthorityB\a\n" +
+	"\x10retire_authority\x18\a \x01(\fR\x0fretireAuthority\x12\x1e\n" +
+	"\n" +
+	"possession\x18\b \x01(\fR\n" +
+	"possessionB\a\n" +
 	"\x05_nameB\x13\n" +
 	"\x11_endorser_address\"$\n" +
 	"\x12RemoveOrganisation\x12\x0e\n" +
