@@ -22,7 +22,7 @@ import (
 )
 
 // olderBuild is a commit whose program wrote the ledgers that networks have when they are upgraded to this one.
-const olderBuild = "e8a75f8d99d0"
+const olderBuild = "f90606206326"
 
 // writeGap is how long no write may succeed during an upgrade: a fail-over takes less than five seconds, and one
 // more may begin in it on a machine that runs other tests as well.

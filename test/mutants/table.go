@@ -199,7 +199,7 @@ func bytesMutants() []mutant {
 func rulesMutants() []mutant {
 	return []mutant{
 		{"policy-skipped", "every batch with well-formed endorsements is endorsed", []edit{{"internal/rules/endorsements.go",
-			"case s.quorum.Satisfied(subject, timely):", "case timely == timely:"}}, "./internal/rules", "TestWhichEndorsementsCount|TestPolicyInForce", short},
+			"case q.Satisfied(subject, timely):", "case timely == timely:"}}, "./internal/rules", "TestWhichEndorsementsCount|TestPolicyInForce", short},
 		{"policy-half", "half of the organisations are a majority", []edit{{"internal/policy/policy.go",
 			"t.n = len(organisations)/2 + 1", "t.n = (len(organisations) + 1) / 2"}}, "./internal/policy", "TestSatisfied", short},
 		{"policy-one-term", "only the last term of a policy counts", []edit{{"internal/policy/policy.go",
