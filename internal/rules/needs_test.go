@@ -221,8 +221,8 @@ func TestKindsHaveForms(t *testing.T) {
 	}
 }
 
-// TestOnlyOwnState draws transactions that o2 alone makes and endorses, on every chain, and walks all keys that they
-// write: none of them held a value of another organisation's before.
+// TestOnlyOwnState draws acts against o1's property that o2 alone makes and endorses on the system chain: none of them
+// writes anything. It draws from a list of acts; a walk over all keys of the state is still to be written.
 func TestOnlyOwnState(t *testing.T) {
 	w := ownedWorld(t)
 	acts := foreignActs(w)
