@@ -15,6 +15,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"ltl/internal/ledger"
 )
 
 // ErrAuthority is returned, wrapped, by Issue and Renew for a certificate authority of another organisation than the
@@ -156,6 +158,20 @@ func writeKey(path string, key ed25519.PrivateKey) error {
 
 func encodePEM(kind string, der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der})
+}
+
+// SignAuthority signs, with the key of the certificate authority in dir, that it is the organisation's in the network: the
+// ledger takes no authority without that.
+func SignAuthority(dir string, network ledger.Hash, organisation string) ([]byte, error) {
+	certificate, err := loadCertificate(filepath.Join(dir, caCertificate))
+	if err != nil {
+		return nil, err
+	}
+	key, err := LoadKey(filepath.Join(dir, caKey))
+	if err != nil {
+		return nil, err
+	}
+	return ledger.SignAuthority(key, network, organisation, certificate.Raw), nil
 }
 
 // CreateAuthority makes one more certificate authority of an organisation in dir, which must have none yet, and

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -62,17 +63,17 @@ type NodeSpec struct{ ID, Organisation, Address string }
 func CreateNetwork(dir string, spec NetworkSpec) error {
 	if spec.Created.IsZero() {
 		spec.Created = time.Now()
+		if err := checkClock(spec.Created, built()); err != nil {
+			return err
+		}
 	}
 	if _, err := os.Lstat(filepath.Join(dir, trustFileName)); !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%w: %s", ErrExists, filepath.Join(dir, trustFileName))
 	}
 	w := &networkWriter{dir: dir, created: spec.Created}
 	nonce := make([]byte, rules.NonceLen)
-	sealing := make([]byte, SealingKeyLen)
-	for _, b := range [][]byte{nonce, sealing} {
-		if _, err := rand.Read(b); err != nil {
-			return fmt.Errorf("random bytes: %w", err)
-		}
+	if _, err := rand.Read(nonce); err != nil {
+		return fmt.Errorf("random bytes: %w", err)
 	}
 	genesis := &ltlv1.Genesis{Network: spec.Network, CreatedMs: spec.Created.UnixMilli(), Policy: systemPolicy}
 	for _, o := range spec.Organisations {
@@ -93,15 +94,44 @@ func CreateNetwork(dir string, spec NetworkSpec) error {
 		return fmt.Errorf("create network: %w", err)
 	}
 	first := spec.Organisations[0].ID // NewTrust refuses a network without organisations
+	sealing := w.sealingKeys(spec.Organisations)
 	for _, name := range spec.Facades {
-		w.member(filepath.Join("facades", name), Identity{first, RoleFacade, name}, sealing)
+		dir := filepath.Join("facades", name)
+		w.member(dir, Identity{first, RoleFacade, name}, sealing[first])
+		for _, o := range spec.Organisations[1:] { // which delegate to it
+			w.write(w.path(dir, SealingKeyOf(o.ID)), sealing[o.ID], modeKey)
+		}
 	}
-	w.member("operator", Identity{first, RoleOperator, operatorName}, sealing)
+	w.member("operator", Identity{first, RoleOperator, operatorName}, sealing[first])
 	for _, o := range spec.Organisations[1:] {
-		w.member(filepath.Join("operators", o.ID), Identity{o.ID, RoleOperator, operatorName}, nil)
+		w.member(filepath.Join("operators", o.ID), Identity{o.ID, RoleOperator, operatorName}, sealing[o.ID])
 	}
 	w.member(filepath.Join("clients", benchClientName), Identity{first, RoleClient, benchClientName}, nil)
 	return w.finish(trust)
+}
+
+// built is when the source of this program was committed; zero where the build does not say.
+func built() time.Time {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return time.Time{}
+	}
+	for _, s := range info.Settings {
+		if s.Key == "vcs.time" {
+			t, _ := time.Parse(time.RFC3339, s.Value)
+			return t
+		}
+	}
+	return time.Time{}
+}
+
+// checkClock refuses to make a network under a clock that shows a time before this program existed.
+func checkClock(created, built time.Time) error {
+	if created.Before(built) {
+		return fmt.Errorf("the clock of this machine shows %s, and this program was built later, on %s: set the clock first, "+
+			"because the network's time begins with it", created.UTC().Format(time.RFC3339), built.UTC().Format(time.RFC3339))
+	}
+	return nil
 }
 
 // genesisPayload encodes the genesis transaction; equal inputs give equal bytes. It is encoded once: everything later
@@ -178,6 +208,20 @@ func (w *networkWriter) member(dir string, id Identity, sealing []byte) {
 	if sealing != nil {
 		w.write(w.path(dir, sealingKeyFile), sealing, modeKey)
 	}
+}
+
+// sealingKeys makes a sealing key for each organisation.
+func (w *networkWriter) sealingKeys(organisations []OrgSpec) map[string][]byte {
+	keys := map[string][]byte{}
+	for _, o := range organisations {
+		key := make([]byte, SealingKeyLen)
+		w.do(func() error {
+			_, err := rand.Read(key)
+			return err
+		})
+		keys[o.ID] = key
+	}
+	return keys
 }
 
 func (w *networkWriter) leaf(organisation, dir string, id Identity) {

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"ltl/internal/admission"
 )
 
 const (
@@ -37,6 +39,7 @@ type Credentials struct {
 	now    func() time.Time
 	id     Identity
 	own    atomic.Pointer[tls.Certificate]
+	gate   *admission.Gate
 
 	mu     sync.Mutex
 	warned map[Identity]time.Time // guarded by mu
@@ -69,6 +72,7 @@ func LoadCredentials(dir string, t *Trust, options ...Option) (*Credentials, err
 	for _, option := range options {
 		option(c)
 	}
+	c.gate = admission.NewGate(c.logger)
 	own, id, err := c.load()
 	if err != nil {
 		return nil, fmt.Errorf("credentials in %s: %w", dir, err)

@@ -14,6 +14,10 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/tap"
+
+	"ltl/internal/admission"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // Keepalive. A server closes the connection of a client that pings more often than pingMinTime (ENHANCE_YOUR_CALM), so
@@ -26,10 +30,20 @@ const (
 
 // Bounds on a connection.
 const (
-	// handshakeTimeout bounds how long a connection may stay open without a certificate.
-	handshakeTimeout = 10 * time.Second
+	// connectionAge is when a server asks a caller to connect again; calls in progress have connectionGrace to end.
+	connectionAge   = time.Hour
+	connectionGrace = 5 * time.Minute
 	// maxConcurrentStreams bounds the calls in progress on one connection.
 	maxConcurrentStreams = 1024
+	// maxBatchMessage bounds the messages that carry a batch. Its transactions have 1 MiB at most; the rest is so that a
+	// batch that is somewhat too large gets an error in words. maxSmallMessage bounds those of all other methods, Raft's
+	// apart.
+	maxBatchMessage = 4 << 20
+	maxSmallMessage = 256 << 10
+	// streamWorkers is how many goroutines of a server wait for calls, with stacks that have grown already. A new one grows
+	// its stack, by copies, in every call. More calls at the same time get goroutines of their own, so the number bounds
+	// nothing; streams that stay open hold one each. Each takes some ten kilobytes.
+	streamWorkers = 128
 	// maxHeaderBytes bounds the metadata of one call.
 	maxHeaderBytes = 16 << 10
 	// bufferBytes is how much is read and written at once: batches are tens of kilobytes, and each system call and TLS
@@ -66,6 +80,9 @@ func FromContext(ctx context.Context) (Identity, bool) {
 	return id, ok
 }
 
+// Gate bounds what callers take from the server of these credentials. Its listener must be bounded with Gate.Listen.
+func (c *Credentials) Gate() *admission.Gate { return c.gate }
+
 // ServerOptions are the options of every gRPC server: mutual TLS, the ACL, keepalive, message bounds. Further
 // interceptors may be appended with grpc.ChainUnaryInterceptor and grpc.ChainStreamInterceptor; they run after the
 // ACL. A handler that panics fails its own call with Internal, not the process: no message from outside may stop a
@@ -73,12 +90,15 @@ func FromContext(ctx context.Context) (Identity, bool) {
 func (c *Credentials) ServerOptions(acl ACL) []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.Creds(trackedTLS{credentials.NewTLS(c.serverTLS()), c}),
-		grpc.ChainUnaryInterceptor(c.unary(acl)),
-		grpc.ChainStreamInterceptor(c.stream(acl)),
+		grpc.InTapHandle(admit(acl)),
+		grpc.ChainUnaryInterceptor(recoverUnary(c.logger)),
+		grpc.ChainStreamInterceptor(recoverStream(c.logger)),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: pingMinTime, PermitWithoutStream: true}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
-		grpc.ConnectionTimeout(handshakeTimeout),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: keepaliveTime, Timeout: keepaliveTimeout,
+			MaxConnectionAge: connectionAge, MaxConnectionAgeGrace: connectionGrace}),
+		grpc.ConnectionTimeout(admission.HandshakeTimeout),
 		grpc.MaxConcurrentStreams(maxConcurrentStreams),
+		grpc.NumStreamWorkers(streamWorkers),
 		grpc.MaxHeaderListSize(maxHeaderBytes),
 		grpc.ReadBufferSize(bufferBytes),
 		grpc.WriteBufferSize(bufferBytes),
@@ -113,63 +133,63 @@ func (c *Credentials) DialOptions(peerRole Role, peerName string) []grpc.DialOpt
 	}
 }
 
-func (c *Credentials) unary(acl ACL) grpc.UnaryServerInterceptor {
+// admit decides about a call before any byte of its message is kept: gRPC runs the interceptors of a method with one
+// request only when it has that request. It puts the caller into the call's context.
+func admit(acl ACL) tap.ServerInHandle {
+	return func(ctx context.Context, call *tap.Info) (context.Context, error) {
+		p, ok := peer.FromContext(ctx)
+		if !ok {
+			return nil, status.Error(codes.Unauthenticated, errNoPeer.Error())
+		}
+		info, ok := p.AuthInfo.(callerInfo)
+		if !ok {
+			return nil, status.Error(codes.Unauthenticated, errNoPeer.Error())
+		}
+		if info.conn.hurryIfRefused() {
+			return nil, status.Errorf(codes.Unavailable, "the certificate with which %s connected does not count any more; "+
+				"connect again with the present one", info.id)
+		}
+		if !slices.Contains(acl[call.FullMethodName], info.id.Role) {
+			return nil, status.Errorf(codes.PermissionDenied, "%s may not call %.128s: its role is not one of %v",
+				info.id, call.FullMethodName, acl[call.FullMethodName])
+		}
+		limit, many := messages(call.FullMethodName)
+		end, err := info.intake.Begin(limit, many)
+		if err != nil {
+			return nil, status.Error(codes.ResourceExhausted, err.Error())
+		}
+		context.AfterFunc(ctx, end)
+		return context.WithValue(ctx, callerKey{}, info.id), nil
+	}
+}
+
+// messages returns the bound on a message that a method takes, in bytes, and whether it takes more than one.
+func messages(method string) (limit int, many bool) {
+	switch method {
+	case ltlv1.RaftTransport_AppendPipeline_FullMethodName, ltlv1.RaftTransport_InstallSnapshot_FullMethodName:
+		return MaxMessageBytes, true
+	case ltlv1.RaftTransport_AppendEntries_FullMethodName:
+		return MaxMessageBytes, false
+	case ltlv1.Orderer_Submit_FullMethodName, ltlv1.Endorser_Endorse_FullMethodName:
+		return maxBatchMessage, false
+	}
+	return maxSmallMessage, false
+}
+
+func recoverUnary(logger *slog.Logger) grpc.UnaryServerInterceptor {
 	return func(ctx context.Context, request any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (response any,
 		err error) {
-		ctx, err = authorise(ctx, acl, info.FullMethod)
-		if err != nil {
-			return nil, err
-		}
-		defer recoverHandler(c.logger, info.FullMethod, &err)
+		defer recoverHandler(logger, info.FullMethod, &err)
 		return handler(ctx, request)
 	}
 }
 
-func (c *Credentials) stream(acl ACL) grpc.StreamServerInterceptor {
+func recoverStream(logger *slog.Logger) grpc.StreamServerInterceptor {
 	return func(server any, stream grpc.ServerStream, info *grpc.StreamServerInfo,
 		handler grpc.StreamHandler) (err error) {
-		ctx, err := authorise(stream.Context(), acl, info.FullMethod)
-		if err != nil {
-			return err
-		}
-		defer recoverHandler(c.logger, info.FullMethod, &err)
-		return handler(server, &authorisedStream{ServerStream: stream, ctx: ctx})
+		defer recoverHandler(logger, info.FullMethod, &err)
+		return handler(server, stream)
 	}
-}
-
-// authorisedStream is a stream whose context names the caller.
-type authorisedStream struct {
-	grpc.ServerStream
-	ctx context.Context
-}
-
-// Context is the stream's context with the caller in it.
-func (s *authorisedStream) Context() context.Context { return s.ctx }
-
-// authorise puts the caller into the context when the ACL lets its role call the method.
-func authorise(ctx context.Context, acl ACL, method string) (context.Context, error) {
-	id, err := caller(ctx)
-	if err != nil {
-		return nil, status.Error(codes.Unauthenticated, err.Error())
-	}
-	if !slices.Contains(acl[method], id.Role) {
-		return nil, status.Errorf(codes.PermissionDenied, "%s may not call %s: its role is not one of %v",
-			id, method, acl[method])
-	}
-	return context.WithValue(ctx, callerKey{}, id), nil
-}
-
-// caller reads the identity from the certificate that the handshake verified.
-func caller(ctx context.Context) (Identity, error) {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return Identity{}, errNoPeer
-	}
-	info, ok := p.AuthInfo.(credentials.TLSInfo)
-	if !ok || len(info.State.PeerCertificates) != 1 {
-		return Identity{}, errNoPeer
-	}
-	return identityOf(info.State.PeerCertificates[0])
 }
 
 func recoverHandler(logger *slog.Logger, method string, err *error) {

@@ -65,25 +65,41 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// TestSealingKeepsSecrets: a sealed secret opens for what it is bound to, and for nothing else: not for another
+// AccessKey, account, organisation, network or version, and with no bit changed.
 func TestSealingKeepsSecrets(t *testing.T) {
 	key := make([]byte, SealingKeyLen)
 	key[3] = 7
+	keys := [][]byte{make([]byte, SealingKeyLen), key}
 	rapid.Check(t, func(t *rapid.T) {
-		id := rapid.StringN(0, 40, -1).Draw(t, "id")
+		seal := AccessKeySeal{
+			Organisation: rapid.StringN(0, 32, -1).Draw(t, "organisation"), AccessKeyID: rapid.StringN(0, 40, -1).Draw(t, "id"),
+			UID: rapid.StringN(0, 18, -1).Draw(t, "uid"), Version: rapid.Uint64().Draw(t, "version"),
+		}
 		secret := rapid.StringN(0, 80, -1).Draw(t, "secret")
-		sealed, err := Seal(key, id, secret)
+		sealed, err := seal.Seal(key, secret)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := Unseal(key, id, sealed); err != nil || got != secret {
-			t.Fatalf("Unseal = %q, %v, want %q", got, err, secret)
+		if got, at, err := seal.Open(keys, sealed); err != nil || got != secret || at != 1 {
+			t.Fatalf("Open = %q, %d, %v, want %q", got, at, err, secret)
 		}
-		if _, err := Unseal(key, id+"x", sealed); !errors.Is(err, ErrSealed) {
-			t.Fatalf("opens under another AccessKey: %v", err)
+		for what, change := range map[string]func(*AccessKeySeal){
+			"AccessKey":    func(s *AccessKeySeal) { s.AccessKeyID += "x" },
+			"account":      func(s *AccessKeySeal) { s.UID += "x" },
+			"organisation": func(s *AccessKeySeal) { s.Organisation += "x" },
+			"version":      func(s *AccessKeySeal) { s.Version++ },
+			"network":      func(s *AccessKeySeal) { s.Network[5]++ },
+		} {
+			other := seal
+			change(&other)
+			if _, _, err := other.Open(keys, sealed); !errors.Is(err, ErrSealed) {
+				t.Fatalf("opens for another %s: %v", what, err)
+			}
 		}
 		bit := rapid.IntRange(0, len(sealed)*8-1).Draw(t, "bit")
 		sealed[bit/8] ^= 1 << (bit % 8)
-		if _, err := Unseal(key, id, sealed); !errors.Is(err, ErrSealed) {
+		if _, _, err := seal.Open(keys, sealed); !errors.Is(err, ErrSealed) {
 			t.Fatalf("opens with bit %d changed: %v", bit, err)
 		}
 	})
@@ -92,39 +108,44 @@ func TestSealingKeepsSecrets(t *testing.T) {
 func TestSealingRefuses(t *testing.T) {
 	key, other := make([]byte, SealingKeyLen), make([]byte, SealingKeyLen)
 	other[0] = 1
-	sealed, err := Seal(key, "id", "secret")
+	seal := AccessKeySeal{AccessKeyID: "id"}
+	sealed, err := seal.Seal(key, "secret")
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := Seal(key, "id", "secret")
+	again, err := seal.Seal(key, "secret")
 	if err != nil || string(again) == string(sealed) {
 		t.Errorf("sealing twice gives the same bytes (%v): the nonce is not fresh", err)
 	}
-	if _, err := Unseal(other, "id", sealed); !errors.Is(err, ErrSealed) {
+	if _, _, err := seal.Open([][]byte{other}, sealed); !errors.Is(err, ErrSealed) {
 		t.Errorf("opens under another key: %v", err)
 	}
 	for n := range len(sealed) {
-		if _, err := Unseal(key, "id", sealed[:n]); !errors.Is(err, ErrSealed) {
+		if _, _, err := seal.Open([][]byte{key}, sealed[:n]); !errors.Is(err, ErrSealed) {
 			t.Errorf("opens cut to %d bytes: %v", n, err)
 		}
 	}
 	for _, n := range []int{0, 16, 31, 33} {
-		if _, err := Seal(make([]byte, n), "id", "secret"); !errors.Is(err, ErrKeyFile) {
+		if _, err := seal.Seal(make([]byte, n), "secret"); !errors.Is(err, ErrKeyFile) {
 			t.Errorf("seals under a key of %d bytes: %v", n, err)
 		}
-		if _, err := Unseal(make([]byte, n), "id", sealed); !errors.Is(err, ErrKeyFile) {
-			t.Errorf("unseals under a key of %d bytes: %v", n, err)
-		}
+	}
+	if _, err := seal.Seal(key, string(make([]byte, 1024))); err == nil {
+		t.Error("seals a secret that no node takes")
 	}
 }
 
-func FuzzUnseal(f *testing.F) {
+func FuzzOpenSealed(f *testing.F) {
 	key := make([]byte, SealingKeyLen)
+	sealed, err := AccessKeySeal{AccessKeyID: "id"}.Seal(key, "secret")
+	if err != nil {
+		f.Fatal(err)
+	}
 	f.Add("id", []byte{})
-	f.Add("id", make([]byte, 12))
-	f.Add("id", make([]byte, 28))
-	f.Fuzz(func(t *testing.T, id string, sealed []byte) {
-		if secret, err := Unseal(key, id, sealed); err == nil {
+	f.Add("id", make([]byte, 37))
+	f.Add("other", sealed)
+	f.Fuzz(func(t *testing.T, id string, b []byte) {
+		if secret, _, err := (AccessKeySeal{AccessKeyID: id}).Open([][]byte{key}, b); err == nil && secret != "secret" {
 			t.Fatalf("forged %q: it was never sealed", secret)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/ed25519"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -104,7 +105,16 @@ func readBounded(path string) ([]byte, error) {
 	if len(b) > maxFileBytes {
 		return nil, fmt.Errorf("%w: %s is larger than %d bytes", ErrKeyFile, path, maxFileBytes)
 	}
-	return b, nil
+	return trimMark(b), nil
+}
+
+// trimMark drops the byte order mark that some editors put before a text. The files are PEM or JSON, or keys in any
+// bytes, which are left alone.
+func trimMark(b []byte) []byte {
+	if text, marked := bytes.CutPrefix(b, []byte("\ufeff")); marked && len(text) > 0 && (text[0] == '{' || text[0] == '-') {
+		return text
+	}
+	return b
 }
 
 // writeNew writes a file that must not exist yet, and its directories, and syncs the content. Nothing is overwritten:
@@ -167,6 +177,19 @@ func syncDir(path string) error {
 	defer d.Close() // nothing was written to it
 	if err := d.Sync(); err != nil {
 		return fmt.Errorf("sync directory %s: %w", path, err)
+	}
+	return nil
+}
+
+// decodeStrictly reads one JSON value without unknown members and with nothing behind it.
+func decodeStrictly(b []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(b))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("it is not JSON of the expected form: %w", err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return errors.New("something stands behind the JSON value")
 	}
 	return nil
 }

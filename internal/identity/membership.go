@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 
@@ -19,8 +21,8 @@ import (
 type Membership struct {
 	// Height is that of the system chain.
 	Height uint64
-	// Organisations are those of the network, in the order in which they joined; each definition names the newest
-	// authority.
+	// Organisations are those of the network, in the order in which they joined, and then those that were invited; each
+	// definition names the newest authority.
 	Organisations []*ltlv1.Organisation
 	// Authorities are all authorities of the organisations that changed theirs.
 	Authorities []*ltlv1.Authorities
@@ -37,7 +39,11 @@ func ReadMembership(r rules.Reader, height uint64) (*Membership, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, o := range organisations {
+	invited, err := rules.ListInvited(r)
+	if err != nil {
+		return nil, err
+	}
+	for _, o := range append(organisations, invited...) {
 		m.Organisations = append(m.Organisations, &ltlv1.Organisation{
 			Id: o.ID, Name: o.Name, CaCertificate: o.CACertificate, EndorserKey: o.EndorserKey,
 			EndorserAddress: o.EndorserAddress,
@@ -109,6 +115,10 @@ func newRevocations(list []*ltlv1.RevokeCertificate) revocations {
 	return r
 }
 
+func (r revocations) equal(other revocations) bool {
+	return maps.Equal(r.identities, other.identities) && maps.Equal(r.keys, other.keys)
+}
+
 // has reports whether a certificate's identity or key was revoked.
 func (r revocations) has(id Identity, cert *x509.Certificate) bool {
 	hash := sha256.Sum256(cert.PublicKey.(ed25519.PublicKey)) // verify has checked its type
@@ -117,25 +127,45 @@ func (r revocations) has(id Identity, cert *x509.Certificate) bool {
 
 // Update replaces what is known of organisations and certificates by what the system chain says, unless that is older
 // than what is known. An organisation that cannot be trusted keeps its former definition, and Update goes on with the
-// others; it returns all errors. Connections of peers that the trust refuses from now on are closed before it returns.
+// others; it returns all errors. Peers that the trust refuses from now on can call nothing when it returns; their connections end
+// within farewellTime.
 func (t *Trust) Update(m *Membership) error {
 	t.mu.Lock()
 	if m.Height < t.height {
 		t.mu.Unlock()
 		return nil
 	}
+	organisations, revoked, removed := maps.Clone(t.organisations), t.revoked, []string(nil)
+	if t.membership != nil {
+		removed = t.membership.Removed
+	}
 	var err error
 	for _, id := range m.Removed {
-		delete(t.organisations, id)
+		t.forgetOrganisation(id)
 	}
 	for _, o := range m.Organisations {
 		err = errors.Join(err, t.setOrganisation(o, m.authoritiesOf(o)))
 	}
 	t.revoked = newRevocations(m.Revocations)
 	t.height, t.membership = m.Height, m
+	// Processes learn the same membership again and again, and each connection costs a signature to judge.
+	same := maps.Equal(organisations, t.organisations) && revoked.equal(t.revoked) && slices.Equal(removed, m.Removed)
 	t.mu.Unlock()
-	t.closeRefused()
+	if !same {
+		t.closeRefused()
+	}
 	return err
+}
+
+// forgetOrganisation deletes a removed organisation, unless a node of it is still known: consensus may need that for a
+// moment longer. The caller holds the lock.
+func (t *Trust) forgetOrganisation(id string) {
+	for _, n := range t.nodes {
+		if n.GetOrganisation() == id {
+			return
+		}
+	}
+	delete(t.organisations, id)
 }
 
 // setOrganisation replaces what is known of an organisation. The caller holds the lock.

@@ -92,6 +92,10 @@ func TestTrustFollowsTheLedger(t *testing.T) {
 	want("a revoked identity", client, ErrRevoked)
 	update(9, func(m *Membership) { m.Organisations, m.Removed = m.Organisations[1:], []string{"org1"} })
 	want("a removed organisation", client, errRemovedOrganisation)
+	node := filepath.Join(dir, "nodes/n1")
+	want("its node, until consensus does without it", node, nil)
+	trust.RemoveNode("n1")
+	want("its node afterwards", node, errRemovedOrganisation)
 	if _, ok := trust.Organisation("org1"); ok {
 		t.Error("a removed organisation is known")
 	}
@@ -173,12 +177,12 @@ func TestTrustFileRemembers(t *testing.T) {
 // TestSealingKeysRotate: at each moment of a rotation every AccessKey opens, and an interrupted one goes on with the
 // same key.
 func TestSealingKeysRotate(t *testing.T) {
-	dir := t.TempDir()
+	dir, seal := t.TempDir(), AccessKeySeal{AccessKeyID: "id"}
 	former, err := CreateSealingKey(filepath.Join(dir, "sealing.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	old, err := Seal(former, "id", "secret")
+	old, err := seal.Seal(former, "secret")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +193,7 @@ func TestSealingKeysRotate(t *testing.T) {
 	if same, err := NextSealingKey(dir); err != nil || string(same) != string(next) {
 		t.Error("an interrupted rotation goes on with another key: ", err)
 	}
-	fresh, err := Seal(next, "id", "secret")
+	fresh, err := seal.Seal(next, "secret")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,7 +203,7 @@ func TestSealingKeysRotate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if secret, at, err := UnsealAny(keys, "id", sealed); err != nil || secret != "secret" || at != want {
+		if secret, at, err := seal.Open(keys, sealed); err != nil || secret != "secret" || at != want {
 			t.Errorf("%s: %q by key %d, %v", what, secret, at, err)
 		}
 	}
@@ -220,7 +224,7 @@ func TestSealingKeysRotate(t *testing.T) {
 	if files, err := filepath.Glob(filepath.Join(dir, "*")); err != nil || len(files) != 2 {
 		t.Error("left behind: ", files, err)
 	}
-	if _, _, err := UnsealAny([][]byte{former}, "id", fresh); !errors.Is(err, ErrSealed) {
+	if _, _, err := seal.Open([][]byte{former}, fresh); !errors.Is(err, ErrSealed) {
 		t.Error("the former key opens what the new one sealed: ", err)
 	}
 }

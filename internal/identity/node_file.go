@@ -23,11 +23,12 @@ type nodeFile struct {
 	Address      string `json:"address"`
 	Key          string `json:"key"`
 	Incarnation  string `json:"incarnation"`
+	Possession   string `json:"possession"`
 }
 
-// DescribeNode writes node.json into dataDir, from the certificate and the signing key in keyDir, and returns its
-// content.
-func DescribeNode(keyDir, dataDir, address string, storeID []byte) (*ltlv1.Node, error) {
+// DescribeNode writes node.json into dataDir, from the certificate and the signing key in keyDir, and returns the node.
+// The key signs that the node is to join the network of the trust file; the key itself stays where it is.
+func DescribeNode(trust *Trust, keyDir, dataDir, address string, storeID []byte) (*ltlv1.Node, error) {
 	cert, err := loadCertificate(filepath.Join(keyDir, certificateFile))
 	if err != nil {
 		return nil, err
@@ -48,9 +49,11 @@ func DescribeNode(keyDir, dataDir, address string, storeID []byte) (*ltlv1.Node,
 	if err := checkAddress(address); err != nil {
 		return nil, err
 	}
+	possession := ledger.SignNewNode(key, trust.NetworkID(),
+		&ledger.NewNode{Organisation: n.GetOrganisation(), ID: n.GetId(), Key: n.GetKey(), StoreID: storeID})
 	text, err := json.MarshalIndent(nodeFile{
 		ID: n.GetId(), Organisation: n.GetOrganisation(), Address: address, Key: hex.EncodeToString(n.GetKey()),
-		Incarnation: hex.EncodeToString(storeID),
+		Incarnation: hex.EncodeToString(storeID), Possession: hex.EncodeToString(possession),
 	}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("encode the node: %w", err)
@@ -58,23 +61,28 @@ func DescribeNode(keyDir, dataDir, address string, storeID []byte) (*ltlv1.Node,
 	return n, writeNew(filepath.Join(dataDir, NodeFile), append(text, '\n'), modePublic)
 }
 
-// LoadNode reads a description that DescribeNode wrote.
-func LoadNode(path string) (*ltlv1.Node, error) {
+// LoadNode reads a description that DescribeNode wrote, and returns the node and its key's signature. It does not verify
+// the signature: the rules do.
+func LoadNode(path string) (n *ltlv1.Node, possession []byte, err error) {
 	b, err := readBounded(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var f nodeFile
 	if err := json.Unmarshal(b, &f); err != nil {
-		return nil, fmt.Errorf("%s does not describe a node: %w", path, err)
+		return nil, nil, fmt.Errorf("%s does not describe a node: %w", path, err)
 	}
-	n := &ltlv1.Node{Id: f.ID, Organisation: f.Organisation, Address: f.Address}
+	n = &ltlv1.Node{Id: f.ID, Organisation: f.Organisation, Address: f.Address}
 	if n.Key, err = hex.DecodeString(f.Key); err != nil || !ledger.ValidKey(n.Key) {
-		return nil, fmt.Errorf("%s: key is no sound Ed25519 key in hexadecimal digits", path)
+		return nil, nil, fmt.Errorf("%s: key is no sound Ed25519 key in hexadecimal digits", path)
 	}
 	if n.StoreId, err = hex.DecodeString(f.Incarnation); err != nil || len(n.StoreId) != rules.StoreIDLen {
-		return nil, fmt.Errorf("%s: incarnation is not %d bytes in hexadecimal digits; `ltl node prepare` writes this file",
+		return nil, nil, fmt.Errorf("%s: incarnation is not %d bytes in hexadecimal digits; `ltl node prepare` writes this file",
 			path, rules.StoreIDLen)
 	}
-	return n, nil
+	if possession, err = hex.DecodeString(f.Possession); err != nil || len(possession) != ed25519.SignatureSize {
+		return nil, nil, fmt.Errorf("%s: possession is not %d bytes in hexadecimal digits; `ltl node prepare` writes this file",
+			path, ed25519.SignatureSize)
+	}
+	return n, possession, nil
 }

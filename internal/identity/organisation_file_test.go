@@ -28,16 +28,16 @@ func TestAuthorityOfAnotherOrganisation(t *testing.T) {
 func TestOrganisationFile(t *testing.T) {
 	dir, trust := newNetwork(t, time.Time{})
 	spec := OrgSpec{ID: "org9", Name: "Ninth <Ltd> 公司", EndorserAddress: "endorser9.example:7100"}
-	made, err := CreateOrganisation(dir, spec, time.Now())
+	made, err := CreateOrganisation(dir, trust.NetworkID(), spec, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "orgs/org9", OrganisationFile)
-	read, err := LoadOrganisation(path)
-	if err != nil || !proto.Equal(made, read) || read.GetName() != spec.Name {
+	read, err := LoadOrganisation(path, trust.NetworkID())
+	if err != nil || !proto.Equal(made, read) || read.GetOrganisation().GetName() != spec.Name {
 		t.Fatalf("read %v, %v; made %v", read, err, made)
 	}
-	if err := trust.AddOrganisation(read); err != nil {
+	if err := trust.AddOrganisation(read.GetOrganisation()); err != nil {
 		t.Fatal(err)
 	}
 	c := credentialsOf(t, dir, "orgs/org9/endorser", trust)
@@ -48,7 +48,7 @@ func TestOrganisationFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := CreateOrganisation(dir, spec, time.Now()); err == nil {
+	if _, err := CreateOrganisation(dir, trust.NetworkID(), spec, time.Now()); err == nil {
 		t.Error("made again over its keys")
 	}
 	if after, err := os.ReadFile(filepath.Join(dir, "orgs/org9/ca.key")); err != nil || !bytes.Equal(before, after) {
@@ -66,16 +66,23 @@ func TestOrganisationFile(t *testing.T) {
 		"no port":       bytes.Replace(good, []byte(":7100"), nil, 1),
 		"capital id":    bytes.Replace(good, []byte(`"org9"`), []byte(`"ORG9"`), 1),
 		"certificate":   bytes.Replace(good, []byte(`"caCertificate": "M`), []byte(`"caCertificate": "N`), 1),
+		"no signature":  bytes.Replace(good, []byte(`"authorityPossession": "`), []byte(`"authorityPossession": "AAAA`), 1),
+		"another id":    bytes.Replace(good, []byte(`"org9"`), []byte(`"org8"`), 1),
 	} {
 		other := filepath.Join(t.TempDir(), "o.json")
 		if err := os.WriteFile(other, bad, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if o, err := LoadOrganisation(other); err == nil {
+		if o, err := LoadOrganisation(other, trust.NetworkID()); err == nil {
 			t.Errorf("%s: read as %v", what, o)
 		}
 	}
-	if _, err := CreateOrganisation(t.TempDir(), OrgSpec{ID: "Bad Id", Name: "x", EndorserAddress: "h:1"},
+	other := trust.NetworkID()
+	other[0] ^= 1
+	if _, err := LoadOrganisation(path, other); err == nil {
+		t.Error("a description for one network is taken in another")
+	}
+	if _, err := CreateOrganisation(t.TempDir(), other, OrgSpec{ID: "Bad Id", Name: "x", EndorserAddress: "h:1"},
 		time.Now()); err == nil {
 		t.Error("made an organisation with a bad id")
 	}

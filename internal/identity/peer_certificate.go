@@ -49,7 +49,7 @@ func (t *Trust) verify(
 	revoked, gone := t.revoked, t.membership != nil && slices.Contains(t.membership.Removed, id.Organisation)
 	t.mu.RUnlock()
 	switch {
-	case gone:
+	case gone && (!ok || id.Role != RoleNode): // a node that is still known has to be reached for its own removal
 		return refuse("%w", errRemovedOrganisation)
 	case !ok:
 		return refuse("%w", errUnknownOrganisation)

@@ -12,10 +12,15 @@ import (
 	"path/filepath"
 )
 
-// sealingKeyPattern matches further sealing keys. The facades' sealing keys are in the directories of the certificates
-// of facades and operators: sealing.key, under which AccessKeys are sealed, and sealing-FINGERPRINT.key for each other
-// one that opens some: the former ones, and the next one while it is being distributed.
+// sealingKeyPattern matches further sealing keys. An organisation's sealing keys are in the directories of the
+// certificates of its facades and operators: sealing.key, under which its AccessKeys are sealed, and
+// sealing-FINGERPRINT.key for each other one that opens some: the former ones, and the next one while it is being
+// distributed. A facade that other organisations delegate to has a copy of theirs as sealing-ORGANISATION.key.
 const sealingKeyPattern = "sealing-*.key"
+
+// SealingKeyOf is the name of the file with another organisation's sealing key, in the directory of a facade that it
+// delegates to.
+func SealingKeyOf(organisation string) string { return "sealing-" + organisation + ".key" }
 
 // nextSealingKeyFile is the new key of a rotation that has not ended; an interrupted rotation goes on with it.
 const nextSealingKeyFile = "sealing.key.next"
@@ -39,17 +44,6 @@ func LoadSealingKeys(dir string) ([][]byte, error) {
 		keys = append(keys, key)
 	}
 	return keys, nil
-}
-
-// UnsealAny is Unseal with the first key that opens the secret; at is the index of that key.
-func UnsealAny(keys [][]byte, accessKeyID string, sealed []byte) (secret string, at int, err error) {
-	err = ErrSealed
-	for i, key := range keys {
-		if secret, err = Unseal(key, accessKeyID, sealed); err == nil {
-			return secret, i, nil
-		}
-	}
-	return "", -1, err
 }
 
 // NextSealingKey returns the new key of the rotation of dir's sealing key, and makes one when no rotation is going on.

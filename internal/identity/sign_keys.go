@@ -17,13 +17,16 @@ import (
 const signKeyPattern = "sign-*.key"
 
 // SignKeys reads all signing keys in the directory of the certificate; there may be none.
-func (c *Credentials) SignKeys() ([]ed25519.PrivateKey, error) {
-	paths, err := filepath.Glob(filepath.Join(c.dir, signKeyPattern))
+func (c *Credentials) SignKeys() ([]ed25519.PrivateKey, error) { return SignKeysIn(c.dir) }
+
+// SignKeysIn reads all signing keys in a directory; there may be none.
+func SignKeysIn(dir string) ([]ed25519.PrivateKey, error) {
+	paths, err := filepath.Glob(filepath.Join(dir, signKeyPattern))
 	if err != nil {
 		return nil, fmt.Errorf("signing keys: %w", err)
 	}
-	if c.HasFirstSignKey() {
-		paths = append([]string{filepath.Join(c.dir, signKeyFile)}, paths...)
+	if hasFirstSignKey(dir) {
+		paths = append([]string{filepath.Join(dir, signKeyFile)}, paths...)
 	}
 	var keys []ed25519.PrivateKey
 	for _, path := range paths {
@@ -37,8 +40,10 @@ func (c *Credentials) SignKeys() ([]ed25519.PrivateKey, error) {
 }
 
 // HasFirstSignKey reports whether there is a sign.key in the directory of the certificate.
-func (c *Credentials) HasFirstSignKey() bool {
-	_, err := os.Stat(filepath.Join(c.dir, signKeyFile))
+func (c *Credentials) HasFirstSignKey() bool { return hasFirstSignKey(c.dir) }
+
+func hasFirstSignKey(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, signKeyFile))
 	return err == nil
 }
 

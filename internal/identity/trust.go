@@ -34,6 +34,8 @@ type Trust struct {
 	membership *Membership
 	height     uint64
 	revoked    revocations
+	// history is nil before the first LearnKeys.
+	history *KeyHistory
 	// connections are the open ones whose peers were verified under this trust.
 	connections map[*peerConn]struct{}
 	// onUnknownPeer is called when a peer is refused that the ledger may know; it may be nil.
@@ -259,8 +261,11 @@ func (t *Trust) learnNodes(v rules.View, keep func(node string) bool) error {
 // connections are closed.
 func (t *Trust) RemoveNode(id string) {
 	t.mu.Lock()
-	_, known := t.nodes[id]
+	n, known := t.nodes[id]
 	delete(t.nodes, id)
+	if known && t.membership != nil && slices.Contains(t.membership.Removed, n.GetOrganisation()) {
+		t.forgetOrganisation(n.GetOrganisation())
+	}
 	t.mu.Unlock()
 	if known {
 		t.closeRefused()
@@ -319,7 +324,7 @@ func parseAuthority(der []byte) (*authority, error) {
 	return &authority{certificate: ca, roots: roots}, nil
 }
 
-// AddNode adds a node that the system chain added. Adding the same again changes nothing; another definition under a
+// AddNode adds a node that the system chain added, or takes the address to which it moved. Any other definition under a
 // known id is refused with ErrTrust.
 func (t *Trust) AddNode(n *ltlv1.Node) error {
 	refuse := func(format string, args ...any) error {
@@ -340,8 +345,8 @@ func (t *Trust) AddNode(n *ltlv1.Node) error {
 		return refuse("unknown organisation %q", n.GetOrganisation())
 	}
 	for id, other := range t.nodes {
-		if id == n.GetId() && proto.Equal(other, n) {
-			return nil
+		if id == n.GetId() && sameNode(other, n) {
+			break // at most its address is another one
 		}
 		if id == n.GetId() {
 			return refuse("it is known with another definition")
@@ -352,6 +357,13 @@ func (t *Trust) AddNode(n *ltlv1.Node) error {
 	}
 	t.nodes[n.GetId()] = proto.CloneOf(n)
 	return nil
+}
+
+// sameNode reports whether two definitions of a node differ at most in its address.
+func sameNode(a, b *ltlv1.Node) bool {
+	moved := proto.CloneOf(b)
+	moved.Address = a.GetAddress()
+	return proto.Equal(a, moved)
 }
 
 func checkAddress(address string) error {

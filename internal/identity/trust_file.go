@@ -21,6 +21,8 @@ type trustFile struct {
 	Nodes         []trustNode         `json:"nodes"`
 	// Learned is what the ledger said since, at the time of writing; absent in the file of a new network.
 	Learned *trustLearned `json:"learned,omitempty"`
+	// History is whose keys signed at which heights, for certificates; absent in the file of a new network.
+	History *KeyHistory `json:"history,omitempty"`
 }
 
 // trustLearned is a Membership. It is trusted as the file is.
@@ -72,9 +74,7 @@ func LoadTrust(path string) (*Trust, error) {
 
 func parseTrust(b []byte) (*Trust, error) {
 	var f trustFile
-	decoder := json.NewDecoder(bytes.NewReader(b))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&f); err != nil {
+	if err := decodeStrictly(b, &f); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrTrust, err)
 	}
 	payload, err := base64.StdEncoding.Strict().DecodeString(f.Genesis)
@@ -94,6 +94,7 @@ func parseTrust(b []byte) (*Trust, error) {
 			return nil, fmt.Errorf("%w: learned: %w", ErrTrust, err)
 		}
 	}
+	t.history = f.History
 	want := t.file()
 	switch {
 	case f.NetworkID != want.NetworkID:
@@ -127,15 +128,14 @@ func (t *Trust) file() trustFile {
 		f.Organisations = append(f.Organisations, newTrustOrganisation(o))
 	}
 	for _, n := range t.genesis.GetNodes() {
-		f.Nodes = append(f.Nodes, trustNode{
-			ID: n.GetId(), Organisation: n.GetOrganisation(), Address: n.GetAddress(), Key: hex.EncodeToString(n.GetKey()),
-		})
+		f.Nodes = append(f.Nodes, newTrustNode(n))
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if t.membership != nil {
 		f.Learned = newTrustLearned(t.membership)
 	}
+	f.History = t.history
 	return f
 }
 
@@ -187,9 +187,12 @@ func (l *trustLearned) membership() (*Membership, error) {
 	return m, nil
 }
 
+// Encode returns the trust file that SaveTrust writes.
+func (t *Trust) Encode() ([]byte, error) { return t.file().encode() }
+
 // SaveTrust replaces the trust file by one with what was learned of organisations and certificates.
 func SaveTrust(path string, t *Trust) error {
-	b, err := t.file().encode()
+	b, err := t.Encode()
 	if err != nil {
 		return err
 	}
@@ -200,6 +203,12 @@ func newTrustOrganisation(o *ltlv1.Organisation) trustOrganisation {
 	return trustOrganisation{
 		ID: o.GetId(), Name: o.GetName(), EndorserAddress: o.GetEndorserAddress(),
 		EndorserKey: hex.EncodeToString(o.GetEndorserKey()),
+	}
+}
+
+func newTrustNode(n *ltlv1.Node) trustNode {
+	return trustNode{
+		ID: n.GetId(), Organisation: n.GetOrganisation(), Address: n.GetAddress(), Key: hex.EncodeToString(n.GetKey()),
 	}
 }
 

@@ -101,6 +101,14 @@ func TestCreateNetworkLayout(t *testing.T) {
 	if len(sealing) != 1 || sealing[string(make([]byte, SealingKeyLen))] {
 		t.Errorf("%d sealing keys, want one that is not zero", len(sealing))
 	}
+	for _, o := range []string{"org2", "org3"} { // each has its own, of which the facades have a copy
+		own, err := LoadSealingKey(filepath.Join(dir, "operators", o, "sealing.key"))
+		copied, copyErr := LoadSealingKey(filepath.Join(dir, "facades", "f1", SealingKeyOf(o)))
+		if err != nil || copyErr != nil || string(own) != string(copied) || sealing[string(own)] {
+			t.Errorf("the sealing key of %s: %v, %v", o, err, copyErr)
+		}
+		sealing[string(own)] = true
+	}
 	checkModes(t, dir)
 }
 
@@ -138,7 +146,7 @@ func checkModes(t *testing.T, dir string) {
 		}
 		return nil
 	})
-	if err != nil || keys != 3+3*3+3*2+2*2+2+2+1 {
+	if err != nil || keys != 3+3*3+3*2+2*2+2+2+1+2*2+2 {
 		t.Errorf("%d key files, %v", keys, err)
 	}
 }
@@ -372,6 +380,14 @@ func TestTrustGrows(t *testing.T) {
 	moved.Organisation = "org2"
 	if err := trust.AddNode(moved); !errors.Is(err, ErrTrust) {
 		t.Errorf("a known node gets another definition: %v", err)
+	}
+	moved = proto.CloneOf(node)
+	moved.Address = "127.0.0.1:7104"
+	if err := trust.AddNode(moved); err != nil {
+		t.Errorf("a node moves: %v", err)
+	}
+	if got, ok := trust.Node("n4"); !ok || got.GetAddress() != moved.GetAddress() {
+		t.Errorf("after the node moved: %v, %v", got, ok)
 	}
 	if len(trust.Genesis().GetOrganisations()) != 3 {
 		t.Error("the genesis grew")

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -119,6 +120,11 @@ type Endorsement struct {
 // Accepts reports whether the endorsement accepts transaction i of the batch.
 func (e *Endorsement) Accepts(i int) bool { return i < int(e.Count) && Accepts(e.Accepted, i) }
 
+// AcceptsAny reports whether the endorsement accepts a transaction of the batch.
+func (e *Endorsement) AcceptsAny() bool {
+	return slices.ContainsFunc(e.Accepted, func(b byte) bool { return b != 0 })
+}
+
 // Accepts reports whether bit i of a bitmap is set, as Bitmap packs it.
 func Accepts(bitmap []byte, i int) bool {
 	return i >= 0 && i/8 < len(bitmap) && bitmap[i/8]&(0x80>>(i%8)) != 0
@@ -168,7 +174,7 @@ func Gather(key ed25519.PrivateKey, all ...*Endorsement) []*ltlv1.Endorsement {
 	out := make([]*ltlv1.Endorsement, len(all))
 	for i, e := range all {
 		out[i] = &ltlv1.Endorsement{Statement: statement, Signature: signature, Index: uint32(i),
-			Path: pathOf(leaves, i), Height: e.Height, Flags: uint32(e.Flags), Bitmap: e.Accepted}
+			Path: Path(leaves, i), Height: e.Height, Flags: uint32(e.Flags), Bitmap: e.Accepted}
 	}
 	return out
 }

@@ -17,7 +17,8 @@ type Header struct {
 	ChainID   string
 	// Height counts the blocks of the chain from 0, without gaps. Block 0 of a business chain holds no transaction.
 	Height uint64
-	// TimeMs is the leader's time in milliseconds since 1970; it never goes backwards within a chain.
+	// TimeMs is the block's time in milliseconds since 1970: the latest that its batches give it by the clocks of their
+	// endorsements, or that of the block below, whichever is later.
 	TimeMs int64
 	// Previous is the hash of the block below; zero at height 0.
 	Previous Hash

@@ -25,15 +25,23 @@ const ChainIDLen = 16
 
 // Domain prefixes of everything that is hashed or signed; each ends in a zero byte.
 const (
-	domainTransaction = "ltl/tx/v1\x00"
-	domainGenesis     = "ltl/genesis/v1\x00"
-	domainBatch       = "ltl/batch/v1\x00"
-	domainBatches     = "ltl/batches/v1\x00"
-	domainWrites      = "ltl/writes/v1\x00"
-	domainEndorsement = "ltl/endorsement/v2\x00"
-	domainBatchLeaf   = "ltl/batchleaf/v2\x00"
-	domainKey         = "ltl/key/v1\x00"
-	domainNewKey      = "ltl/newkey/v1\x00"
+	domainTransaction    = "ltl/tx/v1\x00"
+	domainGenesis        = "ltl/genesis/v1\x00"
+	domainBatch          = "ltl/batch/v1\x00"
+	domainBatches        = "ltl/batches/v1\x00"
+	domainWrites         = "ltl/writes/v1\x00"
+	domainEndorsement    = "ltl/endorsement/v2\x00"
+	domainBatchLeaf      = "ltl/batchleaf/v2\x00"
+	domainKey            = "ltl/key/v1\x00"
+	domainNewKey         = "ltl/newkey/v1\x00"
+	domainAuthority      = "ltl/newauthority/v1\x00"
+	domainNewNode        = "ltl/newnode/v1\x00"
+	domainAccept         = "ltl/accept/v1\x00"
+	domainRecover        = "ltl/recover/v1\x00"
+	domainNewRecoveryKey = "ltl/newrecovery/v1\x00"
+	domainDeviceKey      = "ltl/devicekey/v1\x00"
+	domainHeads          = "ltl/heads/v1\x00"
+	domainSucceed        = "ltl/succeed/v1\x00"
 )
 
 // ErrMalformed is returned, wrapped, for bytes that do not follow the layout.

@@ -31,8 +31,12 @@ func rootOf(leaves []Hash) Hash {
 	return nodeHash(rootOf(leaves[:k]), rootOf(leaves[k:]))
 }
 
-// pathOf is the RFC 6962 audit path of leaf i, lowest sibling first, as one byte string.
-func pathOf(leaves []Hash, i int) []byte {
+// LeafHash is the RFC 6962 hash of a leaf with that content.
+func LeafHash(content []byte) Hash { return hashOf(append([]byte{leafPrefix}, content...)) }
+
+// Path is the RFC 6962 audit path of leaf i among leaf hashes, lowest sibling first, as one byte string; i is one of
+// them.
+func Path(leaves []Hash, i int) []byte {
 	if len(leaves) == 1 {
 		return nil
 	}
@@ -41,7 +45,7 @@ func pathOf(leaves []Hash, i int) []byte {
 	if i >= k {
 		inner, at, sibling = leaves[k:], i-k, rootOf(leaves[:k])
 	}
-	return append(pathOf(inner, at), sibling[:]...)
+	return append(Path(inner, at), sibling[:]...)
 }
 
 // splitAt is the largest power of two smaller than n; n is at least 2.

@@ -33,7 +33,7 @@ var Err = errors.New("malformed policy")
 
 // Policy says whose endorsements a transaction needs: terms joined by "&", all of which must hold. The terms are
 //
-//	submitter           the submitter's organisation
+//	submitter           the organisation of the account that the transaction is for
 //	any                 at least one organisation of the chain
 //	majority            more than half of them
 //	all                 all of them
@@ -99,6 +99,16 @@ func Of(n int, names ...string) Policy {
 
 // And is the policy that needs both.
 func (p Policy) And(other Policy) Policy { return Policy{terms: slices.Concat(p.terms, other.terms)} }
+
+// Demanding is the policy that needs this organisation's endorsement too.
+func (p Policy) Demanding(organisation string) Policy {
+	for _, t := range p.terms {
+		if t.kind == termOrg && t.names[0] == organisation {
+			return p
+		}
+	}
+	return p.And(Organisation(organisation))
+}
 
 // Threshold returns how many of n organisations the policy needs, whichever they are; 1 at least.
 func (p Policy) Threshold(n int) int {
@@ -200,15 +210,30 @@ func (s Set) Len() int { return bits.OnesCount64(uint64(s)) }
 
 // Subject is what the count of a transaction's endorsements depends on beside the chain's policy.
 type Subject struct {
-	// Submitter is the organisation that the term "submitter" means; empty when it is not one of the chain's.
+	// Submitter is the organisation of the process that submitted it. It must endorse whatever the policy says: no other
+	// organisation's endorser can know that the process did. Where it is empty, because the organisation is not one of the
+	// chain's, nothing is enough.
 	Submitter Set
-	// Required are organisations that must endorse whatever the policy says; usually empty.
+	// Account is the organisation that the term "submitter" means: that of the account. It differs from Submitter for a
+	// facade that writes for another organisation's account. Empty when it is not one of the chain's.
+	Account Set
+	// Required are further organisations that must endorse whatever the policy says; usually empty.
 	Required Set
 }
+
+// Own is the subject of a transaction for an account of the submitter's own organisation.
+func (q *Quorum) Own(organisation string) Subject {
+	set := q.Set(organisation)
+	return Subject{Submitter: set, Account: set}
+}
+
+// must returns the organisations without which nothing is enough, whatever the policy says.
+func (s *Subject) must() Set { return s.Submitter | s.Required }
 
 // Quorum is a policy bound to the organisations of a chain. It is not changed once made.
 type Quorum struct {
 	organisations []string
+	act           bool        // the policy names all that must endorse: no submitter is asked beside it
 	submitter     bool        // the policy has the term "submitter"
 	thresholds    []threshold // the other terms
 }
@@ -250,6 +275,14 @@ func (p Policy) Quorum(organisations []string) Quorum {
 	return q
 }
 
+// Act is Quorum for a policy of the system chain, which says of one transaction all that it needs. Its Subject is not
+// looked at.
+func (p Policy) Act(organisations []string) Quorum {
+	q := p.Quorum(organisations)
+	q.act = true
+	return q
+}
+
 // All returns the set of all organisations of the chain.
 func (q *Quorum) All() Set {
 	return 1<<len(q.organisations) - 1 // with 64, 1<<64 is 0 and the difference has all bits
@@ -267,7 +300,7 @@ func (q *Quorum) Set(id string) Set {
 // Satisfied reports whether the endorsements of the organisations in signed are enough. A further endorsement never
 // makes a satisfied policy unsatisfied.
 func (q *Quorum) Satisfied(s Subject, signed Set) bool {
-	if s.Required&^signed != 0 || q.submitter && s.Submitter&signed == 0 {
+	if !q.act && (s.Submitter == 0 || s.must()&^signed != 0) || q.submitter && s.Account&signed == 0 {
 		return false
 	}
 	for _, t := range q.thresholds {
@@ -281,15 +314,15 @@ func (q *Quorum) Satisfied(s Subject, signed Set) bool {
 // Possible reports whether the endorsements can still become enough without those of the organisations that refused.
 func (q *Quorum) Possible(s Subject, refused Set) bool { return q.Satisfied(s, q.All()&^refused) }
 
-// Missing returns the organisations whose endorsement is lacking: the required ones that have neither signed nor
-// refused, or, when there are none, all such organisations that would bring the policy nearer to being satisfied.
+// Missing returns the organisations whose endorsement is lacking: those without which nothing is enough that have neither
+// signed nor refused, or, when there are none, all such organisations that would bring the policy nearer to being satisfied.
 func (q *Quorum) Missing(s Subject, signed, refused Set) Set {
-	if required := s.Required &^ (signed | refused); required != 0 {
-		return required
+	if must := s.must() &^ (signed | refused); must != 0 && !q.act {
+		return must
 	}
 	var useful Set
 	if q.submitter {
-		useful = s.Submitter
+		useful = s.Account
 	}
 	for _, t := range q.thresholds {
 		if (signed & t.of).Len() < t.n {
@@ -299,8 +332,9 @@ func (q *Quorum) Missing(s Subject, signed, refused Set) Set {
 	return useful &^ (signed | refused)
 }
 
-// Satisfiable reports whether the policy holds for this submitter when every organisation of the chain endorses.
-func (p Policy) Satisfiable(submitter string, organisations []string) bool {
+// Satisfiable reports whether the policy holds for an account of this organisation when every organisation of the chain
+// endorses. Its own processes can write for it only where the chain has the organisation.
+func (p Policy) Satisfiable(organisation string, organisations []string) bool {
 	q := p.Quorum(organisations)
-	return q.Satisfied(Subject{Submitter: q.Set(submitter)}, q.All())
+	return q.Satisfied(Subject{Submitter: q.All(), Account: q.Set(organisation)}, q.All())
 }

@@ -12,7 +12,8 @@ import (
 )
 
 // satisfied is the count as a reader would write it down: organisations by name in a map. It is the model for Quorum.
-func satisfied(p Policy, submitter string, organisations []string, signed map[string]bool) bool {
+// submitter is the process' organisation, account that of the account.
+func satisfied(p Policy, submitter, account string, organisations []string, signed map[string]bool) bool {
 	of := func(names []string) (n int) {
 		for _, o := range names {
 			if signed[o] && slices.Contains(organisations, o) {
@@ -26,7 +27,7 @@ func satisfied(p Policy, submitter string, organisations []string, signed map[st
 		var ok bool
 		switch t.kind {
 		case termSubmitter:
-			ok = of([]string{submitter}) == 1
+			ok = of([]string{account}) == 1
 		case termAny:
 			ok = total > 0
 		case termMajority:
@@ -44,7 +45,7 @@ func satisfied(p Policy, submitter string, organisations []string, signed map[st
 			return false
 		}
 	}
-	return len(p.terms) > 0
+	return len(p.terms) > 0 && of([]string{submitter}) == 1
 }
 
 // setOf returns the set of the named organisations; those that the chain does not have are left out.
@@ -64,18 +65,21 @@ func TestSatisfied(t *testing.T) {
 		want   bool
 	}{
 		{"submitter", four, "a", true}, {"submitter", four, "b", false}, {"submitter", []string{"b"}, "a", false},
-		{"any", four, "d", true}, {"any", four, "", false}, {"any", four, "x", false}, {"any", nil, "a", false},
-		{"majority", four, "a b", false}, {"majority", four, "b c d", true},
+		{"any", four, "a", true}, {"any", four, "b c d", false}, {"any", []string{"b"}, "b", false},
+		{"any", four, "", false}, {"any", four, "x", false}, {"any", nil, "a", false},
+		{"majority", four, "a b", false}, {"majority", four, "a c d", true}, {"majority", four, "b c d", false},
 		{"majority", []string{"a"}, "a", true}, {"majority", nil, "", false},
-		{"majority", four, "a b x y", false}, {"majority", []string{"a", "b", "c"}, "b c", true},
+		{"majority", four, "a b x y", false}, {"majority", []string{"a", "b", "c"}, "a c", true},
 		{"all", four, "a b c d", true}, {"all", four, "a b c", false}, {"all", nil, "", false},
-		{"2-of", four, "c d", true}, {"2-of", four, "c", false}, {"2-of", four, "c x", false},
-		{"2-of(b,c)", four, "b c", true}, {"2-of(b,c)", four, "a b", false}, {"1-of(x,b)", four, "x", false},
-		{"org(d)", four, "d", true}, {"org(d)", four, "a b c", false}, {"org(x)", four, "x", false},
+		{"2-of", four, "a d", true}, {"2-of", four, "a", false}, {"2-of", four, "a x", false}, {"2-of", four, "c d", false},
+		{"2-of(b,c)", four, "a b c", true}, {"2-of(b,c)", four, "a b", false}, {"2-of(b,c)", four, "b c", false},
+		{"1-of(x,b)", four, "a x", false},
+		{"org(d)", four, "a d", true}, {"org(d)", four, "a b c", false}, {"org(d)", four, "d", false},
+		{"org(x)", four, "a x", false},
 		{"submitter & majority", four, "b c d", false}, {"submitter & majority", four, "a c d", true},
 		{"", four, "a c d", true}, {"", four, "a", false},
-		{"any&org(b)", four, "b", true}, {"any&org(b)", four, "a", false},
-		{"org(b)&any", four, "b", true}, {"org(b)&any", four, "a", false},
+		{"any&org(b)", four, "a b", true}, {"any&org(b)", four, "a", false},
+		{"org(b)&any", four, "a b", true}, {"org(b)&any", four, "a", false},
 	} {
 		p, err := Parse(c.policy)
 		if err != nil {
@@ -86,11 +90,11 @@ func TestSatisfied(t *testing.T) {
 		for _, o := range strings.Fields(c.signed) {
 			signed[o] = true
 		}
-		if got := satisfied(p, "a", c.orgs, signed); got != c.want {
+		if got := satisfied(p, "a", "a", c.orgs, signed); got != c.want {
 			t.Errorf("model: %q of %v, signed %q: %v", c.policy, c.orgs, c.signed, got)
 		}
 		set := setOf(&q, strings.Fields(c.signed)...)
-		if got := q.Satisfied(Subject{Submitter: q.Set("a")}, set); got != c.want {
+		if got := q.Satisfied(q.Own("a"), set); got != c.want {
 			t.Errorf("%q of %v, signed %q: %v", c.policy, c.orgs, c.signed, got)
 		}
 	}
@@ -172,18 +176,21 @@ func TestQuorumCountsLikeTheModel(t *testing.T) {
 		orgs := rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID[string]).Draw(rt, "organisations")
 		q := p.Quorum(orgs)
 		submitter := rapid.SampledFrom(names).Draw(rt, "submitter")
+		account := rapid.SampledFrom(names).Draw(rt, "account")
 		required := rapid.SampledFrom(append([]string{""}, names...)).Draw(rt, "required")
-		s := Subject{Submitter: q.Set(submitter), Required: q.Set(required)}
+		s := Subject{Submitter: q.Set(submitter), Account: q.Set(account), Required: q.Set(required)}
+		must := s.Submitter | s.Required
 		model := func(set Set) bool {
 			signed := map[string]bool{}
 			for i, o := range orgs {
 				signed[o] = set.Has(i)
 			}
-			return satisfied(p, submitter, orgs, signed) && (!slices.Contains(orgs, required) || signed[required])
+			return satisfied(p, submitter, account, orgs, signed) && (!slices.Contains(orgs, required) || signed[required])
 		}
 		for set := range q.All() + 1 {
 			if q.Satisfied(s, set) != model(set) {
-				rt.Fatalf("%s of %v by %s, required %q, signed %b: %v", p, orgs, submitter, required, set, q.Satisfied(s, set))
+				rt.Fatalf("%s of %v by %s for %s, required %q, signed %b: %v", p, orgs, submitter, account, required, set,
+					q.Satisfied(s, set))
 			}
 			for i := range orgs {
 				if model(set.Without(i)) && !q.Satisfied(s, set.With(i)) {
@@ -197,14 +204,56 @@ func TestQuorumCountsLikeTheModel(t *testing.T) {
 			if missing&set != 0 || q.Possible(s, 0) && !q.Satisfied(s, set) && missing == 0 {
 				rt.Fatalf("%s of %v, signed %b: missing %b", p, orgs, set, missing)
 			}
-			if s.Required&^set != 0 && missing != s.Required {
-				rt.Fatalf("%s of %v, signed %b: missing %b, the required one is %b", p, orgs, set, missing, s.Required)
+			if must&^set != 0 && missing != must&^set {
+				rt.Fatalf("%s of %v, signed %b: missing %b, needed whatever the policy says is %b", p, orgs, set, missing, must)
 			}
 		}
-		if required == "" && q.Satisfied(s, q.All()) != p.Satisfiable(submitter, orgs) {
-			rt.Fatalf("%s of %v: satisfiable is %v", p, orgs, p.Satisfiable(submitter, orgs))
+		if s.Submitter != 0 && q.Satisfied(s, q.All()) != p.Satisfiable(account, orgs) {
+			rt.Fatalf("%s of %v for %s: satisfiable is %v", p, orgs, account, p.Satisfiable(account, orgs))
 		}
 	})
+}
+
+// TestSubmitterEndorses: whatever the policy, the account and what else is required, no set of endorsements is enough
+// without that of the submitter's organisation, and none where the chain does not have it.
+func TestSubmitterEndorses(t *testing.T) {
+	names := []string{"a", "b", "c", "d", "e"}
+	rapid.Check(t, func(rt *rapid.T) {
+		p := drawPolicy(rt)
+		orgs := rapid.SliceOfDistinct(rapid.SampledFrom(names), rapid.ID[string]).Draw(rt, "organisations")
+		q := p.Quorum(orgs)
+		submitter := q.Set(rapid.SampledFrom(append(names, "")).Draw(rt, "submitter"))
+		s := Subject{Submitter: submitter, Account: q.Set(rapid.SampledFrom(names).Draw(rt, "account")),
+			Required: q.Set(rapid.SampledFrom(names).Draw(rt, "required"))}
+		for set := range q.All() + 1 {
+			if q.Satisfied(s, set) && (submitter == 0 || set&submitter == 0) {
+				rt.Fatalf("%s of %v by %b is satisfied by %b", p, orgs, submitter, set)
+			}
+		}
+		if submitter == 0 && q.Possible(s, 0) {
+			rt.Fatalf("%s of %v is possible without a submitter", p, orgs)
+		}
+	})
+}
+
+// TestAct: a policy that says of one transaction all that it needs is counted alone.
+func TestAct(t *testing.T) {
+	p := Organisation("a").And(Of(2, "b", "c"))
+	if text := p.Demanding("a").String(); text != "org(a) & 2-of(b,c)" {
+		t.Errorf("it demands twice: %s", text)
+	}
+	if text := p.Demanding("b").String(); text != "org(a) & 2-of(b,c) & org(b)" {
+		t.Errorf("it does not demand: %s", text)
+	}
+	q := p.Act([]string{"a", "b", "c"})
+	for set, want := range map[Set]bool{0b111: true, 0b110: false, 0b101: false, 0b001: false} {
+		if q.Satisfied(Subject{}, set) != want {
+			t.Errorf("signed %b: %v", set, !want)
+		}
+	}
+	if missing := q.Missing(Subject{Submitter: q.Set("b")}, 0b010, 0); missing != 0b101 {
+		t.Errorf("missing %b", missing)
+	}
 }
 
 // TestLargestChain: the 64th organisation counts like any other.
@@ -223,13 +272,14 @@ func TestLargestChain(t *testing.T) {
 			t.Fatalf("the set of all organisations has %d", q.All().Len())
 		}
 		var set Set
+		own := q.Own("o63")
 		for n := range MaxOrganisations {
-			if q.Satisfied(Subject{}, set) != (n >= least) {
-				t.Errorf("%s with %d endorsements: %v", policy, n, q.Satisfied(Subject{}, set))
+			if q.Satisfied(own, set) != (n >= least) {
+				t.Errorf("%s with %d endorsements: %v", policy, n, q.Satisfied(own, set))
 			}
 			set = set.With(MaxOrganisations - 1 - n)
 		}
-		if !q.Satisfied(Subject{}, set) {
+		if !q.Satisfied(own, set) {
 			t.Errorf("%s is not satisfied by all", policy)
 		}
 	}
@@ -241,7 +291,7 @@ func BenchmarkSatisfied(b *testing.B) {
 		b.Fatal(err)
 	}
 	q := p.Quorum([]string{"a", "b", "c"})
-	s := Subject{Submitter: q.Set("a")}
+	s := q.Own("a")
 	b.ReportAllocs()
 	for b.Loop() {
 		if !q.Satisfied(s, 3) {

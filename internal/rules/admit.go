@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -23,11 +24,13 @@ type Verdict struct {
 
 // Preview is the endorser's dry run over transactions of in.ChainID: the verdicts that execution would come to,
 // without endorsements; later transactions see earlier ones. in.Batches is not used. A transaction that is on the
-// chain already is Duplicate. Signatures by a device's AES key are assumed to be valid: the endorser that has the key
+// chain already is Duplicate. clockMs is the endorser's clock, which the block's time is assumed to be, unless that of
+// the block below is later. Signatures by a device's AES key are assumed to be valid: the endorser that has the key
 // verifies them itself.
-func Preview(in Input, transactions [][]byte, view View) ([]Verdict, error) {
+func Preview(in Input, clockMs int64, transactions [][]byte, view View) ([]Verdict, error) {
 	verdicts := make([]Verdict, len(transactions))
 	e := newExec(&in, view, len(transactions))
+	e.timeMs, e.medianMs = max(e.timeMs, clockMs), clockMs
 	found, err := e.open()
 	if err != nil {
 		return nil, err
@@ -50,17 +53,25 @@ func (e *exec) preview(payload []byte, index uint32) (v Verdict, err error) {
 	if tx == nil {
 		return Verdict{Code: Malformed}, nil
 	}
-	if tooNew(tx) {
-		return Verdict{Code: Forbidden, Reason: reasonTooNew}, nil
+	if newer, err := e.tooNew(tx); newer || err != nil {
+		return Verdict{Code: Forbidden, Reason: reasonTooNew}, err
 	}
 	id := ledger.TransactionID(payload)
 	known, err := e.known(payload, id)
 	if known != nil || err != nil {
 		return Verdict{Code: Duplicate}, err
 	}
+	submitter := e.identity(tx.GetSubmitter())
+	if e.chain != nil && !slices.Contains(e.chain.Organisations, submitter.organisation) {
+		e.reason = ""
+		if code, err := e.entitlement(tx); code != OK || err != nil { // this says more
+			return Verdict{Code: code, Reason: e.reason}, err
+		}
+		return Verdict{Code: NotEndorsed, Reason: e.unvouched(submitter)}, nil
+	}
 	var n need
 	if e.chain == nil { // by the state before it, as execution has it
-		if n, err = e.needOf(tx); err != nil {
+		if n, err = e.needOf(kindOf(tx), tx); err != nil {
 			return v, err
 		}
 	}
@@ -80,20 +91,30 @@ func (e *exec) preview(payload []byte, index uint32) (v Verdict, err error) {
 	return v, err
 }
 
-// Admit is the leader's early check of the one batch in in.Batches: for every transaction OK, or Malformed, NotFound
-// (no such chain), NotEndorsed or EndorsementExpired. The rules are not run. A transaction that is known already is
-// OK: execution returns its first result.
-func Admit(in Input, view View, verify Verify) ([]int32, error) {
+// Admission is the leader's early verdict on a batch.
+type Admission struct {
+	// Codes has OK for every transaction that may be ordered; else Malformed, NotFound (no such chain), NotEndorsed,
+	// EndorsementExpired, ClocksDisagree or TooFewClocks.
+	Codes []int32
+	// Reasons has, where the code alone does not say what to do, a sentence beside it; empty ones otherwise.
+	Reasons []string
+	// ClockMs is the lower median of the clocks that the endorsements state; 0 where there is none.
+	ClockMs int64
+}
+
+// Admit is the leader's early check of the one batch in in.Batches, as if it were a block by itself. The rules are not
+// run. A transaction that is known already is OK: execution returns its first result.
+func Admit(in Input, view View, verify Verify) (Admission, error) {
 	if len(in.Batches) != 1 {
-		return nil, fmt.Errorf("%w: %d batches to admit, want 1", ErrInvariant, len(in.Batches))
+		return Admission{}, fmt.Errorf("%w: %d batches to admit, want 1", ErrInvariant, len(in.Batches))
 	}
 	b := in.Batches[0]
 	payloads := b.GetTransactions()
-	codes := make([]int32, len(payloads))
+	a := Admission{Codes: make([]int32, len(payloads)), Reasons: make([]string, len(payloads))}
 	e := newExec(&in, view, 0)
 	found, err := e.open()
 	if err != nil {
-		return nil, err
+		return Admission{}, err
 	}
 	refuse := OK
 	switch {
@@ -103,10 +124,10 @@ func Admit(in Input, view View, verify Verify) ([]int32, error) {
 		refuse = NotFound
 	}
 	if refuse != OK {
-		for i := range codes {
-			codes[i] = refuse
+		for i := range a.Codes {
+			a.Codes[i] = refuse
 		}
-		return codes, nil
+		return a, nil
 	}
 	ids := make([]ledger.Hash, len(payloads))
 	for i, p := range payloads {
@@ -114,14 +135,20 @@ func Admit(in Input, view View, verify Verify) ([]int32, error) {
 	}
 	set, err := e.newEndorsementSet(b, ledger.BatchRoot(ids), verify)
 	if err != nil {
-		return nil, err
+		return Admission{}, err
 	}
+	e.timeMs = max(e.timeMs, set.date.timeMs)
+	set.settle(e.bounds, e.timeMs, in.PreviousReferenceMs)
 	for i, p := range payloads {
-		if codes[i], err = e.admit(p, ids[i], i, set); err != nil {
-			return nil, err
+		if a.Codes[i], err = e.admit(p, ids[i], i, set); err != nil {
+			return Admission{}, err
+		}
+		if a.Reasons[i] = set.reason(a.Codes[i]); a.Codes[i] == NotEndorsed {
+			a.Reasons[i] = e.reason
 		}
 	}
-	return codes, nil
+	a.ClockMs = set.date.medianMs
+	return a, nil
 }
 
 func (e *exec) admit(payload []byte, id ledger.Hash, i int, set *endorsementSet) (int32, error) {
@@ -129,8 +156,8 @@ func (e *exec) admit(payload []byte, id ledger.Hash, i int, set *endorsementSet)
 	if tx == nil {
 		return Malformed, nil
 	}
-	if tooNew(tx) {
-		return Malformed, nil
+	if newer, err := e.tooNew(tx); newer || err != nil {
+		return Malformed, err
 	}
 	code, err := e.endorsed(set, i, tx)
 	if code == OK || err != nil {

@@ -1,14 +1,23 @@
 package rules
 
 import (
+	"fmt"
+	"slices"
+
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// run executes one endorsed transaction at an index of the block: its id and its nonce are used up whatever the
-// result. form is the code of checkEnvelope. It returns the code, and the id of what the transaction created.
+// run executes one endorsed transaction at an index of the block. One whose submitter may not speak for its account or
+// AccessKey ends as NotEntitled and writes nothing: it uses up no other's nonce. Else its id and its nonce are used
+// up whatever the result. form is the code of checkEnvelope. It returns the code, and the id of what the transaction
+// created.
 func (e *exec) run(tx *ltlv1.Transaction, form int32, id ledger.Hash, index uint32) (code int32, output string,
 	err error) {
+	e.reason = ""
+	if code, err := e.entitlement(tx); code != OK || err != nil {
+		return code, "", err
+	}
 	used := false
 	named := tx.GetAccessKeyId() != "" && tx.GetSignatureNonce() != ""
 	if named {
@@ -18,7 +27,7 @@ func (e *exec) run(tx *ltlv1.Transaction, form int32, id ledger.Hash, index uint
 	}
 	here := Locator{Height: e.in.Height, Index: index}
 	at := e.writeLocator(appendTransactionKey(e.room(1+len(id)), id), here)
-	code, e.reason = form, ""
+	code = form
 	if used {
 		code = NonceUsed
 	} else if named {
@@ -38,7 +47,7 @@ func (e *exec) run(tx *ltlv1.Transaction, form int32, id ledger.Hash, index uint
 // unless the code is OK.
 func (e *exec) apply(tx *ltlv1.Transaction, id ledger.Hash, here Locator) (code int32, output string, err error) {
 	k := kindOf(tx)
-	act := action{tx: tx, id: id, here: here, submitter: e.identity(tx.GetSubmitter())}
+	act := action{tx: tx, id: id, here: here, submitter: e.identity(tx.GetSubmitter()), kindOf: kindOf}
 	code, output, err = e.judge(k, &act)
 	if code != OK && err == nil && k.repeated != nil && act.actor != nil {
 		code, err = e.repeatedCode(k, act, code)
@@ -51,9 +60,9 @@ func (e *exec) apply(tx *ltlv1.Transaction, id ledger.Hash, here Locator) (code 
 func (e *exec) judge(k *kind, act *action) (code int32, output string, err error) {
 	tx, id := act.tx, act.id
 	if e.chain == nil {
-		code, err = e.admitOperator(tx, act.submitter)
+		code, err = e.admitOperator(k, tx, act.submitter)
 	} else {
-		act.actor, code, err = e.admitAccount(tx, act.submitter, k)
+		act.actor, code, err = e.admitAccount(tx, k)
 	}
 	if code != OK || err != nil {
 		return code, "", err
@@ -61,8 +70,8 @@ func (e *exec) judge(k *kind, act *action) (code int32, output string, err error
 	switch {
 	case k.apply == nil: // a second genesis
 		return Forbidden, "", nil
-	case k.check != nil && !k.lateCheck:
-		if code := k.check(tx); code != OK {
+	case !k.lateCheck:
+		if code := formOf(k, tx); code != OK {
 			return code, "", nil
 		}
 	}
@@ -74,9 +83,14 @@ func (e *exec) judge(k *kind, act *action) (code int32, output string, err error
 }
 
 // admitOperator judges whether the submitter may write this to the system chain: only operators of organisations of
-// the network may, they name no account, and what is one organisation's own is for its operators.
-func (e *exec) admitOperator(tx *ltlv1.Transaction, submitter identity) (code int32, err error) {
-	if submitter.role != roleOperator {
+// the network may, or endorsers where the kind is theirs, they name no account, and what is one organisation's own is
+// for its operators.
+func (e *exec) admitOperator(k *kind, tx *ltlv1.Transaction, submitter identity) (code int32, err error) {
+	role := roleOperator
+	if k.endorser {
+		role = roleEndorser
+	}
+	if submitter.role != role {
 		return Forbidden, nil
 	}
 	if known, err := e.exists(prefixOrganisation + submitter.organisation); !known || err != nil {
@@ -85,25 +99,25 @@ func (e *exec) admitOperator(tx *ltlv1.Transaction, submitter identity) (code in
 	if barred, err := e.barred(tx.GetSubmitter()); barred || err != nil {
 		return e.refuse(Forbidden, reasonBarred), err
 	}
-	return e.entitled(tx, submitter.organisation)
+	n, err := e.network()
+	if err != nil {
+		return 0, err
+	}
+	if !k.invited && slices.Contains(n.Invited, submitter.organisation) {
+		return e.refuse(Forbidden, fmt.Sprintf(reasonInvited, submitter.organisation)), nil
+	}
+	return e.entitled(k, tx, submitter.organisation)
 }
 
-// admitAccount judges whether the account, through the submitter, may execute transactions of the kind on this business
-// chain now. The actor is nil when the submitter may not speak for the account, or the account may not use the chain
-// at all; it is not nil when the member is locked or the chain refuses.
-func (e *exec) admitAccount(tx *ltlv1.Transaction, submitter identity, k *kind) (*actor, int32, error) {
+// admitAccount judges whether the account may execute transactions of the kind on this business chain now. The actor is
+// nil when the account may not use the chain at all; it is not nil when the member is locked or the chain refuses.
+func (e *exec) admitAccount(tx *ltlv1.Transaction, k *kind) (*actor, int32, error) {
 	a, err := e.actor(tx.GetAccountUid())
 	if err != nil {
 		return nil, 0, err
 	}
 	if a.account == nil {
 		return nil, UnknownUID, nil
-	}
-	if barred, err := e.barred(tx.GetSubmitter()); barred || a.removed || err != nil {
-		return nil, e.refuse(Forbidden, reasonBarred), err
-	}
-	if code := speaksFor(submitter, a.account); code != OK {
-		return nil, e.refuse(code, reasonSubmitter), nil
 	}
 	if code := memberCode(a.account, a.member); code != OK {
 		if a.member == nil {
@@ -112,6 +126,8 @@ func (e *exec) admitAccount(tx *ltlv1.Transaction, submitter identity, k *kind) 
 		return a, e.refuse(code, memberReason(a.member)), nil
 	}
 	switch {
+	case e.closed:
+		return a, e.refuse(Forbidden, reasonClosed), nil
 	case e.chain.Expired(e.timeMs):
 		return a, e.refuse(Forbidden, reasonExpired), nil
 	case k.chain == onProof && e.chain.Service != ltlv1.ChainService_CHAIN_SERVICE_PROOF:
@@ -128,20 +144,6 @@ func (e *exec) admitAccount(tx *ltlv1.Transaction, submitter identity, k *kind) 
 func (e *exec) refuse(code int32, reason string) int32 {
 	e.reason = reason
 	return code
-}
-
-// speaksFor judges whether a submitter may act for an account. Facades authenticate the accounts of all
-// organisations, clients and operators only those of their own.
-func speaksFor(submitter identity, a *Account) int32 {
-	switch submitter.role {
-	case roleFacade:
-		return OK
-	case roleClient, roleOperator:
-		if submitter.organisation == a.Organisation {
-			return OK
-		}
-	}
-	return Forbidden
 }
 
 // outputKey is the state key of a transaction's output, for outputs that cannot be computed from the transaction.

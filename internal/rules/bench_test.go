@@ -21,7 +21,7 @@ func benchInput(b *testing.B, attached bool) (Input, memory) {
 		if attached {
 			tx = w.tx(m1UID, attach(key, value, fmt.Sprintf("%064d", i)))
 		}
-		tx.AccessKeyId, tx.SignatureNonce = "LTAI5tExampleAccessKeyId", fmt.Sprintf("%032d", i)
+		signed(tx, fmt.Sprintf("%032d", i))
 		payloads = append(payloads, marshal(b, tx))
 	}
 	return w.input(w.chain.ID, w.batch(w.chain.ID, payloads, "o1", "o2", "o3")), w.state
@@ -76,7 +76,7 @@ func BenchmarkPreview(b *testing.B) {
 	in, state := benchInput(b, false)
 	b.ReportAllocs()
 	for b.Loop() {
-		if codes, err := previewCodes(in, in.Batches[0].GetTransactions(), state); err != nil || codes[benchBatch-1] != OK {
+		if codes, err := previewCodes(in, startMs, in.Batches[0].GetTransactions(), state); err != nil || codes[benchBatch-1] != OK {
 			b.Fatal(codes, err)
 		}
 	}
@@ -87,8 +87,8 @@ func BenchmarkAdmit(b *testing.B) {
 	in, state := benchInput(b, false)
 	b.ReportAllocs()
 	for b.Loop() {
-		if codes, err := Admit(in, state, ledger.VerifyEndorsement); err != nil || codes[benchBatch-1] != OK {
-			b.Fatal(codes, err)
+		if a, err := Admit(in, state, ledger.VerifyEndorsement); err != nil || a.Codes[benchBatch-1] != OK {
+			b.Fatal(a.Codes, err)
 		}
 	}
 	perTransaction(b)

@@ -227,6 +227,7 @@ func changeChain(c *Chain, m *ltlv1.ModifyChain) {
 	take(&c.PhaseGroupQuota, m.PhaseGroupQuota)
 	take(&c.PhaseQuota, m.PhaseQuota)
 	take(&c.Policy, m.Policy)
+	take(&c.TimeStands, m.TimeStands)
 }
 
 // take sets *to to the given value, if there is one.

@@ -139,6 +139,7 @@ func TestQuotaBelowUse(t *testing.T) {
 func TestChangeAdministrator(t *testing.T) {
 	w := newWorld(t)
 	key := w.key(rootUID, "a")
+	w.claim("o1", "pk")
 	group := w.must(w.tx(rootUID, set(key, "v")), w.tx(rootUID, register("pk")))[1].GetOutput()
 	w.must(w.operator(w.modifyChain(func(m *ltlv1.ModifyChain) { m.AdministratorUid = proto.String(freeUID) })))
 	var err error

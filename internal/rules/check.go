@@ -19,10 +19,25 @@ func Check(tx *ltlv1.Transaction) int32 {
 	if code := checkEnvelope(tx); code != OK {
 		return code
 	}
-	if k := kindOf(tx); k.check != nil {
-		return k.check(tx)
+	return formOf(kindOf(tx), tx)
+}
+
+// formOf judges the action of a transaction, and the action inside a proposal.
+func formOf(k *kind, tx *ltlv1.Transaction) int32 {
+	if k.check != nil {
+		if code := k.check(tx); code != OK {
+			return code
+		}
 	}
-	return OK
+	if tx.GetPropose() == nil {
+		return OK
+	}
+	inner := proposedBy(tx.GetSubmitter(), tx.GetPropose())
+	k = kindOf(inner)
+	if k == nil {
+		return OutOfRange // a proposal of nothing
+	}
+	return formOf(k, inner)
 }
 
 // checkEnvelope judges the fields that every transaction has. What it calls Malformed never touches state.

@@ -27,7 +27,7 @@ func clockRule() clockBounds {
 
 // batchDate says what the clocks of a batch's votes make of its time.
 type batchDate struct {
-	// code is OK; clocksDisagree or tooFewClocks when nothing of the batch may be executed.
+	// code is dated; clocksDisagree or tooFewClocks when nothing of the batch may be executed.
 	code dateCode
 	// medianMs is the lower median of the clocks. timeMs is what the batch gives to its block's time; it is below
 	// medianMs only on a chain whose time stands.
@@ -40,9 +40,9 @@ type batchDate struct {
 type dateCode uint8
 
 const (
-	dated dateCode = iota
 	// undated: there is no clock at all.
-	undated
+	undated dateCode = iota
+	dated
 	// clocksDisagree: the clocks are further apart than the bound.
 	clocksDisagree
 	// tooFewClocks: half of the chain's organisations or fewer are ahead of the reference time by more than the bound.
@@ -54,9 +54,9 @@ const (
 // too far ahead is given the latest allowed time instead of being refused.
 func (c clockBounds) date(clocks []int64, organisations int, referenceMs int64, stands bool) batchDate {
 	if len(clocks) == 0 {
-		return batchDate{code: undated}
+		return batchDate{}
 	}
-	var d batchDate
+	d := batchDate{code: dated}
 	for i, ms := range clocks {
 		if ms < clocks[d.first] {
 			d.first = i
@@ -90,6 +90,12 @@ func (c clockBounds) counts(clockMs, timeMs, referenceMs int64) bool {
 // isAhead reports whether the ledger is so far ahead of an endorser's clock that its endorsement would not count.
 func (c clockBounds) isAhead(clockMs, timeMs, referenceMs int64) bool {
 	return !c.counts(clockMs, timeMs, referenceMs)
+}
+
+// IsAhead reports whether the ledger is so far ahead of a clock that an endorsement that states it would not count in
+// the next block. With an honest majority in the network it means that the clock is slow.
+func (in *Input) IsAhead(clockMs int64) bool {
+	return clockRule().isAhead(clockMs, in.PreviousTimeMs, in.PreviousReferenceMs)
 }
 
 // LowerMedian returns the middle one of at least one clock; of an even number the earlier of the two. It does not

@@ -128,6 +128,7 @@ func (n *Network) encode() []byte {
 	e.strings(n.Policy)
 	e.list(n.Organisations)
 	e.list(n.Nodes)
+	e.list(n.Invited)
 	return e.b
 }
 
@@ -138,6 +139,7 @@ func parseNetwork(b []byte) (*Network, error) {
 	d.strings(&n.Policy)
 	n.Organisations = d.list()
 	n.Nodes = d.list()
+	n.Invited = d.list()
 	return n, d.end("network")
 }
 
@@ -210,6 +212,7 @@ func (c *Chain) encode() []byte {
 	e.i64(c.CreatedMs)
 	e.u64(c.CreatedHeight)
 	e.u32(c.CreatedIndex)
+	e.flag(c.TimeStands)
 	return e.b
 }
 
@@ -230,6 +233,7 @@ func parseChain(b []byte) (*Chain, error) {
 	c.CreatedMs = d.i64()
 	c.CreatedHeight = d.u64()
 	c.CreatedIndex = d.u32()
+	c.TimeStands = d.flag()
 	return c, d.end("chain")
 }
 
@@ -251,7 +255,8 @@ func parseMember(b []byte) (*Member, error) {
 	return m, d.end("member")
 }
 
-// former is the value under the uid of a former member. State has no deletes.
+// former is the value under the uid of a former member, and under the id and the product key of a removed device
+// group. State has no deletes.
 const former = "\x00"
 
 // parseEntry reads the value under a member's uid; nil for a former member.
@@ -296,6 +301,14 @@ func parseDeviceGroup(b []byte) (*DeviceGroup, error) {
 	return g, d.end("device group")
 }
 
+// parseGroupEntry reads the value under a device group's id; nil for one that was removed.
+func parseGroupEntry(b []byte) (*DeviceGroup, error) {
+	if string(b) == former {
+		return nil, nil
+	}
+	return parseDeviceGroup(b)
+}
+
 func (v *Device) encode() []byte {
 	e := encoder{[]byte{stateVersion}}
 	e.strings(v.ID, v.GroupID, v.IotID)
@@ -316,26 +329,20 @@ func parseDevice(b []byte) (*Device, error) {
 	return v, d.end("device")
 }
 
-func (v *Enrolment) encode() []byte {
-	e := encoder{[]byte{stateVersion}}
-	e.strings(v.ProductKey, v.IotID)
-	e.u32(uint32(v.KeyType))
-	e.bytes(v.PublicKey)
-	e.strings(v.Organisation)
-	e.flag(v.Revoked)
-	e.u64(v.CreatedHeight)
-	e.u32(v.CreatedIndex)
-	return e.b
+// place writes height and index of a locator.
+func (e *encoder) place(l Locator) {
+	e.u64(l.Height)
+	e.u32(l.Index)
 }
 
-func parseEnrolment(b []byte) (*Enrolment, error) {
-	v, d := &Enrolment{}, begin(b)
-	d.strings(&v.ProductKey, &v.IotID)
-	v.KeyType = ltlv1.DeviceKeyType(d.u32())
-	v.PublicKey = d.bytes()
-	d.strings(&v.Organisation)
-	v.Revoked = d.flag()
-	v.CreatedHeight = d.u64()
-	v.CreatedIndex = d.u32()
-	return v, d.end("enrolment")
+func (d *decoder) place() Locator { return Locator{Height: d.u64(), Index: d.u32()} }
+
+// count reads the number of items that follow, each of at least size bytes.
+func (d *decoder) count(size int) int {
+	n := int(d.u32())
+	if d.bad || n > len(d.b)/size {
+		d.bad = true
+		return 0
+	}
+	return n
 }

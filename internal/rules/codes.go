@@ -73,6 +73,12 @@ const (
 	EndorsementExpired int32 = 1004
 	// Malformed: the bytes are not a transaction for this chain.
 	Malformed int32 = 1005
+	// ClocksDisagree: the clocks of the organisations that endorsed the batch are too far apart.
+	ClocksDisagree int32 = 1006
+	// NotEntitled: the submitter may not speak for this account or AccessKey.
+	NotEntitled int32 = 1007
+	// TooFewClocks: too few organisations endorsed the batch to date it so far ahead of the network's reference time.
+	TooFewClocks int32 = 1008
 )
 
 // CodeInfo is a row of the table of result codes: what the ledger, the HTTP API and its documents know of a code.
@@ -270,7 +276,8 @@ var codeTable = [...]CodeInfo{
 		Code: Forbidden, Name: "Forbidden", Answer: Forbidden, HTTPStatus: 200,
 		Message: "The account may not do this on this chain: check its role, its lock, and the chain's term.",
 		Meaning: "The account may not do this: it is not on the chain, is locked, lacks the role or the authorisation, " +
-			"or the chain's term is over; or the device is not enrolled, not authorised, or its signature is not right. " +
+			"or the chain's term is over; its organisation does not delegate to this facade; or the product is not claimed " +
+			"and assigned to this chain, or the device is not enrolled, not authorised, or its signature is not right. " +
 			"Message says which.",
 		Remedy: "As Message says.",
 	},
@@ -312,5 +319,18 @@ var codeTable = [...]CodeInfo{
 	{
 		Code: Malformed, Name: "Malformed", Gateway: "InternalError", HTTPStatus: 500, Unrecorded: true,
 		Message: "The bytes are not a valid transaction for this chain.",
+	},
+	{
+		Code: ClocksDisagree, Name: "ClocksDisagree", Gateway: "ServiceUnavailable", HTTPStatus: 503, Unrecorded: true,
+		Message: "The clocks of the organisations that endorsed this are too far apart; the wrong one must be set.",
+	},
+	{
+		Code: NotEntitled, Name: "NotEntitled", Answer: Forbidden, HTTPStatus: 200, Unrecorded: true,
+		Message: "The process that sent this may not speak for this account or AccessKey; use a facade of the account's " +
+			"organisation, or one that it delegates to (ltl org delegate).",
+	},
+	{
+		Code: TooFewClocks, Name: "TooFewClocks", Gateway: "ServiceUnavailable", HTTPStatus: 503, Unrecorded: true,
+		Message: "Too few organisations endorsed this to date it; more than half of the chain's must.",
 	},
 }

@@ -1,6 +1,10 @@
 package rules
 
-import ltlv1 "ltl/proto/ltl/v1"
+import (
+	"fmt"
+
+	ltlv1 "ltl/proto/ltl/v1"
+)
 
 // AuthorizeType is the only supported way to authenticate the devices of a group.
 const AuthorizeType = "ID2"
@@ -15,10 +19,14 @@ func checkRegisterDeviceGroup(tx *ltlv1.Transaction) int32 {
 }
 
 // registerDeviceGroup registers a device group for a member or the administrator. The group belongs to the entry of
-// that account.
+// that account. Its product must be assigned to this chain and be of the account's organisation, so no other organisation
+// can register it first.
 func (e *exec) registerDeviceGroup(act action) (int32, string, error) {
 	r := act.tx.GetRegisterDeviceGroup()
-	if used, err := e.exists(prefixProductKey + r.GetProductKey()); used || err != nil {
+	if code, err := e.mayUseProduct(act.actor.account, r.GetProductKey()); code != OK || err != nil {
+		return code, "", err
+	}
+	if used, err := e.groupOf(r.GetProductKey()); used != nil || err != nil {
 		return e.refuse(Conflict, reasonProductKey), "", err
 	}
 	made := DeviceGroup{
@@ -35,6 +43,57 @@ func (e *exec) registerDeviceGroup(act action) (int32, string, error) {
 	e.put(prefixDeviceGroup+made.ID, made.encode())
 	e.put(prefixProductKey+made.ProductKey, []byte(made.ID))
 	return OK, made.ID, nil
+}
+
+// mayUseProduct judges whether an account may use a product's devices on this chain.
+func (e *exec) mayUseProduct(a *Account, productKey string) (int32, error) {
+	p, reason, err := e.productHere(productKey)
+	if reason != "" || err != nil {
+		return e.refuse(Forbidden, reason), err
+	}
+	if p.Organisation != a.Organisation {
+		return e.refuse(Forbidden, fmt.Sprintf(reasonProductForeign, p.Organisation)), nil
+	}
+	return OK, nil
+}
+
+func checkModifyDeviceGroup(tx *ltlv1.Transaction) int32 {
+	m := tx.GetModifyDeviceGroup()
+	if (m.GetOwnerMemberId() == "") != m.GetRemoved() {
+		return OutOfRange
+	}
+	return OK
+}
+
+// modifyDeviceGroup hands a device group over to another entry, or removes it. State has no deletes, so a removed group
+// and its product's entry become the one byte 0, and its product may be registered again.
+func (e *exec) modifyDeviceGroup(act action) (int32, string, error) {
+	m := act.tx.GetModifyDeviceGroup()
+	group, err := GetDeviceGroup(e, e.chain.ID, m.GetDeviceGroupId())
+	if group == nil || err != nil {
+		return NotFound, "", err
+	}
+	if m.GetRemoved() {
+		e.put(prefixDeviceGroup+group.ID, []byte(former))
+		e.put(prefixProductKey+group.ProductKey, []byte(former))
+		return OK, "", nil
+	}
+	owner, err := MemberByID(e, e.chain, m.GetOwnerMemberId())
+	if owner == nil || err != nil {
+		return e.refuse(NotFound, reasonNoEntry), "", err
+	}
+	account, err := GetAccount(e, owner.UID)
+	if account == nil || err != nil {
+		return e.refuse(NotFound, reasonNoEntry), "", err
+	}
+	if code, err := e.mayUseProduct(account, group.ProductKey); code != OK || err != nil {
+		return code, "", err
+	}
+	if group.OwnerID != owner.ID {
+		group.OwnerID = owner.ID
+		e.put(prefixDeviceGroup+group.ID, group.encode())
+	}
+	return OK, "", nil
 }
 
 func (e *exec) authorizeDeviceGroup(act action) (int32, string, error) {
@@ -63,60 +122,15 @@ func (e *exec) authorizeDevice(act action) (int32, string, error) {
 	if device == nil || err != nil {
 		return NotFound, "", err
 	}
+	if group, err := GetDeviceGroup(e, e.chain.ID, device.GroupID); group == nil || err != nil {
+		return NotFound, "", err
+	}
 	if device.GroupID != r.GetDeviceGroupId() {
 		return NotFound, "", nil
 	}
 	if device.Authorized != r.GetAuthorized() {
 		device.Authorized = r.GetAuthorized()
 		e.put(prefixDevice+string(at), device.encode())
-	}
-	return OK, "", nil
-}
-
-func checkEnrollDevice(tx *ltlv1.Transaction) int32 {
-	d := tx.GetEnrollDevice()
-	key := false
-	switch d.GetKeyType() {
-	case ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256:
-		key = eccKey(d.GetPublicKey()) != nil
-	case ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_RSA_2048:
-		key = rsaKey(d.GetPublicKey()) != nil
-	case ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES:
-		key = len(d.GetPublicKey()) == 0
-	}
-	if !key || !ValidProductKey(d.GetProductKey()) || !ValidIotID(d.GetIotId()) {
-		return OutOfRange
-	}
-	return OK
-}
-
-// enrollDevice records a device's key, in the name of the operator's organisation. A key is never replaced, revoked
-// or not: records signed with it must stay verifiable.
-func (e *exec) enrollDevice(act action) (int32, string, error) {
-	d := act.tx.GetEnrollDevice()
-	key := enrolmentKey(d.GetProductKey(), d.GetIotId())
-	if known, err := e.exists(key); known || err != nil {
-		return e.refuse(Conflict, reasonEnrolled), "", err
-	}
-	made := Enrolment{
-		ProductKey: d.GetProductKey(), IotID: d.GetIotId(), KeyType: d.GetKeyType(), PublicKey: d.GetPublicKey(),
-		Organisation:  act.submitter.organisation,
-		CreatedHeight: act.here.Height, CreatedIndex: act.here.Index,
-	}
-	e.put(key, made.encode())
-	return OK, "", nil
-}
-
-// revokeDevice ends an enrolment. Repeating it changes nothing.
-func (e *exec) revokeDevice(act action) (int32, string, error) {
-	d := act.tx.GetRevokeDevice()
-	known, err := GetEnrolment(e, d.GetProductKey(), d.GetIotId())
-	if known == nil || err != nil {
-		return NotFound, "", err
-	}
-	if !known.Revoked {
-		known.Revoked = true
-		e.put(enrolmentKey(known.ProductKey, known.IotID), known.encode())
 	}
 	return OK, "", nil
 }

@@ -3,6 +3,7 @@ package rules
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -62,8 +63,8 @@ type deviceUse struct {
 }
 
 // admitDevice judges a device's proof in the manual's order: request, device, group, the device's authorisation,
-// signature. digest is that of CheckPhaseProof. It writes nothing; when the transaction succeeds, pass the result to useDevice. Without a proof it
-// returns nil, OK.
+// signature. The device's product is judged before its group. digest is that of CheckPhaseProof. It writes nothing; when
+// the transaction succeeds, pass the result to useDevice. Without a proof it returns nil, OK.
 func (e *exec) admitDevice(act action, p *ltlv1.DeviceProof, payload string, digest bool) (*deviceUse, int32, error) {
 	if p == nil {
 		return nil, OK, nil
@@ -81,9 +82,16 @@ func (e *exec) admitDevice(act action, p *ltlv1.DeviceProof, payload string, dig
 	case enrolled.Revoked:
 		return nil, e.refuse(Forbidden, reasonRevoked), nil
 	}
+	product, reason, err := e.productHere(p.GetProductKey())
+	if reason != "" || err != nil {
+		return nil, e.refuse(Forbidden, reason), err
+	}
 	group, reason, err := e.usableGroup(a, p.GetProductKey())
 	if reason != "" || err != nil {
 		return nil, e.refuse(Forbidden, reason), err
+	}
+	if product.Organisation != a.account.Organisation { // the group's entry was given to an account of another one
+		return nil, e.refuse(Forbidden, fmt.Sprintf(reasonProductForeign, product.Organisation)), nil
 	}
 	use := &deviceUse{}
 	if use.device, err = GetDevice(e, e.chain.ID, group.ID, p.GetIotId()); err != nil {
@@ -92,7 +100,7 @@ func (e *exec) admitDevice(act action, p *ltlv1.DeviceProof, payload string, dig
 	if use.device != nil && !use.device.Authorized {
 		return nil, e.refuse(Forbidden, reasonUnauthorized), nil
 	}
-	if reason, err := e.judgeSignature(enrolled, p, use); reason != "" || err != nil {
+	if reason, err := e.judgeSignature(enrolled, product, p, use); reason != "" || err != nil {
 		return nil, e.refuse(Forbidden, reason), err
 	}
 	if use.device == nil {
@@ -131,7 +139,8 @@ func (e *exec) usableGroup(a *actor, productKey string) (group *DeviceGroup, rea
 // judgeSignature returns what is wrong with a device's signature: its form, its time, that the signed text was used
 // before, or the signature itself. A signature by a secret key is verified by the endorser of the organisation that
 // has the key, and that organisation's endorsement is required.
-func (e *exec) judgeSignature(enrolled *Enrolment, p *ltlv1.DeviceProof, use *deviceUse) (reason string, err error) {
+func (e *exec) judgeSignature(enrolled *Enrolment, product *Product, p *ltlv1.DeviceProof,
+	use *deviceUse) (reason string, err error) {
 	s, ok := parseDeviceSignature(p.GetSignature())
 	if !ok {
 		return reasonSignatureForm, nil
@@ -139,18 +148,25 @@ func (e *exec) judgeSignature(enrolled *Enrolment, p *ltlv1.DeviceProof, use *de
 	if s.timeMs > e.timeMs+MaxDeviceAheadMs {
 		return reasonSignatureTime, nil
 	}
+	if reason := product.tooOld(s.timeMs); reason != "" {
+		return reason, nil
+	}
 	text := s.text(p.GetIotId(), p.GetDataDigest())
 	use.signed = s.hash(p)
 	if _, used, err := e.signedAt(use.signed); used || err != nil {
 		return reasonSignatureUsed, err
 	}
-	if enrolled.KeyType == ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
+	key := enrolled.KeyAt(e.in.SystemHeight)
+	if key == nil {
+		return reasonNoKeyInForce, nil
+	}
+	if key.Type == ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
 		if !slices.Contains(e.chain.Organisations, enrolled.Organisation) {
 			return reasonKeyHolderMissing, nil
 		}
 		return "", nil
 	}
-	if !verifyDevice(enrolled.KeyType, enrolled.PublicKey, text, s.sign) {
+	if !verifyDevice(key.Type, key.Public, text, s.sign) {
 		return reasonSignatureWrong, nil
 	}
 	return "", nil

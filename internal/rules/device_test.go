@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -127,6 +129,7 @@ func deviceWorld(t testing.TB, d *device) (w *world, group string) {
 	t.Helper()
 	w = newWorld(t)
 	w.must(w.operator(enroll(d.enrolment())))
+	w.assign(d.productKey)
 	return w, w.must(w.tx(m1UID, register(productKey)))[0].GetOutput()
 }
 
@@ -213,7 +216,9 @@ func TestDeviceProof(t *testing.T) {
 	w.refused("10 minutes and a bit ahead", w.signed(m1UID, "id", "v",
 		d.proofAt(t, d.proof(t, "v").DataDigest, w.now+600_001)), Forbidden, reasonSignatureTime)
 	w.want("10 minutes ahead", w.signed(m1UID, "id", "v", d.proofAt(t, d.proof(t, "v").DataDigest, w.now+600_000)), OK)
-	w.want("years ago", w.signed(m1UID, "id", "v", d.proofAt(t, d.proof(t, "v").DataDigest, 1_000_000_000_000)), OK)
+	w.refused("before the product was assigned", w.signed(m1UID, "id", "v", d.proofAt(t, d.proof(t, "v").DataDigest,
+		startMs-1)), Forbidden, fmt.Sprintf(reasonSignatureOld, "2023-11-14T22:13:20Z"))
+	w.want("just when it was", w.signed(m1UID, "id", "v", d.proofAt(t, d.proof(t, "v").DataDigest, startMs)), OK)
 
 	good := func() *ltlv1.DeviceProof { return d.proof(t, "v") }
 	w.refused("another account's group", w.signed(m2UID, "id", "v", good()), Forbidden, reasonForeignGroup)
@@ -235,6 +240,9 @@ func TestDeviceProof(t *testing.T) {
 
 	lone := newWorld(t)
 	lone.must(lone.operator(enroll(d.enrolment())))
+	lone.refused("no chain", lone.signed(m1UID, "id", "v", good()), Forbidden,
+		fmt.Sprintf(reasonProductUnassigned, "o1", productKey, lone.chain.ID))
+	lone.assign(productKey)
 	lone.refused("no group", lone.signed(m1UID, "id", "v", good()), Forbidden, reasonNoGroup)
 }
 
@@ -305,21 +313,20 @@ func mustGroup(t testing.TB, w *world) *DeviceGroup {
 func TestDeviceKeyHolder(t *testing.T) {
 	d := aesDevice(iotID)
 	w := newWorld(t)
-	enrolment := w.operator(enroll(d.enrolment()))
-	enrolment.Submitter = "o3/operator/otto"
-	w.must(enrolment)
-	w.must(w.tx(m1UID, register(productKey)))
-	tx := w.signed(m1UID, "id", "v", d.proof(t, "v"))
+	w.must(w.operator(w.modifyChain(func(m *ltlv1.ModifyChain) { m.Policy = proto.String("majority") })))
+	w.enrollFor("o2", d)
+	w.must(w.tx(m2UID, register(productKey)))
+	tx := w.signed(m2UID, "id", "v", d.proof(t, "v"))
 	p := [][]byte{marshal(t, tx)}
 	plain := marshal(t, w.tx(m1UID, set(w.key(m1UID, "plain"), "v")))
 	code := func(payloads [][]byte, orgs ...string) int32 {
 		in := w.input(w.chain.ID, w.batch(w.chain.ID, payloads, orgs...))
-		codes, err := Admit(in, w.state, ledger.VerifyEndorsement)
+		admitted, err := Admit(in, w.state, ledger.VerifyEndorsement)
 		if err != nil {
 			t.Fatal(err)
 		}
 		got := w.execute(w.chain.ID, w.batch(w.chain.ID, payloads, orgs...)).Results[0]
-		for i, c := range codes {
+		for i, c := range admitted.Codes {
 			if c != got[i].GetCode() {
 				t.Errorf("endorsed by %v: the leader says %d, execution %d", orgs, c, got[i].GetCode())
 			}
@@ -330,7 +337,7 @@ func TestDeviceKeyHolder(t *testing.T) {
 		orgs []string
 		want int32
 	}{
-		{[]string{"o1", "o2", "o3"}, OK}, {[]string{"o1", "o3"}, OK}, {[]string{"o1", "o2"}, NotEndorsed}, {[]string{"o3"},
+		{[]string{"o1", "o2", "o3"}, OK}, {[]string{"o1", "o2"}, OK}, {[]string{"o1", "o3"}, NotEndorsed}, {[]string{"o2"},
 			NotEndorsed},
 	} {
 		if got := code(p, c.orgs...); got != c.want {
@@ -340,35 +347,36 @@ func TestDeviceKeyHolder(t *testing.T) {
 			t.Errorf("beside it, endorsed by %v: %d, want what needs no key to be judged by the policy alone", c.orgs, got)
 		}
 	}
-	late := w.batch(w.chain.ID, [][]byte{p[0], plain}, "o1", "o2")
-	s := w.statement(late, "o3")
-	s.ClockMs = w.now - EndorsementLifeMs - 1
-	late.Endorsements = append(late.Endorsements, s.Sign(w.keys["o3"]))
+	late := w.batch(w.chain.ID, [][]byte{p[0], plain}, "o1", "o3")
+	s := w.statement(late, "o2")
+	s.ClockMs = w.ahead()
+	late.Endorsements = append(late.Endorsements, s.Sign(w.keys["o2"]))
 	if got := w.execute(w.chain.ID, late).Block.GetResults(); !equal(got, []int32{EndorsementExpired, OK}) {
 		t.Errorf("the key holder's endorsement came too late: %v", got)
 	}
-	without := w.statement(late, "o3")
+	without := w.statement(late, "o2")
 	without.Accepted = ledger.Bitmap([]bool{false, true})
-	late.Endorsements[2] = without.Sign(w.keys["o3"])
+	late.Endorsements[2] = without.Sign(w.keys["o2"])
 	if got := w.execute(w.chain.ID, late).Block.GetResults(); !equal(got, []int32{NotEndorsed, OK}) {
 		t.Errorf("the key holder does not accept the signature: %v", got)
 	}
-	v, err := Preview(w.input(w.chain.ID), append(p, plain), w.state)
-	if err != nil || v[0] != (Verdict{Code: OK, Required: "o3"}) || v[1] != (Verdict{Code: OK}) {
+	v, err := Preview(w.input(w.chain.ID), w.now, append(p, plain), w.state)
+	if err != nil || v[0] != (Verdict{Code: OK, Required: "o2"}) || v[1] != (Verdict{Code: OK}) {
 		t.Errorf("Preview %+v, %v", v, err)
 	}
-	w.must(w.operator(w.modifyChain(func(m *ltlv1.ModifyChain) { m.Organisations = []string{"o1", "o2"} })))
-	got, err := Preview(w.input(w.chain.ID), p, w.state)
+	w.must(w.operator(w.modifyChain(func(m *ltlv1.ModifyChain) { m.Organisations = []string{"o1", "o3"} })))
+	got, err := Preview(w.input(w.chain.ID), w.now, p, w.state)
 	if err != nil || got[0] != (Verdict{Code: Forbidden, Reason: reasonKeyHolderMissing}) {
 		t.Errorf("its organisation is not on the chain: %+v, %v", got, err)
 	}
-	if x := w.execute(w.chain.ID, w.batch(w.chain.ID, p, "o1", "o2")); x.Results[0][0].GetCode() != Forbidden {
+	if x := w.execute(w.chain.ID, w.batch(w.chain.ID, p, "o1", "o3")); x.Results[0][0].GetCode() != Forbidden {
 		t.Errorf("its organisation is not on the chain: %v", x.Results)
 	}
 }
 
 func TestRegisterDeviceGroup(t *testing.T) {
 	w := newWorld(t)
+	w.claim("o1", "pk1", "pk2", "pk3", strings.Repeat("a", 64))
 	with := func(change func(*ltlv1.RegisterDeviceGroup)) *ltlv1.Transaction {
 		r := register("pk1")
 		change(r.RegisterDeviceGroup)
@@ -397,7 +405,11 @@ func TestRegisterDeviceGroup(t *testing.T) {
 	}
 	r := w.must(w.tx(m1UID, register("pk1")), w.tx(rootUID, register("pk2")))
 	w.refused("the same product", w.tx(m1UID, register("pk1")), Conflict, reasonProductKey)
-	w.refused("the same product for another member", w.tx(m2UID, register("pk1")), Conflict, reasonProductKey)
+	w.refused("the same product for the administrator", w.tx(rootUID, register("pk1")), Conflict, reasonProductKey)
+	w.refused("another organisation's product", w.tx(m2UID, register("pk3")), Forbidden,
+		fmt.Sprintf(reasonProductForeign, "o1"))
+	w.refused("an unclaimed product", w.tx(m1UID, register("pk4")), Forbidden,
+		fmt.Sprintf(reasonProductOpen, "pk4", w.chain.ID))
 	w.refused("by an account that is not on the chain", w.tx(freeUID, register("pk3")), Forbidden, reasonNotMember)
 	all, err := ListDeviceGroups(w.state, w.chain.ID)
 	if err != nil || len(all) != 2 || all[0].ID != r[0].GetOutput() || !all[0].Authorized ||
@@ -420,6 +432,7 @@ func TestAuthorizeDevice(t *testing.T) {
 	d := eccDevice(t, iotID)
 	w, group := deviceWorld(t, d)
 	w.must(w.signed(m1UID, "a", "v", d.proof(t, "v")))
+	w.claim("o1", "pk2")
 	other := w.must(w.tx(m1UID, register("pk2")))[0].GetOutput()
 	device, err := GetDevice(w.state, w.chain.ID, group, iotID)
 	if err != nil || device == nil {

@@ -27,9 +27,10 @@ func (w *world) codes(b *ltlv1.Batch) []int32 {
 	codes := make([]int32, len(x.Results[0]))
 	for i, r := range x.Results[0] {
 		codes[i] = r.GetCode()
-		refused := codes[i] == NotEndorsed || codes[i] == EndorsementExpired || codes[i] == Malformed || codes[i] == NotFound
-		if refused && admitted[i] != codes[i] || !refused && admitted[i] != OK {
-			w.t.Errorf("transaction %d: Admit says %d, Execute %d", i, admitted[i], codes[i])
+		refused := codes[i] == NotEndorsed || codes[i] == EndorsementExpired || codes[i] == Malformed ||
+			codes[i] == NotFound || codes[i] == ClocksDisagree || codes[i] == TooFewClocks
+		if refused && admitted.Codes[i] != codes[i] || !refused && admitted.Codes[i] != OK {
+			w.t.Errorf("transaction %d: Admit says %d, Execute %d", i, admitted.Codes[i], codes[i])
 		}
 	}
 	return codes
@@ -38,6 +39,7 @@ func (w *world) codes(b *ltlv1.Batch) []int32 {
 func TestWhichEndorsementsCount(t *testing.T) {
 	w := newWorld(t)
 	payloads := [][]byte{marshal(t, w.tx(m1UID, set(w.key(m1UID, "id"), "v")))}
+	late := w.ahead()
 	for _, c := range []struct {
 		what   string
 		change func(*ledger.Endorsement)
@@ -52,9 +54,9 @@ func TestWhichEndorsementsCount(t *testing.T) {
 		{"another organisation", func(s *ledger.Endorsement) { s.Organisation = "o3" }, NotEndorsed},
 		{"an unknown organisation", func(s *ledger.Endorsement) { s.Organisation = "o9" }, NotEndorsed},
 		{"not accepted", func(s *ledger.Endorsement) { s.Accepted = []byte{0} }, NotEndorsed},
-		{"expires now", func(s *ledger.Endorsement) { s.ClockMs = startMs - EndorsementLifeMs }, OK},
-		{"expired", func(s *ledger.Endorsement) { s.ClockMs = startMs - EndorsementLifeMs - 1 }, EndorsementExpired},
-		{"expired and not accepted", func(s *ledger.Endorsement) { s.ClockMs, s.Accepted = startMs-EndorsementLifeMs-1, []byte{0} },
+		{"expires now", func(s *ledger.Endorsement) { s.ClockMs = late + 1 }, OK},
+		{"expired", func(s *ledger.Endorsement) { s.ClockMs = late }, EndorsementExpired},
+		{"expired and not accepted", func(s *ledger.Endorsement) { s.ClockMs, s.Accepted = late, []byte{0} },
 			NotEndorsed},
 		{"this height", func(s *ledger.Endorsement) { s.Height++ }, OK},
 		{"a height to come", func(s *ledger.Endorsement) { s.Height += 2 }, NotEndorsed},
@@ -119,9 +121,12 @@ func TestPolicyInForce(t *testing.T) {
 		want   int32 // for a transaction of o1's administrator
 	}{
 		{"", nil, "o1 o2", OK}, {"", nil, "o2 o3", NotEndorsed}, {"", nil, "o1", NotEndorsed},
-		{"any", nil, "o3", OK}, {"any", []string{"o1", "o2"}, "o3", NotEndorsed},
+		{"any", nil, "o1", OK}, {"any", nil, "o2 o3", NotEndorsed}, {"any", []string{"o1", "o2"}, "o3", NotEndorsed},
 		{"all", nil, "o1 o2", NotEndorsed}, {"all", nil, "o1 o2 o3", OK}, {"all", []string{"o1", "o2"}, "o1 o2", OK},
-		{"2-of", nil, "o2 o3", OK}, {"2-of(o1,o2)", nil, "o2 o3", NotEndorsed}, {"org(o3) & submitter", nil, "o1 o3", OK},
+		{"2-of", nil, "o1 o3", OK}, {"2-of", nil, "o2 o3", NotEndorsed}, {"2-of(o2,o3)", nil, "o2 o3", NotEndorsed},
+		{"2-of(o2,o3)", nil, "o1 o2 o3", OK}, {"2-of(o1,o2)", nil, "o1 o3", NotEndorsed},
+		{"majority", nil, "o2 o3", NotEndorsed}, {"org(o3)", nil, "o3", NotEndorsed}, {"org(o3)", nil, "o1 o3", OK},
+		{"org(o3) & submitter", nil, "o1 o3", OK},
 	} {
 		w := newWorld(t)
 		chain := proofChain()
@@ -145,18 +150,23 @@ func TestPolicyInForce(t *testing.T) {
 // TestPartlyAccepted: each transaction of a batch stands for itself, and its submitter's organisation with it.
 func TestPartlyAccepted(t *testing.T) {
 	w := newWorld(t)
+	second := func(id string) []byte {
+		tx := w.tx(m2UID, set(w.key(m2UID, id), "v"))
+		tx.Submitter = "o2/client/c"
+		return marshal(t, tx)
+	}
 	payloads := [][]byte{
 		marshal(t, w.tx(m1UID, set(w.key(m1UID, "0"), "v"))),
-		marshal(t, w.tx(m2UID, set(w.key(m2UID, "1"), "v"))),
+		second("1"),
 		marshal(t, w.tx(m1UID, set(w.key(m1UID, "2"), "v"))),
 		[]byte("noise"),
-		marshal(t, w.tx(m2UID, set(w.key(m2UID, "4"), "v"))),
+		second("4"),
 	}
 	b := w.batch(w.chain.ID, payloads, "o3")
 	s1, s2 := w.statement(b, "o1"), w.statement(b, "o2")
 	s1.Accepted = ledger.Bitmap([]bool{true, true, false, true, false})
 	s2.Accepted = ledger.Bitmap([]bool{false, true, true, true, true})
-	s2.ClockMs = startMs - EndorsementLifeMs - 1
+	s2.ClockMs = w.ahead()
 	b.Endorsements = append(b.Endorsements, s1.Sign(w.keys["o1"]), s2.Sign(w.keys["o2"]))
 	// 0: o1, o3. 1: o1, o3 and o2 too late, of whom o2 is the submitter's. 2: o3, o2 too late. 4: o3, o2 too late.
 	want := []int32{OK, EndorsementExpired, NotEndorsed, Malformed, EndorsementExpired}
@@ -187,17 +197,10 @@ func TestNeighboursDiffer(t *testing.T) {
 		payloads = append(payloads, marshal(t, w.tx(m1UID, set(w.key(m1UID, fmt.Sprint(i)), "v"))))
 	}
 	b := w.batch(w.chain.ID, payloads, "o1")
-	for _, e := range []struct {
-		late     bool
-		accepted []bool
-	}{{false, []bool{true, false, false, true}}, {true, []bool{true, true, false, true}}} {
-		s := w.statement(b, "o2")
-		s.Accepted = ledger.Bitmap(e.accepted)
-		if e.late {
-			s.ClockMs = startMs - EndorsementLifeMs - 1
-		}
-		b.Endorsements = append(b.Endorsements, s.Sign(w.keys["o2"]))
-	}
+	inTime, tardy := w.statement(b, "o3"), w.statement(b, "o2")
+	inTime.Accepted = ledger.Bitmap([]bool{true, false, false, true})
+	tardy.Accepted, tardy.ClockMs = ledger.Bitmap([]bool{true, true, false, true}), w.ahead()
+	b.Endorsements = append(b.Endorsements, inTime.Sign(w.keys["o3"]), tardy.Sign(w.keys["o2"]))
 	if got, want := w.codes(b), []int32{OK, EndorsementExpired, NotEndorsed, OK}; !equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
@@ -209,7 +212,7 @@ func TestNeighboursDiffer(t *testing.T) {
 		tx := w.tx(m1UID, set(w.key(m1UID, fmt.Sprint("turn", i)), "v"))
 		tx.Submitter = []string{"o1/client/a", "o2/client/b"}[i%2]
 		payloads = append(payloads, marshal(t, tx))
-		want = append(want, []int32{OK, Forbidden}[i%2])
+		want = append(want, []int32{OK, NotEntitled}[i%2])
 	}
 	if got := w.codes(w.batch(w.chain.ID, payloads, "o1", "o2")); !equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
@@ -285,14 +288,14 @@ func TestKnownTransactions(t *testing.T) {
 	if !equal(x.Block.GetResults(), []int32{NotEndorsed, OK}) || x.Results[0][0].GetCode() != NotEndorsed {
 		t.Errorf("block %v", x.Block.GetResults())
 	}
-	codes, err := previewCodes(w.input(w.chain.ID), [][]byte{a, c, c, []byte("x")}, w.state)
+	codes, err := previewCodes(w.input(w.chain.ID), w.now, [][]byte{a, c, c, []byte("x")}, w.state)
 	if err != nil || !equal(codes, []int32{Duplicate, OK, Duplicate, Malformed}) {
 		t.Errorf("Preview %v, %v", codes, err)
 	}
 	// Known transactions are let through to execution, whatever their endorsements.
-	codes, err = Admit(w.input(w.chain.ID, w.batch(w.chain.ID, [][]byte{a, c})), w.state, ledger.VerifyEndorsement)
-	if err != nil || !equal(codes, []int32{OK, NotEndorsed}) {
-		t.Errorf("Admit %v, %v", codes, err)
+	admitted, err := Admit(w.input(w.chain.ID, w.batch(w.chain.ID, [][]byte{a, c})), w.state, ledger.VerifyEndorsement)
+	if err != nil || !equal(admitted.Codes, []int32{OK, NotEndorsed}) {
+		t.Errorf("Admit %+v, %v", admitted, err)
 	}
 }
 
@@ -301,7 +304,7 @@ func TestLastingOutputs(t *testing.T) {
 	w := newWorld(t)
 	for _, tx := range []*ltlv1.Transaction{
 		w.operator(account2("")), w.operator(&ltlv1.Transaction_CreateChain{CreateChain: proofChain()}),
-		w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: offline.Organisation("o4")}}),
+		w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: offline.Invitation(w.id, offline.Organisation("o4"))}),
 		w.tx(rootUID, member(freeUID)), w.tx(m1UID, attach(w.key(m1UID, "k"), "v", "")), w.tx(m1UID,
 			attach(w.key(m1UID, "k"), "v", business)),
 	} {
@@ -335,7 +338,7 @@ func TestUnknownChain(t *testing.T) {
 	if got := w.codes(w.batch(tx.ChainId, [][]byte{p}, "o1", "o2")); !equal(got, []int32{NotFound}) {
 		t.Errorf("%v", got)
 	}
-	if codes, err := previewCodes(w.input(tx.ChainId), [][]byte{p}, w.state); err != nil ||
+	if codes, err := previewCodes(w.input(tx.ChainId), w.now, [][]byte{p}, w.state); err != nil ||
 		!equal(codes, []int32{NotFound}) {
 		t.Errorf("Preview %v, %v", codes, err)
 	}
@@ -378,23 +381,23 @@ func (f failing) Get(chainID string, key []byte) ([]byte, error) {
 // TestViewErrors: whichever read fails, nothing is decided.
 func TestViewErrors(t *testing.T) {
 	w := newWorld(t)
-	signed := w.tx(m1UID, attach(w.key(m1UID, "k"), "v", business))
-	signed.AccessKeyId, signed.SignatureNonce = "ak", "n"
+	request := w.tx(m1UID, attach(w.key(m1UID, "k"), "v", business))
+	request.AccessKeyId, request.SignatureNonce = keyOf(m1UID), "n"
 	w.must(w.tx(m1UID, attach(w.key(m1UID, "k"), "v", "")))
 	batches := []*ltlv1.Batch{
-		w.batch(w.chain.ID, [][]byte{marshal(t, signed), marshal(t, w.tx(m1UID, set(w.key(m1UID, "s"), "v"))),
+		w.batch(w.chain.ID, [][]byte{marshal(t, request), marshal(t, w.tx(m1UID, set(w.key(m1UID, "s"), "v"))),
 			marshal(t, w.tx(rootUID, member(freeUID)))}, "o1", "o2"),
 		w.batch(ledger.SystemChain, [][]byte{
 			marshal(t, w.operator(account2(""))), marshal(t, w.operator(account2("1234567890123456"))),
 			marshal(t, w.operator(&ltlv1.Transaction_CreateChain{CreateChain: proofChain()})),
-			marshal(t, w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: offline.Organisation("o4")}})),
+			marshal(t, w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: offline.Invitation(w.id, offline.Organisation("o4"))})),
 		}, "o1", "o2"),
 	}
 	for _, b := range batches {
 		in := w.input(b.GetChainId(), b)
 		for what, run := range map[string]func(View) error{
 			"Execute": func(v View) error { _, err := Execute(in, v, ledger.VerifyEndorsement); return err },
-			"Preview": func(v View) error { _, err := previewCodes(in, b.GetTransactions(), v); return err },
+			"Preview": func(v View) error { _, err := previewCodes(in, w.now, b.GetTransactions(), v); return err },
 			"Admit":   func(v View) error { _, err := Admit(in, v, ledger.VerifyEndorsement); return err },
 		} {
 			reads := 0
@@ -423,15 +426,15 @@ func TestViewErrors(t *testing.T) {
 func TestCorruptState(t *testing.T) {
 	w := newWorld(t)
 	tx := w.tx(m1UID, attach(w.key(m1UID, "k"), "v", business))
-	tx.AccessKeyId, tx.SignatureNonce = "ak", "n"
+	signed(tx, "n")
 	w.must(w.tx(m1UID, attach(w.key(m1UID, "k"), "v", "")))
 	p := marshal(t, tx)
 	for _, k := range []struct{ chain, key string }{
 		{ledger.SystemChain, prefixChain + w.chain.ID}, {ledger.SystemChain, prefixAccount + m1UID}, {ledger.SystemChain,
-			prefixOrganisation + "o2"},
+			prefixOrganisation + "o2"}, {ledger.SystemChain, accessKeyKey(keyOf(m1UID))},
 		{w.chain.ID, prefixMember + m1UID}, {w.chain.ID, prefixUsage}, {w.chain.ID, prefixUsage + m1UID},
 		{w.chain.ID, string(NewestKey(w.key(m1UID, "k")))}, {w.chain.ID, string(TransactionKey(ledger.TransactionID(p)))},
-		{w.chain.ID, string(appendNonceKey(nil, "ak", "n"))}, {w.chain.ID, string(BusinessKey(w.key(m1UID, "k"), business))},
+		{w.chain.ID, string(appendNonceKey(nil, keyOf(m1UID), "n"))}, {w.chain.ID, string(BusinessKey(w.key(m1UID, "k"), business))},
 	} {
 		good, had := w.state[k.chain][k.key]
 		w.state[k.chain][k.key] = []byte("?")

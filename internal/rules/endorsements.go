@@ -1,6 +1,10 @@
 package rules
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"ltl/internal/ledger"
 	"ltl/internal/policy"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -13,28 +17,43 @@ type endorsementSet struct {
 	votes         []vote
 	// invalid is set when one of the endorsements is not valid for this batch: then nothing in the batch is endorsed.
 	invalid bool
+	// date is what the clocks of the votes make of the batch's time.
+	date batchDate
+	// refusal is the code of every transaction when the clocks allow none to be executed; else 0. settle sets it.
+	refusal int32
+	// referenceMs is what the clocks were compared with.
+	referenceMs int64
 
 	last judgement // the last transaction's, which is nearly always that of the next one
 }
 
-// vote is one verified endorsement.
+// vote is the verified endorsement of one organisation. It accepts one transaction at least.
 type vote struct {
 	organisation policy.Set // the one that signed
 	endorsement  *ledger.Endorsement
-	timely       bool // the endorsement had not expired at the block's time
+	timely       bool // the endorsement had not expired at the block's time; settle sets it
+	inForce      bool // it is by the organisation's present key
 }
 
 // judgement is what the code of a transaction was computed from, and the code; 0 before the first.
 type judgement struct {
-	timely, any       policy.Set
-	submitter, needed string
-	code              int32
+	timely, any policy.Set
+	by          asked
+	code        int32
+}
+
+// asked are the organisations that a transaction of a business chain makes part of what it needs, beside the policy.
+type asked struct {
+	submitter string // that of the process that submitted it, which must endorse
+	account   string // that of the account, which the policy's "submitter" means; empty when there is no such account
+	holder    string // that which holds the key of the device that signed it, and must endorse; empty for none
 }
 
 // newEndorsementSet verifies the batch's endorsements. One that is not an organisation's valid statement about exactly
 // this batch makes the whole set invalid. So every endorsement in a block names an organisation that signed it, and
-// readers of blocks need not verify again. The clock and the heights of an endorsement are judged apart and affect only
-// its own vote: no client can check them for an endorser, and a wrong one must not void the other organisations'.
+// readers of blocks need not verify again. The heights of an endorsement are judged apart and affect only its own vote:
+// no client can check them for an endorser, and a wrong one must not void the other organisations'. The first vote of
+// an organisation counts: it has one clock in a batch.
 func (e *exec) newEndorsementSet(b *ltlv1.Batch, root ledger.Hash, verify Verify) (*endorsementSet, error) {
 	s := &endorsementSet{}
 	text, organisations, err := e.policy()
@@ -50,6 +69,8 @@ func (e *exec) newEndorsementSet(b *ltlv1.Batch, root ledger.Hash, verify Verify
 		s.invalid = true
 		return s, nil
 	}
+	var voted policy.Set
+	clocks := make([]int64, 0, len(b.GetEndorsements()))
 	for _, en := range b.GetEndorsements() {
 		v, err := e.verifyVote(&s.quorum, b, root, en, verify)
 		if err != nil {
@@ -62,8 +83,13 @@ func (e *exec) newEndorsementSet(b *ltlv1.Batch, root ledger.Hash, verify Verify
 		if v.endorsement.Height > e.in.Height || v.endorsement.SystemHeight > e.in.SystemHeight {
 			continue // it claims a block that does not exist yet; a client cannot check this, so the batch stays valid
 		}
-		s.votes = append(s.votes, v)
+		if voted&v.organisation == 0 && v.endorsement.AcceptsAny() {
+			voted |= v.organisation
+			s.votes = append(s.votes, v)
+			clocks = append(clocks, v.endorsement.ClockMs)
+		}
 	}
+	s.date = e.bounds.date(clocks, len(organisations), e.in.PreviousReferenceMs, e.chain == nil || e.chain.TimeStands)
 	return s, nil
 }
 
@@ -79,14 +105,14 @@ func (e *exec) verifyVote(
 	if organisation == 0 {
 		return vote{}, nil
 	}
-	key, err := e.endorserKey(s)
+	key, inForce, err := e.endorserKey(s)
 	if err != nil {
 		return vote{}, err
 	}
 	if key == nil || verify(key, en) != nil {
 		return vote{}, nil
 	}
-	return vote{organisation, s, e.timeMs-s.ClockMs <= EndorsementLifeMs}, nil
+	return vote{organisation: organisation, endorsement: s, inForce: inForce}, nil
 }
 
 // policy returns the text of the policy in force on this chain, and the chain's organisations.
@@ -101,32 +127,49 @@ func (e *exec) policy() (text string, organisations []string, err error) {
 	return n.Policy, n.Organisations, nil
 }
 
-// judge decides whether enough organisations accepted transaction i of the batch. The needed one must be one of them
-// whatever the policy says, unless it is empty or not one of the chain's.
-func (s *endorsementSet) judge(i int, submitterOrg, needed string) int32 {
-	if s.invalid {
-		return NotEndorsed
+// judge decides whether enough organisations accepted transaction i of the batch. The submitter's own must be one of them
+// whatever the policy says, and the holder of the device's key if it is one of the chain's.
+func (s *endorsementSet) judge(i int, by asked) int32 {
+	if code := s.refused(); code != OK {
+		return code
 	}
 	timely, any := s.accepting(i)
-	if l := &s.last; l.code != 0 && timely == l.timely && any == l.any && submitterOrg == l.submitter &&
-		needed == l.needed {
+	if l := &s.last; l.code != 0 && timely == l.timely && any == l.any && by == l.by {
 		return l.code
 	}
-	subject := policy.Subject{Submitter: s.quorum.Set(submitterOrg), Required: s.quorum.Set(needed)}
-	code := enough(&s.quorum, subject, timely, any)
-	s.last = judgement{timely, any, submitterOrg, needed, code}
+	q := &s.quorum
+	subject := policy.Subject{Submitter: q.Set(by.submitter), Account: q.Set(by.account), Required: q.Set(by.holder)}
+	code := enough(q, subject, timely, any)
+	s.last = judgement{timely, any, by, code}
 	return code
 }
 
 // judgeAct decides, for transaction i of a batch of the system chain, whether enough organisations accepted it by a
-// policy that takes the place of the network's.
-func (s *endorsementSet) judgeAct(i int, submitterOrg string, p policy.Policy) int32 {
-	if s.invalid {
-		return NotEndorsed
+// policy that takes the place of the network's. With unexpired the endorsements by keys in force count whenever they
+// were made.
+func (s *endorsementSet) judgeAct(i int, p policy.Policy, unexpired bool) int32 {
+	if code := s.refused(); code != OK {
+		return code
 	}
-	q := p.Quorum(s.organisations)
+	q := p.Act(s.organisations)
 	timely, any := s.accepting(i)
-	return enough(&q, policy.Subject{Submitter: q.Set(submitterOrg)}, timely, any)
+	for _, v := range s.votes {
+		if unexpired && v.inForce && v.endorsement.Accepts(i) {
+			timely |= v.organisation
+		}
+	}
+	return enough(&q, policy.Subject{}, timely, any)
+}
+
+// refused is the code of all transactions of the batch when none may be executed; else OK.
+func (s *endorsementSet) refused() int32 {
+	switch {
+	case s.invalid:
+		return NotEndorsed
+	case s.refusal != 0:
+		return s.refusal
+	}
+	return OK
 }
 
 // accepting returns the organisations that accepted transaction i of the batch, in time and at all.
@@ -155,27 +198,75 @@ func enough(q *policy.Quorum, subject policy.Subject, timely, any policy.Set) in
 
 // endorsed decides whether enough organisations accepted transaction i of the batch for it to be executed.
 func (e *exec) endorsed(set *endorsementSet, i int, tx *ltlv1.Transaction) (int32, error) {
-	organisation, err := e.submitterOrganisation(tx)
+	e.reason = ""
+	submitter := e.identity(tx.GetSubmitter())
+	if e.chain == nil {
+		return e.endorsedAct(set, i, tx, submitter)
+	}
+	account, err := e.accountOrganisation(tx)
 	if err != nil {
 		return 0, err
 	}
-	if e.chain == nil {
-		n, err := e.needOf(tx)
-		return set.judgeAct(i, organisation, n.policy), err
+	holder, err := e.neededOrganisation(tx)
+	if err != nil {
+		return 0, err
 	}
-	needed, err := e.neededOrganisation(tx)
-	return set.judge(i, organisation, needed), err
+	return e.explain(set, i, submitter, set.judge(i, asked{submitter.organisation, account, holder})), nil
 }
 
-// submitterOrganisation is the organisation that the policy's "submitter" means: that of the account, or of the
+// endorsedAct is endorsed on the system chain.
+func (e *exec) endorsedAct(set *endorsementSet, i int, tx *ltlv1.Transaction, submitter identity) (int32, error) {
+	k := kindOf(tx)
+	n, err := e.needOf(k, tx)
+	if err != nil {
+		return 0, err
+	}
+	unexpired := false
+	if k.unexpired != nil {
+		if unexpired, err = k.unexpired(e, tx); err != nil {
+			return 0, err
+		}
+	}
+	code := set.judgeAct(i, n.policy, unexpired)
+	if n.signed { // the action itself shows the organisation's will
+		return code, nil
+	}
+	return e.explain(set, i, submitter, code), nil
+}
+
+// explain says of a transaction that is not endorsed whether it lacks the endorsement of its submitter's organisation.
+func (e *exec) explain(set *endorsementSet, i int, submitter identity, code int32) int32 {
+	if code != NotEndorsed || set.invalid || submitter.organisation == "" {
+		return code
+	}
+	own := set.quorum.Set(submitter.organisation)
+	if _, any := set.accepting(i); own != 0 && any&own != 0 {
+		return code
+	}
+	return e.refuse(code, e.unvouched(submitter))
+}
+
+// unvouched is why a transaction is refused that the organisation of its submitter has not endorsed.
+func (e *exec) unvouched(submitter identity) string {
+	org := submitter.organisation
+	if e.chain != nil && !slices.Contains(e.chain.Organisations, org) {
+		return SubmitterOffChain(org, submitter.role, e.chain.Organisations)
+	}
+	return fmt.Sprintf(reasonSubmitterSilent, org, submitter.role, org)
+}
+
+// SubmitterOffChain says why nothing is written that a process of an organisation submits to a chain with these
+// organisations, of which it is none.
+func SubmitterOffChain(organisation, role string, organisations []string) string {
+	return fmt.Sprintf(reasonSubmitterOffChain, organisation, role, strings.Join(organisations, ", "), organisation)
+}
+
+// accountOrganisation is the organisation that the policy's "submitter" means: that of the account, or of the
 // submitter where no account is named. Empty when there is none.
-func (e *exec) submitterOrganisation(tx *ltlv1.Transaction) (string, error) {
+func (e *exec) accountOrganisation(tx *ltlv1.Transaction) (string, error) {
 	uid := tx.GetAccountUid()
-	switch {
-	case uid == "":
+	if uid == "" {
 		return e.identity(tx.GetSubmitter()).organisation, nil
-	case e.chain == nil: // refused anyway
-		return "", nil
 	}
 	a, err := e.actor(uid)
 	if err != nil || a.account == nil {
@@ -200,8 +291,11 @@ func (e *exec) neededOrganisation(tx *ltlv1.Transaction) (string, error) {
 		return "", nil
 	}
 	d, err := GetEnrolment(e.view, p.GetProductKey(), p.GetIotId())
-	if d == nil || err != nil || d.Revoked || d.KeyType != ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
+	if d == nil || err != nil || d.Revoked {
 		return "", err
+	}
+	if k := d.KeyAt(e.in.SystemHeight); k == nil || k.Type != ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
+		return "", nil
 	}
 	return d.Organisation, nil
 }

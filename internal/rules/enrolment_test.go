@@ -59,7 +59,7 @@ func TestEnrollment(t *testing.T) {
 
 	w.must(w.operator(enroll(ecc.enrolment())))
 	got, err := GetEnrolment(w.state, productKey, iotID)
-	if err != nil || got.Organisation != "o1" || got.Revoked || string(got.PublicKey) != string(ecc.public) {
+	if err != nil || got.Organisation != "o1" || got.Revoked || string(got.Newest().Public) != string(ecc.public) {
 		t.Errorf("enrolment %+v, %v", got, err)
 	}
 	w.refused("again", w.operator(enroll(ecc.enrolment())), Conflict, reasonEnrolled)
@@ -69,7 +69,7 @@ func TestEnrollment(t *testing.T) {
 	foreign.Submitter = "o2/operator/oscar"
 	w.refused("revoking another's", foreign, Forbidden, fmt.Sprintf(reasonOwner, "o1"))
 	w.must(w.operator(revoke(productKey, iotID)), w.operator(revoke(productKey, iotID)))
-	w.refused("after it was revoked", w.operator(enroll(ecc.enrolment())), Conflict, reasonEnrolled)
+	w.refused("after it was revoked", w.operator(enroll(ecc.enrolment())), Conflict, reasonEnrolmentEnded)
 	if all, err := ListEnrolments(w.state); err != nil || len(all) != 1 || !all[0].Revoked {
 		t.Errorf("enrolments %+v, %v", all, err)
 	}

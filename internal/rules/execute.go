@@ -16,9 +16,17 @@ var ErrInvariant = errors.New("broken invariant")
 //
 // A batch whose transactions are all known already is left out of the block. In any other batch a known transaction
 // is in the block as Duplicate, while Results holds its first result. A chain that does not exist gets no block; its
-// transactions are NotFound. A transaction that ends as Duplicate, Malformed, NotEndorsed or EndorsementExpired
-// writes nothing, and the same bytes may be ordered again. Every other result uses up its id and its nonce.
+// transactions are NotFound. A transaction that ends as Duplicate, Malformed, NotEndorsed, EndorsementExpired or
+// NotEntitled writes nothing, and the same bytes may be ordered again. The same holds for ClocksDisagree and
+// TooFewClocks, which are for all of a batch. Every other result uses up its id and its nonce.
+//
+// The block's time comes from the clocks of the batches' votes and is computed before any transaction is executed.
 func Execute(in Input, view View, verify Verify) (*Executed, error) {
+	return execute(clockRule(), in, view, verify)
+}
+
+// execute is Execute with bounds for the clocks, so that a test can show what other bounds would break.
+func execute(bounds clockBounds, in Input, view View, verify Verify) (*Executed, error) {
 	count := 0
 	for _, b := range in.Batches {
 		if b.GetChainId() != in.ChainID {
@@ -37,12 +45,20 @@ func Execute(in Input, view View, verify Verify) (*Executed, error) {
 	if !found {
 		return &Executed{Results: refuseAll(&in, NotFound)}, nil
 	}
-	x := &block{exec: e, verify: verify, done: &Executed{Block: &ltlv1.Block{}}}
+	e.bounds = bounds
+	x := &block{exec: e, verify: verify, referenceMs: in.PreviousReferenceMs, done: &Executed{Block: &ltlv1.Block{}}}
 	x.done.IDs = make([]ledger.Hash, 0, count)
 	x.done.Block.Results = make([]int32, 0, count)
 	x.outcomes = make([]ledger.Outcome, 0, count)
-	for _, b := range in.Batches {
-		if err := x.add(b); err != nil {
+	batches, err := x.candidates(in.Batches)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.setTime(batches); err != nil {
+		return nil, err
+	}
+	for i := range batches {
+		if err := x.add(&batches[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -57,8 +73,11 @@ func (e *exec) open() (bool, error) {
 	}
 	if e.in.ChainID != ledger.SystemChain {
 		var err error
-		e.chain, err = GetChain(e.view, e.in.ChainID)
-		return e.chain != nil, err
+		if e.chain, err = GetChain(e.view, e.in.ChainID); e.chain == nil || err != nil {
+			return false, err
+		}
+		e.closed, err = ChainClosed(e.view, e.chain)
+		return true, err
 	}
 	n, err := GetNetwork(e.view)
 	if err == nil && n == nil {
@@ -81,7 +100,10 @@ func refuseAll(in *Input, code int32) [][]*ltlv1.Result {
 // block is a block while it is made.
 type block struct {
 	*exec
-	verify   Verify
+	verify Verify
+	// referenceMs is the network's reference time after the block.
+	referenceMs int64
+
 	done     *Executed
 	outcomes []ledger.Outcome
 	hashes   []ledger.Hash // of the batches
@@ -89,33 +111,24 @@ type block struct {
 }
 
 // add executes one batch.
-func (x *block) add(b *ltlv1.Batch) error {
+func (x *block) add(c *candidate) error {
+	b, ids, results, set := c.batch, c.ids, c.results, c.set
 	payloads := b.GetTransactions()
-	start := len(x.done.IDs)
-	for _, p := range payloads {
-		x.done.IDs = append(x.done.IDs, ledger.TransactionID(p))
+	x.done.Results = append(x.done.Results, results)
+	if !c.fresh {
+		if x.repeats(c) {
+			return nil
+		}
 	}
-	ids := x.done.IDs[start:]
-	results := make([]*ltlv1.Result, len(payloads))
-	allKnown := true
-	for i, p := range payloads {
-		known, err := x.known(p, ids[i])
-		if err != nil {
+	if x.chain == nil && len(x.hashes) > 0 { // an earlier batch may have changed a key or the organisations
+		var err error
+		if set, err = x.newEndorsementSet(b, c.root, x.verify); err != nil {
 			return err
 		}
-		results[i] = known
-		allKnown = allKnown && known != nil
 	}
-	x.done.Results = append(x.done.Results, results)
-	if allKnown {
-		x.done.IDs = x.done.IDs[:start]
-		return nil
-	}
-	root := ledger.BatchRoot(ids)
-	set, err := x.newEndorsementSet(b, root, x.verify)
-	if err != nil {
-		return err
-	}
+	x.medianMs = set.date.medianMs
+	set.settle(x.bounds, x.timeMs, x.in.PreviousReferenceMs)
+	x.done.IDs = append(x.done.IDs, ids...)
 	oversize := batchBytes(b) > MaxBatch
 	made := make([]ltlv1.Result, len(payloads))
 	for i, p := range payloads {
@@ -124,11 +137,27 @@ func (x *block) add(b *ltlv1.Batch) error {
 			return err
 		}
 		x.done.Block.Results = append(x.done.Block.Results, code)
-		x.outcomes = append(x.outcomes, ledger.Outcome{ID: ids[i], Code: code, BatchRoot: root})
+		x.outcomes = append(x.outcomes, ledger.Outcome{ID: ids[i], Code: code, BatchRoot: c.root})
 	}
 	x.done.Block.Batches = append(x.done.Block.Batches, b)
-	x.hashes = append(x.hashes, ledger.BatchHash(root, len(payloads), b.GetEndorsements()))
+	x.hashes = append(x.hashes, ledger.BatchHash(c.root, len(payloads), b.GetEndorsements()))
 	return nil
+}
+
+// repeats fills in the results of a batch whose transactions are all on the chain, or were executed earlier in this
+// block. It reports false, and fills in nothing, when one was not.
+func (x *block) repeats(c *candidate) bool {
+	for i, id := range c.ids {
+		if c.results[i] == nil && x.txs[id] == nil {
+			return false
+		}
+	}
+	for i, id := range c.ids {
+		if c.results[i] == nil {
+			c.results[i] = x.txs[id]
+		}
+	}
+	return true
 }
 
 // one executes transaction i of a batch, fills in its result unless it is known already, and returns its code in the
@@ -136,7 +165,7 @@ func (x *block) add(b *ltlv1.Batch) error {
 func (x *block) one(payload []byte, id ledger.Hash, i int, set *endorsementSet, oversize bool, result **ltlv1.Result,
 	made *ltlv1.Result) (int32, error) {
 	if *result == nil {
-		if first, ok := x.txs[id]; ok { // earlier in this batch
+		if first, ok := x.txs[id]; ok { // earlier in this block
 			*result = first
 		}
 	}
@@ -154,9 +183,12 @@ func (x *block) one(payload []byte, id ledger.Hash, i int, set *endorsementSet, 
 	x.fresh = append(x.fresh, made)
 	if Recorded(code) {
 		x.txs[id] = made
-		if code != OK { // the rules ran and set the reason
-			made.Reason = x.reason
-		}
+	}
+	switch {
+	case code == ClocksDisagree || code == TooFewClocks:
+		made.Reason = set.reason(code)
+	case code == NotEntitled || code == NotEndorsed || code != OK && Recorded(code): // it was set beside the code
+		made.Reason = x.reason
 	}
 	return code, nil
 }
@@ -231,7 +263,10 @@ func (x *block) finish() *Executed {
 	}
 	x.flush()
 	done.Writes, done.NewChains = x.writes, x.newChains
-	done.seal(x.in, x.timeMs, x.outcomes, x.hashes)
+	if x.correctedMs != 0 {
+		x.referenceMs = x.correctedMs
+	}
+	done.seal(x.in, x.timeMs, x.referenceMs, x.outcomes, x.hashes)
 	for _, r := range x.fresh {
 		r.TimeMs, r.BlockHash = done.Header.TimeMs, done.Hash[:]
 	}
@@ -239,7 +274,7 @@ func (x *block) finish() *Executed {
 }
 
 // seal fills in header and hash of a block whose batches and writes are complete.
-func (done *Executed) seal(in *Input, timeMs int64, outcomes []ledger.Outcome, batches []ledger.Hash) {
+func (done *Executed) seal(in *Input, timeMs, referenceMs int64, outcomes []ledger.Outcome, batches []ledger.Hash) {
 	system := in.SystemHeight
 	if in.ChainID == ledger.SystemChain {
 		system = in.Height
@@ -248,7 +283,7 @@ func (done *Executed) seal(in *Input, timeMs int64, outcomes []ledger.Outcome, b
 		NetworkID: in.NetworkID, ChainID: in.ChainID, Height: in.Height, TimeMs: timeMs, Previous: in.Previous,
 		Count: uint32(len(outcomes)), TxRoot: ledger.TransactionsRoot(outcomes), BatchesHash: ledger.BatchesHash(batches),
 		WritesHash: ledger.WritesHash(done.Writes), SystemHeight: system,
-		Sequence: in.Sequence, ReferenceMs: in.reference(timeMs),
+		Sequence: in.Sequence, ReferenceMs: referenceMs,
 	}
 	done.Block.Header = done.Header.Encode()
 	done.Hash = ledger.BlockHash(done.Block.Header)

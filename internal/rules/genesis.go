@@ -23,7 +23,10 @@ func GenesisBlock(payload []byte) (*Executed, error) {
 	if code := Check(tx); code != OK {
 		return nil, fmt.Errorf("%w: genesis: %s", ErrMalformed, genesisFault(code))
 	}
-	in := &Input{NetworkID: ledger.NetworkID(payload), ChainID: ledger.SystemChain, TimeMs: g.GetCreatedMs()}
+	if err := verifySuccessions(payload, tx); err != nil {
+		return nil, err
+	}
+	in := &Input{NetworkID: ledger.NetworkID(payload), ChainID: ledger.SystemChain, PreviousTimeMs: g.GetCreatedMs()}
 	e := newExec(in, nowhere{}, 1)
 	id := ledger.TransactionID(payload)
 	e.writeLocator(TransactionKey(id), Locator{Extra: uint32(OK)})
@@ -31,6 +34,7 @@ func GenesisBlock(payload []byte) (*Executed, error) {
 	for _, o := range g.GetOrganisations() {
 		n.Organisations = append(n.Organisations, o.GetId())
 		e.putOrganisation(o)
+		e.putAuthorityKey(o.GetId(), o.GetCaCertificate())
 	}
 	for _, nd := range g.GetNodes() {
 		n.Nodes = append(n.Nodes, nd.GetId())
@@ -45,7 +49,7 @@ func GenesisBlock(payload []byte) (*Executed, error) {
 	done := &Executed{
 		Block: &ltlv1.Block{Batches: []*ltlv1.Batch{batch}, Results: []int32{OK}}, IDs: ids, Writes: e.writes,
 	}
-	done.seal(in, g.GetCreatedMs(), []ledger.Outcome{{ID: id, Code: OK, BatchRoot: root}},
+	done.seal(in, g.GetCreatedMs(), g.GetCreatedMs(), []ledger.Outcome{{ID: id, Code: OK, BatchRoot: root}},
 		[]ledger.Hash{ledger.BatchHash(root, 1, nil)})
 	done.Results = [][]*ltlv1.Result{{{Code: OK, ChainId: ledger.SystemChain, TimeMs: done.Header.TimeMs,
 		BlockHash: done.Hash[:]}}}
@@ -66,7 +70,7 @@ func checkGenesis(tx *ltlv1.Transaction) int32 {
 			return code
 		}
 		same := func(p *ltlv1.Organisation) bool {
-			return p.GetId() == o.GetId() || string(p.GetEndorserKey()) == string(o.GetEndorserKey())
+			return p.GetId() == o.GetId() || string(p.GetEndorserKey()) == string(o.GetEndorserKey()) || sameAuthority(p, o)
 		}
 		if slices.ContainsFunc(orgs[:i], same) {
 			return Conflict
@@ -91,7 +95,7 @@ func checkGenesis(tx *ltlv1.Transaction) int32 {
 	if p, err := policy.Parse(g.GetPolicy()); err != nil || !p.Satisfiable(ids[0], ids) {
 		return OutOfRange
 	}
-	return OK
+	return checkSuccession(tx)
 }
 
 func genesisFault(code int32) string {
@@ -103,7 +107,7 @@ func genesisFault(code int32) string {
 	case Malformed:
 		return "the transaction's version is not 1"
 	}
-	return "a name, id, key, address, certificate or the policy has the wrong form"
+	return "a name, id, key, address, certificate, the policy or the predecessor has the wrong form"
 }
 
 // canonicalPolicy is the canonical text of a policy that was checked.
@@ -118,14 +122,14 @@ func canonicalPolicy(text string) string {
 // nowhere is the state below block 0.
 type nowhere struct{}
 
+// Get finds nothing.
 func (nowhere) Get(string, []byte) ([]byte, error) { return nil, nil }
 
 // ChainBlock0 makes block 0 of a new business chain; it holds no transaction and no write. by is the header of the
 // system block that created the chain; sequence is the number of blocks executed before block 0, over all chains.
 func ChainBlock0(by *ledger.Header, chainID string, sequence uint64) *Executed {
-	in := &Input{NetworkID: by.NetworkID, ChainID: chainID, SystemHeight: by.Height, Sequence: sequence,
-		PreviousReferenceMs: by.ReferenceMs}
+	in := &Input{NetworkID: by.NetworkID, ChainID: chainID, SystemHeight: by.Height, Sequence: sequence}
 	done := &Executed{Block: &ltlv1.Block{}}
-	done.seal(in, by.TimeMs, nil, nil)
+	done.seal(in, by.TimeMs, by.ReferenceMs, nil, nil)
 	return done
 }

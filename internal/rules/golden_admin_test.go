@@ -6,7 +6,9 @@ import (
 	"crypto/elliptic"
 	"crypto/sha256"
 	"strconv"
+	"strings"
 
+	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -17,7 +19,13 @@ import (
 //	register ACCOUNT PRODUCT           a device group
 //	group ACCOUNT PRODUCT yes|no       authorises it
 //	device ACCOUNT PRODUCT IOTID yes|no
+//	correct ACCOUNT ID                 an AttachData that declares the last record wrong
+//	claim PRODUCT here|nowhere         on the system chain
+//	assign PRODUCT here|nowhere
+//	handover ACCOUNT PRODUCT MEMBER    the group
+//	removegroup ACCOUNT PRODUCT
 //	enroll ecc|aes PRODUCT IOTID       on the system chain
+//	declare PRODUCT IOTID lost|compromised
 //	revoke PRODUCT IOTID
 //	upload ACCOUNT ID VALUE PRODUCT IOTID MS
 //	modifychain quota N | administrator UID | organisations ORG…
@@ -26,11 +34,7 @@ func (s *script) administer(f []string, uids map[string]string) bool {
 	case "modify":
 		s.add(s.tx(uids[f[1]], s.modify(s.member(uids[f[2]]).ID, uids[f[3]])))
 	case "lock", "unlock":
-		id := s.chain.AdministratorMemberID
-		if m := s.member(uids[f[2]]); m != nil {
-			id = m.ID
-		}
-		s.add(s.tx(uids[f[1]], lock(id, f[0] == "lock")))
+		s.add(s.tx(uids[f[1]], lock(s.entryID(uids[f[2]]), f[0] == "lock")))
 	case "register":
 		s.add(s.tx(uids[f[1]], register(f[2])))
 	case "group":
@@ -42,9 +46,28 @@ func (s *script) administer(f []string, uids map[string]string) bool {
 			s.t.Fatal(d, err)
 		}
 		s.add(s.tx(uids[f[1]], authorizeDevice(group, d.ID, f[4] == "yes")))
+	case "correct":
+		id := ledger.TransactionID(marshal(s.t, s.last))
+		key, _, businessID, _ := ProofRecord(s.last, id)
+		s.add(s.world.correct(uids[f[1]], f[2], &ltlv1.Correction{TransactionId: id[:], Key: key, BusinessId: businessID,
+			Reason: "wrong"}))
+	case "claim", "assign":
+		chain := map[string]string{"here": s.chain.ID, "nowhere": ""}[f[2]]
+		if f[0] == "claim" {
+			s.add(s.operator(claimProduct(f[1], chain)))
+			break
+		}
+		s.add(s.operator(assignProduct(f[1], chain)))
+	case "handover":
+		s.add(s.tx(uids[f[1]], modifyGroup(s.groupID(f[2]), s.entryID(uids[f[3]]))))
+	case "removegroup":
+		s.add(s.tx(uids[f[1]], modifyGroup(s.groupID(f[2]), "")))
 	case "enroll":
 		d := s.fixedDevice(f[1], f[2], f[3])
 		s.add(s.operator(enroll(d.enrolment())))
+	case "declare":
+		s.add(s.operator(declare(f[1], f[2], ltlv1.DeviceKeyEnd(ltlv1.DeviceKeyEnd_value["DEVICE_KEY_END_"+
+			strings.ToUpper(f[3])]), 0)))
 	case "revoke":
 		s.add(s.operator(revoke(f[1], f[2])))
 	case "upload":
@@ -54,7 +77,7 @@ func (s *script) administer(f []string, uids map[string]string) bool {
 		}
 		kind := "ecc"
 		if e, err := GetEnrolment(s.state, f[4], f[5]); err != nil || e != nil &&
-			e.KeyType == ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
+			e.Newest().Type == ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES {
 			kind = "aes"
 		}
 		digest := upperHex(sha256.Sum256([]byte(f[3])))
@@ -80,6 +103,14 @@ func (s *script) administer(f []string, uids map[string]string) bool {
 		return false
 	}
 	return true
+}
+
+// entryID is the member id of an account, or the administrator's where it is no member.
+func (s *script) entryID(uid string) string {
+	if m := s.member(uid); m != nil {
+		return m.ID
+	}
+	return s.chain.AdministratorMemberID
 }
 
 func (s *script) groupID(productKey string) string {

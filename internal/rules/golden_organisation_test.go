@@ -15,6 +15,7 @@ import (
 //	authority ORG add|retire NAME    a certificate authority
 //	moveorg ORG NAME ADDRESS
 //	removeorg ORG
+//	delegates ORG FACADE…            may speak for ORG's accounts
 //	revokecert IDENTITY KEY [only]   KEY "-" is none
 //	submitter IDENTITY               the transaction before is that process'
 func (s *script) reorganise(f []string) bool {
@@ -31,14 +32,19 @@ func (s *script) reorganise(f []string) bool {
 	case "uses":
 		s.keys[f[1]] = offline.Key(f[2])
 	case "authority":
-		m := &ltlv1.ModifyOrganisation{Id: f[1], AddAuthority: []byte(f[3])}
+		m := &ltlv1.ModifyOrganisation{Id: f[1]}
+		s.enters(m, f[3], 1)
 		if f[2] == "retire" {
 			hash := sha256.Sum256(m.AddAuthority)
-			m.AddAuthority, m.RetireAuthority = nil, hash[:]
+			m.AddAuthority, m.AuthorityPossession, m.RetireAuthority = nil, nil, hash[:]
 		}
 		change(m)
 	case "moveorg":
 		change(&ltlv1.ModifyOrganisation{Id: f[1], Name: &f[2], EndorserAddress: &f[3]})
+	case "delegates":
+		tx := s.operator(delegates(f[2:]...))
+		tx.Submitter = f[1] + "/operator/olga"
+		s.add(tx)
 	case "removeorg":
 		s.add(s.operator(removeOrg(f[1])))
 	case "revokecert":

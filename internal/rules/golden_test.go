@@ -64,6 +64,8 @@ type script struct {
 	batches [][][]byte
 	signed  []string
 	last    *ltlv1.Transaction
+	// proposals are the ids of those that were made, in order.
+	proposals [][]byte
 }
 
 func runScript(t *testing.T, text string) string {
@@ -82,7 +84,7 @@ func runScript(t *testing.T, text string) string {
 
 // command runs one line:
 //
-//	at MS                   the leader's time after the start
+//	at MS                   the clocks of the endorsers after the start
 //	signed ORG…             who endorses from now on; all until then
 //	set|attach|member …     adds a transaction to the batch: ACCOUNT ID VALUE [BUSINESSID], or UID
 //	account|chain|org …     adds one for the system chain: UID ORG TYPE, NAME ADMIN POLICY, ID
@@ -122,11 +124,13 @@ func (s *script) command(f []string) {
 		c.Name, c.AdministratorUid, c.Policy = f[1], uids[f[2]], strings.Join(f[3:], " ")
 		s.add(s.operator(&ltlv1.Transaction_CreateChain{CreateChain: c}))
 	case "org":
-		s.add(s.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: offline.Organisation(f[1])}}))
+		s.add(s.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: offline.Invitation(s.id, offline.Organisation(f[1]))}))
+	case "accept":
+		s.add(s.acceptance(f[1], f[1]))
 	case "nonce":
 		b := s.batches[len(s.batches)-1]
 		s.last = proto.CloneOf(s.last)
-		s.last.AccessKeyId, s.last.SignatureNonce = "LTAI", f[1]
+		signed(s.last, f[1])
 		b[len(b)-1] = marshal(s.t, s.last)
 	case "again":
 		s.add(s.last)
@@ -139,7 +143,7 @@ func (s *script) command(f []string) {
 	case "system":
 		s.run(ledger.SystemChain)
 	default:
-		if !s.administer(f, uids) && !s.collaborate(f, uids) && !s.reorganise(f) {
+		if !s.administer(f, uids) && !s.collaborate(f, uids) && !s.reorganise(f) && !s.decideOn(f) {
 			s.t.Fatalf("unknown command %q", f[0])
 		}
 	}
@@ -187,6 +191,8 @@ func showKey(k []byte) string {
 	switch k[0] {
 	case classTransaction:
 		return fmt.Sprintf("T %x", k[1:9])
+	case classCorrection:
+		return fmt.Sprintf("C %x", k[1:9])
 	case classDeviceProof:
 		return fmt.Sprintf("D %x", k[1:9])
 	case classVersion:

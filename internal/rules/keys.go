@@ -16,6 +16,7 @@ const (
 	classVersion     = 'V'
 	classBusiness    = 'B'
 	classDeviceProof = 'D'
+	classCorrection  = 'C'
 
 	prefixOrganisation = "o/"
 	prefixNode         = "n/"
@@ -32,6 +33,7 @@ const (
 	prefixDevice       = "e/"
 	prefixDeviceID     = "f/"
 	prefixEnrolment    = "v/"
+	prefixProduct      = "zg/"
 	prefixPhaseGroup   = "h/"
 	prefixPhase        = "j/"
 	prefixPhaseCode    = "l/"
@@ -41,9 +43,19 @@ const (
 	prefixFormerKey    = "s/"
 	prefixRevocation   = "w/"
 	prefixRevoked      = "b/"
-	keyPhaseTotals     = "h"
-	keyNetwork         = "g"
-	keyRules           = "r"
+	// The classes of a single byte are used up but for z: the second byte says what it is.
+	prefixOrganisationFacts = "zr/"
+	prefixProposal          = "zp/"
+	prefixProposed          = "zq/"
+	prefixOpenProposals     = "zo/"
+	prefixAccessKey         = "zk/"
+	prefixAccessKeysOf      = "zu/"
+	prefixAuthorityKey      = "zc/"
+	keyPhaseTotals          = "h"
+	keyNetwork              = "g"
+	keyRules                = "r"
+	keyRestorations         = "zl"
+	keyTimeCorrections      = "zt"
 )
 
 // LocatorLen is the length of an encoded Locator.
@@ -56,7 +68,8 @@ const singleBit = 1 << 31
 type Locator struct {
 	Height uint64
 	Index  uint32
-	// Extra is the result code of class T, version number and single bit of class K, and the version of V and B.
+	// Extra is the result code of class T, version number and single bit of class K, the version of V and B, and of C how
+	// often the record was corrected.
 	Extra uint32
 }
 

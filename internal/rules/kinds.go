@@ -38,6 +38,17 @@ type kind struct {
 	// needs returns what it needs, for kinds that are not simply an act of their owner. submitter is the submitter's
 	// organisation.
 	needs func(e *exec, tx *ltlv1.Transaction, submitter string) (need, error)
+	// unexpired reports whether the endorsements of a transaction count although the ledger is ahead of their clocks; nil
+	// where they never do.
+	unexpired func(View, *ltlv1.Transaction) (bool, error)
+	// endorser is set when the process of an endorser submits it, and no operator may.
+	endorser bool
+	// invited is set when an operator of an organisation that has not accepted its invitation may submit it.
+	invited bool
+	// proposable is set for kinds that can be proposed.
+	proposable *proposable
+	// corrects returns the record that the transaction declares wrong; nil for kinds that correct none.
+	corrects func(*ltlv1.Transaction) *ltlv1.Correction
 	// record returns the Key and the value that the transaction puts on a proof chain; nil for kinds that put none.
 	record func(*ltlv1.Transaction) (key, value string)
 }
@@ -61,6 +72,8 @@ type action struct {
 	submitter identity
 	// actor is the account in whose name it was sent; nil on the system chain.
 	actor *actor
+	// kindOf finds the kind of a proposed action: the table of kinds cannot name functions that look into it.
+	kindOf func(*ltlv1.Transaction) *kind
 }
 
 // is reports whether an action has the type A.
@@ -95,6 +108,7 @@ var kindTable = [...]*kind{
 		name: "attach_data", is: is[*ltlv1.Transaction_AttachData], chain: onProof,
 		check: checkAttachData, lateCheck: true, apply: (*exec).attachData, output: attachDataOutput,
 		device: attachDataDevice, record: attachDataRecord, repeated: attachDataRepeated,
+		corrects: attachDataCorrects,
 	},
 	{
 		name: "upload_phase_data", is: is[*ltlv1.Transaction_UploadPhaseData], chain: onCollaboration,
@@ -123,6 +137,10 @@ var kindTable = [...]*kind{
 		apply:         (*exec).authorizeDeviceGroup,
 	},
 	{
+		name: "modify_device_group", is: is[*ltlv1.Transaction_ModifyDeviceGroup], chain: onBusiness, administrator: true,
+		check: checkModifyDeviceGroup, apply: (*exec).modifyDeviceGroup,
+	},
+	{
 		name: "authorize_device", is: is[*ltlv1.Transaction_AuthorizeDevice], chain: onBusiness, administrator: true,
 		apply: (*exec).authorizeDevice,
 	},
@@ -148,7 +166,17 @@ var kindTable = [...]*kind{
 	},
 	{
 		name: "create_organisation", is: is[*ltlv1.Transaction_CreateOrganisation], chain: onSystem,
-		check: checkCreateOrganisation, apply: (*exec).createOrganisation, form: byMany, needs: networkNeed,
+		check: checkCreateOrganisation, apply: (*exec).createOrganisation, form: byProposal, needs: networkNeed,
+		proposable: &proposable{createOrganisationObject, createOrganisationBasis, createOrganisationWords, nil},
+	},
+	{
+		name: "accept_membership", is: is[*ltlv1.Transaction_AcceptMembership], chain: onSystem,
+		check: checkAcceptMembership, apply: (*exec).acceptMembership, form: byAct, needs: acceptMembershipNeeds,
+		invited: true,
+	},
+	{
+		name: "leave_network", is: is[*ltlv1.Transaction_LeaveNetwork], chain: onSystem,
+		apply: (*exec).leaveNetwork, form: byAct,
 	},
 	{
 		name: "modify_organisation", is: is[*ltlv1.Transaction_ModifyOrganisation], chain: onSystem,
@@ -156,11 +184,24 @@ var kindTable = [...]*kind{
 	},
 	{
 		name: "remove_organisation", is: is[*ltlv1.Transaction_RemoveOrganisation], chain: onSystem,
-		apply: (*exec).removeOrganisation, form: byMany, needs: removeOrganisationNeeds,
+		apply: (*exec).removeOrganisation, form: byProposal, needs: removeOrganisationNeeds,
+		proposable: &proposable{removeOrganisationObject, removeOrganisationBasis, removeOrganisationWords, nil},
+	},
+	{
+		name: "recover_organisation", is: is[*ltlv1.Transaction_RecoverOrganisation], chain: onSystem,
+		check: checkRecoverOrganisation, apply: (*exec).recoverOrganisation, form: byAct, needs: recoverOrganisationNeeds,
 	},
 	{
 		name: "revoke_certificate", is: is[*ltlv1.Transaction_RevokeCertificate], chain: onSystem,
 		check: checkRevokeCertificate, apply: (*exec).revokeCertificate, form: byAct, owner: ownerOfIdentity,
+	},
+	{
+		name: "put_access_key", is: is[*ltlv1.Transaction_PutAccessKey], chain: onSystem,
+		check: checkPutAccessKey, apply: (*exec).putAccessKey, form: byAct, owner: ownerOfAccessKey,
+	},
+	{
+		name: "set_delegates", is: is[*ltlv1.Transaction_SetDelegates], chain: onSystem,
+		check: checkSetDelegates, apply: (*exec).setDelegates, form: byAct,
 	},
 	{
 		name: "create_account", is: is[*ltlv1.Transaction_CreateAccount], chain: onSystem,
@@ -172,31 +213,101 @@ var kindTable = [...]*kind{
 	},
 	{
 		name: "modify_chain", is: is[*ltlv1.Transaction_ModifyChain], chain: onSystem,
-		check: checkModifyChain, apply: (*exec).modifyChain, form: byActOrMany, needs: modifyChainNeeds,
+		check: checkModifyChain, apply: (*exec).modifyChain, form: byActOrProposal, needs: modifyChainNeeds,
+		proposable: &proposable{modifyChainObject, modifyChainBasis, modifyChainWords, nil},
+	},
+	{
+		name: "adopt_chain", is: is[*ltlv1.Transaction_AdoptChain], chain: onSystem,
+		check: checkAdoptChain, apply: (*exec).adoptChain, form: byProposal, needs: adoptChainNeeds,
+		proposable: &proposable{adoptChainObject, adoptChainBasis, adoptChainWords, nil},
 	},
 	{
 		name: "enroll_device", is: is[*ltlv1.Transaction_EnrollDevice], chain: onSystem,
-		check: checkEnrollDevice, apply: (*exec).enrollDevice, form: byAct,
+		check: checkEnrollDevice, apply: (*exec).enrollDevice, form: byAct, owner: ownerOfNewEnrolment,
 	},
 	{
 		name: "revoke_device", is: is[*ltlv1.Transaction_RevokeDevice], chain: onSystem,
 		apply: (*exec).revokeDevice, form: byAct, owner: ownerOfEnrolment,
 	},
 	{
+		name: "rotate_device_key", is: is[*ltlv1.Transaction_RotateDeviceKey], chain: onSystem,
+		check: checkRotateDeviceKey, apply: (*exec).rotateDeviceKey, form: byAct, owner: ownerOfRotation,
+	},
+	{
+		name: "declare_device_key", is: is[*ltlv1.Transaction_DeclareDeviceKey], chain: onSystem,
+		check: checkDeclareDeviceKey, apply: (*exec).declareDeviceKey, form: byAct, owner: ownerOfDeclaration,
+	},
+	{
+		name: "claim_product", is: is[*ltlv1.Transaction_ClaimProduct], chain: onSystem,
+		check: checkClaimProduct, apply: (*exec).claimProduct, form: byAct, owner: ownerOfClaim,
+	},
+	{
+		name: "assign_product", is: is[*ltlv1.Transaction_AssignProduct], chain: onSystem,
+		check: checkAssignProduct, apply: (*exec).assignProduct, form: byAct, owner: ownerOfAssignment,
+	},
+	{
+		name: "move_product", is: is[*ltlv1.Transaction_MoveProduct], chain: onSystem,
+		check: checkMoveProduct, apply: (*exec).moveProduct, form: byActOrProposal, needs: moveProductNeeds,
+		proposable: &proposable{moveProductObject, nil, moveProductWords, nil},
+	},
+	{
 		name: "add_node", is: is[*ltlv1.Transaction_AddNode], chain: onSystem,
-		check: checkAddNode, apply: (*exec).addNode, form: byActOrMany, needs: addNodeNeeds,
+		check: checkAddNode, apply: (*exec).addNode, form: byActOrProposal, needs: addNodeNeeds,
+		proposable: &proposable{addNodeObject, addNodeBasis, addNodeWords, nil},
 	},
 	{
 		name: "change_node", is: is[*ltlv1.Transaction_ChangeNode], chain: onSystem,
-		check: checkChangeNode, apply: (*exec).changeNode, form: byActOrMany, needs: changeNodeNeeds,
+		check: checkChangeNode, apply: (*exec).changeNode, form: byActOrProposal, needs: changeNodeNeeds,
+		proposable: &proposable{changeNodeObject, changeNodeBasis, changeNodeWords, nil},
+	},
+	{
+		name: "set_node_address", is: is[*ltlv1.Transaction_SetNodeAddress], chain: onSystem,
+		check: checkSetNodeAddress, apply: (*exec).setNodeAddress, form: byAct, owner: ownerOfNode,
 	},
 	{
 		name: "activate_rules", is: is[*ltlv1.Transaction_ActivateRules], chain: onSystem,
-		apply: (*exec).activateRules, form: byMany, needs: networkNeed,
+		apply: (*exec).activateRules, form: byProposal, needs: networkNeed,
+		proposable: &proposable{activateRulesObject, activateRulesBasis, activateRulesWords, nil},
+	},
+	{
+		name: "record_restoration", is: is[*ltlv1.Transaction_RecordRestoration], chain: onSystem,
+		check: checkRecordRestoration, apply: (*exec).recordRestoration, form: byProposal, needs: networkNeed,
+		proposable: &proposable{recordRestorationObject, recordRestorationBasis, recordRestorationWords, nil},
+	},
+	{
+		name: "modify_network", is: is[*ltlv1.Transaction_ModifyNetwork], chain: onSystem,
+		check: checkModifyNetwork, apply: (*exec).modifyNetwork, form: byProposal, needs: modifyNetworkNeeds,
+		proposable: &proposable{modifyNetworkObject, nil, modifyNetworkWords, nil},
+	},
+	{
+		name: "correct_time", is: is[*ltlv1.Transaction_CorrectTime], chain: onSystem,
+		check: checkCorrectTime, apply: (*exec).correctTime, form: byProposal, needs: networkNeed,
+		proposable: &proposable{correctTimeObject, correctTimeBasis, correctTimeWords, freshCorrection},
+	},
+	{
+		name: "propose", is: is[*ltlv1.Transaction_Propose], chain: onSystem,
+		check: checkPropose, apply: (*exec).propose, form: byAct, output: proposeOutput,
+		unexpired: aboutCorrection,
+	},
+	{
+		name: "approve", is: is[*ltlv1.Transaction_Approve], chain: onSystem,
+		check: checkApprove, apply: (*exec).approve, form: byAct, unexpired: aboutCorrection,
+	},
+	{
+		name: "reject", is: is[*ltlv1.Transaction_Reject], chain: onSystem,
+		check: checkReject, apply: (*exec).reject, form: byAct, unexpired: aboutCorrection,
+	},
+	{
+		name: "withdraw", is: is[*ltlv1.Transaction_Withdraw], chain: onSystem,
+		check: checkWithdraw, apply: (*exec).withdraw, form: byAct, unexpired: aboutCorrection,
+	},
+	{
+		name: "tick", is: is[*ltlv1.Transaction_Tick], chain: onSystem, apply: (*exec).tick, form: byAct,
+		needs: tickNeeds, endorser: true,
 	},
 	{
 		// It makes block 0 of the system chain and has no submitter: see GenesisBlock. In any other block it is refused.
 		name: "genesis", is: is[*ltlv1.Transaction_Genesis], chain: onSystem, check: checkGenesis,
-		form: byMany, needs: networkNeed,
+		form: byProposal, needs: networkNeed,
 	},
 }

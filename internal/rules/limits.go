@@ -22,9 +22,12 @@ const (
 	MaxOrganisations = policy.MaxOrganisations
 	// MaxNodes is the largest number of nodes in a genesis, and of nodes that are in a network at a time.
 	MaxNodes = 64
-	// MaxNodesEver is the largest number of nodes that a network ever has, removed ones included: ids are not used
+	// MaxNodesOf is the largest number of nodes of one organisation at a time beyond those of the genesis, so that none
+	// takes the others' places; one of them can be replaced at any number.
+	MaxNodesOf = 4
+	// MaxNodesEver is the largest number of nodes that an organisation ever has, removed ones included: ids are not used
 	// again.
-	MaxNodesEver = 1024
+	MaxNodesEver = 128
 )
 
 // Bounds on fields, from the LTL manual where it speaks of them.
@@ -44,6 +47,10 @@ const (
 	MaxName = 30
 	// MaxRemark bounds remarks, in characters.
 	MaxRemark = 100
+	// MaxDeviceKeys bounds the keys that one device ever has.
+	MaxDeviceKeys = 64
+	// MaxReason bounds the reason of a correction, in characters.
+	MaxReason = 200
 	// MaxPhone bounds phone numbers, in characters.
 	MaxPhone = 20
 	// MinUID and MaxUID bound the digits of an account's uid.

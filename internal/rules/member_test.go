@@ -97,6 +97,7 @@ func TestMoveMember(t *testing.T) {
 	w := newWorld(t)
 	before := *w.member(m1UID)
 	key := w.key(m1UID, "a")
+	w.claim("o1", "pk1")
 	group := w.must(w.tx(m1UID, set(key, "123")), w.tx(m1UID, register("pk1")))[1].GetOutput()
 	results := w.apply(w.tx(rootUID, w.modify(before.ID, freeUID)), w.tx(m1UID, set(w.key(m1UID, "b"), "v")),
 		w.tx(freeUID, set(strings.TrimSuffix(key, "a")+"c", "4567")), w.tx(rootUID, member(m2UID)))

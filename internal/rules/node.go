@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"slices"
 
 	"ltl/internal/ledger"
@@ -19,6 +20,9 @@ func checkAddNode(tx *ltlv1.Transaction) int32 {
 	if a.GetReplaces() != "" && a.GetMembership() != ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER {
 		return OutOfRange
 	}
+	if !validSignature(a.GetPossession(), true) {
+		return OutOfRange
+	}
 	return checkNode(a.GetNode())
 }
 
@@ -26,6 +30,14 @@ func checkChangeNode(tx *ltlv1.Transaction) int32 {
 	c := tx.GetChangeNode()
 	if !ledger.ValidID(c.GetId(), MaxNodeID) || c.GetMembership() < ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER ||
 		c.GetMembership() > ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
+		return OutOfRange
+	}
+	return OK
+}
+
+func checkSetNodeAddress(tx *ltlv1.Transaction) int32 {
+	m := tx.GetSetNodeAddress()
+	if !ledger.ValidID(m.GetId(), MaxNodeID) || !validAddress(m.GetAddress()) {
 		return OutOfRange
 	}
 	return OK
@@ -49,7 +61,7 @@ type nodeFacts struct {
 	StoreID []byte
 	// Replaces is the node that this one replaces; ReplacedBy is the node that replaces this one.
 	Replaces, ReplacedBy string
-	// ChangedHeight is the height of the last system block that changed it.
+	// ChangedHeight is the height of the last system block that changed them.
 	ChangedHeight uint64
 }
 
@@ -58,28 +70,40 @@ type nodeFacts struct {
 func (e *exec) addNode(act action) (int32, string, error) {
 	a := act.tx.GetAddNode()
 	made := a.GetNode()
-	if known, err := e.exists(prefixOrganisation + made.GetOrganisation()); !known || err != nil {
-		return NotFound, "", err
-	}
-	n, err := GetNetwork(e)
+	n, err := e.network()
 	if err != nil {
 		return 0, "", err
+	}
+	if !slices.Contains(n.Organisations, made.GetOrganisation()) {
+		return NotFound, "", nil
 	}
 	ever, err := listNamed(e, func(n *Network) []string { return n.Nodes }, GetNode)
 	if err != nil {
 		return 0, "", err
 	}
-	present := 0
+	present, own, ownEver := 0, 0, 0
 	for _, other := range ever {
+		in, of := other.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED, other.Organisation == made.GetOrganisation()
+		// A store id counts within an organisation only: no signature shows whose directory has it, so another
+		// organisation could enter it first.
 		if other.ID == made.GetId() || string(other.Key) == string(made.GetKey()) ||
-			string(other.StoreID) == string(made.GetStoreId()) {
+			of && string(other.StoreID) == string(made.GetStoreId()) {
 			return e.refuse(Conflict, reasonNodeKnown), "", nil
 		}
-		if other.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
-			present++
-		}
+		present += count(in)
+		own += count(in && of)
+		ownEver += count(of)
 	}
-	if present >= MaxNodes || len(ever) >= MaxNodesEver {
+	signed := ledger.NewNode{Organisation: made.GetOrganisation(), ID: made.GetId(), Key: made.GetKey(),
+		StoreID: made.GetStoreId()}
+	switch {
+	case ledger.VerifyNewNode(e.in.NetworkID, &signed, a.GetPossession()) != nil:
+		return e.refuse(Forbidden, reasonNodePossession), "", nil
+	case ownEver >= MaxNodesEver:
+		return e.refuse(QuotaExceeded, fmt.Sprintf(reasonNodesEver, MaxNodesEver)), "", nil
+	case a.GetReplaces() == "" && own >= MaxNodesOf:
+		return e.refuse(QuotaExceeded, fmt.Sprintf(reasonNodesOf, MaxNodesOf)), "", nil
+	case present >= MaxNodes:
 		return QuotaExceeded, "", nil
 	}
 	facts := nodeFacts{Membership: a.GetMembership(), StoreID: made.GetStoreId(), Replaces: a.GetReplaces(),
@@ -95,6 +119,26 @@ func (e *exec) addNode(act action) (int32, string, error) {
 	n.Nodes = append(n.Nodes, s.ID)
 	e.put(keyNetwork, n.encode())
 	return OK, s.ID, nil
+}
+
+// count is 1 for what is to be counted.
+func count(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// setNodeAddress changes where a node is reached. Its own value holds the address, so the facts stay as they are.
+func (e *exec) setNodeAddress(act action) (int32, string, error) {
+	m := act.tx.GetSetNodeAddress()
+	n, err := GetNode(e, m.GetId())
+	if n == nil || err != nil || n.Membership == ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED {
+		return NotFound, "", err
+	}
+	n.Address = m.GetAddress()
+	e.put(prefixNode+n.ID, n.encode())
+	return OK, "", nil
 }
 
 // removeNode removes a node; by is the one that replaces it, or empty.

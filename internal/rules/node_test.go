@@ -9,7 +9,9 @@ import (
 
 	"pgregory.net/rapid"
 
+	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 const (
@@ -20,12 +22,22 @@ const (
 
 // newNode is a node that could join; the same id gives the same keys.
 func newNode(id string) *ltlv1.Node {
-	key, disk := sha256.Sum256([]byte("key of "+id)), sha256.Sum256([]byte("disk of "+id))
-	return &ltlv1.Node{Id: id, Organisation: "o1", Address: id + ":7000", Key: key[:], StoreId: disk[:StoreIDLen]}
+	disk := sha256.Sum256([]byte("disk of " + id))
+	return &ltlv1.Node{Id: id, Organisation: "o1", Address: id + ":7000", Key: offline.PublicKey("node " + id),
+		StoreId: disk[:StoreIDLen]}
 }
 
-func addNode(n *ltlv1.Node, standing ltlv1.NodeMembership, replaces string) *ltlv1.Transaction_AddNode {
-	return &ltlv1.Transaction_AddNode{AddNode: &ltlv1.AddNode{Node: n, Membership: standing, Replaces: replaces}}
+// addNode adds a node, whose key of the name "node "+id signs that it is to join this world's network.
+func (w *world) addNode(n *ltlv1.Node, standing ltlv1.NodeMembership, replaces string) *ltlv1.Transaction_AddNode {
+	signature := possession("node "+n.GetId(), w.id, n)
+	return &ltlv1.Transaction_AddNode{AddNode: &ltlv1.AddNode{Node: n, Membership: standing, Replaces: replaces,
+		Possession: signature}}
+}
+
+// possession is the signature that an AddNode of n has, by the key of this name.
+func possession(name string, network ledger.Hash, n *ltlv1.Node) []byte {
+	return ledger.SignNewNode(offline.Key(name), network, &ledger.NewNode{Organisation: n.GetOrganisation(), ID: n.GetId(),
+		Key: n.GetKey(), StoreID: n.GetStoreId()})
 }
 
 func changeNode(id string, standing ltlv1.NodeMembership) *ltlv1.Transaction_ChangeNode {
@@ -54,7 +66,7 @@ func TestAddNode(t *testing.T) {
 	add := func(change func(*ltlv1.Node)) *ltlv1.Transaction {
 		n := newNode("extra")
 		change(n)
-		return w.operator(addNode(n, learner, ""))
+		return w.operator(w.addNode(n, learner, ""))
 	}
 	for _, c := range []struct {
 		what   string
@@ -75,10 +87,49 @@ func TestAddNode(t *testing.T) {
 		w.want(c.what, add(c.change), c.want)
 	}
 	w.want("no node", w.operator(&ltlv1.Transaction_AddNode{AddNode: &ltlv1.AddNode{Membership: learner}}), OutOfRange)
-	w.want("as removed", w.operator(addNode(newNode("x"), removed, "")), OutOfRange)
-	w.want("as nothing", w.operator(addNode(newNode("x"), 0, "")), OutOfRange)
-	w.want("a learner in a voter's place", w.operator(addNode(newNode("x"), learner, genesis[0].ID)), OutOfRange)
-	w.want("in the place of an unknown node", w.operator(addNode(newNode("x"), voter, "unknown")), NotFound)
+	w.want("as removed", w.operator(w.addNode(newNode("x"), removed, "")), OutOfRange)
+	w.want("as nothing", w.operator(w.addNode(newNode("x"), 0, "")), OutOfRange)
+	w.want("a learner in a voter's place", w.operator(w.addNode(newNode("x"), learner, genesis[0].ID)), OutOfRange)
+	w.want("in the place of an unknown node", w.operator(w.addNode(newNode("x"), voter, "unknown")), NotFound)
+}
+
+// TestNodeNeedsPossession: another organisation that reads a node in an open proposal cannot enter its key, with no
+// signature that it has seen and with none of its own; and its store id, under another key, stops nothing.
+func TestNodeNeedsPossession(t *testing.T) {
+	w := newWorld(t)
+	seen := newNode("a")
+	proposed := w.addNode(seen, voter, "")
+	id := w.proposed("o1", proposed)
+	theirs := func(change func(*ltlv1.Node)) *ltlv1.Node {
+		n := newNode("a")
+		n.Organisation = "o2"
+		change(n)
+		return n
+	}
+	entered := func(n *ltlv1.Node, signature []byte) *ltlv1.Transaction {
+		return by("o2", w.operator(&ltlv1.Transaction_AddNode{AddNode: &ltlv1.AddNode{Node: n, Membership: learner,
+			Possession: signature}}))
+	}
+	same, otherID := theirs(func(*ltlv1.Node) {}), theirs(func(n *ltlv1.Node) { n.Id = "b" })
+	otherStore := theirs(func(n *ltlv1.Node) { n.StoreId = newNode("b").StoreId })
+	for what, tx := range map[string]*ltlv1.Transaction{
+		"the signature that it saw":        entered(same, proposed.AddNode.GetPossession()),
+		"the same under another id":        entered(otherID, proposed.AddNode.GetPossession()),
+		"with another store id":            entered(otherStore, proposed.AddNode.GetPossession()),
+		"a signature by a key of its own":  entered(same, possession("o2", w.id, same)),
+		"the key's, for another network":   entered(same, possession("node a", ledger.Hash{}, same)),
+		"the key's, for another id":        entered(same, possession("node a", w.id, otherID)),
+		"the key's, for another store id":  entered(same, possession("node a", w.id, otherStore)),
+		"the key's, for the owner's entry": entered(same, possession("node a", w.id, seen)),
+	} {
+		w.refused(what, tx, Forbidden, reasonNodePossession)
+	}
+	w.want("without a signature", entered(same, nil), OutOfRange)
+	w.want("half a signature", entered(same, proposed.AddNode.GetPossession()[:32]), OutOfRange)
+	copied := theirs(func(n *ltlv1.Node) { n.Id, n.Key = "copied", offline.PublicKey("node copied") })
+	w.must(by("o2", w.operator(w.addNode(copied, learner, ""))))
+	w.says(w.approval("o1", id), "open 1 of 2, asked: o2 o3")
+	w.says(w.approval("o3", id), "executed")
 }
 
 // TestNodesLife: what was removed never comes back, under no id, key or disk of its own.
@@ -88,9 +139,10 @@ func TestNodesLife(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.must(w.operator(addNode(newNode("a"), learner, "")))
-	w.must(w.operator(changeNode("a", voter)), w.operator(changeNode("a", voter)))
-	w.must(w.operator(addNode(newNode("b"), voter, first[0].ID)))
+	w.must(w.operator(w.addNode(newNode("a"), learner, "")))
+	w.must(w.operator(changeNode("a", voter)))
+	w.must(w.operator(changeNode("a", voter)))
+	w.must(w.operator(w.addNode(newNode("b"), voter, first[0].ID)))
 	replacedNode, err := GetNode(w.state, first[0].ID)
 	if err != nil || replacedNode.Membership != removed || replacedNode.ReplacedBy != "b" {
 		t.Fatalf("the replaced node is %+v, %v", replacedNode, err)
@@ -106,11 +158,11 @@ func TestNodesLife(t *testing.T) {
 	} {
 		w.want(what+" of a removed node", w.operator(action), NotFound)
 	}
-	w.want("replacing a removed node", w.operator(addNode(newNode("c"), voter, first[0].ID)), NotFound)
+	w.want("replacing a removed node", w.operator(w.addNode(newNode("c"), voter, first[0].ID)), NotFound)
 	same := func(change func(n, old *ltlv1.Node)) *ltlv1.Transaction {
 		n, old := newNode("d"), newNode("a")
 		change(n, old)
-		return w.operator(addNode(n, learner, ""))
+		return w.operator(w.addNode(n, learner, ""))
 	}
 	w.must(w.operator(changeNode("a", removed)))
 	w.refused("the id of one that was removed", same(func(n, old *ltlv1.Node) { n.Id = old.Id }), Conflict,
@@ -122,7 +174,7 @@ func TestNodesLife(t *testing.T) {
 	}
 	w.refused("removing the last voter", w.operator(changeNode("b", removed)), Forbidden, reasonLastVoter)
 	w.refused("demoting it", w.operator(changeNode("b", learner)), Forbidden, reasonLastVoter)
-	w.must(w.operator(addNode(newNode("e"), voter, "b")))
+	w.must(w.operator(w.addNode(newNode("e"), voter, "b")))
 	if got := w.standings(); !strings.HasSuffix(got, "a=removed b=removed e=voter") {
 		t.Error(got)
 	}
@@ -149,16 +201,32 @@ func TestNodesModel(t *testing.T) {
 			}
 			return n
 		}
+		// ofFirst counts the nodes of the organisation that has the new ones: those and the first of the genesis.
+		ofFirst := func() (n int) {
+			for id, s := range model {
+				if s != removed && id != all[1].ID && id != all[2].ID {
+					n++
+				}
+			}
+			return n
+		}
 		for i := range rapid.IntRange(1, 12).Draw(rt, "changes") {
 			id := rapid.SampledFrom(append(slices.Clone(order), fmt.Sprintf("n%d", i))).Draw(rt, "id")
 			standing := rapid.SampledFrom([]ltlv1.NodeMembership{voter, learner, removed}).Draw(rt, "standing")
 			known, exists := model[id]
 			if rapid.Bool().Draw(rt, "add") && standing != removed {
-				code := w.apply(w.operator(addNode(newNode(id), standing, "")))[0].GetCode()
-				if want := map[bool]int32{true: Conflict, false: OK}[exists]; code != want {
+				code := w.settled(w.operator(w.addNode(newNode(id), standing, "")))
+				want := OK
+				switch {
+				case exists:
+					want = Conflict
+				case ofFirst() >= MaxNodesOf:
+					want = QuotaExceeded
+				}
+				if code != want {
 					rt.Fatalf("add %s: %d, want %d", id, code, want)
 				}
-				if !exists {
+				if code == OK {
 					model[id], order = standing, append(order, id)
 				}
 				continue
@@ -172,7 +240,7 @@ func TestNodesModel(t *testing.T) {
 			default:
 				model[id] = standing
 			}
-			if code := w.apply(w.operator(changeNode(id, standing)))[0].GetCode(); code != int32(want) {
+			if code := w.settled(w.operator(changeNode(id, standing))); code != int32(want) {
 				rt.Fatalf("change %s to %v: %d, want %d", id, standing, code, want)
 			}
 		}
@@ -187,4 +255,50 @@ func TestNodesModel(t *testing.T) {
 			rt.Fatalf("nodes are %s, want %s", w.standings(), want)
 		}
 	})
+}
+
+func TestSetNodeAddress(t *testing.T) {
+	w := bare(t)
+	move := func(id, address string) *ltlv1.Transaction {
+		return w.operator(&ltlv1.Transaction_SetNodeAddress{SetNodeAddress: &ltlv1.SetNodeAddress{Id: id, Address: address}})
+	}
+	before, err := GetNode(w.state, "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.want("no port", move("n1", "host"), OutOfRange)
+	w.want("no node", move("n9", "host:1"), NotFound)
+	w.refused("another's", by("o2", move("n1", "host:1")), Forbidden, fmt.Sprintf(reasonOwner, "o1"))
+	w.must(move("n1", "elsewhere:7000"))
+	after, err := GetNode(w.state, "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before.Address = "elsewhere:7000"
+	if fmt.Sprintf("%+v", after) != fmt.Sprintf("%+v", before) {
+		t.Errorf("%+v, want %+v", after, before)
+	}
+	w.must(w.operator(changeNode("n1", removed)))
+	w.want("removed", move("n1", "host:1"), NotFound)
+}
+
+// TestNodesOfOne: an organisation has at most MaxNodesOf nodes, replaces one of them also then, and does not use up the
+// others' ids by doing so for ever.
+func TestNodesOfOne(t *testing.T) {
+	w := bare(t)
+	for i := range MaxNodesOf - 1 { // with that of the genesis
+		w.must(w.operator(w.addNode(newNode(fmt.Sprint("a", i)), learner, "")))
+	}
+	w.refused("one more", w.operator(w.addNode(newNode("b"), learner, "")), QuotaExceeded, fmt.Sprintf(reasonNodesOf, MaxNodesOf))
+	last := "n1"
+	for i := range MaxNodesEver - MaxNodesOf {
+		next := fmt.Sprint("c", i)
+		w.must(w.operator(w.addNode(newNode(next), voter, last)))
+		last = next
+	}
+	w.refused("one more in the place of another", w.operator(w.addNode(newNode("d"), voter, last)), QuotaExceeded,
+		fmt.Sprintf(reasonNodesEver, MaxNodesEver))
+	other := newNode("e")
+	other.Organisation = "o2"
+	w.want("another organisation's", w.operator(w.addNode(other, learner, "")), OK)
 }

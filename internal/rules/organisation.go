@@ -4,21 +4,21 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"slices"
 
 	"ltl/internal/ledger"
-	"ltl/internal/policy"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// FormerKeyGraceMs is how long, in milliseconds of block time, the signatures of a replaced endorser key still count
-// if it was not compromised and signed before the replacement. So batches that are under way need not be endorsed
-// again.
+// FormerKeyGraceMs is how far, in milliseconds, the clock of a statement by a replaced endorser key may be after the
+// time of the block that replaced the key, if the key was not compromised and signed before the replacement. So batches
+// that are under way need not be endorsed again. What it signed ends EndorsementLifeMs later at most.
 const FormerKeyGraceMs = 60_000
 
 // Bounds on what an organisation may change.
 const (
+	// InvitationMs is how long, in milliseconds of block time, an invitation can be accepted.
+	InvitationMs = 30 * 24 * 3_600_000
 	// MaxAuthorities is the largest number of certificate authorities that an organisation has at one time.
 	MaxAuthorities = 4
 	// MaxRevocations is the largest number of certificates that an organisation can revoke. To revoke more, retire the
@@ -42,13 +42,8 @@ type FormerKey struct {
 	// RetiredHeight is the height of the system chain at which it was replaced. Statements that it signed at this height
 	// or later do not count.
 	RetiredHeight uint64
-	// UntilMs is the last block time at which statements signed before count; 0 if none count.
+	// UntilMs is the last clock with which statements signed before count; 0 if none count.
 	UntilMs int64
-}
-
-// counts reports whether the former key's statement counts in a block of that time.
-func (k *FormerKey) counts(s *ledger.Endorsement, timeMs int64) bool {
-	return k.Organisation == s.Organisation && s.SystemHeight < k.RetiredHeight && timeMs <= k.UntilMs
 }
 
 func credentialsKey(id string) string { return prefixCredentials + id }
@@ -81,13 +76,16 @@ func GetFormerKey(v View, keyID [8]byte) (*FormerKey, error) {
 func Removed(v View, id string) (bool, error) { return IdentityRevoked(v, id) }
 
 func checkCreateOrganisation(tx *ltlv1.Transaction) int32 {
-	return checkOrganisation(tx.GetCreateOrganisation().GetOrganisation())
+	c := tx.GetCreateOrganisation()
+	if !validSignature(c.GetAuthorityPossession(), true) {
+		return OutOfRange
+	}
+	return checkOrganisation(c.GetOrganisation())
 }
 
 func checkOrganisation(o *ltlv1.Organisation) int32 {
-	ca := len(o.GetCaCertificate())
-	if !ledger.ValidID(o.GetId(), MaxOrganisationID) || !validOrganisationName(o.GetName()) || ca == 0 ||
-		ca > MaxCertificate ||
+	if !ledger.ValidID(o.GetId(), MaxOrganisationID) || !validOrganisationName(o.GetName()) ||
+		!validAuthority(o.GetCaCertificate(), true) ||
 		!ledger.ValidKey(o.GetEndorserKey()) || !validAddress(o.GetEndorserAddress()) {
 		return OutOfRange
 	}
@@ -97,6 +95,7 @@ func checkOrganisation(o *ltlv1.Organisation) int32 {
 func checkModifyOrganisation(tx *ltlv1.Transaction) int32 {
 	m := tx.GetModifyOrganisation()
 	key, added, hash := len(m.GetEndorserKey()), len(m.GetAddAuthority()), len(m.GetRetireAuthority())
+	recovery := len(m.GetRecoveryKey())
 	if !ledger.ValidID(m.GetId(), MaxOrganisationID) || m.Name != nil && !validOrganisationName(m.GetName()) ||
 		m.EndorserAddress != nil && !validAddress(m.GetEndorserAddress()) {
 		return OutOfRange
@@ -104,45 +103,21 @@ func checkModifyOrganisation(tx *ltlv1.Transaction) int32 {
 	if (key == 0) != (len(m.GetPossession()) == 0) || key != 0 && len(m.GetPossession()) != ed25519.SignatureSize {
 		return OutOfRange
 	}
-	if key != 0 && !ledger.ValidKey(m.GetEndorserKey()) || added > MaxCertificate || hash != 0 && hash != sha256.Size ||
-		key == 0 && m.GetCompromised() {
+	if key != 0 && !ledger.ValidKey(m.GetEndorserKey()) || hash != 0 && hash != sha256.Size || key == 0 && m.GetCompromised() {
 		return OutOfRange
 	}
-	if m.Name == nil && m.EndorserAddress == nil && key+added+hash == 0 {
+	if !validAuthority(m.GetAddAuthority(), false) || !validSignature(m.GetAuthorityPossession(), added != 0) ||
+		added == 0 && len(m.GetAuthorityPossession()) != 0 {
+		return OutOfRange
+	}
+	if recovery != 0 && !ledger.ValidKey(m.GetRecoveryKey()) ||
+		!validSignature(m.GetRecoverySignature(), false) || recovery == 0 && len(m.GetRecoverySignature()) != 0 {
+		return OutOfRange
+	}
+	if m.Name == nil && m.EndorserAddress == nil && key+added+hash+recovery == 0 {
 		return OutOfRange // nothing to change
 	}
 	return OK
-}
-
-func (e *exec) createOrganisation(act action) (int32, string, error) {
-	o := act.tx.GetCreateOrganisation().GetOrganisation()
-	all, err := ListOrganisations(e)
-	if err != nil {
-		return 0, "", err
-	}
-	for _, p := range all {
-		// One key of two organisations would count as two endorsements.
-		if p.ID == o.GetId() || string(p.EndorserKey) == string(o.GetEndorserKey()) {
-			return Conflict, "", nil
-		}
-	}
-	if len(all) >= MaxOrganisations {
-		return QuotaExceeded, "", nil
-	}
-	if gone, err := Removed(e, o.GetId()); gone || err != nil {
-		return e.refuse(Conflict, reasonWasRemoved), "", err
-	}
-	if former, err := GetFormerKey(e, ledger.KeyID(o.GetEndorserKey())); former != nil || err != nil {
-		return e.refuse(Conflict, reasonKeyUsed), "", err
-	}
-	n, err := GetNetwork(e)
-	if err != nil {
-		return 0, "", err
-	}
-	n.Organisations = append(n.Organisations, o.GetId())
-	e.putOrganisation(o)
-	e.put(keyNetwork, n.encode())
-	return OK, o.GetId(), nil
 }
 
 func (e *exec) putOrganisation(o *ltlv1.Organisation) {
@@ -153,20 +128,25 @@ func (e *exec) putOrganisation(o *ltlv1.Organisation) {
 	e.put(prefixOrganisation+s.ID, s.encode())
 }
 
-// endorserKey returns the key that a statement must be signed with to count in this block; nil when there is none.
-func (e *exec) endorserKey(s *ledger.Endorsement) (ed25519.PublicKey, error) {
+// endorserKey returns the key that a statement must be signed with to count in this block, and whether it is the one in
+// force; nil when there is none.
+func (e *exec) endorserKey(s *ledger.Endorsement) (key ed25519.PublicKey, inForce bool, err error) {
 	o, err := GetOrganisation(e, s.Organisation)
 	if o == nil || err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	if s.KeyID == ledger.KeyID(o.EndorserKey) {
-		return o.EndorserKey, nil
+		return o.EndorserKey, true, nil
 	}
 	former, err := GetFormerKey(e, s.KeyID)
-	if former == nil || err != nil || !former.counts(s, e.timeMs) {
-		return nil, err
+	if former == nil || err != nil {
+		return nil, false, err
 	}
-	return former.Key, nil
+	until, err := e.formerUntil(former)
+	if err != nil || former.Organisation != s.Organisation || s.SystemHeight >= former.RetiredHeight || s.ClockMs > until {
+		return nil, false, err
+	}
+	return former.Key, false, nil
 }
 
 // modifyOrganisation changes an organisation in the name of its own operator.
@@ -183,30 +163,39 @@ func (e *exec) modifyOrganisation(act action) (int32, string, error) {
 	if code != OK || err != nil {
 		return code, "", err
 	}
-	if code, err := e.changeEndorserKey(&change, m, act.here); code != OK || err != nil {
+	facts, code, err := e.changeRecoveryKey(o.ID, m)
+	if code != OK || err != nil {
 		return code, "", err
+	}
+	if code, err := e.changeEndorserKey(&change, m.GetEndorserKey(), m.GetPossession(), m.GetCompromised(),
+		act.here); code != OK || err != nil {
+		return code, "", err
+	}
+	if facts != nil {
+		e.putOrganisationFacts(o.ID, facts)
 	}
 	if credentials != nil {
 		e.put(credentialsKey(o.ID), credentials.encode())
 	}
+	e.putAuthorityKey(o.ID, m.GetAddAuthority())
 	e.put(prefixOrganisation+o.ID, change.encode())
 	return OK, "", nil
 }
 
-// changeEndorserKey sets the new key in o and records the former one. It writes, so nothing after it may refuse.
-func (e *exec) changeEndorserKey(o *Organisation, m *ltlv1.ModifyOrganisation, here Locator) (int32, error) {
-	key := m.GetEndorserKey()
+// changeEndorserKey sets the new key, if there is one, in o and records the former one. It writes, so nothing after it
+// may refuse.
+func (e *exec) changeEndorserKey(o *Organisation, key, possession []byte, compromised bool, here Locator) (int32, error) {
 	if len(key) == 0 {
 		return OK, nil
 	}
 	if used, err := e.endorserKeyUsed(key); used || err != nil {
 		return e.refuse(Conflict, reasonKeyUsed), err
 	}
-	if ledger.VerifyNewKey(key, m.GetPossession(), e.in.NetworkID, o.ID, ledger.KeyID(o.EndorserKey)) != nil {
+	if ledger.VerifyNewKey(key, possession, e.in.NetworkID, o.ID, ledger.KeyID(o.EndorserKey)) != nil {
 		return e.refuse(Forbidden, reasonPossession), nil
 	}
 	former := FormerKey{Organisation: o.ID, Key: o.EndorserKey, RetiredHeight: here.Height}
-	if !m.GetCompromised() {
+	if !compromised {
 		former.UntilMs = e.timeMs + FormerKeyGraceMs
 	}
 	e.put(formerKeyKey(ledger.KeyID(o.EndorserKey)), former.encode())
@@ -221,7 +210,7 @@ func (e *exec) endorserKeyUsed(key []byte) (bool, error) {
 	if former != nil || err != nil {
 		return true, err
 	}
-	all, err := ListOrganisations(e)
+	all, err := e.organisationsAndInvited()
 	return slices.ContainsFunc(all, func(o *Organisation) bool { return ledger.KeyID(o.EndorserKey) == id }), err
 }
 
@@ -241,8 +230,8 @@ func (e *exec) changeAuthorities(o *Organisation, m *ltlv1.ModifyOrganisation) (
 	}
 	all = slices.Clone(all)
 	if added := m.GetAddAuthority(); len(added) > 0 {
-		if slices.ContainsFunc(all, func(b []byte) bool { return string(b) == string(added) }) {
-			return nil, e.refuse(Conflict, reasonAuthorityKnown), nil
+		if code, err := e.newAuthority(o.ID, added, m.GetAuthorityPossession()); code != OK || err != nil {
+			return nil, code, err
 		}
 		all = append(all, added)
 	}
@@ -273,68 +262,6 @@ func (e *exec) credentials(id string) (*Credentials, error) {
 	return a, err
 }
 
-// removeOrganisation removes an organisation from the network. Its definition stays, because blocks name it. Its id
-// and key are never used again.
-func (e *exec) removeOrganisation(act action) (int32, string, error) {
-	id := act.tx.GetRemoveOrganisation().GetId()
-	n, err := GetNetwork(e)
-	if err != nil {
-		return 0, "", err
-	}
-	if !slices.Contains(n.Organisations, id) {
-		return NotFound, "", nil
-	}
-	o, err := GetOrganisation(e, id)
-	if o == nil || err != nil {
-		return NotFound, "", err
-	}
-	nodes, err := ListNodes(e)
-	if err != nil {
-		return 0, "", err
-	}
-	if slices.ContainsFunc(nodes, func(n *Node) bool {
-		return n.Organisation == id && n.Membership != ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED
-	}) {
-		return e.refuse(Conflict, reasonHasNodes), "", nil
-	}
-	n.Organisations = slices.DeleteFunc(n.Organisations, func(s string) bool { return s == id })
-	p, err := policy.Parse(n.Policy)
-	if err != nil {
-		return 0, "", fmt.Errorf("%w: policy of the system chain: %w", ErrState, err)
-	}
-	if len(n.Organisations) == 0 || !p.Satisfiable(n.Organisations[0], n.Organisations) {
-		return e.refuse(Conflict, reasonNetworkNeeds), "", nil
-	}
-	if reason, err := e.neededOnChains(id); reason != "" || err != nil {
-		return e.refuse(Conflict, reason), "", err
-	}
-	former := FormerKey{Organisation: id, Key: o.EndorserKey, RetiredHeight: act.here.Height}
-	e.put(formerKeyKey(ledger.KeyID(o.EndorserKey)), former.encode())
-	e.put(revokedKey(id), act.here.Append(nil))
-	e.put(keyNetwork, n.encode())
-	return OK, "", nil
-}
-
-// neededOnChains returns why a business chain needs an organisation; empty when none does.
-func (e *exec) neededOnChains(id string) (reason string, err error) {
-	err = e.scan(prefixChain, func(b []byte) error {
-		c, err := parseChain(b)
-		if err != nil {
-			return err
-		}
-		if slices.Contains(c.Organisations, id) {
-			reason = fmt.Sprintf(reasonEndorsesOn, c.ID)
-			return nil
-		}
-		a, err := GetAccount(e, c.AdministratorUID)
-		if a != nil && a.Organisation == id {
-			reason = fmt.Sprintf(reasonAdministers, c.ID)
-		}
-		return err
-	})
-	return reason, err
-}
-
 func (a *Credentials) encode() []byte {
 	e := encoder{[]byte{stateVersion}}
 	e.u32(uint32(len(a.Authorities)))
@@ -347,12 +274,13 @@ func (a *Credentials) encode() []byte {
 
 func parseCredentials(b []byte) (*Credentials, error) {
 	a, d := &Credentials{}, begin(b)
-	n := d.u32()
+	n := d.count(4)
 	d.bad = d.bad || n > MaxAuthorities
+	if d.bad {
+		n = 0
+	}
 	for range n {
-		if !d.bad {
-			a.Authorities = append(a.Authorities, d.bytes())
-		}
+		a.Authorities = append(a.Authorities, d.bytes())
 	}
 	a.Revocations = d.u32()
 	return a, d.end("credentials of an organisation")

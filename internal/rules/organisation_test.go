@@ -78,9 +78,11 @@ func TestModifyOrganisation(t *testing.T) {
 		}, OutOfRange},
 		{"long authority", func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = make([]byte, MaxCertificate+1) }, OutOfRange},
 		{"short hash", func(m *ltlv1.ModifyOrganisation) { m.RetireAuthority = make([]byte, 31) }, OutOfRange},
-		{"the last authority", func(m *ltlv1.ModifyOrganisation) { m.RetireAuthority = sha256Of("ca of o1") }, Conflict},
+		{"the last authority", func(m *ltlv1.ModifyOrganisation) { m.RetireAuthority = sha256Of(offline.Authority("o1", 1)) }, Conflict},
+		{"another's authority", func(m *ltlv1.ModifyOrganisation) { w.enters(m, "o2", 1) }, Conflict},
 		{"authority in one step", func(m *ltlv1.ModifyOrganisation) {
-			m.AddAuthority, m.RetireAuthority = []byte("x"), sha256Of("ca of o1")
+			w.enters(m, "x", 1)
+			m.RetireAuthority = sha256Of(offline.Authority("o1", 1))
 		}, OK},
 		{"another organisation", func(m *ltlv1.ModifyOrganisation) { m.Id, m.Name = "o2", proto.String("x") }, OK}, // by its own operator
 		{"no organisation", func(m *ltlv1.ModifyOrganisation) { m.Id, m.Name = "", proto.String("x") }, OutOfRange},
@@ -88,14 +90,14 @@ func TestModifyOrganisation(t *testing.T) {
 		w.want(c.what, modify(c.change), c.want)
 	}
 	for i := range MaxAuthorities - 1 {
-		w.must(modify(func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = fmt.Append(nil, i) }))
+		w.must(modify(func(m *ltlv1.ModifyOrganisation) { w.enters(m, fmt.Sprint(i), 1) }))
 	}
-	w.refused("too many authorities", modify(func(m *ltlv1.ModifyOrganisation) { m.AddAuthority = []byte("more") }),
+	w.refused("too many authorities", modify(func(m *ltlv1.ModifyOrganisation) { w.enters(m, "more", 1) }),
 		QuotaExceeded, reasonAuthorities)
 }
 
-func sha256Of(s string) []byte {
-	h := sha256.Sum256([]byte(s))
+func sha256Of(b []byte) []byte {
+	h := sha256.Sum256(b)
 	return h[:]
 }
 
@@ -124,68 +126,6 @@ func TestRotationNeedsPossession(t *testing.T) {
 	} {
 		m := &ltlv1.ModifyOrganisation{Id: "o1", EndorserKey: offline.PublicKey("new"), Possession: signature}
 		w.refused(what, w.operator(&ltlv1.Transaction_ModifyOrganisation{ModifyOrganisation: m}), Forbidden, reasonPossession)
-	}
-}
-
-// TestRemoveOrganisation: refused, with a reason, while something needs it; afterwards nothing of it counts, and its
-// id and key cannot be used again.
-func TestRemoveOrganisation(t *testing.T) {
-	w := newWorld(t)
-	w.majority()
-	add := offline.Organisation("o4")
-	create := &ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: add}}
-	remove := func(id string) *ltlv1.Transaction { return w.operator(removeOrg(id)) }
-	w.must(w.operator(create))
-	const uid = "1000000000000044"
-	w.must(w.operator(account(uid, "o4", ltlv1.AccountType_ACCOUNT_TYPE_RAM)))
-	w.must(w.tx(rootUID, member(uid)))
-	w.refused("an organisation with a node", remove("o3"), Conflict, reasonHasNodes)
-	modify := func(change func(*ltlv1.ModifyChain)) {
-		m := &ltlv1.ModifyChain{ChainId: w.chain.ID}
-		change(m)
-		w.must(w.operator(&ltlv1.Transaction_ModifyChain{ModifyChain: m}))
-	}
-	modify(func(m *ltlv1.ModifyChain) { m.Organisations = []string{"o1", "o2", "o3", "o4"} })
-	w.refused("one that endorses", remove("o4"), Conflict, fmt.Sprintf(reasonEndorsesOn, w.chain.ID))
-	modify(func(m *ltlv1.ModifyChain) {
-		m.Organisations, m.Policy = []string{"o1", "o2", "o3"}, proto.String("majority")
-	})
-
-	c := proofChain()
-	c.AdministratorUid, c.Policy = uid, "any"
-	// A chain that the same block makes is seen too.
-	both := w.apply(w.operator(&ltlv1.Transaction_CreateChain{CreateChain: c}), remove("o4"))
-	if both[0].GetCode() != OK || both[1].GetCode() != Conflict {
-		t.Errorf("removed beside a chain that it is on: %v", both)
-	}
-	other := both[0].GetOutput()
-	m := &ltlv1.ModifyChain{ChainId: other, Organisations: []string{"o1"}}
-	w.must(w.operator(&ltlv1.Transaction_ModifyChain{ModifyChain: m}))
-	w.refused("one that administers", remove("o4"), Conflict, fmt.Sprintf(reasonAdministers, other))
-	m = &ltlv1.ModifyChain{ChainId: other, AdministratorUid: proto.String(rootUID)}
-	w.must(w.operator(&ltlv1.Transaction_ModifyChain{ModifyChain: m}))
-
-	w.want("a write of its account", w.tx(uid, set(w.key(uid, "a"), "v")), OK)
-	w.must(remove("o4"))
-	w.refused("a write of its account", w.tx(uid, set(w.key(uid, "a"), "v")), Forbidden, reasonBarred)
-	foreign := w.tx(m1UID, set(w.key(m1UID, "a"), "v"))
-	foreign.Submitter = "o4/facade/f1"
-	w.refused("a write through its facade", foreign, Forbidden, reasonBarred)
-	w.want("its operator", by("o4", w.operator(account("", "o1", ltlv1.AccountType_ACCOUNT_TYPE_RAM))), Forbidden)
-	w.refused("its id again", w.operator(create), Conflict, reasonWasRemoved)
-	again := proto.CloneOf(add)
-	again.Id = "o5"
-	w.refused("its key again",
-		w.operator(&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: again}}), Conflict, reasonKeyUsed)
-	w.want("an account of it", w.operator(account("", "o4", ltlv1.AccountType_ACCOUNT_TYPE_RAM)), NotEndorsed)
-	if o, err := GetOrganisation(w.state, "o4"); o == nil || err != nil {
-		t.Error("what it signed has no name any more: ", o, err)
-	}
-	if ids, err := ListRemoved(w.state); err != nil || len(ids) != 1 || ids[0] != "o4" {
-		t.Error("removed: ", ids, err)
-	}
-	if _, code, err := MemberOf(w.state, w.chain, uid); code != Forbidden || err != nil {
-		t.Error("its account reads: ", code, err)
 	}
 }
 
@@ -239,7 +179,7 @@ func TestKeysModel(t *testing.T) {
 
 func TestRevokeCertificate(t *testing.T) {
 	w := newWorld(t)
-	hash := sha256Of("key")
+	hash := sha256Of([]byte("key"))
 	revoke := func(r *ltlv1.RevokeCertificate) *ltlv1.Transaction {
 		return w.operator(&ltlv1.Transaction_RevokeCertificate{RevokeCertificate: r})
 	}
@@ -265,7 +205,8 @@ func TestRevokeCertificate(t *testing.T) {
 	w.want("a write after the key was revoked", w.tx(m1UID, set(w.key(m1UID, "a"), "v")), OK)
 	w.must(revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash}),
 		revoke(&ltlv1.RevokeCertificate{Identity: "o1/facade/f1", KeyHash: hash, KeyOnly: true}))
-	w.refused("a write after the identity was revoked", w.tx(m1UID, set(w.key(m1UID, "a"), "v")), Forbidden, reasonBarred)
+	w.refused("a write after the identity was revoked", w.tx(m1UID, set(w.key(m1UID, "a"), "v")), NotEntitled,
+		reasonBarred)
 	all, err := ListRevocations(w.state)
 	if err != nil || len(all) != 1 || all[0].KeyOnly || all[0].Identity != "o1/facade/f1" ||
 		string(all[0].KeyHash) != string(hash) {

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -12,11 +13,19 @@ import (
 type exec struct {
 	in     *Input
 	view   View
+	bounds clockBounds
+	// timeMs is the block's time. It is computed before any transaction is executed.
 	timeMs int64
+	// medianMs is the lower median of the clocks of the batch that is executed.
+	medianMs int64
+	// correctedMs is the reference time after the block where a transaction of it corrects the time; else 0.
+	correctedMs int64
 	// expected is the number of transactions in the block; maps are made with this size.
 	expected int
 	// chain is nil on the system chain.
 	chain *Chain
+	// closed is set on a business chain that can only be read because its owner was removed.
+	closed bool
 
 	// slab is the memory that keys and values of writes are taken from; key is scratch memory for lookups.
 	slab   []byte
@@ -34,6 +43,11 @@ type exec struct {
 	// What was looked up for this block.
 	actors    map[string]*actor
 	lastActor *actor
+	// delegates are, by organisation, the facades of others that may speak for its accounts.
+	delegates map[string][]string
+	// accessKeys are those that transactions of this block named; nil for one that does not exist. lastKey is the last one.
+	accessKeys map[string]*AccessKey
+	lastKey    *AccessKey
 	// reason explains the refusal of the last transaction, when its code alone does not.
 	reason   string
 	lastText string
@@ -73,7 +87,7 @@ const slabLen = 64 << 10
 
 func newExec(in *Input, view View, transactions int) *exec {
 	return &exec{
-		in: in, view: view, timeMs: in.time(), expected: transactions,
+		in: in, view: view, bounds: clockRule(), timeMs: in.PreviousTimeMs, expected: transactions,
 		writes:   make([]ledger.Write, 0, 4*transactions),
 		txs:      make(map[ledger.Hash]*ltlv1.Result, transactions),
 		nonces:   map[[2]string]struct{}{},
@@ -83,6 +97,10 @@ func newExec(in *Input, view View, transactions int) *exec {
 		actors:   map[string]*actor{},
 	}
 }
+
+// latestMs is the latest time that it may be: the system chain's time stands while most organisations are silent, and the
+// clocks of those that are not go on.
+func (e *exec) latestMs() int64 { return max(e.timeMs, e.medianMs) }
 
 // room returns an empty slice with capacity for n bytes that is used for nothing else.
 func (e *exec) room(n int) []byte {
@@ -271,30 +289,33 @@ func (e *exec) identity(text string) identity {
 	return e.last
 }
 
-// scan calls fn with all values under a prefix of this chain, with the changes of this block.
-func (e *exec) scan(prefix string, fn func(value []byte) error) error {
+// Scan implements Reader: it calls fn with all values under a prefix, on this chain with the changes of this block. Keys
+// that are new in this block come last.
+func (e *exec) Scan(chainID string, prefix []byte, fn func(key, value []byte) error) error {
 	r, ok := e.view.(Reader)
 	if !ok {
 		return fmt.Errorf("%w: the state cannot be scanned", ErrInvariant)
 	}
-	err := r.Scan(e.in.ChainID, []byte(prefix), func(key, value []byte) error {
+	if chainID != e.in.ChainID {
+		return r.Scan(chainID, prefix, fn)
+	}
+	err := r.Scan(chainID, prefix, func(key, value []byte) error {
 		if at, changed := e.plain[string(key)]; changed {
 			value = e.writes[at].Value
 		}
-		return fn(value)
+		return fn(key, value)
 	})
 	if err != nil {
 		return err
 	}
 	for _, w := range e.writes { // keys that are new in this block
-		key := string(w.Key)
-		if len(key) <= len(prefix) || key[:len(prefix)] != prefix {
+		if !bytes.HasPrefix(w.Key, prefix) {
 			continue
 		}
-		if below, err := e.view.Get(e.in.ChainID, w.Key); err != nil {
+		if below, err := e.view.Get(chainID, w.Key); err != nil {
 			return err
 		} else if below == nil {
-			if err := fn(w.Value); err != nil {
+			if err := fn(w.Key, w.Value); err != nil {
 				return err
 			}
 		}

@@ -60,7 +60,7 @@ func BenchmarkUpload(b *testing.B) {
 	var payloads [][]byte
 	for i := range benchBatch {
 		tx := c.act(m1UID, c.upload(fmt.Sprintf("%032d", i), strings.Repeat("v", 256), fmt.Sprintf("%064d", i)))
-		tx.AccessKeyId, tx.SignatureNonce = "LTAI5tExampleAccessKeyId", fmt.Sprintf("%032d", i)
+		signed(tx, fmt.Sprintf("%032d", i))
 		payloads = append(payloads, marshal(b, tx))
 	}
 	in := c.input(c.chain.ID, c.batch(c.chain.ID, payloads, "o1", "o2", "o3"))

@@ -284,6 +284,7 @@ func TestPhaseDevices(t *testing.T) {
 	d := eccDevice(t, iotID)
 	c := newCollaboration(t)
 	c.must(c.operator(enroll(d.enrolment())))
+	c.assign(productKey)
 	c.must(c.tx(m1UID, register(productKey)))
 	const list = ` [ {"dataKey":"k","phaseData":"\u7c73","dataSeq":"s"} , {"dataKey":"k","phaseData":"b"} ] `
 	batch := func(text string) *ltlv1.UploadPhaseData {
@@ -351,9 +352,8 @@ func TestPhaseDevices(t *testing.T) {
 func TestPhaseDeviceTrace(t *testing.T) {
 	d, secret := eccDevice(t, iotID), aesDevice("secret")
 	c := newCollaboration(t)
-	enrolment := c.operator(enroll(secret.enrolment()))
-	enrolment.Submitter = "o3/operator/otto"
-	c.must(c.operator(enroll(d.enrolment())), enrolment)
+	c.must(c.operator(enroll(d.enrolment())), c.operator(enroll(secret.enrolment())))
+	c.assign(productKey)
 	group := c.must(c.tx(m1UID, register(productKey)))[0].GetOutput()
 	device := func() *Device {
 		v, err := GetDevice(c.state, c.chain.ID, group, iotID)
@@ -383,11 +383,11 @@ func TestPhaseDeviceTrace(t *testing.T) {
 	u := c.batchOf()
 	u.List, u.Device = list, secret.proof(t, list)
 	p := [][]byte{marshal(t, c.act(m1UID, u))}
-	v, err := Preview(c.input(c.chain.ID), p, c.state)
-	if err != nil || v[0] != (Verdict{Code: OK, Required: "o3"}) {
+	v, err := Preview(c.input(c.chain.ID), c.now, p, c.state)
+	if err != nil || v[0] != (Verdict{Code: OK, Required: "o1"}) {
 		t.Errorf("Preview %+v, %v", v, err)
 	}
-	for orgs, want := range map[string]int32{"o1 o2": NotEndorsed, "o1 o3": OK} {
+	for orgs, want := range map[string]int32{"o2 o3": NotEndorsed, "o1 o3": OK} {
 		if x := c.execute(c.chain.ID, c.batch(c.chain.ID, p, strings.Fields(orgs)...)); x.Results[0][0].GetCode() != want {
 			t.Errorf("endorsed by %s: %d, want %d", orgs, x.Results[0][0].GetCode(), want)
 		}
@@ -416,7 +416,7 @@ func TestPhaseReasons(t *testing.T) {
 		{rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.else_}},
 			reasonUnknownPhases},
 	} {
-		got, err := Preview(c.input(c.chain.ID), [][]byte{marshal(t, c.act(v.uid, v.action))}, c.state)
+		got, err := Preview(c.input(c.chain.ID), c.now, [][]byte{marshal(t, c.act(v.uid, v.action))}, c.state)
 		if err != nil || got[0].Reason != v.want {
 			t.Errorf("%T: %+v, %v, want %q", v.action, got, err, v.want)
 		}

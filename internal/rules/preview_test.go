@@ -31,6 +31,7 @@ func TestPreviewOfAGrowingCopy(t *testing.T) {
 	if err != nil || len(devices) != 1 {
 		t.Fatal(devices, err)
 	}
+	w.claim("o1", "pk2")
 	id, key := w.member(m1UID).ID, w.key(m1UID, "k")
 	var batch [][]byte
 	for _, tx := range []*ltlv1.Transaction{
@@ -52,7 +53,7 @@ func TestPreviewOfAGrowingCopy(t *testing.T) {
 	w.must(w.operator(revoke(d.productKey, d.id)))
 	for left := 0; ; left++ {
 		view := &growing{old, w.state, left}
-		verdicts, err := Preview(in, batch, view)
+		verdicts, err := Preview(in, startMs, batch, view)
 		if err != nil || len(verdicts) != len(batch) {
 			t.Fatalf("after %d reads: %v, %v", left, verdicts, err)
 		}

@@ -52,6 +52,9 @@ func (m *chainModel) allowed(uid string, adminOnly bool) (*entry, int32) {
 	return e, OK
 }
 
+// usesProducts reports whether an account is of o1, which claimed the products.
+func usesProducts(uid string) bool { return uid == rootUID || uid == m1UID }
+
 // step is one drawn transaction and what the model says of it.
 type step struct {
 	tx   *ltlv1.Transaction
@@ -118,6 +121,8 @@ func (w *adminWorld) drawRegister(rt *rapid.T, m *chainModel, uid string) step {
 		switch {
 		case code != OK:
 			return code
+		case !usesProducts(uid):
+			return Forbidden
 		case m.groups[key] != nil:
 			return Conflict
 		}
@@ -185,7 +190,7 @@ func (w *adminWorld) drawUpload(rt *rapid.T, m *chainModel) step {
 			return code
 		case caller != e:
 			return BadTypeCode
-		case p != nil && (g == nil || g.owner != caller || !g.authorized || g.device != "" && !g.authorised ||
+		case p != nil && (g == nil || !usesProducts(uid) || g.owner != caller || !g.authorized || g.device != "" && !g.authorised ||
 			m.seen[p.GetSignature()]):
 			return Forbidden
 		case taken:
@@ -209,6 +214,8 @@ func TestAdministrationModel(t *testing.T) {
 	d := eccDevice(t, iotID)
 	base := newWorld(t)
 	base.must(base.operator(enroll(d.enrolment())))
+	base.assign(productKey)
+	base.claim("o1", "other")
 	var proofs []*ltlv1.DeviceProof
 	for range 6 {
 		proofs = append(proofs, d.proof(t, "v"))
@@ -228,7 +235,7 @@ func TestAdministrationModel(t *testing.T) {
 			id := ledger.TransactionID(p)
 			payloads, want[id] = append(payloads, p), s.want(id)
 		}
-		codes, err := previewCodes(base.input(base.chain.ID), payloads, base.state)
+		codes, err := previewCodes(base.input(base.chain.ID), base.now, payloads, base.state)
 		for i, p := range payloads {
 			if err != nil || codes[i] != want[ledger.TransactionID(p)] {
 				rt.Fatalf("Preview of transaction %d: %v, %v, want %d", i, codes, err, want[ledger.TransactionID(p)])

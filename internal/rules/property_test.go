@@ -36,10 +36,10 @@ type record struct {
 
 func (m *model) write(r record) int32 {
 	if r.nonce != "" {
-		if m.nonces[r.nonce] {
+		if m.nonces[r.uid+r.nonce] {
 			return NonceUsed
 		}
-		m.nonces[r.nonce] = true
+		m.nonces[r.uid+r.nonce] = true
 	}
 	switch {
 	case r.uid == freeUID:
@@ -116,7 +116,7 @@ func (w *world) payload(r record) []byte {
 		tx = w.tx(r.uid, attach(r.key, r.value, r.business))
 	}
 	if r.nonce != "" {
-		tx.AccessKeyId, tx.SignatureNonce = "ak", r.nonce
+		signed(tx, r.nonce)
 	}
 	return marshal(w.t, tx)
 }
@@ -243,11 +243,11 @@ func checkBlock(rt *rapid.T, in Input, x *Executed) {
 		hashes = append(hashes, ledger.BatchHash(root, len(ids), b.GetEndorsements()))
 	}
 	want := ledger.Header{
-		NetworkID: in.NetworkID, ChainID: in.ChainID, Height: in.Height, TimeMs: in.TimeMs, Previous: in.Previous,
+		NetworkID: in.NetworkID, ChainID: in.ChainID, Height: in.Height, TimeMs: x.Header.TimeMs, Previous: in.Previous,
 		Count:  uint32(len(outcomes)),
 		TxRoot: ledger.TransactionsRoot(outcomes), BatchesHash: ledger.BatchesHash(hashes),
 		WritesHash: ledger.WritesHash(x.Writes), SystemHeight: in.SystemHeight,
-		Sequence: in.Sequence, ReferenceMs: max(in.PreviousReferenceMs, in.TimeMs),
+		Sequence: in.Sequence, ReferenceMs: x.Header.ReferenceMs,
 	}
 	got, err := ledger.ParseHeader(x.Block.GetHeader())
 	if err != nil || got != want || x.Header != want || len(x.Block.GetResults()) != len(outcomes) ||
@@ -283,7 +283,7 @@ func TestPreviewAgrees(t *testing.T) {
 			payloads = append(payloads, w.payload(drawRecord(rt, w)))
 		}
 		in := w.input(w.chain.ID, w.batch(w.chain.ID, payloads, "o1", "o2", "o3"))
-		codes, err := previewCodes(in, payloads, w.state)
+		codes, err := previewCodes(in, w.now, payloads, w.state)
 		if err != nil {
 			rt.Fatal(err)
 		}

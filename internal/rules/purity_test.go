@@ -122,8 +122,7 @@ func TestNoMapOrder(t *testing.T) {
 				payloads = append(payloads, marshal(t, w.tx(m2UID, attach(w.key(m2UID, id), "v", ""))))
 			case 3:
 				tx := w.tx(rootUID, attach(w.key(rootUID, id), "v", business))
-				tx.AccessKeyId, tx.SignatureNonce = "ak", strconv.Itoa(j%10)
-				payloads = append(payloads, marshal(t, tx))
+				payloads = append(payloads, marshal(t, signed(tx, strconv.Itoa(j%10))))
 			default:
 				payloads = append(payloads, marshal(t, w.tx(rootUID, member(freeUID))))
 			}

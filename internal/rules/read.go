@@ -151,9 +151,14 @@ func ListMembers(r Reader, chain *Chain) ([]*Member, error) {
 	return append([]*Member{administrator(chain)}, all...), err
 }
 
-// ListOrganisations returns all organisations in the order in which they joined.
+// ListOrganisations returns all organisations that are of the network, in the order in which they joined.
 func ListOrganisations(v View) ([]*Organisation, error) {
 	return listNamed(v, func(n *Network) []string { return n.Organisations }, GetOrganisation)
+}
+
+// ListInvited returns the organisations that were invited and have not accepted, also some whose invitation has lapsed.
+func ListInvited(v View) ([]*Organisation, error) {
+	return listNamed(v, func(n *Network) []string { return n.Invited }, GetOrganisation)
 }
 
 // ListNodes returns all nodes in the order in which they joined, those that were removed included.
@@ -281,12 +286,12 @@ func memberCode(a *Account, m *Member) int32 {
 	return OK
 }
 
-// GetDeviceGroup returns the device group with this id; nil when there is none.
+// GetDeviceGroup returns the device group with this id; nil when there is none, or it was removed.
 func GetDeviceGroup(v View, chainID, id string) (*DeviceGroup, error) {
 	if !validAssignedID(id) {
 		return nil, nil
 	}
-	return load(v, chainID, prefixDeviceGroup+id, parseDeviceGroup)
+	return load(v, chainID, prefixDeviceGroup+id, parseGroupEntry)
 }
 
 // GetDevice returns the record of a device of a group; nil while it has not uploaded anything.
@@ -322,7 +327,7 @@ func MemberByID(v View, chain *Chain, id string) (*Member, error) {
 
 // ListDeviceGroups returns the device groups of a chain, oldest first.
 func ListDeviceGroups(r Reader, chainID string) ([]*DeviceGroup, error) {
-	all, err := list(r, chainID, prefixDeviceGroup, parseDeviceGroup)
+	all, err := list(r, chainID, prefixDeviceGroup, parseGroupEntry)
 	slices.SortStableFunc(all, func(a, b *DeviceGroup) int {
 		return cmp.Or(cmp.Compare(a.CreatedHeight, b.CreatedHeight), cmp.Compare(a.CreatedIndex, b.CreatedIndex))
 	})

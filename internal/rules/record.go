@@ -17,7 +17,10 @@ func checkSetData(tx *ltlv1.Transaction) int32 {
 
 func checkAttachData(tx *ltlv1.Transaction) int32 {
 	d := tx.GetAttachData()
-	return checkUpload(d.GetKey(), d.GetValue(), d.GetBusinessId(), d.GetDevice())
+	if code := checkUpload(d.GetKey(), d.GetValue(), d.GetBusinessId(), d.GetDevice()); code != OK {
+		return code
+	}
+	return checkCorrection(d.GetCorrects())
 }
 
 // checkUpload checks the fields of an upload of proof data.
@@ -183,6 +186,10 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	if code != OK || err != nil {
 		return code, "", err
 	}
+	wrong, code, err := e.admitCorrection(act.actor, d.GetCorrects())
+	if code != OK || err != nil {
+		return code, "", err
+	}
 	old, found, err := e.newestOf(d.GetKey())
 	if err != nil {
 		return 0, "", err
@@ -208,6 +215,7 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	e.useBusiness(d.GetKey(), business, here)
 	e.chargeRecords(act.actor, 1, len(d.GetValue()))
 	e.useDevice(device, here, d.GetKey())
+	e.useCorrection(wrong, here)
 	return OK, business, nil
 }
 

@@ -163,8 +163,9 @@ func TestWhoMayWrite(t *testing.T) {
 		submitter string
 		want      int32
 	}{
-		{"o1/facade/f", OK}, {"o3/facade/f", OK}, {"o1/client/bench", OK}, {"o1/operator/olga", OK},
-		{"o2/client/c", Forbidden}, {"o2/operator/o", Forbidden}, {"o1/node/n1", Forbidden}, {"o1/endorser/e", Forbidden},
+		{"o1/facade/f", OK}, {"o3/facade/f", NotEntitled}, {"o1/client/bench", OK}, {"o1/operator/olga", OK},
+		{"o2/client/c", NotEntitled}, {"o2/operator/o", NotEntitled}, {"o1/node/n1", NotEntitled},
+		{"o1/endorser/e", NotEntitled},
 		{"o1/king/k", Malformed}, {"o1/client", Malformed}, {"/client/c", Malformed}, {"o1/client/",
 			Malformed}, {"o1/client/a/b", Malformed},
 		{"", Malformed}, {"O1/client/c", Malformed}, {"o1/client/" + strings.Repeat("x", 65), Malformed}, {"o1/client/a b",
@@ -177,7 +178,7 @@ func TestWhoMayWrite(t *testing.T) {
 	// Without an account the policy has no submitter; the endorser's dry run names the account.
 	for _, uid := range []string{ghostUID, "", "12", "100000000000001x"} {
 		p := marshal(t, w.tx(uid, set(w.key(m1UID, "id"), "v")))
-		codes, err := previewCodes(w.input(w.chain.ID), [][]byte{p}, w.state)
+		codes, err := previewCodes(w.input(w.chain.ID), w.now, [][]byte{p}, w.state)
 		if err != nil || codes[0] != UnknownUID {
 			t.Errorf("account %q: %v, %v", uid, codes, err)
 		}
@@ -263,26 +264,30 @@ func TestServiceAndQuota(t *testing.T) {
 
 func TestNonce(t *testing.T) {
 	w := newWorld(t)
-	signed := func(id, key, nonce string) *ltlv1.Transaction {
+	for _, id := range []string{"ak", "ak2", "a"} {
+		w.state[ledger.SystemChain][accessKeyKey(id)] = activeKey(m1UID, "o1")
+	}
+	request := func(id, key, nonce string) *ltlv1.Transaction {
 		tx := w.tx(m1UID, set(w.key(m1UID, id), "v"))
 		tx.AccessKeyId, tx.SignatureNonce = key, nonce
 		return tx
 	}
-	w.must(signed("1", "ak", "n"))
-	if r := w.apply(signed("1", "ak", "refused")); r[0].GetCode() != DuplicateKey {
+	w.must(request("1", "ak", "n"))
+	if r := w.apply(request("1", "ak", "refused")); r[0].GetCode() != DuplicateKey {
 		t.Fatal(r)
 	}
-	w.want("the pair again", signed("2", "ak", "n"), NonceUsed)
-	w.want("the pair of a refused request", signed("2", "ak", "refused"), NonceUsed)
-	w.want("another key", signed("2", "ak2", "n"), OK)
-	w.want("another nonce", signed("2", "ak", "n2"), OK)
-	w.want("the pair cut elsewhere", signed("2", "a", "kn"), OK)
-	w.must(signed("3", "ak", ""), signed("4", "ak", ""), signed("5", "", "n"), signed("6", "", "n"))
-	r := w.apply(signed("7", "ak", "twice"), signed("8", "ak", "twice"))
+	w.want("the pair again", request("2", "ak", "n"), NonceUsed)
+	w.want("the pair of a refused request", request("2", "ak", "refused"), NonceUsed)
+	w.want("another key", request("2", "ak2", "n"), OK)
+	w.want("another nonce", request("2", "ak", "n2"), OK)
+	w.want("the pair cut elsewhere", request("2", "a", "kn"), OK)
+	w.must(request("3", "ak", ""), request("4", "ak", ""))
+	w.refused("a nonce without an AccessKey", request("5", "", "n"), NotEntitled, reasonNonceAlone)
+	r := w.apply(request("7", "ak", "twice"), request("8", "ak", "twice"))
 	if r[0].GetCode() != OK || r[1].GetCode() != NonceUsed {
 		t.Errorf("in one block: %v", r)
 	}
-	w.want("a key with a zero byte", signed("9", "a\x00k", "n"), Malformed)
-	w.want("a long key", signed("9", strings.Repeat("k", MaxAccessKeyID+1), "n"), Malformed)
-	w.want("a long nonce", signed("9", "ak", strings.Repeat("k", MaxSignatureNonce+1)), Malformed)
+	w.want("a key with a zero byte", request("9", "a\x00k", "n"), Malformed)
+	w.want("a long key", request("9", strings.Repeat("k", MaxAccessKeyID+1), "n"), Malformed)
+	w.want("a long nonce", request("9", "ak", strings.Repeat("k", MaxSignatureNonce+1)), Malformed)
 }

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -123,11 +124,13 @@ func TestNoRepeat(t *testing.T) {
 	// The same device and text with the group of another account, and on another chain.
 	same := *d
 	same.productKey = "other"
-	w.must(w.operator(enroll(same.enrolment())), w.operator(&ltlv1.Transaction_CreateChain{CreateChain: proofChain()}))
-	w.must(w.tx(m2UID, register("other")))
+	w.enrollFor("o1", &same)
+	w.must(w.operator(&ltlv1.Transaction_CreateChain{CreateChain: proofChain()}))
+	w.must(w.tx(rootUID, register("other")))
 	q := &ltlv1.DeviceProof{AuthType: p.AuthType, IotId: p.IotId, ProductKey: "other", Source: p.Source,
 		DataDigest: p.DataDigest, Signature: p.Signature}
-	w.refused("another account's device of the same name", w.signed(m2UID, "id", "v", q), Forbidden, reasonSignatureUsed)
+	w.refused("another account's device of the same name", w.signed(rootUID, "id", "v", q), Forbidden,
+		reasonSignatureUsed)
 
 	locked := w.copy()
 	hindrances()[3].change(locked, "")
@@ -140,7 +143,8 @@ func TestNoRepeat(t *testing.T) {
 	// A submitter that may not write for the account learns nothing.
 	tx := w.proofUpload(true, "id", business, "v", p)
 	tx.Submitter = "o2/client/c"
-	w.refused("a client of another organisation", tx, Forbidden, reasonSubmitter)
+	w.refused("a client of another organisation", tx, NotEntitled,
+		fmt.Sprintf(reasonSubmitter, "o2/client/c", "o1"))
 	m, err := GetMember(w.state, w.chain, m1UID)
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +161,7 @@ func TestRepeatedPhase(t *testing.T) {
 	d := eccDevice(t, iotID)
 	base := newCollaboration(t)
 	base.must(base.operator(enroll(d.enrolment())))
+	base.assign(productKey)
 	group := base.must(base.tx(m1UID, register(productKey)))[0].GetOutput()
 	const list = `[{"dataKey":"a","phaseData":"v","dataSeq":"1"},{"dataKey":"b","phaseData":"v","dataSeq":"2"}]`
 	const noSeqs = `[{"dataKey":"a","phaseData":"v"},{"dataKey":"a","phaseData":"v"}]`
@@ -214,6 +219,7 @@ func TestNoRepeatOnPhase(t *testing.T) {
 	d := eccDevice(t, iotID)
 	c := newCollaboration(t)
 	c.must(c.operator(enroll(d.enrolment())))
+	c.assign(productKey)
 	c.must(c.tx(m1UID, register(productKey)))
 	c.must(c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1,
 		PhaseIds: []string{c.first, c.second}}), c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group,

@@ -37,8 +37,6 @@ type Input struct {
 	Previous ledger.Hash
 	// PreviousTimeMs is the time of the block below.
 	PreviousTimeMs int64
-	// TimeMs is the leader's time; the block's time is the later of the two.
-	TimeMs int64
 	// SystemHeight is the height of the system chain in force; for the system chain itself it is Height.
 	SystemHeight uint64
 	// Sequence is the number of blocks, over all chains, that were executed before this one.
@@ -47,13 +45,6 @@ type Input struct {
 	PreviousReferenceMs int64
 	Batches             []*ltlv1.Batch
 }
-
-// time is the block's time: it never goes backwards.
-func (in *Input) time() int64 { return max(in.TimeMs, in.PreviousTimeMs) }
-
-// reference is the network's reference time after a block with the given time. It never goes backwards either, over
-// all chains in order of sequence.
-func (in *Input) reference(timeMs int64) int64 { return max(in.PreviousReferenceMs, timeMs) }
 
 // Executed is the result of executing an Input.
 type Executed struct {

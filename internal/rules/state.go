@@ -28,6 +28,8 @@ type Network struct {
 	Policy        string
 	Organisations []string
 	Nodes         []string
+	// Invited are the organisations that have not accepted yet, also some whose invitation has lapsed.
+	Invited []string
 }
 
 // Organisation is a party of the consortium.
@@ -48,7 +50,7 @@ type Node struct {
 	StoreID []byte
 	// Replaces is the node that this one replaces, ReplacedBy the node that replaces this one; empty for none.
 	Replaces, ReplacedBy string
-	// ChangedHeight is the system block that changed it last; 0 for none since the genesis.
+	// ChangedHeight is the system block that changed its membership last; 0 for none since the genesis.
 	ChangedHeight uint64
 }
 
@@ -81,6 +83,9 @@ type Chain struct {
 	CreatedMs                                                      int64
 	CreatedHeight                                                  uint64
 	CreatedIndex                                                   uint32
+	// TimeStands is set when a batch of half of the organisations or fewer, far ahead of the reference time, is dated by
+	// the reference time instead of being refused.
+	TimeStands bool
 }
 
 // Member is an account's entry on a chain.
@@ -110,20 +115,6 @@ type Device struct {
 	Authorized         bool
 	// LastSaveMs is the time of the block of its last accepted upload.
 	LastSaveMs    int64
-	CreatedHeight uint64
-	CreatedIndex  uint32
-}
-
-// Enrolment is the record of a device's key.
-type Enrolment struct {
-	ProductKey, IotID string
-	KeyType           ltlv1.DeviceKeyType
-	// PublicKey is the DER of a SubjectPublicKeyInfo; empty for AES, whose key only the organisation's endorser has.
-	PublicKey []byte
-	// Organisation is that of the operator that enrolled the device.
-	Organisation string
-	Revoked      bool
-	// CreatedHeight and CreatedIndex locate the transaction on the system chain that enrolled it.
 	CreatedHeight uint64
 	CreatedIndex  uint32
 }

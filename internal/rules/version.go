@@ -70,6 +70,15 @@ func (e *exec) activateRules(act action) (int32, string, error) {
 	return OK, "", nil
 }
 
-// tooNew reports whether a transaction would put rules in force that this program does not know. A process must not
-// sign or order it, because it would then stop.
-func tooNew(tx *ltlv1.Transaction) bool { return tx.GetActivateRules().GetVersion() > Version }
+// tooNew reports whether a transaction would put rules in force that this program does not know, or proposes or votes
+// to do so. A process must not sign or order it, because it would then stop.
+func (e *exec) tooNew(tx *ltlv1.Transaction) (bool, error) {
+	proposed := tx.GetPropose()
+	if id := tx.GetApprove().GetProposalId(); len(id) == len(ledger.Hash{}) {
+		var err error
+		if proposed, err = GetProposed(e, ledger.Hash(id)); err != nil {
+			return false, err
+		}
+	}
+	return max(tx.GetActivateRules().GetVersion(), proposed.GetActivateRules().GetVersion()) > Version, nil
+}

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"strings"
 	"testing"
@@ -34,23 +35,35 @@ func TestActivateNext(t *testing.T) {
 // ordered nevertheless, and wherever such rules are in force, nothing is executed.
 func TestNewerRulesStop(t *testing.T) {
 	w := newWorld(t)
-	payload := marshal(t, w.operator(activate(Version+1)))
-	batch := w.batch(ledger.SystemChain, [][]byte{payload}, "o1", "o2")
-	in := w.input(ledger.SystemChain, batch)
-	verdicts, err := Preview(in, [][]byte{payload}, w.state)
-	if err != nil || verdicts[0].Code != Forbidden || verdicts[0].Reason != reasonTooNew {
-		t.Errorf("an endorser says %+v, %v", verdicts, err)
+	propose := w.proposal("o1", activate(Version+1))
+	id := w.alone(propose).GetOutput() // those who know the rules signed and ordered it
+	if raw, err := hex.DecodeString(id); err != nil || len(raw) != 32 {
+		t.Fatal(id, err)
 	}
-	if codes, err := Admit(in, w.state, ledger.VerifyEndorsement); err != nil || codes[0] != Malformed {
-		t.Errorf("a leader says %v, %v", codes, err)
+	proposal := ledger.TransactionID(marshal(t, propose))
+	w.says(w.approval("o1", proposal[:]), "open 1 of 2, asked: o2 o3")
+	var in Input
+	for what, tx := range map[string]*ltlv1.Transaction{
+		"a proposal": w.proposal("o2", activate(Version+1)), "an approval": w.approval("o2", proposal[:])} {
+		payload := marshal(t, tx)
+		in = w.input(ledger.SystemChain, w.batch(ledger.SystemChain, [][]byte{payload}, "o1", "o2"))
+		verdicts, err := Preview(in, w.now, [][]byte{payload}, w.state)
+		if err != nil || verdicts[0].Code != Forbidden || verdicts[0].Reason != reasonTooNew {
+			t.Errorf("%s: an endorser says %+v, %v", what, verdicts, err)
+		}
+		if a, err := Admit(in, w.state, ledger.VerifyEndorsement); err != nil || a.Codes[0] != Malformed {
+			t.Errorf("%s: a leader says %+v, %v", what, a, err)
+		}
 	}
+	payload := marshal(t, w.approval("o2", proposal[:]))
+	in = w.input(ledger.SystemChain, w.batch(ledger.SystemChain, [][]byte{payload}, "o2"))
 	wantNewer := func(what string, err error) {
 		t.Helper()
 		if !errors.Is(err, ErrNewerRules) || !strings.Contains(err.Error(), "this program knows version 1") {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	_, err = Execute(in, w.state, ledger.VerifyEndorsement)
+	_, err := Execute(in, w.state, ledger.VerifyEndorsement)
 	wantNewer("executing the activation", err)
 
 	w.state[ledger.SystemChain][keyRules] = binary.BigEndian.AppendUint32(nil, Version+1)
@@ -58,7 +71,7 @@ func TestNewerRulesStop(t *testing.T) {
 	in = w.input(w.chain.ID, w.batch(w.chain.ID, [][]byte{tx}, "o1", "o2"))
 	_, err = Execute(in, w.state, ledger.VerifyEndorsement)
 	wantNewer("executing under newer rules", err)
-	_, err = Preview(in, [][]byte{tx}, w.state)
+	_, err = Preview(in, w.now, [][]byte{tx}, w.state)
 	wantNewer("previewing under newer rules", err)
 	_, err = Admit(in, w.state, ledger.VerifyEndorsement)
 	wantNewer("admitting under newer rules", err)

@@ -64,6 +64,7 @@ type world struct {
 	// sequence and referenceMs are those that follow the newest block of all chains.
 	sequence    uint64
 	referenceMs int64
+	corrected   TimeCorrection // the newest
 	now         int64
 	nonce       uint64
 	chain       *Chain // a proof chain of o1, o2, o3
@@ -72,7 +73,8 @@ type world struct {
 type tip struct {
 	height uint64
 	hash   ledger.Hash
-	timeMs int64
+	timeMs int64 // that the next block is not before, unless the time is corrected
+	header ledger.Header
 }
 
 // organisations are those of every world.
@@ -87,7 +89,12 @@ func marshal(t testing.TB, tx *ltlv1.Transaction) []byte { t.Helper(); return of
 // bare is a world with nothing but its genesis block.
 func bare(t testing.TB) *world {
 	t.Helper()
-	payload := genesisPayload(t)
+	return bareOf(t, genesisPayload(t))
+}
+
+// bareOf is bare with another genesis of the same organisations.
+func bareOf(t testing.TB, payload []byte) *world {
+	t.Helper()
 	g, err := GenesisBlock(payload)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +105,29 @@ func bare(t testing.TB) *world {
 		w.keys[o] = offline.Key(o)
 	}
 	w.commit(ledger.SystemChain, g)
+	for _, o := range organisations()[1:] { // without a block, so that heights count what a test does
+		facts := OrganisationFacts{Standing: StandingActive, Delegates: []string{offline.Facade}}
+		w.state[ledger.SystemChain][organisationFactsKey(o)] = facts.encode()
+	}
+	for uid, o := range map[string]string{rootUID: "o1", m1UID: "o1", m2UID: "o2", freeUID: "o2"} {
+		w.state[ledger.SystemChain][accessKeyKey(keyOf(uid))] = activeKey(uid, o)
+	}
 	return w
+}
+
+// keyOf is the id of the AccessKey that each account of a world has.
+func keyOf(uid string) string { return "ak" + uid }
+
+func activeKey(uid, organisation string) []byte {
+	k := AccessKey{AccountUID: uid, Organisation: organisation, State: ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE,
+		Version: 1, SealedVersion: 1}
+	return k.encode()
+}
+
+// signed makes a transaction that of a request which the account's AccessKey signed.
+func signed(tx *ltlv1.Transaction, nonce string) *ltlv1.Transaction {
+	tx.AccessKeyId, tx.SignatureNonce = keyOf(tx.GetAccountUid()), nonce
+	return tx
 }
 
 // newWorld has accounts, a proof chain and its member m1 and m2.
@@ -155,18 +184,29 @@ func (w *world) tx(uid string, action any) *ltlv1.Transaction {
 	return tx
 }
 
-// operator is a transaction on the system chain by an operator of the organisation whose act it is, or of o1.
+// operator is a transaction on the system chain by an operator of the organisation whose act it is, or of o1: the action
+// itself, or a proposal of it where it has to be proposed.
 func (w *world) operator(action any) *ltlv1.Transaction {
 	tx := w.tx("", action)
 	tx.ChainId, tx.Submitter = ledger.SystemChain, offline.Operator
 	in := w.input(ledger.SystemChain)
-	n, err := newExec(&in, w.state, 1).needOf(tx)
+	n, err := newExec(&in, w.state, 1).needOf(kindOf(tx), tx)
 	if err != nil {
 		w.t.Fatal(err)
+	}
+	if n.ballot != nil {
+		return w.proposal("o1", action)
 	}
 	if n.owner != "" {
 		tx.Submitter = n.owner + "/operator/olga"
 	}
+	return tx
+}
+
+// plain is operator without a proposal: the action itself by an operator of org.
+func (w *world) plain(org string, action any) *ltlv1.Transaction {
+	tx := w.tx("", action)
+	tx.ChainId, tx.Submitter = ledger.SystemChain, org+"/operator/olga"
 	return tx
 }
 
@@ -188,18 +228,29 @@ func (w *world) batch(chainID string, payloads [][]byte, orgs ...string) *ltlv1.
 	return b
 }
 
-// statement accepts everything, for an hour.
+// statement accepts everything, now.
 func (w *world) statement(b *ltlv1.Batch, org string) *ledger.Endorsement {
-	s := offline.Statement(w.id, b, org, w.keys[org].Public().(ed25519.PublicKey), w.now+3_600_000)
+	s := offline.Statement(w.id, b, org, w.keys[org].Public().(ed25519.PublicKey), w.now)
 	s.Height, s.SystemHeight = w.tips[b.GetChainId()].height, w.tips[ledger.SystemChain].height
 	return s
 }
 
+// ahead puts the newest block of the chain 100 seconds ahead of w.now, and returns the latest clock that no longer counts
+// there.
+func (w *world) ahead() (late int64) {
+	t := w.tips[w.chain.ID]
+	t.timeMs = w.now + 100_000
+	w.tips[w.chain.ID] = t
+	return t.timeMs - EndorsementLifeMs - 1
+}
+
 func (w *world) input(chainID string, batches ...*ltlv1.Batch) Input {
 	t := w.tips[chainID]
+	t.header.TimeMs = t.timeMs
 	in := Input{
-		NetworkID: w.id, ChainID: chainID, Height: t.height + 1, Previous: t.hash, PreviousTimeMs: t.timeMs, TimeMs: w.now,
-		SystemHeight: w.tips[ledger.SystemChain].height, Sequence: w.sequence, PreviousReferenceMs: w.referenceMs,
+		NetworkID: w.id, ChainID: chainID, Height: t.height + 1, Previous: t.hash,
+		PreviousTimeMs: w.corrected.Floor(&t.header),
+		SystemHeight:   w.tips[ledger.SystemChain].height, Sequence: w.sequence, PreviousReferenceMs: w.referenceMs,
 		Batches: batches,
 	}
 	if chainID == ledger.SystemChain {
@@ -222,7 +273,10 @@ func (w *world) commit(chainID string, x *Executed) {
 		return
 	}
 	w.state.store(chainID, x.Writes)
-	w.tips[chainID] = tip{x.Header.Height, x.Hash, x.Header.TimeMs}
+	w.tips[chainID] = tip{x.Header.Height, x.Hash, x.Header.TimeMs, x.Header}
+	if x.Header.ReferenceMs < w.referenceMs {
+		w.corrected = TimeCorrection{Height: x.Header.SystemHeight, ToMs: x.Header.ReferenceMs}
+	}
 	w.sequence, w.referenceMs = w.sequence+1, x.Header.ReferenceMs
 	for _, id := range x.NewChains {
 		w.commit(id, ChainBlock0(&x.Header, id, w.sequence))
@@ -242,30 +296,38 @@ func (w *world) apply(txs ...*ltlv1.Transaction) []*ltlv1.Result {
 	return x.Results[0]
 }
 
-// endorsers are the organisations that endorse a batch of the chain: on the system chain all of the network.
+// endorsers are the organisations that endorse a batch of the chain: all of it, on the system chain all of the network.
 func (w *world) endorsers(chainID string) []string {
-	if chainID != ledger.SystemChain {
-		return organisations()
-	}
 	n, err := GetNetwork(w.state)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	for _, o := range n.Organisations {
+	all := n.Organisations
+	if chainID != ledger.SystemChain {
+		c, err := GetChain(w.state, chainID)
+		if err != nil || c == nil {
+			w.t.Fatal(c, err)
+		}
+		all = c.Organisations
+	}
+	for _, o := range all {
 		if w.keys[o] == nil {
 			w.keys[o] = offline.Key(o)
 		}
 	}
-	return n.Organisations
+	return all
 }
 
-// must is apply where everything has to succeed.
+// must is apply where everything has to succeed. What is proposed is approved by all who are asked, so it is executed.
 func (w *world) must(txs ...*ltlv1.Transaction) []*ltlv1.Result {
 	w.t.Helper()
 	results := w.apply(txs...)
 	for i, r := range results {
 		if r.GetCode() != OK {
-			w.t.Fatalf("transaction %d: %d %s", i, r.GetCode(), Message(r.GetCode()))
+			w.t.Fatalf("transaction %d: %d %s %s", i, r.GetCode(), Message(r.GetCode()), r.GetReason())
+		}
+		if txs[i].GetPropose() != nil {
+			w.pass(r.GetOutput())
 		}
 	}
 	return results
@@ -280,7 +342,7 @@ func (w *world) code(tx *ltlv1.Transaction) int32 {
 		chainID = ledger.SystemChain
 	}
 	got := w.execute(chainID, w.batch(chainID, [][]byte{p}, w.endorsers(chainID)...)).Results[0][0].GetCode()
-	codes, err := previewCodes(w.input(chainID), [][]byte{p}, w.state)
+	codes, err := previewCodes(w.input(chainID), w.now, [][]byte{p}, w.state)
 	if err != nil || (codes[0] != got && got != NotEndorsed) {
 		w.t.Errorf("Preview says %v (%v), Execute %d", codes, err, got)
 	}
@@ -301,15 +363,15 @@ func (w *world) want(what string, tx *ltlv1.Transaction, want int32) {
 func (w *world) refused(what string, tx *ltlv1.Transaction, want int32, reason string) {
 	w.t.Helper()
 	w.want(what, tx, want)
-	v, err := Preview(w.input(tx.GetChainId()), [][]byte{marshal(w.t, tx)}, w.state)
+	v, err := Preview(w.input(tx.GetChainId()), w.now, [][]byte{marshal(w.t, tx)}, w.state)
 	if err != nil || v[0].Reason != reason || v[0].Required != "" {
 		w.t.Errorf("%s: %+v, %v, want the reason %q", what, v, err, reason)
 	}
 }
 
 // previewCodes are the codes of Preview's verdicts.
-func previewCodes(in Input, transactions [][]byte, view View) ([]int32, error) {
-	verdicts, err := Preview(in, transactions, view)
+func previewCodes(in Input, clockMs int64, transactions [][]byte, view View) ([]int32, error) {
+	verdicts, err := Preview(in, clockMs, transactions, view)
 	codes := make([]int32, len(verdicts))
 	for i, v := range verdicts {
 		codes[i] = v.Code

@@ -15,6 +15,8 @@ const (
 	// Suspicious is the skew from which on a clock is reported as wrong. Clocks that a time service keeps differ by some
 	// milliseconds; from rules.MaxClockSpreadMs on, the endorsements of an organisation do not count with those of others.
 	Suspicious = 10 * time.Second
+	// Enough is how many other clocks must be heard for the median to say which one is wrong: of two there is no telling.
+	Enough = 2
 	// memory is how long an answer counts. It is a few intervals, so that one lost answer changes nothing.
 	memory = 45 * time.Second
 	// slowest is the longest way of a question and its answer that is used: the clock is known to half of it.
@@ -24,14 +26,23 @@ const (
 // Meter compares the own clock with those of other processes. It may be used by any number of goroutines.
 type Meter struct {
 	log *slog.Logger
+	// organisation is that of this process.
+	organisation string
 	// wall is the own clock in milliseconds since 1970. elapsed is a clock that is never set.
 	wall    func() int64
 	elapsed func() time.Duration
 
 	mu     sync.Mutex
-	heard  map[string]reading // by the name of the process
+	heard  map[process]reading
 	warned bool
+	// zeroMs is what the own clock showed when elapsed was 0, as Stepped found it last; 0 before. stepped: it changed by
+	// more than Stepped allows, and the other clocks have not confirmed it since.
+	zeroMs  int64
+	stepped bool
 }
+
+// process is a process whose clock is heard.
+type process struct{ organisation, name string }
 
 // reading is what the clock of a process showed when elapsed was 0, in milliseconds since 1970, and when it was read.
 // So a reading stays right when the own clock is set.
@@ -40,16 +51,17 @@ type reading struct {
 	at     time.Duration
 }
 
-// New returns a Meter that has heard no clock. It logs when the own clock becomes suspicious, and when it is right
-// again.
-func New(log *slog.Logger) *Meter {
+// New returns a Meter for a process of an organisation that has heard no clock. It logs when the own clock becomes
+// suspicious, and when it is right again.
+func New(log *slog.Logger, organisation string) *Meter {
 	start := time.Now()
-	return &Meter{log: log, wall: func() int64 { return time.Now().UnixMilli() },
-		elapsed: func() time.Duration { return time.Since(start) }, heard: map[string]reading{}}
+	return &Meter{log: log, organisation: organisation, wall: func() int64 { return time.Now().UnixMilli() },
+		elapsed: func() time.Duration { return time.Since(start) }, heard: map[process]reading{}}
 }
 
-// Ask calls ask, which returns the clock of a process in milliseconds since 1970, or 0 when it does not answer.
-func (m *Meter) Ask(process string, ask func() int64) {
+// Ask calls ask, which returns the clock of a process of an organisation in milliseconds since 1970, or 0 when it does
+// not answer.
+func (m *Meter) Ask(organisation, name string, ask func() int64) {
 	sent := m.elapsed()
 	clockMs := ask()
 	back := m.elapsed()
@@ -57,25 +69,19 @@ func (m *Meter) Ask(process string, ask func() int64) {
 		return
 	}
 	m.mu.Lock()
-	m.heard[process] = reading{clockMs - (sent + (back-sent)/2).Milliseconds(), back}
+	m.heard[process{organisation, name}] = reading{clockMs - (sent + (back-sent)/2).Milliseconds(), back}
 	m.mu.Unlock()
 	m.warn()
 }
 
 // Median returns the lower median, in milliseconds since 1970, of the clocks that were heard lately and the own one;
-// heard is the number of the others.
+// heard is the number of the others. Another organisation has one clock, the lower median of those of its processes:
+// it can add nodes without the others' consent, and must not outvote the others by that.
 func (m *Meter) Median() (ms int64, heard int) {
 	now, own := m.elapsed(), m.wall()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clocks := []int64{own}
-	for process, r := range m.heard {
-		if now-r.at > memory {
-			delete(m.heard, process)
-			continue
-		}
-		clocks = append(clocks, r.zeroMs+now.Milliseconds())
-	}
+	clocks := append(m.othersLocked(now), own)
 	return rules.LowerMedian(clocks), len(clocks) - 1
 }
 
@@ -86,14 +92,63 @@ func (m *Meter) Skew() (ahead time.Duration, heard int) {
 	return time.Duration(m.wall()-median) * time.Millisecond, heard
 }
 
-// Now returns the lower median of the clocks as a time. Of two clocks there is no telling which one is wrong: with fewer
-// than two others it is the own clock.
+// Now returns the lower median of the clocks as a time; with fewer than Enough others it is the own clock.
 func (m *Meter) Now() time.Time {
 	median, heard := m.Median()
-	if heard < 2 {
+	if heard < Enough {
 		return time.UnixMilli(m.wall())
 	}
 	return time.UnixMilli(median)
+}
+
+// Stepped reports whether the own clock was set by more than the bound since the last call and differs by more than the
+// bound from the median of the others, and by how much it is ahead of it. It stays true until the two agree, or no other
+// clock was heard lately.
+func (m *Meter) Stepped(bound time.Duration) (ahead time.Duration, wrong bool) {
+	now, own := m.elapsed(), m.wall()
+	zeroMs := own - now.Milliseconds()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.zeroMs != 0 && distance(zeroMs, m.zeroMs) > bound {
+		m.stepped = true
+	}
+	m.zeroMs = zeroMs
+	if !m.stepped {
+		return 0, false
+	}
+	clocks := m.othersLocked(now)
+	if len(clocks) == 0 {
+		m.stepped = false
+		return 0, false
+	}
+	ahead = time.Duration(own-rules.LowerMedian(clocks)) * time.Millisecond
+	m.stepped = ahead.Abs() > bound
+	return ahead, m.stepped
+}
+
+// distance is the time between two clocks in milliseconds.
+func distance(a, b int64) time.Duration { return (time.Duration(a-b) * time.Millisecond).Abs() }
+
+// othersLocked returns what the clocks that were heard lately show now: those of the own organisation, and one of each
+// other organisation.
+func (m *Meter) othersLocked(now time.Duration) (clocks []int64) {
+	others := map[string][]int64{}
+	for p, r := range m.heard {
+		if now-r.at > memory {
+			delete(m.heard, p)
+			continue
+		}
+		clock := r.zeroMs + now.Milliseconds()
+		if p.organisation == m.organisation {
+			clocks = append(clocks, clock)
+		} else {
+			others[p.organisation] = append(others[p.organisation], clock)
+		}
+	}
+	for _, of := range others {
+		clocks = append(clocks, rules.LowerMedian(of))
+	}
+	return clocks
 }
 
 // warn logs when the own clock becomes suspicious, and when it is right again.

@@ -20,7 +20,7 @@ const start = 1_800_000_000_000
 
 func newBench() *bench {
 	b := &bench{wallMs: start}
-	b.Meter = New(slog.New(slog.NewTextHandler(&b.log, nil)))
+	b.Meter = New(slog.New(slog.NewTextHandler(&b.log, nil)), "own")
 	b.wall, b.elapsed = func() int64 { return b.wallMs }, func() time.Duration { return b.now }
 	return b
 }
@@ -31,9 +31,11 @@ func (b *bench) pass(d time.Duration) {
 	b.wallMs += d.Milliseconds()
 }
 
-// hear asks a process whose clock is ahead of the true time, on a way that takes d there and back.
-func (b *bench) hear(process string, ahead, d time.Duration) {
-	b.Ask(process, func() int64 {
+// hear asks a process of the own organisation whose clock is ahead of the true time, on a way that takes d there and back.
+func (b *bench) hear(name string, ahead, d time.Duration) { b.hearOf("own", name, ahead, d) }
+
+func (b *bench) hearOf(organisation, name string, ahead, d time.Duration) {
+	b.Ask(organisation, name, func() int64 {
 		b.pass(d / 2)
 		clock := start + (b.now + ahead).Milliseconds()
 		b.pass(d / 2)
@@ -83,7 +85,7 @@ func TestReadingsAge(t *testing.T) {
 	b.pass(time.Millisecond)
 	b.want(t, "the answer is too old", 0, 0)
 	b.hear("a", -time.Hour, slowest+time.Millisecond)
-	b.Ask("b", func() int64 { return 0 })
+	b.Ask("own", "b", func() int64 { return 0 })
 	b.want(t, "a slow one and none", 0, 0)
 }
 
@@ -103,6 +105,21 @@ func TestNow(t *testing.T) {
 	}
 }
 
+// TestOneClockOfAnOrganisation: however many processes another organisation has, they are one clock.
+func TestOneClockOfAnOrganisation(t *testing.T) {
+	b := newBench()
+	for _, liar := range []string{"n2", "n4", "n5", "n6"} {
+		b.hearOf("org2", liar, 20*time.Minute, 0)
+	}
+	b.want(t, "one other organisation", 0, 1)
+	b.hearOf("org3", "n3", 0, 0)
+	b.want(t, "one of two others lies with four nodes", 0, 2)
+	b.hearOf("org2", "n2", 0, 0)
+	b.hearOf("org2", "n4", 0, 0)
+	b.hearOf("org3", "n3", 20*time.Minute, 0)
+	b.want(t, "the lower median of an organisation's four", 0, 2)
+}
+
 func TestText(t *testing.T) {
 	for want, d := range map[string]time.Duration{"2h0m0s ahead": 2 * time.Hour, "1.5s behind": -1500 * time.Millisecond,
 		"0s ahead": 0} {
@@ -110,4 +127,38 @@ func TestText(t *testing.T) {
 			t.Errorf("%v: %q", d, got)
 		}
 	}
+}
+
+// TestStepped: a clock that was set counts as wrong until the others confirm it, or none is heard.
+func TestStepped(t *testing.T) {
+	b := newBench()
+	want := func(what string, ahead time.Duration, wrong bool) {
+		t.Helper()
+		if got, is := b.Stepped(time.Minute); got != ahead || is != wrong {
+			t.Errorf("%s: %v, %v, want %v, %v", what, got, is, ahead, wrong)
+		}
+	}
+	want("at the start", 0, false)
+	b.wallMs += 3_600_000
+	want("set while no other is heard", 0, false)
+	b.wallMs -= 3_600_000
+	b.hear("a", 0, 0)
+	b.pass(time.Second)
+	want("set back to the time of the others", 0, false)
+	b.wallMs -= 7_200_000
+	want("two hours back", -2*time.Hour, true)
+	b.pass(10 * time.Second)
+	want("ten seconds later", -2*time.Hour, true)
+	b.wallMs += 7_200_000
+	want("right again", 0, false)
+	b.hear("a", 0, 0)
+	for range 5 {
+		b.wallMs += 50_000
+		want("it creeps, which is no step", 0, false)
+	}
+	b.wallMs += 3_600_000
+	b.pass(memory)
+	want("it was set, and the others were not heard for long", time.Hour+250*time.Second, true)
+	b.pass(time.Second)
+	want("still not heard", 0, false)
 }

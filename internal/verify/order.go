@@ -12,20 +12,37 @@ type Tip struct {
 	Hash    ledger.Hash
 }
 
-// Next returns what the block above tip is executed from, without time and batches. systemHeight is the height of the
-// system chain's newest block, sequence the number of blocks executed so far over all chains, and referenceMs the
-// reference time of the last of them.
-func Next(network ledger.Hash, tip *Tip, systemHeight, sequence uint64, referenceMs int64) rules.Input {
+// Log is what the blocks executed so far, over all chains, leave behind for the next one.
+type Log struct {
+	// Sequence is their number, ReferenceMs the reference time of the last of them.
+	Sequence    uint64
+	ReferenceMs int64
+	// Corrected is the newest correction of the network's time.
+	Corrected rules.TimeCorrection
+}
+
+// Add takes the next block. A correction of the time is the only block that sets the reference time back.
+func (l *Log) Add(h *ledger.Header) {
+	if h.ReferenceMs < l.ReferenceMs {
+		l.Corrected = rules.TimeCorrection{Height: h.SystemHeight, ToMs: h.ReferenceMs}
+	}
+	l.Sequence, l.ReferenceMs = h.Sequence+1, h.ReferenceMs
+}
+
+// Next returns what the block above tip is executed from, without batches. systemHeight is the height of the
+// system chain's newest block, and log what the blocks executed so far leave behind.
+func Next(network ledger.Hash, tip *Tip, systemHeight uint64, log Log) rules.Input {
 	in := rules.Input{NetworkID: network, ChainID: tip.ChainID, Height: tip.Header.Height + 1, Previous: tip.Hash,
-		PreviousTimeMs: tip.Header.TimeMs, SystemHeight: systemHeight, Sequence: sequence,
-		PreviousReferenceMs: referenceMs}
+		PreviousTimeMs: log.Corrected.Floor(&tip.Header), SystemHeight: systemHeight, Sequence: log.Sequence,
+		PreviousReferenceMs: log.ReferenceMs}
 	if tip.ChainID == ledger.SystemChain {
 		in.SystemHeight = in.Height
 	}
 	return in
 }
 
-// Link checks that a header is the header of the block that is due, as Next describes it.
+// Link checks that a header is the header of the block that is due, as Next describes it. Only a block of the system
+// chain may set the reference time back; whether it corrects the time, its execution shows.
 func Link(h *ledger.Header, due *rules.Input) error {
 	switch {
 	case h.NetworkID != due.NetworkID:
@@ -38,7 +55,7 @@ func Link(h *ledger.Header, due *rules.Input) error {
 		return Bad(h, "it extends block %x, and the block below is %x", h.Previous, due.Previous)
 	case h.TimeMs < due.PreviousTimeMs:
 		return Bad(h, "its time is %d ms, before that of the block below, %d ms", h.TimeMs, due.PreviousTimeMs)
-	case h.ReferenceMs < due.PreviousReferenceMs:
+	case h.ReferenceMs < due.PreviousReferenceMs && h.ChainID != ledger.SystemChain:
 		return Bad(h, "its reference time is %d ms, before that of the block executed before, %d ms", h.ReferenceMs,
 			due.PreviousReferenceMs)
 	case h.SystemHeight != due.SystemHeight:
@@ -52,16 +69,22 @@ func Link(h *ledger.Header, due *rules.Input) error {
 type Order struct {
 	network ledger.Hash
 	tips    map[string]Tip
-	// sequence is the number of blocks taken so far, referenceMs the reference time of the last one that was read.
-	sequence    uint64
-	referenceMs int64
+	log     Log
+	// corrections are those that the ledger's state names, by height.
+	corrections map[uint64]int64
 	// unread are the chains whose newest block could not be read: only its height is known.
 	unread map[string]bool
 }
 
-// NewOrder returns an Order that begins with the genesis block.
-func NewOrder(network ledger.Hash) *Order {
-	return &Order{network: network, tips: make(map[string]Tip), unread: make(map[string]bool)}
+// NewOrder returns an Order that begins with the genesis block. corrections are those of the ledger whose headers it
+// follows.
+func NewOrder(network ledger.Hash, corrections []rules.TimeCorrection) *Order {
+	o := &Order{network: network, tips: make(map[string]Tip), corrections: make(map[uint64]int64),
+		unread: make(map[string]bool)}
+	for _, c := range corrections {
+		o.corrections[c.Height] = c.ToMs
+	}
+	return o
 }
 
 // Tip returns the newest block of a chain that was followed.
@@ -70,15 +93,15 @@ func (o *Order) Tip(chainID string) (Tip, bool) {
 	return t, ok
 }
 
-// Due describes the next block of a chain, without time and batches; block 0 of a chain that is not known yet.
+// Due describes the next block of a chain, without batches; block 0 of a chain that is not known yet.
 func (o *Order) Due(chainID string) rules.Input {
 	system := o.tips[ledger.SystemChain].Header.Height
 	tip, known := o.tips[chainID]
 	if !known {
-		return rules.Input{NetworkID: o.network, ChainID: chainID, SystemHeight: system, Sequence: o.sequence,
-			PreviousReferenceMs: o.referenceMs}
+		return rules.Input{NetworkID: o.network, ChainID: chainID, SystemHeight: system, Sequence: o.log.Sequence,
+			PreviousReferenceMs: o.log.ReferenceMs}
 	}
-	return Next(o.network, &tip, system, o.sequence, o.referenceMs)
+	return Next(o.network, &tip, system, o.log)
 }
 
 // Add takes the next block. It returns ErrBadBlock, wrapped, and takes nothing when the block does not extend those
@@ -91,8 +114,16 @@ func (o *Order) Add(h *ledger.Header, hash ledger.Hash) error {
 	if err := Link(h, &due); err != nil {
 		return err
 	}
+	to, corrects := o.corrections[h.Height]
+	switch corrects = corrects && h.ChainID == ledger.SystemChain; {
+	case corrects && h.ReferenceMs != to:
+		return Bad(h, "its reference time is %d ms, and it corrects the time to %d ms", h.ReferenceMs, to)
+	case !corrects && h.ReferenceMs < due.PreviousReferenceMs:
+		return Bad(h, "its reference time is %d ms, before that of the block executed before, %d ms, and it corrects no time",
+			h.ReferenceMs, due.PreviousReferenceMs)
+	}
 	o.tips[h.ChainID] = Tip{ChainID: h.ChainID, Header: *h, Hash: hash}
-	o.sequence, o.referenceMs = h.Sequence+1, h.ReferenceMs
+	o.log.Add(h)
 	delete(o.unread, h.ChainID)
 	return nil
 }
@@ -101,8 +132,12 @@ func (o *Order) Add(h *ledger.Header, hash ledger.Hash) error {
 // hash, and with the time of the newest block that was read.
 func (o *Order) AddUnread(chainID string) {
 	due := o.Due(chainID)
-	o.tips[chainID] = Tip{ChainID: chainID, Header: ledger.Header{ChainID: chainID, Height: due.Height,
-		TimeMs: due.PreviousTimeMs}}
-	o.sequence++
+	h := ledger.Header{ChainID: chainID, Height: due.Height, TimeMs: due.PreviousTimeMs, SystemHeight: due.SystemHeight,
+		Sequence: due.Sequence, ReferenceMs: due.PreviousReferenceMs}
+	if to, corrects := o.corrections[h.Height]; corrects && chainID == ledger.SystemChain {
+		h.ReferenceMs = to
+	}
+	o.tips[chainID] = Tip{ChainID: chainID, Header: h}
+	o.log.Add(&h)
 	o.unread[chainID] = true
 }

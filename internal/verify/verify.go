@@ -9,8 +9,8 @@
 //   - Execute: the rules make the same block, to the byte, of the same batches: endorsements, policies, results, state
 //     changes. This needs the state below the block.
 //
-// A block and its chain do not prove the time that the leader gave it, within the bounds that Link and the expiry of
-// endorsements set. Two copies have the same times when they have the same block hashes.
+// So a block's time and the network's reference time are checked too: they follow from the clocks that the endorsing
+// organisations signed.
 package verify
 
 import (
@@ -99,8 +99,8 @@ func Is(b *ltlv1.Block, hash ledger.Hash) error {
 }
 
 // Execute executes a block's batches on the state below it and checks that the rules make the same block: every result
-// and every byte of the header. in is what the chain gives, as Next returns it; Execute takes time and batches from
-// the block. It returns what is to be stored.
+// and every byte of the header. in is what the chain gives, as Next returns it; Execute takes the batches from the
+// block. It returns what is to be stored.
 //
 // Every error wraps ErrBadBlock, except rules.ErrNewerRules: nothing is wrong with the block then. Execution cannot
 // tell a view that failed from a block that cannot be executed; the caller asks its view first.
@@ -110,7 +110,7 @@ func Execute(
 	if err := Link(h, &in); err != nil {
 		return nil, err
 	}
-	in.TimeMs, in.Batches = h.TimeMs, b.GetBatches()
+	in.Batches = b.GetBatches()
 	made, err := rules.Execute(in, view, check)
 	if errors.Is(err, rules.ErrNewerRules) {
 		return nil, fmt.Errorf("block %d of chain %s: %w", h.Height, h.ChainID, err)
@@ -154,6 +154,9 @@ func compare(h *ledger.Header, b *ltlv1.Block, made *rules.Executed) error {
 		if f.have != f.want {
 			return Bad(h, "its %s is %x, execution gives %x", f.name, f.have, f.want)
 		}
+	}
+	if h.TimeMs != e.TimeMs {
+		return Bad(h, "its time is %d ms, execution gives %d ms", h.TimeMs, e.TimeMs)
 	}
 	if h.ReferenceMs != e.ReferenceMs {
 		return Bad(h, "its reference time is %d ms, execution gives %d ms", h.ReferenceMs, e.ReferenceMs)

@@ -68,7 +68,10 @@ func newWorld(t *testing.T) *world {
 }
 
 // batch is an endorsed batch of new accounts.
-func (w *world) batch(uids ...string) *ltlv1.Batch {
+func (w *world) batch(uids ...string) *ltlv1.Batch { return w.batchAt(offline.StartMs, uids...) }
+
+// batchAt is a batch whose endorsement states a clock.
+func (w *world) batchAt(clockMs int64, uids ...string) *ltlv1.Batch {
 	var payloads [][]byte
 	for _, uid := range uids {
 		w.nonce++
@@ -78,20 +81,20 @@ func (w *world) batch(uids ...string) *ltlv1.Batch {
 				CreatedMs: offline.StartMs, Submitter: offline.Operator, Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
 					Uid: uid, Name: "account", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}}))
 	}
-	return offline.Batch(w.network, ledger.SystemChain, offline.StartMs+3_600_000, payloads, offline.Signers("o1"))
+	return offline.Batch(w.network, ledger.SystemChain, clockMs, payloads, offline.Signers("o1"))
 }
 
 // due describes the next block of the system chain.
 func (w *world) due() rules.Input {
 	h := &w.system.Header
-	return Next(w.network, &w.system, h.Height, h.Sequence+1, h.ReferenceMs)
+	return Next(w.network, &w.system, h.Height, Log{Sequence: h.Sequence + 1, ReferenceMs: h.ReferenceMs})
 }
 
 // make executes batches as a node does, without storing what they write.
-func (w *world) make(timeMs int64, batches ...*ltlv1.Batch) *rules.Executed {
+func (w *world) make(batches ...*ltlv1.Batch) *rules.Executed {
 	w.t.Helper()
 	in := w.due()
-	in.TimeMs, in.Batches = timeMs, batches
+	in.Batches = batches
 	made, err := rules.Execute(in, w.state, ledger.VerifyEndorsement)
 	if err != nil || made.Block == nil {
 		w.t.Fatal("execute:", err)
@@ -142,18 +145,12 @@ func reroot(h *ledger.Header, b *ltlv1.Block) {
 
 func TestExecute(t *testing.T) {
 	w := newWorld(t)
-	b := w.make(offline.StartMs+5, w.batch("1000000000000001", "1000000000000002"), w.batch("1000000000000001")).Block
+	b := w.make(w.batchAt(offline.StartMs+5, "1000000000000001", "1000000000000002"), w.batch("1000000000000001")).Block
 	if got := b.GetResults(); got[0] != rules.OK || got[1] != rules.OK || got[2] == rules.OK {
 		t.Fatalf("results %v", got)
 	}
 	if err := w.execute(b); err != nil {
 		t.Fatalf("the right block: %v", err)
-	}
-	if err := w.execute(reheaded(t, b, func(h *ledger.Header) {
-		h.TimeMs++
-		h.ReferenceMs = h.TimeMs
-	})); err != nil {
-		t.Errorf("the leader's time is taken from the header: %v", err)
 	}
 	wrong := func(name string, c *ltlv1.Block, says string) {
 		t.Helper()
@@ -168,8 +165,8 @@ func TestExecute(t *testing.T) {
 		"network":        {func(h *ledger.Header) { h.NetworkID[3]++ }, "it is of network"},
 		"height":         {func(h *ledger.Header) { h.Height++ }, "out of order"},
 		"previous":       {func(h *ledger.Header) { h.Previous[3]++ }, "it extends block"},
-		"time":           {func(h *ledger.Header) { h.TimeMs = offline.StartMs - 1 }, "its time is"},
-		"expired":        {func(h *ledger.Header) { h.TimeMs += 4_000_000 }, "has result"},
+		"time back":      {func(h *ledger.Header) { h.TimeMs = offline.StartMs - 1 }, "its time is"},
+		"time":           {func(h *ledger.Header) { h.TimeMs++ }, "its time is"},
 		"system height":  {func(h *ledger.Header) { h.SystemHeight++ }, "system height"},
 		"sequence":       {func(h *ledger.Header) { h.Sequence++ }, "in the order of execution"},
 		"reference back": {func(h *ledger.Header) { h.ReferenceMs = offline.StartMs - 1 }, "its reference time is"},
@@ -208,7 +205,7 @@ func TestExecute(t *testing.T) {
 // TestExecuteAboveNewerRules: a block that this program is too old for is not a bad block.
 func TestExecuteAboveNewerRules(t *testing.T) {
 	w := newWorld(t)
-	b := w.make(offline.StartMs+5, w.batch("1000000000000001")).Block
+	b := w.make(w.batch("1000000000000001")).Block
 	fails := errors.New("the disk is gone")
 	h, _ := Header(b)
 	if _, err := Execute(&h, b, w.due(), failingView{fails}, ledger.VerifyEndorsement); err == nil {
@@ -228,7 +225,7 @@ func (v failingView) Get(string, []byte) ([]byte, error) { return nil, v.err }
 
 func TestContentAndIs(t *testing.T) {
 	w := newWorld(t)
-	made := w.make(offline.StartMs+5, w.batch("1000000000000001", "1000000000000002"), w.batch("1000000000000003"))
+	made := w.make(w.batch("1000000000000001", "1000000000000002"), w.batch("1000000000000003"))
 	b := made.Block
 	if err := Is(b, made.Hash); err != nil {
 		t.Fatal(err)
@@ -288,7 +285,7 @@ func TestOrder(t *testing.T) {
 		}
 		return h
 	}
-	o := NewOrder(network)
+	o := NewOrder(network, nil)
 	add := func(h ledger.Header, n byte) {
 		t.Helper()
 		if err := o.Add(&h, hash(n)); err != nil {
@@ -337,4 +334,78 @@ func TestOrder(t *testing.T) {
 	refuse(header(a, 4, 50, 7, 1))
 	add(header(a, 4, 23, 7, 1), 24)
 
+}
+
+// TestOrderCorrected: the reference time goes back in the system block that corrects the time and nowhere else, and each
+// chain's time once after it.
+func TestOrderCorrected(t *testing.T) {
+	network := ledger.Hash{1}
+	const a, b = "1111111111111111", "2222222222222222"
+	heights, hashes := map[string]uint64{}, map[string]ledger.Hash{}
+	var sequence uint64
+	header := func(chain string, timeMs, reference int64) ledger.Header {
+		h := ledger.Header{NetworkID: network, ChainID: chain, Height: heights[chain], Previous: hashes[chain],
+			TimeMs: timeMs, ReferenceMs: reference, Sequence: sequence, SystemHeight: heights[ledger.SystemChain] - 1}
+		if chain == ledger.SystemChain {
+			h.SystemHeight = h.Height
+		}
+		return h
+	}
+	o := NewOrder(network, []rules.TimeCorrection{{Height: 2, ToMs: 50}, {Height: 9, ToMs: 1}})
+	add := func(chain string, timeMs, reference int64) {
+		t.Helper()
+		h := header(chain, timeMs, reference)
+		hash := ledger.BlockHash(h.Encode())
+		if err := o.Add(&h, hash); err != nil {
+			t.Fatal(err)
+		}
+		heights[chain]++
+		hashes[chain] = hash
+		sequence++
+	}
+	refuse := func(what, chain string, timeMs, reference int64) {
+		t.Helper()
+		h := header(chain, timeMs, reference)
+		if err := o.Add(&h, ledger.Hash{9}); !errors.Is(err, ErrBadBlock) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	add(ledger.SystemChain, 10, 10)
+	add(ledger.SystemChain, 10, 10)
+	add(a, 10, 10)
+	add(a, 1000, 1000)
+	refuse("a business chain corrects the time", a, 1000, 50)
+	refuse("the correction has another time", ledger.SystemChain, 1000, 51)
+	refuse("the correction has none", ledger.SystemChain, 1000, 1000)
+	refuse("its own time goes back", ledger.SystemChain, 9, 50)
+	add(ledger.SystemChain, 1000, 50)
+	refuse("a reference time before the correction's", a, 60, 49)
+	refuse("a time before the correction's", a, 49, 60)
+	add(b, 1000, 50) // block 0, made with the correction
+	refuse("a time before it, above block 0", b, 49, 60)
+	add(b, 55, 55)
+	add(a, 60, 60)
+	refuse("back again", a, 59, 60)
+	refuse("back again, the other chain", b, 54, 60)
+	refuse("a second correction that there was not", ledger.SystemChain, 70, 59)
+	add(ledger.SystemChain, 50, 60)
+	refuse("back again, the system chain", ledger.SystemChain, 49, 60)
+}
+
+// TestOrderCorrectedUnread: the block of the correction cannot be read, and those above it fit all the same.
+func TestOrderCorrectedUnread(t *testing.T) {
+	network := ledger.Hash{1}
+	genesis := ledger.Header{NetworkID: network, ChainID: ledger.SystemChain, TimeMs: 900, ReferenceMs: 900}
+	next := ledger.Header{NetworkID: network, ChainID: ledger.SystemChain, Height: 2, SystemHeight: 2, Sequence: 2, TimeMs: 50,
+		ReferenceMs: 50}
+	for to, want := range map[int64]bool{50: true, 51: false} {
+		o := NewOrder(network, []rules.TimeCorrection{{Height: 1, ToMs: to}})
+		if err := o.Add(&genesis, ledger.Hash{2}); err != nil {
+			t.Fatal(err)
+		}
+		o.AddUnread(ledger.SystemChain)
+		if err := o.Add(&next, ledger.Hash{3}); (err == nil) != want {
+			t.Errorf("corrected to %d: %v", to, err)
+		}
+	}
 }

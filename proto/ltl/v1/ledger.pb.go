@@ -70,6 +70,131 @@ func (Consistency) EnumDescriptor() ([]byte, []int) {
 	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{0}
 }
 
+// OrganisationStanding is what an organisation is in the network.
+type OrganisationStanding int32
+
+const (
+	OrganisationStanding_ORGANISATION_STANDING_UNSPECIFIED OrganisationStanding = 0
+	// ORGANISATION_STANDING_INVITED has not accepted yet: it has no vote, and no endorsement of it counts.
+	OrganisationStanding_ORGANISATION_STANDING_INVITED OrganisationStanding = 1
+	OrganisationStanding_ORGANISATION_STANDING_ACTIVE  OrganisationStanding = 2
+	// ORGANISATION_STANDING_LEFT left by its own decision.
+	OrganisationStanding_ORGANISATION_STANDING_LEFT    OrganisationStanding = 3
+	OrganisationStanding_ORGANISATION_STANDING_REMOVED OrganisationStanding = 4
+)
+
+// Enum value maps for OrganisationStanding.
+var (
+	OrganisationStanding_name = map[int32]string{
+		0: "ORGANISATION_STANDING_UNSPECIFIED",
+		1: "ORGANISATION_STANDING_INVITED",
+		2: "ORGANISATION_STANDING_ACTIVE",
+		3: "ORGANISATION_STANDING_LEFT",
+		4: "ORGANISATION_STANDING_REMOVED",
+	}
+	OrganisationStanding_value = map[string]int32{
+		"ORGANISATION_STANDING_UNSPECIFIED": 0,
+		"ORGANISATION_STANDING_INVITED":     1,
+		"ORGANISATION_STANDING_ACTIVE":      2,
+		"ORGANISATION_STANDING_LEFT":        3,
+		"ORGANISATION_STANDING_REMOVED":     4,
+	}
+)
+
+func (x OrganisationStanding) Enum() *OrganisationStanding {
+	p := new(OrganisationStanding)
+	*p = x
+	return p
+}
+
+func (x OrganisationStanding) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OrganisationStanding) Descriptor() protoreflect.EnumDescriptor {
+	return file_ltl_v1_ledger_proto_enumTypes[1].Descriptor()
+}
+
+func (OrganisationStanding) Type() protoreflect.EnumType {
+	return &file_ltl_v1_ledger_proto_enumTypes[1]
+}
+
+func (x OrganisationStanding) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OrganisationStanding.Descriptor instead.
+func (OrganisationStanding) EnumDescriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{1}
+}
+
+// ProposalState is what became of a proposal.
+type ProposalState int32
+
+const (
+	ProposalState_PROPOSAL_STATE_UNSPECIFIED ProposalState = 0
+	// PROPOSAL_STATE_OPEN takes votes until its expiry.
+	ProposalState_PROPOSAL_STATE_OPEN ProposalState = 1
+	// PROPOSAL_STATE_EXECUTED made its change.
+	ProposalState_PROPOSAL_STATE_EXECUTED ProposalState = 2
+	// PROPOSAL_STATE_REJECTED can no longer get what it needs.
+	ProposalState_PROPOSAL_STATE_REJECTED  ProposalState = 3
+	ProposalState_PROPOSAL_STATE_WITHDRAWN ProposalState = 4
+	// PROPOSAL_STATE_STALE had what it needs, but what it rests on had changed.
+	ProposalState_PROPOSAL_STATE_STALE ProposalState = 5
+	// PROPOSAL_STATE_FAILED had what it needs, but the rules refused the change.
+	ProposalState_PROPOSAL_STATE_FAILED ProposalState = 6
+)
+
+// Enum value maps for ProposalState.
+var (
+	ProposalState_name = map[int32]string{
+		0: "PROPOSAL_STATE_UNSPECIFIED",
+		1: "PROPOSAL_STATE_OPEN",
+		2: "PROPOSAL_STATE_EXECUTED",
+		3: "PROPOSAL_STATE_REJECTED",
+		4: "PROPOSAL_STATE_WITHDRAWN",
+		5: "PROPOSAL_STATE_STALE",
+		6: "PROPOSAL_STATE_FAILED",
+	}
+	ProposalState_value = map[string]int32{
+		"PROPOSAL_STATE_UNSPECIFIED": 0,
+		"PROPOSAL_STATE_OPEN":        1,
+		"PROPOSAL_STATE_EXECUTED":    2,
+		"PROPOSAL_STATE_REJECTED":    3,
+		"PROPOSAL_STATE_WITHDRAWN":   4,
+		"PROPOSAL_STATE_STALE":       5,
+		"PROPOSAL_STATE_FAILED":      6,
+	}
+)
+
+func (x ProposalState) Enum() *ProposalState {
+	p := new(ProposalState)
+	*p = x
+	return p
+}
+
+func (x ProposalState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ProposalState) Descriptor() protoreflect.EnumDescriptor {
+	return file_ltl_v1_ledger_proto_enumTypes[2].Descriptor()
+}
+
+func (ProposalState) Type() protoreflect.EnumType {
+	return &file_ltl_v1_ledger_proto_enumTypes[2]
+}
+
+func (x ProposalState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ProposalState.Descriptor instead.
+func (ProposalState) EnumDescriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{2}
+}
+
 // Endorsement is one organisation's signature over one batch.
 type Endorsement struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -301,7 +426,7 @@ type Entry struct {
 	// Types that are valid to be assigned to Entry:
 	//
 	//	*Entry_Batches
-	//	*Entry_AccessKey
+	//	*Entry_Sealed
 	Entry         isEntry_Entry `protobuf_oneof:"entry"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -353,10 +478,10 @@ func (x *Entry) GetBatches() *OrderedBatches {
 	return nil
 }
 
-func (x *Entry) GetAccessKey() *AccessKey {
+func (x *Entry) GetSealed() *SealedKey {
 	if x != nil {
-		if x, ok := x.Entry.(*Entry_AccessKey); ok {
-			return x.AccessKey
+		if x, ok := x.Entry.(*Entry_Sealed); ok {
+			return x.Sealed
 		}
 	}
 	return nil
@@ -370,18 +495,17 @@ type Entry_Batches struct {
 	Batches *OrderedBatches `protobuf:"bytes,1,opt,name=batches,proto3,oneof"`
 }
 
-type Entry_AccessKey struct {
-	AccessKey *AccessKey `protobuf:"bytes,2,opt,name=access_key,json=accessKey,proto3,oneof"`
+type Entry_Sealed struct {
+	Sealed *SealedKey `protobuf:"bytes,3,opt,name=sealed,proto3,oneof"`
 }
 
 func (*Entry_Batches) isEntry_Entry() {}
 
-func (*Entry_AccessKey) isEntry_Entry() {}
+func (*Entry_Sealed) isEntry_Entry() {}
 
-// OrderedBatches carries endorsed batches and the leader's time. Every node computes the same blocks from it.
+// OrderedBatches carries endorsed batches. Every node computes the same blocks from it.
 type OrderedBatches struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	TimeMs        int64                  `protobuf:"varint,1,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
 	Batches       []*Batch               `protobuf:"bytes,2,rep,name=batches,proto3" json:"batches,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -417,13 +541,6 @@ func (*OrderedBatches) Descriptor() ([]byte, []int) {
 	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{4}
 }
 
-func (x *OrderedBatches) GetTimeMs() int64 {
-	if x != nil {
-		return x.TimeMs
-	}
-	return 0
-}
-
 func (x *OrderedBatches) GetBatches() []*Batch {
 	if x != nil {
 		return x.Batches
@@ -431,34 +548,32 @@ func (x *OrderedBatches) GetBatches() []*Batch {
 	return nil
 }
 
-// AccessKey is the sealed record of an AccessKey. It is replicated beside the chains, never on one.
-type AccessKey struct {
+// SealedKey is the sealed secret of an AccessKey. It is replicated beside the chains, never on one; what binds it to
+// the AccessKey is the commitment on the system chain.
+type SealedKey struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	AccessKeyId string                 `protobuf:"bytes,1,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"`
-	AccountUid  string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
-	// sealed is the secret under AES-256-GCM with the facades' key, nonce first; access_key_id is the additional data.
-	Sealed   []byte `protobuf:"bytes,3,opt,name=sealed,proto3" json:"sealed,omitempty"`
-	Disabled bool   `protobuf:"varint,4,opt,name=disabled,proto3" json:"disabled,omitempty"`
-	// version is set by the ledger: it grows by one with every change of any AccessKey.
-	Version       uint64 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	Sealed      []byte                 `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	// version is set by the nodes: it grows by one with every change of any sealed secret.
+	Version       uint64 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *AccessKey) Reset() {
-	*x = AccessKey{}
+func (x *SealedKey) Reset() {
+	*x = SealedKey{}
 	mi := &file_ltl_v1_ledger_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *AccessKey) String() string {
+func (x *SealedKey) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*AccessKey) ProtoMessage() {}
+func (*SealedKey) ProtoMessage() {}
 
-func (x *AccessKey) ProtoReflect() protoreflect.Message {
+func (x *SealedKey) ProtoReflect() protoreflect.Message {
 	mi := &file_ltl_v1_ledger_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -470,44 +585,341 @@ func (x *AccessKey) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use AccessKey.ProtoReflect.Descriptor instead.
-func (*AccessKey) Descriptor() ([]byte, []int) {
+// Deprecated: Use SealedKey.ProtoReflect.Descriptor instead.
+func (*SealedKey) Descriptor() ([]byte, []int) {
 	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{5}
 }
 
-func (x *AccessKey) GetAccessKeyId() string {
+func (x *SealedKey) GetAccessKeyId() string {
 	if x != nil {
 		return x.AccessKeyId
 	}
 	return ""
 }
 
-func (x *AccessKey) GetAccountUid() string {
-	if x != nil {
-		return x.AccountUid
-	}
-	return ""
-}
-
-func (x *AccessKey) GetSealed() []byte {
+func (x *SealedKey) GetSealed() []byte {
 	if x != nil {
 		return x.Sealed
 	}
 	return nil
 }
 
-func (x *AccessKey) GetDisabled() bool {
-	if x != nil {
-		return x.Disabled
-	}
-	return false
-}
-
-func (x *AccessKey) GetVersion() uint64 {
+func (x *SealedKey) GetVersion() uint64 {
 	if x != nil {
 		return x.Version
 	}
 	return 0
+}
+
+type CosignRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	ChainId string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	// size is the number of blocks.
+	Size          uint64 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CosignRequest) Reset() {
+	*x = CosignRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignRequest) ProtoMessage() {}
+
+func (x *CosignRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignRequest.ProtoReflect.Descriptor instead.
+func (*CosignRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CosignRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *CosignRequest) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+type CosignResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// note is a C2SP signed note with one cosignature. It is of more blocks than were asked for when the process has
+	// signed more already.
+	Note          []byte `protobuf:"bytes,1,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CosignResponse) Reset() {
+	*x = CosignResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CosignResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CosignResponse) ProtoMessage() {}
+
+func (x *CosignResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CosignResponse.ProtoReflect.Descriptor instead.
+func (*CosignResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CosignResponse) GetNote() []byte {
+	if x != nil {
+		return x.Note
+	}
+	return nil
+}
+
+type InclusionRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	ChainId string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	Height  uint64                 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+	// size is the number of blocks of the checkpoint.
+	Size          uint64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InclusionRequest) Reset() {
+	*x = InclusionRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InclusionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InclusionRequest) ProtoMessage() {}
+
+func (x *InclusionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InclusionRequest.ProtoReflect.Descriptor instead.
+func (*InclusionRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *InclusionRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *InclusionRequest) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *InclusionRequest) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+type InclusionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// path is the RFC 6962 audit path, lowest sibling first: 32 bytes each.
+	Path          []byte `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *InclusionResponse) Reset() {
+	*x = InclusionResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *InclusionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*InclusionResponse) ProtoMessage() {}
+
+func (x *InclusionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use InclusionResponse.ProtoReflect.Descriptor instead.
+func (*InclusionResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *InclusionResponse) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
+}
+
+type ProveConsistencyRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	ChainId string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	// before and size are the numbers of blocks of the two checkpoints, the smaller first.
+	Before        uint64 `protobuf:"varint,2,opt,name=before,proto3" json:"before,omitempty"`
+	Size          uint64 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveConsistencyRequest) Reset() {
+	*x = ProveConsistencyRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveConsistencyRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveConsistencyRequest) ProtoMessage() {}
+
+func (x *ProveConsistencyRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveConsistencyRequest.ProtoReflect.Descriptor instead.
+func (*ProveConsistencyRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ProveConsistencyRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *ProveConsistencyRequest) GetBefore() uint64 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *ProveConsistencyRequest) GetSize() uint64 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+type ProveConsistencyResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// path is the RFC 6962 consistency proof: 32 bytes each.
+	Path          []byte `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProveConsistencyResponse) Reset() {
+	*x = ProveConsistencyResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProveConsistencyResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProveConsistencyResponse) ProtoMessage() {}
+
+func (x *ProveConsistencyResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProveConsistencyResponse.ProtoReflect.Descriptor instead.
+func (*ProveConsistencyResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *ProveConsistencyResponse) GetPath() []byte {
+	if x != nil {
+		return x.Path
+	}
+	return nil
 }
 
 type StatusRequest struct {
@@ -518,7 +930,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[6]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +942,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[6]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +955,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{6}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{12}
 }
 
 type ChainStatus struct {
@@ -558,7 +970,7 @@ type ChainStatus struct {
 
 func (x *ChainStatus) Reset() {
 	*x = ChainStatus{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[7]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -570,7 +982,7 @@ func (x *ChainStatus) String() string {
 func (*ChainStatus) ProtoMessage() {}
 
 func (x *ChainStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[7]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -583,7 +995,7 @@ func (x *ChainStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainStatus.ProtoReflect.Descriptor instead.
 func (*ChainStatus) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{7}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ChainStatus) GetChainId() string {
@@ -637,15 +1049,24 @@ type StatusResponse struct {
 	// clock_ms is the clock of the answering process, in milliseconds since 1970; 0 from a program that is older than
 	// this field.
 	ClockMs int64 `protobuf:"varint,12,opt,name=clock_ms,json=clockMs,proto3" json:"clock_ms,omitempty"`
+	// network_ms is the network's time: the later of its reference time and the time from which the system chain goes on;
+	// 0 from a program that is older than this field.
+	NetworkMs int64 `protobuf:"varint,13,opt,name=network_ms,json=networkMs,proto3" json:"network_ms,omitempty"`
 	// members are the nodes of Raft's configuration as this node knows it; empty from an endorser.
-	Members       []*ConsensusMember `protobuf:"bytes,9,rep,name=members,proto3" json:"members,omitempty"`
+	Members []*ConsensusMember `protobuf:"bytes,9,rep,name=members,proto3" json:"members,omitempty"`
+	// restore_epoch is that of the node's directory, and restored_blocks the number of blocks, over all chains, with which
+	// it began; both are empty on a network that was never restored, and from an endorser.
+	RestoreEpoch   []byte `protobuf:"bytes,16,opt,name=restore_epoch,json=restoreEpoch,proto3" json:"restore_epoch,omitempty"`
+	RestoredBlocks uint64 `protobuf:"varint,17,opt,name=restored_blocks,json=restoredBlocks,proto3" json:"restored_blocks,omitempty"`
+	// unrecorded is empty, or a sentence: the network was restored, and the ledger does not say so yet.
+	Unrecorded    string `protobuf:"bytes,18,opt,name=unrecorded,proto3" json:"unrecorded,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[8]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -657,7 +1078,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[8]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -670,7 +1091,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{8}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *StatusResponse) GetId() string {
@@ -750,11 +1171,39 @@ func (x *StatusResponse) GetClockMs() int64 {
 	return 0
 }
 
+func (x *StatusResponse) GetNetworkMs() int64 {
+	if x != nil {
+		return x.NetworkMs
+	}
+	return 0
+}
+
 func (x *StatusResponse) GetMembers() []*ConsensusMember {
 	if x != nil {
 		return x.Members
 	}
 	return nil
+}
+
+func (x *StatusResponse) GetRestoreEpoch() []byte {
+	if x != nil {
+		return x.RestoreEpoch
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetRestoredBlocks() uint64 {
+	if x != nil {
+		return x.RestoredBlocks
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetUnrecorded() string {
+	if x != nil {
+		return x.Unrecorded
+	}
+	return ""
 }
 
 // ConsensusMember is a node in Raft's configuration.
@@ -768,7 +1217,7 @@ type ConsensusMember struct {
 
 func (x *ConsensusMember) Reset() {
 	*x = ConsensusMember{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[9]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -780,7 +1229,7 @@ func (x *ConsensusMember) String() string {
 func (*ConsensusMember) ProtoMessage() {}
 
 func (x *ConsensusMember) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[9]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -793,7 +1242,7 @@ func (x *ConsensusMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsensusMember.ProtoReflect.Descriptor instead.
 func (*ConsensusMember) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{9}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ConsensusMember) GetId() string {
@@ -820,7 +1269,7 @@ type BlocksRequest struct {
 
 func (x *BlocksRequest) Reset() {
 	*x = BlocksRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[10]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +1281,7 @@ func (x *BlocksRequest) String() string {
 func (*BlocksRequest) ProtoMessage() {}
 
 func (x *BlocksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[10]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +1294,7 @@ func (x *BlocksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksRequest.ProtoReflect.Descriptor instead.
 func (*BlocksRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{10}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *BlocksRequest) GetChainId() string {
@@ -871,7 +1320,7 @@ type BlocksResponse struct {
 
 func (x *BlocksResponse) Reset() {
 	*x = BlocksResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[11]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +1332,7 @@ func (x *BlocksResponse) String() string {
 func (*BlocksResponse) ProtoMessage() {}
 
 func (x *BlocksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[11]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +1345,7 @@ func (x *BlocksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksResponse.ProtoReflect.Descriptor instead.
 func (*BlocksResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{11}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *BlocksResponse) GetBlock() *Block {
@@ -918,7 +1367,7 @@ type FollowRequest struct {
 
 func (x *FollowRequest) Reset() {
 	*x = FollowRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[12]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -930,7 +1379,7 @@ func (x *FollowRequest) String() string {
 func (*FollowRequest) ProtoMessage() {}
 
 func (x *FollowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[12]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -943,7 +1392,7 @@ func (x *FollowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
 func (*FollowRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{12}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *FollowRequest) GetFromSequence() uint64 {
@@ -970,7 +1419,7 @@ type FollowResponse struct {
 
 func (x *FollowResponse) Reset() {
 	*x = FollowResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[13]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1431,7 @@ func (x *FollowResponse) String() string {
 func (*FollowResponse) ProtoMessage() {}
 
 func (x *FollowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[13]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1444,7 @@ func (x *FollowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowResponse.ProtoReflect.Descriptor instead.
 func (*FollowResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{13}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *FollowResponse) GetSequence() uint64 {
@@ -1028,7 +1477,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[14]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1040,7 +1489,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[14]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1053,7 +1502,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{14}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GetRecordRequest) GetChainCode() string {
@@ -1110,16 +1559,20 @@ type Record struct {
 	// endorsement_names are the display names of the organisations that signed this transaction, in the policy's order.
 	EndorsementNames []string `protobuf:"bytes,14,rep,name=endorsement_names,json=endorsementNames,proto3" json:"endorsement_names,omitempty"`
 	// version counts the records of the Key from 1.
-	Version       uint32 `protobuf:"varint,15,opt,name=version,proto3" json:"version,omitempty"`
-	IotId         string `protobuf:"bytes,16,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
-	AccountUid    string `protobuf:"bytes,17,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	Version    uint32 `protobuf:"varint,15,opt,name=version,proto3" json:"version,omitempty"`
+	IotId      string `protobuf:"bytes,16,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	AccountUid string `protobuf:"bytes,17,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	// corrects is the record that this one declares wrong; absent for none.
+	Corrects *Correction `protobuf:"bytes,18,opt,name=corrects,proto3" json:"corrects,omitempty"`
+	// declared_wrong is how this record was declared wrong, for the last time; absent if it never was.
+	DeclaredWrong *DeclaredWrong `protobuf:"bytes,19,opt,name=declared_wrong,json=declaredWrong,proto3" json:"declared_wrong,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[15]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1584,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[15]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1597,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{15}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Record) GetKey() string {
@@ -1266,6 +1719,123 @@ func (x *Record) GetAccountUid() string {
 	return ""
 }
 
+func (x *Record) GetCorrects() *Correction {
+	if x != nil {
+		return x.Corrects
+	}
+	return nil
+}
+
+func (x *Record) GetDeclaredWrong() *DeclaredWrong {
+	if x != nil {
+		return x.DeclaredWrong
+	}
+	return nil
+}
+
+// DeclaredWrong is the record that declares another one wrong and takes its place.
+type DeclaredWrong struct {
+	state           protoimpl.MessageState `protogen:"open.v1"`
+	TransactionHash []byte                 `protobuf:"bytes,1,opt,name=transaction_hash,json=transactionHash,proto3" json:"transaction_hash,omitempty"`
+	Key             string                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	BusinessId      string                 `protobuf:"bytes,3,opt,name=business_id,json=businessId,proto3" json:"business_id,omitempty"`
+	Reason          string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	TimeMs          int64                  `protobuf:"varint,5,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
+	BlockHeight     uint64                 `protobuf:"varint,6,opt,name=block_height,json=blockHeight,proto3" json:"block_height,omitempty"`
+	// by_administrator is set when the chain's administrator declared it, and not the account whose Key it is.
+	ByAdministrator bool `protobuf:"varint,7,opt,name=by_administrator,json=byAdministrator,proto3" json:"by_administrator,omitempty"`
+	// times is how often the record has been declared wrong.
+	Times         uint32 `protobuf:"varint,8,opt,name=times,proto3" json:"times,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeclaredWrong) Reset() {
+	*x = DeclaredWrong{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeclaredWrong) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeclaredWrong) ProtoMessage() {}
+
+func (x *DeclaredWrong) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeclaredWrong.ProtoReflect.Descriptor instead.
+func (*DeclaredWrong) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *DeclaredWrong) GetTransactionHash() []byte {
+	if x != nil {
+		return x.TransactionHash
+	}
+	return nil
+}
+
+func (x *DeclaredWrong) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *DeclaredWrong) GetBusinessId() string {
+	if x != nil {
+		return x.BusinessId
+	}
+	return ""
+}
+
+func (x *DeclaredWrong) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DeclaredWrong) GetTimeMs() int64 {
+	if x != nil {
+		return x.TimeMs
+	}
+	return 0
+}
+
+func (x *DeclaredWrong) GetBlockHeight() uint64 {
+	if x != nil {
+		return x.BlockHeight
+	}
+	return 0
+}
+
+func (x *DeclaredWrong) GetByAdministrator() bool {
+	if x != nil {
+		return x.ByAdministrator
+	}
+	return false
+}
+
+func (x *DeclaredWrong) GetTimes() uint32 {
+	if x != nil {
+		return x.Times
+	}
+	return 0
+}
+
 type GetRecordResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// code is 200, or the LTL code that refuses.
@@ -1277,7 +1847,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[16]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1859,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[16]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1872,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{16}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *GetRecordResponse) GetCode() int32 {
@@ -1337,7 +1907,7 @@ type ListHistoryRequest struct {
 
 func (x *ListHistoryRequest) Reset() {
 	*x = ListHistoryRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[17]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1349,7 +1919,7 @@ func (x *ListHistoryRequest) String() string {
 func (*ListHistoryRequest) ProtoMessage() {}
 
 func (x *ListHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[17]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1362,7 +1932,7 @@ func (x *ListHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHistoryRequest.ProtoReflect.Descriptor instead.
 func (*ListHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{17}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListHistoryRequest) GetChainCode() string {
@@ -1432,7 +2002,7 @@ type ListHistoryResponse struct {
 
 func (x *ListHistoryResponse) Reset() {
 	*x = ListHistoryResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[18]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1444,7 +2014,7 @@ func (x *ListHistoryResponse) String() string {
 func (*ListHistoryResponse) ProtoMessage() {}
 
 func (x *ListHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[18]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1457,7 +2027,7 @@ func (x *ListHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHistoryResponse.ProtoReflect.Descriptor instead.
 func (*ListHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{18}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ListHistoryResponse) GetCode() int32 {
@@ -1495,7 +2065,7 @@ type CountHistoryRequest struct {
 
 func (x *CountHistoryRequest) Reset() {
 	*x = CountHistoryRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[19]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +2077,7 @@ func (x *CountHistoryRequest) String() string {
 func (*CountHistoryRequest) ProtoMessage() {}
 
 func (x *CountHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[19]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +2090,7 @@ func (x *CountHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountHistoryRequest.ProtoReflect.Descriptor instead.
 func (*CountHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{19}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *CountHistoryRequest) GetChainCode() string {
@@ -1575,7 +2145,7 @@ type CountHistoryResponse struct {
 
 func (x *CountHistoryResponse) Reset() {
 	*x = CountHistoryResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[20]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1587,7 +2157,7 @@ func (x *CountHistoryResponse) String() string {
 func (*CountHistoryResponse) ProtoMessage() {}
 
 func (x *CountHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[20]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1600,7 +2170,7 @@ func (x *CountHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountHistoryResponse.ProtoReflect.Descriptor instead.
 func (*CountHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{20}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *CountHistoryResponse) GetCode() int32 {
@@ -1632,7 +2202,7 @@ type ListChainsRequest struct {
 
 func (x *ListChainsRequest) Reset() {
 	*x = ListChainsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[21]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +2214,7 @@ func (x *ListChainsRequest) String() string {
 func (*ListChainsRequest) ProtoMessage() {}
 
 func (x *ListChainsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[21]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +2227,7 @@ func (x *ListChainsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChainsRequest.ProtoReflect.Descriptor instead.
 func (*ListChainsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{21}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ListChainsRequest) GetAccountUid() string {
@@ -1708,18 +2278,22 @@ type ChainInfo struct {
 	ChainCode string                 `protobuf:"bytes,2,opt,name=chain_code,json=chainCode,proto3" json:"chain_code,omitempty"`
 	Chain     *CreateChain           `protobuf:"bytes,3,opt,name=chain,proto3" json:"chain,omitempty"`
 	// role is ADMIN or MEMBER; empty when the request names no account.
-	Role          string `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
-	DataTypeCode  string `protobuf:"bytes,5,opt,name=data_type_code,json=dataTypeCode,proto3" json:"data_type_code,omitempty"`
-	Height        uint64 `protobuf:"varint,6,opt,name=height,proto3" json:"height,omitempty"`
-	UsedCount     uint64 `protobuf:"varint,7,opt,name=used_count,json=usedCount,proto3" json:"used_count,omitempty"`
-	UsedBytes     uint64 `protobuf:"varint,8,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
+	Role         string `protobuf:"bytes,4,opt,name=role,proto3" json:"role,omitempty"`
+	DataTypeCode string `protobuf:"bytes,5,opt,name=data_type_code,json=dataTypeCode,proto3" json:"data_type_code,omitempty"`
+	Height       uint64 `protobuf:"varint,6,opt,name=height,proto3" json:"height,omitempty"`
+	UsedCount    uint64 `protobuf:"varint,7,opt,name=used_count,json=usedCount,proto3" json:"used_count,omitempty"`
+	UsedBytes    uint64 `protobuf:"varint,8,opt,name=used_bytes,json=usedBytes,proto3" json:"used_bytes,omitempty"`
+	// closed is set while the chain can only be read, because the organisation that owns it is not of the network any more.
+	Closed bool `protobuf:"varint,9,opt,name=closed,proto3" json:"closed,omitempty"`
+	// time_stands says what ModifyChain.time_stands set.
+	TimeStands    bool `protobuf:"varint,10,opt,name=time_stands,json=timeStands,proto3" json:"time_stands,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ChainInfo) Reset() {
 	*x = ChainInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[22]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1731,7 +2305,7 @@ func (x *ChainInfo) String() string {
 func (*ChainInfo) ProtoMessage() {}
 
 func (x *ChainInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[22]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1744,7 +2318,7 @@ func (x *ChainInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainInfo.ProtoReflect.Descriptor instead.
 func (*ChainInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{22}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ChainInfo) GetChainId() string {
@@ -1803,6 +2377,20 @@ func (x *ChainInfo) GetUsedBytes() uint64 {
 	return 0
 }
 
+func (x *ChainInfo) GetClosed() bool {
+	if x != nil {
+		return x.Closed
+	}
+	return false
+}
+
+func (x *ChainInfo) GetTimeStands() bool {
+	if x != nil {
+		return x.TimeStands
+	}
+	return false
+}
+
 type ListChainsResponse struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
 	Code   int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
@@ -1816,7 +2404,7 @@ type ListChainsResponse struct {
 
 func (x *ListChainsResponse) Reset() {
 	*x = ListChainsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[23]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1828,7 +2416,7 @@ func (x *ListChainsResponse) String() string {
 func (*ListChainsResponse) ProtoMessage() {}
 
 func (x *ListChainsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[23]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1841,7 +2429,7 @@ func (x *ListChainsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChainsResponse.ProtoReflect.Descriptor instead.
 func (*ListChainsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{23}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListChainsResponse) GetCode() int32 {
@@ -1882,7 +2470,7 @@ type GetTransactionRequest struct {
 
 func (x *GetTransactionRequest) Reset() {
 	*x = GetTransactionRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[24]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1894,7 +2482,7 @@ func (x *GetTransactionRequest) String() string {
 func (*GetTransactionRequest) ProtoMessage() {}
 
 func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[24]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1907,7 +2495,7 @@ func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionRequest.ProtoReflect.Descriptor instead.
 func (*GetTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{24}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *GetTransactionRequest) GetTransactionHash() []byte {
@@ -1940,7 +2528,7 @@ type GetTransactionResponse struct {
 
 func (x *GetTransactionResponse) Reset() {
 	*x = GetTransactionResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[25]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1952,7 +2540,7 @@ func (x *GetTransactionResponse) String() string {
 func (*GetTransactionResponse) ProtoMessage() {}
 
 func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[25]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1965,7 +2553,7 @@ func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionResponse.ProtoReflect.Descriptor instead.
 func (*GetTransactionResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{25}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *GetTransactionResponse) GetCode() int32 {
@@ -2033,7 +2621,7 @@ type GetNetworkRequest struct {
 
 func (x *GetNetworkRequest) Reset() {
 	*x = GetNetworkRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[26]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2633,7 @@ func (x *GetNetworkRequest) String() string {
 func (*GetNetworkRequest) ProtoMessage() {}
 
 func (x *GetNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[26]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2646,7 @@ func (x *GetNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNetworkRequest.ProtoReflect.Descriptor instead.
 func (*GetNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{26}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetNetworkRequest) GetConsistency() Consistency {
@@ -2088,14 +2676,16 @@ type GetNetworkResponse struct {
 	// revocations are all certificates and identities that were revoked.
 	Revocations []*RevokeCertificate `protobuf:"bytes,11,rep,name=revocations,proto3" json:"revocations,omitempty"`
 	// removed are the ids of the organisations that were removed.
-	Removed       []string `protobuf:"bytes,12,rep,name=removed,proto3" json:"removed,omitempty"`
+	Removed []string `protobuf:"bytes,12,rep,name=removed,proto3" json:"removed,omitempty"`
+	// facts are what the ledger says of the organisations beside their definitions, in the order of organisations.
+	Facts         []*OrganisationFacts `protobuf:"bytes,15,rep,name=facts,proto3" json:"facts,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetNetworkResponse) Reset() {
 	*x = GetNetworkResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[27]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2697,7 @@ func (x *GetNetworkResponse) String() string {
 func (*GetNetworkResponse) ProtoMessage() {}
 
 func (x *GetNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[27]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2710,7 @@ func (x *GetNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNetworkResponse.ProtoReflect.Descriptor instead.
 func (*GetNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{27}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetNetworkResponse) GetNetworkId() []byte {
@@ -2200,6 +2790,94 @@ func (x *GetNetworkResponse) GetRemoved() []string {
 	return nil
 }
 
+func (x *GetNetworkResponse) GetFacts() []*OrganisationFacts {
+	if x != nil {
+		return x.Facts
+	}
+	return nil
+}
+
+// OrganisationFacts is what the ledger says of an organisation beside its definition.
+type OrganisationFacts struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Standing OrganisationStanding   `protobuf:"varint,1,opt,name=standing,proto3,enum=ltl.v1.OrganisationStanding" json:"standing,omitempty"`
+	// lapses_ms is the block time from which an invitation can no longer be accepted; 0 unless it is invited.
+	LapsesMs int64 `protobuf:"varint,2,opt,name=lapses_ms,json=lapsesMs,proto3" json:"lapses_ms,omitempty"`
+	// recovery_key is the Ed25519 public key of its recovery key; empty while it has none.
+	RecoveryKey []byte `protobuf:"bytes,3,opt,name=recovery_key,json=recoveryKey,proto3" json:"recovery_key,omitempty"`
+	// recoveries counts the signatures of its recovery keys that counted.
+	Recoveries uint32 `protobuf:"varint,4,opt,name=recoveries,proto3" json:"recoveries,omitempty"`
+	// delegates are the facades of other organisations, as "organisation/facade/name", that may speak for its accounts.
+	Delegates     []string `protobuf:"bytes,5,rep,name=delegates,proto3" json:"delegates,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrganisationFacts) Reset() {
+	*x = OrganisationFacts{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrganisationFacts) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrganisationFacts) ProtoMessage() {}
+
+func (x *OrganisationFacts) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrganisationFacts.ProtoReflect.Descriptor instead.
+func (*OrganisationFacts) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *OrganisationFacts) GetStanding() OrganisationStanding {
+	if x != nil {
+		return x.Standing
+	}
+	return OrganisationStanding_ORGANISATION_STANDING_UNSPECIFIED
+}
+
+func (x *OrganisationFacts) GetLapsesMs() int64 {
+	if x != nil {
+		return x.LapsesMs
+	}
+	return 0
+}
+
+func (x *OrganisationFacts) GetRecoveryKey() []byte {
+	if x != nil {
+		return x.RecoveryKey
+	}
+	return nil
+}
+
+func (x *OrganisationFacts) GetRecoveries() uint32 {
+	if x != nil {
+		return x.Recoveries
+	}
+	return 0
+}
+
+func (x *OrganisationFacts) GetDelegates() []string {
+	if x != nil {
+		return x.Delegates
+	}
+	return nil
+}
+
 // Authorities are the certificate authorities of an organisation, in DER, oldest first.
 type Authorities struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2211,7 +2889,7 @@ type Authorities struct {
 
 func (x *Authorities) Reset() {
 	*x = Authorities{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2223,7 +2901,7 @@ func (x *Authorities) String() string {
 func (*Authorities) ProtoMessage() {}
 
 func (x *Authorities) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2236,7 +2914,7 @@ func (x *Authorities) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authorities.ProtoReflect.Descriptor instead.
 func (*Authorities) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{28}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *Authorities) GetOrganisation() string {
@@ -2253,6 +2931,358 @@ func (x *Authorities) GetCertificates() [][]byte {
 	return nil
 }
 
+type GetKeysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Consistency   Consistency            `protobuf:"varint,1,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetKeysRequest) Reset() {
+	*x = GetKeysRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetKeysRequest) ProtoMessage() {}
+
+func (x *GetKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetKeysRequest.ProtoReflect.Descriptor instead.
+func (*GetKeysRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *GetKeysRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type GetKeysResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// height is that of the system chain; the answer is at least that new.
+	Height           uint64             `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	OrganisationKeys []*OrganisationKey `protobuf:"bytes,2,rep,name=organisation_keys,json=organisationKeys,proto3" json:"organisation_keys,omitempty"`
+	NodeKeys         []*NodeKey         `protobuf:"bytes,3,rep,name=node_keys,json=nodeKeys,proto3" json:"node_keys,omitempty"`
+	// restorations are those that the ledger records, oldest first.
+	Restorations  []*Restoration `protobuf:"bytes,4,rep,name=restorations,proto3" json:"restorations,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetKeysResponse) Reset() {
+	*x = GetKeysResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetKeysResponse) ProtoMessage() {}
+
+func (x *GetKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetKeysResponse.ProtoReflect.Descriptor instead.
+func (*GetKeysResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *GetKeysResponse) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *GetKeysResponse) GetOrganisationKeys() []*OrganisationKey {
+	if x != nil {
+		return x.OrganisationKeys
+	}
+	return nil
+}
+
+func (x *GetKeysResponse) GetNodeKeys() []*NodeKey {
+	if x != nil {
+		return x.NodeKeys
+	}
+	return nil
+}
+
+func (x *GetKeysResponse) GetRestorations() []*Restoration {
+	if x != nil {
+		return x.Restorations
+	}
+	return nil
+}
+
+// Restoration is a restoration of the network that the ledger records.
+type Restoration struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Number       uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	RestoreEpoch []byte                 `protobuf:"bytes,2,opt,name=restore_epoch,json=restoreEpoch,proto3" json:"restore_epoch,omitempty"`
+	// blocks is the number of blocks, over all chains, that were kept.
+	Blocks uint64 `protobuf:"varint,3,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// height is that of the block of the system chain that records it.
+	Height uint64 `protobuf:"varint,5,opt,name=height,proto3" json:"height,omitempty"`
+	// kept_height is that of the newest block of the system chain that was kept.
+	KeptHeight    uint64 `protobuf:"varint,6,opt,name=kept_height,json=keptHeight,proto3" json:"kept_height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Restoration) Reset() {
+	*x = Restoration{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Restoration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Restoration) ProtoMessage() {}
+
+func (x *Restoration) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Restoration.ProtoReflect.Descriptor instead.
+func (*Restoration) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Restoration) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Restoration) GetRestoreEpoch() []byte {
+	if x != nil {
+		return x.RestoreEpoch
+	}
+	return nil
+}
+
+func (x *Restoration) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *Restoration) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Restoration) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *Restoration) GetKeptHeight() uint64 {
+	if x != nil {
+		return x.KeptHeight
+	}
+	return 0
+}
+
+// OrganisationKey is a key that signs, or signed, an organisation's endorsements.
+type OrganisationKey struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Organisation string                 `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	Key          []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	// until is the height of the system chain at which the key was replaced, or its organisation removed; 0 for a key that
+	// is in force.
+	Until uint64 `protobuf:"varint,3,opt,name=until,proto3" json:"until,omitempty"`
+	// until_ms is the time up to which what the key signed before it was replaced counts; 0 for none.
+	UntilMs       int64 `protobuf:"varint,4,opt,name=until_ms,json=untilMs,proto3" json:"until_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OrganisationKey) Reset() {
+	*x = OrganisationKey{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OrganisationKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OrganisationKey) ProtoMessage() {}
+
+func (x *OrganisationKey) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OrganisationKey.ProtoReflect.Descriptor instead.
+func (*OrganisationKey) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *OrganisationKey) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *OrganisationKey) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *OrganisationKey) GetUntil() uint64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *OrganisationKey) GetUntilMs() int64 {
+	if x != nil {
+		return x.UntilMs
+	}
+	return 0
+}
+
+// NodeKey is the key of a node, also of one that was removed.
+type NodeKey struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Id           string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Organisation string                 `protobuf:"bytes,2,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	Key          []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Membership   NodeMembership         `protobuf:"varint,4,opt,name=membership,proto3,enum=ltl.v1.NodeMembership" json:"membership,omitempty"`
+	// changed is the height of the system chain at which its membership last changed; 0 for one of the genesis.
+	Changed       uint64 `protobuf:"varint,5,opt,name=changed,proto3" json:"changed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NodeKey) Reset() {
+	*x = NodeKey{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NodeKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NodeKey) ProtoMessage() {}
+
+func (x *NodeKey) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NodeKey.ProtoReflect.Descriptor instead.
+func (*NodeKey) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *NodeKey) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *NodeKey) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *NodeKey) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *NodeKey) GetMembership() NodeMembership {
+	if x != nil {
+		return x.Membership
+	}
+	return NodeMembership_NODE_MEMBERSHIP_UNSPECIFIED
+}
+
+func (x *NodeKey) GetChanged() uint64 {
+	if x != nil {
+		return x.Changed
+	}
+	return 0
+}
+
 type GetAccountRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// uid empty lists all accounts, oldest first.
@@ -2267,7 +3297,7 @@ type GetAccountRequest struct {
 
 func (x *GetAccountRequest) Reset() {
 	*x = GetAccountRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2279,7 +3309,7 @@ func (x *GetAccountRequest) String() string {
 func (*GetAccountRequest) ProtoMessage() {}
 
 func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2292,7 +3322,7 @@ func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccountRequest.ProtoReflect.Descriptor instead.
 func (*GetAccountRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{29}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetAccountRequest) GetUid() string {
@@ -2335,7 +3365,7 @@ type AccountInfo struct {
 
 func (x *AccountInfo) Reset() {
 	*x = AccountInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2347,7 +3377,7 @@ func (x *AccountInfo) String() string {
 func (*AccountInfo) ProtoMessage() {}
 
 func (x *AccountInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2360,7 +3390,7 @@ func (x *AccountInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountInfo.ProtoReflect.Descriptor instead.
 func (*AccountInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{30}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *AccountInfo) GetUid() string {
@@ -2403,7 +3433,7 @@ type GetAccountResponse struct {
 
 func (x *GetAccountResponse) Reset() {
 	*x = GetAccountResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2415,7 +3445,7 @@ func (x *GetAccountResponse) String() string {
 func (*GetAccountResponse) ProtoMessage() {}
 
 func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2428,7 +3458,7 @@ func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccountResponse.ProtoReflect.Descriptor instead.
 func (*GetAccountResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{31}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetAccountResponse) GetCode() int32 {
@@ -2452,6 +3482,223 @@ func (x *GetAccountResponse) GetTotal() uint64 {
 	return 0
 }
 
+type ListAccessKeysRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// account_uid, if given, is the only account wanted.
+	AccountUid    string      `protobuf:"bytes,1,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	Page          uint32      `protobuf:"varint,2,opt,name=page,proto3" json:"page,omitempty"`
+	Size          uint32      `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	Consistency   Consistency `protobuf:"varint,4,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccessKeysRequest) Reset() {
+	*x = ListAccessKeysRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccessKeysRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccessKeysRequest) ProtoMessage() {}
+
+func (x *ListAccessKeysRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccessKeysRequest.ProtoReflect.Descriptor instead.
+func (*ListAccessKeysRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ListAccessKeysRequest) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *ListAccessKeysRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ListAccessKeysRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ListAccessKeysRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+// AccessKeyInfo is an AccessKey as the ledger has it; nothing of its secret.
+type AccessKeyInfo struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Id         string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	AccountUid string                 `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	// organisation is that of the account.
+	Organisation string `protobuf:"bytes,3,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// state is DISABLED too when the organisation was removed from the network.
+	State   AccessKeyState `protobuf:"varint,4,opt,name=state,proto3,enum=ltl.v1.AccessKeyState" json:"state,omitempty"`
+	Version uint64         `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"`
+	// sealed_version is the version at which the secret was sealed.
+	SealedVersion uint64 `protobuf:"varint,6,opt,name=sealed_version,json=sealedVersion,proto3" json:"sealed_version,omitempty"`
+	Commitment    []byte `protobuf:"bytes,7,opt,name=commitment,proto3" json:"commitment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessKeyInfo) Reset() {
+	*x = AccessKeyInfo{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessKeyInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessKeyInfo) ProtoMessage() {}
+
+func (x *AccessKeyInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessKeyInfo.ProtoReflect.Descriptor instead.
+func (*AccessKeyInfo) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *AccessKeyInfo) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AccessKeyInfo) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *AccessKeyInfo) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *AccessKeyInfo) GetState() AccessKeyState {
+	if x != nil {
+		return x.State
+	}
+	return AccessKeyState_ACCESS_KEY_STATE_UNSPECIFIED
+}
+
+func (x *AccessKeyInfo) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *AccessKeyInfo) GetSealedVersion() uint64 {
+	if x != nil {
+		return x.SealedVersion
+	}
+	return 0
+}
+
+func (x *AccessKeyInfo) GetCommitment() []byte {
+	if x != nil {
+		return x.Commitment
+	}
+	return nil
+}
+
+type ListAccessKeysResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AccessKeys    []*AccessKeyInfo       `protobuf:"bytes,1,rep,name=access_keys,json=accessKeys,proto3" json:"access_keys,omitempty"`
+	Total         uint64                 `protobuf:"varint,2,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListAccessKeysResponse) Reset() {
+	*x = ListAccessKeysResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListAccessKeysResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListAccessKeysResponse) ProtoMessage() {}
+
+func (x *ListAccessKeysResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListAccessKeysResponse.ProtoReflect.Descriptor instead.
+func (*ListAccessKeysResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *ListAccessKeysResponse) GetAccessKeys() []*AccessKeyInfo {
+	if x != nil {
+		return x.AccessKeys
+	}
+	return nil
+}
+
+func (x *ListAccessKeysResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 type GetChainRequest struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ChainId string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
@@ -2464,7 +3711,7 @@ type GetChainRequest struct {
 
 func (x *GetChainRequest) Reset() {
 	*x = GetChainRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2476,7 +3723,7 @@ func (x *GetChainRequest) String() string {
 func (*GetChainRequest) ProtoMessage() {}
 
 func (x *GetChainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2489,7 +3736,7 @@ func (x *GetChainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChainRequest.ProtoReflect.Descriptor instead.
 func (*GetChainRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{32}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *GetChainRequest) GetChainId() string {
@@ -2530,7 +3777,7 @@ type GetChainResponse struct {
 
 func (x *GetChainResponse) Reset() {
 	*x = GetChainResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2542,7 +3789,7 @@ func (x *GetChainResponse) String() string {
 func (*GetChainResponse) ProtoMessage() {}
 
 func (x *GetChainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2555,7 +3802,7 @@ func (x *GetChainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChainResponse.ProtoReflect.Descriptor instead.
 func (*GetChainResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{33}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetChainResponse) GetCode() int32 {
@@ -2617,7 +3864,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2629,7 +3876,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2642,7 +3889,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{34}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListMembersRequest) GetChainId() string {
@@ -2714,7 +3961,7 @@ type MemberInfo struct {
 
 func (x *MemberInfo) Reset() {
 	*x = MemberInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2726,7 +3973,7 @@ func (x *MemberInfo) String() string {
 func (*MemberInfo) ProtoMessage() {}
 
 func (x *MemberInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2739,7 +3986,7 @@ func (x *MemberInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberInfo.ProtoReflect.Descriptor instead.
 func (*MemberInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{35}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *MemberInfo) GetMemberId() string {
@@ -2830,7 +4077,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2842,7 +4089,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2855,7 +4102,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{36}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListMembersResponse) GetCode() int32 {
@@ -2893,7 +4140,7 @@ type ListDeviceGroupsRequest struct {
 
 func (x *ListDeviceGroupsRequest) Reset() {
 	*x = ListDeviceGroupsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2905,7 +4152,7 @@ func (x *ListDeviceGroupsRequest) String() string {
 func (*ListDeviceGroupsRequest) ProtoMessage() {}
 
 func (x *ListDeviceGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2918,7 +4165,7 @@ func (x *ListDeviceGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeviceGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListDeviceGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{37}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ListDeviceGroupsRequest) GetChainId() string {
@@ -2979,7 +4226,7 @@ type DeviceGroupInfo struct {
 
 func (x *DeviceGroupInfo) Reset() {
 	*x = DeviceGroupInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2991,7 +4238,7 @@ func (x *DeviceGroupInfo) String() string {
 func (*DeviceGroupInfo) ProtoMessage() {}
 
 func (x *DeviceGroupInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3004,7 +4251,7 @@ func (x *DeviceGroupInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceGroupInfo.ProtoReflect.Descriptor instead.
 func (*DeviceGroupInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{38}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DeviceGroupInfo) GetDeviceGroupId() string {
@@ -3074,7 +4321,7 @@ type ListDeviceGroupsResponse struct {
 
 func (x *ListDeviceGroupsResponse) Reset() {
 	*x = ListDeviceGroupsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3086,7 +4333,7 @@ func (x *ListDeviceGroupsResponse) String() string {
 func (*ListDeviceGroupsResponse) ProtoMessage() {}
 
 func (x *ListDeviceGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3099,7 +4346,7 @@ func (x *ListDeviceGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeviceGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListDeviceGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{39}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListDeviceGroupsResponse) GetCode() int32 {
@@ -3138,7 +4385,7 @@ type ListDevicesRequest struct {
 
 func (x *ListDevicesRequest) Reset() {
 	*x = ListDevicesRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3150,7 +4397,7 @@ func (x *ListDevicesRequest) String() string {
 func (*ListDevicesRequest) ProtoMessage() {}
 
 func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3163,7 +4410,7 @@ func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesRequest.ProtoReflect.Descriptor instead.
 func (*ListDevicesRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{40}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *ListDevicesRequest) GetChainId() string {
@@ -3227,7 +4474,7 @@ type DeviceInfo struct {
 
 func (x *DeviceInfo) Reset() {
 	*x = DeviceInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3239,7 +4486,7 @@ func (x *DeviceInfo) String() string {
 func (*DeviceInfo) ProtoMessage() {}
 
 func (x *DeviceInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3252,7 +4499,7 @@ func (x *DeviceInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceInfo.ProtoReflect.Descriptor instead.
 func (*DeviceInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{41}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *DeviceInfo) GetDeviceId() string {
@@ -3294,7 +4541,7 @@ type ListDevicesResponse struct {
 
 func (x *ListDevicesResponse) Reset() {
 	*x = ListDevicesResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3306,7 +4553,7 @@ func (x *ListDevicesResponse) String() string {
 func (*ListDevicesResponse) ProtoMessage() {}
 
 func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3319,7 +4566,7 @@ func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesResponse.ProtoReflect.Descriptor instead.
 func (*ListDevicesResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{42}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListDevicesResponse) GetCode() int32 {
@@ -3357,7 +4604,7 @@ type ListEnrolmentsRequest struct {
 
 func (x *ListEnrolmentsRequest) Reset() {
 	*x = ListEnrolmentsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3369,7 +4616,7 @@ func (x *ListEnrolmentsRequest) String() string {
 func (*ListEnrolmentsRequest) ProtoMessage() {}
 
 func (x *ListEnrolmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3382,7 +4629,7 @@ func (x *ListEnrolmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrolmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListEnrolmentsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{43}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ListEnrolmentsRequest) GetProductKey() string {
@@ -3420,21 +4667,120 @@ func (x *ListEnrolmentsRequest) GetConsistency() Consistency {
 	return Consistency_CONSISTENCY_UNSPECIFIED
 }
 
+// DeviceKeyInfo is a key that a device has or had.
+type DeviceKeyInfo struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	Number    uint32                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	KeyType   DeviceKeyType          `protobuf:"varint,2,opt,name=key_type,json=keyType,proto3,enum=ltl.v1.DeviceKeyType" json:"key_type,omitempty"`
+	PublicKey []byte                 `protobuf:"bytes,3,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	// from_height and until_height are those of the system chain between which its signatures count, the second not
+	// included; 0 while it has not ended.
+	FromHeight  uint64       `protobuf:"varint,4,opt,name=from_height,json=fromHeight,proto3" json:"from_height,omitempty"`
+	UntilHeight uint64       `protobuf:"varint,5,opt,name=until_height,json=untilHeight,proto3" json:"until_height,omitempty"`
+	End         DeviceKeyEnd `protobuf:"varint,6,opt,name=end,proto3,enum=ltl.v1.DeviceKeyEnd" json:"end,omitempty"`
+	// doubtful_height is the height from which what it signed is in doubt; 0 for none.
+	DoubtfulHeight uint64 `protobuf:"varint,7,opt,name=doubtful_height,json=doubtfulHeight,proto3" json:"doubtful_height,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *DeviceKeyInfo) Reset() {
+	*x = DeviceKeyInfo{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeviceKeyInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeviceKeyInfo) ProtoMessage() {}
+
+func (x *DeviceKeyInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeviceKeyInfo.ProtoReflect.Descriptor instead.
+func (*DeviceKeyInfo) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *DeviceKeyInfo) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *DeviceKeyInfo) GetKeyType() DeviceKeyType {
+	if x != nil {
+		return x.KeyType
+	}
+	return DeviceKeyType_DEVICE_KEY_TYPE_UNSPECIFIED
+}
+
+func (x *DeviceKeyInfo) GetPublicKey() []byte {
+	if x != nil {
+		return x.PublicKey
+	}
+	return nil
+}
+
+func (x *DeviceKeyInfo) GetFromHeight() uint64 {
+	if x != nil {
+		return x.FromHeight
+	}
+	return 0
+}
+
+func (x *DeviceKeyInfo) GetUntilHeight() uint64 {
+	if x != nil {
+		return x.UntilHeight
+	}
+	return 0
+}
+
+func (x *DeviceKeyInfo) GetEnd() DeviceKeyEnd {
+	if x != nil {
+		return x.End
+	}
+	return DeviceKeyEnd_DEVICE_KEY_END_UNSPECIFIED
+}
+
+func (x *DeviceKeyInfo) GetDoubtfulHeight() uint64 {
+	if x != nil {
+		return x.DoubtfulHeight
+	}
+	return 0
+}
+
 type EnrolmentInfo struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Device *EnrollDevice          `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// device has the newest key.
+	Device *EnrollDevice `protobuf:"bytes,1,opt,name=device,proto3" json:"device,omitempty"`
 	// organisation enrolled the device.
 	Organisation string `protobuf:"bytes,2,opt,name=organisation,proto3" json:"organisation,omitempty"`
 	Revoked      bool   `protobuf:"varint,3,opt,name=revoked,proto3" json:"revoked,omitempty"`
 	// enrolled_height is that of the system chain's block.
 	EnrolledHeight uint64 `protobuf:"varint,4,opt,name=enrolled_height,json=enrolledHeight,proto3" json:"enrolled_height,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// keys are all that the device has had, oldest first.
+	Keys          []*DeviceKeyInfo `protobuf:"bytes,5,rep,name=keys,proto3" json:"keys,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *EnrolmentInfo) Reset() {
 	*x = EnrolmentInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3446,7 +4792,7 @@ func (x *EnrolmentInfo) String() string {
 func (*EnrolmentInfo) ProtoMessage() {}
 
 func (x *EnrolmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3459,7 +4805,7 @@ func (x *EnrolmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrolmentInfo.ProtoReflect.Descriptor instead.
 func (*EnrolmentInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{44}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *EnrolmentInfo) GetDevice() *EnrollDevice {
@@ -3490,6 +4836,13 @@ func (x *EnrolmentInfo) GetEnrolledHeight() uint64 {
 	return 0
 }
 
+func (x *EnrolmentInfo) GetKeys() []*DeviceKeyInfo {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
 type ListEnrolmentsResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
@@ -3501,7 +4854,7 @@ type ListEnrolmentsResponse struct {
 
 func (x *ListEnrolmentsResponse) Reset() {
 	*x = ListEnrolmentsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3513,7 +4866,7 @@ func (x *ListEnrolmentsResponse) String() string {
 func (*ListEnrolmentsResponse) ProtoMessage() {}
 
 func (x *ListEnrolmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3526,7 +4879,7 @@ func (x *ListEnrolmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrolmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListEnrolmentsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{45}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ListEnrolmentsResponse) GetCode() int32 {
@@ -3550,6 +4903,216 @@ func (x *ListEnrolmentsResponse) GetTotal() uint64 {
 	return 0
 }
 
+type ListProductsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// product_key, if given, is the only one wanted.
+	ProductKey    string      `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	Page          uint32      `protobuf:"varint,2,opt,name=page,proto3" json:"page,omitempty"`
+	Size          uint32      `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`
+	Consistency   Consistency `protobuf:"varint,4,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProductsRequest) Reset() {
+	*x = ListProductsRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProductsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProductsRequest) ProtoMessage() {}
+
+func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
+func (*ListProductsRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *ListProductsRequest) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *ListProductsRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ListProductsRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+func (x *ListProductsRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type ProductInfo struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	// organisation claimed the product.
+	Organisation string `protobuf:"bytes,2,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// chain_id is the chain that the product is assigned to; empty for none.
+	ChainId string `protobuf:"bytes,3,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	// from_ms is the first time that a device's text may carry there, in milliseconds since 1970; 0 while the product
+	// was never assigned.
+	FromMs int64 `protobuf:"varint,4,opt,name=from_ms,json=fromMs,proto3" json:"from_ms,omitempty"`
+	// changed_height is that of the system chain's block that claimed or assigned it last.
+	ChangedHeight uint64 `protobuf:"varint,5,opt,name=changed_height,json=changedHeight,proto3" json:"changed_height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProductInfo) Reset() {
+	*x = ProductInfo{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProductInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProductInfo) ProtoMessage() {}
+
+func (x *ProductInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProductInfo.ProtoReflect.Descriptor instead.
+func (*ProductInfo) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *ProductInfo) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *ProductInfo) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *ProductInfo) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *ProductInfo) GetFromMs() int64 {
+	if x != nil {
+		return x.FromMs
+	}
+	return 0
+}
+
+func (x *ProductInfo) GetChangedHeight() uint64 {
+	if x != nil {
+		return x.ChangedHeight
+	}
+	return 0
+}
+
+type ListProductsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Products      []*ProductInfo         `protobuf:"bytes,2,rep,name=products,proto3" json:"products,omitempty"`
+	Total         uint64                 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProductsResponse) Reset() {
+	*x = ListProductsResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProductsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProductsResponse) ProtoMessage() {}
+
+func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
+func (*ListProductsResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ListProductsResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ListProductsResponse) GetProducts() []*ProductInfo {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+func (x *ListProductsResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
 type ListPhaseGroupsRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	ChainId       string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
@@ -3564,7 +5127,7 @@ type ListPhaseGroupsRequest struct {
 
 func (x *ListPhaseGroupsRequest) Reset() {
 	*x = ListPhaseGroupsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3576,7 +5139,7 @@ func (x *ListPhaseGroupsRequest) String() string {
 func (*ListPhaseGroupsRequest) ProtoMessage() {}
 
 func (x *ListPhaseGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3589,7 +5152,7 @@ func (x *ListPhaseGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListPhaseGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{46}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ListPhaseGroupsRequest) GetChainId() string {
@@ -3646,7 +5209,7 @@ type PhaseGroupInfo struct {
 
 func (x *PhaseGroupInfo) Reset() {
 	*x = PhaseGroupInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3658,7 +5221,7 @@ func (x *PhaseGroupInfo) String() string {
 func (*PhaseGroupInfo) ProtoMessage() {}
 
 func (x *PhaseGroupInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3671,7 +5234,7 @@ func (x *PhaseGroupInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseGroupInfo.ProtoReflect.Descriptor instead.
 func (*PhaseGroupInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{47}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *PhaseGroupInfo) GetPhaseGroupId() string {
@@ -3713,7 +5276,7 @@ type ListPhaseGroupsResponse struct {
 
 func (x *ListPhaseGroupsResponse) Reset() {
 	*x = ListPhaseGroupsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3725,7 +5288,7 @@ func (x *ListPhaseGroupsResponse) String() string {
 func (*ListPhaseGroupsResponse) ProtoMessage() {}
 
 func (x *ListPhaseGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3738,7 +5301,7 @@ func (x *ListPhaseGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListPhaseGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{48}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListPhaseGroupsResponse) GetCode() int32 {
@@ -3777,7 +5340,7 @@ type ListPhasesRequest struct {
 
 func (x *ListPhasesRequest) Reset() {
 	*x = ListPhasesRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3789,7 +5352,7 @@ func (x *ListPhasesRequest) String() string {
 func (*ListPhasesRequest) ProtoMessage() {}
 
 func (x *ListPhasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3802,7 +5365,7 @@ func (x *ListPhasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhasesRequest.ProtoReflect.Descriptor instead.
 func (*ListPhasesRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{49}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ListPhasesRequest) GetChainId() string {
@@ -3869,7 +5432,7 @@ type PhaseInfo struct {
 
 func (x *PhaseInfo) Reset() {
 	*x = PhaseInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3881,7 +5444,7 @@ func (x *PhaseInfo) String() string {
 func (*PhaseInfo) ProtoMessage() {}
 
 func (x *PhaseInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3894,7 +5457,7 @@ func (x *PhaseInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseInfo.ProtoReflect.Descriptor instead.
 func (*PhaseInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{50}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *PhaseInfo) GetPhaseId() string {
@@ -3950,7 +5513,7 @@ type ListPhasesResponse struct {
 
 func (x *ListPhasesResponse) Reset() {
 	*x = ListPhasesResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3962,7 +5525,7 @@ func (x *ListPhasesResponse) String() string {
 func (*ListPhasesResponse) ProtoMessage() {}
 
 func (x *ListPhasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3975,7 +5538,7 @@ func (x *ListPhasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhasesResponse.ProtoReflect.Descriptor instead.
 func (*ListPhasesResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{51}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListPhasesResponse) GetCode() int32 {
@@ -4012,7 +5575,7 @@ type GetPhaseAuthorizationRequest struct {
 
 func (x *GetPhaseAuthorizationRequest) Reset() {
 	*x = GetPhaseAuthorizationRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4024,7 +5587,7 @@ func (x *GetPhaseAuthorizationRequest) String() string {
 func (*GetPhaseAuthorizationRequest) ProtoMessage() {}
 
 func (x *GetPhaseAuthorizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4037,7 +5600,7 @@ func (x *GetPhaseAuthorizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseAuthorizationRequest.ProtoReflect.Descriptor instead.
 func (*GetPhaseAuthorizationRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{52}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *GetPhaseAuthorizationRequest) GetChainId() string {
@@ -4087,7 +5650,7 @@ type GetPhaseAuthorizationResponse struct {
 
 func (x *GetPhaseAuthorizationResponse) Reset() {
 	*x = GetPhaseAuthorizationResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4099,7 +5662,7 @@ func (x *GetPhaseAuthorizationResponse) String() string {
 func (*GetPhaseAuthorizationResponse) ProtoMessage() {}
 
 func (x *GetPhaseAuthorizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4112,7 +5675,7 @@ func (x *GetPhaseAuthorizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseAuthorizationResponse.ProtoReflect.Descriptor instead.
 func (*GetPhaseAuthorizationResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{53}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *GetPhaseAuthorizationResponse) GetCode() int32 {
@@ -4152,7 +5715,7 @@ type GetPhaseRecordRequest struct {
 
 func (x *GetPhaseRecordRequest) Reset() {
 	*x = GetPhaseRecordRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4164,7 +5727,7 @@ func (x *GetPhaseRecordRequest) String() string {
 func (*GetPhaseRecordRequest) ProtoMessage() {}
 
 func (x *GetPhaseRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4177,7 +5740,7 @@ func (x *GetPhaseRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetPhaseRecordRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{54}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *GetPhaseRecordRequest) GetChainId() string {
@@ -4245,7 +5808,7 @@ type RelatedRecord struct {
 
 func (x *RelatedRecord) Reset() {
 	*x = RelatedRecord{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4257,7 +5820,7 @@ func (x *RelatedRecord) String() string {
 func (*RelatedRecord) ProtoMessage() {}
 
 func (x *RelatedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4270,7 +5833,7 @@ func (x *RelatedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelatedRecord.ProtoReflect.Descriptor instead.
 func (*RelatedRecord) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{55}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *RelatedRecord) GetPhaseId() string {
@@ -4335,7 +5898,7 @@ type PhaseRecord struct {
 
 func (x *PhaseRecord) Reset() {
 	*x = PhaseRecord{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4347,7 +5910,7 @@ func (x *PhaseRecord) String() string {
 func (*PhaseRecord) ProtoMessage() {}
 
 func (x *PhaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4360,7 +5923,7 @@ func (x *PhaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseRecord.ProtoReflect.Descriptor instead.
 func (*PhaseRecord) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{56}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *PhaseRecord) GetDataKey() string {
@@ -4492,7 +6055,7 @@ type GetPhaseRecordResponse struct {
 
 func (x *GetPhaseRecordResponse) Reset() {
 	*x = GetPhaseRecordResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4504,7 +6067,7 @@ func (x *GetPhaseRecordResponse) String() string {
 func (*GetPhaseRecordResponse) ProtoMessage() {}
 
 func (x *GetPhaseRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4517,7 +6080,7 @@ func (x *GetPhaseRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetPhaseRecordResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{57}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *GetPhaseRecordResponse) GetCode() int32 {
@@ -4553,7 +6116,7 @@ type ListPhaseRecordsRequest struct {
 
 func (x *ListPhaseRecordsRequest) Reset() {
 	*x = ListPhaseRecordsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4565,7 +6128,7 @@ func (x *ListPhaseRecordsRequest) String() string {
 func (*ListPhaseRecordsRequest) ProtoMessage() {}
 
 func (x *ListPhaseRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4578,7 +6141,7 @@ func (x *ListPhaseRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListPhaseRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{58}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *ListPhaseRecordsRequest) GetChainId() string {
@@ -4662,7 +6225,7 @@ type ListPhaseRecordsResponse struct {
 
 func (x *ListPhaseRecordsResponse) Reset() {
 	*x = ListPhaseRecordsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4674,7 +6237,7 @@ func (x *ListPhaseRecordsResponse) String() string {
 func (*ListPhaseRecordsResponse) ProtoMessage() {}
 
 func (x *ListPhaseRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4687,7 +6250,7 @@ func (x *ListPhaseRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListPhaseRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{59}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *ListPhaseRecordsResponse) GetCode() int32 {
@@ -4707,6 +6270,540 @@ func (x *ListPhaseRecordsResponse) GetRecords() []*PhaseRecord {
 func (x *ListPhaseRecordsResponse) GetTotal() uint64 {
 	if x != nil {
 		return x.Total
+	}
+	return 0
+}
+
+type ProposalsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// proposal_id is the whole id, 32 bytes; empty asks for all that are open, oldest first.
+	ProposalId  []byte      `protobuf:"bytes,1,opt,name=proposal_id,json=proposalId,proto3" json:"proposal_id,omitempty"`
+	Consistency Consistency `protobuf:"varint,2,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	// all asks for a page of all that there ever were, open or not, newest first. proposal_id is empty then.
+	All bool `protobuf:"varint,3,opt,name=all,proto3" json:"all,omitempty"`
+	// page and size are for all only.
+	Page          uint32 `protobuf:"varint,4,opt,name=page,proto3" json:"page,omitempty"`
+	Size          uint32 `protobuf:"varint,5,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposalsRequest) Reset() {
+	*x = ProposalsRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposalsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposalsRequest) ProtoMessage() {}
+
+func (x *ProposalsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposalsRequest.ProtoReflect.Descriptor instead.
+func (*ProposalsRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *ProposalsRequest) GetProposalId() []byte {
+	if x != nil {
+		return x.ProposalId
+	}
+	return nil
+}
+
+func (x *ProposalsRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+func (x *ProposalsRequest) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
+func (x *ProposalsRequest) GetPage() uint32 {
+	if x != nil {
+		return x.Page
+	}
+	return 0
+}
+
+func (x *ProposalsRequest) GetSize() uint32 {
+	if x != nil {
+		return x.Size
+	}
+	return 0
+}
+
+type ProposalsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// code is 200, or 404 when there is no proposal with the id.
+	Code      int32           `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
+	Proposals []*ProposalInfo `protobuf:"bytes,2,rep,name=proposals,proto3" json:"proposals,omitempty"`
+	// total is how many proposals there ever were, for a request with all.
+	Total         uint64 `protobuf:"varint,3,opt,name=total,proto3" json:"total,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposalsResponse) Reset() {
+	*x = ProposalsResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposalsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposalsResponse) ProtoMessage() {}
+
+func (x *ProposalsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposalsResponse.ProtoReflect.Descriptor instead.
+func (*ProposalsResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *ProposalsResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ProposalsResponse) GetProposals() []*ProposalInfo {
+	if x != nil {
+		return x.Proposals
+	}
+	return nil
+}
+
+func (x *ProposalsResponse) GetTotal() uint64 {
+	if x != nil {
+		return x.Total
+	}
+	return 0
+}
+
+// ProposalVote is the last vote of an organisation on a proposal.
+type ProposalVote struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Organisation string                 `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// approve is set for Approve, and not for Reject.
+	Approve bool `protobuf:"varint,2,opt,name=approve,proto3" json:"approve,omitempty"`
+	// block_height and transaction_index are the place of the vote on the system chain.
+	BlockHeight      uint64 `protobuf:"varint,3,opt,name=block_height,json=blockHeight,proto3" json:"block_height,omitempty"`
+	TransactionIndex uint32 `protobuf:"varint,4,opt,name=transaction_index,json=transactionIndex,proto3" json:"transaction_index,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ProposalVote) Reset() {
+	*x = ProposalVote{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposalVote) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposalVote) ProtoMessage() {}
+
+func (x *ProposalVote) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposalVote.ProtoReflect.Descriptor instead.
+func (*ProposalVote) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *ProposalVote) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *ProposalVote) GetApprove() bool {
+	if x != nil {
+		return x.Approve
+	}
+	return false
+}
+
+func (x *ProposalVote) GetBlockHeight() uint64 {
+	if x != nil {
+		return x.BlockHeight
+	}
+	return 0
+}
+
+func (x *ProposalVote) GetTransactionIndex() uint32 {
+	if x != nil {
+		return x.TransactionIndex
+	}
+	return 0
+}
+
+type ProposalInfo struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProposalId []byte                 `protobuf:"bytes,1,opt,name=proposal_id,json=proposalId,proto3" json:"proposal_id,omitempty"`
+	// proposer is the identity "organisation/role/name" that sent the Propose.
+	Proposer string        `protobuf:"bytes,2,opt,name=proposer,proto3" json:"proposer,omitempty"`
+	State    ProposalState `protobuf:"varint,3,opt,name=state,proto3,enum=ltl.v1.ProposalState" json:"state,omitempty"`
+	ExpiryMs int64         `protobuf:"varint,4,opt,name=expiry_ms,json=expiryMs,proto3" json:"expiry_ms,omitempty"`
+	Propose  *Propose      `protobuf:"bytes,5,opt,name=propose,proto3" json:"propose,omitempty"`
+	// words say what the change is, for people; with the values that it replaces while it is open.
+	Words string          `protobuf:"bytes,6,opt,name=words,proto3" json:"words,omitempty"`
+	Votes []*ProposalVote `protobuf:"bytes,7,rep,name=votes,proto3" json:"votes,omitempty"`
+	// electorate are the organisations whose votes count now, without the excluded one. It and the next four fields are
+	// empty unless the proposal is open and can still be executed.
+	Electorate []string `protobuf:"bytes,8,rep,name=electorate,proto3" json:"electorate,omitempty"`
+	// quorum is how many of the electorate must approve.
+	Quorum uint32 `protobuf:"varint,9,opt,name=quorum,proto3" json:"quorum,omitempty"`
+	// needed are the organisations that must approve whatever the quorum says.
+	Needed []string `protobuf:"bytes,10,rep,name=needed,proto3" json:"needed,omitempty"`
+	// excluded is the organisation that the change takes something from: it counts in the number that the quorum is
+	// made of, and its vote does not count. Empty for none.
+	Excluded string `protobuf:"bytes,11,opt,name=excluded,proto3" json:"excluded,omitempty"`
+	// asked are the organisations whose approval can still bring the proposal closer to its execution.
+	Asked []string `protobuf:"bytes,12,rep,name=asked,proto3" json:"asked,omitempty"`
+	// code is what the rules answered to the change: 200 for executed, the code of the refusal for failed and stale; 0
+	// otherwise.
+	Code int32 `protobuf:"zigzag32,13,opt,name=code,proto3" json:"code,omitempty"`
+	// block_height and transaction_index are the place of the Propose, closed_height and closed_index that of the
+	// transaction that closed it, 0 while it is open.
+	BlockHeight      uint64 `protobuf:"varint,14,opt,name=block_height,json=blockHeight,proto3" json:"block_height,omitempty"`
+	TransactionIndex uint32 `protobuf:"varint,15,opt,name=transaction_index,json=transactionIndex,proto3" json:"transaction_index,omitempty"`
+	ClosedHeight     uint64 `protobuf:"varint,16,opt,name=closed_height,json=closedHeight,proto3" json:"closed_height,omitempty"`
+	ClosedIndex      uint32 `protobuf:"varint,17,opt,name=closed_index,json=closedIndex,proto3" json:"closed_index,omitempty"`
+	// transaction is the payload of the Propose: its transaction id is the proposal's id.
+	Transaction   []byte `protobuf:"bytes,18,opt,name=transaction,proto3" json:"transaction,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ProposalInfo) Reset() {
+	*x = ProposalInfo{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProposalInfo) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProposalInfo) ProtoMessage() {}
+
+func (x *ProposalInfo) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProposalInfo.ProtoReflect.Descriptor instead.
+func (*ProposalInfo) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *ProposalInfo) GetProposalId() []byte {
+	if x != nil {
+		return x.ProposalId
+	}
+	return nil
+}
+
+func (x *ProposalInfo) GetProposer() string {
+	if x != nil {
+		return x.Proposer
+	}
+	return ""
+}
+
+func (x *ProposalInfo) GetState() ProposalState {
+	if x != nil {
+		return x.State
+	}
+	return ProposalState_PROPOSAL_STATE_UNSPECIFIED
+}
+
+func (x *ProposalInfo) GetExpiryMs() int64 {
+	if x != nil {
+		return x.ExpiryMs
+	}
+	return 0
+}
+
+func (x *ProposalInfo) GetPropose() *Propose {
+	if x != nil {
+		return x.Propose
+	}
+	return nil
+}
+
+func (x *ProposalInfo) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
+func (x *ProposalInfo) GetVotes() []*ProposalVote {
+	if x != nil {
+		return x.Votes
+	}
+	return nil
+}
+
+func (x *ProposalInfo) GetElectorate() []string {
+	if x != nil {
+		return x.Electorate
+	}
+	return nil
+}
+
+func (x *ProposalInfo) GetQuorum() uint32 {
+	if x != nil {
+		return x.Quorum
+	}
+	return 0
+}
+
+func (x *ProposalInfo) GetNeeded() []string {
+	if x != nil {
+		return x.Needed
+	}
+	return nil
+}
+
+func (x *ProposalInfo) GetExcluded() string {
+	if x != nil {
+		return x.Excluded
+	}
+	return ""
+}
+
+func (x *ProposalInfo) GetAsked() []string {
+	if x != nil {
+		return x.Asked
+	}
+	return nil
+}
+
+func (x *ProposalInfo) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ProposalInfo) GetBlockHeight() uint64 {
+	if x != nil {
+		return x.BlockHeight
+	}
+	return 0
+}
+
+func (x *ProposalInfo) GetTransactionIndex() uint32 {
+	if x != nil {
+		return x.TransactionIndex
+	}
+	return 0
+}
+
+func (x *ProposalInfo) GetClosedHeight() uint64 {
+	if x != nil {
+		return x.ClosedHeight
+	}
+	return 0
+}
+
+func (x *ProposalInfo) GetClosedIndex() uint32 {
+	if x != nil {
+		return x.ClosedIndex
+	}
+	return 0
+}
+
+func (x *ProposalInfo) GetTransaction() []byte {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
+}
+
+type PrepareProposalRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// transaction is the payload of the change as a transaction of its own, with the submitter that would send it.
+	Transaction   []byte      `protobuf:"bytes,1,opt,name=transaction,proto3" json:"transaction,omitempty"`
+	Consistency   Consistency `protobuf:"varint,2,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareProposalRequest) Reset() {
+	*x = PrepareProposalRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareProposalRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareProposalRequest) ProtoMessage() {}
+
+func (x *PrepareProposalRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareProposalRequest.ProtoReflect.Descriptor instead.
+func (*PrepareProposalRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *PrepareProposalRequest) GetTransaction() []byte {
+	if x != nil {
+		return x.Transaction
+	}
+	return nil
+}
+
+func (x *PrepareProposalRequest) GetConsistency() Consistency {
+	if x != nil {
+		return x.Consistency
+	}
+	return Consistency_CONSISTENCY_UNSPECIFIED
+}
+
+type PrepareProposalResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// proposal is set when the change has to be proposed. Otherwise it is an act of its owner: the transaction itself is
+	// submitted.
+	Proposal bool `protobuf:"varint,1,opt,name=proposal,proto3" json:"proposal,omitempty"`
+	// propose has the action, the network id and the basis by the state of the answering process, and no expiry; only
+	// when proposal is set.
+	Propose *Propose `protobuf:"bytes,2,opt,name=propose,proto3" json:"propose,omitempty"`
+	// words say what the change is, for people; only when proposal is set.
+	Words string `protobuf:"bytes,3,opt,name=words,proto3" json:"words,omitempty"`
+	// system_ms is the time from which the system chain goes on, which may be ahead of all clocks: a proposal expires by
+	// it. Only when proposal is set.
+	SystemMs      int64 `protobuf:"varint,4,opt,name=system_ms,json=systemMs,proto3" json:"system_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareProposalResponse) Reset() {
+	*x = PrepareProposalResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareProposalResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareProposalResponse) ProtoMessage() {}
+
+func (x *PrepareProposalResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareProposalResponse.ProtoReflect.Descriptor instead.
+func (*PrepareProposalResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{85}
+}
+
+func (x *PrepareProposalResponse) GetProposal() bool {
+	if x != nil {
+		return x.Proposal
+	}
+	return false
+}
+
+func (x *PrepareProposalResponse) GetPropose() *Propose {
+	if x != nil {
+		return x.Propose
+	}
+	return nil
+}
+
+func (x *PrepareProposalResponse) GetWords() string {
+	if x != nil {
+		return x.Words
+	}
+	return ""
+}
+
+func (x *PrepareProposalResponse) GetSystemMs() int64 {
+	if x != nil {
+		return x.SystemMs
 	}
 	return 0
 }
@@ -4731,29 +6828,41 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x05Block\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12'\n" +
 	"\abatches\x18\x02 \x03(\v2\r.ltl.v1.BatchR\abatches\x12\x18\n" +
-	"\aresults\x18\x03 \x03(\x11R\aresults\"x\n" +
+	"\aresults\x18\x03 \x03(\x11R\aresults\"q\n" +
 	"\x05Entry\x122\n" +
-	"\abatches\x18\x01 \x01(\v2\x16.ltl.v1.OrderedBatchesH\x00R\abatches\x122\n" +
-	"\n" +
-	"access_key\x18\x02 \x01(\v2\x11.ltl.v1.AccessKeyH\x00R\taccessKeyB\a\n" +
-	"\x05entry\"R\n" +
-	"\x0eOrderedBatches\x12\x17\n" +
-	"\atime_ms\x18\x01 \x01(\x03R\x06timeMs\x12'\n" +
-	"\abatches\x18\x02 \x03(\v2\r.ltl.v1.BatchR\abatches\"\x9e\x01\n" +
-	"\tAccessKey\x12\"\n" +
-	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12\x1f\n" +
-	"\vaccount_uid\x18\x02 \x01(\tR\n" +
-	"accountUid\x12\x16\n" +
-	"\x06sealed\x18\x03 \x01(\fR\x06sealed\x12\x1a\n" +
-	"\bdisabled\x18\x04 \x01(\bR\bdisabled\x12\x18\n" +
-	"\aversion\x18\x05 \x01(\x04R\aversion\"\x0f\n" +
+	"\abatches\x18\x01 \x01(\v2\x16.ltl.v1.OrderedBatchesH\x00R\abatches\x12+\n" +
+	"\x06sealed\x18\x03 \x01(\v2\x11.ltl.v1.SealedKeyH\x00R\x06sealedB\a\n" +
+	"\x05entry\"?\n" +
+	"\x0eOrderedBatches\x12'\n" +
+	"\abatches\x18\x02 \x03(\v2\r.ltl.v1.BatchR\abatchesJ\x04\b\x01\x10\x02\"a\n" +
+	"\tSealedKey\x12\"\n" +
+	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12\x16\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\x04R\aversion\">\n" +
+	"\rCosignRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x12\n" +
+	"\x04size\x18\x02 \x01(\x04R\x04size\"$\n" +
+	"\x0eCosignResponse\x12\x12\n" +
+	"\x04note\x18\x01 \x01(\fR\x04note\"Y\n" +
+	"\x10InclusionRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x16\n" +
+	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x04R\x04size\"'\n" +
+	"\x11InclusionResponse\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\"`\n" +
+	"\x17ProveConsistencyRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\x04R\x06before\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\x04R\x04size\".\n" +
+	"\x18ProveConsistencyResponse\x12\x12\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\"\x0f\n" +
 	"\rStatusRequest\"x\n" +
 	"\vChainStatus\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x16\n" +
 	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x1d\n" +
 	"\n" +
 	"block_hash\x18\x03 \x01(\fR\tblockHash\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\"\xf9\x02\n" +
+	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\"\x86\x04\n" +
 	"\x0eStatusResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -4767,8 +6876,15 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	" \x01(\rR\frulesInForce\x12\x1f\n" +
 	"\vrules_known\x18\v \x01(\rR\n" +
 	"rulesKnown\x12\x19\n" +
-	"\bclock_ms\x18\f \x01(\x03R\aclockMs\x121\n" +
-	"\amembers\x18\t \x03(\v2\x17.ltl.v1.ConsensusMemberR\amembers\"7\n" +
+	"\bclock_ms\x18\f \x01(\x03R\aclockMs\x12\x1d\n" +
+	"\n" +
+	"network_ms\x18\r \x01(\x03R\tnetworkMs\x121\n" +
+	"\amembers\x18\t \x03(\v2\x17.ltl.v1.ConsensusMemberR\amembers\x12#\n" +
+	"\rrestore_epoch\x18\x10 \x01(\fR\frestoreEpoch\x12'\n" +
+	"\x0frestored_blocks\x18\x11 \x01(\x04R\x0erestoredBlocks\x12\x1e\n" +
+	"\n" +
+	"unrecorded\x18\x12 \x01(\tR\n" +
+	"unrecorded\"7\n" +
 	"\x0fConsensusMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05voter\x18\x02 \x01(\bR\x05voter\"K\n" +
@@ -4792,7 +6908,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"businessId\x12\x1f\n" +
 	"\vaccount_uid\x18\x04 \x01(\tR\n" +
 	"accountUid\x125\n" +
-	"\vconsistency\x18\x05 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xa5\x04\n" +
+	"\vconsistency\x18\x05 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x93\x05\n" +
 	"\x06Record\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x1f\n" +
 	"\vbusiness_id\x18\x02 \x01(\tR\n" +
@@ -4815,7 +6931,19 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\aversion\x18\x0f \x01(\rR\aversion\x12\x15\n" +
 	"\x06iot_id\x18\x10 \x01(\tR\x05iotId\x12\x1f\n" +
 	"\vaccount_uid\x18\x11 \x01(\tR\n" +
-	"accountUid\"O\n" +
+	"accountUid\x12.\n" +
+	"\bcorrects\x18\x12 \x01(\v2\x12.ltl.v1.CorrectionR\bcorrects\x12<\n" +
+	"\x0edeclared_wrong\x18\x13 \x01(\v2\x15.ltl.v1.DeclaredWrongR\rdeclaredWrong\"\x82\x02\n" +
+	"\rDeclaredWrong\x12)\n" +
+	"\x10transaction_hash\x18\x01 \x01(\fR\x0ftransactionHash\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1f\n" +
+	"\vbusiness_id\x18\x03 \x01(\tR\n" +
+	"businessId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x17\n" +
+	"\atime_ms\x18\x05 \x01(\x03R\x06timeMs\x12!\n" +
+	"\fblock_height\x18\x06 \x01(\x04R\vblockHeight\x12)\n" +
+	"\x10by_administrator\x18\a \x01(\bR\x0fbyAdministrator\x12\x14\n" +
+	"\x05times\x18\b \x01(\rR\x05times\"O\n" +
 	"\x11GetRecordResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12&\n" +
 	"\x06record\x18\x02 \x01(\v2\x0e.ltl.v1.RecordR\x06record\"\xf7\x01\n" +
@@ -4853,7 +6981,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x12\n" +
 	"\x04page\x18\x04 \x01(\rR\x04page\x12\x12\n" +
 	"\x04size\x18\x05 \x01(\rR\x04size\x125\n" +
-	"\vconsistency\x18\x06 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x80\x02\n" +
+	"\vconsistency\x18\x06 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xb9\x02\n" +
 	"\tChainInfo\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1d\n" +
 	"\n" +
@@ -4865,7 +6993,11 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\n" +
 	"used_count\x18\a \x01(\x04R\tusedCount\x12\x1d\n" +
 	"\n" +
-	"used_bytes\x18\b \x01(\x04R\tusedBytes\"\x81\x01\n" +
+	"used_bytes\x18\b \x01(\x04R\tusedBytes\x12\x16\n" +
+	"\x06closed\x18\t \x01(\bR\x06closed\x12\x1f\n" +
+	"\vtime_stands\x18\n" +
+	" \x01(\bR\n" +
+	"timeStands\"\x81\x01\n" +
 	"\x12ListChainsResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12)\n" +
 	"\x06chains\x18\x02 \x03(\v2\x11.ltl.v1.ChainInfoR\x06chains\x12\x14\n" +
@@ -4885,7 +7017,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"block_hash\x18\a \x01(\fR\tblockHash\x12\x17\n" +
 	"\atime_ms\x18\b \x01(\x03R\x06timeMs\"J\n" +
 	"\x11GetNetworkRequest\x125\n" +
-	"\vconsistency\x18\x01 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xe8\x03\n" +
+	"\vconsistency\x18\x01 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x99\x04\n" +
 	"\x12GetNetworkResponse\x12\x1d\n" +
 	"\n" +
 	"network_id\x18\x01 \x01(\fR\tnetworkId\x12\x18\n" +
@@ -4899,10 +7031,47 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\vauthorities\x18\n" +
 	" \x03(\v2\x13.ltl.v1.AuthoritiesR\vauthorities\x12;\n" +
 	"\vrevocations\x18\v \x03(\v2\x19.ltl.v1.RevokeCertificateR\vrevocations\x12\x18\n" +
-	"\aremoved\x18\f \x03(\tR\aremoved\"U\n" +
+	"\aremoved\x18\f \x03(\tR\aremoved\x12/\n" +
+	"\x05facts\x18\x0f \x03(\v2\x19.ltl.v1.OrganisationFactsR\x05facts\"\xcb\x01\n" +
+	"\x11OrganisationFacts\x128\n" +
+	"\bstanding\x18\x01 \x01(\x0e2\x1c.ltl.v1.OrganisationStandingR\bstanding\x12\x1b\n" +
+	"\tlapses_ms\x18\x02 \x01(\x03R\blapsesMs\x12!\n" +
+	"\frecovery_key\x18\x03 \x01(\fR\vrecoveryKey\x12\x1e\n" +
+	"\n" +
+	"recoveries\x18\x04 \x01(\rR\n" +
+	"recoveries\x12\x1c\n" +
+	"\tdelegates\x18\x05 \x03(\tR\tdelegates\"U\n" +
 	"\vAuthorities\x12\"\n" +
 	"\forganisation\x18\x01 \x01(\tR\forganisation\x12\"\n" +
-	"\fcertificates\x18\x02 \x03(\fR\fcertificates\"\x84\x01\n" +
+	"\fcertificates\x18\x02 \x03(\fR\fcertificates\"G\n" +
+	"\x0eGetKeysRequest\x125\n" +
+	"\vconsistency\x18\x01 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xd6\x01\n" +
+	"\x0fGetKeysResponse\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12D\n" +
+	"\x11organisation_keys\x18\x02 \x03(\v2\x17.ltl.v1.OrganisationKeyR\x10organisationKeys\x12,\n" +
+	"\tnode_keys\x18\x03 \x03(\v2\x0f.ltl.v1.NodeKeyR\bnodeKeys\x127\n" +
+	"\frestorations\x18\x04 \x03(\v2\x13.ltl.v1.RestorationR\frestorations\"\xb3\x01\n" +
+	"\vRestoration\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12#\n" +
+	"\rrestore_epoch\x18\x02 \x01(\fR\frestoreEpoch\x12\x16\n" +
+	"\x06blocks\x18\x03 \x01(\x04R\x06blocks\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06height\x18\x05 \x01(\x04R\x06height\x12\x1f\n" +
+	"\vkept_height\x18\x06 \x01(\x04R\n" +
+	"keptHeight\"x\n" +
+	"\x0fOrganisationKey\x12\"\n" +
+	"\forganisation\x18\x01 \x01(\tR\forganisation\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x14\n" +
+	"\x05until\x18\x03 \x01(\x04R\x05until\x12\x19\n" +
+	"\buntil_ms\x18\x04 \x01(\x03R\auntilMs\"\xa1\x01\n" +
+	"\aNodeKey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\"\n" +
+	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x10\n" +
+	"\x03key\x18\x03 \x01(\fR\x03key\x126\n" +
+	"\n" +
+	"membership\x18\x04 \x01(\x0e2\x16.ltl.v1.NodeMembershipR\n" +
+	"membership\x12\x18\n" +
+	"\achanged\x18\x05 \x01(\x04R\achanged\"\x84\x01\n" +
 	"\x11GetAccountRequest\x12\x10\n" +
 	"\x03uid\x18\x01 \x01(\tR\x03uid\x125\n" +
 	"\vconsistency\x18\x02 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\x12\x12\n" +
@@ -4916,7 +7085,28 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x12GetAccountResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12/\n" +
 	"\baccounts\x18\x02 \x03(\v2\x13.ltl.v1.AccountInfoR\baccounts\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x04R\x05total\"\x84\x01\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\x97\x01\n" +
+	"\x15ListAccessKeysRequest\x12\x1f\n" +
+	"\vaccount_uid\x18\x01 \x01(\tR\n" +
+	"accountUid\x12\x12\n" +
+	"\x04page\x18\x02 \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\rR\x04size\x125\n" +
+	"\vconsistency\x18\x04 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xf3\x01\n" +
+	"\rAccessKeyInfo\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x12\"\n" +
+	"\forganisation\x18\x03 \x01(\tR\forganisation\x12,\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x16.ltl.v1.AccessKeyStateR\x05state\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x04R\aversion\x12%\n" +
+	"\x0esealed_version\x18\x06 \x01(\x04R\rsealedVersion\x12\x1e\n" +
+	"\n" +
+	"commitment\x18\a \x01(\fR\n" +
+	"commitment\"f\n" +
+	"\x16ListAccessKeysResponse\x126\n" +
+	"\vaccess_keys\x18\x01 \x03(\v2\x15.ltl.v1.AccessKeyInfoR\n" +
+	"accessKeys\x12\x14\n" +
+	"\x05total\x18\x02 \x01(\x04R\x05total\"\x84\x01\n" +
 	"\x0fGetChainRequest\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
 	"\vaccount_uid\x18\x02 \x01(\tR\n" +
@@ -5013,15 +7203,43 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x12\x12\n" +
 	"\x04page\x18\x03 \x01(\rR\x04page\x12\x12\n" +
 	"\x04size\x18\x04 \x01(\rR\x04size\x125\n" +
-	"\vconsistency\x18\x05 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xa4\x01\n" +
+	"\vconsistency\x18\x05 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x8d\x02\n" +
+	"\rDeviceKeyInfo\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x120\n" +
+	"\bkey_type\x18\x02 \x01(\x0e2\x15.ltl.v1.DeviceKeyTypeR\akeyType\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x03 \x01(\fR\tpublicKey\x12\x1f\n" +
+	"\vfrom_height\x18\x04 \x01(\x04R\n" +
+	"fromHeight\x12!\n" +
+	"\funtil_height\x18\x05 \x01(\x04R\vuntilHeight\x12&\n" +
+	"\x03end\x18\x06 \x01(\x0e2\x14.ltl.v1.DeviceKeyEndR\x03end\x12'\n" +
+	"\x0fdoubtful_height\x18\a \x01(\x04R\x0edoubtfulHeight\"\xcf\x01\n" +
 	"\rEnrolmentInfo\x12,\n" +
 	"\x06device\x18\x01 \x01(\v2\x14.ltl.v1.EnrollDeviceR\x06device\x12\"\n" +
 	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x18\n" +
 	"\arevoked\x18\x03 \x01(\bR\arevoked\x12'\n" +
-	"\x0fenrolled_height\x18\x04 \x01(\x04R\x0eenrolledHeight\"s\n" +
+	"\x0fenrolled_height\x18\x04 \x01(\x04R\x0eenrolledHeight\x12)\n" +
+	"\x04keys\x18\x05 \x03(\v2\x15.ltl.v1.DeviceKeyInfoR\x04keys\"s\n" +
 	"\x16ListEnrolmentsResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12/\n" +
 	"\adevices\x18\x02 \x03(\v2\x15.ltl.v1.EnrolmentInfoR\adevices\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\x95\x01\n" +
+	"\x13ListProductsRequest\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\x12\n" +
+	"\x04page\x18\x02 \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\x03 \x01(\rR\x04size\x125\n" +
+	"\vconsistency\x18\x04 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xad\x01\n" +
+	"\vProductInfo\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\"\n" +
+	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x19\n" +
+	"\bchain_id\x18\x03 \x01(\tR\achainId\x12\x17\n" +
+	"\afrom_ms\x18\x04 \x01(\x03R\x06fromMs\x12%\n" +
+	"\x0echanged_height\x18\x05 \x01(\x04R\rchangedHeight\"q\n" +
+	"\x14ListProductsResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x12/\n" +
+	"\bproducts\x18\x02 \x03(\v2\x13.ltl.v1.ProductInfoR\bproducts\x12\x14\n" +
 	"\x05total\x18\x03 \x01(\x04R\x05total\"\xc7\x01\n" +
 	"\x16ListPhaseGroupsRequest\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
@@ -5134,10 +7352,71 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x18ListPhaseRecordsResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12-\n" +
 	"\arecords\x18\x02 \x03(\v2\x13.ltl.v1.PhaseRecordR\arecords\x12\x14\n" +
-	"\x05total\x18\x03 \x01(\x04R\x05total*A\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\xa4\x01\n" +
+	"\x10ProposalsRequest\x12\x1f\n" +
+	"\vproposal_id\x18\x01 \x01(\fR\n" +
+	"proposalId\x125\n" +
+	"\vconsistency\x18\x02 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\x12\x10\n" +
+	"\x03all\x18\x03 \x01(\bR\x03all\x12\x12\n" +
+	"\x04page\x18\x04 \x01(\rR\x04page\x12\x12\n" +
+	"\x04size\x18\x05 \x01(\rR\x04size\"q\n" +
+	"\x11ProposalsResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\x122\n" +
+	"\tproposals\x18\x02 \x03(\v2\x14.ltl.v1.ProposalInfoR\tproposals\x12\x14\n" +
+	"\x05total\x18\x03 \x01(\x04R\x05total\"\x9c\x01\n" +
+	"\fProposalVote\x12\"\n" +
+	"\forganisation\x18\x01 \x01(\tR\forganisation\x12\x18\n" +
+	"\aapprove\x18\x02 \x01(\bR\aapprove\x12!\n" +
+	"\fblock_height\x18\x03 \x01(\x04R\vblockHeight\x12+\n" +
+	"\x11transaction_index\x18\x04 \x01(\rR\x10transactionIndex\"\xd2\x04\n" +
+	"\fProposalInfo\x12\x1f\n" +
+	"\vproposal_id\x18\x01 \x01(\fR\n" +
+	"proposalId\x12\x1a\n" +
+	"\bproposer\x18\x02 \x01(\tR\bproposer\x12+\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x15.ltl.v1.ProposalStateR\x05state\x12\x1b\n" +
+	"\texpiry_ms\x18\x04 \x01(\x03R\bexpiryMs\x12)\n" +
+	"\apropose\x18\x05 \x01(\v2\x0f.ltl.v1.ProposeR\apropose\x12\x14\n" +
+	"\x05words\x18\x06 \x01(\tR\x05words\x12*\n" +
+	"\x05votes\x18\a \x03(\v2\x14.ltl.v1.ProposalVoteR\x05votes\x12\x1e\n" +
+	"\n" +
+	"electorate\x18\b \x03(\tR\n" +
+	"electorate\x12\x16\n" +
+	"\x06quorum\x18\t \x01(\rR\x06quorum\x12\x16\n" +
+	"\x06needed\x18\n" +
+	" \x03(\tR\x06needed\x12\x1a\n" +
+	"\bexcluded\x18\v \x01(\tR\bexcluded\x12\x14\n" +
+	"\x05asked\x18\f \x03(\tR\x05asked\x12\x12\n" +
+	"\x04code\x18\r \x01(\x11R\x04code\x12!\n" +
+	"\fblock_height\x18\x0e \x01(\x04R\vblockHeight\x12+\n" +
+	"\x11transaction_index\x18\x0f \x01(\rR\x10transactionIndex\x12#\n" +
+	"\rclosed_height\x18\x10 \x01(\x04R\fclosedHeight\x12!\n" +
+	"\fclosed_index\x18\x11 \x01(\rR\vclosedIndex\x12 \n" +
+	"\vtransaction\x18\x12 \x01(\fR\vtransaction\"q\n" +
+	"\x16PrepareProposalRequest\x12 \n" +
+	"\vtransaction\x18\x01 \x01(\fR\vtransaction\x125\n" +
+	"\vconsistency\x18\x02 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x93\x01\n" +
+	"\x17PrepareProposalResponse\x12\x1a\n" +
+	"\bproposal\x18\x01 \x01(\bR\bproposal\x12)\n" +
+	"\apropose\x18\x02 \x01(\v2\x0f.ltl.v1.ProposeR\apropose\x12\x14\n" +
+	"\x05words\x18\x03 \x01(\tR\x05words\x12\x1b\n" +
+	"\tsystem_ms\x18\x04 \x01(\x03R\bsystemMs*A\n" +
 	"\vConsistency\x12\x1b\n" +
 	"\x17CONSISTENCY_UNSPECIFIED\x10\x00\x12\x15\n" +
-	"\x11CONSISTENCY_LOCAL\x10\x012\xca\v\n" +
+	"\x11CONSISTENCY_LOCAL\x10\x01*\xc5\x01\n" +
+	"\x14OrganisationStanding\x12%\n" +
+	"!ORGANISATION_STANDING_UNSPECIFIED\x10\x00\x12!\n" +
+	"\x1dORGANISATION_STANDING_INVITED\x10\x01\x12 \n" +
+	"\x1cORGANISATION_STANDING_ACTIVE\x10\x02\x12\x1e\n" +
+	"\x1aORGANISATION_STANDING_LEFT\x10\x03\x12!\n" +
+	"\x1dORGANISATION_STANDING_REMOVED\x10\x04*\xd5\x01\n" +
+	"\rProposalState\x12\x1e\n" +
+	"\x1aPROPOSAL_STATE_UNSPECIFIED\x10\x00\x12\x17\n" +
+	"\x13PROPOSAL_STATE_OPEN\x10\x01\x12\x1b\n" +
+	"\x17PROPOSAL_STATE_EXECUTED\x10\x02\x12\x1b\n" +
+	"\x17PROPOSAL_STATE_REJECTED\x10\x03\x12\x1c\n" +
+	"\x18PROPOSAL_STATE_WITHDRAWN\x10\x04\x12\x18\n" +
+	"\x14PROPOSAL_STATE_STALE\x10\x05\x12\x19\n" +
+	"\x15PROPOSAL_STATE_FAILED\x10\x062\xb8\x0e\n" +
 	"\x06Ledger\x127\n" +
 	"\x06Status\x12\x15.ltl.v1.StatusRequest\x1a\x16.ltl.v1.StatusResponse\x129\n" +
 	"\x06Blocks\x12\x15.ltl.v1.BlocksRequest\x1a\x16.ltl.v1.BlocksResponse0\x01\x129\n" +
@@ -5149,20 +7428,29 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"ListChains\x12\x19.ltl.v1.ListChainsRequest\x1a\x1a.ltl.v1.ListChainsResponse\x12O\n" +
 	"\x0eGetTransaction\x12\x1d.ltl.v1.GetTransactionRequest\x1a\x1e.ltl.v1.GetTransactionResponse\x12C\n" +
 	"\n" +
-	"GetNetwork\x12\x19.ltl.v1.GetNetworkRequest\x1a\x1a.ltl.v1.GetNetworkResponse\x12C\n" +
+	"GetNetwork\x12\x19.ltl.v1.GetNetworkRequest\x1a\x1a.ltl.v1.GetNetworkResponse\x12:\n" +
+	"\aGetKeys\x12\x16.ltl.v1.GetKeysRequest\x1a\x17.ltl.v1.GetKeysResponse\x12C\n" +
 	"\n" +
-	"GetAccount\x12\x19.ltl.v1.GetAccountRequest\x1a\x1a.ltl.v1.GetAccountResponse\x12=\n" +
+	"GetAccount\x12\x19.ltl.v1.GetAccountRequest\x1a\x1a.ltl.v1.GetAccountResponse\x12O\n" +
+	"\x0eListAccessKeys\x12\x1d.ltl.v1.ListAccessKeysRequest\x1a\x1e.ltl.v1.ListAccessKeysResponse\x12=\n" +
 	"\bGetChain\x12\x17.ltl.v1.GetChainRequest\x1a\x18.ltl.v1.GetChainResponse\x12F\n" +
 	"\vListMembers\x12\x1a.ltl.v1.ListMembersRequest\x1a\x1b.ltl.v1.ListMembersResponse\x12U\n" +
 	"\x10ListDeviceGroups\x12\x1f.ltl.v1.ListDeviceGroupsRequest\x1a .ltl.v1.ListDeviceGroupsResponse\x12F\n" +
 	"\vListDevices\x12\x1a.ltl.v1.ListDevicesRequest\x1a\x1b.ltl.v1.ListDevicesResponse\x12O\n" +
-	"\x0eListEnrolments\x12\x1d.ltl.v1.ListEnrolmentsRequest\x1a\x1e.ltl.v1.ListEnrolmentsResponse\x12R\n" +
+	"\x0eListEnrolments\x12\x1d.ltl.v1.ListEnrolmentsRequest\x1a\x1e.ltl.v1.ListEnrolmentsResponse\x12I\n" +
+	"\fListProducts\x12\x1b.ltl.v1.ListProductsRequest\x1a\x1c.ltl.v1.ListProductsResponse\x12R\n" +
 	"\x0fListPhaseGroups\x12\x1e.ltl.v1.ListPhaseGroupsRequest\x1a\x1f.ltl.v1.ListPhaseGroupsResponse\x12C\n" +
 	"\n" +
 	"ListPhases\x12\x19.ltl.v1.ListPhasesRequest\x1a\x1a.ltl.v1.ListPhasesResponse\x12d\n" +
 	"\x15GetPhaseAuthorization\x12$.ltl.v1.GetPhaseAuthorizationRequest\x1a%.ltl.v1.GetPhaseAuthorizationResponse\x12O\n" +
 	"\x0eGetPhaseRecord\x12\x1d.ltl.v1.GetPhaseRecordRequest\x1a\x1e.ltl.v1.GetPhaseRecordResponse\x12U\n" +
-	"\x10ListPhaseRecords\x12\x1f.ltl.v1.ListPhaseRecordsRequest\x1a .ltl.v1.ListPhaseRecordsResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
+	"\x10ListPhaseRecords\x12\x1f.ltl.v1.ListPhaseRecordsRequest\x1a .ltl.v1.ListPhaseRecordsResponse\x12@\n" +
+	"\tProposals\x12\x18.ltl.v1.ProposalsRequest\x1a\x19.ltl.v1.ProposalsResponse\x12R\n" +
+	"\x0fPrepareProposal\x12\x1e.ltl.v1.PrepareProposalRequest\x1a\x1f.ltl.v1.PrepareProposalResponse2\xdc\x01\n" +
+	"\bEvidence\x127\n" +
+	"\x06Cosign\x12\x15.ltl.v1.CosignRequest\x1a\x16.ltl.v1.CosignResponse\x12@\n" +
+	"\tInclusion\x12\x18.ltl.v1.InclusionRequest\x1a\x19.ltl.v1.InclusionResponse\x12U\n" +
+	"\x10ProveConsistency\x12\x1f.ltl.v1.ProveConsistencyRequest\x1a .ltl.v1.ProveConsistencyResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
 
 var (
 	file_ltl_v1_ledger_proto_rawDescOnce sync.Once
@@ -5176,179 +7464,252 @@ func file_ltl_v1_ledger_proto_rawDescGZIP() []byte {
 	return file_ltl_v1_ledger_proto_rawDescData
 }
 
-var file_ltl_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_ltl_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 60)
+var file_ltl_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_ltl_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
 var file_ltl_v1_ledger_proto_goTypes = []any{
 	(Consistency)(0),                      // 0: ltl.v1.Consistency
-	(*Endorsement)(nil),                   // 1: ltl.v1.Endorsement
-	(*Batch)(nil),                         // 2: ltl.v1.Batch
-	(*Block)(nil),                         // 3: ltl.v1.Block
-	(*Entry)(nil),                         // 4: ltl.v1.Entry
-	(*OrderedBatches)(nil),                // 5: ltl.v1.OrderedBatches
-	(*AccessKey)(nil),                     // 6: ltl.v1.AccessKey
-	(*StatusRequest)(nil),                 // 7: ltl.v1.StatusRequest
-	(*ChainStatus)(nil),                   // 8: ltl.v1.ChainStatus
-	(*StatusResponse)(nil),                // 9: ltl.v1.StatusResponse
-	(*ConsensusMember)(nil),               // 10: ltl.v1.ConsensusMember
-	(*BlocksRequest)(nil),                 // 11: ltl.v1.BlocksRequest
-	(*BlocksResponse)(nil),                // 12: ltl.v1.BlocksResponse
-	(*FollowRequest)(nil),                 // 13: ltl.v1.FollowRequest
-	(*FollowResponse)(nil),                // 14: ltl.v1.FollowResponse
-	(*GetRecordRequest)(nil),              // 15: ltl.v1.GetRecordRequest
-	(*Record)(nil),                        // 16: ltl.v1.Record
-	(*GetRecordResponse)(nil),             // 17: ltl.v1.GetRecordResponse
-	(*ListHistoryRequest)(nil),            // 18: ltl.v1.ListHistoryRequest
-	(*ListHistoryResponse)(nil),           // 19: ltl.v1.ListHistoryResponse
-	(*CountHistoryRequest)(nil),           // 20: ltl.v1.CountHistoryRequest
-	(*CountHistoryResponse)(nil),          // 21: ltl.v1.CountHistoryResponse
-	(*ListChainsRequest)(nil),             // 22: ltl.v1.ListChainsRequest
-	(*ChainInfo)(nil),                     // 23: ltl.v1.ChainInfo
-	(*ListChainsResponse)(nil),            // 24: ltl.v1.ListChainsResponse
-	(*GetTransactionRequest)(nil),         // 25: ltl.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil),        // 26: ltl.v1.GetTransactionResponse
-	(*GetNetworkRequest)(nil),             // 27: ltl.v1.GetNetworkRequest
-	(*GetNetworkResponse)(nil),            // 28: ltl.v1.GetNetworkResponse
-	(*Authorities)(nil),                   // 29: ltl.v1.Authorities
-	(*GetAccountRequest)(nil),             // 30: ltl.v1.GetAccountRequest
-	(*AccountInfo)(nil),                   // 31: ltl.v1.AccountInfo
-	(*GetAccountResponse)(nil),            // 32: ltl.v1.GetAccountResponse
-	(*GetChainRequest)(nil),               // 33: ltl.v1.GetChainRequest
-	(*GetChainResponse)(nil),              // 34: ltl.v1.GetChainResponse
-	(*ListMembersRequest)(nil),            // 35: ltl.v1.ListMembersRequest
-	(*MemberInfo)(nil),                    // 36: ltl.v1.MemberInfo
-	(*ListMembersResponse)(nil),           // 37: ltl.v1.ListMembersResponse
-	(*ListDeviceGroupsRequest)(nil),       // 38: ltl.v1.ListDeviceGroupsRequest
-	(*DeviceGroupInfo)(nil),               // 39: ltl.v1.DeviceGroupInfo
-	(*ListDeviceGroupsResponse)(nil),      // 40: ltl.v1.ListDeviceGroupsResponse
-	(*ListDevicesRequest)(nil),            // 41: ltl.v1.ListDevicesRequest
-	(*DeviceInfo)(nil),                    // 42: ltl.v1.DeviceInfo
-	(*ListDevicesResponse)(nil),           // 43: ltl.v1.ListDevicesResponse
-	(*ListEnrolmentsRequest)(nil),         // 44: ltl.v1.ListEnrolmentsRequest
-	(*EnrolmentInfo)(nil),                 // 45: ltl.v1.EnrolmentInfo
-	(*ListEnrolmentsResponse)(nil),        // 46: ltl.v1.ListEnrolmentsResponse
-	(*ListPhaseGroupsRequest)(nil),        // 47: ltl.v1.ListPhaseGroupsRequest
-	(*PhaseGroupInfo)(nil),                // 48: ltl.v1.PhaseGroupInfo
-	(*ListPhaseGroupsResponse)(nil),       // 49: ltl.v1.ListPhaseGroupsResponse
-	(*ListPhasesRequest)(nil),             // 50: ltl.v1.ListPhasesRequest
-	(*PhaseInfo)(nil),                     // 51: ltl.v1.PhaseInfo
-	(*ListPhasesResponse)(nil),            // 52: ltl.v1.ListPhasesResponse
-	(*GetPhaseAuthorizationRequest)(nil),  // 53: ltl.v1.GetPhaseAuthorizationRequest
-	(*GetPhaseAuthorizationResponse)(nil), // 54: ltl.v1.GetPhaseAuthorizationResponse
-	(*GetPhaseRecordRequest)(nil),         // 55: ltl.v1.GetPhaseRecordRequest
-	(*RelatedRecord)(nil),                 // 56: ltl.v1.RelatedRecord
-	(*PhaseRecord)(nil),                   // 57: ltl.v1.PhaseRecord
-	(*GetPhaseRecordResponse)(nil),        // 58: ltl.v1.GetPhaseRecordResponse
-	(*ListPhaseRecordsRequest)(nil),       // 59: ltl.v1.ListPhaseRecordsRequest
-	(*ListPhaseRecordsResponse)(nil),      // 60: ltl.v1.ListPhaseRecordsResponse
-	(ChainService)(0),                     // 61: ltl.v1.ChainService
-	(*CreateChain)(nil),                   // 62: ltl.v1.CreateChain
-	(*Organisation)(nil),                  // 63: ltl.v1.Organisation
-	(*Node)(nil),                          // 64: ltl.v1.Node
-	(NodeMembership)(0),                   // 65: ltl.v1.NodeMembership
-	(*RevokeCertificate)(nil),             // 66: ltl.v1.RevokeCertificate
-	(AccountType)(0),                      // 67: ltl.v1.AccountType
-	(*EnrollDevice)(nil),                  // 68: ltl.v1.EnrollDevice
-	(DataForm)(0),                         // 69: ltl.v1.DataForm
+	(OrganisationStanding)(0),             // 1: ltl.v1.OrganisationStanding
+	(ProposalState)(0),                    // 2: ltl.v1.ProposalState
+	(*Endorsement)(nil),                   // 3: ltl.v1.Endorsement
+	(*Batch)(nil),                         // 4: ltl.v1.Batch
+	(*Block)(nil),                         // 5: ltl.v1.Block
+	(*Entry)(nil),                         // 6: ltl.v1.Entry
+	(*OrderedBatches)(nil),                // 7: ltl.v1.OrderedBatches
+	(*SealedKey)(nil),                     // 8: ltl.v1.SealedKey
+	(*CosignRequest)(nil),                 // 9: ltl.v1.CosignRequest
+	(*CosignResponse)(nil),                // 10: ltl.v1.CosignResponse
+	(*InclusionRequest)(nil),              // 11: ltl.v1.InclusionRequest
+	(*InclusionResponse)(nil),             // 12: ltl.v1.InclusionResponse
+	(*ProveConsistencyRequest)(nil),       // 13: ltl.v1.ProveConsistencyRequest
+	(*ProveConsistencyResponse)(nil),      // 14: ltl.v1.ProveConsistencyResponse
+	(*StatusRequest)(nil),                 // 15: ltl.v1.StatusRequest
+	(*ChainStatus)(nil),                   // 16: ltl.v1.ChainStatus
+	(*StatusResponse)(nil),                // 17: ltl.v1.StatusResponse
+	(*ConsensusMember)(nil),               // 18: ltl.v1.ConsensusMember
+	(*BlocksRequest)(nil),                 // 19: ltl.v1.BlocksRequest
+	(*BlocksResponse)(nil),                // 20: ltl.v1.BlocksResponse
+	(*FollowRequest)(nil),                 // 21: ltl.v1.FollowRequest
+	(*FollowResponse)(nil),                // 22: ltl.v1.FollowResponse
+	(*GetRecordRequest)(nil),              // 23: ltl.v1.GetRecordRequest
+	(*Record)(nil),                        // 24: ltl.v1.Record
+	(*DeclaredWrong)(nil),                 // 25: ltl.v1.DeclaredWrong
+	(*GetRecordResponse)(nil),             // 26: ltl.v1.GetRecordResponse
+	(*ListHistoryRequest)(nil),            // 27: ltl.v1.ListHistoryRequest
+	(*ListHistoryResponse)(nil),           // 28: ltl.v1.ListHistoryResponse
+	(*CountHistoryRequest)(nil),           // 29: ltl.v1.CountHistoryRequest
+	(*CountHistoryResponse)(nil),          // 30: ltl.v1.CountHistoryResponse
+	(*ListChainsRequest)(nil),             // 31: ltl.v1.ListChainsRequest
+	(*ChainInfo)(nil),                     // 32: ltl.v1.ChainInfo
+	(*ListChainsResponse)(nil),            // 33: ltl.v1.ListChainsResponse
+	(*GetTransactionRequest)(nil),         // 34: ltl.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),        // 35: ltl.v1.GetTransactionResponse
+	(*GetNetworkRequest)(nil),             // 36: ltl.v1.GetNetworkRequest
+	(*GetNetworkResponse)(nil),            // 37: ltl.v1.GetNetworkResponse
+	(*OrganisationFacts)(nil),             // 38: ltl.v1.OrganisationFacts
+	(*Authorities)(nil),                   // 39: ltl.v1.Authorities
+	(*GetKeysRequest)(nil),                // 40: ltl.v1.GetKeysRequest
+	(*GetKeysResponse)(nil),               // 41: ltl.v1.GetKeysResponse
+	(*Restoration)(nil),                   // 42: ltl.v1.Restoration
+	(*OrganisationKey)(nil),               // 43: ltl.v1.OrganisationKey
+	(*NodeKey)(nil),                       // 44: ltl.v1.NodeKey
+	(*GetAccountRequest)(nil),             // 45: ltl.v1.GetAccountRequest
+	(*AccountInfo)(nil),                   // 46: ltl.v1.AccountInfo
+	(*GetAccountResponse)(nil),            // 47: ltl.v1.GetAccountResponse
+	(*ListAccessKeysRequest)(nil),         // 48: ltl.v1.ListAccessKeysRequest
+	(*AccessKeyInfo)(nil),                 // 49: ltl.v1.AccessKeyInfo
+	(*ListAccessKeysResponse)(nil),        // 50: ltl.v1.ListAccessKeysResponse
+	(*GetChainRequest)(nil),               // 51: ltl.v1.GetChainRequest
+	(*GetChainResponse)(nil),              // 52: ltl.v1.GetChainResponse
+	(*ListMembersRequest)(nil),            // 53: ltl.v1.ListMembersRequest
+	(*MemberInfo)(nil),                    // 54: ltl.v1.MemberInfo
+	(*ListMembersResponse)(nil),           // 55: ltl.v1.ListMembersResponse
+	(*ListDeviceGroupsRequest)(nil),       // 56: ltl.v1.ListDeviceGroupsRequest
+	(*DeviceGroupInfo)(nil),               // 57: ltl.v1.DeviceGroupInfo
+	(*ListDeviceGroupsResponse)(nil),      // 58: ltl.v1.ListDeviceGroupsResponse
+	(*ListDevicesRequest)(nil),            // 59: ltl.v1.ListDevicesRequest
+	(*DeviceInfo)(nil),                    // 60: ltl.v1.DeviceInfo
+	(*ListDevicesResponse)(nil),           // 61: ltl.v1.ListDevicesResponse
+	(*ListEnrolmentsRequest)(nil),         // 62: ltl.v1.ListEnrolmentsRequest
+	(*DeviceKeyInfo)(nil),                 // 63: ltl.v1.DeviceKeyInfo
+	(*EnrolmentInfo)(nil),                 // 64: ltl.v1.EnrolmentInfo
+	(*ListEnrolmentsResponse)(nil),        // 65: ltl.v1.ListEnrolmentsResponse
+	(*ListProductsRequest)(nil),           // 66: ltl.v1.ListProductsRequest
+	(*ProductInfo)(nil),                   // 67: ltl.v1.ProductInfo
+	(*ListProductsResponse)(nil),          // 68: ltl.v1.ListProductsResponse
+	(*ListPhaseGroupsRequest)(nil),        // 69: ltl.v1.ListPhaseGroupsRequest
+	(*PhaseGroupInfo)(nil),                // 70: ltl.v1.PhaseGroupInfo
+	(*ListPhaseGroupsResponse)(nil),       // 71: ltl.v1.ListPhaseGroupsResponse
+	(*ListPhasesRequest)(nil),             // 72: ltl.v1.ListPhasesRequest
+	(*PhaseInfo)(nil),                     // 73: ltl.v1.PhaseInfo
+	(*ListPhasesResponse)(nil),            // 74: ltl.v1.ListPhasesResponse
+	(*GetPhaseAuthorizationRequest)(nil),  // 75: ltl.v1.GetPhaseAuthorizationRequest
+	(*GetPhaseAuthorizationResponse)(nil), // 76: ltl.v1.GetPhaseAuthorizationResponse
+	(*GetPhaseRecordRequest)(nil),         // 77: ltl.v1.GetPhaseRecordRequest
+	(*RelatedRecord)(nil),                 // 78: ltl.v1.RelatedRecord
+	(*PhaseRecord)(nil),                   // 79: ltl.v1.PhaseRecord
+	(*GetPhaseRecordResponse)(nil),        // 80: ltl.v1.GetPhaseRecordResponse
+	(*ListPhaseRecordsRequest)(nil),       // 81: ltl.v1.ListPhaseRecordsRequest
+	(*ListPhaseRecordsResponse)(nil),      // 82: ltl.v1.ListPhaseRecordsResponse
+	(*ProposalsRequest)(nil),              // 83: ltl.v1.ProposalsRequest
+	(*ProposalsResponse)(nil),             // 84: ltl.v1.ProposalsResponse
+	(*ProposalVote)(nil),                  // 85: ltl.v1.ProposalVote
+	(*ProposalInfo)(nil),                  // 86: ltl.v1.ProposalInfo
+	(*PrepareProposalRequest)(nil),        // 87: ltl.v1.PrepareProposalRequest
+	(*PrepareProposalResponse)(nil),       // 88: ltl.v1.PrepareProposalResponse
+	(*Correction)(nil),                    // 89: ltl.v1.Correction
+	(ChainService)(0),                     // 90: ltl.v1.ChainService
+	(*CreateChain)(nil),                   // 91: ltl.v1.CreateChain
+	(*Organisation)(nil),                  // 92: ltl.v1.Organisation
+	(*Node)(nil),                          // 93: ltl.v1.Node
+	(NodeMembership)(0),                   // 94: ltl.v1.NodeMembership
+	(*RevokeCertificate)(nil),             // 95: ltl.v1.RevokeCertificate
+	(AccountType)(0),                      // 96: ltl.v1.AccountType
+	(AccessKeyState)(0),                   // 97: ltl.v1.AccessKeyState
+	(DeviceKeyType)(0),                    // 98: ltl.v1.DeviceKeyType
+	(DeviceKeyEnd)(0),                     // 99: ltl.v1.DeviceKeyEnd
+	(*EnrollDevice)(nil),                  // 100: ltl.v1.EnrollDevice
+	(DataForm)(0),                         // 101: ltl.v1.DataForm
+	(*Propose)(nil),                       // 102: ltl.v1.Propose
 }
 var file_ltl_v1_ledger_proto_depIdxs = []int32{
-	1,  // 0: ltl.v1.Batch.endorsements:type_name -> ltl.v1.Endorsement
-	2,  // 1: ltl.v1.Block.batches:type_name -> ltl.v1.Batch
-	5,  // 2: ltl.v1.Entry.batches:type_name -> ltl.v1.OrderedBatches
-	6,  // 3: ltl.v1.Entry.access_key:type_name -> ltl.v1.AccessKey
-	2,  // 4: ltl.v1.OrderedBatches.batches:type_name -> ltl.v1.Batch
-	8,  // 5: ltl.v1.StatusResponse.chains:type_name -> ltl.v1.ChainStatus
-	10, // 6: ltl.v1.StatusResponse.members:type_name -> ltl.v1.ConsensusMember
-	3,  // 7: ltl.v1.BlocksResponse.block:type_name -> ltl.v1.Block
-	3,  // 8: ltl.v1.FollowResponse.block:type_name -> ltl.v1.Block
-	0,  // 9: ltl.v1.GetRecordRequest.consistency:type_name -> ltl.v1.Consistency
-	16, // 10: ltl.v1.GetRecordResponse.record:type_name -> ltl.v1.Record
-	0,  // 11: ltl.v1.ListHistoryRequest.consistency:type_name -> ltl.v1.Consistency
-	16, // 12: ltl.v1.ListHistoryResponse.records:type_name -> ltl.v1.Record
-	0,  // 13: ltl.v1.CountHistoryRequest.consistency:type_name -> ltl.v1.Consistency
-	61, // 14: ltl.v1.ListChainsRequest.service:type_name -> ltl.v1.ChainService
-	0,  // 15: ltl.v1.ListChainsRequest.consistency:type_name -> ltl.v1.Consistency
-	62, // 16: ltl.v1.ChainInfo.chain:type_name -> ltl.v1.CreateChain
-	23, // 17: ltl.v1.ListChainsResponse.chains:type_name -> ltl.v1.ChainInfo
-	0,  // 18: ltl.v1.GetTransactionRequest.consistency:type_name -> ltl.v1.Consistency
-	0,  // 19: ltl.v1.GetNetworkRequest.consistency:type_name -> ltl.v1.Consistency
-	63, // 20: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
-	64, // 21: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
-	23, // 22: ltl.v1.GetNetworkResponse.chains:type_name -> ltl.v1.ChainInfo
-	65, // 23: ltl.v1.GetNetworkResponse.memberships:type_name -> ltl.v1.NodeMembership
-	29, // 24: ltl.v1.GetNetworkResponse.authorities:type_name -> ltl.v1.Authorities
-	66, // 25: ltl.v1.GetNetworkResponse.revocations:type_name -> ltl.v1.RevokeCertificate
-	0,  // 26: ltl.v1.GetAccountRequest.consistency:type_name -> ltl.v1.Consistency
-	67, // 27: ltl.v1.AccountInfo.type:type_name -> ltl.v1.AccountType
-	31, // 28: ltl.v1.GetAccountResponse.accounts:type_name -> ltl.v1.AccountInfo
-	0,  // 29: ltl.v1.GetChainRequest.consistency:type_name -> ltl.v1.Consistency
-	23, // 30: ltl.v1.GetChainResponse.chain:type_name -> ltl.v1.ChainInfo
-	0,  // 31: ltl.v1.ListMembersRequest.consistency:type_name -> ltl.v1.Consistency
-	36, // 32: ltl.v1.ListMembersResponse.members:type_name -> ltl.v1.MemberInfo
-	0,  // 33: ltl.v1.ListDeviceGroupsRequest.consistency:type_name -> ltl.v1.Consistency
-	39, // 34: ltl.v1.ListDeviceGroupsResponse.groups:type_name -> ltl.v1.DeviceGroupInfo
-	0,  // 35: ltl.v1.ListDevicesRequest.consistency:type_name -> ltl.v1.Consistency
-	42, // 36: ltl.v1.ListDevicesResponse.devices:type_name -> ltl.v1.DeviceInfo
-	0,  // 37: ltl.v1.ListEnrolmentsRequest.consistency:type_name -> ltl.v1.Consistency
-	68, // 38: ltl.v1.EnrolmentInfo.device:type_name -> ltl.v1.EnrollDevice
-	45, // 39: ltl.v1.ListEnrolmentsResponse.devices:type_name -> ltl.v1.EnrolmentInfo
-	0,  // 40: ltl.v1.ListPhaseGroupsRequest.consistency:type_name -> ltl.v1.Consistency
-	48, // 41: ltl.v1.ListPhaseGroupsResponse.groups:type_name -> ltl.v1.PhaseGroupInfo
-	0,  // 42: ltl.v1.ListPhasesRequest.consistency:type_name -> ltl.v1.Consistency
-	51, // 43: ltl.v1.ListPhasesResponse.phases:type_name -> ltl.v1.PhaseInfo
-	0,  // 44: ltl.v1.GetPhaseAuthorizationRequest.consistency:type_name -> ltl.v1.Consistency
-	51, // 45: ltl.v1.GetPhaseAuthorizationResponse.authorized:type_name -> ltl.v1.PhaseInfo
-	51, // 46: ltl.v1.GetPhaseAuthorizationResponse.unauthorized:type_name -> ltl.v1.PhaseInfo
-	0,  // 47: ltl.v1.GetPhaseRecordRequest.consistency:type_name -> ltl.v1.Consistency
-	69, // 48: ltl.v1.PhaseRecord.form:type_name -> ltl.v1.DataForm
-	56, // 49: ltl.v1.PhaseRecord.related:type_name -> ltl.v1.RelatedRecord
-	57, // 50: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
-	0,  // 51: ltl.v1.ListPhaseRecordsRequest.consistency:type_name -> ltl.v1.Consistency
-	57, // 52: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
-	7,  // 53: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
-	11, // 54: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
-	13, // 55: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
-	15, // 56: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
-	18, // 57: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
-	20, // 58: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
-	22, // 59: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
-	25, // 60: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
-	27, // 61: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
-	30, // 62: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
-	33, // 63: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
-	35, // 64: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
-	38, // 65: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
-	41, // 66: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
-	44, // 67: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
-	47, // 68: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
-	50, // 69: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
-	53, // 70: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
-	55, // 71: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
-	59, // 72: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
-	9,  // 73: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
-	12, // 74: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
-	14, // 75: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
-	17, // 76: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
-	19, // 77: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
-	21, // 78: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
-	24, // 79: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
-	26, // 80: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
-	28, // 81: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
-	32, // 82: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
-	34, // 83: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
-	37, // 84: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
-	40, // 85: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
-	43, // 86: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
-	46, // 87: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
-	49, // 88: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
-	52, // 89: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
-	54, // 90: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
-	58, // 91: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
-	60, // 92: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
-	73, // [73:93] is the sub-list for method output_type
-	53, // [53:73] is the sub-list for method input_type
-	53, // [53:53] is the sub-list for extension type_name
-	53, // [53:53] is the sub-list for extension extendee
-	0,  // [0:53] is the sub-list for field type_name
+	3,   // 0: ltl.v1.Batch.endorsements:type_name -> ltl.v1.Endorsement
+	4,   // 1: ltl.v1.Block.batches:type_name -> ltl.v1.Batch
+	7,   // 2: ltl.v1.Entry.batches:type_name -> ltl.v1.OrderedBatches
+	8,   // 3: ltl.v1.Entry.sealed:type_name -> ltl.v1.SealedKey
+	4,   // 4: ltl.v1.OrderedBatches.batches:type_name -> ltl.v1.Batch
+	16,  // 5: ltl.v1.StatusResponse.chains:type_name -> ltl.v1.ChainStatus
+	18,  // 6: ltl.v1.StatusResponse.members:type_name -> ltl.v1.ConsensusMember
+	5,   // 7: ltl.v1.BlocksResponse.block:type_name -> ltl.v1.Block
+	5,   // 8: ltl.v1.FollowResponse.block:type_name -> ltl.v1.Block
+	0,   // 9: ltl.v1.GetRecordRequest.consistency:type_name -> ltl.v1.Consistency
+	89,  // 10: ltl.v1.Record.corrects:type_name -> ltl.v1.Correction
+	25,  // 11: ltl.v1.Record.declared_wrong:type_name -> ltl.v1.DeclaredWrong
+	24,  // 12: ltl.v1.GetRecordResponse.record:type_name -> ltl.v1.Record
+	0,   // 13: ltl.v1.ListHistoryRequest.consistency:type_name -> ltl.v1.Consistency
+	24,  // 14: ltl.v1.ListHistoryResponse.records:type_name -> ltl.v1.Record
+	0,   // 15: ltl.v1.CountHistoryRequest.consistency:type_name -> ltl.v1.Consistency
+	90,  // 16: ltl.v1.ListChainsRequest.service:type_name -> ltl.v1.ChainService
+	0,   // 17: ltl.v1.ListChainsRequest.consistency:type_name -> ltl.v1.Consistency
+	91,  // 18: ltl.v1.ChainInfo.chain:type_name -> ltl.v1.CreateChain
+	32,  // 19: ltl.v1.ListChainsResponse.chains:type_name -> ltl.v1.ChainInfo
+	0,   // 20: ltl.v1.GetTransactionRequest.consistency:type_name -> ltl.v1.Consistency
+	0,   // 21: ltl.v1.GetNetworkRequest.consistency:type_name -> ltl.v1.Consistency
+	92,  // 22: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
+	93,  // 23: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
+	32,  // 24: ltl.v1.GetNetworkResponse.chains:type_name -> ltl.v1.ChainInfo
+	94,  // 25: ltl.v1.GetNetworkResponse.memberships:type_name -> ltl.v1.NodeMembership
+	39,  // 26: ltl.v1.GetNetworkResponse.authorities:type_name -> ltl.v1.Authorities
+	95,  // 27: ltl.v1.GetNetworkResponse.revocations:type_name -> ltl.v1.RevokeCertificate
+	38,  // 28: ltl.v1.GetNetworkResponse.facts:type_name -> ltl.v1.OrganisationFacts
+	1,   // 29: ltl.v1.OrganisationFacts.standing:type_name -> ltl.v1.OrganisationStanding
+	0,   // 30: ltl.v1.GetKeysRequest.consistency:type_name -> ltl.v1.Consistency
+	43,  // 31: ltl.v1.GetKeysResponse.organisation_keys:type_name -> ltl.v1.OrganisationKey
+	44,  // 32: ltl.v1.GetKeysResponse.node_keys:type_name -> ltl.v1.NodeKey
+	42,  // 33: ltl.v1.GetKeysResponse.restorations:type_name -> ltl.v1.Restoration
+	94,  // 34: ltl.v1.NodeKey.membership:type_name -> ltl.v1.NodeMembership
+	0,   // 35: ltl.v1.GetAccountRequest.consistency:type_name -> ltl.v1.Consistency
+	96,  // 36: ltl.v1.AccountInfo.type:type_name -> ltl.v1.AccountType
+	46,  // 37: ltl.v1.GetAccountResponse.accounts:type_name -> ltl.v1.AccountInfo
+	0,   // 38: ltl.v1.ListAccessKeysRequest.consistency:type_name -> ltl.v1.Consistency
+	97,  // 39: ltl.v1.AccessKeyInfo.state:type_name -> ltl.v1.AccessKeyState
+	49,  // 40: ltl.v1.ListAccessKeysResponse.access_keys:type_name -> ltl.v1.AccessKeyInfo
+	0,   // 41: ltl.v1.GetChainRequest.consistency:type_name -> ltl.v1.Consistency
+	32,  // 42: ltl.v1.GetChainResponse.chain:type_name -> ltl.v1.ChainInfo
+	0,   // 43: ltl.v1.ListMembersRequest.consistency:type_name -> ltl.v1.Consistency
+	54,  // 44: ltl.v1.ListMembersResponse.members:type_name -> ltl.v1.MemberInfo
+	0,   // 45: ltl.v1.ListDeviceGroupsRequest.consistency:type_name -> ltl.v1.Consistency
+	57,  // 46: ltl.v1.ListDeviceGroupsResponse.groups:type_name -> ltl.v1.DeviceGroupInfo
+	0,   // 47: ltl.v1.ListDevicesRequest.consistency:type_name -> ltl.v1.Consistency
+	60,  // 48: ltl.v1.ListDevicesResponse.devices:type_name -> ltl.v1.DeviceInfo
+	0,   // 49: ltl.v1.ListEnrolmentsRequest.consistency:type_name -> ltl.v1.Consistency
+	98,  // 50: ltl.v1.DeviceKeyInfo.key_type:type_name -> ltl.v1.DeviceKeyType
+	99,  // 51: ltl.v1.DeviceKeyInfo.end:type_name -> ltl.v1.DeviceKeyEnd
+	100, // 52: ltl.v1.EnrolmentInfo.device:type_name -> ltl.v1.EnrollDevice
+	63,  // 53: ltl.v1.EnrolmentInfo.keys:type_name -> ltl.v1.DeviceKeyInfo
+	64,  // 54: ltl.v1.ListEnrolmentsResponse.devices:type_name -> ltl.v1.EnrolmentInfo
+	0,   // 55: ltl.v1.ListProductsRequest.consistency:type_name -> ltl.v1.Consistency
+	67,  // 56: ltl.v1.ListProductsResponse.products:type_name -> ltl.v1.ProductInfo
+	0,   // 57: ltl.v1.ListPhaseGroupsRequest.consistency:type_name -> ltl.v1.Consistency
+	70,  // 58: ltl.v1.ListPhaseGroupsResponse.groups:type_name -> ltl.v1.PhaseGroupInfo
+	0,   // 59: ltl.v1.ListPhasesRequest.consistency:type_name -> ltl.v1.Consistency
+	73,  // 60: ltl.v1.ListPhasesResponse.phases:type_name -> ltl.v1.PhaseInfo
+	0,   // 61: ltl.v1.GetPhaseAuthorizationRequest.consistency:type_name -> ltl.v1.Consistency
+	73,  // 62: ltl.v1.GetPhaseAuthorizationResponse.authorized:type_name -> ltl.v1.PhaseInfo
+	73,  // 63: ltl.v1.GetPhaseAuthorizationResponse.unauthorized:type_name -> ltl.v1.PhaseInfo
+	0,   // 64: ltl.v1.GetPhaseRecordRequest.consistency:type_name -> ltl.v1.Consistency
+	101, // 65: ltl.v1.PhaseRecord.form:type_name -> ltl.v1.DataForm
+	78,  // 66: ltl.v1.PhaseRecord.related:type_name -> ltl.v1.RelatedRecord
+	79,  // 67: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
+	0,   // 68: ltl.v1.ListPhaseRecordsRequest.consistency:type_name -> ltl.v1.Consistency
+	79,  // 69: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
+	0,   // 70: ltl.v1.ProposalsRequest.consistency:type_name -> ltl.v1.Consistency
+	86,  // 71: ltl.v1.ProposalsResponse.proposals:type_name -> ltl.v1.ProposalInfo
+	2,   // 72: ltl.v1.ProposalInfo.state:type_name -> ltl.v1.ProposalState
+	102, // 73: ltl.v1.ProposalInfo.propose:type_name -> ltl.v1.Propose
+	85,  // 74: ltl.v1.ProposalInfo.votes:type_name -> ltl.v1.ProposalVote
+	0,   // 75: ltl.v1.PrepareProposalRequest.consistency:type_name -> ltl.v1.Consistency
+	102, // 76: ltl.v1.PrepareProposalResponse.propose:type_name -> ltl.v1.Propose
+	15,  // 77: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
+	19,  // 78: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
+	21,  // 79: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
+	23,  // 80: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
+	27,  // 81: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
+	29,  // 82: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
+	31,  // 83: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
+	34,  // 84: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
+	36,  // 85: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
+	40,  // 86: ltl.v1.Ledger.GetKeys:input_type -> ltl.v1.GetKeysRequest
+	45,  // 87: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
+	48,  // 88: ltl.v1.Ledger.ListAccessKeys:input_type -> ltl.v1.ListAccessKeysRequest
+	51,  // 89: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
+	53,  // 90: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
+	56,  // 91: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
+	59,  // 92: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
+	62,  // 93: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
+	66,  // 94: ltl.v1.Ledger.ListProducts:input_type -> ltl.v1.ListProductsRequest
+	69,  // 95: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
+	72,  // 96: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
+	75,  // 97: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
+	77,  // 98: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
+	81,  // 99: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
+	83,  // 100: ltl.v1.Ledger.Proposals:input_type -> ltl.v1.ProposalsRequest
+	87,  // 101: ltl.v1.Ledger.PrepareProposal:input_type -> ltl.v1.PrepareProposalRequest
+	9,   // 102: ltl.v1.Evidence.Cosign:input_type -> ltl.v1.CosignRequest
+	11,  // 103: ltl.v1.Evidence.Inclusion:input_type -> ltl.v1.InclusionRequest
+	13,  // 104: ltl.v1.Evidence.ProveConsistency:input_type -> ltl.v1.ProveConsistencyRequest
+	17,  // 105: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
+	20,  // 106: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
+	22,  // 107: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
+	26,  // 108: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
+	28,  // 109: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
+	30,  // 110: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
+	33,  // 111: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
+	35,  // 112: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
+	37,  // 113: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
+	41,  // 114: ltl.v1.Ledger.GetKeys:output_type -> ltl.v1.GetKeysResponse
+	47,  // 115: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
+	50,  // 116: ltl.v1.Ledger.ListAccessKeys:output_type -> ltl.v1.ListAccessKeysResponse
+	52,  // 117: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
+	55,  // 118: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
+	58,  // 119: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
+	61,  // 120: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
+	65,  // 121: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
+	68,  // 122: ltl.v1.Ledger.ListProducts:output_type -> ltl.v1.ListProductsResponse
+	71,  // 123: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
+	74,  // 124: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
+	76,  // 125: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
+	80,  // 126: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
+	82,  // 127: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
+	84,  // 128: ltl.v1.Ledger.Proposals:output_type -> ltl.v1.ProposalsResponse
+	88,  // 129: ltl.v1.Ledger.PrepareProposal:output_type -> ltl.v1.PrepareProposalResponse
+	10,  // 130: ltl.v1.Evidence.Cosign:output_type -> ltl.v1.CosignResponse
+	12,  // 131: ltl.v1.Evidence.Inclusion:output_type -> ltl.v1.InclusionResponse
+	14,  // 132: ltl.v1.Evidence.ProveConsistency:output_type -> ltl.v1.ProveConsistencyResponse
+	105, // [105:133] is the sub-list for method output_type
+	77,  // [77:105] is the sub-list for method input_type
+	77,  // [77:77] is the sub-list for extension type_name
+	77,  // [77:77] is the sub-list for extension extendee
+	0,   // [0:77] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_ledger_proto_init() }
@@ -5359,17 +7720,17 @@ func file_ltl_v1_ledger_proto_init() {
 	file_ltl_v1_transaction_proto_init()
 	file_ltl_v1_ledger_proto_msgTypes[3].OneofWrappers = []any{
 		(*Entry_Batches)(nil),
-		(*Entry_AccessKey)(nil),
+		(*Entry_Sealed)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_ledger_proto_rawDesc), len(file_ltl_v1_ledger_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   60,
+			NumEnums:      3,
+			NumMessages:   86,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   2,
 		},
 		GoTypes:           file_ltl_v1_ledger_proto_goTypes,
 		DependencyIndexes: file_ltl_v1_ledger_proto_depIdxs,

@@ -28,17 +28,22 @@ const (
 	Ledger_ListChains_FullMethodName            = "/ltl.v1.Ledger/ListChains"
 	Ledger_GetTransaction_FullMethodName        = "/ltl.v1.Ledger/GetTransaction"
 	Ledger_GetNetwork_FullMethodName            = "/ltl.v1.Ledger/GetNetwork"
+	Ledger_GetKeys_FullMethodName               = "/ltl.v1.Ledger/GetKeys"
 	Ledger_GetAccount_FullMethodName            = "/ltl.v1.Ledger/GetAccount"
+	Ledger_ListAccessKeys_FullMethodName        = "/ltl.v1.Ledger/ListAccessKeys"
 	Ledger_GetChain_FullMethodName              = "/ltl.v1.Ledger/GetChain"
 	Ledger_ListMembers_FullMethodName           = "/ltl.v1.Ledger/ListMembers"
 	Ledger_ListDeviceGroups_FullMethodName      = "/ltl.v1.Ledger/ListDeviceGroups"
 	Ledger_ListDevices_FullMethodName           = "/ltl.v1.Ledger/ListDevices"
 	Ledger_ListEnrolments_FullMethodName        = "/ltl.v1.Ledger/ListEnrolments"
+	Ledger_ListProducts_FullMethodName          = "/ltl.v1.Ledger/ListProducts"
 	Ledger_ListPhaseGroups_FullMethodName       = "/ltl.v1.Ledger/ListPhaseGroups"
 	Ledger_ListPhases_FullMethodName            = "/ltl.v1.Ledger/ListPhases"
 	Ledger_GetPhaseAuthorization_FullMethodName = "/ltl.v1.Ledger/GetPhaseAuthorization"
 	Ledger_GetPhaseRecord_FullMethodName        = "/ltl.v1.Ledger/GetPhaseRecord"
 	Ledger_ListPhaseRecords_FullMethodName      = "/ltl.v1.Ledger/ListPhaseRecords"
+	Ledger_Proposals_FullMethodName             = "/ltl.v1.Ledger/Proposals"
+	Ledger_PrepareProposal_FullMethodName       = "/ltl.v1.Ledger/PrepareProposal"
 )
 
 // LedgerClient is the client API for Ledger service.
@@ -66,8 +71,12 @@ type LedgerClient interface {
 	GetTransaction(ctx context.Context, in *GetTransactionRequest, opts ...grpc.CallOption) (*GetTransactionResponse, error)
 	// GetNetwork returns the system chain's view of organisations, nodes and chains.
 	GetNetwork(ctx context.Context, in *GetNetworkRequest, opts ...grpc.CallOption) (*GetNetworkResponse, error)
+	// GetKeys returns the keys that organisations and nodes sign with, and those that they had before.
+	GetKeys(ctx context.Context, in *GetKeysRequest, opts ...grpc.CallOption) (*GetKeysResponse, error)
 	// GetAccount returns an account; operators list all with an empty uid.
 	GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error)
+	// ListAccessKeys returns AccessKeys with their states.
+	ListAccessKeys(ctx context.Context, in *ListAccessKeysRequest, opts ...grpc.CallOption) (*ListAccessKeysResponse, error)
 	// GetChain returns a business chain with its usage, as an account sees it.
 	GetChain(ctx context.Context, in *GetChainRequest, opts ...grpc.CallOption) (*GetChainResponse, error)
 	// ListMembers pages through the members of a chain with their type codes and usage. For its administrator.
@@ -78,6 +87,8 @@ type LedgerClient interface {
 	ListDevices(ctx context.Context, in *ListDevicesRequest, opts ...grpc.CallOption) (*ListDevicesResponse, error)
 	// ListEnrolments pages through the devices whose keys the network knows.
 	ListEnrolments(ctx context.Context, in *ListEnrolmentsRequest, opts ...grpc.CallOption) (*ListEnrolmentsResponse, error)
+	// ListProducts pages through the products of devices that organisations have claimed.
+	ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error)
 	// ListPhaseGroups pages through the phase groups of a chain.
 	ListPhaseGroups(ctx context.Context, in *ListPhaseGroupsRequest, opts ...grpc.CallOption) (*ListPhaseGroupsResponse, error)
 	// ListPhases pages through the phases of a group with the permission of an account.
@@ -88,6 +99,10 @@ type LedgerClient interface {
 	GetPhaseRecord(ctx context.Context, in *GetPhaseRecordRequest, opts ...grpc.CallOption) (*GetPhaseRecordResponse, error)
 	// ListPhaseRecords pages through the records of a phase and data key, oldest first.
 	ListPhaseRecords(ctx context.Context, in *ListPhaseRecordsRequest, opts ...grpc.CallOption) (*ListPhaseRecordsResponse, error)
+	// Proposals returns the open proposals, all that there ever were, or one by its id.
+	Proposals(ctx context.Context, in *ProposalsRequest, opts ...grpc.CallOption) (*ProposalsResponse, error)
+	// PrepareProposal says whether a change of the system chain has to be proposed, and makes the proposal of it.
+	PrepareProposal(ctx context.Context, in *PrepareProposalRequest, opts ...grpc.CallOption) (*PrepareProposalResponse, error)
 }
 
 type ledgerClient struct {
@@ -206,10 +221,30 @@ func (c *ledgerClient) GetNetwork(ctx context.Context, in *GetNetworkRequest, op
 	return out, nil
 }
 
+func (c *ledgerClient) GetKeys(ctx context.Context, in *GetKeysRequest, opts ...grpc.CallOption) (*GetKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetKeysResponse)
+	err := c.cc.Invoke(ctx, Ledger_GetKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *ledgerClient) GetAccount(ctx context.Context, in *GetAccountRequest, opts ...grpc.CallOption) (*GetAccountResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetAccountResponse)
 	err := c.cc.Invoke(ctx, Ledger_GetAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) ListAccessKeys(ctx context.Context, in *ListAccessKeysRequest, opts ...grpc.CallOption) (*ListAccessKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListAccessKeysResponse)
+	err := c.cc.Invoke(ctx, Ledger_ListAccessKeys_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -266,6 +301,16 @@ func (c *ledgerClient) ListEnrolments(ctx context.Context, in *ListEnrolmentsReq
 	return out, nil
 }
 
+func (c *ledgerClient) ListProducts(ctx context.Context, in *ListProductsRequest, opts ...grpc.CallOption) (*ListProductsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListProductsResponse)
+	err := c.cc.Invoke(ctx, Ledger_ListProducts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *ledgerClient) ListPhaseGroups(ctx context.Context, in *ListPhaseGroupsRequest, opts ...grpc.CallOption) (*ListPhaseGroupsResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListPhaseGroupsResponse)
@@ -316,6 +361,26 @@ func (c *ledgerClient) ListPhaseRecords(ctx context.Context, in *ListPhaseRecord
 	return out, nil
 }
 
+func (c *ledgerClient) Proposals(ctx context.Context, in *ProposalsRequest, opts ...grpc.CallOption) (*ProposalsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProposalsResponse)
+	err := c.cc.Invoke(ctx, Ledger_Proposals_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) PrepareProposal(ctx context.Context, in *PrepareProposalRequest, opts ...grpc.CallOption) (*PrepareProposalResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(PrepareProposalResponse)
+	err := c.cc.Invoke(ctx, Ledger_PrepareProposal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // LedgerServer is the server API for Ledger service.
 // All implementations must embed UnimplementedLedgerServer
 // for forward compatibility.
@@ -341,8 +406,12 @@ type LedgerServer interface {
 	GetTransaction(context.Context, *GetTransactionRequest) (*GetTransactionResponse, error)
 	// GetNetwork returns the system chain's view of organisations, nodes and chains.
 	GetNetwork(context.Context, *GetNetworkRequest) (*GetNetworkResponse, error)
+	// GetKeys returns the keys that organisations and nodes sign with, and those that they had before.
+	GetKeys(context.Context, *GetKeysRequest) (*GetKeysResponse, error)
 	// GetAccount returns an account; operators list all with an empty uid.
 	GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error)
+	// ListAccessKeys returns AccessKeys with their states.
+	ListAccessKeys(context.Context, *ListAccessKeysRequest) (*ListAccessKeysResponse, error)
 	// GetChain returns a business chain with its usage, as an account sees it.
 	GetChain(context.Context, *GetChainRequest) (*GetChainResponse, error)
 	// ListMembers pages through the members of a chain with their type codes and usage. For its administrator.
@@ -353,6 +422,8 @@ type LedgerServer interface {
 	ListDevices(context.Context, *ListDevicesRequest) (*ListDevicesResponse, error)
 	// ListEnrolments pages through the devices whose keys the network knows.
 	ListEnrolments(context.Context, *ListEnrolmentsRequest) (*ListEnrolmentsResponse, error)
+	// ListProducts pages through the products of devices that organisations have claimed.
+	ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error)
 	// ListPhaseGroups pages through the phase groups of a chain.
 	ListPhaseGroups(context.Context, *ListPhaseGroupsRequest) (*ListPhaseGroupsResponse, error)
 	// ListPhases pages through the phases of a group with the permission of an account.
@@ -363,6 +434,10 @@ type LedgerServer interface {
 	GetPhaseRecord(context.Context, *GetPhaseRecordRequest) (*GetPhaseRecordResponse, error)
 	// ListPhaseRecords pages through the records of a phase and data key, oldest first.
 	ListPhaseRecords(context.Context, *ListPhaseRecordsRequest) (*ListPhaseRecordsResponse, error)
+	// Proposals returns the open proposals, all that there ever were, or one by its id.
+	Proposals(context.Context, *ProposalsRequest) (*ProposalsResponse, error)
+	// PrepareProposal says whether a change of the system chain has to be proposed, and makes the proposal of it.
+	PrepareProposal(context.Context, *PrepareProposalRequest) (*PrepareProposalResponse, error)
 	mustEmbedUnimplementedLedgerServer()
 }
 
@@ -400,8 +475,14 @@ func (UnimplementedLedgerServer) GetTransaction(context.Context, *GetTransaction
 func (UnimplementedLedgerServer) GetNetwork(context.Context, *GetNetworkRequest) (*GetNetworkResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetNetwork not implemented")
 }
+func (UnimplementedLedgerServer) GetKeys(context.Context, *GetKeysRequest) (*GetKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetKeys not implemented")
+}
 func (UnimplementedLedgerServer) GetAccount(context.Context, *GetAccountRequest) (*GetAccountResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAccount not implemented")
+}
+func (UnimplementedLedgerServer) ListAccessKeys(context.Context, *ListAccessKeysRequest) (*ListAccessKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListAccessKeys not implemented")
 }
 func (UnimplementedLedgerServer) GetChain(context.Context, *GetChainRequest) (*GetChainResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetChain not implemented")
@@ -418,6 +499,9 @@ func (UnimplementedLedgerServer) ListDevices(context.Context, *ListDevicesReques
 func (UnimplementedLedgerServer) ListEnrolments(context.Context, *ListEnrolmentsRequest) (*ListEnrolmentsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListEnrolments not implemented")
 }
+func (UnimplementedLedgerServer) ListProducts(context.Context, *ListProductsRequest) (*ListProductsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListProducts not implemented")
+}
 func (UnimplementedLedgerServer) ListPhaseGroups(context.Context, *ListPhaseGroupsRequest) (*ListPhaseGroupsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPhaseGroups not implemented")
 }
@@ -432,6 +516,12 @@ func (UnimplementedLedgerServer) GetPhaseRecord(context.Context, *GetPhaseRecord
 }
 func (UnimplementedLedgerServer) ListPhaseRecords(context.Context, *ListPhaseRecordsRequest) (*ListPhaseRecordsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListPhaseRecords not implemented")
+}
+func (UnimplementedLedgerServer) Proposals(context.Context, *ProposalsRequest) (*ProposalsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Proposals not implemented")
+}
+func (UnimplementedLedgerServer) PrepareProposal(context.Context, *PrepareProposalRequest) (*PrepareProposalResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PrepareProposal not implemented")
 }
 func (UnimplementedLedgerServer) mustEmbedUnimplementedLedgerServer() {}
 func (UnimplementedLedgerServer) testEmbeddedByValue()                {}
@@ -602,6 +692,24 @@ func _Ledger_GetNetwork_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Ledger_GetKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).GetKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_GetKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).GetKeys(ctx, req.(*GetKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Ledger_GetAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(GetAccountRequest)
 	if err := dec(in); err != nil {
@@ -616,6 +724,24 @@ func _Ledger_GetAccount_Handler(srv interface{}, ctx context.Context, dec func(i
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(LedgerServer).GetAccount(ctx, req.(*GetAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_ListAccessKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListAccessKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).ListAccessKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_ListAccessKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).ListAccessKeys(ctx, req.(*ListAccessKeysRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -710,6 +836,24 @@ func _Ledger_ListEnrolments_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Ledger_ListProducts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListProductsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).ListProducts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_ListProducts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).ListProducts(ctx, req.(*ListProductsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Ledger_ListPhaseGroups_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListPhaseGroupsRequest)
 	if err := dec(in); err != nil {
@@ -800,6 +944,42 @@ func _Ledger_ListPhaseRecords_Handler(srv interface{}, ctx context.Context, dec 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Ledger_Proposals_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProposalsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).Proposals(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_Proposals_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).Proposals(ctx, req.(*ProposalsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_PrepareProposal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PrepareProposalRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).PrepareProposal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_PrepareProposal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).PrepareProposal(ctx, req.(*PrepareProposalRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Ledger_ServiceDesc is the grpc.ServiceDesc for Ledger service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -836,8 +1016,16 @@ var Ledger_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Ledger_GetNetwork_Handler,
 		},
 		{
+			MethodName: "GetKeys",
+			Handler:    _Ledger_GetKeys_Handler,
+		},
+		{
 			MethodName: "GetAccount",
 			Handler:    _Ledger_GetAccount_Handler,
+		},
+		{
+			MethodName: "ListAccessKeys",
+			Handler:    _Ledger_ListAccessKeys_Handler,
 		},
 		{
 			MethodName: "GetChain",
@@ -860,6 +1048,10 @@ var Ledger_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Ledger_ListEnrolments_Handler,
 		},
 		{
+			MethodName: "ListProducts",
+			Handler:    _Ledger_ListProducts_Handler,
+		},
+		{
 			MethodName: "ListPhaseGroups",
 			Handler:    _Ledger_ListPhaseGroups_Handler,
 		},
@@ -879,6 +1071,14 @@ var Ledger_ServiceDesc = grpc.ServiceDesc{
 			MethodName: "ListPhaseRecords",
 			Handler:    _Ledger_ListPhaseRecords_Handler,
 		},
+		{
+			MethodName: "Proposals",
+			Handler:    _Ledger_Proposals_Handler,
+		},
+		{
+			MethodName: "PrepareProposal",
+			Handler:    _Ledger_PrepareProposal_Handler,
+		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
@@ -892,5 +1092,193 @@ var Ledger_ServiceDesc = grpc.ServiceDesc{
 			ServerStreams: true,
 		},
 	},
+	Metadata: "ltl/v1/ledger.proto",
+}
+
+const (
+	Evidence_Cosign_FullMethodName           = "/ltl.v1.Evidence/Cosign"
+	Evidence_Inclusion_FullMethodName        = "/ltl.v1.Evidence/Inclusion"
+	Evidence_ProveConsistency_FullMethodName = "/ltl.v1.Evidence/ProveConsistency"
+)
+
+// EvidenceClient is the client API for Evidence service.
+//
+// For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
+//
+// Evidence signs checkpoints of chains, on nodes and on endorsers: each signs what it executed itself.
+type EvidenceClient interface {
+	// Cosign returns the checkpoint of a chain's first blocks, signed by the process that answers.
+	Cosign(ctx context.Context, in *CosignRequest, opts ...grpc.CallOption) (*CosignResponse, error)
+	// Inclusion returns the way from a block to the root of a checkpoint.
+	Inclusion(ctx context.Context, in *InclusionRequest, opts ...grpc.CallOption) (*InclusionResponse, error)
+	// ProveConsistency returns the proof that one checkpoint is the beginning of another.
+	ProveConsistency(ctx context.Context, in *ProveConsistencyRequest, opts ...grpc.CallOption) (*ProveConsistencyResponse, error)
+}
+
+type evidenceClient struct {
+	cc grpc.ClientConnInterface
+}
+
+func NewEvidenceClient(cc grpc.ClientConnInterface) EvidenceClient {
+	return &evidenceClient{cc}
+}
+
+func (c *evidenceClient) Cosign(ctx context.Context, in *CosignRequest, opts ...grpc.CallOption) (*CosignResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CosignResponse)
+	err := c.cc.Invoke(ctx, Evidence_Cosign_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *evidenceClient) Inclusion(ctx context.Context, in *InclusionRequest, opts ...grpc.CallOption) (*InclusionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(InclusionResponse)
+	err := c.cc.Invoke(ctx, Evidence_Inclusion_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *evidenceClient) ProveConsistency(ctx context.Context, in *ProveConsistencyRequest, opts ...grpc.CallOption) (*ProveConsistencyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ProveConsistencyResponse)
+	err := c.cc.Invoke(ctx, Evidence_ProveConsistency_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+// EvidenceServer is the server API for Evidence service.
+// All implementations must embed UnimplementedEvidenceServer
+// for forward compatibility.
+//
+// Evidence signs checkpoints of chains, on nodes and on endorsers: each signs what it executed itself.
+type EvidenceServer interface {
+	// Cosign returns the checkpoint of a chain's first blocks, signed by the process that answers.
+	Cosign(context.Context, *CosignRequest) (*CosignResponse, error)
+	// Inclusion returns the way from a block to the root of a checkpoint.
+	Inclusion(context.Context, *InclusionRequest) (*InclusionResponse, error)
+	// ProveConsistency returns the proof that one checkpoint is the beginning of another.
+	ProveConsistency(context.Context, *ProveConsistencyRequest) (*ProveConsistencyResponse, error)
+	mustEmbedUnimplementedEvidenceServer()
+}
+
+// UnimplementedEvidenceServer must be embedded to have
+// forward compatible implementations.
+//
+// NOTE: this should be embedded by value instead of pointer to avoid a nil
+// pointer dereference when methods are called.
+type UnimplementedEvidenceServer struct{}
+
+func (UnimplementedEvidenceServer) Cosign(context.Context, *CosignRequest) (*CosignResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Cosign not implemented")
+}
+func (UnimplementedEvidenceServer) Inclusion(context.Context, *InclusionRequest) (*InclusionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Inclusion not implemented")
+}
+func (UnimplementedEvidenceServer) ProveConsistency(context.Context, *ProveConsistencyRequest) (*ProveConsistencyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ProveConsistency not implemented")
+}
+func (UnimplementedEvidenceServer) mustEmbedUnimplementedEvidenceServer() {}
+func (UnimplementedEvidenceServer) testEmbeddedByValue()                  {}
+
+// UnsafeEvidenceServer may be embedded to opt out of forward compatibility for this service.
+// Use of this interface is not recommended, as added methods to EvidenceServer will
+// result in compilation errors.
+type UnsafeEvidenceServer interface {
+	mustEmbedUnimplementedEvidenceServer()
+}
+
+func RegisterEvidenceServer(s grpc.ServiceRegistrar, srv EvidenceServer) {
+	// If the following call panics, it indicates UnimplementedEvidenceServer was
+	// embedded by pointer and is nil.  This will cause panics if an
+	// unimplemented method is ever invoked, so we test this at initialization
+	// time to prevent it from happening at runtime later due to I/O.
+	if t, ok := srv.(interface{ testEmbeddedByValue() }); ok {
+		t.testEmbeddedByValue()
+	}
+	s.RegisterService(&Evidence_ServiceDesc, srv)
+}
+
+func _Evidence_Cosign_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CosignRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EvidenceServer).Cosign(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Evidence_Cosign_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EvidenceServer).Cosign(ctx, req.(*CosignRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Evidence_Inclusion_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(InclusionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EvidenceServer).Inclusion(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Evidence_Inclusion_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EvidenceServer).Inclusion(ctx, req.(*InclusionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Evidence_ProveConsistency_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ProveConsistencyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EvidenceServer).ProveConsistency(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Evidence_ProveConsistency_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EvidenceServer).ProveConsistency(ctx, req.(*ProveConsistencyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+// Evidence_ServiceDesc is the grpc.ServiceDesc for Evidence service.
+// It's only intended for direct use with grpc.RegisterService,
+// and not to be introspected or modified (even as a copy)
+var Evidence_ServiceDesc = grpc.ServiceDesc{
+	ServiceName: "ltl.v1.Evidence",
+	HandlerType: (*EvidenceServer)(nil),
+	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Cosign",
+			Handler:    _Evidence_Cosign_Handler,
+		},
+		{
+			MethodName: "Inclusion",
+			Handler:    _Evidence_Inclusion_Handler,
+		},
+		{
+			MethodName: "ProveConsistency",
+			Handler:    _Evidence_ProveConsistency_Handler,
+		},
+	},
+	Streams:  []grpc.StreamDesc{},
 	Metadata: "ltl/v1/ledger.proto",
 }

@@ -189,10 +189,13 @@ type IntroduceResponse struct {
 	StoreId      []byte `protobuf:"bytes,2,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
 	RestoreEpoch []byte `protobuf:"bytes,3,opt,name=restore_epoch,json=restoreEpoch,proto3" json:"restore_epoch,omitempty"`
 	// term and commit are the highest that the caller has reported, as far as this node remembers.
-	Term          uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
-	Commit        uint64 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Term   uint64 `protobuf:"varint,4,opt,name=term,proto3" json:"term,omitempty"`
+	Commit uint64 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
+	// restored_blocks is the number of blocks, over all chains, with which the restored network began; 0 in one that was
+	// never restored.
+	RestoredBlocks uint64 `protobuf:"varint,6,opt,name=restored_blocks,json=restoredBlocks,proto3" json:"restored_blocks,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *IntroduceResponse) Reset() {
@@ -256,6 +259,13 @@ func (x *IntroduceResponse) GetTerm() uint64 {
 func (x *IntroduceResponse) GetCommit() uint64 {
 	if x != nil {
 		return x.Commit
+	}
+	return 0
+}
+
+func (x *IntroduceResponse) GetRestoredBlocks() uint64 {
+	if x != nil {
+		return x.RestoredBlocks
 	}
 	return 0
 }
@@ -1277,13 +1287,14 @@ const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x16\n" +
 	"\x06commit\x18\x05 \x01(\x04R\x06commit\x12\x12\n" +
 	"\x04last\x18\x06 \x01(\x04R\x04last\x12\x14\n" +
-	"\x05first\x18\a \x01(\bR\x05first\"\xaa\x01\n" +
+	"\x05first\x18\a \x01(\bR\x05first\"\xd3\x01\n" +
 	"\x11IntroduceResponse\x12)\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x0f.ltl.v1.VerdictR\averdict\x12\x19\n" +
 	"\bstore_id\x18\x02 \x01(\fR\astoreId\x12#\n" +
 	"\rrestore_epoch\x18\x03 \x01(\fR\frestoreEpoch\x12\x12\n" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x16\n" +
-	"\x06commit\x18\x05 \x01(\x04R\x06commit\"a\n" +
+	"\x06commit\x18\x05 \x01(\x04R\x06commit\x12'\n" +
+	"\x0frestored_blocks\x18\x06 \x01(\x04R\x0erestoredBlocks\"a\n" +
 	"\n" +
 	"RaftHeader\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\x03R\x0fprotocolVersion\x12\x0e\n" +

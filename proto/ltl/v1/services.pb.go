@@ -673,27 +673,28 @@ func (x *EndorseResponse) GetNeeds() []string {
 	return nil
 }
 
-type PutAccessKeyRequest struct {
+type PutSealedRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	AccessKey     *AccessKey             `protobuf:"bytes,1,opt,name=access_key,json=accessKey,proto3" json:"access_key,omitempty"`
+	AccessKeyId   string                 `protobuf:"bytes,1,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"`
+	Sealed        []byte                 `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *PutAccessKeyRequest) Reset() {
-	*x = PutAccessKeyRequest{}
+func (x *PutSealedRequest) Reset() {
+	*x = PutSealedRequest{}
 	mi := &file_ltl_v1_services_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *PutAccessKeyRequest) String() string {
+func (x *PutSealedRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*PutAccessKeyRequest) ProtoMessage() {}
+func (*PutSealedRequest) ProtoMessage() {}
 
-func (x *PutAccessKeyRequest) ProtoReflect() protoreflect.Message {
+func (x *PutSealedRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_ltl_v1_services_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -705,40 +706,47 @@ func (x *PutAccessKeyRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use PutAccessKeyRequest.ProtoReflect.Descriptor instead.
-func (*PutAccessKeyRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use PutSealedRequest.ProtoReflect.Descriptor instead.
+func (*PutSealedRequest) Descriptor() ([]byte, []int) {
 	return file_ltl_v1_services_proto_rawDescGZIP(), []int{12}
 }
 
-func (x *PutAccessKeyRequest) GetAccessKey() *AccessKey {
+func (x *PutSealedRequest) GetAccessKeyId() string {
 	if x != nil {
-		return x.AccessKey
+		return x.AccessKeyId
+	}
+	return ""
+}
+
+func (x *PutSealedRequest) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
 	}
 	return nil
 }
 
-type PutAccessKeyResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Code          int32                  `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
-	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"`
+type PutSealedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// code is 200; 404 when there is no such AccessKey; 409 when the ledger's commitment is another one's.
+	Code          int32 `protobuf:"zigzag32,1,opt,name=code,proto3" json:"code,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *PutAccessKeyResponse) Reset() {
-	*x = PutAccessKeyResponse{}
+func (x *PutSealedResponse) Reset() {
+	*x = PutSealedResponse{}
 	mi := &file_ltl_v1_services_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *PutAccessKeyResponse) String() string {
+func (x *PutSealedResponse) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*PutAccessKeyResponse) ProtoMessage() {}
+func (*PutSealedResponse) ProtoMessage() {}
 
-func (x *PutAccessKeyResponse) ProtoReflect() protoreflect.Message {
+func (x *PutSealedResponse) ProtoReflect() protoreflect.Message {
 	mi := &file_ltl_v1_services_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -750,35 +758,116 @@ func (x *PutAccessKeyResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use PutAccessKeyResponse.ProtoReflect.Descriptor instead.
-func (*PutAccessKeyResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use PutSealedResponse.ProtoReflect.Descriptor instead.
+func (*PutSealedResponse) Descriptor() ([]byte, []int) {
 	return file_ltl_v1_services_proto_rawDescGZIP(), []int{13}
 }
 
-func (x *PutAccessKeyResponse) GetCode() int32 {
+func (x *PutSealedResponse) GetCode() int32 {
 	if x != nil {
 		return x.Code
 	}
 	return 0
 }
 
-func (x *PutAccessKeyResponse) GetVersion() uint64 {
-	if x != nil {
-		return x.Version
-	}
-	return 0
-}
-
-type WatchAccessKeysRequest struct {
+type WatchSealedRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AfterVersion  uint64                 `protobuf:"varint,1,opt,name=after_version,json=afterVersion,proto3" json:"after_version,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *WatchSealedRequest) Reset() {
+	*x = WatchSealedRequest{}
+	mi := &file_ltl_v1_services_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchSealedRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchSealedRequest) ProtoMessage() {}
+
+func (x *WatchSealedRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_services_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchSealedRequest.ProtoReflect.Descriptor instead.
+func (*WatchSealedRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *WatchSealedRequest) GetAfterVersion() uint64 {
+	if x != nil {
+		return x.AfterVersion
+	}
+	return 0
+}
+
+type WatchSealedResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// sealed is absent in the message that reports that everything up to now has been sent.
+	Sealed        *SealedKey `protobuf:"bytes,1,opt,name=sealed,proto3" json:"sealed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WatchSealedResponse) Reset() {
+	*x = WatchSealedResponse{}
+	mi := &file_ltl_v1_services_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WatchSealedResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WatchSealedResponse) ProtoMessage() {}
+
+func (x *WatchSealedResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_services_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WatchSealedResponse.ProtoReflect.Descriptor instead.
+func (*WatchSealedResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *WatchSealedResponse) GetSealed() *SealedKey {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+type WatchAccessKeysRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
 func (x *WatchAccessKeysRequest) Reset() {
 	*x = WatchAccessKeysRequest{}
-	mi := &file_ltl_v1_services_proto_msgTypes[14]
+	mi := &file_ltl_v1_services_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +879,7 @@ func (x *WatchAccessKeysRequest) String() string {
 func (*WatchAccessKeysRequest) ProtoMessage() {}
 
 func (x *WatchAccessKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_services_proto_msgTypes[14]
+	mi := &file_ltl_v1_services_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,27 +892,21 @@ func (x *WatchAccessKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAccessKeysRequest.ProtoReflect.Descriptor instead.
 func (*WatchAccessKeysRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_services_proto_rawDescGZIP(), []int{14}
-}
-
-func (x *WatchAccessKeysRequest) GetAfterVersion() uint64 {
-	if x != nil {
-		return x.AfterVersion
-	}
-	return 0
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{16}
 }
 
 type WatchAccessKeysResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// access_key is absent in the message that reports that everything up to now has been sent.
-	AccessKey     *AccessKey `protobuf:"bytes,1,opt,name=access_key,json=accessKey,proto3" json:"access_key,omitempty"`
+	// access_keys are those that are new or changed since the message before; none in a message that only says that the
+	// endorser is there.
+	AccessKeys    []*AccessKeyInfo `protobuf:"bytes,1,rep,name=access_keys,json=accessKeys,proto3" json:"access_keys,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchAccessKeysResponse) Reset() {
 	*x = WatchAccessKeysResponse{}
-	mi := &file_ltl_v1_services_proto_msgTypes[15]
+	mi := &file_ltl_v1_services_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +918,7 @@ func (x *WatchAccessKeysResponse) String() string {
 func (*WatchAccessKeysResponse) ProtoMessage() {}
 
 func (x *WatchAccessKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_services_proto_msgTypes[15]
+	mi := &file_ltl_v1_services_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,12 +931,12 @@ func (x *WatchAccessKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchAccessKeysResponse.ProtoReflect.Descriptor instead.
 func (*WatchAccessKeysResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_services_proto_rawDescGZIP(), []int{15}
+	return file_ltl_v1_services_proto_rawDescGZIP(), []int{17}
 }
 
-func (x *WatchAccessKeysResponse) GetAccessKey() *AccessKey {
+func (x *WatchAccessKeysResponse) GetAccessKeys() []*AccessKeyInfo {
 	if x != nil {
-		return x.AccessKey
+		return x.AccessKeys
 	}
 	return nil
 }
@@ -901,28 +984,31 @@ const file_ltl_v1_services_proto_rawDesc = "" +
 	"\x05codes\x18\x02 \x03(\x11R\x05codes\x12\x18\n" +
 	"\areasons\x18\x03 \x03(\tR\areasons\x12\x1a\n" +
 	"\brequired\x18\x04 \x03(\tR\brequired\x12\x14\n" +
-	"\x05needs\x18\x05 \x03(\tR\x05needs\"G\n" +
-	"\x13PutAccessKeyRequest\x120\n" +
-	"\n" +
-	"access_key\x18\x01 \x01(\v2\x11.ltl.v1.AccessKeyR\taccessKey\"D\n" +
-	"\x14PutAccessKeyResponse\x12\x12\n" +
-	"\x04code\x18\x01 \x01(\x11R\x04code\x12\x18\n" +
-	"\aversion\x18\x02 \x01(\x04R\aversion\"=\n" +
-	"\x16WatchAccessKeysRequest\x12#\n" +
-	"\rafter_version\x18\x01 \x01(\x04R\fafterVersion\"K\n" +
-	"\x17WatchAccessKeysResponse\x120\n" +
-	"\n" +
-	"access_key\x18\x01 \x01(\v2\x11.ltl.v1.AccessKeyR\taccessKey2\xcc\x01\n" +
+	"\x05needs\x18\x05 \x03(\tR\x05needs\"N\n" +
+	"\x10PutSealedRequest\x12\"\n" +
+	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12\x16\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"'\n" +
+	"\x11PutSealedResponse\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x11R\x04code\"9\n" +
+	"\x12WatchSealedRequest\x12#\n" +
+	"\rafter_version\x18\x01 \x01(\x04R\fafterVersion\"@\n" +
+	"\x13WatchSealedResponse\x12)\n" +
+	"\x06sealed\x18\x01 \x01(\v2\x11.ltl.v1.SealedKeyR\x06sealed\"\x18\n" +
+	"\x16WatchAccessKeysRequest\"Q\n" +
+	"\x17WatchAccessKeysResponse\x126\n" +
+	"\vaccess_keys\x18\x01 \x03(\v2\x15.ltl.v1.AccessKeyInfoR\n" +
+	"accessKeys2\xcc\x01\n" +
 	"\aOrderer\x127\n" +
 	"\x06Submit\x12\x15.ltl.v1.SubmitRequest\x1a\x16.ltl.v1.SubmitResponse\x12@\n" +
 	"\tReadIndex\x12\x18.ltl.v1.ReadIndexRequest\x1a\x19.ltl.v1.ReadIndexResponse\x12F\n" +
-	"\vConfirmTerm\x12\x1a.ltl.v1.ConfirmTermRequest\x1a\x1b.ltl.v1.ConfirmTermResponse2\x91\x01\n" +
+	"\vConfirmTerm\x12\x1a.ltl.v1.ConfirmTermRequest\x1a\x1b.ltl.v1.ConfirmTermResponse2\xe7\x01\n" +
 	"\bEndorser\x12:\n" +
 	"\aEndorse\x12\x16.ltl.v1.EndorseRequest\x1a\x17.ltl.v1.EndorseResponse\x12I\n" +
-	"\fPutDeviceKey\x12\x1b.ltl.v1.PutDeviceKeyRequest\x1a\x1c.ltl.v1.PutDeviceKeyResponse2\xab\x01\n" +
-	"\bOperator\x12I\n" +
-	"\fPutAccessKey\x12\x1b.ltl.v1.PutAccessKeyRequest\x1a\x1c.ltl.v1.PutAccessKeyResponse\x12T\n" +
-	"\x0fWatchAccessKeys\x12\x1e.ltl.v1.WatchAccessKeysRequest\x1a\x1f.ltl.v1.WatchAccessKeysResponse0\x01B\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
+	"\fPutDeviceKey\x12\x1b.ltl.v1.PutDeviceKeyRequest\x1a\x1c.ltl.v1.PutDeviceKeyResponse\x12T\n" +
+	"\x0fWatchAccessKeys\x12\x1e.ltl.v1.WatchAccessKeysRequest\x1a\x1f.ltl.v1.WatchAccessKeysResponse0\x012\x96\x01\n" +
+	"\bOperator\x12@\n" +
+	"\tPutSealed\x12\x18.ltl.v1.PutSealedRequest\x1a\x19.ltl.v1.PutSealedResponse\x12H\n" +
+	"\vWatchSealed\x12\x1a.ltl.v1.WatchSealedRequest\x1a\x1b.ltl.v1.WatchSealedResponse0\x01B\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
 
 var (
 	file_ltl_v1_services_proto_rawDescOnce sync.Once
@@ -936,7 +1022,7 @@ func file_ltl_v1_services_proto_rawDescGZIP() []byte {
 	return file_ltl_v1_services_proto_rawDescData
 }
 
-var file_ltl_v1_services_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_ltl_v1_services_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_ltl_v1_services_proto_goTypes = []any{
 	(*SubmitRequest)(nil),           // 0: ltl.v1.SubmitRequest
 	(*SubmitResponse)(nil),          // 1: ltl.v1.SubmitResponse
@@ -950,36 +1036,41 @@ var file_ltl_v1_services_proto_goTypes = []any{
 	(*PutDeviceKeyResponse)(nil),    // 9: ltl.v1.PutDeviceKeyResponse
 	(*EndorseRequest)(nil),          // 10: ltl.v1.EndorseRequest
 	(*EndorseResponse)(nil),         // 11: ltl.v1.EndorseResponse
-	(*PutAccessKeyRequest)(nil),     // 12: ltl.v1.PutAccessKeyRequest
-	(*PutAccessKeyResponse)(nil),    // 13: ltl.v1.PutAccessKeyResponse
-	(*WatchAccessKeysRequest)(nil),  // 14: ltl.v1.WatchAccessKeysRequest
-	(*WatchAccessKeysResponse)(nil), // 15: ltl.v1.WatchAccessKeysResponse
-	(*Batch)(nil),                   // 16: ltl.v1.Batch
-	(*Endorsement)(nil),             // 17: ltl.v1.Endorsement
-	(*AccessKey)(nil),               // 18: ltl.v1.AccessKey
+	(*PutSealedRequest)(nil),        // 12: ltl.v1.PutSealedRequest
+	(*PutSealedResponse)(nil),       // 13: ltl.v1.PutSealedResponse
+	(*WatchSealedRequest)(nil),      // 14: ltl.v1.WatchSealedRequest
+	(*WatchSealedResponse)(nil),     // 15: ltl.v1.WatchSealedResponse
+	(*WatchAccessKeysRequest)(nil),  // 16: ltl.v1.WatchAccessKeysRequest
+	(*WatchAccessKeysResponse)(nil), // 17: ltl.v1.WatchAccessKeysResponse
+	(*Batch)(nil),                   // 18: ltl.v1.Batch
+	(*Endorsement)(nil),             // 19: ltl.v1.Endorsement
+	(*SealedKey)(nil),               // 20: ltl.v1.SealedKey
+	(*AccessKeyInfo)(nil),           // 21: ltl.v1.AccessKeyInfo
 }
 var file_ltl_v1_services_proto_depIdxs = []int32{
-	16, // 0: ltl.v1.SubmitRequest.batch:type_name -> ltl.v1.Batch
+	18, // 0: ltl.v1.SubmitRequest.batch:type_name -> ltl.v1.Batch
 	2,  // 1: ltl.v1.SubmitResponse.results:type_name -> ltl.v1.Result
-	17, // 2: ltl.v1.EndorseResponse.endorsement:type_name -> ltl.v1.Endorsement
-	18, // 3: ltl.v1.PutAccessKeyRequest.access_key:type_name -> ltl.v1.AccessKey
-	18, // 4: ltl.v1.WatchAccessKeysResponse.access_key:type_name -> ltl.v1.AccessKey
+	19, // 2: ltl.v1.EndorseResponse.endorsement:type_name -> ltl.v1.Endorsement
+	20, // 3: ltl.v1.WatchSealedResponse.sealed:type_name -> ltl.v1.SealedKey
+	21, // 4: ltl.v1.WatchAccessKeysResponse.access_keys:type_name -> ltl.v1.AccessKeyInfo
 	0,  // 5: ltl.v1.Orderer.Submit:input_type -> ltl.v1.SubmitRequest
 	4,  // 6: ltl.v1.Orderer.ReadIndex:input_type -> ltl.v1.ReadIndexRequest
 	6,  // 7: ltl.v1.Orderer.ConfirmTerm:input_type -> ltl.v1.ConfirmTermRequest
 	10, // 8: ltl.v1.Endorser.Endorse:input_type -> ltl.v1.EndorseRequest
 	8,  // 9: ltl.v1.Endorser.PutDeviceKey:input_type -> ltl.v1.PutDeviceKeyRequest
-	12, // 10: ltl.v1.Operator.PutAccessKey:input_type -> ltl.v1.PutAccessKeyRequest
-	14, // 11: ltl.v1.Operator.WatchAccessKeys:input_type -> ltl.v1.WatchAccessKeysRequest
-	1,  // 12: ltl.v1.Orderer.Submit:output_type -> ltl.v1.SubmitResponse
-	5,  // 13: ltl.v1.Orderer.ReadIndex:output_type -> ltl.v1.ReadIndexResponse
-	7,  // 14: ltl.v1.Orderer.ConfirmTerm:output_type -> ltl.v1.ConfirmTermResponse
-	11, // 15: ltl.v1.Endorser.Endorse:output_type -> ltl.v1.EndorseResponse
-	9,  // 16: ltl.v1.Endorser.PutDeviceKey:output_type -> ltl.v1.PutDeviceKeyResponse
-	13, // 17: ltl.v1.Operator.PutAccessKey:output_type -> ltl.v1.PutAccessKeyResponse
-	15, // 18: ltl.v1.Operator.WatchAccessKeys:output_type -> ltl.v1.WatchAccessKeysResponse
-	12, // [12:19] is the sub-list for method output_type
-	5,  // [5:12] is the sub-list for method input_type
+	16, // 10: ltl.v1.Endorser.WatchAccessKeys:input_type -> ltl.v1.WatchAccessKeysRequest
+	12, // 11: ltl.v1.Operator.PutSealed:input_type -> ltl.v1.PutSealedRequest
+	14, // 12: ltl.v1.Operator.WatchSealed:input_type -> ltl.v1.WatchSealedRequest
+	1,  // 13: ltl.v1.Orderer.Submit:output_type -> ltl.v1.SubmitResponse
+	5,  // 14: ltl.v1.Orderer.ReadIndex:output_type -> ltl.v1.ReadIndexResponse
+	7,  // 15: ltl.v1.Orderer.ConfirmTerm:output_type -> ltl.v1.ConfirmTermResponse
+	11, // 16: ltl.v1.Endorser.Endorse:output_type -> ltl.v1.EndorseResponse
+	9,  // 17: ltl.v1.Endorser.PutDeviceKey:output_type -> ltl.v1.PutDeviceKeyResponse
+	17, // 18: ltl.v1.Endorser.WatchAccessKeys:output_type -> ltl.v1.WatchAccessKeysResponse
+	13, // 19: ltl.v1.Operator.PutSealed:output_type -> ltl.v1.PutSealedResponse
+	15, // 20: ltl.v1.Operator.WatchSealed:output_type -> ltl.v1.WatchSealedResponse
+	13, // [13:21] is the sub-list for method output_type
+	5,  // [5:13] is the sub-list for method input_type
 	5,  // [5:5] is the sub-list for extension type_name
 	5,  // [5:5] is the sub-list for extension extendee
 	0,  // [0:5] is the sub-list for field type_name
@@ -997,7 +1088,7 @@ func file_ltl_v1_services_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_services_proto_rawDesc), len(file_ltl_v1_services_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   3,
 		},

@@ -213,8 +213,9 @@ var Orderer_ServiceDesc = grpc.ServiceDesc{
 }
 
 const (
-	Endorser_Endorse_FullMethodName      = "/ltl.v1.Endorser/Endorse"
-	Endorser_PutDeviceKey_FullMethodName = "/ltl.v1.Endorser/PutDeviceKey"
+	Endorser_Endorse_FullMethodName         = "/ltl.v1.Endorser/Endorse"
+	Endorser_PutDeviceKey_FullMethodName    = "/ltl.v1.Endorser/PutDeviceKey"
+	Endorser_WatchAccessKeys_FullMethodName = "/ltl.v1.Endorser/WatchAccessKeys"
 )
 
 // EndorserClient is the client API for Endorser service.
@@ -228,6 +229,9 @@ type EndorserClient interface {
 	// PutDeviceKey gives the endorser the secret key of a device that its organisation enrols. For operators of that
 	// organisation.
 	PutDeviceKey(ctx context.Context, in *PutDeviceKeyRequest, opts ...grpc.CallOption) (*PutDeviceKeyResponse, error)
+	// WatchAccessKeys streams the AccessKeys of the endorser's own, verified copy of the ledger, and their changes, and
+	// repeats every few seconds that it is there while it follows a node. For facades of its organisation.
+	WatchAccessKeys(ctx context.Context, in *WatchAccessKeysRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchAccessKeysResponse], error)
 }
 
 type endorserClient struct {
@@ -258,6 +262,25 @@ func (c *endorserClient) PutDeviceKey(ctx context.Context, in *PutDeviceKeyReque
 	return out, nil
 }
 
+func (c *endorserClient) WatchAccessKeys(ctx context.Context, in *WatchAccessKeysRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchAccessKeysResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Endorser_ServiceDesc.Streams[0], Endorser_WatchAccessKeys_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[WatchAccessKeysRequest, WatchAccessKeysResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Endorser_WatchAccessKeysClient = grpc.ServerStreamingClient[WatchAccessKeysResponse]
+
 // EndorserServer is the server API for Endorser service.
 // All implementations must embed UnimplementedEndorserServer
 // for forward compatibility.
@@ -269,6 +292,9 @@ type EndorserServer interface {
 	// PutDeviceKey gives the endorser the secret key of a device that its organisation enrols. For operators of that
 	// organisation.
 	PutDeviceKey(context.Context, *PutDeviceKeyRequest) (*PutDeviceKeyResponse, error)
+	// WatchAccessKeys streams the AccessKeys of the endorser's own, verified copy of the ledger, and their changes, and
+	// repeats every few seconds that it is there while it follows a node. For facades of its organisation.
+	WatchAccessKeys(*WatchAccessKeysRequest, grpc.ServerStreamingServer[WatchAccessKeysResponse]) error
 	mustEmbedUnimplementedEndorserServer()
 }
 
@@ -284,6 +310,9 @@ func (UnimplementedEndorserServer) Endorse(context.Context, *EndorseRequest) (*E
 }
 func (UnimplementedEndorserServer) PutDeviceKey(context.Context, *PutDeviceKeyRequest) (*PutDeviceKeyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method PutDeviceKey not implemented")
+}
+func (UnimplementedEndorserServer) WatchAccessKeys(*WatchAccessKeysRequest, grpc.ServerStreamingServer[WatchAccessKeysResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchAccessKeys not implemented")
 }
 func (UnimplementedEndorserServer) mustEmbedUnimplementedEndorserServer() {}
 func (UnimplementedEndorserServer) testEmbeddedByValue()                  {}
@@ -342,6 +371,17 @@ func _Endorser_PutDeviceKey_Handler(srv interface{}, ctx context.Context, dec fu
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Endorser_WatchAccessKeys_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchAccessKeysRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(EndorserServer).WatchAccessKeys(m, &grpc.GenericServerStream[WatchAccessKeysRequest, WatchAccessKeysResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Endorser_WatchAccessKeysServer = grpc.ServerStreamingServer[WatchAccessKeysResponse]
+
 // Endorser_ServiceDesc is the grpc.ServiceDesc for Endorser service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -358,13 +398,19 @@ var Endorser_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _Endorser_PutDeviceKey_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "WatchAccessKeys",
+			Handler:       _Endorser_WatchAccessKeys_Handler,
+			ServerStreams: true,
+		},
+	},
 	Metadata: "ltl/v1/services.proto",
 }
 
 const (
-	Operator_PutAccessKey_FullMethodName    = "/ltl.v1.Operator/PutAccessKey"
-	Operator_WatchAccessKeys_FullMethodName = "/ltl.v1.Operator/WatchAccessKeys"
+	Operator_PutSealed_FullMethodName   = "/ltl.v1.Operator/PutSealed"
+	Operator_WatchSealed_FullMethodName = "/ltl.v1.Operator/WatchSealed"
 )
 
 // OperatorClient is the client API for Operator service.
@@ -373,11 +419,12 @@ const (
 //
 // Operator has the calls for operators of the network.
 type OperatorClient interface {
-	// PutAccessKey creates or changes an AccessKey. Only the leader accepts it.
-	PutAccessKey(ctx context.Context, in *PutAccessKeyRequest, opts ...grpc.CallOption) (*PutAccessKeyResponse, error)
-	// WatchAccessKeys streams sealed AccessKeys whose version is above the given one, and continues as they change. For
-	// facades. While nothing changes it repeats every 15 seconds that everything has been sent.
-	WatchAccessKeys(ctx context.Context, in *WatchAccessKeysRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchAccessKeysResponse], error)
+	// PutSealed stores the sealed secret of an AccessKey. A node takes it only if the ledger's commitment for that
+	// AccessKey is that of these bytes. Only the leader accepts it.
+	PutSealed(ctx context.Context, in *PutSealedRequest, opts ...grpc.CallOption) (*PutSealedResponse, error)
+	// WatchSealed streams sealed secrets whose version is above the given one, and continues as they change. For facades.
+	// While nothing changes it repeats every 15 seconds that everything has been sent.
+	WatchSealed(ctx context.Context, in *WatchSealedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSealedResponse], error)
 }
 
 type operatorClient struct {
@@ -388,23 +435,23 @@ func NewOperatorClient(cc grpc.ClientConnInterface) OperatorClient {
 	return &operatorClient{cc}
 }
 
-func (c *operatorClient) PutAccessKey(ctx context.Context, in *PutAccessKeyRequest, opts ...grpc.CallOption) (*PutAccessKeyResponse, error) {
+func (c *operatorClient) PutSealed(ctx context.Context, in *PutSealedRequest, opts ...grpc.CallOption) (*PutSealedResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(PutAccessKeyResponse)
-	err := c.cc.Invoke(ctx, Operator_PutAccessKey_FullMethodName, in, out, cOpts...)
+	out := new(PutSealedResponse)
+	err := c.cc.Invoke(ctx, Operator_PutSealed_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
 	return out, nil
 }
 
-func (c *operatorClient) WatchAccessKeys(ctx context.Context, in *WatchAccessKeysRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchAccessKeysResponse], error) {
+func (c *operatorClient) WatchSealed(ctx context.Context, in *WatchSealedRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchSealedResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &Operator_ServiceDesc.Streams[0], Operator_WatchAccessKeys_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &Operator_ServiceDesc.Streams[0], Operator_WatchSealed_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	x := &grpc.GenericClientStream[WatchAccessKeysRequest, WatchAccessKeysResponse]{ClientStream: stream}
+	x := &grpc.GenericClientStream[WatchSealedRequest, WatchSealedResponse]{ClientStream: stream}
 	if err := x.ClientStream.SendMsg(in); err != nil {
 		return nil, err
 	}
@@ -415,7 +462,7 @@ func (c *operatorClient) WatchAccessKeys(ctx context.Context, in *WatchAccessKey
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Operator_WatchAccessKeysClient = grpc.ServerStreamingClient[WatchAccessKeysResponse]
+type Operator_WatchSealedClient = grpc.ServerStreamingClient[WatchSealedResponse]
 
 // OperatorServer is the server API for Operator service.
 // All implementations must embed UnimplementedOperatorServer
@@ -423,11 +470,12 @@ type Operator_WatchAccessKeysClient = grpc.ServerStreamingClient[WatchAccessKeys
 //
 // Operator has the calls for operators of the network.
 type OperatorServer interface {
-	// PutAccessKey creates or changes an AccessKey. Only the leader accepts it.
-	PutAccessKey(context.Context, *PutAccessKeyRequest) (*PutAccessKeyResponse, error)
-	// WatchAccessKeys streams sealed AccessKeys whose version is above the given one, and continues as they change. For
-	// facades. While nothing changes it repeats every 15 seconds that everything has been sent.
-	WatchAccessKeys(*WatchAccessKeysRequest, grpc.ServerStreamingServer[WatchAccessKeysResponse]) error
+	// PutSealed stores the sealed secret of an AccessKey. A node takes it only if the ledger's commitment for that
+	// AccessKey is that of these bytes. Only the leader accepts it.
+	PutSealed(context.Context, *PutSealedRequest) (*PutSealedResponse, error)
+	// WatchSealed streams sealed secrets whose version is above the given one, and continues as they change. For facades.
+	// While nothing changes it repeats every 15 seconds that everything has been sent.
+	WatchSealed(*WatchSealedRequest, grpc.ServerStreamingServer[WatchSealedResponse]) error
 	mustEmbedUnimplementedOperatorServer()
 }
 
@@ -438,11 +486,11 @@ type OperatorServer interface {
 // pointer dereference when methods are called.
 type UnimplementedOperatorServer struct{}
 
-func (UnimplementedOperatorServer) PutAccessKey(context.Context, *PutAccessKeyRequest) (*PutAccessKeyResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method PutAccessKey not implemented")
+func (UnimplementedOperatorServer) PutSealed(context.Context, *PutSealedRequest) (*PutSealedResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method PutSealed not implemented")
 }
-func (UnimplementedOperatorServer) WatchAccessKeys(*WatchAccessKeysRequest, grpc.ServerStreamingServer[WatchAccessKeysResponse]) error {
-	return status.Error(codes.Unimplemented, "method WatchAccessKeys not implemented")
+func (UnimplementedOperatorServer) WatchSealed(*WatchSealedRequest, grpc.ServerStreamingServer[WatchSealedResponse]) error {
+	return status.Error(codes.Unimplemented, "method WatchSealed not implemented")
 }
 func (UnimplementedOperatorServer) mustEmbedUnimplementedOperatorServer() {}
 func (UnimplementedOperatorServer) testEmbeddedByValue()                  {}
@@ -465,34 +513,34 @@ func RegisterOperatorServer(s grpc.ServiceRegistrar, srv OperatorServer) {
 	s.RegisterService(&Operator_ServiceDesc, srv)
 }
 
-func _Operator_PutAccessKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(PutAccessKeyRequest)
+func _Operator_PutSealed_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(PutSealedRequest)
 	if err := dec(in); err != nil {
 		return nil, err
 	}
 	if interceptor == nil {
-		return srv.(OperatorServer).PutAccessKey(ctx, in)
+		return srv.(OperatorServer).PutSealed(ctx, in)
 	}
 	info := &grpc.UnaryServerInfo{
 		Server:     srv,
-		FullMethod: Operator_PutAccessKey_FullMethodName,
+		FullMethod: Operator_PutSealed_FullMethodName,
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(OperatorServer).PutAccessKey(ctx, req.(*PutAccessKeyRequest))
+		return srv.(OperatorServer).PutSealed(ctx, req.(*PutSealedRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
 
-func _Operator_WatchAccessKeys_Handler(srv interface{}, stream grpc.ServerStream) error {
-	m := new(WatchAccessKeysRequest)
+func _Operator_WatchSealed_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(WatchSealedRequest)
 	if err := stream.RecvMsg(m); err != nil {
 		return err
 	}
-	return srv.(OperatorServer).WatchAccessKeys(m, &grpc.GenericServerStream[WatchAccessKeysRequest, WatchAccessKeysResponse]{ServerStream: stream})
+	return srv.(OperatorServer).WatchSealed(m, &grpc.GenericServerStream[WatchSealedRequest, WatchSealedResponse]{ServerStream: stream})
 }
 
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
-type Operator_WatchAccessKeysServer = grpc.ServerStreamingServer[WatchAccessKeysResponse]
+type Operator_WatchSealedServer = grpc.ServerStreamingServer[WatchSealedResponse]
 
 // Operator_ServiceDesc is the grpc.ServiceDesc for Operator service.
 // It's only intended for direct use with grpc.RegisterService,
@@ -502,14 +550,14 @@ var Operator_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*OperatorServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
-			MethodName: "PutAccessKey",
-			Handler:    _Operator_PutAccessKey_Handler,
+			MethodName: "PutSealed",
+			Handler:    _Operator_PutSealed_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
 		{
-			StreamName:    "WatchAccessKeys",
-			Handler:       _Operator_WatchAccessKeys_Handler,
+			StreamName:    "WatchSealed",
+			Handler:       _Operator_WatchSealed_Handler,
 			ServerStreams: true,
 		},
 	},

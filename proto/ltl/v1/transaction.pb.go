@@ -340,6 +340,117 @@ func (DeviceKeyType) EnumDescriptor() ([]byte, []int) {
 	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{5}
 }
 
+// AccessKeyState is what an AccessKey may be used for.
+type AccessKeyState int32
+
+const (
+	AccessKeyState_ACCESS_KEY_STATE_UNSPECIFIED AccessKeyState = 0
+	AccessKeyState_ACCESS_KEY_STATE_ACTIVE      AccessKeyState = 1
+	// ACCESS_KEY_STATE_DISABLED can be enabled again.
+	AccessKeyState_ACCESS_KEY_STATE_DISABLED AccessKeyState = 2
+	// ACCESS_KEY_STATE_DELETED is final.
+	AccessKeyState_ACCESS_KEY_STATE_DELETED AccessKeyState = 3
+)
+
+// Enum value maps for AccessKeyState.
+var (
+	AccessKeyState_name = map[int32]string{
+		0: "ACCESS_KEY_STATE_UNSPECIFIED",
+		1: "ACCESS_KEY_STATE_ACTIVE",
+		2: "ACCESS_KEY_STATE_DISABLED",
+		3: "ACCESS_KEY_STATE_DELETED",
+	}
+	AccessKeyState_value = map[string]int32{
+		"ACCESS_KEY_STATE_UNSPECIFIED": 0,
+		"ACCESS_KEY_STATE_ACTIVE":      1,
+		"ACCESS_KEY_STATE_DISABLED":    2,
+		"ACCESS_KEY_STATE_DELETED":     3,
+	}
+)
+
+func (x AccessKeyState) Enum() *AccessKeyState {
+	p := new(AccessKeyState)
+	*p = x
+	return p
+}
+
+func (x AccessKeyState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (AccessKeyState) Descriptor() protoreflect.EnumDescriptor {
+	return file_ltl_v1_transaction_proto_enumTypes[6].Descriptor()
+}
+
+func (AccessKeyState) Type() protoreflect.EnumType {
+	return &file_ltl_v1_transaction_proto_enumTypes[6]
+}
+
+func (x AccessKeyState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use AccessKeyState.Descriptor instead.
+func (AccessKeyState) EnumDescriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{6}
+}
+
+// DeviceKeyEnd is how a device's key ended.
+type DeviceKeyEnd int32
+
+const (
+	DeviceKeyEnd_DEVICE_KEY_END_UNSPECIFIED DeviceKeyEnd = 0
+	// DEVICE_KEY_END_ROTATED: another key took its place.
+	DeviceKeyEnd_DEVICE_KEY_END_ROTATED DeviceKeyEnd = 1
+	// DEVICE_KEY_END_LOST: the device no longer has it, and no other party has.
+	DeviceKeyEnd_DEVICE_KEY_END_LOST DeviceKeyEnd = 2
+	// DEVICE_KEY_END_COMPROMISED: another party may have it.
+	DeviceKeyEnd_DEVICE_KEY_END_COMPROMISED DeviceKeyEnd = 3
+)
+
+// Enum value maps for DeviceKeyEnd.
+var (
+	DeviceKeyEnd_name = map[int32]string{
+		0: "DEVICE_KEY_END_UNSPECIFIED",
+		1: "DEVICE_KEY_END_ROTATED",
+		2: "DEVICE_KEY_END_LOST",
+		3: "DEVICE_KEY_END_COMPROMISED",
+	}
+	DeviceKeyEnd_value = map[string]int32{
+		"DEVICE_KEY_END_UNSPECIFIED": 0,
+		"DEVICE_KEY_END_ROTATED":     1,
+		"DEVICE_KEY_END_LOST":        2,
+		"DEVICE_KEY_END_COMPROMISED": 3,
+	}
+)
+
+func (x DeviceKeyEnd) Enum() *DeviceKeyEnd {
+	p := new(DeviceKeyEnd)
+	*p = x
+	return p
+}
+
+func (x DeviceKeyEnd) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (DeviceKeyEnd) Descriptor() protoreflect.EnumDescriptor {
+	return file_ltl_v1_transaction_proto_enumTypes[7].Descriptor()
+}
+
+func (DeviceKeyEnd) Type() protoreflect.EnumType {
+	return &file_ltl_v1_transaction_proto_enumTypes[7]
+}
+
+func (x DeviceKeyEnd) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use DeviceKeyEnd.Descriptor instead.
+func (DeviceKeyEnd) EnumDescriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{7}
+}
+
 // Transaction is the payload whose SHA-256 (with its domain prefix) is the transaction id.
 // The process that creates it encodes it once; from then on only those bytes are carried, hashed and stored.
 // A transaction with a field that this definition lacks is refused.
@@ -376,6 +487,7 @@ type Transaction struct {
 	//	*Transaction_ModifyPhase
 	//	*Transaction_AuthorizePhases
 	//	*Transaction_UploadPhaseData
+	//	*Transaction_ModifyDeviceGroup
 	//	*Transaction_CreateOrganisation
 	//	*Transaction_CreateAccount
 	//	*Transaction_CreateChain
@@ -387,8 +499,28 @@ type Transaction struct {
 	//	*Transaction_RevokeCertificate
 	//	*Transaction_AddNode
 	//	*Transaction_ChangeNode
+	//	*Transaction_PutAccessKey
+	//	*Transaction_SetDelegates
+	//	*Transaction_Propose
+	//	*Transaction_Approve
+	//	*Transaction_Reject
+	//	*Transaction_Withdraw
+	//	*Transaction_Tick
 	//	*Transaction_ActivateRules
 	//	*Transaction_Genesis
+	//	*Transaction_AcceptMembership
+	//	*Transaction_LeaveNetwork
+	//	*Transaction_RecoverOrganisation
+	//	*Transaction_AdoptChain
+	//	*Transaction_RecordRestoration
+	//	*Transaction_SetNodeAddress
+	//	*Transaction_ModifyNetwork
+	//	*Transaction_CorrectTime
+	//	*Transaction_ClaimProduct
+	//	*Transaction_AssignProduct
+	//	*Transaction_RotateDeviceKey
+	//	*Transaction_DeclareDeviceKey
+	//	*Transaction_MoveProduct
 	Action        isTransaction_Action `protobuf_oneof:"action"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -613,6 +745,15 @@ func (x *Transaction) GetUploadPhaseData() *UploadPhaseData {
 	return nil
 }
 
+func (x *Transaction) GetModifyDeviceGroup() *ModifyDeviceGroup {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ModifyDeviceGroup); ok {
+			return x.ModifyDeviceGroup
+		}
+	}
+	return nil
+}
+
 func (x *Transaction) GetCreateOrganisation() *CreateOrganisation {
 	if x != nil {
 		if x, ok := x.Action.(*Transaction_CreateOrganisation); ok {
@@ -712,6 +853,69 @@ func (x *Transaction) GetChangeNode() *ChangeNode {
 	return nil
 }
 
+func (x *Transaction) GetPutAccessKey() *PutAccessKey {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_PutAccessKey); ok {
+			return x.PutAccessKey
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetSetDelegates() *SetDelegates {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_SetDelegates); ok {
+			return x.SetDelegates
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetPropose() *Propose {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_Propose); ok {
+			return x.Propose
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetApprove() *Approve {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_Approve); ok {
+			return x.Approve
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetReject() *Reject {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_Reject); ok {
+			return x.Reject
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetWithdraw() *Withdraw {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_Withdraw); ok {
+			return x.Withdraw
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetTick() *Tick {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_Tick); ok {
+			return x.Tick
+		}
+	}
+	return nil
+}
+
 func (x *Transaction) GetActivateRules() *ActivateRules {
 	if x != nil {
 		if x, ok := x.Action.(*Transaction_ActivateRules); ok {
@@ -725,6 +929,123 @@ func (x *Transaction) GetGenesis() *Genesis {
 	if x != nil {
 		if x, ok := x.Action.(*Transaction_Genesis); ok {
 			return x.Genesis
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetAcceptMembership() *AcceptMembership {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_AcceptMembership); ok {
+			return x.AcceptMembership
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetLeaveNetwork() *LeaveNetwork {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_LeaveNetwork); ok {
+			return x.LeaveNetwork
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetRecoverOrganisation() *RecoverOrganisation {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_RecoverOrganisation); ok {
+			return x.RecoverOrganisation
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetAdoptChain() *AdoptChain {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_AdoptChain); ok {
+			return x.AdoptChain
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetRecordRestoration() *RecordRestoration {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_RecordRestoration); ok {
+			return x.RecordRestoration
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetSetNodeAddress() *SetNodeAddress {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_SetNodeAddress); ok {
+			return x.SetNodeAddress
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetModifyNetwork() *ModifyNetwork {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ModifyNetwork); ok {
+			return x.ModifyNetwork
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetCorrectTime() *CorrectTime {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_CorrectTime); ok {
+			return x.CorrectTime
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetClaimProduct() *ClaimProduct {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_ClaimProduct); ok {
+			return x.ClaimProduct
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetAssignProduct() *AssignProduct {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_AssignProduct); ok {
+			return x.AssignProduct
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetRotateDeviceKey() *RotateDeviceKey {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_RotateDeviceKey); ok {
+			return x.RotateDeviceKey
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetDeclareDeviceKey() *DeclareDeviceKey {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_DeclareDeviceKey); ok {
+			return x.DeclareDeviceKey
+		}
+	}
+	return nil
+}
+
+func (x *Transaction) GetMoveProduct() *MoveProduct {
+	if x != nil {
+		if x, ok := x.Action.(*Transaction_MoveProduct); ok {
+			return x.MoveProduct
 		}
 	}
 	return nil
@@ -790,6 +1111,10 @@ type Transaction_UploadPhaseData struct {
 	UploadPhaseData *UploadPhaseData `protobuf:"bytes,33,opt,name=upload_phase_data,json=uploadPhaseData,proto3,oneof"`
 }
 
+type Transaction_ModifyDeviceGroup struct {
+	ModifyDeviceGroup *ModifyDeviceGroup `protobuf:"bytes,34,opt,name=modify_device_group,json=modifyDeviceGroup,proto3,oneof"`
+}
+
 type Transaction_CreateOrganisation struct {
 	CreateOrganisation *CreateOrganisation `protobuf:"bytes,40,opt,name=create_organisation,json=createOrganisation,proto3,oneof"`
 }
@@ -834,12 +1159,92 @@ type Transaction_ChangeNode struct {
 	ChangeNode *ChangeNode `protobuf:"bytes,51,opt,name=change_node,json=changeNode,proto3,oneof"`
 }
 
+type Transaction_PutAccessKey struct {
+	PutAccessKey *PutAccessKey `protobuf:"bytes,52,opt,name=put_access_key,json=putAccessKey,proto3,oneof"`
+}
+
+type Transaction_SetDelegates struct {
+	SetDelegates *SetDelegates `protobuf:"bytes,53,opt,name=set_delegates,json=setDelegates,proto3,oneof"`
+}
+
+type Transaction_Propose struct {
+	Propose *Propose `protobuf:"bytes,54,opt,name=propose,proto3,oneof"`
+}
+
+type Transaction_Approve struct {
+	Approve *Approve `protobuf:"bytes,55,opt,name=approve,proto3,oneof"`
+}
+
+type Transaction_Reject struct {
+	Reject *Reject `protobuf:"bytes,56,opt,name=reject,proto3,oneof"`
+}
+
+type Transaction_Withdraw struct {
+	Withdraw *Withdraw `protobuf:"bytes,57,opt,name=withdraw,proto3,oneof"`
+}
+
+type Transaction_Tick struct {
+	Tick *Tick `protobuf:"bytes,58,opt,name=tick,proto3,oneof"`
+}
+
 type Transaction_ActivateRules struct {
 	ActivateRules *ActivateRules `protobuf:"bytes,59,opt,name=activate_rules,json=activateRules,proto3,oneof"`
 }
 
 type Transaction_Genesis struct {
 	Genesis *Genesis `protobuf:"bytes,60,opt,name=genesis,proto3,oneof"`
+}
+
+type Transaction_AcceptMembership struct {
+	AcceptMembership *AcceptMembership `protobuf:"bytes,61,opt,name=accept_membership,json=acceptMembership,proto3,oneof"`
+}
+
+type Transaction_LeaveNetwork struct {
+	LeaveNetwork *LeaveNetwork `protobuf:"bytes,62,opt,name=leave_network,json=leaveNetwork,proto3,oneof"`
+}
+
+type Transaction_RecoverOrganisation struct {
+	RecoverOrganisation *RecoverOrganisation `protobuf:"bytes,63,opt,name=recover_organisation,json=recoverOrganisation,proto3,oneof"`
+}
+
+type Transaction_AdoptChain struct {
+	AdoptChain *AdoptChain `protobuf:"bytes,64,opt,name=adopt_chain,json=adoptChain,proto3,oneof"`
+}
+
+type Transaction_RecordRestoration struct {
+	RecordRestoration *RecordRestoration `protobuf:"bytes,65,opt,name=record_restoration,json=recordRestoration,proto3,oneof"`
+}
+
+type Transaction_SetNodeAddress struct {
+	SetNodeAddress *SetNodeAddress `protobuf:"bytes,66,opt,name=set_node_address,json=setNodeAddress,proto3,oneof"`
+}
+
+type Transaction_ModifyNetwork struct {
+	ModifyNetwork *ModifyNetwork `protobuf:"bytes,67,opt,name=modify_network,json=modifyNetwork,proto3,oneof"`
+}
+
+type Transaction_CorrectTime struct {
+	CorrectTime *CorrectTime `protobuf:"bytes,68,opt,name=correct_time,json=correctTime,proto3,oneof"`
+}
+
+type Transaction_ClaimProduct struct {
+	ClaimProduct *ClaimProduct `protobuf:"bytes,69,opt,name=claim_product,json=claimProduct,proto3,oneof"`
+}
+
+type Transaction_AssignProduct struct {
+	AssignProduct *AssignProduct `protobuf:"bytes,70,opt,name=assign_product,json=assignProduct,proto3,oneof"`
+}
+
+type Transaction_RotateDeviceKey struct {
+	RotateDeviceKey *RotateDeviceKey `protobuf:"bytes,71,opt,name=rotate_device_key,json=rotateDeviceKey,proto3,oneof"`
+}
+
+type Transaction_DeclareDeviceKey struct {
+	DeclareDeviceKey *DeclareDeviceKey `protobuf:"bytes,72,opt,name=declare_device_key,json=declareDeviceKey,proto3,oneof"`
+}
+
+type Transaction_MoveProduct struct {
+	MoveProduct *MoveProduct `protobuf:"bytes,73,opt,name=move_product,json=moveProduct,proto3,oneof"`
 }
 
 func (*Transaction_SetData) isTransaction_Action() {}
@@ -870,6 +1275,8 @@ func (*Transaction_AuthorizePhases) isTransaction_Action() {}
 
 func (*Transaction_UploadPhaseData) isTransaction_Action() {}
 
+func (*Transaction_ModifyDeviceGroup) isTransaction_Action() {}
+
 func (*Transaction_CreateOrganisation) isTransaction_Action() {}
 
 func (*Transaction_CreateAccount) isTransaction_Action() {}
@@ -892,9 +1299,49 @@ func (*Transaction_AddNode) isTransaction_Action() {}
 
 func (*Transaction_ChangeNode) isTransaction_Action() {}
 
+func (*Transaction_PutAccessKey) isTransaction_Action() {}
+
+func (*Transaction_SetDelegates) isTransaction_Action() {}
+
+func (*Transaction_Propose) isTransaction_Action() {}
+
+func (*Transaction_Approve) isTransaction_Action() {}
+
+func (*Transaction_Reject) isTransaction_Action() {}
+
+func (*Transaction_Withdraw) isTransaction_Action() {}
+
+func (*Transaction_Tick) isTransaction_Action() {}
+
 func (*Transaction_ActivateRules) isTransaction_Action() {}
 
 func (*Transaction_Genesis) isTransaction_Action() {}
+
+func (*Transaction_AcceptMembership) isTransaction_Action() {}
+
+func (*Transaction_LeaveNetwork) isTransaction_Action() {}
+
+func (*Transaction_RecoverOrganisation) isTransaction_Action() {}
+
+func (*Transaction_AdoptChain) isTransaction_Action() {}
+
+func (*Transaction_RecordRestoration) isTransaction_Action() {}
+
+func (*Transaction_SetNodeAddress) isTransaction_Action() {}
+
+func (*Transaction_ModifyNetwork) isTransaction_Action() {}
+
+func (*Transaction_CorrectTime) isTransaction_Action() {}
+
+func (*Transaction_ClaimProduct) isTransaction_Action() {}
+
+func (*Transaction_AssignProduct) isTransaction_Action() {}
+
+func (*Transaction_RotateDeviceKey) isTransaction_Action() {}
+
+func (*Transaction_DeclareDeviceKey) isTransaction_Action() {}
+
+func (*Transaction_MoveProduct) isTransaction_Action() {}
 
 // SetData puts one value under a Key, once.
 type SetData struct {
@@ -966,7 +1413,9 @@ type AttachData struct {
 	// business_id is 64 hexadecimal characters, unique under the Key; empty lets the ledger assign one.
 	BusinessId string `protobuf:"bytes,3,opt,name=business_id,json=businessId,proto3" json:"business_id,omitempty"`
 	// device is present when a device signed the value.
-	Device        *DeviceProof `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
+	Device *DeviceProof `protobuf:"bytes,4,opt,name=device,proto3" json:"device,omitempty"`
+	// corrects is present when this record declares another one wrong and takes its place.
+	Corrects      *Correction `protobuf:"bytes,5,opt,name=corrects,proto3" json:"corrects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1029,6 +1478,86 @@ func (x *AttachData) GetDevice() *DeviceProof {
 	return nil
 }
 
+func (x *AttachData) GetCorrects() *Correction {
+	if x != nil {
+		return x.Corrects
+	}
+	return nil
+}
+
+// Correction names a record of a proof chain that is declared wrong. The record's own Key has the data type code of the
+// account that corrects it, unless that is the chain's administrator.
+type Correction struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// transaction_id is that of the transaction that wrote the record, in an earlier block of the same chain.
+	TransactionId []byte `protobuf:"bytes,1,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
+	// key and business_id are the record's; business_id is empty for a record of SetData.
+	Key        string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	BusinessId string `protobuf:"bytes,3,opt,name=business_id,json=businessId,proto3" json:"business_id,omitempty"`
+	// reason is 1 to 200 characters, for people.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Correction) Reset() {
+	*x = Correction{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Correction) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Correction) ProtoMessage() {}
+
+func (x *Correction) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Correction.ProtoReflect.Descriptor instead.
+func (*Correction) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Correction) GetTransactionId() []byte {
+	if x != nil {
+		return x.TransactionId
+	}
+	return nil
+}
+
+func (x *Correction) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *Correction) GetBusinessId() string {
+	if x != nil {
+		return x.BusinessId
+	}
+	return ""
+}
+
+func (x *Correction) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
 // DeviceProof is a device's signature over the one payload text of an upload, with all that is needed to verify it.
 type DeviceProof struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1050,7 +1579,7 @@ type DeviceProof struct {
 
 func (x *DeviceProof) Reset() {
 	*x = DeviceProof{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1062,7 +1591,7 @@ func (x *DeviceProof) String() string {
 func (*DeviceProof) ProtoMessage() {}
 
 func (x *DeviceProof) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1075,7 +1604,7 @@ func (x *DeviceProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceProof.ProtoReflect.Descriptor instead.
 func (*DeviceProof) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{3}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *DeviceProof) GetAuthType() string {
@@ -1134,7 +1663,7 @@ type CreateMember struct {
 
 func (x *CreateMember) Reset() {
 	*x = CreateMember{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1675,7 @@ func (x *CreateMember) String() string {
 func (*CreateMember) ProtoMessage() {}
 
 func (x *CreateMember) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1688,7 @@ func (x *CreateMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateMember.ProtoReflect.Descriptor instead.
 func (*CreateMember) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{4}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *CreateMember) GetMemberUid() string {
@@ -1213,7 +1742,7 @@ type ModifyMember struct {
 
 func (x *ModifyMember) Reset() {
 	*x = ModifyMember{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1225,7 +1754,7 @@ func (x *ModifyMember) String() string {
 func (*ModifyMember) ProtoMessage() {}
 
 func (x *ModifyMember) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1238,7 +1767,7 @@ func (x *ModifyMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyMember.ProtoReflect.Descriptor instead.
 func (*ModifyMember) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{5}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ModifyMember) GetMemberId() string {
@@ -1294,7 +1823,7 @@ type LockMember struct {
 
 func (x *LockMember) Reset() {
 	*x = LockMember{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1306,7 +1835,7 @@ func (x *LockMember) String() string {
 func (*LockMember) ProtoMessage() {}
 
 func (x *LockMember) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1319,7 +1848,7 @@ func (x *LockMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockMember.ProtoReflect.Descriptor instead.
 func (*LockMember) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{6}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LockMember) GetMemberId() string {
@@ -1336,7 +1865,8 @@ func (x *LockMember) GetLocked() bool {
 	return false
 }
 
-// RegisterDeviceGroup enters a product, whose devices may then sign uploads of the account that registered it.
+// RegisterDeviceGroup enters a product, whose devices may then sign uploads of the account that registered it. The
+// product must be assigned to the chain, and claimed by the account's organisation.
 type RegisterDeviceGroup struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
@@ -1350,7 +1880,7 @@ type RegisterDeviceGroup struct {
 
 func (x *RegisterDeviceGroup) Reset() {
 	*x = RegisterDeviceGroup{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1892,7 @@ func (x *RegisterDeviceGroup) String() string {
 func (*RegisterDeviceGroup) ProtoMessage() {}
 
 func (x *RegisterDeviceGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1905,7 @@ func (x *RegisterDeviceGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterDeviceGroup.ProtoReflect.Descriptor instead.
 func (*RegisterDeviceGroup) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{7}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *RegisterDeviceGroup) GetProductKey() string {
@@ -1417,7 +1947,7 @@ type AuthorizeDeviceGroup struct {
 
 func (x *AuthorizeDeviceGroup) Reset() {
 	*x = AuthorizeDeviceGroup{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1429,7 +1959,7 @@ func (x *AuthorizeDeviceGroup) String() string {
 func (*AuthorizeDeviceGroup) ProtoMessage() {}
 
 func (x *AuthorizeDeviceGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1442,7 +1972,7 @@ func (x *AuthorizeDeviceGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeDeviceGroup.ProtoReflect.Descriptor instead.
 func (*AuthorizeDeviceGroup) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{8}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *AuthorizeDeviceGroup) GetDeviceGroupId() string {
@@ -1459,6 +1989,71 @@ func (x *AuthorizeDeviceGroup) GetAuthorized() bool {
 	return false
 }
 
+// ModifyDeviceGroup hands a device group over to another entry of the chain, or removes it, by the chain's
+// administrator. Records that its devices signed stay as they are.
+type ModifyDeviceGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	DeviceGroupId string                 `protobuf:"bytes,1,opt,name=device_group_id,json=deviceGroupId,proto3" json:"device_group_id,omitempty"`
+	// owner_member_id is the entry whose account the group belongs to from now on. Its account must be of the
+	// organisation that claimed the product. Empty with removed.
+	OwnerMemberId string `protobuf:"bytes,2,opt,name=owner_member_id,json=ownerMemberId,proto3" json:"owner_member_id,omitempty"`
+	// removed takes the group from the chain; its product may then be registered again.
+	Removed       bool `protobuf:"varint,3,opt,name=removed,proto3" json:"removed,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModifyDeviceGroup) Reset() {
+	*x = ModifyDeviceGroup{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModifyDeviceGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModifyDeviceGroup) ProtoMessage() {}
+
+func (x *ModifyDeviceGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModifyDeviceGroup.ProtoReflect.Descriptor instead.
+func (*ModifyDeviceGroup) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ModifyDeviceGroup) GetDeviceGroupId() string {
+	if x != nil {
+		return x.DeviceGroupId
+	}
+	return ""
+}
+
+func (x *ModifyDeviceGroup) GetOwnerMemberId() string {
+	if x != nil {
+		return x.OwnerMemberId
+	}
+	return ""
+}
+
+func (x *ModifyDeviceGroup) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
 // AuthorizeDevice gives or withdraws one device's right to sign uploads.
 type AuthorizeDevice struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1471,7 +2066,7 @@ type AuthorizeDevice struct {
 
 func (x *AuthorizeDevice) Reset() {
 	*x = AuthorizeDevice{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1483,7 +2078,7 @@ func (x *AuthorizeDevice) String() string {
 func (*AuthorizeDevice) ProtoMessage() {}
 
 func (x *AuthorizeDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +2091,7 @@ func (x *AuthorizeDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeDevice.ProtoReflect.Descriptor instead.
 func (*AuthorizeDevice) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{9}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *AuthorizeDevice) GetDeviceGroupId() string {
@@ -1531,7 +2126,7 @@ type CreatePhaseGroup struct {
 
 func (x *CreatePhaseGroup) Reset() {
 	*x = CreatePhaseGroup{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[10]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1543,7 +2138,7 @@ func (x *CreatePhaseGroup) String() string {
 func (*CreatePhaseGroup) ProtoMessage() {}
 
 func (x *CreatePhaseGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[10]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1556,7 +2151,7 @@ func (x *CreatePhaseGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePhaseGroup.ProtoReflect.Descriptor instead.
 func (*CreatePhaseGroup) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{10}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CreatePhaseGroup) GetName() string {
@@ -1586,7 +2181,7 @@ type ModifyPhaseGroup struct {
 
 func (x *ModifyPhaseGroup) Reset() {
 	*x = ModifyPhaseGroup{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[11]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1598,7 +2193,7 @@ func (x *ModifyPhaseGroup) String() string {
 func (*ModifyPhaseGroup) ProtoMessage() {}
 
 func (x *ModifyPhaseGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[11]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1611,7 +2206,7 @@ func (x *ModifyPhaseGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyPhaseGroup.ProtoReflect.Descriptor instead.
 func (*ModifyPhaseGroup) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{11}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ModifyPhaseGroup) GetPhaseGroupId() string {
@@ -1647,7 +2242,7 @@ type CreatePhase struct {
 
 func (x *CreatePhase) Reset() {
 	*x = CreatePhase{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[12]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1659,7 +2254,7 @@ func (x *CreatePhase) String() string {
 func (*CreatePhase) ProtoMessage() {}
 
 func (x *CreatePhase) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[12]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1672,7 +2267,7 @@ func (x *CreatePhase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePhase.ProtoReflect.Descriptor instead.
 func (*CreatePhase) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{12}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreatePhase) GetPhaseGroupId() string {
@@ -1709,7 +2304,7 @@ type ModifyPhase struct {
 
 func (x *ModifyPhase) Reset() {
 	*x = ModifyPhase{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[13]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1721,7 +2316,7 @@ func (x *ModifyPhase) String() string {
 func (*ModifyPhase) ProtoMessage() {}
 
 func (x *ModifyPhase) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[13]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1734,7 +2329,7 @@ func (x *ModifyPhase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyPhase.ProtoReflect.Descriptor instead.
 func (*ModifyPhase) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{13}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ModifyPhase) GetPhaseId() string {
@@ -1770,7 +2365,7 @@ type AuthorizePhases struct {
 
 func (x *AuthorizePhases) Reset() {
 	*x = AuthorizePhases{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[14]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1782,7 +2377,7 @@ func (x *AuthorizePhases) String() string {
 func (*AuthorizePhases) ProtoMessage() {}
 
 func (x *AuthorizePhases) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[14]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1795,7 +2390,7 @@ func (x *AuthorizePhases) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizePhases.ProtoReflect.Descriptor instead.
 func (*AuthorizePhases) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{14}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *AuthorizePhases) GetPhaseGroupId() string {
@@ -1838,7 +2433,7 @@ type UploadPhaseData struct {
 
 func (x *UploadPhaseData) Reset() {
 	*x = UploadPhaseData{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[15]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1850,7 +2445,7 @@ func (x *UploadPhaseData) String() string {
 func (*UploadPhaseData) ProtoMessage() {}
 
 func (x *UploadPhaseData) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[15]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1863,7 +2458,7 @@ func (x *UploadPhaseData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadPhaseData.ProtoReflect.Descriptor instead.
 func (*UploadPhaseData) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{15}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *UploadPhaseData) GetPhaseGroupId() string {
@@ -1929,7 +2524,7 @@ type PhaseItem struct {
 
 func (x *PhaseItem) Reset() {
 	*x = PhaseItem{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[16]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1941,7 +2536,7 @@ func (x *PhaseItem) String() string {
 func (*PhaseItem) ProtoMessage() {}
 
 func (x *PhaseItem) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[16]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1954,7 +2549,7 @@ func (x *PhaseItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseItem.ProtoReflect.Descriptor instead.
 func (*PhaseItem) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{16}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PhaseItem) GetDataKey() string {
@@ -2000,7 +2595,7 @@ type RelatedData struct {
 
 func (x *RelatedData) Reset() {
 	*x = RelatedData{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[17]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2607,7 @@ func (x *RelatedData) String() string {
 func (*RelatedData) ProtoMessage() {}
 
 func (x *RelatedData) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[17]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2620,7 @@ func (x *RelatedData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelatedData.ProtoReflect.Descriptor instead.
 func (*RelatedData) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{17}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *RelatedData) GetPhaseId() string {
@@ -2075,7 +2670,7 @@ type Organisation struct {
 
 func (x *Organisation) Reset() {
 	*x = Organisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[18]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2682,7 @@ func (x *Organisation) String() string {
 func (*Organisation) ProtoMessage() {}
 
 func (x *Organisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[18]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2695,7 @@ func (x *Organisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Organisation.ProtoReflect.Descriptor instead.
 func (*Organisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{18}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Organisation) GetId() string {
@@ -2156,7 +2751,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[19]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2168,7 +2763,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[19]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2181,7 +2776,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{19}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Node) GetId() string {
@@ -2225,15 +2820,19 @@ type AddNode struct {
 	Node  *Node                  `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
 	// membership is LEARNER, or VOTER for a node that becomes a voter as soon as it has caught up.
 	Membership NodeMembership `protobuf:"varint,2,opt,name=membership,proto3,enum=ltl.v1.NodeMembership" json:"membership,omitempty"`
-	// replaces is the id of a node that is removed once the new one has taken its place; empty for none.
-	Replaces      string `protobuf:"bytes,3,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	// replaces is the id of a node that is removed once the new one, a voter, has taken its place; empty for none. In the
+	// place of a voter it is an act of the organisation; in the place of a learner it is a further voter.
+	Replaces string `protobuf:"bytes,3,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	// possession is the signature by the node's key over the network, the node's organisation, id, key and store id, so
+	// that no organisation can enter the key of another one's node.
+	Possession    []byte `protobuf:"bytes,4,opt,name=possession,proto3" json:"possession,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *AddNode) Reset() {
 	*x = AddNode{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2245,7 +2844,7 @@ func (x *AddNode) String() string {
 func (*AddNode) ProtoMessage() {}
 
 func (x *AddNode) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2258,7 +2857,7 @@ func (x *AddNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNode.ProtoReflect.Descriptor instead.
 func (*AddNode) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{20}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *AddNode) GetNode() *Node {
@@ -2282,6 +2881,13 @@ func (x *AddNode) GetReplaces() string {
 	return ""
 }
 
+func (x *AddNode) GetPossession() []byte {
+	if x != nil {
+		return x.Possession
+	}
+	return nil
+}
+
 // ChangeNode promotes, demotes or removes a node.
 type ChangeNode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2293,7 +2899,7 @@ type ChangeNode struct {
 
 func (x *ChangeNode) Reset() {
 	*x = ChangeNode{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2305,7 +2911,7 @@ func (x *ChangeNode) String() string {
 func (*ChangeNode) ProtoMessage() {}
 
 func (x *ChangeNode) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2318,7 +2924,7 @@ func (x *ChangeNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeNode.ProtoReflect.Descriptor instead.
 func (*ChangeNode) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{21}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ChangeNode) GetId() string {
@@ -2335,17 +2941,74 @@ func (x *ChangeNode) GetMembership() NodeMembership {
 	return NodeMembership_NODE_MEMBERSHIP_UNSPECIFIED
 }
 
-// CreateOrganisation adds an organisation to the network.
-type CreateOrganisation struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Organisation  *Organisation          `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+// SetNodeAddress says where a node is reached from now on.
+type SetNodeAddress struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// address is host:port.
+	Address       string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
+func (x *SetNodeAddress) Reset() {
+	*x = SetNodeAddress{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetNodeAddress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetNodeAddress) ProtoMessage() {}
+
+func (x *SetNodeAddress) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetNodeAddress.ProtoReflect.Descriptor instead.
+func (*SetNodeAddress) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SetNodeAddress) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SetNodeAddress) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+// CreateOrganisation invites an organisation to the network. It is one of the network's when it has accepted.
+type CreateOrganisation struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Organisation *Organisation          `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// authority_possession is the signature by the key of the organisation's ca_certificate over the network, the
+	// organisation's id and the certificate, so that no organisation can enter another one's authority. See docs/bytes.md.
+	AuthorityPossession []byte `protobuf:"bytes,2,opt,name=authority_possession,json=authorityPossession,proto3" json:"authority_possession,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
 func (x *CreateOrganisation) Reset() {
 	*x = CreateOrganisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2357,7 +3020,7 @@ func (x *CreateOrganisation) String() string {
 func (*CreateOrganisation) ProtoMessage() {}
 
 func (x *CreateOrganisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2370,7 +3033,7 @@ func (x *CreateOrganisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganisation.ProtoReflect.Descriptor instead.
 func (*CreateOrganisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{22}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *CreateOrganisation) GetOrganisation() *Organisation {
@@ -2378,6 +3041,105 @@ func (x *CreateOrganisation) GetOrganisation() *Organisation {
 		return x.Organisation
 	}
 	return nil
+}
+
+func (x *CreateOrganisation) GetAuthorityPossession() []byte {
+	if x != nil {
+		return x.AuthorityPossession
+	}
+	return nil
+}
+
+// AcceptMembership makes an invited organisation one of the network's. An operator of its own submits it.
+type AcceptMembership struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// signature is its endorser key's signature over the invitation. See docs/bytes.md.
+	Signature     []byte `protobuf:"bytes,2,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcceptMembership) Reset() {
+	*x = AcceptMembership{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcceptMembership) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcceptMembership) ProtoMessage() {}
+
+func (x *AcceptMembership) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcceptMembership.ProtoReflect.Descriptor instead.
+func (*AcceptMembership) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *AcceptMembership) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *AcceptMembership) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+// LeaveNetwork ends the membership of the submitter's organisation, for good. It is refused while the organisation has a
+// node, owns a chain whose term is not over, or is the only one of the network.
+type LeaveNetwork struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LeaveNetwork) Reset() {
+	*x = LeaveNetwork{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LeaveNetwork) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LeaveNetwork) ProtoMessage() {}
+
+func (x *LeaveNetwork) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LeaveNetwork.ProtoReflect.Descriptor instead.
+func (*LeaveNetwork) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{27}
 }
 
 // ModifyOrganisation changes an organisation, by an operator of its own. Fields that are absent or empty stay as they
@@ -2400,14 +3162,22 @@ type ModifyOrganisation struct {
 	RetireAuthority []byte `protobuf:"bytes,7,opt,name=retire_authority,json=retireAuthority,proto3" json:"retire_authority,omitempty"`
 	// possession is the new endorser_key's signature over the change from the former key, so that no organisation can
 	// enter a key that it does not hold; empty without endorser_key. See docs/bytes.md.
-	Possession    []byte `protobuf:"bytes,8,opt,name=possession,proto3" json:"possession,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Possession []byte `protobuf:"bytes,8,opt,name=possession,proto3" json:"possession,omitempty"`
+	// recovery_key is the Ed25519 public key that RecoverOrganisation is signed with from now on; its private part is kept
+	// offline.
+	RecoveryKey []byte `protobuf:"bytes,9,opt,name=recovery_key,json=recoveryKey,proto3" json:"recovery_key,omitempty"`
+	// recovery_signature is the former recovery key's signature over recovery_key; empty for the organisation's first one.
+	// See docs/bytes.md.
+	RecoverySignature []byte `protobuf:"bytes,10,opt,name=recovery_signature,json=recoverySignature,proto3" json:"recovery_signature,omitempty"`
+	// authority_possession is as in CreateOrganisation, over add_authority; empty without it.
+	AuthorityPossession []byte `protobuf:"bytes,11,opt,name=authority_possession,json=authorityPossession,proto3" json:"authority_possession,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *ModifyOrganisation) Reset() {
 	*x = ModifyOrganisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2419,7 +3189,7 @@ func (x *ModifyOrganisation) String() string {
 func (*ModifyOrganisation) ProtoMessage() {}
 
 func (x *ModifyOrganisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2432,7 +3202,7 @@ func (x *ModifyOrganisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyOrganisation.ProtoReflect.Descriptor instead.
 func (*ModifyOrganisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{23}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ModifyOrganisation) GetId() string {
@@ -2491,8 +3261,138 @@ func (x *ModifyOrganisation) GetPossession() []byte {
 	return nil
 }
 
-// RemoveOrganisation removes an organisation from the network for good; what it signed stays on the chains and stays
-// valid. It is refused while the organisation has a node, endorses on a chain, or administers one.
+func (x *ModifyOrganisation) GetRecoveryKey() []byte {
+	if x != nil {
+		return x.RecoveryKey
+	}
+	return nil
+}
+
+func (x *ModifyOrganisation) GetRecoverySignature() []byte {
+	if x != nil {
+		return x.RecoverySignature
+	}
+	return nil
+}
+
+func (x *ModifyOrganisation) GetAuthorityPossession() []byte {
+	if x != nil {
+		return x.AuthorityPossession
+	}
+	return nil
+}
+
+// RecoverOrganisation gives an organisation that lost its keys others, by the signature of its recovery key. An operator
+// of any organisation submits it.
+type RecoverOrganisation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// endorser_key takes the place of the present one, which counts as compromised; empty for no change.
+	EndorserKey []byte `protobuf:"bytes,2,opt,name=endorser_key,json=endorserKey,proto3" json:"endorser_key,omitempty"`
+	// possession is as in ModifyOrganisation; empty without endorser_key.
+	Possession []byte `protobuf:"bytes,3,opt,name=possession,proto3" json:"possession,omitempty"`
+	// authority is the DER of a certificate authority that the organisation has from now on; empty for no change.
+	Authority []byte `protobuf:"bytes,4,opt,name=authority,proto3" json:"authority,omitempty"`
+	// retire_authorities retires all of the organisation's other certificate authorities; only with authority.
+	RetireAuthorities bool `protobuf:"varint,5,opt,name=retire_authorities,json=retireAuthorities,proto3" json:"retire_authorities,omitempty"`
+	// number is one more than the number of signatures of the organisation's recovery keys that counted so far.
+	Number uint32 `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
+	// signature is the recovery key's signature over all of this. See docs/bytes.md.
+	Signature []byte `protobuf:"bytes,7,opt,name=signature,proto3" json:"signature,omitempty"`
+	// authority_possession is as in CreateOrganisation, over authority; empty without it.
+	AuthorityPossession []byte `protobuf:"bytes,8,opt,name=authority_possession,json=authorityPossession,proto3" json:"authority_possession,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *RecoverOrganisation) Reset() {
+	*x = RecoverOrganisation{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecoverOrganisation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecoverOrganisation) ProtoMessage() {}
+
+func (x *RecoverOrganisation) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecoverOrganisation.ProtoReflect.Descriptor instead.
+func (*RecoverOrganisation) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *RecoverOrganisation) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *RecoverOrganisation) GetEndorserKey() []byte {
+	if x != nil {
+		return x.EndorserKey
+	}
+	return nil
+}
+
+func (x *RecoverOrganisation) GetPossession() []byte {
+	if x != nil {
+		return x.Possession
+	}
+	return nil
+}
+
+func (x *RecoverOrganisation) GetAuthority() []byte {
+	if x != nil {
+		return x.Authority
+	}
+	return nil
+}
+
+func (x *RecoverOrganisation) GetRetireAuthorities() bool {
+	if x != nil {
+		return x.RetireAuthorities
+	}
+	return false
+}
+
+func (x *RecoverOrganisation) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *RecoverOrganisation) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
+func (x *RecoverOrganisation) GetAuthorityPossession() []byte {
+	if x != nil {
+		return x.AuthorityPossession
+	}
+	return nil
+}
+
+// RemoveOrganisation removes an organisation from the network for good, with its nodes and its places on chains; what it
+// signed stays on the chains and stays valid, and its own chains can only be read.
 type RemoveOrganisation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
@@ -2502,7 +3402,7 @@ type RemoveOrganisation struct {
 
 func (x *RemoveOrganisation) Reset() {
 	*x = RemoveOrganisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2514,7 +3414,7 @@ func (x *RemoveOrganisation) String() string {
 func (*RemoveOrganisation) ProtoMessage() {}
 
 func (x *RemoveOrganisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2527,7 +3427,7 @@ func (x *RemoveOrganisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveOrganisation.ProtoReflect.Descriptor instead.
 func (*RemoveOrganisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{24}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RemoveOrganisation) GetId() string {
@@ -2556,7 +3456,7 @@ type RevokeCertificate struct {
 
 func (x *RevokeCertificate) Reset() {
 	*x = RevokeCertificate{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2568,7 +3468,7 @@ func (x *RevokeCertificate) String() string {
 func (*RevokeCertificate) ProtoMessage() {}
 
 func (x *RevokeCertificate) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2581,7 +3481,7 @@ func (x *RevokeCertificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeCertificate.ProtoReflect.Descriptor instead.
 func (*RevokeCertificate) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{25}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RevokeCertificate) GetIdentity() string {
@@ -2619,7 +3519,7 @@ type CreateAccount struct {
 
 func (x *CreateAccount) Reset() {
 	*x = CreateAccount{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2631,7 +3531,7 @@ func (x *CreateAccount) String() string {
 func (*CreateAccount) ProtoMessage() {}
 
 func (x *CreateAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2644,7 +3544,7 @@ func (x *CreateAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAccount.ProtoReflect.Descriptor instead.
 func (*CreateAccount) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{26}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *CreateAccount) GetUid() string {
@@ -2703,7 +3603,7 @@ type CreateChain struct {
 
 func (x *CreateChain) Reset() {
 	*x = CreateChain{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2715,7 +3615,7 @@ func (x *CreateChain) String() string {
 func (*CreateChain) ProtoMessage() {}
 
 func (x *CreateChain) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2728,7 +3628,7 @@ func (x *CreateChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChain.ProtoReflect.Descriptor instead.
 func (*CreateChain) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{27}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *CreateChain) GetName() string {
@@ -2855,13 +3755,16 @@ type ModifyChain struct {
 	// organisations empty stay as they are.
 	Organisations    []string `protobuf:"bytes,14,rep,name=organisations,proto3" json:"organisations,omitempty"`
 	AdministratorUid *string  `protobuf:"bytes,15,opt,name=administrator_uid,json=administratorUid,proto3,oneof" json:"administrator_uid,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// time_stands says whether a batch that half of the chain's organisations or fewer endorsed, too far ahead of the
+	// reference time, is dated by the reference time instead of being refused.
+	TimeStands    *bool `protobuf:"varint,16,opt,name=time_stands,json=timeStands,proto3,oneof" json:"time_stands,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ModifyChain) Reset() {
 	*x = ModifyChain{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2873,7 +3776,7 @@ func (x *ModifyChain) String() string {
 func (*ModifyChain) ProtoMessage() {}
 
 func (x *ModifyChain) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2886,7 +3789,7 @@ func (x *ModifyChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyChain.ProtoReflect.Descriptor instead.
 func (*ModifyChain) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{28}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ModifyChain) GetChainId() string {
@@ -2994,7 +3897,69 @@ func (x *ModifyChain) GetAdministratorUid() string {
 	return ""
 }
 
-// EnrollDevice records a device's key for the whole network, in the name of the operator's organisation.
+func (x *ModifyChain) GetTimeStands() bool {
+	if x != nil && x.TimeStands != nil {
+		return *x.TimeStands
+	}
+	return false
+}
+
+// AdoptChain gives a chain whose owner is not of the network any more to another administrator, so that it takes records
+// again.
+type AdoptChain struct {
+	state            protoimpl.MessageState `protogen:"open.v1"`
+	ChainId          string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	AdministratorUid string                 `protobuf:"bytes,2,opt,name=administrator_uid,json=administratorUid,proto3" json:"administrator_uid,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *AdoptChain) Reset() {
+	*x = AdoptChain{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AdoptChain) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AdoptChain) ProtoMessage() {}
+
+func (x *AdoptChain) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AdoptChain.ProtoReflect.Descriptor instead.
+func (*AdoptChain) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *AdoptChain) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *AdoptChain) GetAdministratorUid() string {
+	if x != nil {
+		return x.AdministratorUid
+	}
+	return ""
+}
+
+// EnrollDevice records a device's key for the whole network, in the name of the operator's organisation. A product that
+// no organisation has claimed becomes that organisation's.
 type EnrollDevice struct {
 	state      protoimpl.MessageState `protogen:"open.v1"`
 	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
@@ -3008,7 +3973,7 @@ type EnrollDevice struct {
 
 func (x *EnrollDevice) Reset() {
 	*x = EnrollDevice{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[29]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3020,7 +3985,7 @@ func (x *EnrollDevice) String() string {
 func (*EnrollDevice) ProtoMessage() {}
 
 func (x *EnrollDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[29]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3033,7 +3998,7 @@ func (x *EnrollDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollDevice.ProtoReflect.Descriptor instead.
 func (*EnrollDevice) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{29}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *EnrollDevice) GetProductKey() string {
@@ -3075,7 +4040,7 @@ type RevokeDevice struct {
 
 func (x *RevokeDevice) Reset() {
 	*x = RevokeDevice{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[30]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3087,7 +4052,7 @@ func (x *RevokeDevice) String() string {
 func (*RevokeDevice) ProtoMessage() {}
 
 func (x *RevokeDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[30]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3100,7 +4065,7 @@ func (x *RevokeDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDevice.ProtoReflect.Descriptor instead.
 func (*RevokeDevice) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{30}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *RevokeDevice) GetProductKey() string {
@@ -3117,6 +4082,481 @@ func (x *RevokeDevice) GetIotId() string {
 	return ""
 }
 
+// PutAccessKey creates or changes an AccessKey: an act of the organisation of its account. The sealed secret is no part
+// of the ledger, only the commitment to it.
+type PutAccessKey struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id is 1 to 128 letters and digits.
+	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// account_uid never changes.
+	AccountUid string         `protobuf:"bytes,2,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
+	State      AccessKeyState `protobuf:"varint,3,opt,name=state,proto3,enum=ltl.v1.AccessKeyState" json:"state,omitempty"`
+	// version is that of the AccessKey plus one; 1 for a new one.
+	Version uint64 `protobuf:"varint,4,opt,name=version,proto3" json:"version,omitempty"`
+	// commitment is the SHA-256 of a prefix and the sealed secret; see docs/bytes.md.
+	Commitment    []byte `protobuf:"bytes,5,opt,name=commitment,proto3" json:"commitment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutAccessKey) Reset() {
+	*x = PutAccessKey{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutAccessKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutAccessKey) ProtoMessage() {}
+
+func (x *PutAccessKey) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutAccessKey.ProtoReflect.Descriptor instead.
+func (*PutAccessKey) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *PutAccessKey) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *PutAccessKey) GetAccountUid() string {
+	if x != nil {
+		return x.AccountUid
+	}
+	return ""
+}
+
+func (x *PutAccessKey) GetState() AccessKeyState {
+	if x != nil {
+		return x.State
+	}
+	return AccessKeyState_ACCESS_KEY_STATE_UNSPECIFIED
+}
+
+func (x *PutAccessKey) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *PutAccessKey) GetCommitment() []byte {
+	if x != nil {
+		return x.Commitment
+	}
+	return nil
+}
+
+// SetDelegates names the facades of other organisations that may speak for the accounts of the operator's organisation,
+// in place of those named before.
+type SetDelegates struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// facades are at most 8 identities "organisation/facade/name", in ascending order, each once.
+	Facades       []string `protobuf:"bytes,1,rep,name=facades,proto3" json:"facades,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetDelegates) Reset() {
+	*x = SetDelegates{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetDelegates) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetDelegates) ProtoMessage() {}
+
+func (x *SetDelegates) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetDelegates.ProtoReflect.Descriptor instead.
+func (*SetDelegates) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *SetDelegates) GetFacades() []string {
+	if x != nil {
+		return x.Facades
+	}
+	return nil
+}
+
+// RotateDeviceKey gives a device another key from the next block of each chain on. What it signed with the former one
+// stays judged by that one.
+type RotateDeviceKey struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	IotId      string                 `protobuf:"bytes,2,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	// key_type and public_key are the new key, ECC or RSA. An AES key is replaced by declaring the former one lost and
+	// enrolling the device again.
+	KeyType   DeviceKeyType `protobuf:"varint,3,opt,name=key_type,json=keyType,proto3,enum=ltl.v1.DeviceKeyType" json:"key_type,omitempty"`
+	PublicKey []byte        `protobuf:"bytes,4,opt,name=public_key,json=publicKey,proto3" json:"public_key,omitempty"`
+	// former_signature is the former key's over the change; empty where that is an AES key, for which its owner declares
+	// the change. new_signature is the new key's. See docs/bytes.md.
+	FormerSignature []byte `protobuf:"bytes,5,opt,name=former_signature,json=formerSignature,proto3" json:"former_signature,omitempty"`
+	NewSignature    []byte `protobuf:"bytes,6,opt,name=new_signature,json=newSignature,proto3" json:"new_signature,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *RotateDeviceKey) Reset() {
+	*x = RotateDeviceKey{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RotateDeviceKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RotateDeviceKey) ProtoMessage() {}
+
+func (x *RotateDeviceKey) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RotateDeviceKey.ProtoReflect.Descriptor instead.
+func (*RotateDeviceKey) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *RotateDeviceKey) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *RotateDeviceKey) GetIotId() string {
+	if x != nil {
+		return x.IotId
+	}
+	return ""
+}
+
+func (x *RotateDeviceKey) GetKeyType() DeviceKeyType {
+	if x != nil {
+		return x.KeyType
+	}
+	return DeviceKeyType_DEVICE_KEY_TYPE_UNSPECIFIED
+}
+
+func (x *RotateDeviceKey) GetPublicKey() []byte {
+	if x != nil {
+		return x.PublicKey
+	}
+	return nil
+}
+
+func (x *RotateDeviceKey) GetFormerSignature() []byte {
+	if x != nil {
+		return x.FormerSignature
+	}
+	return nil
+}
+
+func (x *RotateDeviceKey) GetNewSignature() []byte {
+	if x != nil {
+		return x.NewSignature
+	}
+	return nil
+}
+
+// DeclareDeviceKey ends a device's key at once, or says of a former one that it is compromised. The device may then be
+// enrolled with another key.
+type DeclareDeviceKey struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	IotId      string                 `protobuf:"bytes,2,opt,name=iot_id,json=iotId,proto3" json:"iot_id,omitempty"`
+	// number is the key's, counted from 1; 0 is the newest one.
+	Number uint32 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
+	// end is LOST or COMPROMISED.
+	End DeviceKeyEnd `protobuf:"varint,4,opt,name=end,proto3,enum=ltl.v1.DeviceKeyEnd" json:"end,omitempty"`
+	// since_height is the height of the system chain from which what the key signed is in doubt; 0 is that of the block of
+	// this transaction. Records stay, and are shown as signed with such a key.
+	SinceHeight   uint64 `protobuf:"varint,5,opt,name=since_height,json=sinceHeight,proto3" json:"since_height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeclareDeviceKey) Reset() {
+	*x = DeclareDeviceKey{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeclareDeviceKey) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeclareDeviceKey) ProtoMessage() {}
+
+func (x *DeclareDeviceKey) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeclareDeviceKey.ProtoReflect.Descriptor instead.
+func (*DeclareDeviceKey) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *DeclareDeviceKey) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *DeclareDeviceKey) GetIotId() string {
+	if x != nil {
+		return x.IotId
+	}
+	return ""
+}
+
+func (x *DeclareDeviceKey) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *DeclareDeviceKey) GetEnd() DeviceKeyEnd {
+	if x != nil {
+		return x.End
+	}
+	return DeviceKeyEnd_DEVICE_KEY_END_UNSPECIFIED
+}
+
+func (x *DeclareDeviceKey) GetSinceHeight() uint64 {
+	if x != nil {
+		return x.SinceHeight
+	}
+	return 0
+}
+
+// ClaimProduct makes a product the operator's organisation's: no other's operators can then enrol devices of it or
+// assign it, and no other account can register it on a chain. The first claim counts.
+type ClaimProduct struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	// chain_id is the business chain that the product is assigned to at once; empty for none.
+	ChainId       string `protobuf:"bytes,2,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClaimProduct) Reset() {
+	*x = ClaimProduct{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClaimProduct) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClaimProduct) ProtoMessage() {}
+
+func (x *ClaimProduct) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClaimProduct.ProtoReflect.Descriptor instead.
+func (*ClaimProduct) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ClaimProduct) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *ClaimProduct) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+// AssignProduct says on which chain the devices of a product may sign uploads, one at a time. What a device signed
+// before counts on no other chain afterwards.
+type AssignProduct struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	// chain_id is the business chain; empty ends the assignment.
+	ChainId       string `protobuf:"bytes,2,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AssignProduct) Reset() {
+	*x = AssignProduct{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AssignProduct) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AssignProduct) ProtoMessage() {}
+
+func (x *AssignProduct) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AssignProduct.ProtoReflect.Descriptor instead.
+func (*AssignProduct) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *AssignProduct) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *AssignProduct) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+// MoveProduct gives a product of devices to another organisation and ends its assignment to a chain. It can be proposed
+// only: the organisation that has the product is counted and has no vote.
+type MoveProduct struct {
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ProductKey string                 `protobuf:"bytes,1,opt,name=product_key,json=productKey,proto3" json:"product_key,omitempty"`
+	// organisation is the one that gets it.
+	Organisation string `protobuf:"bytes,2,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// former is the one that has it.
+	Former        string `protobuf:"bytes,3,opt,name=former,proto3" json:"former,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MoveProduct) Reset() {
+	*x = MoveProduct{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MoveProduct) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MoveProduct) ProtoMessage() {}
+
+func (x *MoveProduct) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MoveProduct.ProtoReflect.Descriptor instead.
+func (*MoveProduct) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *MoveProduct) GetProductKey() string {
+	if x != nil {
+		return x.ProductKey
+	}
+	return ""
+}
+
+func (x *MoveProduct) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *MoveProduct) GetFormer() string {
+	if x != nil {
+		return x.Former
+	}
+	return ""
+}
+
 // Genesis is the only transaction of block 0 of the system chain; the hash of its bytes is the network's id.
 type Genesis struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3125,14 +4565,18 @@ type Genesis struct {
 	Organisations []*Organisation        `protobuf:"bytes,3,rep,name=organisations,proto3" json:"organisations,omitempty"`
 	Nodes         []*Node                `protobuf:"bytes,4,rep,name=nodes,proto3" json:"nodes,omitempty"`
 	// policy is the endorsement policy of the system chain.
-	Policy        string `protobuf:"bytes,5,opt,name=policy,proto3" json:"policy,omitempty"`
+	Policy string `protobuf:"bytes,5,opt,name=policy,proto3" json:"policy,omitempty"`
+	// predecessor is present in the genesis of a network that continues what another one began.
+	Predecessor *Predecessor `protobuf:"bytes,6,opt,name=predecessor,proto3" json:"predecessor,omitempty"`
+	// successions are the signatures of the organisations, one each in their order, where there is a predecessor.
+	Successions   []*Succession `protobuf:"bytes,7,rep,name=successions,proto3" json:"successions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Genesis) Reset() {
 	*x = Genesis{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[31]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3144,7 +4588,7 @@ func (x *Genesis) String() string {
 func (*Genesis) ProtoMessage() {}
 
 func (x *Genesis) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[31]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3157,7 +4601,7 @@ func (x *Genesis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Genesis.ProtoReflect.Descriptor instead.
 func (*Genesis) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{31}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Genesis) GetNetwork() string {
@@ -3195,6 +4639,157 @@ func (x *Genesis) GetPolicy() string {
 	return ""
 }
 
+func (x *Genesis) GetPredecessor() *Predecessor {
+	if x != nil {
+		return x.Predecessor
+	}
+	return nil
+}
+
+func (x *Genesis) GetSuccessions() []*Succession {
+	if x != nil {
+		return x.Successions
+	}
+	return nil
+}
+
+// Predecessor names a network most of whose organisations are silent for good, and the last of its blocks that the
+// organisations know that continue.
+type Predecessor struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// network_id is the 32 bytes of the predecessor's identity.
+	NetworkId []byte `protobuf:"bytes,1,opt,name=network_id,json=networkId,proto3" json:"network_id,omitempty"`
+	// blocks is the number of its blocks, over all chains in the order of execution.
+	Blocks uint64 `protobuf:"varint,2,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// block_hash is the hash of the last of them.
+	BlockHash []byte `protobuf:"bytes,3,opt,name=block_hash,json=blockHash,proto3" json:"block_hash,omitempty"`
+	// heads is the heads hash over the newest of these blocks on each chain.
+	Heads         []byte `protobuf:"bytes,4,opt,name=heads,proto3" json:"heads,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Predecessor) Reset() {
+	*x = Predecessor{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Predecessor) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Predecessor) ProtoMessage() {}
+
+func (x *Predecessor) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Predecessor.ProtoReflect.Descriptor instead.
+func (*Predecessor) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *Predecessor) GetNetworkId() []byte {
+	if x != nil {
+		return x.NetworkId
+	}
+	return nil
+}
+
+func (x *Predecessor) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *Predecessor) GetBlockHash() []byte {
+	if x != nil {
+		return x.BlockHash
+	}
+	return nil
+}
+
+func (x *Predecessor) GetHeads() []byte {
+	if x != nil {
+		return x.Heads
+	}
+	return nil
+}
+
+// Succession is an organisation's signature under the genesis of a successor, with a key from the predecessor.
+type Succession struct {
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Organisation string                 `protobuf:"bytes,1,opt,name=organisation,proto3" json:"organisation,omitempty"`
+	// former_key is its endorser key or recovery key there.
+	FormerKey []byte `protobuf:"bytes,2,opt,name=former_key,json=formerKey,proto3" json:"former_key,omitempty"`
+	// signature is by that key; docs/bytes.md says over what.
+	Signature     []byte `protobuf:"bytes,3,opt,name=signature,proto3" json:"signature,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Succession) Reset() {
+	*x = Succession{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Succession) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Succession) ProtoMessage() {}
+
+func (x *Succession) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Succession.ProtoReflect.Descriptor instead.
+func (*Succession) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *Succession) GetOrganisation() string {
+	if x != nil {
+		return x.Organisation
+	}
+	return ""
+}
+
+func (x *Succession) GetFormerKey() []byte {
+	if x != nil {
+		return x.FormerKey
+	}
+	return nil
+}
+
+func (x *Succession) GetSignature() []byte {
+	if x != nil {
+		return x.Signature
+	}
+	return nil
+}
+
 // ActivateRules puts the next version of the rules in force, from the next block on.
 type ActivateRules struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -3206,7 +4801,7 @@ type ActivateRules struct {
 
 func (x *ActivateRules) Reset() {
 	*x = ActivateRules{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[32]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3218,7 +4813,7 @@ func (x *ActivateRules) String() string {
 func (*ActivateRules) ProtoMessage() {}
 
 func (x *ActivateRules) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[32]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3231,7 +4826,7 @@ func (x *ActivateRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateRules.ProtoReflect.Descriptor instead.
 func (*ActivateRules) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{32}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *ActivateRules) GetVersion() uint32 {
@@ -3241,11 +4836,706 @@ func (x *ActivateRules) GetVersion() uint32 {
 	return 0
 }
 
+// ModifyNetwork changes the policy of the system chain, which says how many organisations decide for the network.
+type ModifyNetwork struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// policy is the new one.
+	Policy string `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
+	// former is the canonical text of the policy that it replaces; refused when another one is in force.
+	Former        string `protobuf:"bytes,2,opt,name=former,proto3" json:"former,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ModifyNetwork) Reset() {
+	*x = ModifyNetwork{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ModifyNetwork) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ModifyNetwork) ProtoMessage() {}
+
+func (x *ModifyNetwork) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ModifyNetwork.ProtoReflect.Descriptor instead.
+func (*ModifyNetwork) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *ModifyNetwork) GetPolicy() string {
+	if x != nil {
+		return x.Policy
+	}
+	return ""
+}
+
+func (x *ModifyNetwork) GetFormer() string {
+	if x != nil {
+		return x.Former
+	}
+	return ""
+}
+
+// RecordRestoration says on the ledger that the network continued from a copy of its ledger after it had lost its nodes.
+// What the former history had beyond that copy is lost. It can be proposed only.
+type RecordRestoration struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// number counts the restorations of the network. It is above that of the one recorded before, and one that no lost
+	// history used.
+	Number uint32 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// restore_epoch is that of the restored nodes, 16 bytes.
+	RestoreEpoch []byte `protobuf:"bytes,2,opt,name=restore_epoch,json=restoreEpoch,proto3" json:"restore_epoch,omitempty"`
+	// blocks is the number of blocks, over all chains, that the copy had.
+	Blocks uint64 `protobuf:"varint,3,opt,name=blocks,proto3" json:"blocks,omitempty"`
+	// reason is 1 to 200 characters, for people.
+	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecordRestoration) Reset() {
+	*x = RecordRestoration{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecordRestoration) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecordRestoration) ProtoMessage() {}
+
+func (x *RecordRestoration) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecordRestoration.ProtoReflect.Descriptor instead.
+func (*RecordRestoration) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *RecordRestoration) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *RecordRestoration) GetRestoreEpoch() []byte {
+	if x != nil {
+		return x.RestoreEpoch
+	}
+	return nil
+}
+
+func (x *RecordRestoration) GetBlocks() uint64 {
+	if x != nil {
+		return x.Blocks
+	}
+	return 0
+}
+
+func (x *RecordRestoration) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+// CorrectTime sets the network's reference time, and the time from which every chain goes on, back: for a network whose
+// clocks were all wrong together and are right again. It is executed only inside the Approve that completes its proposal.
+type CorrectTime struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// to_ms is the time, in milliseconds since 1970, before the reference time.
+	ToMs          int64 `protobuf:"varint,1,opt,name=to_ms,json=toMs,proto3" json:"to_ms,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CorrectTime) Reset() {
+	*x = CorrectTime{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CorrectTime) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CorrectTime) ProtoMessage() {}
+
+func (x *CorrectTime) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CorrectTime.ProtoReflect.Descriptor instead.
+func (*CorrectTime) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *CorrectTime) GetToMs() int64 {
+	if x != nil {
+		return x.ToMs
+	}
+	return 0
+}
+
+// Tick changes nothing: its endorsements, of more than half of the network's organisations, move the reference time on, so
+// that endorsements which were kept back expire although nothing else is written. Only the process of an endorser may
+// submit it.
+type Tick struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tick) Reset() {
+	*x = Tick{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tick) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tick) ProtoMessage() {}
+
+func (x *Tick) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tick.ProtoReflect.Descriptor instead.
+func (*Tick) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{52}
+}
+
+// Propose proposes a change that concerns several organisations. It is an act of the proposer's organisation, and no
+// vote. Its transaction id is the id of the proposal. The change is made inside the Approve that completes what it
+// needs, and once.
+type Propose struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// network_id is that of the network, 32 bytes: a proposal has no effect in another network of the same
+	// organisations.
+	NetworkId []byte `protobuf:"bytes,1,opt,name=network_id,json=networkId,proto3" json:"network_id,omitempty"`
+	// expiry_ms is the time, in milliseconds since 1970, at which the proposal ends if it is still open: 10 minutes to 30
+	// days after the block of the proposal.
+	ExpiryMs int64 `protobuf:"varint,2,opt,name=expiry_ms,json=expiryMs,proto3" json:"expiry_ms,omitempty"`
+	// basis are the values of the state that the change rests on, in the order that the rules give. When one of them has
+	// changed, the proposal is stale.
+	Basis []*Basis `protobuf:"bytes,3,rep,name=basis,proto3" json:"basis,omitempty"`
+	// action is the change, with the fields and meaning that it has in a transaction of its own.
+	//
+	// Types that are valid to be assigned to Action:
+	//
+	//	*Propose_CreateOrganisation
+	//	*Propose_RemoveOrganisation
+	//	*Propose_AddNode
+	//	*Propose_ChangeNode
+	//	*Propose_ModifyChain
+	//	*Propose_AdoptChain
+	//	*Propose_ModifyNetwork
+	//	*Propose_ActivateRules
+	//	*Propose_RecordRestoration
+	//	*Propose_CorrectTime
+	//	*Propose_MoveProduct
+	Action        isPropose_Action `protobuf_oneof:"action"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Propose) Reset() {
+	*x = Propose{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Propose) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Propose) ProtoMessage() {}
+
+func (x *Propose) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Propose.ProtoReflect.Descriptor instead.
+func (*Propose) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *Propose) GetNetworkId() []byte {
+	if x != nil {
+		return x.NetworkId
+	}
+	return nil
+}
+
+func (x *Propose) GetExpiryMs() int64 {
+	if x != nil {
+		return x.ExpiryMs
+	}
+	return 0
+}
+
+func (x *Propose) GetBasis() []*Basis {
+	if x != nil {
+		return x.Basis
+	}
+	return nil
+}
+
+func (x *Propose) GetAction() isPropose_Action {
+	if x != nil {
+		return x.Action
+	}
+	return nil
+}
+
+func (x *Propose) GetCreateOrganisation() *CreateOrganisation {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_CreateOrganisation); ok {
+			return x.CreateOrganisation
+		}
+	}
+	return nil
+}
+
+func (x *Propose) GetRemoveOrganisation() *RemoveOrganisation {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_RemoveOrganisation); ok {
+			return x.RemoveOrganisation
+		}
+	}
+	return nil
+}
+
+func (x *Propose) GetAddNode() *AddNode {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_AddNode); ok {
+			return x.AddNode
+		}
+	}
+	return nil
+}
+
+func (x *Propose) GetChangeNode() *ChangeNode {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_ChangeNode); ok {
+			return x.ChangeNode
+		}
+	}
+	return nil
+}
+
+func (x *Propose) GetModifyChain() *ModifyChain {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_ModifyChain); ok {
+			return x.ModifyChain
+		}
+	}
+	return nil
+}
+
+func (x *Propose) GetAdoptChain() *AdoptChain {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_AdoptChain); ok {
+			return x.AdoptChain
+		}
+	}
+	return nil
+}
+
+func (x *Propose) GetModifyNetwork() *ModifyNetwork {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_ModifyNetwork); ok {
+			return x.ModifyNetwork
+		}
+	}
+	return nil
+}
+
+func (x *Propose) GetActivateRules() *ActivateRules {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_ActivateRules); ok {
+			return x.ActivateRules
+		}
+	}
+	return nil
+}
+
+func (x *Propose) GetRecordRestoration() *RecordRestoration {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_RecordRestoration); ok {
+			return x.RecordRestoration
+		}
+	}
+	return nil
+}
+
+func (x *Propose) GetCorrectTime() *CorrectTime {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_CorrectTime); ok {
+			return x.CorrectTime
+		}
+	}
+	return nil
+}
+
+func (x *Propose) GetMoveProduct() *MoveProduct {
+	if x != nil {
+		if x, ok := x.Action.(*Propose_MoveProduct); ok {
+			return x.MoveProduct
+		}
+	}
+	return nil
+}
+
+type isPropose_Action interface {
+	isPropose_Action()
+}
+
+type Propose_CreateOrganisation struct {
+	CreateOrganisation *CreateOrganisation `protobuf:"bytes,10,opt,name=create_organisation,json=createOrganisation,proto3,oneof"`
+}
+
+type Propose_RemoveOrganisation struct {
+	RemoveOrganisation *RemoveOrganisation `protobuf:"bytes,11,opt,name=remove_organisation,json=removeOrganisation,proto3,oneof"`
+}
+
+type Propose_AddNode struct {
+	AddNode *AddNode `protobuf:"bytes,12,opt,name=add_node,json=addNode,proto3,oneof"`
+}
+
+type Propose_ChangeNode struct {
+	ChangeNode *ChangeNode `protobuf:"bytes,13,opt,name=change_node,json=changeNode,proto3,oneof"`
+}
+
+type Propose_ModifyChain struct {
+	ModifyChain *ModifyChain `protobuf:"bytes,14,opt,name=modify_chain,json=modifyChain,proto3,oneof"`
+}
+
+type Propose_AdoptChain struct {
+	AdoptChain *AdoptChain `protobuf:"bytes,15,opt,name=adopt_chain,json=adoptChain,proto3,oneof"`
+}
+
+type Propose_ModifyNetwork struct {
+	ModifyNetwork *ModifyNetwork `protobuf:"bytes,16,opt,name=modify_network,json=modifyNetwork,proto3,oneof"`
+}
+
+type Propose_ActivateRules struct {
+	ActivateRules *ActivateRules `protobuf:"bytes,17,opt,name=activate_rules,json=activateRules,proto3,oneof"`
+}
+
+type Propose_RecordRestoration struct {
+	RecordRestoration *RecordRestoration `protobuf:"bytes,18,opt,name=record_restoration,json=recordRestoration,proto3,oneof"`
+}
+
+type Propose_CorrectTime struct {
+	CorrectTime *CorrectTime `protobuf:"bytes,19,opt,name=correct_time,json=correctTime,proto3,oneof"`
+}
+
+type Propose_MoveProduct struct {
+	MoveProduct *MoveProduct `protobuf:"bytes,20,opt,name=move_product,json=moveProduct,proto3,oneof"`
+}
+
+func (*Propose_CreateOrganisation) isPropose_Action() {}
+
+func (*Propose_RemoveOrganisation) isPropose_Action() {}
+
+func (*Propose_AddNode) isPropose_Action() {}
+
+func (*Propose_ChangeNode) isPropose_Action() {}
+
+func (*Propose_ModifyChain) isPropose_Action() {}
+
+func (*Propose_AdoptChain) isPropose_Action() {}
+
+func (*Propose_ModifyNetwork) isPropose_Action() {}
+
+func (*Propose_ActivateRules) isPropose_Action() {}
+
+func (*Propose_RecordRestoration) isPropose_Action() {}
+
+func (*Propose_CorrectTime) isPropose_Action() {}
+
+func (*Propose_MoveProduct) isPropose_Action() {}
+
+// Basis is a value of the state of the system chain when a proposal was made.
+type Basis struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// key is the key of the state.
+	Key []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// hash is the SHA-256 of the value, of nothing where there was none.
+	Hash          []byte `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Basis) Reset() {
+	*x = Basis{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Basis) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Basis) ProtoMessage() {}
+
+func (x *Basis) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Basis.ProtoReflect.Descriptor instead.
+func (*Basis) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *Basis) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Basis) GetHash() []byte {
+	if x != nil {
+		return x.Hash
+	}
+	return nil
+}
+
+// Approve is an organisation's vote for a proposal. Sent again, it asks once more whether the proposal has what it
+// needs.
+type Approve struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	NetworkId []byte                 `protobuf:"bytes,1,opt,name=network_id,json=networkId,proto3" json:"network_id,omitempty"`
+	// proposal_id is the transaction id of the Propose, 32 bytes.
+	ProposalId    []byte `protobuf:"bytes,2,opt,name=proposal_id,json=proposalId,proto3" json:"proposal_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Approve) Reset() {
+	*x = Approve{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Approve) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Approve) ProtoMessage() {}
+
+func (x *Approve) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Approve.ProtoReflect.Descriptor instead.
+func (*Approve) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *Approve) GetNetworkId() []byte {
+	if x != nil {
+		return x.NetworkId
+	}
+	return nil
+}
+
+func (x *Approve) GetProposalId() []byte {
+	if x != nil {
+		return x.ProposalId
+	}
+	return nil
+}
+
+// Reject is an organisation's vote against a proposal.
+type Reject struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	NetworkId []byte                 `protobuf:"bytes,1,opt,name=network_id,json=networkId,proto3" json:"network_id,omitempty"`
+	// proposal_id is the transaction id of the Propose, 32 bytes.
+	ProposalId    []byte `protobuf:"bytes,2,opt,name=proposal_id,json=proposalId,proto3" json:"proposal_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reject) Reset() {
+	*x = Reject{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reject) ProtoMessage() {}
+
+func (x *Reject) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reject.ProtoReflect.Descriptor instead.
+func (*Reject) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *Reject) GetNetworkId() []byte {
+	if x != nil {
+		return x.NetworkId
+	}
+	return nil
+}
+
+func (x *Reject) GetProposalId() []byte {
+	if x != nil {
+		return x.ProposalId
+	}
+	return nil
+}
+
+// Withdraw ends a proposal. An operator of the proposer's organisation sends it.
+type Withdraw struct {
+	state     protoimpl.MessageState `protogen:"open.v1"`
+	NetworkId []byte                 `protobuf:"bytes,1,opt,name=network_id,json=networkId,proto3" json:"network_id,omitempty"`
+	// proposal_id is the transaction id of the Propose, 32 bytes.
+	ProposalId    []byte `protobuf:"bytes,2,opt,name=proposal_id,json=proposalId,proto3" json:"proposal_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Withdraw) Reset() {
+	*x = Withdraw{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Withdraw) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Withdraw) ProtoMessage() {}
+
+func (x *Withdraw) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Withdraw.ProtoReflect.Descriptor instead.
+func (*Withdraw) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *Withdraw) GetNetworkId() []byte {
+	if x != nil {
+		return x.NetworkId
+	}
+	return nil
+}
+
+func (x *Withdraw) GetProposalId() []byte {
+	if x != nil {
+		return x.ProposalId
+	}
+	return nil
+}
+
 var File_ltl_v1_transaction_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\n" +
-	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xe0\x0f\n" +
+	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xe1\x19\n" +
 	"\vTransaction\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\tR\achainId\x12\x1f\n" +
@@ -3272,7 +5562,8 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\fcreate_phase\x18\x1e \x01(\v2\x13.ltl.v1.CreatePhaseH\x00R\vcreatePhase\x128\n" +
 	"\fmodify_phase\x18\x1f \x01(\v2\x13.ltl.v1.ModifyPhaseH\x00R\vmodifyPhase\x12D\n" +
 	"\x10authorize_phases\x18  \x01(\v2\x17.ltl.v1.AuthorizePhasesH\x00R\x0fauthorizePhases\x12E\n" +
-	"\x11upload_phase_data\x18! \x01(\v2\x17.ltl.v1.UploadPhaseDataH\x00R\x0fuploadPhaseData\x12M\n" +
+	"\x11upload_phase_data\x18! \x01(\v2\x17.ltl.v1.UploadPhaseDataH\x00R\x0fuploadPhaseData\x12K\n" +
+	"\x13modify_device_group\x18\" \x01(\v2\x19.ltl.v1.ModifyDeviceGroupH\x00R\x11modifyDeviceGroup\x12M\n" +
 	"\x13create_organisation\x18( \x01(\v2\x1a.ltl.v1.CreateOrganisationH\x00R\x12createOrganisation\x12>\n" +
 	"\x0ecreate_account\x18) \x01(\v2\x15.ltl.v1.CreateAccountH\x00R\rcreateAccount\x128\n" +
 	"\fcreate_chain\x18* \x01(\v2\x13.ltl.v1.CreateChainH\x00R\vcreateChain\x128\n" +
@@ -3284,21 +5575,50 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x12revoke_certificate\x180 \x01(\v2\x19.ltl.v1.RevokeCertificateH\x00R\x11revokeCertificate\x12,\n" +
 	"\badd_node\x182 \x01(\v2\x0f.ltl.v1.AddNodeH\x00R\aaddNode\x125\n" +
 	"\vchange_node\x183 \x01(\v2\x12.ltl.v1.ChangeNodeH\x00R\n" +
-	"changeNode\x12>\n" +
+	"changeNode\x12<\n" +
+	"\x0eput_access_key\x184 \x01(\v2\x14.ltl.v1.PutAccessKeyH\x00R\fputAccessKey\x12;\n" +
+	"\rset_delegates\x185 \x01(\v2\x14.ltl.v1.SetDelegatesH\x00R\fsetDelegates\x12+\n" +
+	"\apropose\x186 \x01(\v2\x0f.ltl.v1.ProposeH\x00R\apropose\x12+\n" +
+	"\aapprove\x187 \x01(\v2\x0f.ltl.v1.ApproveH\x00R\aapprove\x12(\n" +
+	"\x06reject\x188 \x01(\v2\x0e.ltl.v1.RejectH\x00R\x06reject\x12.\n" +
+	"\bwithdraw\x189 \x01(\v2\x10.ltl.v1.WithdrawH\x00R\bwithdraw\x12\"\n" +
+	"\x04tick\x18: \x01(\v2\f.ltl.v1.TickH\x00R\x04tick\x12>\n" +
 	"\x0eactivate_rules\x18; \x01(\v2\x15.ltl.v1.ActivateRulesH\x00R\ractivateRules\x12+\n" +
-	"\agenesis\x18< \x01(\v2\x0f.ltl.v1.GenesisH\x00R\agenesisB\b\n" +
+	"\agenesis\x18< \x01(\v2\x0f.ltl.v1.GenesisH\x00R\agenesis\x12G\n" +
+	"\x11accept_membership\x18= \x01(\v2\x18.ltl.v1.AcceptMembershipH\x00R\x10acceptMembership\x12;\n" +
+	"\rleave_network\x18> \x01(\v2\x14.ltl.v1.LeaveNetworkH\x00R\fleaveNetwork\x12P\n" +
+	"\x14recover_organisation\x18? \x01(\v2\x1b.ltl.v1.RecoverOrganisationH\x00R\x13recoverOrganisation\x125\n" +
+	"\vadopt_chain\x18@ \x01(\v2\x12.ltl.v1.AdoptChainH\x00R\n" +
+	"adoptChain\x12J\n" +
+	"\x12record_restoration\x18A \x01(\v2\x19.ltl.v1.RecordRestorationH\x00R\x11recordRestoration\x12B\n" +
+	"\x10set_node_address\x18B \x01(\v2\x16.ltl.v1.SetNodeAddressH\x00R\x0esetNodeAddress\x12>\n" +
+	"\x0emodify_network\x18C \x01(\v2\x15.ltl.v1.ModifyNetworkH\x00R\rmodifyNetwork\x128\n" +
+	"\fcorrect_time\x18D \x01(\v2\x13.ltl.v1.CorrectTimeH\x00R\vcorrectTime\x12;\n" +
+	"\rclaim_product\x18E \x01(\v2\x14.ltl.v1.ClaimProductH\x00R\fclaimProduct\x12>\n" +
+	"\x0eassign_product\x18F \x01(\v2\x15.ltl.v1.AssignProductH\x00R\rassignProduct\x12E\n" +
+	"\x11rotate_device_key\x18G \x01(\v2\x17.ltl.v1.RotateDeviceKeyH\x00R\x0frotateDeviceKey\x12H\n" +
+	"\x12declare_device_key\x18H \x01(\v2\x18.ltl.v1.DeclareDeviceKeyH\x00R\x10declareDeviceKey\x128\n" +
+	"\fmove_product\x18I \x01(\v2\x13.ltl.v1.MoveProductH\x00R\vmoveProductB\b\n" +
 	"\x06action\"^\n" +
 	"\aSetData\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12+\n" +
-	"\x06device\x18\x03 \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\"\x82\x01\n" +
+	"\x06device\x18\x03 \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\"\xb2\x01\n" +
 	"\n" +
 	"AttachData\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1f\n" +
 	"\vbusiness_id\x18\x03 \x01(\tR\n" +
 	"businessId\x12+\n" +
-	"\x06device\x18\x04 \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\"\xb9\x01\n" +
+	"\x06device\x18\x04 \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\x12.\n" +
+	"\bcorrects\x18\x05 \x01(\v2\x12.ltl.v1.CorrectionR\bcorrects\"~\n" +
+	"\n" +
+	"Correction\x12%\n" +
+	"\x0etransaction_id\x18\x01 \x01(\fR\rtransactionId\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1f\n" +
+	"\vbusiness_id\x18\x03 \x01(\tR\n" +
+	"businessId\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xb9\x01\n" +
 	"\vDeviceProof\x12\x1b\n" +
 	"\tauth_type\x18\x01 \x01(\tR\bauthType\x12\x15\n" +
 	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x12\x1f\n" +
@@ -3338,7 +5658,11 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x0fdevice_group_id\x18\x01 \x01(\tR\rdeviceGroupId\x12\x1e\n" +
 	"\n" +
 	"authorized\x18\x02 \x01(\bR\n" +
-	"authorized\"v\n" +
+	"authorized\"}\n" +
+	"\x11ModifyDeviceGroup\x12&\n" +
+	"\x0fdevice_group_id\x18\x01 \x01(\tR\rdeviceGroupId\x12&\n" +
+	"\x0fowner_member_id\x18\x02 \x01(\tR\rownerMemberId\x12\x18\n" +
+	"\aremoved\x18\x03 \x01(\bR\aremoved\"v\n" +
 	"\x0fAuthorizeDevice\x12&\n" +
 	"\x0fdevice_group_id\x18\x01 \x01(\tR\rdeviceGroupId\x12\x1b\n" +
 	"\tdevice_id\x18\x02 \x01(\tR\bdeviceId\x12\x1e\n" +
@@ -3397,21 +5721,32 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x18\n" +
 	"\aaddress\x18\x03 \x01(\tR\aaddress\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\fR\x03key\x12\x19\n" +
-	"\bstore_id\x18\x05 \x01(\fR\astoreId\"\x7f\n" +
+	"\bstore_id\x18\x05 \x01(\fR\astoreId\"\x9f\x01\n" +
 	"\aAddNode\x12 \n" +
 	"\x04node\x18\x01 \x01(\v2\f.ltl.v1.NodeR\x04node\x126\n" +
 	"\n" +
 	"membership\x18\x02 \x01(\x0e2\x16.ltl.v1.NodeMembershipR\n" +
 	"membership\x12\x1a\n" +
-	"\breplaces\x18\x03 \x01(\tR\breplaces\"T\n" +
+	"\breplaces\x18\x03 \x01(\tR\breplaces\x12\x1e\n" +
+	"\n" +
+	"possession\x18\x04 \x01(\fR\n" +
+	"possession\"T\n" +
 	"\n" +
 	"ChangeNode\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x126\n" +
 	"\n" +
 	"membership\x18\x02 \x01(\x0e2\x16.ltl.v1.NodeMembershipR\n" +
-	"membership\"N\n" +
+	"membership\":\n" +
+	"\x0eSetNodeAddress\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\"\x81\x01\n" +
 	"\x12CreateOrganisation\x128\n" +
-	"\forganisation\x18\x01 \x01(\v2\x14.ltl.v1.OrganisationR\forganisation\"\xc0\x02\n" +
+	"\forganisation\x18\x01 \x01(\v2\x14.ltl.v1.OrganisationR\forganisation\x121\n" +
+	"\x14authority_possession\x18\x02 \x01(\fR\x13authorityPossession\"@\n" +
+	"\x10AcceptMembership\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1c\n" +
+	"\tsignature\x18\x02 \x01(\fR\tsignature\"\x0e\n" +
+	"\fLeaveNetwork\"\xc5\x03\n" +
 	"\x12ModifyOrganisation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
 	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12.\n" +
@@ -3422,9 +5757,24 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x10retire_authority\x18\a \x01(\fR\x0fretireAuthority\x12\x1e\n" +
 	"\n" +
 	"possession\x18\b \x01(\fR\n" +
-	"possessionB\a\n" +
+	"possession\x12!\n" +
+	"\frecovery_key\x18\t \x01(\fR\vrecoveryKey\x12-\n" +
+	"\x12recovery_signature\x18\n" +
+	" \x01(\fR\x11recoverySignature\x121\n" +
+	"\x14authority_possession\x18\v \x01(\fR\x13authorityPossessionB\a\n" +
 	"\x05_nameB\x13\n" +
-	"\x11_endorser_address\"$\n" +
+	"\x11_endorser_address\"\x9e\x02\n" +
+	"\x13RecoverOrganisation\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
+	"\fendorser_key\x18\x02 \x01(\fR\vendorserKey\x12\x1e\n" +
+	"\n" +
+	"possession\x18\x03 \x01(\fR\n" +
+	"possession\x12\x1c\n" +
+	"\tauthority\x18\x04 \x01(\fR\tauthority\x12-\n" +
+	"\x12retire_authorities\x18\x05 \x01(\bR\x11retireAuthorities\x12\x16\n" +
+	"\x06number\x18\x06 \x01(\rR\x06number\x12\x1c\n" +
+	"\tsignature\x18\a \x01(\fR\tsignature\x121\n" +
+	"\x14authority_possession\x18\b \x01(\fR\x13authorityPossession\"$\n" +
 	"\x12RemoveOrganisation\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"e\n" +
 	"\x11RevokeCertificate\x12\x1a\n" +
@@ -3455,7 +5805,7 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"phaseQuota\x12\x16\n" +
 	"\x06policy\x18\r \x01(\tR\x06policy\x12$\n" +
 	"\rorganisations\x18\x0e \x03(\tR\rorganisations\x12+\n" +
-	"\x11administrator_uid\x18\x0f \x01(\tR\x10administratorUid\"\x94\x06\n" +
+	"\x11administrator_uid\x18\x0f \x01(\tR\x10administratorUid\"\xca\x06\n" +
 	"\vModifyChain\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x17\n" +
 	"\x04name\x18\x02 \x01(\tH\x00R\x04name\x88\x01\x01\x12\x1b\n" +
@@ -3476,7 +5826,9 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"phaseQuota\x88\x01\x01\x12\x1b\n" +
 	"\x06policy\x18\r \x01(\tH\vR\x06policy\x88\x01\x01\x12$\n" +
 	"\rorganisations\x18\x0e \x03(\tR\rorganisations\x120\n" +
-	"\x11administrator_uid\x18\x0f \x01(\tH\fR\x10administratorUid\x88\x01\x01B\a\n" +
+	"\x11administrator_uid\x18\x0f \x01(\tH\fR\x10administratorUid\x88\x01\x01\x12$\n" +
+	"\vtime_stands\x18\x10 \x01(\bH\rR\n" +
+	"timeStands\x88\x01\x01B\a\n" +
 	"\x05_nameB\t\n" +
 	"\a_remarkB\n" +
 	"\n" +
@@ -3490,7 +5842,12 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x12_phase_group_quotaB\x0e\n" +
 	"\f_phase_quotaB\t\n" +
 	"\a_policyB\x14\n" +
-	"\x12_administrator_uid\"\x97\x01\n" +
+	"\x12_administrator_uidB\x0e\n" +
+	"\f_time_stands\"T\n" +
+	"\n" +
+	"AdoptChain\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12+\n" +
+	"\x11administrator_uid\x18\x02 \x01(\tR\x10administratorUid\"\x97\x01\n" +
 	"\fEnrollDevice\x12\x1f\n" +
 	"\vproduct_key\x18\x01 \x01(\tR\n" +
 	"productKey\x12\x15\n" +
@@ -3501,16 +5858,120 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\fRevokeDevice\x12\x1f\n" +
 	"\vproduct_key\x18\x01 \x01(\tR\n" +
 	"productKey\x12\x15\n" +
-	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\"\xba\x01\n" +
+	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\"\xa7\x01\n" +
+	"\fPutAccessKey\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x1f\n" +
+	"\vaccount_uid\x18\x02 \x01(\tR\n" +
+	"accountUid\x12,\n" +
+	"\x05state\x18\x03 \x01(\x0e2\x16.ltl.v1.AccessKeyStateR\x05state\x12\x18\n" +
+	"\aversion\x18\x04 \x01(\x04R\aversion\x12\x1e\n" +
+	"\n" +
+	"commitment\x18\x05 \x01(\fR\n" +
+	"commitment\"(\n" +
+	"\fSetDelegates\x12\x18\n" +
+	"\afacades\x18\x01 \x03(\tR\afacades\"\xea\x01\n" +
+	"\x0fRotateDeviceKey\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\x15\n" +
+	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x120\n" +
+	"\bkey_type\x18\x03 \x01(\x0e2\x15.ltl.v1.DeviceKeyTypeR\akeyType\x12\x1d\n" +
+	"\n" +
+	"public_key\x18\x04 \x01(\fR\tpublicKey\x12)\n" +
+	"\x10former_signature\x18\x05 \x01(\fR\x0fformerSignature\x12#\n" +
+	"\rnew_signature\x18\x06 \x01(\fR\fnewSignature\"\xad\x01\n" +
+	"\x10DeclareDeviceKey\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\x15\n" +
+	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\rR\x06number\x12&\n" +
+	"\x03end\x18\x04 \x01(\x0e2\x14.ltl.v1.DeviceKeyEndR\x03end\x12!\n" +
+	"\fsince_height\x18\x05 \x01(\x04R\vsinceHeight\"J\n" +
+	"\fClaimProduct\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\x19\n" +
+	"\bchain_id\x18\x02 \x01(\tR\achainId\"K\n" +
+	"\rAssignProduct\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\x19\n" +
+	"\bchain_id\x18\x02 \x01(\tR\achainId\"j\n" +
+	"\vMoveProduct\x12\x1f\n" +
+	"\vproduct_key\x18\x01 \x01(\tR\n" +
+	"productKey\x12\"\n" +
+	"\forganisation\x18\x02 \x01(\tR\forganisation\x12\x16\n" +
+	"\x06former\x18\x03 \x01(\tR\x06former\"\xa7\x02\n" +
 	"\aGenesis\x12\x18\n" +
 	"\anetwork\x18\x01 \x01(\tR\anetwork\x12\x1d\n" +
 	"\n" +
 	"created_ms\x18\x02 \x01(\x03R\tcreatedMs\x12:\n" +
 	"\rorganisations\x18\x03 \x03(\v2\x14.ltl.v1.OrganisationR\rorganisations\x12\"\n" +
 	"\x05nodes\x18\x04 \x03(\v2\f.ltl.v1.NodeR\x05nodes\x12\x16\n" +
-	"\x06policy\x18\x05 \x01(\tR\x06policy\")\n" +
+	"\x06policy\x18\x05 \x01(\tR\x06policy\x125\n" +
+	"\vpredecessor\x18\x06 \x01(\v2\x13.ltl.v1.PredecessorR\vpredecessor\x124\n" +
+	"\vsuccessions\x18\a \x03(\v2\x12.ltl.v1.SuccessionR\vsuccessions\"y\n" +
+	"\vPredecessor\x12\x1d\n" +
+	"\n" +
+	"network_id\x18\x01 \x01(\fR\tnetworkId\x12\x16\n" +
+	"\x06blocks\x18\x02 \x01(\x04R\x06blocks\x12\x1d\n" +
+	"\n" +
+	"block_hash\x18\x03 \x01(\fR\tblockHash\x12\x14\n" +
+	"\x05heads\x18\x04 \x01(\fR\x05heads\"m\n" +
+	"\n" +
+	"Succession\x12\"\n" +
+	"\forganisation\x18\x01 \x01(\tR\forganisation\x12\x1d\n" +
+	"\n" +
+	"former_key\x18\x02 \x01(\fR\tformerKey\x12\x1c\n" +
+	"\tsignature\x18\x03 \x01(\fR\tsignature\")\n" +
 	"\rActivateRules\x12\x18\n" +
-	"\aversion\x18\x01 \x01(\rR\aversion*O\n" +
+	"\aversion\x18\x01 \x01(\rR\aversion\"?\n" +
+	"\rModifyNetwork\x12\x16\n" +
+	"\x06policy\x18\x01 \x01(\tR\x06policy\x12\x16\n" +
+	"\x06former\x18\x02 \x01(\tR\x06former\"\x80\x01\n" +
+	"\x11RecordRestoration\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\rR\x06number\x12#\n" +
+	"\rrestore_epoch\x18\x02 \x01(\fR\frestoreEpoch\x12\x16\n" +
+	"\x06blocks\x18\x03 \x01(\x04R\x06blocks\x12\x16\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\"\"\n" +
+	"\vCorrectTime\x12\x13\n" +
+	"\x05to_ms\x18\x01 \x01(\x03R\x04toMs\"\x06\n" +
+	"\x04Tick\"\xa8\x06\n" +
+	"\aPropose\x12\x1d\n" +
+	"\n" +
+	"network_id\x18\x01 \x01(\fR\tnetworkId\x12\x1b\n" +
+	"\texpiry_ms\x18\x02 \x01(\x03R\bexpiryMs\x12#\n" +
+	"\x05basis\x18\x03 \x03(\v2\r.ltl.v1.BasisR\x05basis\x12M\n" +
+	"\x13create_organisation\x18\n" +
+	" \x01(\v2\x1a.ltl.v1.CreateOrganisationH\x00R\x12createOrganisation\x12M\n" +
+	"\x13remove_organisation\x18\v \x01(\v2\x1a.ltl.v1.RemoveOrganisationH\x00R\x12removeOrganisation\x12,\n" +
+	"\badd_node\x18\f \x01(\v2\x0f.ltl.v1.AddNodeH\x00R\aaddNode\x125\n" +
+	"\vchange_node\x18\r \x01(\v2\x12.ltl.v1.ChangeNodeH\x00R\n" +
+	"changeNode\x128\n" +
+	"\fmodify_chain\x18\x0e \x01(\v2\x13.ltl.v1.ModifyChainH\x00R\vmodifyChain\x125\n" +
+	"\vadopt_chain\x18\x0f \x01(\v2\x12.ltl.v1.AdoptChainH\x00R\n" +
+	"adoptChain\x12>\n" +
+	"\x0emodify_network\x18\x10 \x01(\v2\x15.ltl.v1.ModifyNetworkH\x00R\rmodifyNetwork\x12>\n" +
+	"\x0eactivate_rules\x18\x11 \x01(\v2\x15.ltl.v1.ActivateRulesH\x00R\ractivateRules\x12J\n" +
+	"\x12record_restoration\x18\x12 \x01(\v2\x19.ltl.v1.RecordRestorationH\x00R\x11recordRestoration\x128\n" +
+	"\fcorrect_time\x18\x13 \x01(\v2\x13.ltl.v1.CorrectTimeH\x00R\vcorrectTime\x128\n" +
+	"\fmove_product\x18\x14 \x01(\v2\x13.ltl.v1.MoveProductH\x00R\vmoveProductB\b\n" +
+	"\x06action\"-\n" +
+	"\x05Basis\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\fR\x04hash\"I\n" +
+	"\aApprove\x12\x1d\n" +
+	"\n" +
+	"network_id\x18\x01 \x01(\fR\tnetworkId\x12\x1f\n" +
+	"\vproposal_id\x18\x02 \x01(\fR\n" +
+	"proposalId\"H\n" +
+	"\x06Reject\x12\x1d\n" +
+	"\n" +
+	"network_id\x18\x01 \x01(\fR\tnetworkId\x12\x1f\n" +
+	"\vproposal_id\x18\x02 \x01(\fR\n" +
+	"proposalId\"J\n" +
+	"\bWithdraw\x12\x1d\n" +
+	"\n" +
+	"network_id\x18\x01 \x01(\fR\tnetworkId\x12\x1f\n" +
+	"\vproposal_id\x18\x02 \x01(\fR\n" +
+	"proposalId*O\n" +
 	"\bDataForm\x12\x19\n" +
 	"\x15DATA_FORM_UNSPECIFIED\x10\x00\x12\x12\n" +
 	"\x0eDATA_FORM_TEXT\x10\x01\x12\x14\n" +
@@ -3536,7 +5997,17 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x1bDEVICE_KEY_TYPE_UNSPECIFIED\x10\x00\x12\x1c\n" +
 	"\x18DEVICE_KEY_TYPE_ECC_P256\x10\x01\x12\x1c\n" +
 	"\x18DEVICE_KEY_TYPE_RSA_2048\x10\x02\x12\x17\n" +
-	"\x13DEVICE_KEY_TYPE_AES\x10\x03B\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
+	"\x13DEVICE_KEY_TYPE_AES\x10\x03*\x8c\x01\n" +
+	"\x0eAccessKeyState\x12 \n" +
+	"\x1cACCESS_KEY_STATE_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17ACCESS_KEY_STATE_ACTIVE\x10\x01\x12\x1d\n" +
+	"\x19ACCESS_KEY_STATE_DISABLED\x10\x02\x12\x1c\n" +
+	"\x18ACCESS_KEY_STATE_DELETED\x10\x03*\x83\x01\n" +
+	"\fDeviceKeyEnd\x12\x1e\n" +
+	"\x1aDEVICE_KEY_END_UNSPECIFIED\x10\x00\x12\x1a\n" +
+	"\x16DEVICE_KEY_END_ROTATED\x10\x01\x12\x17\n" +
+	"\x13DEVICE_KEY_END_LOST\x10\x02\x12\x1e\n" +
+	"\x1aDEVICE_KEY_END_COMPROMISED\x10\x03B\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
 
 var (
 	file_ltl_v1_transaction_proto_rawDescOnce sync.Once
@@ -3550,8 +6021,8 @@ func file_ltl_v1_transaction_proto_rawDescGZIP() []byte {
 	return file_ltl_v1_transaction_proto_rawDescData
 }
 
-var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
 var file_ltl_v1_transaction_proto_goTypes = []any{
 	(DataForm)(0),                // 0: ltl.v1.DataForm
 	(NodeMembership)(0),          // 1: ltl.v1.NodeMembership
@@ -3559,90 +6030,156 @@ var file_ltl_v1_transaction_proto_goTypes = []any{
 	(ChainService)(0),            // 3: ltl.v1.ChainService
 	(Edition)(0),                 // 4: ltl.v1.Edition
 	(DeviceKeyType)(0),           // 5: ltl.v1.DeviceKeyType
-	(*Transaction)(nil),          // 6: ltl.v1.Transaction
-	(*SetData)(nil),              // 7: ltl.v1.SetData
-	(*AttachData)(nil),           // 8: ltl.v1.AttachData
-	(*DeviceProof)(nil),          // 9: ltl.v1.DeviceProof
-	(*CreateMember)(nil),         // 10: ltl.v1.CreateMember
-	(*ModifyMember)(nil),         // 11: ltl.v1.ModifyMember
-	(*LockMember)(nil),           // 12: ltl.v1.LockMember
-	(*RegisterDeviceGroup)(nil),  // 13: ltl.v1.RegisterDeviceGroup
-	(*AuthorizeDeviceGroup)(nil), // 14: ltl.v1.AuthorizeDeviceGroup
-	(*AuthorizeDevice)(nil),      // 15: ltl.v1.AuthorizeDevice
-	(*CreatePhaseGroup)(nil),     // 16: ltl.v1.CreatePhaseGroup
-	(*ModifyPhaseGroup)(nil),     // 17: ltl.v1.ModifyPhaseGroup
-	(*CreatePhase)(nil),          // 18: ltl.v1.CreatePhase
-	(*ModifyPhase)(nil),          // 19: ltl.v1.ModifyPhase
-	(*AuthorizePhases)(nil),      // 20: ltl.v1.AuthorizePhases
-	(*UploadPhaseData)(nil),      // 21: ltl.v1.UploadPhaseData
-	(*PhaseItem)(nil),            // 22: ltl.v1.PhaseItem
-	(*RelatedData)(nil),          // 23: ltl.v1.RelatedData
-	(*Organisation)(nil),         // 24: ltl.v1.Organisation
-	(*Node)(nil),                 // 25: ltl.v1.Node
-	(*AddNode)(nil),              // 26: ltl.v1.AddNode
-	(*ChangeNode)(nil),           // 27: ltl.v1.ChangeNode
-	(*CreateOrganisation)(nil),   // 28: ltl.v1.CreateOrganisation
-	(*ModifyOrganisation)(nil),   // 29: ltl.v1.ModifyOrganisation
-	(*RemoveOrganisation)(nil),   // 30: ltl.v1.RemoveOrganisation
-	(*RevokeCertificate)(nil),    // 31: ltl.v1.RevokeCertificate
-	(*CreateAccount)(nil),        // 32: ltl.v1.CreateAccount
-	(*CreateChain)(nil),          // 33: ltl.v1.CreateChain
-	(*ModifyChain)(nil),          // 34: ltl.v1.ModifyChain
-	(*EnrollDevice)(nil),         // 35: ltl.v1.EnrollDevice
-	(*RevokeDevice)(nil),         // 36: ltl.v1.RevokeDevice
-	(*Genesis)(nil),              // 37: ltl.v1.Genesis
-	(*ActivateRules)(nil),        // 38: ltl.v1.ActivateRules
+	(AccessKeyState)(0),          // 6: ltl.v1.AccessKeyState
+	(DeviceKeyEnd)(0),            // 7: ltl.v1.DeviceKeyEnd
+	(*Transaction)(nil),          // 8: ltl.v1.Transaction
+	(*SetData)(nil),              // 9: ltl.v1.SetData
+	(*AttachData)(nil),           // 10: ltl.v1.AttachData
+	(*Correction)(nil),           // 11: ltl.v1.Correction
+	(*DeviceProof)(nil),          // 12: ltl.v1.DeviceProof
+	(*CreateMember)(nil),         // 13: ltl.v1.CreateMember
+	(*ModifyMember)(nil),         // 14: ltl.v1.ModifyMember
+	(*LockMember)(nil),           // 15: ltl.v1.LockMember
+	(*RegisterDeviceGroup)(nil),  // 16: ltl.v1.RegisterDeviceGroup
+	(*AuthorizeDeviceGroup)(nil), // 17: ltl.v1.AuthorizeDeviceGroup
+	(*ModifyDeviceGroup)(nil),    // 18: ltl.v1.ModifyDeviceGroup
+	(*AuthorizeDevice)(nil),      // 19: ltl.v1.AuthorizeDevice
+	(*CreatePhaseGroup)(nil),     // 20: ltl.v1.CreatePhaseGroup
+	(*ModifyPhaseGroup)(nil),     // 21: ltl.v1.ModifyPhaseGroup
+	(*CreatePhase)(nil),          // 22: ltl.v1.CreatePhase
+	(*ModifyPhase)(nil),          // 23: ltl.v1.ModifyPhase
+	(*AuthorizePhases)(nil),      // 24: ltl.v1.AuthorizePhases
+	(*UploadPhaseData)(nil),      // 25: ltl.v1.UploadPhaseData
+	(*PhaseItem)(nil),            // 26: ltl.v1.PhaseItem
+	(*RelatedData)(nil),          // 27: ltl.v1.RelatedData
+	(*Organisation)(nil),         // 28: ltl.v1.Organisation
+	(*Node)(nil),                 // 29: ltl.v1.Node
+	(*AddNode)(nil),              // 30: ltl.v1.AddNode
+	(*ChangeNode)(nil),           // 31: ltl.v1.ChangeNode
+	(*SetNodeAddress)(nil),       // 32: ltl.v1.SetNodeAddress
+	(*CreateOrganisation)(nil),   // 33: ltl.v1.CreateOrganisation
+	(*AcceptMembership)(nil),     // 34: ltl.v1.AcceptMembership
+	(*LeaveNetwork)(nil),         // 35: ltl.v1.LeaveNetwork
+	(*ModifyOrganisation)(nil),   // 36: ltl.v1.ModifyOrganisation
+	(*RecoverOrganisation)(nil),  // 37: ltl.v1.RecoverOrganisation
+	(*RemoveOrganisation)(nil),   // 38: ltl.v1.RemoveOrganisation
+	(*RevokeCertificate)(nil),    // 39: ltl.v1.RevokeCertificate
+	(*CreateAccount)(nil),        // 40: ltl.v1.CreateAccount
+	(*CreateChain)(nil),          // 41: ltl.v1.CreateChain
+	(*ModifyChain)(nil),          // 42: ltl.v1.ModifyChain
+	(*AdoptChain)(nil),           // 43: ltl.v1.AdoptChain
+	(*EnrollDevice)(nil),         // 44: ltl.v1.EnrollDevice
+	(*RevokeDevice)(nil),         // 45: ltl.v1.RevokeDevice
+	(*PutAccessKey)(nil),         // 46: ltl.v1.PutAccessKey
+	(*SetDelegates)(nil),         // 47: ltl.v1.SetDelegates
+	(*RotateDeviceKey)(nil),      // 48: ltl.v1.RotateDeviceKey
+	(*DeclareDeviceKey)(nil),     // 49: ltl.v1.DeclareDeviceKey
+	(*ClaimProduct)(nil),         // 50: ltl.v1.ClaimProduct
+	(*AssignProduct)(nil),        // 51: ltl.v1.AssignProduct
+	(*MoveProduct)(nil),          // 52: ltl.v1.MoveProduct
+	(*Genesis)(nil),              // 53: ltl.v1.Genesis
+	(*Predecessor)(nil),          // 54: ltl.v1.Predecessor
+	(*Succession)(nil),           // 55: ltl.v1.Succession
+	(*ActivateRules)(nil),        // 56: ltl.v1.ActivateRules
+	(*ModifyNetwork)(nil),        // 57: ltl.v1.ModifyNetwork
+	(*RecordRestoration)(nil),    // 58: ltl.v1.RecordRestoration
+	(*CorrectTime)(nil),          // 59: ltl.v1.CorrectTime
+	(*Tick)(nil),                 // 60: ltl.v1.Tick
+	(*Propose)(nil),              // 61: ltl.v1.Propose
+	(*Basis)(nil),                // 62: ltl.v1.Basis
+	(*Approve)(nil),              // 63: ltl.v1.Approve
+	(*Reject)(nil),               // 64: ltl.v1.Reject
+	(*Withdraw)(nil),             // 65: ltl.v1.Withdraw
 }
 var file_ltl_v1_transaction_proto_depIdxs = []int32{
-	7,  // 0: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
-	8,  // 1: ltl.v1.Transaction.attach_data:type_name -> ltl.v1.AttachData
-	10, // 2: ltl.v1.Transaction.create_member:type_name -> ltl.v1.CreateMember
-	11, // 3: ltl.v1.Transaction.modify_member:type_name -> ltl.v1.ModifyMember
-	12, // 4: ltl.v1.Transaction.lock_member:type_name -> ltl.v1.LockMember
-	13, // 5: ltl.v1.Transaction.register_device_group:type_name -> ltl.v1.RegisterDeviceGroup
-	14, // 6: ltl.v1.Transaction.authorize_device_group:type_name -> ltl.v1.AuthorizeDeviceGroup
-	15, // 7: ltl.v1.Transaction.authorize_device:type_name -> ltl.v1.AuthorizeDevice
-	16, // 8: ltl.v1.Transaction.create_phase_group:type_name -> ltl.v1.CreatePhaseGroup
-	17, // 9: ltl.v1.Transaction.modify_phase_group:type_name -> ltl.v1.ModifyPhaseGroup
-	18, // 10: ltl.v1.Transaction.create_phase:type_name -> ltl.v1.CreatePhase
-	19, // 11: ltl.v1.Transaction.modify_phase:type_name -> ltl.v1.ModifyPhase
-	20, // 12: ltl.v1.Transaction.authorize_phases:type_name -> ltl.v1.AuthorizePhases
-	21, // 13: ltl.v1.Transaction.upload_phase_data:type_name -> ltl.v1.UploadPhaseData
-	28, // 14: ltl.v1.Transaction.create_organisation:type_name -> ltl.v1.CreateOrganisation
-	32, // 15: ltl.v1.Transaction.create_account:type_name -> ltl.v1.CreateAccount
-	33, // 16: ltl.v1.Transaction.create_chain:type_name -> ltl.v1.CreateChain
-	34, // 17: ltl.v1.Transaction.modify_chain:type_name -> ltl.v1.ModifyChain
-	35, // 18: ltl.v1.Transaction.enroll_device:type_name -> ltl.v1.EnrollDevice
-	36, // 19: ltl.v1.Transaction.revoke_device:type_name -> ltl.v1.RevokeDevice
-	29, // 20: ltl.v1.Transaction.modify_organisation:type_name -> ltl.v1.ModifyOrganisation
-	30, // 21: ltl.v1.Transaction.remove_organisation:type_name -> ltl.v1.RemoveOrganisation
-	31, // 22: ltl.v1.Transaction.revoke_certificate:type_name -> ltl.v1.RevokeCertificate
-	26, // 23: ltl.v1.Transaction.add_node:type_name -> ltl.v1.AddNode
-	27, // 24: ltl.v1.Transaction.change_node:type_name -> ltl.v1.ChangeNode
-	38, // 25: ltl.v1.Transaction.activate_rules:type_name -> ltl.v1.ActivateRules
-	37, // 26: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
-	9,  // 27: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
-	9,  // 28: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
-	0,  // 29: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
-	22, // 30: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
-	9,  // 31: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
-	23, // 32: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
-	25, // 33: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
-	1,  // 34: ltl.v1.AddNode.membership:type_name -> ltl.v1.NodeMembership
-	1,  // 35: ltl.v1.ChangeNode.membership:type_name -> ltl.v1.NodeMembership
-	24, // 36: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
-	2,  // 37: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
-	3,  // 38: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
-	4,  // 39: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
-	4,  // 40: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
-	5,  // 41: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
-	24, // 42: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
-	25, // 43: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
-	44, // [44:44] is the sub-list for method output_type
-	44, // [44:44] is the sub-list for method input_type
-	44, // [44:44] is the sub-list for extension type_name
-	44, // [44:44] is the sub-list for extension extendee
-	0,  // [0:44] is the sub-list for field type_name
+	9,  // 0: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
+	10, // 1: ltl.v1.Transaction.attach_data:type_name -> ltl.v1.AttachData
+	13, // 2: ltl.v1.Transaction.create_member:type_name -> ltl.v1.CreateMember
+	14, // 3: ltl.v1.Transaction.modify_member:type_name -> ltl.v1.ModifyMember
+	15, // 4: ltl.v1.Transaction.lock_member:type_name -> ltl.v1.LockMember
+	16, // 5: ltl.v1.Transaction.register_device_group:type_name -> ltl.v1.RegisterDeviceGroup
+	17, // 6: ltl.v1.Transaction.authorize_device_group:type_name -> ltl.v1.AuthorizeDeviceGroup
+	19, // 7: ltl.v1.Transaction.authorize_device:type_name -> ltl.v1.AuthorizeDevice
+	20, // 8: ltl.v1.Transaction.create_phase_group:type_name -> ltl.v1.CreatePhaseGroup
+	21, // 9: ltl.v1.Transaction.modify_phase_group:type_name -> ltl.v1.ModifyPhaseGroup
+	22, // 10: ltl.v1.Transaction.create_phase:type_name -> ltl.v1.CreatePhase
+	23, // 11: ltl.v1.Transaction.modify_phase:type_name -> ltl.v1.ModifyPhase
+	24, // 12: ltl.v1.Transaction.authorize_phases:type_name -> ltl.v1.AuthorizePhases
+	25, // 13: ltl.v1.Transaction.upload_phase_data:type_name -> ltl.v1.UploadPhaseData
+	18, // 14: ltl.v1.Transaction.modify_device_group:type_name -> ltl.v1.ModifyDeviceGroup
+	33, // 15: ltl.v1.Transaction.create_organisation:type_name -> ltl.v1.CreateOrganisation
+	40, // 16: ltl.v1.Transaction.create_account:type_name -> ltl.v1.CreateAccount
+	41, // 17: ltl.v1.Transaction.create_chain:type_name -> ltl.v1.CreateChain
+	42, // 18: ltl.v1.Transaction.modify_chain:type_name -> ltl.v1.ModifyChain
+	44, // 19: ltl.v1.Transaction.enroll_device:type_name -> ltl.v1.EnrollDevice
+	45, // 20: ltl.v1.Transaction.revoke_device:type_name -> ltl.v1.RevokeDevice
+	36, // 21: ltl.v1.Transaction.modify_organisation:type_name -> ltl.v1.ModifyOrganisation
+	38, // 22: ltl.v1.Transaction.remove_organisation:type_name -> ltl.v1.RemoveOrganisation
+	39, // 23: ltl.v1.Transaction.revoke_certificate:type_name -> ltl.v1.RevokeCertificate
+	30, // 24: ltl.v1.Transaction.add_node:type_name -> ltl.v1.AddNode
+	31, // 25: ltl.v1.Transaction.change_node:type_name -> ltl.v1.ChangeNode
+	46, // 26: ltl.v1.Transaction.put_access_key:type_name -> ltl.v1.PutAccessKey
+	47, // 27: ltl.v1.Transaction.set_delegates:type_name -> ltl.v1.SetDelegates
+	61, // 28: ltl.v1.Transaction.propose:type_name -> ltl.v1.Propose
+	63, // 29: ltl.v1.Transaction.approve:type_name -> ltl.v1.Approve
+	64, // 30: ltl.v1.Transaction.reject:type_name -> ltl.v1.Reject
+	65, // 31: ltl.v1.Transaction.withdraw:type_name -> ltl.v1.Withdraw
+	60, // 32: ltl.v1.Transaction.tick:type_name -> ltl.v1.Tick
+	56, // 33: ltl.v1.Transaction.activate_rules:type_name -> ltl.v1.ActivateRules
+	53, // 34: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
+	34, // 35: ltl.v1.Transaction.accept_membership:type_name -> ltl.v1.AcceptMembership
+	35, // 36: ltl.v1.Transaction.leave_network:type_name -> ltl.v1.LeaveNetwork
+	37, // 37: ltl.v1.Transaction.recover_organisation:type_name -> ltl.v1.RecoverOrganisation
+	43, // 38: ltl.v1.Transaction.adopt_chain:type_name -> ltl.v1.AdoptChain
+	58, // 39: ltl.v1.Transaction.record_restoration:type_name -> ltl.v1.RecordRestoration
+	32, // 40: ltl.v1.Transaction.set_node_address:type_name -> ltl.v1.SetNodeAddress
+	57, // 41: ltl.v1.Transaction.modify_network:type_name -> ltl.v1.ModifyNetwork
+	59, // 42: ltl.v1.Transaction.correct_time:type_name -> ltl.v1.CorrectTime
+	50, // 43: ltl.v1.Transaction.claim_product:type_name -> ltl.v1.ClaimProduct
+	51, // 44: ltl.v1.Transaction.assign_product:type_name -> ltl.v1.AssignProduct
+	48, // 45: ltl.v1.Transaction.rotate_device_key:type_name -> ltl.v1.RotateDeviceKey
+	49, // 46: ltl.v1.Transaction.declare_device_key:type_name -> ltl.v1.DeclareDeviceKey
+	52, // 47: ltl.v1.Transaction.move_product:type_name -> ltl.v1.MoveProduct
+	12, // 48: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
+	12, // 49: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
+	11, // 50: ltl.v1.AttachData.corrects:type_name -> ltl.v1.Correction
+	0,  // 51: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
+	26, // 52: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
+	12, // 53: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
+	27, // 54: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
+	29, // 55: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
+	1,  // 56: ltl.v1.AddNode.membership:type_name -> ltl.v1.NodeMembership
+	1,  // 57: ltl.v1.ChangeNode.membership:type_name -> ltl.v1.NodeMembership
+	28, // 58: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
+	2,  // 59: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
+	3,  // 60: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
+	4,  // 61: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
+	4,  // 62: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
+	5,  // 63: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
+	6,  // 64: ltl.v1.PutAccessKey.state:type_name -> ltl.v1.AccessKeyState
+	5,  // 65: ltl.v1.RotateDeviceKey.key_type:type_name -> ltl.v1.DeviceKeyType
+	7,  // 66: ltl.v1.DeclareDeviceKey.end:type_name -> ltl.v1.DeviceKeyEnd
+	28, // 67: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
+	29, // 68: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
+	54, // 69: ltl.v1.Genesis.predecessor:type_name -> ltl.v1.Predecessor
+	55, // 70: ltl.v1.Genesis.successions:type_name -> ltl.v1.Succession
+	62, // 71: ltl.v1.Propose.basis:type_name -> ltl.v1.Basis
+	33, // 72: ltl.v1.Propose.create_organisation:type_name -> ltl.v1.CreateOrganisation
+	38, // 73: ltl.v1.Propose.remove_organisation:type_name -> ltl.v1.RemoveOrganisation
+	30, // 74: ltl.v1.Propose.add_node:type_name -> ltl.v1.AddNode
+	31, // 75: ltl.v1.Propose.change_node:type_name -> ltl.v1.ChangeNode
+	42, // 76: ltl.v1.Propose.modify_chain:type_name -> ltl.v1.ModifyChain
+	43, // 77: ltl.v1.Propose.adopt_chain:type_name -> ltl.v1.AdoptChain
+	57, // 78: ltl.v1.Propose.modify_network:type_name -> ltl.v1.ModifyNetwork
+	56, // 79: ltl.v1.Propose.activate_rules:type_name -> ltl.v1.ActivateRules
+	58, // 80: ltl.v1.Propose.record_restoration:type_name -> ltl.v1.RecordRestoration
+	59, // 81: ltl.v1.Propose.correct_time:type_name -> ltl.v1.CorrectTime
+	52, // 82: ltl.v1.Propose.move_product:type_name -> ltl.v1.MoveProduct
+	83, // [83:83] is the sub-list for method output_type
+	83, // [83:83] is the sub-list for method input_type
+	83, // [83:83] is the sub-list for extension type_name
+	83, // [83:83] is the sub-list for extension extendee
+	0,  // [0:83] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_transaction_proto_init() }
@@ -3665,6 +6202,7 @@ func file_ltl_v1_transaction_proto_init() {
 		(*Transaction_ModifyPhase)(nil),
 		(*Transaction_AuthorizePhases)(nil),
 		(*Transaction_UploadPhaseData)(nil),
+		(*Transaction_ModifyDeviceGroup)(nil),
 		(*Transaction_CreateOrganisation)(nil),
 		(*Transaction_CreateAccount)(nil),
 		(*Transaction_CreateChain)(nil),
@@ -3676,21 +6214,54 @@ func file_ltl_v1_transaction_proto_init() {
 		(*Transaction_RevokeCertificate)(nil),
 		(*Transaction_AddNode)(nil),
 		(*Transaction_ChangeNode)(nil),
+		(*Transaction_PutAccessKey)(nil),
+		(*Transaction_SetDelegates)(nil),
+		(*Transaction_Propose)(nil),
+		(*Transaction_Approve)(nil),
+		(*Transaction_Reject)(nil),
+		(*Transaction_Withdraw)(nil),
+		(*Transaction_Tick)(nil),
 		(*Transaction_ActivateRules)(nil),
 		(*Transaction_Genesis)(nil),
+		(*Transaction_AcceptMembership)(nil),
+		(*Transaction_LeaveNetwork)(nil),
+		(*Transaction_RecoverOrganisation)(nil),
+		(*Transaction_AdoptChain)(nil),
+		(*Transaction_RecordRestoration)(nil),
+		(*Transaction_SetNodeAddress)(nil),
+		(*Transaction_ModifyNetwork)(nil),
+		(*Transaction_CorrectTime)(nil),
+		(*Transaction_ClaimProduct)(nil),
+		(*Transaction_AssignProduct)(nil),
+		(*Transaction_RotateDeviceKey)(nil),
+		(*Transaction_DeclareDeviceKey)(nil),
+		(*Transaction_MoveProduct)(nil),
 	}
-	file_ltl_v1_transaction_proto_msgTypes[5].OneofWrappers = []any{}
-	file_ltl_v1_transaction_proto_msgTypes[11].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[6].OneofWrappers = []any{}
 	file_ltl_v1_transaction_proto_msgTypes[13].OneofWrappers = []any{}
-	file_ltl_v1_transaction_proto_msgTypes[23].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[15].OneofWrappers = []any{}
 	file_ltl_v1_transaction_proto_msgTypes[28].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[34].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[53].OneofWrappers = []any{
+		(*Propose_CreateOrganisation)(nil),
+		(*Propose_RemoveOrganisation)(nil),
+		(*Propose_AddNode)(nil),
+		(*Propose_ChangeNode)(nil),
+		(*Propose_ModifyChain)(nil),
+		(*Propose_AdoptChain)(nil),
+		(*Propose_ModifyNetwork)(nil),
+		(*Propose_ActivateRules)(nil),
+		(*Propose_RecordRestoration)(nil),
+		(*Propose_CorrectTime)(nil),
+		(*Propose_MoveProduct)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_transaction_proto_rawDesc), len(file_ltl_v1_transaction_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   33,
+			NumEnums:      8,
+			NumMessages:   58,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
