@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	// pendingFile holds the checkpoint that this ledger must reach before it executes further entries.
+	// pendingFile holds the catch-up target that this ledger must reach before it executes further entries.
 	pendingFile = "catch-up"
 	// fetchIdle is how long a peer may send nothing before another peer is asked.
 	fetchIdle = 5 * time.Second
@@ -43,8 +43,8 @@ type blockFunc = func(sequence uint64, block *ltlv1.Block) error
 // returns an error, and returns that error.
 type fetchFunc func(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn blockFunc) error
 
-// catchUp brings a ledger to the checkpoint of a snapshot. It fetches the headers of the missing blocks, which must
-// lead to the checkpoint, then the blocks from any peer, executes and compares each, and only then lets further
+// catchUp brings a ledger to the catch-up target of a snapshot. It fetches the headers of the missing blocks, which
+// must lead to the target, then the blocks from any peer, executes and compares each, and only then lets further
 // entries be executed.
 //
 // The target is durable from before the first block until the applied index is stored. In between the ledger has
@@ -61,7 +61,7 @@ type catchUp struct {
 
 	wg     sync.WaitGroup
 	mu     sync.Mutex
-	target *checkpoint
+	target *catchUpTarget
 	done   chan struct{} // closed while there is no target
 }
 
@@ -115,7 +115,7 @@ func (c *catchUp) wait(ctx context.Context) error {
 // between the two writes, only in raft's newest snapshot.
 func (c *catchUp) resume(snaps raft.SnapshotStore) error {
 	if f, err := os.Open(filepath.Join(c.dir, pendingFile)); err == nil {
-		p, err := readCheckpoint(f)
+		p, err := readTarget(f)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return fmt.Errorf("read %s: %w", filepath.Join(c.dir, pendingFile), err)
 		}
@@ -133,7 +133,7 @@ func (c *catchUp) resume(snaps raft.SnapshotStore) error {
 	if err != nil {
 		return fmt.Errorf("open the newest Raft snapshot: %w", err)
 	}
-	p, err := readCheckpoint(r)
+	p, err := readTarget(r)
 	if err := errors.Join(err, r.Close()); err != nil {
 		return fmt.Errorf("read the newest Raft snapshot: %w", err)
 	}
@@ -141,7 +141,7 @@ func (c *catchUp) resume(snaps raft.SnapshotStore) error {
 }
 
 // start makes p the target unless the ledger is there already. A target is never replaced by an older one.
-func (c *catchUp) start(p *checkpoint) error {
+func (c *catchUp) start(p *catchUpTarget) error {
 	if p.applied <= c.store.AppliedIndex() {
 		if err := p.check(c.store); err != nil {
 			return c.halt(fmt.Errorf("compare this ledger with the leader's snapshot at Raft index %d: %w", p.applied, err))
@@ -189,7 +189,7 @@ func (c *catchUp) run() {
 }
 
 // finish removes the target if it is still p.
-func (c *catchUp) finish(p *checkpoint) bool {
+func (c *catchUp) finish(p *catchUpTarget) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.target != p {
@@ -205,7 +205,7 @@ func (c *catchUp) finish(p *checkpoint) bool {
 }
 
 // reach fetches blocks until the ledger is at p, and compares the two.
-func (c *catchUp) reach(p *checkpoint) error {
+func (c *catchUp) reach(p *catchUpTarget) error {
 	if p.network != c.store.NetworkID() {
 		return p.check(c.store)
 	}
@@ -228,7 +228,7 @@ func (c *catchUp) reach(p *checkpoint) error {
 
 // fetchAll asks one peer after another until the ledger has every block up to p. A peer whose blocks do not lead to p
 // is left out while there is another one.
-func (c *catchUp) fetchAll(p *checkpoint) error {
+func (c *catchUp) fetchAll(p *catchUpTarget) error {
 	var known *headerChain
 	defer func() { known.close() }()
 	badPeers := map[raft.ServerID]bool{}
@@ -277,7 +277,7 @@ func (c *catchUp) fetchAll(p *checkpoint) error {
 
 // fetchFrom fetches the headers that lead to p unless they are known, and stores the blocks that the peer has of
 // them.
-func (c *catchUp) fetchFrom(peer raft.ServerID, p *checkpoint, known **headerChain) error {
+func (c *catchUp) fetchFrom(peer raft.ServerID, p *catchUpTarget, known **headerChain) error {
 	if *known == nil {
 		r, err := c.fetchHeaders(peer, p)
 		if err != nil {

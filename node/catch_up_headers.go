@@ -55,7 +55,7 @@ func (r *headerChain) check(sequence uint64, header []byte) error {
 }
 
 // fetchHeaders reads the headers of all missing blocks from a peer, and checks that they lead to p.
-func (c *catchUp) fetchHeaders(peer raft.ServerID, p *checkpoint) (*headerChain, error) {
+func (c *catchUp) fetchHeaders(peer raft.ServerID, p *catchUpTarget) (*headerChain, error) {
 	file, err := os.CreateTemp(c.dir, "headers.*")
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errHeaderFile, err)
@@ -93,25 +93,25 @@ func (c *catchUp) fetchHeaders(peer raft.ServerID, p *checkpoint) (*headerChain,
 }
 
 // localTips returns the newest block of each chain of this ledger.
-func (c *catchUp) localTips() []checkpointTip {
-	var tips []checkpointTip
+func (c *catchUp) localTips() []targetTip {
+	var tips []targetTip
 	for _, t := range c.store.Tips() {
-		tips = append(tips, checkpointTip{id: t.ChainID, height: t.Header.Height, hash: t.Hash})
+		tips = append(tips, targetTip{id: t.ChainID, height: t.Header.Height, hash: t.Hash})
 	}
 	return tips
 }
 
 // headerLinks checks that headers follow one another, in each chain and in the order of execution.
 type headerLinks struct {
-	at map[string]checkpointTip
+	at map[string]targetTip
 	// local has the chains to which no header was added yet. diverged is set when a header does not fit on this
 	// ledger's block.
 	local    map[string]bool
 	diverged error
 }
 
-func newHeaderLinks(tips []checkpointTip) *headerLinks {
-	l := &headerLinks{at: map[string]checkpointTip{}, local: map[string]bool{}}
+func newHeaderLinks(tips []targetTip) *headerLinks {
+	l := &headerLinks{at: map[string]targetTip{}, local: map[string]bool{}}
 	for _, t := range tips {
 		l.at[t.id], l.local[t.id] = t, true
 	}
@@ -147,13 +147,13 @@ func (l *headerLinks) add(sequence uint64, header []byte) (ledger.Hash, error) {
 	}
 	hash := ledger.BlockHash(header)
 	delete(l.local, h.ChainID)
-	l.at[h.ChainID] = checkpointTip{id: h.ChainID, height: h.Height, hash: hash}
+	l.at[h.ChainID] = targetTip{id: h.ChainID, height: h.Height, hash: hash}
 	return hash, nil
 }
 
 // checkEnd compares the last headers with the tips of the snapshot. Blocks that this ledger had before are compared
-// by checkpoint.check.
-func (l *headerLinks) checkEnd(tips []checkpointTip) error {
+// by catchUpTarget.check.
+func (l *headerLinks) checkEnd(tips []targetTip) error {
 	for _, want := range tips {
 		got := l.at[want.id]
 		if got != want && !(l.local[want.id] && got.height >= want.height) {

@@ -16,10 +16,11 @@ import (
 	"ltl/internal/query"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
-// rewritten is a ledger of the same endorsed batches as l's, executed at other times: every block is valid alone,
-// and is none of l's.
+// rewritten is a ledger of the same transactions as l's, endorsed at other times: every block is valid alone, and is
+// none of l's.
 func rewritten(t *testing.T, l *lone) *store.Store {
 	t.Helper()
 	db := openStore(t, l.world, filepath.Join(l.dir, "rewritten"), l.endorsements)
@@ -36,12 +37,12 @@ func rewritten(t *testing.T, l *lone) *store.Store {
 		if len(b.GetBatches()) == 0 {
 			continue // block 0 of a chain is made with the block that creates the chain
 		}
-		h, err := ledger.ParseHeader(b.GetHeader())
-		if err != nil {
-			t.Fatal(err)
+		var batches []*ltlv1.Batch
+		for _, old := range b.GetBatches() {
+			batches = append(batches, offline.Batch(l.world.network, old.GetChainId(), endorsedMs+1, old.GetTransactions(),
+				l.world.signers))
 		}
-		entry := &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{TimeMs: h.TimeMs + 1,
-			Batches: b.GetBatches()}}}
+		entry := &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{Batches: batches}}}
 		if _, err := db.Apply([]store.Entry{{Index: n, Entry: entry}}); err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +116,7 @@ func (c wrongPeersCase) run(t *testing.T, l *lone) {
 			t.Fatal(err)
 		}
 	}
-	target, err := newCheckpoint(l.store)
+	target, err := newTarget(l.store)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,28 +181,28 @@ func TestHeaderLinks(t *testing.T) {
 		chain = append(chain, ledger.Header{ChainID: h.ChainID, Height: h.Height + 1, Sequence: h.Sequence + 1,
 			Previous: ledger.BlockHash(h.Encode())})
 	}
-	tip := func(i int) checkpointTip {
-		return checkpointTip{id: chain[i].ChainID, height: chain[i].Height, hash: ledger.BlockHash(chain[i].Encode())}
+	tip := func(i int) targetTip {
+		return targetTip{id: chain[i].ChainID, height: chain[i].Height, hash: ledger.BlockHash(chain[i].Encode())}
 	}
-	alien := checkpointTip{id: chain[0].ChainID, height: 1, hash: ledger.Hash{1}}
+	alien := targetTip{id: chain[0].ChainID, height: 1, hash: ledger.Hash{1}}
 	for _, c := range []struct {
 		what string
-		own  []checkpointTip
+		own  []targetTip
 		send []int
 		want error
 	}{
 		{"all", nil, []int{0, 1, 2, 3, 4, 5}, nil},
-		{"the rest", []checkpointTip{tip(2)}, []int{3, 4, 5}, nil},
-		{"nothing is missing", []checkpointTip{tip(5)}, nil, nil},
-		{"one left out", []checkpointTip{tip(2)}, []int{3, 5}, errWrongBlocks},
-		{"the first left out", []checkpointTip{tip(2)}, []int{4, 5}, errWrongBlocks},
-		{"one twice", []checkpointTip{tip(2)}, []int{3, 3, 4, 5}, errWrongBlocks},
-		{"too few", []checkpointTip{tip(2)}, []int{3, 4}, errWrongBlocks},
-		{"none", []checkpointTip{tip(2)}, nil, errWrongBlocks},
+		{"the rest", []targetTip{tip(2)}, []int{3, 4, 5}, nil},
+		{"nothing is missing", []targetTip{tip(5)}, nil, nil},
+		{"one left out", []targetTip{tip(2)}, []int{3, 5}, errWrongBlocks},
+		{"the first left out", []targetTip{tip(2)}, []int{4, 5}, errWrongBlocks},
+		{"one twice", []targetTip{tip(2)}, []int{3, 3, 4, 5}, errWrongBlocks},
+		{"too few", []targetTip{tip(2)}, []int{3, 4}, errWrongBlocks},
+		{"none", []targetTip{tip(2)}, nil, errWrongBlocks},
 		{"a chain from its middle", nil, []int{3, 4, 5}, errWrongBlocks},
-		{"this ledger is another", []checkpointTip{alien}, []int{2, 3, 4, 5}, errDiverged},
-		{"this ledger is another, and one is left out", []checkpointTip{alien}, []int{2, 4, 5}, errWrongBlocks},
-		{"this ledger is another, and the end is not reached", []checkpointTip{alien}, []int{2, 3}, errWrongBlocks},
+		{"this ledger is another", []targetTip{alien}, []int{2, 3, 4, 5}, errDiverged},
+		{"this ledger is another, and one is left out", []targetTip{alien}, []int{2, 4, 5}, errWrongBlocks},
+		{"this ledger is another, and the end is not reached", []targetTip{alien}, []int{2, 3}, errWrongBlocks},
 	} {
 		l := newHeaderLinks(c.own)
 		var err error
@@ -215,7 +216,7 @@ func TestHeaderLinks(t *testing.T) {
 			}
 		}
 		if err == nil {
-			err = l.checkEnd([]checkpointTip{tip(5)})
+			err = l.checkEnd([]targetTip{tip(5)})
 		}
 		if !errors.Is(err, c.want) || c.want == nil && err != nil {
 			t.Errorf("%s: %v, want %v", c.what, err, c.want)

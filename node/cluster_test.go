@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
@@ -291,7 +292,7 @@ func (c *cluster) finish() {
 				c.start(i)
 			}
 		}
-		checkAcked(c.t, c.acked, compareLedgers(c.t, c.world, newEndorsementCache().verify, c.settle()))
+		checkAcked(c.t, c.acked, compareLedgers(c.t, c.world, store.NewSignatures().Verify, c.settle()))
 	}
 	for _, conns := range c.conns {
 		for _, conn := range conns {
@@ -402,6 +403,30 @@ func TestClusterReads(t *testing.T) {
 	}
 }
 
+// TestClusterReadsAtOnce: a follower that is asked for a write has it at once, although raft itself would tell it later
+// than these reads wait.
+func TestClusterReadsAtOnce(t *testing.T) {
+	const patience = 3 * time.Second
+	c := newCluster(t, func(cfg *Config) { cfg.CommitTimeout = patience + time.Second })
+	rng := rand.New(rand.NewPCG(7, 7))
+	for i := range 10 {
+		payload := c.world.record(rng, fmt.Sprint("once", i))
+		if _, err := c.submit(c.world.batch(c.world.chain, payload)); err != nil {
+			t.Fatal(err)
+		}
+		id := ledger.TransactionID(payload)
+		for k := range 3 {
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			out, err := ltlv1.NewLedgerClient(c.facade(k)).GetTransaction(ctx,
+				&ltlv1.GetTransactionRequest{TransactionHash: id[:]})
+			cancel()
+			if err != nil || out.GetCode() != rules.OK {
+				t.Fatalf("node %d does not see write %d: %d, %v", k, i, out.GetCode(), err)
+			}
+		}
+	}
+}
+
 // TestClusterRefuses: a refused request writes nothing, and its error gives the reason.
 func TestClusterRefuses(t *testing.T) {
 	c := newCluster(t, nil)
@@ -416,7 +441,7 @@ func TestClusterRefuses(t *testing.T) {
 		"empty":       {ChainId: c.world.chain},
 		"bad chain":   c.world.batch("00000000000000x0", huge[:10]),
 		"large":       c.world.batch(c.world.chain, huge),
-		"much":        c.world.batch(c.world.chain, repeat(huge[:rules.MaxTransaction], 17)...),
+		"much":        c.world.batch(c.world.chain, repeat(huge[:rules.MaxTransaction], rules.MaxBatch/rules.MaxTransaction+1)...),
 		"many":        c.world.batch(c.world.chain, repeat(huge[:10], rules.MaxBatchTransactions+1)...),
 		"empty bytes": c.world.batch(c.world.chain, nil),
 	} {
@@ -465,49 +490,55 @@ func repeat(b []byte, n int) (all [][]byte) {
 	return all
 }
 
-// TestClusterAccessKeys: an AccessKey reaches facades at every node, those that ask later and those that watch.
+// TestClusterAccessKeys: a sealed secret reaches facades at every node, those that ask later and those that watch. One
+// to which the ledger does not commit is taken by no node.
 func TestClusterAccessKeys(t *testing.T) {
 	c := newCluster(t, nil)
+	rng := rand.New(rand.NewPCG(7, 7))
 	leader := c.leader()
 	operator := ltlv1.NewOperatorClient(c.conn(leader, "operator"))
-	put := func(id string) uint64 {
-		out, err := operator.PutAccessKey(t.Context(),
-			&ltlv1.PutAccessKeyRequest{AccessKey: &ltlv1.AccessKey{AccessKeyId: id, AccountUid: worldAdmin,
-				Sealed: []byte("sealed " + id)}})
-		if err != nil || out.GetCode() != rules.OK {
+	put := func(id string, sealed []byte, want int32) {
+		t.Helper()
+		out, err := operator.PutSealed(t.Context(), &ltlv1.PutSealedRequest{AccessKeyId: id, Sealed: sealed})
+		if err != nil || out.GetCode() != want {
 			t.Fatal(out, err)
 		}
-		return out.GetVersion()
 	}
-	first := put("a")
+	for _, id := range []string{"a", "b"} {
+		if r, err := c.submit(c.world.batch(ledger.SystemChain, c.world.accessKey(rng, id, 1))); err != nil ||
+			r[0].GetCode() != rules.OK {
+			t.Fatal(r, err)
+		}
+	}
+	put("a", sealed("a", 1), rules.OK)
+	put("b", sealed("b", 2), rules.Conflict)
+	put("c", sealed("c", 1), rules.NotFound)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
-	stream, err := ltlv1.NewOperatorClient(c.facade((leader+1)%3)).WatchAccessKeys(ctx, &ltlv1.WatchAccessKeysRequest{})
+	stream, err := ltlv1.NewOperatorClient(c.facade((leader+1)%3)).WatchSealed(ctx, &ltlv1.WatchSealedRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	next := func() *ltlv1.AccessKey {
-		m, err := stream.Recv()
-		if err != nil {
-			t.Fatal(err)
+	next := func() *ltlv1.SealedKey {
+		for { // the follower may be a moment behind
+			m, err := stream.Recv()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if m.GetSealed() != nil {
+				return m.GetSealed()
+			}
 		}
-		return m.GetAccessKey()
 	}
-	k := next()
-	for ; k == nil; k = next() { // the follower may be a moment behind
+	if k := next(); k.GetAccessKeyId() != "a" || !bytes.Equal(k.GetSealed(), sealed("a", 1)) {
+		t.Fatalf("got %v, want that of a", k)
 	}
-	if k.GetAccessKeyId() != "a" || k.GetVersion() != first {
-		t.Fatalf("got %v, want a at version %d", k, first)
+	put("b", sealed("b", 1), rules.OK)
+	if k := next(); k.GetAccessKeyId() != "b" || !bytes.Equal(k.GetSealed(), sealed("b", 1)) {
+		t.Errorf("got %v, want that of b", k)
 	}
-	second := put("b")
-	for k = next(); k == nil; k = next() {
-	}
-	if k.GetAccessKeyId() != "b" || k.GetVersion() != second || second <= first {
-		t.Errorf("got %v, want b at version %d above %d", k, second, first)
-	}
-	if _, err := operator.PutAccessKey(t.Context(),
-		&ltlv1.PutAccessKeyRequest{AccessKey: &ltlv1.AccessKey{}}); status.Code(err) != codes.InvalidArgument {
-		t.Errorf("an AccessKey without id: %v", err)
+	if _, err := operator.PutSealed(t.Context(), &ltlv1.PutSealedRequest{}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("a sealed secret without id: %v", err)
 	}
 }
 

@@ -39,8 +39,8 @@ type Config struct {
 	// ScrubInterval is the pause between two reads of the whole stored ledger, which find and repair damaged blocks.
 	ScrubInterval time.Duration
 
-	// HeartbeatTimeout, ElectionTimeout and LeaderLeaseTimeout are Raft's timers: see limits.go.
-	HeartbeatTimeout, ElectionTimeout, LeaderLeaseTimeout time.Duration
+	// HeartbeatTimeout, ElectionTimeout, LeaderLeaseTimeout and CommitTimeout are Raft's timers: see limits.go.
+	HeartbeatTimeout, ElectionTimeout, LeaderLeaseTimeout, CommitTimeout time.Duration
 	// SnapshotThreshold is the number of entries after which Raft takes a snapshot and truncates its log. TrailingLogs
 	// is how many entries before the snapshot stay in the log. SnapshotInterval is how often the threshold is checked.
 	SnapshotThreshold, TrailingLogs uint64
@@ -55,6 +55,7 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.HeartbeatTimeout, defaultHeartbeatTimeout)
 	setDefault(&c.ElectionTimeout, defaultElectionTimeout)
 	setDefault(&c.LeaderLeaseTimeout, defaultLeaderLeaseTimeout)
+	setDefault(&c.CommitTimeout, defaultCommitTimeout)
 	setDefault(&c.SnapshotThreshold, defaultSnapshotThreshold)
 	setDefault(&c.TrailingLogs, defaultTrailingLogs)
 	setDefault(&c.SnapshotInterval, defaultSnapshotInterval)

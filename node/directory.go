@@ -30,6 +30,7 @@ const (
 	// The spelling of the keys is the stored format, from before the present names.
 	keyStoreID      = "Incarnation"
 	keyRestoreEpoch = "Lineage"
+	keyRestored     = "RestoredBlocks"
 	keyJoined       = "Admitted"
 	keyPeerPrefix   = "Peer/"
 )
@@ -44,6 +45,7 @@ type directory struct {
 
 	mu     sync.Mutex
 	epoch  []byte
+	blocks uint64 // with which the restored network began; 0 when it was never restored
 	joined bool
 	peers  map[raft.ServerID]*peerRecord
 }
@@ -78,6 +80,13 @@ func openDirectory(stable raft.StableStore, used bool) (*directory, error) {
 	}
 	if d.epoch, err = optional(stable, keyRestoreEpoch); err != nil {
 		return nil, err
+	}
+	restored, err := optional(stable, keyRestored)
+	if err != nil {
+		return nil, err
+	}
+	if len(restored) == uint64Bytes {
+		d.blocks = binary.BigEndian.Uint64(restored)
 	}
 	founders, err := optional(stable, keyFounders)
 	if err != nil {
@@ -150,17 +159,28 @@ func (d *directory) restoreEpoch() []byte {
 	return d.epoch
 }
 
-// adoptEpoch takes the restore epoch of the network that a new directory joins.
-func (d *directory) adoptEpoch(epoch []byte) error {
+// restoredBlocks is the number of blocks with which the restored network began; 0 when it was never restored.
+func (d *directory) restoredBlocks() uint64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.blocks
+}
+
+// adoptEpoch takes the restore epoch of the network that a new directory joins, and the number of blocks with which that
+// network began.
+func (d *directory) adoptEpoch(epoch []byte, blocks uint64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.joined || len(d.epoch) != 0 || len(epoch) != storeIDLen {
 		return nil
 	}
+	if err := d.stable.Set([]byte(keyRestored), binary.BigEndian.AppendUint64(nil, blocks)); err != nil {
+		return err
+	}
 	if err := d.stable.Set([]byte(keyRestoreEpoch), epoch); err != nil {
 		return err
 	}
-	d.epoch = bytes.Clone(epoch)
+	d.epoch, d.blocks = bytes.Clone(epoch), blocks
 	return nil
 }
 

@@ -32,6 +32,8 @@ type fsm struct {
 	fatal   func(error)
 	catchUp *catchUp
 	observe func(entries int, took time.Duration)
+	// committed hears of each committed entry before it is executed; nil where it is not needed.
+	committed func(index, term uint64)
 	// executed is nil when traces are off.
 	executed *executions
 
@@ -46,6 +48,9 @@ func (f *fsm) Apply(l *raft.Log) any { return f.ApplyBatch([]*raft.Log{l})[0] }
 // *store.EntryResult or an error.
 func (f *fsm) ApplyBatch(logs []*raft.Log) []any {
 	responses := make([]any, len(logs))
+	if newest := logs[len(logs)-1]; f.committed != nil {
+		f.committed(newest.Index, newest.Term)
+	}
 	if err := f.apply(logs, responses); err != nil {
 		for i := range responses {
 			responses[i] = err
@@ -120,7 +125,7 @@ func (f *fsm) halt(err error) error {
 	return err
 }
 
-// Snapshot implements raft.FSM. A snapshot is a checkpoint: it names what was executed and contains no blocks.
+// Snapshot implements raft.FSM. A snapshot is a catch-up target: it names what was executed and contains no blocks.
 func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if f.catchUp.busy() {
 		return nil, errors.New("this node is fetching blocks; it makes no snapshot until it has them")
@@ -128,19 +133,19 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if err := f.ready(); err != nil {
 		return nil, err
 	}
-	p, err := newCheckpoint(f.store)
+	p, err := newTarget(f.store)
 	if err != nil {
 		return nil, f.halt(fmt.Errorf("read the ledger for a snapshot: %w", err))
 	}
-	return &checkpointSnapshot{encoded: p.encode()}, nil
+	return &targetSnapshot{encoded: p.encode()}, nil
 }
 
-// Restore implements raft.FSM. It only records the checkpoint that the ledger must reach, and returns: blocks are
+// Restore implements raft.FSM. It only records the catch-up target that the ledger must reach, and returns: blocks are
 // fetched in the background while raft goes on voting and storing entries. If it waited here, two nodes could wait
 // for each other: one for a block that the other can serve only after a commit, and the other for the vote that the
 // commit needs.
 func (f *fsm) Restore(r io.ReadCloser) error {
-	p, err := readCheckpoint(r)
+	p, err := readTarget(r)
 	if closeErr := r.Close(); err == nil {
 		err = closeErr
 	}
@@ -186,9 +191,9 @@ func decodeEntry(b []byte) (*ltlv1.Entry, error) {
 		if unknownFields(e, content.Batches) || unknownInBatches(content.Batches.GetBatches()) {
 			return nil, fmt.Errorf("%w: its batches have fields that this program does not know", errEntry)
 		}
-	case *ltlv1.Entry_AccessKey:
-		if unknownFields(e, content.AccessKey) {
-			return nil, fmt.Errorf("%w: its AccessKey has fields that this program does not know", errEntry)
+	case *ltlv1.Entry_Sealed:
+		if unknownFields(e, content.Sealed) {
+			return nil, fmt.Errorf("%w: its sealed secret has fields that this program does not know", errEntry)
 		}
 	default:
 		return nil, fmt.Errorf("%w: it is of a type that this program does not know", errEntry)

@@ -68,6 +68,7 @@ type handshaker struct {
 	mu       sync.Mutex
 	open     bool
 	accepted map[raft.ServerID]bool // peers that have accepted this process at any time
+	foreign  map[raft.ServerID]bool // peers that answered last that they have another restore epoch
 	running  map[raft.ServerID]context.CancelFunc
 	wg       sync.WaitGroup
 }
@@ -162,12 +163,13 @@ func (h *handshaker) handshake(ctx context.Context, peer raft.ServerID, first bo
 }
 
 // handleVerdict returns nil when the peer accepts this node. Any other verdict that this version knows ends the
-// process.
+// process, but another restore epoch only when most nodes have it.
 func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.IntroduceRequest,
 	out *ltlv1.IntroduceResponse) error {
 	var err error
 	switch out.GetVerdict() {
 	case ltlv1.Verdict_VERDICT_ACCEPTED:
+		h.setForeign(peer, false)
 		return nil
 	case ltlv1.Verdict_VERDICT_DIRECTORY_MISMATCH:
 		err = fmt.Errorf("%w: node %s knows this node with another store id. The node may have voted and stored entries "+
@@ -183,6 +185,9 @@ func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.IntroduceReques
 	case ltlv1.Verdict_VERDICT_EPOCH_MISMATCH:
 		err = fmt.Errorf("%w: node %s was restored from another backup. Restore this node from the same backup, or add it "+
 			"under a new id: docs/operate/backup.md, Restore", errEpochMismatch, peer)
+		if !h.setForeign(peer, true) {
+			return err
+		}
 	case ltlv1.Verdict_VERDICT_REMOVED:
 		err = fmt.Errorf("%w, according to node %s; its directory has the ledger up to the removal and may be kept or "+
 			"deleted", errRemoved, peer)
@@ -194,11 +199,25 @@ func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.IntroduceReques
 	return err
 }
 
+// setForeign notes whether a peer has another restore epoch than this node, and reports whether that is to end this
+// process: while it takes no part, and more than half of the others have another one. Either side of a handshake can be
+// the one that was not restored: its word must not end the nodes that were.
+func (h *handshaker) setForeign(peer raft.ServerID, is bool) (ends bool) {
+	others := len(h.peers())
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.foreign, peer)
+	if is {
+		h.foreign[peer] = true
+	}
+	return is && !h.open && 2*len(h.foreign) > others
+}
+
 // verifyPeer checks the identity of the peer that accepted this node, and opens this node for consensus when enough
 // peers have accepted it.
 func (h *handshaker) verifyPeer(peer raft.ServerID, out *ltlv1.IntroduceResponse) error {
 	if !slices.Contains(h.founders, h.self) {
-		if err := h.dir.adoptEpoch(out.GetRestoreEpoch()); err != nil {
+		if err := h.dir.adoptEpoch(out.GetRestoreEpoch(), out.GetRestoredBlocks()); err != nil {
 			return err
 		}
 	}
@@ -244,7 +263,8 @@ func (h *handshaker) peerVerdict(peer raft.ServerID, storeID, epoch []byte) (ltl
 
 // handle answers a peer's handshake with a verdict.
 func (h *handshaker) handle(peer raft.ServerID, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
-	out := &ltlv1.IntroduceResponse{StoreId: h.dir.storeID, RestoreEpoch: h.dir.restoreEpoch()}
+	out := &ltlv1.IntroduceResponse{StoreId: h.dir.storeID, RestoreEpoch: h.dir.restoreEpoch(),
+		RestoredBlocks: h.dir.restoredBlocks()}
 	if h.removed(peer) {
 		out.Verdict = ltlv1.Verdict_VERDICT_REMOVED
 		return out, nil
@@ -332,7 +352,8 @@ func (n *Node) openHandshaker(snaps raft.SnapshotStore) error {
 		self: raft.ServerID(n.id.Name), dir: d, peers: n.others, founders: founders, ledgerStoreID: n.ledgerStoreID,
 		removed:  n.removed,
 		position: n.position, call: n.peers.handshake, logger: n.cfg.Logger, fatal: n.fatal,
-		accepted: map[raft.ServerID]bool{}, running: map[raft.ServerID]context.CancelFunc{},
+		accepted: map[raft.ServerID]bool{}, foreign: map[raft.ServerID]bool{},
+		running: map[raft.ServerID]context.CancelFunc{},
 	}
 	n.peers.handshaker = n.handshaker
 	n.raft.OnHandshake = n.handshaker.handle

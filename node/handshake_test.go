@@ -80,7 +80,8 @@ func (m *testPeers) start(id raft.ServerID, stable raft.StableStore, at position
 			return nil, errors.New("it is down")
 		},
 		fatal:    func(err error) { g.fatals = append(g.fatals, err) },
-		accepted: map[raft.ServerID]bool{}, running: map[raft.ServerID]context.CancelFunc{},
+		accepted: map[raft.ServerID]bool{}, foreign: map[raft.ServerID]bool{},
+		running: map[raft.ServerID]context.CancelFunc{},
 	}
 	m.nodes[id] = g
 	return g
@@ -251,6 +252,19 @@ func TestRestoreEpochs(t *testing.T) {
 	}
 	if err := old.handshakeWith("n1"); !errors.Is(err, errEpochMismatch) || old.isOpen() {
 		t.Errorf("a node of the old epoch: %v, takes part: %v", err, old.isOpen())
+	}
+	// Its own word ends none of the others: neither one that takes part, nor one that has just started.
+	for _, n := range []*testPeer{m.nodes["n1"], m.start("n2", m.nodes["n2"].stable, position{})} {
+		if err := n.handshakeWith("n3"); !errors.Is(err, errEpochMismatch) || len(n.fatals) > 0 {
+			t.Errorf("%s by the word of a node of the old epoch: %v, ended by %v", n.self, err, n.fatals)
+		}
+	}
+	if len(old.fatals) > 0 {
+		t.Errorf("the word of one node of two ended it: %v", old.fatals)
+	}
+	m.handshakeAll()
+	if len(old.fatals) == 0 || old.isOpen() {
+		t.Errorf("a node of the old epoch goes on, takes part: %v", old.isOpen())
 	}
 	if empty := m.start("n3", raft.NewInmemStore(), position{}); !errors.Is(empty.handshakeWith("n1"), errEpochMismatch) {
 		t.Error("an empty directory of a founder of the old epoch is accepted")

@@ -152,12 +152,13 @@ func (m *metrics) watchNode(n *Node) {
 		return float64(stats.FreePageN + stats.PendingPageN)
 	})
 	counter("ltl_endorsements_remembered_total", "Endorsements that were found verified already.",
-		func() uint64 { hits, _ := r.endorsements.counts(); return hits })
+		func() uint64 { hits, _ := r.endorsements.Counts(); return hits })
 	counter("ltl_endorsements_verified_total", "Endorsement signatures that were computed.",
-		func() uint64 { _, misses := r.endorsements.counts(); return misses })
+		func() uint64 { _, misses := r.endorsements.Counts(); return misses })
 	gauge("ltl_rebuilding", "1 while a damaged ledger is rebuilt.", func() float64 { return one(n.rebuild.now() != nil) })
 	m.registry.MustRegister(admin.CertificateExpiry(n.cfg.Credentials.CertificateExpiry), n.store.Collector())
 	m.registry.MustRegister(n.scrubber.Collectors()...)
+	m.registry.MustRegister(n.evidence.Collector(), admin.Unrecorded(n.unrecordedText))
 	m.registry.MustRegister(admin.ClockSkew(n.clock.Skew)...)
 }
 

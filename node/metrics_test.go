@@ -68,13 +68,13 @@ type heard struct {
 	grpc.ServerStream
 	ctx  context.Context
 	want int
-	got  []*ltlv1.AccessKey
+	got  []*ltlv1.SealedKey
 }
 
 func (h *heard) Context() context.Context { return h.ctx }
 
-func (h *heard) Send(m *ltlv1.WatchAccessKeysResponse) error {
-	if h.got = append(h.got, m.GetAccessKey()); len(h.got) == h.want {
+func (h *heard) Send(m *ltlv1.WatchSealedResponse) error {
+	if h.got = append(h.got, m.GetSealed()); len(h.got) == h.want {
 		return errEnough
 	}
 	return nil
@@ -85,7 +85,7 @@ func TestWatchSaysThatNothingChanged(t *testing.T) {
 	runLone(t, func(t *testing.T, l *lone) {
 		stream := &heard{ctx: t.Context(), want: 4}
 		began := time.Now()
-		err := (&operatorService{r: l.replica, pulse: watchPulse}).WatchAccessKeys(&ltlv1.WatchAccessKeysRequest{}, stream)
+		err := (&operatorService{r: l.replica, pulse: watchPulse}).WatchSealed(&ltlv1.WatchSealedRequest{}, stream)
 		if !errors.Is(err, errEnough) {
 			t.Fatal(err)
 		}

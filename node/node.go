@@ -8,6 +8,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"google.golang.org/grpc"
 
 	"ltl/internal/admin"
+	"ltl/internal/checkpoint"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/query"
@@ -61,6 +63,7 @@ type Node struct {
 	metrics    *metrics
 	scrubber   *scrub.Scrubber
 	clock      *skew.Meter
+	evidence   *checkpoint.Signer
 	rebuild    rebuilding
 	restart    chan struct{} // closed when the node asks its caller to open it again
 
@@ -84,8 +87,11 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
+	if err := checkGenesisTime(cfg.Trust.Genesis().GetCreatedMs(), time.Now()); err != nil {
+		return nil, err
+	}
 	n := &Node{cfg: cfg, id: cfg.Credentials.Identity(), raft: NewRaftServer(), metrics: newMetrics(),
-		restart: make(chan struct{}), clock: skew.New(cfg.Logger)}
+		restart: make(chan struct{}), clock: skew.New(cfg.Logger, cfg.Credentials.Identity().Organisation)}
 	n.ctx, n.stop = context.WithCancel(context.Background())
 	n.peers = &peers{credentials: cfg.Credentials, trust: cfg.Trust, conns: make(map[raft.ServerID]*grpc.ClientConn)}
 	defer func() {
@@ -93,13 +99,16 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 			err = errors.Join(err, n.Close())
 		}
 	}()
-	endorsements := newEndorsementCache()
+	endorsements := store.NewSignatures()
 	if err := n.openStores(endorsements); err != nil {
 		return nil, err
 	}
 	if n.listener, err = (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", cfg.Listen, err)
 	}
+	gate := cfg.Credentials.Gate()
+	n.listener = gate.Listen(n.listener)
+	n.metrics.registry.MustRegister(gate.Collectors()...)
 	if err := n.openReplica(endorsements); err != nil {
 		return nil, err
 	}
@@ -116,11 +125,14 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 	}
 	cfg.Logger.Info("node is up", "id", n.id.String(), "address", n.Addr(), "applied", n.store.AppliedIndex(),
 		"sequence", n.store.Sequence())
+	if text := n.unrecordedText(); text != "" {
+		cfg.Logger.Error("FAULT: " + text)
+	}
 	return n, nil
 }
 
 // openStores opens the ledger and the Raft log, and checks that they fit each other.
-func (n *Node) openStores(endorsements *endorsementCache) error {
+func (n *Node) openStores(endorsements *store.Signatures) error {
 	cfg := n.cfg
 	if text, err := os.ReadFile(n.path(RemovedFile)); err == nil {
 		return fmt.Errorf("%w: %s says: %s", errRemoved, n.path(RemovedFile), strings.TrimSpace(string(text)))
@@ -130,12 +142,13 @@ func (n *Node) openStores(endorsements *endorsementCache) error {
 	}
 	var err error
 	if err := n.openLedger(store.Options{Fatal: n.storeFatal, Logger: cfg.Logger,
-		Verify: endorsements.verify}); err != nil {
+		Verify: endorsements.Verify}); err != nil {
 		return err
 	}
 	if err := n.store.Init(cfg.Trust.GenesisPayload()); err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
+	n.openEvidence()
 	snaps, err := n.snapshots()
 	if err != nil {
 		return err
@@ -209,7 +222,7 @@ func (n *Node) snapshots() (*raft.FileSnapshotStore, error) {
 }
 
 // openReplica starts raft with the gRPC transport and the stores of this node.
-func (n *Node) openReplica(endorsements *endorsementCache) error {
+func (n *Node) openReplica(endorsements *store.Signatures) error {
 	snaps, err := n.snapshots()
 	if err != nil {
 		return err
@@ -217,8 +230,9 @@ func (n *Node) openReplica(endorsements *endorsementCache) error {
 	id := raft.ServerID(n.id.Name)
 	p := dependencies{
 		id: id, store: n.store, dir: n.cfg.Dir, logs: n.log, stable: n.log.stable, snaps: snaps,
+		committed: n.raft.committed, announce: n.raft.announce,
 		fetch: n.fetch, salvage: n.rebuild.salvage != nil, askIndex: n.peers.askIndex, askTerm: n.peers.askTerm,
-		askApplied: n.peers.askApplied, peers: n.others,
+		askApplied: n.peers.askApplied, peers: n.others, clock: n.clock.Median,
 		endorsements: endorsements, metrics: n.metrics, logger: n.cfg.Logger, fatal: n.fatal, cfg: n.cfg,
 	}
 	for _, s := range n.handshaker.founders {
@@ -249,6 +263,7 @@ func (n *Node) serve() {
 	ltlv1.RegisterOperatorServer(n.server, &operatorService{r: n.replica, pulse: watchPulse})
 	ltlv1.RegisterLedgerServer(n.server, query.New(n.store, query.Options{ReadIndex: n.replica.reads.waitFresh,
 		Status: n.status}))
+	ltlv1.RegisterEvidenceServer(n.server, checkpoint.NewServer(n.store, n.evidence))
 	n.wg.Go(func() {
 		if err := n.server.Serve(n.listener); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			n.fatal(fmt.Errorf("serve %s: %w", n.listener.Addr(), err))
@@ -270,7 +285,8 @@ func (n *Node) hearClocks() {
 		var asked sync.WaitGroup
 		for _, id := range n.others() {
 			asked.Go(func() {
-				n.clock.Ask(string(id), func() int64 {
+				known, _ := n.cfg.Trust.Node(string(id)) // nil for one that was removed meanwhile, which does not answer
+				n.clock.Ask(known.GetOrganisation(), string(id), func() int64 {
 					conn, err := n.peers.conn(id)
 					if err != nil {
 						return 0
@@ -363,6 +379,8 @@ func (n *Node) status(out *ltlv1.StatusResponse) {
 	s := n.replica.state()
 	out.Id, out.Leader, out.Term = n.id.String(), string(s.leader), s.term
 	out.Role = strings.ToLower(s.state.String())
+	out.RestoreEpoch, out.RestoredBlocks = n.handshaker.dir.restoreEpoch(), n.handshaker.dir.restoredBlocks()
+	out.Unrecorded = n.unrecordedText()
 	for _, m := range n.replica.configuration() {
 		out.Members = append(out.Members, &ltlv1.ConsensusMember{Id: string(m.ID), Voter: m.Suffrage == raft.Voter})
 	}
@@ -371,7 +389,7 @@ func (n *Node) status(out *ltlv1.StatusResponse) {
 	} else if err := n.rebuildState(); err != nil {
 		out.Fault = err.Error()
 	} else {
-		out.Fault = n.scrubber.Fault()
+		out.Fault = cmp.Or(n.scrubber.Fault(), n.evidence.Fault())
 	}
 }
 
@@ -434,6 +452,9 @@ func (n *Node) close() error {
 	err = errors.Join(err, n.peers.close(), n.rebuild.close())
 	if n.log != nil {
 		err = errors.Join(err, n.log.Close())
+	}
+	if n.evidence != nil {
+		err = errors.Join(err, n.evidence.Close())
 	}
 	if n.store != nil {
 		err = errors.Join(err, n.store.Close())

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -11,6 +12,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
 
+	"ltl/internal/admission"
+	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	"ltl/internal/store"
@@ -19,9 +22,12 @@ import (
 )
 
 const (
-	// maxQueueItems and maxQueueBytes bound the queue. A full queue refuses at once with ResourceExhausted.
+	// maxQueueItems and maxQueueBytes bound the queue, beside what each organisation has of its own, so that others together
+	// cannot take all. A full queue refuses at once with ResourceExhausted.
 	maxQueueItems = 4096
 	maxQueueBytes = 32 << 20
+	ownItems      = 16
+	ownBytes      = 2 * maxBatchSize
 	// maxInFlight is how many entries raft works on at a time. With one entry, the disk is idle while the network works
 	// and the other way round. With many, entries stay small and each pays for an append of its own.
 	maxInFlight = 3
@@ -36,25 +42,19 @@ const (
 	maxEntryTransactions = 32 << 10
 	// enqueueTimeout is how long raft's main loop may take to accept an entry.
 	enqueueTimeout = 5 * time.Second
-	// maxAccessKeyID and maxSealed bound the parts of an AccessKey in bytes.
-	maxAccessKeyID = rules.MaxAccessKeyID
-	maxSealed      = 4 << 10
 )
 
-// orderRequest is one batch or one AccessKey that waits to be ordered.
+// orderRequest is one batch or one sealed secret that waits to be ordered.
 type orderRequest struct {
-	batch     *ltlv1.Batch
-	accessKey *ltlv1.AccessKey
-	size      int
-	queued    time.Time
-	span      tracing.Span
-
-	// Guarded by orderer.mu. taken: it is in an entry. abandoned: its caller gave up before it was taken.
-	taken, abandoned bool
+	batch  *ltlv1.Batch
+	sealed *ltlv1.SealedKey
+	size   int
+	queued time.Time
+	span   tracing.Span
 
 	done    chan struct{} // closed when the fields below are set
 	results []*ltlv1.Result
-	version uint64
+	code    int32 // of a sealed secret
 	err     error
 }
 
@@ -64,6 +64,8 @@ type orderRequest struct {
 type orderer struct {
 	r  *replica
 	wg sync.WaitGroup
+	// items and bytes of the requests that are here, in the queue or with raft, by caller and organisation.
+	callerItems, callerBytes *admission.Shares
 
 	mu       sync.Mutex
 	wake     *sync.Cond
@@ -71,11 +73,13 @@ type orderer struct {
 	bytes    int
 	inFlight int
 	closed   bool
-	lastMs   int64 // milliseconds of the newest entry's time, which never goes backwards
 }
 
 func newOrderer(r *replica) *orderer {
-	o := &orderer{r: r}
+	shares := func(queue, own int64) *admission.Shares {
+		return admission.NewShares(queue, queue/2, queue*3/4, own)
+	}
+	o := &orderer{r: r, callerItems: shares(maxQueueItems, ownItems), callerBytes: shares(maxQueueBytes, ownBytes)}
 	o.wake = sync.NewCond(&o.mu)
 	o.wg.Add(1)
 	go o.run()
@@ -87,9 +91,6 @@ func newOrderer(r *replica) *orderer {
 func (o *orderer) submit(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, error) {
 	if err := checkBatch(b); err != nil {
 		return nil, err
-	}
-	if err := o.checkRoom(proto.Size(b)); err != nil {
-		return nil, err // before any signature is verified, so that a flood of requests costs little
 	}
 	if _, err := o.r.reads.leaderReady(ctx); err != nil {
 		return nil, err
@@ -113,43 +114,50 @@ func (o *orderer) submit(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, 
 	return p.results, nil
 }
 
+// enter counts a request for its caller until the function that it returns is called, before any signature of it is
+// verified, so that a flood of requests costs little. It refuses one for which there is no room.
+func (o *orderer) enter(caller identity.Identity, size int) (leave func(), err error) {
+	name, organisation, n := caller.String(), caller.Organisation, int64(size)
+	ok := o.callerItems.Take(name, organisation, 1)
+	if ok && !o.callerBytes.Take(name, organisation, n) {
+		o.callerItems.Give(name, organisation, 1)
+		ok = false
+	}
+	if !ok {
+		o.r.metrics.overloaded()
+		return nil, refuse(codes.ResourceExhausted, "too many batches wait to be ordered, in all or of %s or its "+
+			"organisation; nothing was written, try again later", caller)
+	}
+	return func() {
+		o.callerItems.Give(name, organisation, 1)
+		o.callerBytes.Give(name, organisation, n)
+	}, nil
+}
+
 // recheckEndorsements checks a refused batch again after this node has executed everything that is committed. A
 // refusal does not go through Raft, so only the read index shows whether another node leads by now. A leader with a
 // slow disk may also be behind its followers; endorsers that follow them have then judged by blocks that the leader
 // has not executed.
 func (o *orderer) recheckEndorsements(ctx context.Context, b *ltlv1.Batch) ([]*ltlv1.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, maxReadWait)
-	defer cancel()
-	index, err := o.r.reads.leading.join(ctx)
-	if err != nil {
+	if err := o.catchUp(ctx); err != nil {
 		return nil, err
-	}
-	if err := o.r.store.WaitApplied(ctx, index); err != nil {
-		return nil, refuse(waitCode(ctx), "this node leads, but it has not executed Raft entry %d in time: %v; nothing "+
-			"was written", index, err)
 	}
 	return o.checkEndorsements(b)
 }
 
-// putAccessKey replicates an AccessKey and returns its version.
-func (o *orderer) putAccessKey(ctx context.Context, k *ltlv1.AccessKey) (uint64, error) {
-	if n := len(k.GetAccessKeyId()); n == 0 || n > maxAccessKeyID || len(k.GetAccountUid()) > rules.MaxUID ||
-		len(k.GetSealed()) > maxSealed {
-		return 0, refuse(codes.InvalidArgument, "AccessKey: an id of 1 to %d bytes, a uid of up to %d and a sealed secret "+
-			"of up to %d bytes are taken",
-			maxAccessKeyID, rules.MaxUID, maxSealed)
+// catchUp waits until this node, if it still leads, has executed everything that is committed.
+func (o *orderer) catchUp(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, maxReadWait)
+	defer cancel()
+	index, err := o.r.reads.leading.join(ctx)
+	if err != nil {
+		return err
 	}
-	if unknownFields(k) {
-		return 0, refuse(codes.InvalidArgument, "AccessKey: it has fields that this node does not know")
+	if err := o.r.store.WaitApplied(ctx, index); err != nil {
+		return refuse(waitCode(ctx), "this node leads, but it has not executed Raft entry %d in time: %v; nothing "+
+			"was written", index, err)
 	}
-	if _, err := o.r.reads.leaderReady(ctx); err != nil {
-		return 0, err
-	}
-	p := &orderRequest{accessKey: k, size: proto.Size(k), done: make(chan struct{})}
-	if err := o.enqueue(ctx, p); err != nil {
-		return 0, err
-	}
-	return p.version, nil
+	return nil
 }
 
 // checkBatch refuses a batch that no Raft entry may contain.
@@ -193,21 +201,24 @@ func (o *orderer) checkEndorsements(b *ltlv1.Batch) ([]*ltlv1.Result, error) {
 	if !ok {
 		return o.refuseAll(len(b.GetTransactions()), rules.NotFound), nil
 	}
-	in.TimeMs, in.Batches = o.nowMs(), []*ltlv1.Batch{b}
-	verdicts, err := rules.Admit(in, s, o.r.endorsements.verify)
+	in.Batches = []*ltlv1.Batch{b}
+	admitted, err := rules.Admit(in, s, o.r.endorsements.Verify)
 	if err != nil {
 		return nil, refuse(codes.Internal, "admit: %v", err)
 	}
-	results := make([]*ltlv1.Result, len(verdicts))
+	if ms := o.withheldMs(admitted.ClockMs); ms != 0 {
+		return o.refuseWithheld(len(b.GetTransactions()), ms), nil
+	}
+	results := make([]*ltlv1.Result, len(admitted.Codes))
 	all := true
-	for i, code := range verdicts {
+	for i, code := range admitted.Codes {
 		if code == rules.OK { // endorsed, but others of the batch are not: the same bytes may come again without them
 			code = rules.NotEndorsed
 		} else {
 			all = false
 			o.r.metrics.refused(code)
 		}
-		results[i] = &ltlv1.Result{Code: code}
+		results[i] = &ltlv1.Result{Code: code, Reason: admitted.Reasons[i]}
 	}
 	if all {
 		return nil, nil
@@ -224,32 +235,13 @@ func (o *orderer) refuseAll(n int, code int32) []*ltlv1.Result {
 	return results
 }
 
-// checkRoom returns an error when the queue has no room for size bytes.
-func (o *orderer) checkRoom(size int) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.checkRoomLocked(size)
-}
-
-func (o *orderer) checkRoomLocked(size int) error {
-	if o.closed {
-		return refuse(codes.Unavailable, "node is stopping; nothing was written")
-	}
-	if len(o.queue) >= maxQueueItems || o.bytes+size > maxQueueBytes {
-		o.r.metrics.overloaded()
-		return refuse(codes.ResourceExhausted, "%d batches of %d bytes wait to be ordered; nothing was written, try again "+
-			"later", len(o.queue), o.bytes)
-	}
-	return nil
-}
-
-// enqueue queues a request and waits for its answer. A caller that gives up before the request is in an entry has
-// written nothing; later the outcome is unknown.
+// enqueue queues a request that has entered, and waits for its answer. A caller that gives up before the request is in
+// an entry has written nothing, and the request leaves the queue; later the outcome is unknown.
 func (o *orderer) enqueue(ctx context.Context, p *orderRequest) error {
 	o.mu.Lock()
-	if err := o.checkRoomLocked(p.size); err != nil {
+	if o.closed {
 		o.mu.Unlock()
-		return err
+		return refuse(codes.Unavailable, "node is stopping; nothing was written")
 	}
 	p.queued = time.Now()
 	o.queue = append(o.queue, p)
@@ -262,9 +254,13 @@ func (o *orderer) enqueue(ctx context.Context, p *orderRequest) error {
 	case <-ctx.Done():
 	}
 	o.mu.Lock()
-	p.abandoned = !p.taken
+	at := slices.Index(o.queue, p)
+	if at >= 0 {
+		o.queue = slices.Delete(o.queue, at, at+1)
+		o.bytes -= p.size
+	}
 	o.mu.Unlock()
-	if p.abandoned {
+	if at >= 0 {
 		return refuse(contextCode(ctx), "gave up before the batch was ordered; nothing was written")
 	}
 	return refuse(contextCode(ctx), "gave up while the batch was being ordered; its outcome is unknown, send the same "+
@@ -284,31 +280,27 @@ func (o *orderer) run() {
 	}
 }
 
-// nextEntry waits until an entry may be sent, and takes its content from the queue: one AccessKey, or as many batches
+// nextEntry waits until an entry may be sent, and takes its content from the queue: one sealed secret, or as many batches
 // as fit. It returns nil after close.
 func (o *orderer) nextEntry() []*orderRequest {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for {
-		for !o.closed && (len(o.queue) == 0 || o.inFlight >= maxInFlight) {
-			o.wake.Wait()
-		}
-		if o.closed {
-			return nil
-		}
-		if group := o.takeLocked(); len(group) > 0 {
-			o.inFlight++
-			o.r.progress.begin()
-			return group
-		}
+	for !o.closed && (len(o.queue) == 0 || o.inFlight >= maxInFlight) {
+		o.wake.Wait()
 	}
+	if o.closed {
+		return nil
+	}
+	o.inFlight++
+	o.r.progress.begin()
+	return o.takeLocked()
 }
 
 func (o *orderer) takeLocked() []*orderRequest {
 	var group []*orderRequest
 	size, transactions, n := 0, 0, 0
 	for _, p := range o.queue {
-		alone := p.accessKey != nil
+		alone := p.sealed != nil
 		transactions += len(p.batch.GetTransactions())
 		if len(group) > 0 && (alone || size+p.size > maxEntrySize || len(group) == maxEntryBatches ||
 			transactions > maxEntryTransactions) {
@@ -316,10 +308,6 @@ func (o *orderer) takeLocked() []*orderRequest {
 		}
 		n++
 		o.bytes -= p.size
-		if p.abandoned {
-			continue
-		}
-		p.taken = true
 		group = append(group, p)
 		if size += p.size + 8; alone {
 			break
@@ -375,33 +363,25 @@ func (o *orderer) replicate(group []*orderRequest) {
 }
 
 func (o *orderer) entry(group []*orderRequest) *ltlv1.Entry {
-	if k := group[0].accessKey; k != nil {
-		return &ltlv1.Entry{Entry: &ltlv1.Entry_AccessKey{AccessKey: k}}
+	if k := group[0].sealed; k != nil {
+		return &ltlv1.Entry{Entry: &ltlv1.Entry_Sealed{Sealed: k}}
 	}
 	batches := make([]*ltlv1.Batch, len(group))
 	for i, p := range group {
 		batches[i] = p.batch
 	}
-	return &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{TimeMs: o.nowMs(), Batches: batches}}}
-}
-
-// nowMs returns the leader's time in milliseconds. It never goes backwards, even when the clock does.
-func (o *orderer) nowMs() int64 {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.lastMs = max(o.lastMs, time.Now().UnixMilli())
-	return o.lastMs
+	return &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{Batches: batches}}}
 }
 
 // reply answers the requests of an entry.
 func (o *orderer) reply(group []*orderRequest, result *store.EntryResult, err error) {
-	if err == nil && group[0].accessKey == nil && len(result.Results) != len(group) {
+	if err == nil && group[0].sealed == nil && len(result.Results) != len(group) {
 		err = refuse(codes.Internal, "BUG: %d results for %d batches", len(result.Results), len(group))
 	}
 	for i, p := range group {
 		if p.err = err; err == nil {
-			if p.accessKey != nil {
-				p.version = result.AccessKeyVersion
+			if p.sealed != nil {
+				p.code = result.SealedCode
 			} else {
 				p.results = result.Results[i]
 			}
@@ -430,7 +410,6 @@ func (o *orderer) close() {
 	queue := o.queue
 	o.queue, o.bytes = nil, 0
 	for _, p := range queue {
-		p.taken = true
 		p.err = refuse(codes.Unavailable, "node is stopping; nothing was written")
 		close(p.done)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"sync"
 
 	"github.com/hashicorp/raft"
@@ -27,13 +28,30 @@ type peers struct {
 
 // dial makes a connection to a node of the network. It does not wait until the connection is established.
 func (p *peers) dial(id raft.ServerID, options ...grpc.DialOption) (*grpc.ClientConn, error) {
-	n, ok := p.trust.Node(string(id))
-	if !ok {
-		return nil, fmt.Errorf("the network has no node %s", id)
+	if _, err := p.address(id); err != nil {
+		return nil, err
 	}
 	options = append(append(p.credentials.DialOptions(identity.RoleNode, string(id)), p.handshaker.dialOptions(id)...),
 		options...)
-	return grpc.NewClient("passthrough:///"+n.GetAddress(), options...)
+	// The address is looked up each time a connection is made, so that a node that moves is found again where the ledger
+	// says.
+	dialer := func(ctx context.Context, _ string) (net.Conn, error) {
+		address, err := p.address(id)
+		if err != nil {
+			return nil, err
+		}
+		return (&net.Dialer{}).DialContext(ctx, "tcp", address)
+	}
+	return grpc.NewClient("passthrough:///"+string(id), append(options, grpc.WithContextDialer(dialer))...)
+}
+
+// address returns where a node is reached.
+func (p *peers) address(id raft.ServerID) (string, error) {
+	n, ok := p.trust.Node(string(id))
+	if !ok {
+		return "", fmt.Errorf("the network has no node %s", id)
+	}
+	return n.GetAddress(), nil
 }
 
 // conn returns the shared connection to a node.

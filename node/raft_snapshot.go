@@ -17,45 +17,45 @@ import (
 )
 
 const (
-	checkpointVersion = 1
-	// maxCheckpoint bounds an encoded checkpoint in bytes: 64 for each chain, some hundred for each sealed AccessKey.
-	maxCheckpoint = 256 << 20
-	// checkpointHeaderBytes is version, network id, applied index, sequence, number of tips, number of AccessKeys.
-	checkpointHeaderBytes = 1 + 32 + 8 + 8 + 4 + 4
-	checkpointTipBytes    = ledger.ChainIDLen + 8 + 32
-	checkpointSumBytes    = 4
+	targetVersion = 1
+	// maxTarget bounds an encoded catch-up target in bytes: 64 for each chain, some hundred for each sealed AccessKey.
+	maxTarget = 256 << 20
+	// targetHeaderBytes is version, network id, applied index, sequence, number of tips, number of AccessKeys.
+	targetHeaderBytes = 1 + 32 + 8 + 8 + 4 + 4
+	targetTipBytes    = ledger.ChainIDLen + 8 + 32
+	targetSumBytes    = 4
 	// accessKeyPage is how many AccessKeys are read at a time.
 	accessKeyPage = 1000
 )
 
-// errCheckpoint is wrapped for bytes that are not a snapshot of this program.
-var errCheckpoint = errors.New("malformed snapshot")
+// errTarget is wrapped for bytes that are not a snapshot of this program.
+var errTarget = errors.New("malformed snapshot")
 
-// checkpoint is the content of a Raft snapshot: what a ledger holds once every entry up to applied is executed. It
+// catchUpTarget is the content of a Raft snapshot: what a ledger holds once every entry up to applied is executed. It
 // contains the AccessKeys, because they are replicated outside the chains and no block has them.
 //
 // applied is the newest entry that changed the ledger. Raft's index of the snapshot may be higher: entries that elect
 // a leader or change Raft's configuration never reach the ledger.
-type checkpoint struct {
+type catchUpTarget struct {
 	network    ledger.Hash
 	applied    uint64
 	sequence   uint64
-	tips       []checkpointTip
-	accessKeys []*ltlv1.AccessKey
+	tips       []targetTip
+	accessKeys []*ltlv1.SealedKey
 }
 
-// checkpointTip is the newest block of one chain.
-type checkpointTip struct {
+// targetTip is the newest block of one chain.
+type targetTip struct {
 	id     string
 	height uint64
 	hash   ledger.Hash
 }
 
-// newCheckpoint describes the ledger's present state. No entry may be executed while it runs.
-func newCheckpoint(s *store.Store) (*checkpoint, error) {
-	p := &checkpoint{network: s.NetworkID(), applied: s.AppliedIndex(), sequence: s.Sequence()}
+// newTarget describes the ledger's present state. No entry may be executed while it runs.
+func newTarget(s *store.Store) (*catchUpTarget, error) {
+	p := &catchUpTarget{network: s.NetworkID(), applied: s.AppliedIndex(), sequence: s.Sequence()}
 	for _, t := range s.Tips() {
-		p.tips = append(p.tips, checkpointTip{id: t.ChainID, height: t.Header.Height, hash: t.Hash})
+		p.tips = append(p.tips, targetTip{id: t.ChainID, height: t.Header.Height, hash: t.Hash})
 	}
 	for after := uint64(0); ; {
 		keys, newest, err := s.AccessKeys(after, accessKeyPage)
@@ -70,10 +70,10 @@ func newCheckpoint(s *store.Store) (*checkpoint, error) {
 	}
 }
 
-// encode returns the checkpoint's bytes, followed by their CRC-32C.
-func (p *checkpoint) encode() []byte {
-	b := make([]byte, 0, checkpointHeaderBytes+len(p.tips)*checkpointTipBytes+len(p.accessKeys)*256+checkpointSumBytes)
-	b = append(b, checkpointVersion)
+// encode returns the catch-up target's bytes, followed by their CRC-32C.
+func (p *catchUpTarget) encode() []byte {
+	b := make([]byte, 0, targetHeaderBytes+len(p.tips)*targetTipBytes+len(p.accessKeys)*256+targetSumBytes)
+	b = append(b, targetVersion)
 	b = append(b, p.network[:]...)
 	b = binary.BigEndian.AppendUint64(b, p.applied)
 	b = binary.BigEndian.AppendUint64(b, p.sequence)
@@ -91,64 +91,64 @@ func (p *checkpoint) encode() []byte {
 	return binary.BigEndian.AppendUint32(b, crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// readCheckpoint reads one checkpoint and nothing after it.
-func readCheckpoint(r io.Reader) (*checkpoint, error) {
-	b, err := io.ReadAll(io.LimitReader(r, maxCheckpoint+1))
+// readTarget reads one catch-up target and nothing after it.
+func readTarget(r io.Reader) (*catchUpTarget, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxTarget+1))
 	if err != nil {
 		return nil, err
 	}
-	return decodeCheckpoint(b)
+	return decodeTarget(b)
 }
 
-// decodeCheckpoint reads what encode wrote. Every count is compared with the bytes that are there before memory is
+// decodeTarget reads what encode wrote. Every count is compared with the bytes that are there before memory is
 // allocated.
-func decodeCheckpoint(b []byte) (*checkpoint, error) {
-	if len(b) < checkpointHeaderBytes+checkpointSumBytes || len(b) > maxCheckpoint {
-		return nil, fmt.Errorf("%w: %d bytes", errCheckpoint, len(b))
+func decodeTarget(b []byte) (*catchUpTarget, error) {
+	if len(b) < targetHeaderBytes+targetSumBytes || len(b) > maxTarget {
+		return nil, fmt.Errorf("%w: %d bytes", errTarget, len(b))
 	}
-	if b[0] != checkpointVersion {
-		return nil, fmt.Errorf("%w: version %d, this program knows version %d", errCheckpoint, b[0], checkpointVersion)
+	if b[0] != targetVersion {
+		return nil, fmt.Errorf("%w: version %d, this program knows version %d", errTarget, b[0], targetVersion)
 	}
-	body, sum := b[:len(b)-checkpointSumBytes], binary.BigEndian.Uint32(b[len(b)-checkpointSumBytes:])
+	body, sum := b[:len(b)-targetSumBytes], binary.BigEndian.Uint32(b[len(b)-targetSumBytes:])
 	if crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) != sum {
-		return nil, fmt.Errorf("%w: checksum differs", errCheckpoint)
+		return nil, fmt.Errorf("%w: checksum differs", errTarget)
 	}
-	p := &checkpoint{network: ledger.Hash(body[1:33]), applied: binary.BigEndian.Uint64(body[33:]),
+	p := &catchUpTarget{network: ledger.Hash(body[1:33]), applied: binary.BigEndian.Uint64(body[33:]),
 		sequence: binary.BigEndian.Uint64(body[41:])}
 	tips, keys := int(binary.BigEndian.Uint32(body[49:])), int(binary.BigEndian.Uint32(body[53:]))
-	body = body[checkpointHeaderBytes:]
-	if tips > len(body)/checkpointTipBytes {
-		return nil, fmt.Errorf("%w: %d chains in %d bytes", errCheckpoint, tips, len(body))
+	body = body[targetHeaderBytes:]
+	if tips > len(body)/targetTipBytes {
+		return nil, fmt.Errorf("%w: %d chains in %d bytes", errTarget, tips, len(body))
 	}
 	for range tips {
-		t := checkpointTip{id: string(body[:ledger.ChainIDLen]), height: binary.BigEndian.Uint64(body[ledger.ChainIDLen:]),
-			hash: ledger.Hash(body[ledger.ChainIDLen+8 : checkpointTipBytes])}
+		t := targetTip{id: string(body[:ledger.ChainIDLen]), height: binary.BigEndian.Uint64(body[ledger.ChainIDLen:]),
+			hash: ledger.Hash(body[ledger.ChainIDLen+8 : targetTipBytes])}
 		if !ledger.ValidChainID(t.id) {
-			return nil, fmt.Errorf("%w: chain id %q", errCheckpoint, t.id)
+			return nil, fmt.Errorf("%w: chain id %q", errTarget, t.id)
 		}
 		p.tips = append(p.tips, t)
-		body = body[checkpointTipBytes:]
+		body = body[targetTipBytes:]
 	}
 	for range keys {
 		if len(body) < 4 || uint64(len(body)-4) < uint64(binary.BigEndian.Uint32(body)) {
-			return nil, fmt.Errorf("%w: it ends within an AccessKey", errCheckpoint)
+			return nil, fmt.Errorf("%w: it ends within an AccessKey", errTarget)
 		}
 		n := int(binary.BigEndian.Uint32(body))
-		k := &ltlv1.AccessKey{}
+		k := &ltlv1.SealedKey{}
 		if err := proto.Unmarshal(body[4:4+n], k); err != nil {
-			return nil, fmt.Errorf("%w: AccessKey: %w", errCheckpoint, err)
+			return nil, fmt.Errorf("%w: AccessKey: %w", errTarget, err)
 		}
 		p.accessKeys = append(p.accessKeys, k)
 		body = body[4+n:]
 	}
 	if len(body) != 0 {
-		return nil, fmt.Errorf("%w: %d bytes after its end", errCheckpoint, len(body))
+		return nil, fmt.Errorf("%w: %d bytes after its end", errTarget, len(body))
 	}
 	return p, nil
 }
 
-// check compares the checkpoint with a ledger that has reached it: same network, and the same block at each tip.
-func (p *checkpoint) check(s *store.Store) error {
+// check compares the catch-up target with a ledger that has reached it: same network, and the same block at each tip.
+func (p *catchUpTarget) check(s *store.Store) error {
 	if p.network != s.NetworkID() {
 		return fmt.Errorf("the snapshot is of network %x, this ledger of %x", p.network, s.NetworkID())
 	}
@@ -209,11 +209,11 @@ func (l *snapshotLogStore) GetLog(index uint64, out *raft.Log) error {
 	return nil
 }
 
-// checkpointSnapshot writes a checkpoint that was taken on raft's goroutine. It is a raft.FSMSnapshot.
-type checkpointSnapshot struct{ encoded []byte }
+// targetSnapshot writes a catch-up target that was taken on raft's goroutine. It is a raft.FSMSnapshot.
+type targetSnapshot struct{ encoded []byte }
 
 // Persist implements raft.FSMSnapshot.
-func (s *checkpointSnapshot) Persist(sink raft.SnapshotSink) error {
+func (s *targetSnapshot) Persist(sink raft.SnapshotSink) error {
 	if _, err := sink.Write(s.encoded); err != nil {
 		return errors.Join(err, sink.Cancel())
 	}
@@ -221,4 +221,4 @@ func (s *checkpointSnapshot) Persist(sink raft.SnapshotSink) error {
 }
 
 // Release implements raft.FSMSnapshot.
-func (s *checkpointSnapshot) Release() {}
+func (s *targetSnapshot) Release() {}

@@ -18,20 +18,20 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-func sampleCheckpoint() *checkpoint {
-	p := &checkpoint{network: ledger.Hash{1}, applied: 77, sequence: 12, tips: []checkpointTip{{ledger.SystemChain, 5,
+func sampleTarget() *catchUpTarget {
+	p := &catchUpTarget{network: ledger.Hash{1}, applied: 77, sequence: 12, tips: []targetTip{{ledger.SystemChain, 5,
 		ledger.Hash{2}}, {"0000000000000001", 3, ledger.Hash{3}}}}
 	for i := range 3 {
-		p.accessKeys = append(p.accessKeys, &ltlv1.AccessKey{AccessKeyId: fmt.Sprint("k", i), Sealed: []byte("s"),
+		p.accessKeys = append(p.accessKeys, &ltlv1.SealedKey{AccessKeyId: fmt.Sprint("k", i), Sealed: []byte("s"),
 			Version: uint64(i + 1)})
 	}
 	return p
 }
 
-// TestCheckpointBytes: what is written is read back, and every changed or missing byte is noticed.
-func TestCheckpointBytes(t *testing.T) {
-	b := sampleCheckpoint().encode()
-	p, err := readCheckpoint(bytes.NewReader(b))
+// TestTargetBytes: what is written is read back, and every changed or missing byte is noticed.
+func TestTargetBytes(t *testing.T) {
+	b := sampleTarget().encode()
+	p, err := readTarget(bytes.NewReader(b))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -41,14 +41,14 @@ func TestCheckpointBytes(t *testing.T) {
 	for i := range b {
 		c := bytes.Clone(b)
 		c[i] ^= 0x10
-		if _, err := decodeCheckpoint(c); !errors.Is(err, errCheckpoint) {
+		if _, err := decodeTarget(c); !errors.Is(err, errTarget) {
 			t.Errorf("byte %d changed: %v", i, err)
 		}
-		if _, err := decodeCheckpoint(b[:i]); !errors.Is(err, errCheckpoint) {
+		if _, err := decodeTarget(b[:i]); !errors.Is(err, errTarget) {
 			t.Errorf("cut to %d bytes: %v", i, err)
 		}
 	}
-	if _, err := readCheckpoint(io.LimitReader(neverEnding{}, maxCheckpoint+10)); err == nil {
+	if _, err := readTarget(io.LimitReader(neverEnding{}, maxTarget+10)); err == nil {
 		t.Error("an endless snapshot was read")
 	}
 }
@@ -57,21 +57,21 @@ type neverEnding struct{}
 
 func (neverEnding) Read(b []byte) (int, error) { return len(b), nil }
 
-// FuzzCheckpoint: no bytes crash the decoder, and what it takes has one encoding. The checksum is made right, so that
+// FuzzTarget: no bytes crash the decoder, and what it takes has one encoding. The checksum is made right, so that
 // the fuzzer gets past it.
-func FuzzCheckpoint(f *testing.F) {
-	f.Add(sampleCheckpoint().encode())
-	f.Add((&checkpoint{}).encode())
+func FuzzTarget(f *testing.F) {
+	f.Add(sampleTarget().encode())
+	f.Add((&catchUpTarget{}).encode())
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if len(b) >= checkpointSumBytes {
-			n := len(b) - checkpointSumBytes
+		if len(b) >= targetSumBytes {
+			n := len(b) - targetSumBytes
 			b = binary.BigEndian.AppendUint32(bytes.Clone(b[:n]), crc32.Checksum(b[:n], crc32.MakeTable(crc32.Castagnoli)))
 		}
-		p, err := decodeCheckpoint(b)
+		p, err := decodeTarget(b)
 		if err != nil {
 			return
 		}
-		again, err := decodeCheckpoint(p.encode())
+		again, err := decodeTarget(p.encode())
 		if err != nil || !bytes.Equal(again.encode(), p.encode()) {
 			t.Errorf("%x: %v", b, err)
 		}
@@ -81,7 +81,7 @@ func FuzzCheckpoint(f *testing.F) {
 // FuzzEntry: no bytes crash the decoder, and what it accepts is the same after another round.
 func FuzzEntry(f *testing.F) {
 	w := newWorld(f, 1)
-	b, err := encodeEntry(&ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{TimeMs: 5,
+	b, err := encodeEntry(&ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{
 		Batches: []*ltlv1.Batch{w.batch(ledger.SystemChain, []byte("x"))}}}})
 	if err != nil {
 		f.Fatal(err)
@@ -120,7 +120,7 @@ type idleFSM struct{}
 
 func (idleFSM) Apply(*raft.Log) any { return nil }
 func (idleFSM) Snapshot() (raft.FSMSnapshot, error) {
-	return &checkpointSnapshot{encoded: []byte("x")}, nil
+	return &targetSnapshot{encoded: []byte("x")}, nil
 }
 func (idleFSM) Restore(r io.ReadCloser) error { return r.Close() }
 

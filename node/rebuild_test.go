@@ -135,10 +135,12 @@ func TestDamagedBlock(t *testing.T) {
 		}
 	}
 	c.write(rand.New(rand.NewPCG(5, 5))) // other chains are still written
-	for i := range 3 {                   // the same bit again, so that the ledgers can be compared
-		broken := bytes.Clone(payload)
-		broken[0] ^= 1
+	broken := bytes.Clone(payload)
+	broken[0] ^= 1
+	for i := range 3 { // the same bit again, so that the ledgers can be compared; a running node may write to the page
+		c.stop(i)
 		flipIn(t, c.database(i), broken)
+		c.start(i)
 	}
 }
 

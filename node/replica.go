@@ -26,6 +26,10 @@ type dependencies struct {
 	snaps   raft.SnapshotStore
 	// transport makes the transport for one run of raft. It must call installed after raft installed a snapshot.
 	transport func(installed func(index, term uint64)) (raft.Transport, error)
+	// committed notes that an entry is committed, and announce tells a node of the newest such entry; nil leaves it to
+	// raft's CommitTimeout.
+	committed func(index, term uint64)
+	announce  func(raft.ServerID)
 	fetch     fetchFunc
 	salvage   bool // fetch gives what is left of a damaged ledger, under this node's own id
 	// askIndex asks a leader for its read index; askTerm asks a node for the newest term that it knows.
@@ -34,8 +38,11 @@ type dependencies struct {
 	// askApplied asks a node for its applied index; nil treats every learner as caught up.
 	askApplied func(ctx context.Context, peer raft.ServerID) (uint64, error)
 	// peers are the nodes that blocks may be fetched from; nil means those of servers.
-	peers        func() []raft.ServerID
-	endorsements *endorsementCache
+	peers func() []raft.ServerID
+	// clock returns the median, in milliseconds since 1970, of the clocks that this node hears and its own, and how many
+	// it hears; nil where it hears none.
+	clock        func() (medianMs int64, heard int)
+	endorsements *store.Signatures
 	metrics      *metrics
 	logger       *slog.Logger
 	fatal        func(error)
@@ -80,7 +87,7 @@ func openReplica(p dependencies) (*replica, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &replica{dependencies: p, ctx: ctx, cancel: cancel, restart: make(chan struct{}, 1)}
 	r.fsm = &fsm{ctx: ctx, store: p.store, logger: p.logger, fatal: p.fatal, observe: p.metrics.applied,
-		executed: newExecutions(p.cfg.Tracer)}
+		committed: p.committed, executed: newExecutions(p.cfg.Tracer)}
 	r.fsm.catchUp = newCatchUp(ctx, &p, r.fsm.halt)
 	r.reads = newReads(r)
 	if err := r.start(); err != nil {
@@ -175,7 +182,7 @@ func (r *replica) raftConfig() *raft.Config {
 	c.LocalID = r.id
 	c.HeartbeatTimeout, c.ElectionTimeout, c.LeaderLeaseTimeout = r.cfg.HeartbeatTimeout, r.cfg.ElectionTimeout,
 		r.cfg.LeaderLeaseTimeout
-	c.CommitTimeout = commitTimeout
+	c.CommitTimeout = r.cfg.CommitTimeout
 	c.MaxAppendEntries = maxAppendEntries
 	c.SnapshotThreshold, c.TrailingLogs, c.SnapshotInterval = r.cfg.SnapshotThreshold, r.cfg.TrailingLogs,
 		r.cfg.SnapshotInterval

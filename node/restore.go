@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -17,6 +18,7 @@ import (
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
+	"ltl/internal/checkpoint"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
@@ -150,7 +152,7 @@ func copyBlocks(ctx context.Context, from, to *store.Store) error {
 
 // copyAccessKeys stores the AccessKeys of a copy.
 func copyAccessKeys(from, to *store.Store) error {
-	p, err := newCheckpoint(from)
+	p, err := newTarget(from)
 	if err != nil {
 		return err
 	}
@@ -167,7 +169,7 @@ func (cfg RestoreConfig) beginEpoch(s *store.Store) (*Restored, error) {
 	if err != nil {
 		return nil, err
 	}
-	p, err := newCheckpoint(s)
+	p, err := newTarget(s)
 	if err != nil {
 		return nil, err
 	}
@@ -182,10 +184,15 @@ func (cfg RestoreConfig) beginEpoch(s *store.Store) (*Restored, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the first Raft snapshot: %w", err)
 	}
-	if err := (&checkpointSnapshot{encoded: p.encode()}).Persist(sink); err != nil {
+	if err := (&targetSnapshot{encoded: p.encode()}).Persist(sink); err != nil {
 		return nil, fmt.Errorf("write the first Raft snapshot: %w", err)
 	}
-	if err := cfg.writeIdentity(nodes, epoch, voters); err != nil {
+	if err := cfg.writeIdentity(nodes, epoch, voters, s.Sequence()); err != nil {
+		return nil, err
+	}
+	// This directory has signed no checkpoint. Until the restoration is recorded it signs none, and then under an origin
+	// under which its key has signed none either.
+	if err := os.Mkdir(filepath.Join(cfg.Dir, checkpoint.Directory), dirMode); err != nil {
 		return nil, err
 	}
 	return &Restored{Blocks: s.Sequence(), Voters: voters, RestoreEpoch: hex.EncodeToString(epoch),
@@ -217,7 +224,7 @@ func (cfg RestoreConfig) founders(nodes []*rules.Node) (raft.Configuration, []st
 }
 
 // epochOf is a hash over everything in which two nodes of a restoration must not differ.
-func epochOf(p *checkpoint, voters []string, label string) []byte {
+func epochOf(p *catchUpTarget, voters []string, label string) []byte {
 	h := sha256.New()
 	h.Write([]byte("ltl/lineage/v1\x00"))
 	h.Write(p.encode())
@@ -230,7 +237,7 @@ func epochOf(p *checkpoint, voters []string, label string) []byte {
 
 // writeIdentity gives the directory its identity. A node that was added keeps the store id that the ledger names; no
 // other directory of the new epoch has it.
-func (cfg RestoreConfig) writeIdentity(nodes []*rules.Node, epoch []byte, voters []string) (err error) {
+func (cfg RestoreConfig) writeIdentity(nodes []*rules.Node, epoch []byte, voters []string, blocks uint64) (err error) {
 	log, err := openLog(filepath.Join(cfg.Dir, raftLogName), logOptions{fatal: func(error) {}, logger: cfg.Logger})
 	if err != nil {
 		return err
@@ -248,7 +255,7 @@ func (cfg RestoreConfig) writeIdentity(nodes []*rules.Node, epoch []byte, voters
 	for _, v := range []struct {
 		key   string
 		value []byte
-	}{{keyRestoreEpoch, epoch}, {keyFounders, []byte(strings.Join(voters, "\n"))}, {keyStoreID, storeID}} {
+	}{{keyRestored, binary.BigEndian.AppendUint64(nil, blocks)}, {keyRestoreEpoch, epoch}, {keyFounders, []byte(strings.Join(voters, "\n"))}, {keyStoreID, storeID}} {
 		if err := log.stable.Set([]byte(v.key), v.value); err != nil {
 			return err
 		}

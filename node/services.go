@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/raft"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/identity"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -25,6 +26,13 @@ func (s *ordererService) Submit(ctx context.Context, in *ltlv1.SubmitRequest) (*
 	ctx, span := s.r.cfg.Tracer.Serve(ctx, "order")
 	defer span.End()
 	span.Number("ltl.transactions", len(in.GetBatch().GetTransactions()))
+	caller, _ := identity.FromContext(ctx) // the server knows every caller
+	leave, err := s.r.order.enter(caller, proto.Size(in.GetBatch()))
+	if err != nil {
+		span.Failed(err)
+		return nil, err
+	}
+	defer leave()
 	results, err := s.r.order.submit(ctx, in.GetBatch())
 	if err != nil {
 		span.Failed(err)
@@ -35,6 +43,9 @@ func (s *ordererService) Submit(ctx context.Context, in *ltlv1.SubmitRequest) (*
 
 // ReadIndex implements ltlv1.OrdererServer.
 func (s *ordererService) ReadIndex(ctx context.Context, _ *ltlv1.ReadIndexRequest) (*ltlv1.ReadIndexResponse, error) {
+	if caller, err := callerID(ctx); err == nil && s.r.announce != nil {
+		s.r.announce(caller) // it executes the newest entries while this node confirms the read
+	}
 	index, err := s.r.reads.leading.join(ctx)
 	if err != nil {
 		return nil, err
@@ -61,33 +72,34 @@ type operatorService struct {
 	pulse time.Duration
 }
 
-// PutAccessKey implements ltlv1.OperatorServer.
-func (s *operatorService) PutAccessKey(ctx context.Context,
-	in *ltlv1.PutAccessKeyRequest) (*ltlv1.PutAccessKeyResponse, error) {
-	if in.GetAccessKey() == nil {
-		return nil, refuse(codes.InvalidArgument, "there is no AccessKey in the request")
-	}
-	version, err := s.r.order.putAccessKey(ctx, in.GetAccessKey())
+// PutSealed implements ltlv1.OperatorServer.
+func (s *operatorService) PutSealed(ctx context.Context, in *ltlv1.PutSealedRequest) (*ltlv1.PutSealedResponse, error) {
+	caller, _ := identity.FromContext(ctx) // the server knows every caller
+	leave, err := s.r.order.enter(caller, proto.Size(in))
 	if err != nil {
 		return nil, err
 	}
-	return &ltlv1.PutAccessKeyResponse{Code: 200, Version: version}, nil
+	defer leave()
+	code, err := s.r.order.putSealed(ctx, &ltlv1.SealedKey{AccessKeyId: in.GetAccessKeyId(), Sealed: in.GetSealed()})
+	if err != nil {
+		return nil, err
+	}
+	return &ltlv1.PutSealedResponse{Code: code}, nil
 }
 
-// WatchAccessKeys implements ltlv1.OperatorServer. It reports that everything has been sent only after it has sent
-// every change that any node answered before the call: an operator that has just disabled an AccessKey must not see
-// it enabled here. It repeats the report after each pulse without changes, so that a facade notices a node that is
-// cut off from the others.
-func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest,
-	stream ltlv1.Operator_WatchAccessKeysServer) error {
-	after, fresh, reported := in.GetAfterVersion(), false, false
+// WatchSealed implements ltlv1.OperatorServer. It reports that everything has been sent only after it has sent every
+// change that any node answered before the call: a backup must not miss what was just stored. It repeats the report
+// after each pulse, also while there are changes: who hears none for long goes to another node.
+func (s *operatorService) WatchSealed(in *ltlv1.WatchSealedRequest,
+	stream ltlv1.Operator_WatchSealedServer) error {
+	after, fresh, reported := in.GetAfterVersion(), false, time.Time{}
 	for {
 		keys, _, err := s.r.store.AccessKeys(after, accessKeyPage)
 		if err != nil {
 			return refuse(codes.Internal, "read AccessKeys: %v", err)
 		}
 		for _, k := range keys {
-			if err := stream.Send(&ltlv1.WatchAccessKeysResponse{AccessKey: k}); err != nil {
+			if err := stream.Send(&ltlv1.WatchSealedResponse{Sealed: k}); err != nil {
 				return err
 			}
 			after = k.GetVersion()
@@ -102,19 +114,19 @@ func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest,
 			fresh = true
 			continue
 		}
-		if !reported {
-			reported = true
-			if err := stream.Send(&ltlv1.WatchAccessKeysResponse{}); err != nil {
+		if reported.IsZero() {
+			reported = time.Now()
+			if err := stream.Send(&ltlv1.WatchSealedResponse{}); err != nil {
 				return err
 			}
 		}
-		quiet, cancel := context.WithTimeout(stream.Context(), s.pulse)
+		quiet, cancel := context.WithDeadline(stream.Context(), reported.Add(s.pulse))
 		err = s.r.store.WaitAccessKeys(quiet, after)
 		overdue := quiet.Err() != nil && stream.Context().Err() == nil
 		cancel()
 		switch {
-		case overdue: // no change that this node knows of: ask the leader for a new read index, then report again
-			fresh, reported = false, false
+		case overdue: // ask the leader for a new read index, then report again
+			fresh, reported = false, time.Time{}
 		case err != nil:
 			return refuse(codes.Unavailable, "%v", err)
 		}
@@ -124,7 +136,8 @@ func (s *operatorService) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest,
 // acl returns the roles that may call each method. A method that is not listed is denied.
 func acl() identity.ACL {
 	nodes := []identity.Role{identity.RoleNode}
-	submitters := []identity.Role{identity.RoleFacade, identity.RoleClient, identity.RoleOperator}
+	// What an endorser may submit is a Tick; the rules refuse anything else of it.
+	submitters := []identity.Role{identity.RoleFacade, identity.RoleClient, identity.RoleOperator, identity.RoleEndorser}
 	readers := identity.Roles()
 	return identity.ACL{
 		ltlv1.RaftTransport_AppendPipeline_FullMethodName:  nodes,
@@ -139,8 +152,12 @@ func acl() identity.ACL {
 		ltlv1.Orderer_ReadIndex_FullMethodName:   nodes,
 		ltlv1.Orderer_ConfirmTerm_FullMethodName: nodes,
 
-		ltlv1.Operator_PutAccessKey_FullMethodName:    {identity.RoleOperator},
-		ltlv1.Operator_WatchAccessKeys_FullMethodName: {identity.RoleFacade, identity.RoleOperator},
+		ltlv1.Operator_PutSealed_FullMethodName:   {identity.RoleOperator},
+		ltlv1.Operator_WatchSealed_FullMethodName: {identity.RoleFacade, identity.RoleOperator},
+
+		ltlv1.Evidence_Cosign_FullMethodName:           readers,
+		ltlv1.Evidence_Inclusion_FullMethodName:        readers,
+		ltlv1.Evidence_ProveConsistency_FullMethodName: readers,
 
 		ltlv1.Ledger_Status_FullMethodName:                readers,
 		ltlv1.Ledger_Blocks_FullMethodName:                readers,
@@ -151,17 +168,22 @@ func acl() identity.ACL {
 		ltlv1.Ledger_ListChains_FullMethodName:            readers,
 		ltlv1.Ledger_GetTransaction_FullMethodName:        readers,
 		ltlv1.Ledger_GetNetwork_FullMethodName:            readers,
+		ltlv1.Ledger_GetKeys_FullMethodName:               readers,
 		ltlv1.Ledger_GetAccount_FullMethodName:            readers,
+		ltlv1.Ledger_ListAccessKeys_FullMethodName:        readers,
 		ltlv1.Ledger_GetChain_FullMethodName:              readers,
 		ltlv1.Ledger_ListMembers_FullMethodName:           readers,
 		ltlv1.Ledger_ListDeviceGroups_FullMethodName:      readers,
 		ltlv1.Ledger_ListDevices_FullMethodName:           readers,
 		ltlv1.Ledger_ListEnrolments_FullMethodName:        readers,
+		ltlv1.Ledger_ListProducts_FullMethodName:          readers,
 		ltlv1.Ledger_ListPhaseGroups_FullMethodName:       readers,
 		ltlv1.Ledger_ListPhases_FullMethodName:            readers,
 		ltlv1.Ledger_GetPhaseAuthorization_FullMethodName: readers,
 		ltlv1.Ledger_GetPhaseRecord_FullMethodName:        readers,
 		ltlv1.Ledger_ListPhaseRecords_FullMethodName:      readers,
+		ltlv1.Ledger_Proposals_FullMethodName:             readers,
+		ltlv1.Ledger_PrepareProposal_FullMethodName:       readers,
 	}
 }
 

@@ -138,5 +138,5 @@ func (s *sim) check() {
 			s.t.Fatal("the nodes do not come together")
 		}
 	}
-	checkAcked(s.t, s.acked, compareLedgers(s.t, s.world, s.endorsements.verify, stores))
+	checkAcked(s.t, s.acked, compareLedgers(s.t, s.world, s.endorsements.Verify, stores))
 }

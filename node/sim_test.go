@@ -86,7 +86,7 @@ type sim struct {
 	world        *world
 	net          *simNet
 	nodes        []*simNode
-	endorsements *endorsementCache // shared: a signature costs the same work on every node
+	endorsements *store.Signatures // shared: a signature costs the same work on every node
 
 	mu      sync.Mutex
 	rng     *rand.Rand
@@ -169,7 +169,7 @@ func simulate(t *testing.T, seed uint64) (acked, reads int) {
 func newSim(t *testing.T, seed uint64) *sim {
 	s := &sim{
 		t: t, seed: seed, world: newWorld(t, 3), net: newSimNet(), rng: rand.New(rand.NewPCG(seed, 1)),
-		endorsements: newEndorsementCache(),
+		endorsements: store.NewSignatures(),
 		acked:        make(map[ledger.Hash]*ltlv1.Result), heights: make(map[string]uint64),
 	}
 	dir := simDir(t)
@@ -247,7 +247,7 @@ func (s *sim) start(n *simNode) {
 		h.kill()
 		go s.crash(n, h)
 	}
-	db, err := store.Open(filepath.Join(n.dir, "ledger"), store.Options{NoSync: true, Verify: s.endorsements.verify,
+	db, err := store.Open(filepath.Join(n.dir, "ledger"), store.Options{NoSync: true, Verify: s.endorsements.Verify,
 		Logger: logger, Fatal: fatal, FlushEntries: 64})
 	if err != nil {
 		s.t.Fatalf("%s: %v", n.id, err)

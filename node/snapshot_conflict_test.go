@@ -16,9 +16,14 @@ import (
 type guardFSM struct {
 	mu      sync.Mutex
 	applied []string
+	// committed is nil where it is not needed.
+	committed func(index, term uint64)
 }
 
 func (f *guardFSM) Apply(l *raft.Log) any {
+	if f.committed != nil {
+		f.committed(l.Index, l.Term)
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.applied = append(f.applied, string(l.Data))

@@ -98,7 +98,10 @@ type Transport struct {
 	mu      sync.Mutex
 	closed  bool
 	conns   map[raft.ServerID]*grpc.ClientConn
-	running sync.WaitGroup // calls, pipelines, handlers; Add only under mu while not closed
+	streams map[*appendPipeline]struct{} // the open pipelines
+	// committed is the newest entry that this node knows to be committed.
+	committed entryID
+	running   sync.WaitGroup // calls, pipelines, handlers; Add only under mu while not closed
 }
 
 // NewTransport returns a transport. Pass it to RaftServer.Use and to raft.NewRaft.
@@ -110,6 +113,7 @@ func NewTransport(cfg TransportConfig) *Transport {
 		ctx:      ctx,
 		cancel:   cancel,
 		conns:    make(map[raft.ServerID]*grpc.ClientConn),
+		streams:  make(map[*appendPipeline]struct{}),
 	}
 }
 

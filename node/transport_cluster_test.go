@@ -23,6 +23,8 @@ type clusterNode struct {
 	fsm    *guardFSM
 	raft   *raft.Raft
 	server *grpc.Server
+	// announce tells a follower of the newest commit.
+	announce func(raft.ServerID)
 }
 
 type raftCluster struct {
@@ -31,13 +33,15 @@ type raftCluster struct {
 	dir   string
 	snaps map[raft.ServerID]*raft.InmemSnapshotStore
 	nodes map[raft.ServerID]*clusterNode
+	// commitTimeout is raft's own.
+	commitTimeout time.Duration
 }
 
 var clusterIDs = []raft.ServerID{"n1", "n2", "n3"}
 
-func newRaftCluster(t *testing.T) *raftCluster {
+func newRaftCluster(t *testing.T, commitTimeout time.Duration) *raftCluster {
 	c := &raftCluster{t: t, net: newRaftTestNet(t), dir: t.TempDir(), snaps: map[raft.ServerID]*raft.InmemSnapshotStore{},
-		nodes: map[raft.ServerID]*clusterNode{}}
+		nodes: map[raft.ServerID]*clusterNode{}, commitTimeout: commitTimeout}
 	t.Cleanup(func() {
 		for id := range c.nodes {
 			c.stop(id)
@@ -61,7 +65,9 @@ func (c *raftCluster) start(id raft.ServerID) {
 	server, n.server = c.net.listen(id)
 	transport := NewTransport(c.net.config(id))
 	server.Use(transport)
+	n.fsm.committed, n.announce = server.committed, server.announce
 	cfg := raft.DefaultConfig()
+	cfg.CommitTimeout = c.commitTimeout
 	cfg.LocalID = id
 	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = chosenTimers.heartbeat, chosenTimers.heartbeat,
 		chosenTimers.lease
@@ -125,7 +131,7 @@ func (c *raftCluster) converged(want string) {
 // was acknowledged is everywhere, in one order.
 func TestRaftCluster(t *testing.T) {
 	quick.Skip(t)
-	c := newRaftCluster(t)
+	c := newRaftCluster(t, defaultCommitTimeout)
 	var acknowledged []string
 	write := func(phase string, count int, not raft.ServerID) (leader raft.ServerID) {
 		for i := range count {

@@ -51,6 +51,20 @@ func NewRaftServer() *RaftServer { return &RaftServer{} }
 // Use directs all further calls to t; nil makes the server answer Unavailable.
 func (s *RaftServer) Use(t *Transport) { s.current.Store(t) }
 
+// committed calls Committed of the transport in use, if there is one.
+func (s *RaftServer) committed(index, term uint64) {
+	if t := s.current.Load(); t != nil {
+		t.Committed(index, term)
+	}
+}
+
+// announce calls Announce of the transport in use, if there is one.
+func (s *RaftServer) announce(id raft.ServerID) {
+	if t := s.current.Load(); t != nil {
+		t.Announce(id)
+	}
+}
+
 // enter returns the transport in use. The caller must call running.Done on it.
 func (s *RaftServer) enter() (*Transport, error) {
 	t := s.current.Load()

@@ -71,6 +71,21 @@ func (w *world) account(rng *rand.Rand, uid string) []byte {
 	})
 }
 
+// sealed are bytes with the form of a sealed secret, of an AccessKey's version.
+func sealed(id string, version uint64) []byte {
+	return append([]byte{ledger.SealedVersion, byte(version)}, make([]byte, 40)...)
+}
+
+// accessKey puts a version of an AccessKey on the ledger whose sealed secret is that of the function sealed.
+func (w *world) accessKey(rng *rand.Rand, id string, version uint64) []byte {
+	c := ledger.SealedCommitment(sealed(id, version))
+	return worldMarshal(&ltlv1.Transaction{
+		Version: 1, ChainId: ledger.SystemChain, Submitter: offline.Operator, Nonce: nonce(rng), CreatedMs: 1,
+		Action: &ltlv1.Transaction_PutAccessKey{PutAccessKey: &ltlv1.PutAccessKey{Id: id, AccountUid: worldAdmin,
+			State: ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE, Version: version, Commitment: c[:]}},
+	})
+}
+
 // newChain creates the proof chain.
 func (w *world) newChain(rng *rand.Rand) []byte {
 	return worldMarshal(&ltlv1.Transaction{
@@ -96,8 +111,11 @@ func (w *world) batch(chain string, payloads ...[]byte) *ltlv1.Batch {
 	if chain != ledger.SystemChain {
 		signers = signers[:len(signers)/2+1]
 	}
-	return offline.Batch(w.network, chain, 1<<45, payloads, signers)
+	return offline.Batch(w.network, chain, endorsedMs, payloads, signers)
 }
+
+// endorsedMs is the clock of all endorsements: a time after the genesis.
+const endorsedMs = 1 << 45
 
 // submitFunc gets a batch ordered, whatever it takes.
 type submitFunc func(b *ltlv1.Batch) ([]*ltlv1.Result, error)

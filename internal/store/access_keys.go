@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	bbolterrors "go.etcd.io/bbolt/errors"
 	"google.golang.org/protobuf/proto"
 
+	"ltl/internal/ledger"
+	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -20,14 +23,13 @@ var errDatabaseClosed = bbolterrors.ErrDatabaseNotOpen
 var ErrBadAccessKeys = errors.New("bad AccessKeys")
 
 // encodeAccessKey encodes the fields that AccessKey defines, and no others, always in the same way.
-func encodeAccessKey(k *ltlv1.AccessKey) ([]byte, error) {
-	clean := &ltlv1.AccessKey{AccessKeyId: k.GetAccessKeyId(), AccountUid: k.GetAccountUid(), Sealed: k.GetSealed(),
-		Disabled: k.GetDisabled(), Version: k.GetVersion()}
+func encodeAccessKey(k *ltlv1.SealedKey) ([]byte, error) {
+	clean := &ltlv1.SealedKey{AccessKeyId: k.GetAccessKeyId(), Sealed: k.GetSealed(), Version: k.GetVersion()}
 	return proto.MarshalOptions{Deterministic: true}.Marshal(clean)
 }
 
 // readAccessKey reads the AccessKey that a version record names; it must exist and have that version.
-func readAccessKey(tx *bbolt.Tx, version, sealed []byte) (*ltlv1.AccessKey, error) {
+func readAccessKey(tx *bbolt.Tx, version, sealed []byte) (*ltlv1.SealedKey, error) {
 	id, err := unseal(placeKeyVersion, "", version, sealed)
 	if err != nil {
 		return nil, err
@@ -36,7 +38,7 @@ func readAccessKey(tx *bbolt.Tx, version, sealed []byte) (*ltlv1.AccessKey, erro
 	if err != nil {
 		return nil, err
 	}
-	k := &ltlv1.AccessKey{}
+	k := &ltlv1.SealedKey{}
 	if err := proto.Unmarshal(raw, k); err != nil {
 		return nil, fmt.Errorf("%w: AccessKey: %w", ErrCorrupt, err)
 	}
@@ -48,9 +50,9 @@ func readAccessKey(tx *bbolt.Tx, version, sealed []byte) (*ltlv1.AccessKey, erro
 
 // AccessKeys returns up to limit AccessKeys whose version is above after, in order of version, and the newest version
 // of all.
-func (s *Store) AccessKeys(after uint64, limit int) ([]*ltlv1.AccessKey, uint64, error) {
+func (s *Store) AccessKeys(after uint64, limit int) ([]*ltlv1.SealedKey, uint64, error) {
 	limit = min(limit, maxAccessKeyPage)
-	var keys []*ltlv1.AccessKey
+	var keys []*ltlv1.SealedKey
 	var newest uint64
 	err := s.view(func(tx *bbolt.Tx) error {
 		keys, newest = nil, 0
@@ -79,7 +81,7 @@ func (s *Store) AccessKeys(after uint64, limit int) ([]*ltlv1.AccessKey, uint64,
 }
 
 // RestoreAccessKeys replaces all AccessKeys by those of a snapshot, with their versions.
-func (s *Store) RestoreAccessKeys(keys []*ltlv1.AccessKey) error {
+func (s *Store) RestoreAccessKeys(keys []*ltlv1.SealedKey) error {
 	versions, ids := make(map[uint64]bool), make(map[string]bool)
 	for _, k := range keys {
 		if !validAccessKey(k) || k.GetVersion() == 0 || versions[k.GetVersion()] || ids[k.GetAccessKeyId()] {
@@ -102,23 +104,66 @@ func (s *Store) RestoreAccessKeys(keys []*ltlv1.AccessKey) error {
 	})
 }
 
-func validAccessKey(k *ltlv1.AccessKey) bool {
+func validAccessKey(k *ltlv1.SealedKey) bool {
 	id := k.GetAccessKeyId()
-	return id != "" && len(id) <= maxAccessKeyID && utf8.ValidString(id) && utf8.ValidString(k.GetAccountUid())
+	return id != "" && len(id) <= maxAccessKeyID && utf8.ValidString(id)
 }
 
-// putAccessKey stores an AccessKey under the next version. One that is not valid is not stored, on every node alike:
-// version 0.
-func (w *writer) putAccessKey(k *ltlv1.AccessKey) (uint64, error) {
-	if !validAccessKey(k) {
-		return 0, nil
+// putAccessKey stores a sealed secret under the next version, if the ledger's commitment for its AccessKey is that of
+// these bytes, on every node alike. The code is OK, NotFound or Conflict.
+func (w *writer) putAccessKey(k *ltlv1.SealedKey) (int32, error) {
+	if code, err := sealedCode(w, k); code != rules.OK || err != nil {
+		return code, err
 	}
 	w.head.keyVersion++
-	return w.head.keyVersion, w.storeAccessKey(k, w.head.keyVersion)
+	return rules.OK, w.storeAccessKey(k, w.head.keyVersion)
+}
+
+// sealedCode is OK where the ledger's commitment for the AccessKey is that of these bytes; else NotFound or Conflict.
+func sealedCode(v rules.View, k *ltlv1.SealedKey) (int32, error) {
+	if !validAccessKey(k) {
+		return rules.NotFound, nil
+	}
+	known, err := rules.GetAccessKey(v, k.GetAccessKeyId())
+	switch {
+	case err != nil:
+		return 0, err
+	case known == nil:
+		return rules.NotFound, nil
+	case known.Commitment != ledger.SealedCommitment(k.GetSealed()):
+		return rules.Conflict, nil
+	}
+	return rules.OK, nil
+}
+
+// SealedCode is what storing a sealed secret now would answer: OK, NotFound or Conflict. stored reports whether these
+// bytes are stored already.
+func (s *Store) SealedCode(k *ltlv1.SealedKey) (code int32, stored bool, err error) {
+	if code, err = sealedCode(s, k); code != rules.OK || err != nil {
+		return code, false, err
+	}
+	err = s.view(func(tx *bbolt.Tx) error {
+		id := []byte(k.GetAccessKeyId())
+		sealed := tx.Bucket([]byte(bucketKeys)).Get(id)
+		if sealed == nil {
+			return nil
+		}
+		raw, err := unseal(placeKey, "", id, sealed)
+		if err != nil {
+			return err
+		}
+		have := &ltlv1.SealedKey{}
+		if err := proto.Unmarshal(raw, have); err != nil {
+			return fmt.Errorf("%w: AccessKey: %w", ErrCorrupt, err)
+		}
+		stored = bytes.Equal(have.GetSealed(), k.GetSealed())
+		return nil
+	})
+	return code, stored, err
 }
 
 // storeAccessKey stores an AccessKey under a version and removes its former version.
-func (w *writer) storeAccessKey(k *ltlv1.AccessKey, version uint64) error {
+func (w *writer) storeAccessKey(k *ltlv1.SealedKey, version uint64) error {
 	id := []byte(k.GetAccessKeyId())
 	byID, byVersion := w.tx.Bucket([]byte(bucketKeys)), w.tx.Bucket([]byte(bucketKeyVersions))
 	if sealed := byID.Get(id); sealed != nil {
@@ -126,7 +171,7 @@ func (w *writer) storeAccessKey(k *ltlv1.AccessKey, version uint64) error {
 		if err != nil {
 			return err
 		}
-		before := &ltlv1.AccessKey{}
+		before := &ltlv1.SealedKey{}
 		if err := proto.Unmarshal(old, before); err != nil {
 			return fmt.Errorf("%w: AccessKey: %w", ErrCorrupt, err)
 		}
@@ -135,9 +180,7 @@ func (w *writer) storeAccessKey(k *ltlv1.AccessKey, version uint64) error {
 			return err
 		}
 	}
-	raw, err := encodeAccessKey(&ltlv1.AccessKey{AccessKeyId: k.GetAccessKeyId(), AccountUid: k.GetAccountUid(),
-		Sealed:   k.GetSealed(),
-		Disabled: k.GetDisabled(), Version: version})
+	raw, err := encodeAccessKey(&ltlv1.SealedKey{AccessKeyId: k.GetAccessKeyId(), Sealed: k.GetSealed(), Version: version})
 	if err != nil {
 		return fmt.Errorf("encode AccessKey: %w", err)
 	}

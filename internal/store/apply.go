@@ -88,12 +88,12 @@ func (w *writer) apply(e *ltlv1.Entry) (EntryResult, error) {
 		}
 		results, err := w.applyBatches(e.Batches)
 		return EntryResult{Results: results}, err
-	case *ltlv1.Entry_AccessKey:
-		if e.AccessKey == nil {
+	case *ltlv1.Entry_Sealed:
+		if e.Sealed == nil {
 			return EntryResult{}, ErrBadEntry
 		}
-		version, err := w.putAccessKey(e.AccessKey)
-		return EntryResult{AccessKeyVersion: version}, err
+		code, err := w.putAccessKey(e.Sealed)
+		return EntryResult{SealedCode: code}, err
 	}
 	return EntryResult{}, ErrBadEntry
 }
@@ -119,7 +119,7 @@ func (w *writer) applyBatches(o *ltlv1.OrderedBatches) ([][]*ltlv1.Result, error
 		for j, i := range at {
 			batches[j] = o.GetBatches()[i]
 		}
-		made, err := w.applyChain(id, o.GetTimeMs(), batches)
+		made, err := w.applyChain(id, batches)
 		if err != nil {
 			return nil, err
 		}
@@ -131,13 +131,13 @@ func (w *writer) applyBatches(o *ltlv1.OrderedBatches) ([][]*ltlv1.Result, error
 }
 
 // applyChain executes the batches of one chain as one block.
-func (w *writer) applyChain(chainID string, timeMs int64, batches []*ltlv1.Batch) ([][]*ltlv1.Result, error) {
+func (w *writer) applyChain(chainID string, batches []*ltlv1.Batch) ([][]*ltlv1.Result, error) {
 	tip, ok := w.tip(chainID)
 	if !ok {
 		return noChain(chainID, batches), nil
 	}
 	in := w.next(tip)
-	in.TimeMs, in.Batches = timeMs, batches
+	in.Batches = batches
 	ex, err := rules.Execute(in, w, w.s.verify)
 	if err == nil && w.broken != nil {
 		err = w.broken
@@ -156,7 +156,7 @@ func (w *writer) applyChain(chainID string, timeMs int64, batches []*ltlv1.Batch
 // next describes the block above tip.
 func (w *writer) next(tip Tip) rules.Input {
 	system, _ := w.tip(ledger.SystemChain)
-	return verify.Next(w.head.network, &tip, system.Header.Height, w.head.sequence, w.head.reference)
+	return verify.Next(w.head.network, &tip, system.Header.Height, w.head.log())
 }
 
 // noChain returns the results of batches for a chain that does not exist.

@@ -34,7 +34,7 @@ func BenchmarkApply(b *testing.B) {
 		txs := make([]*ltlv1.Transaction, size)
 		for i := range txs {
 			txs[i] = m.set(0, fmt.Sprintf("%032d", n), value)
-			txs[i].AccessKeyId, txs[i].SignatureNonce = "LTAI5tExampleAccessKeyId", fmt.Sprintf("%032d", n)
+			txs[i].AccessKeyId, txs[i].SignatureNonce = benchKey, fmt.Sprintf("%032d", n)
 			n++
 		}
 		e := m.entry(txs...)

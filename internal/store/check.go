@@ -18,8 +18,11 @@ import (
 // transactions; Append to an empty store does. progress, if not nil, is called with the number of blocks that are
 // done. Blocks that are made meanwhile are not read.
 func (s *Store) Verify(ctx context.Context, progress func(done, total uint64)) error {
-	c := newChecker(s)
 	total := s.Sequence()
+	c, err := newChecker(s)
+	if err != nil {
+		return err
+	}
 	final := s.Tips()
 	for n := range total {
 		if err := ctx.Err(); err != nil {
@@ -62,8 +65,14 @@ type checker struct {
 	bytes int
 }
 
-func newChecker(s *Store) *checker {
-	return &checker{s: s, order: verify.NewOrder(s.NetworkID())}
+// newChecker returns a checker of the blocks that there are. It returns an error when the state cannot be read, which says
+// where the time was corrected.
+func newChecker(s *Store) (*checker, error) {
+	corrections, err := rules.ListTimeCorrections(s)
+	if err != nil {
+		return nil, err
+	}
+	return &checker{s: s, order: verify.NewOrder(s.NetworkID(), corrections)}, nil
 }
 
 // blockError is damage of one block's own bytes.
@@ -72,7 +81,10 @@ type blockError struct {
 	err error
 }
 
+// Error says what is damaged.
 func (e *blockError) Error() string { return e.err.Error() }
+
+// Unwrap is the damage without its place.
 func (e *blockError) Unwrap() error { return e.err }
 
 // block checks the block with a sequence number against the blocks before it.

@@ -8,6 +8,8 @@ import (
 	"math/bits"
 
 	"ltl/internal/ledger"
+	"ltl/internal/rules"
+	"ltl/internal/verify"
 )
 
 // Buckets. The blocks and the state of a chain have a bucket each, named by a prefix and the chain's id.
@@ -111,13 +113,20 @@ type head struct {
 	sequence   uint64
 	applied    uint64
 	keyVersion uint64
-	// reference is the network's reference time in the newest block, in milliseconds.
+	// reference is the network's reference time in the newest block, in milliseconds; corrected is the newest correction
+	// of the network's time.
 	reference int64
+	corrected rules.TimeCorrection
 	// state covers all ordinary state and all AccessKeys.
 	state digest
 }
 
-const headLen = 4 + 32 + 4*8 + 32
+const headLen = 4 + 32 + 6*8 + 32
+
+// log is what the blocks executed so far leave behind.
+func (h *head) log() verify.Log {
+	return verify.Log{Sequence: h.sequence, ReferenceMs: h.reference, Corrected: h.corrected}
+}
 
 func (h *head) encode() []byte {
 	b := make([]byte, 0, headLen+crcLen)
@@ -127,6 +136,8 @@ func (h *head) encode() []byte {
 	b = binary.BigEndian.AppendUint64(b, h.applied)
 	b = binary.BigEndian.AppendUint64(b, h.keyVersion)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.reference))
+	b = binary.BigEndian.AppendUint64(b, h.corrected.Height)
+	b = binary.BigEndian.AppendUint64(b, uint64(h.corrected.ToMs))
 	for _, w := range h.state {
 		b = binary.BigEndian.AppendUint64(b, w)
 	}
@@ -138,11 +149,13 @@ func parseHead(sealed []byte) (head, error) {
 	if err != nil {
 		return head{}, err
 	}
+	if len(b) >= 4 {
+		if v := binary.BigEndian.Uint32(b); v != formatVersion {
+			return head{}, fmt.Errorf("store has format %d, this program reads %d", v, formatVersion)
+		}
+	}
 	if len(b) != headLen {
 		return head{}, fmt.Errorf("%w: head record of %d bytes", ErrCorrupt, len(b))
-	}
-	if v := binary.BigEndian.Uint32(b); v != formatVersion {
-		return head{}, fmt.Errorf("store has format %d, this program reads %d", v, formatVersion)
 	}
 	var h head
 	h.network = ledger.Hash(b[4:36])
@@ -150,7 +163,9 @@ func parseHead(sealed []byte) (head, error) {
 	h.applied = binary.BigEndian.Uint64(b[44:])
 	h.keyVersion = binary.BigEndian.Uint64(b[52:])
 	h.reference = int64(binary.BigEndian.Uint64(b[60:]))
-	h.state = parseDigest([32]byte(b[68:100]))
+	h.corrected.Height = binary.BigEndian.Uint64(b[68:])
+	h.corrected.ToMs = int64(binary.BigEndian.Uint64(b[76:]))
+	h.state = parseDigest([32]byte(b[84:116]))
 	return h, nil
 }
 

@@ -151,7 +151,7 @@ func (x *index) openCursor(info runInfo) (*runCursor, error) {
 }
 
 func newCursor(r *run) (*runCursor, error) {
-	f, err := os.Open(r.path)
+	f, err := openFile(r.path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: index run: %w", ErrCorrupt, err)
 	}

@@ -88,7 +88,7 @@ type run struct {
 // openRun opens the file of a run; reading its footer and filter may fault, see catchFault.
 func openRun(dir string, info runInfo, keepFilter bool) (*run, error) {
 	r := &run{runInfo: info, path: runPath(dir, info.id)}
-	f, err := os.Open(r.path)
+	f, err := openFile(r.path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%w: index run: %w", ErrCorrupt, err)
 	}

@@ -39,7 +39,7 @@ func newRunWriter(dir string, id uint64, entries uint64, from, to uint64, noSync
 	if pages == 0 || pages > 1<<30 {
 		return nil, fmt.Errorf("index run of %d entries", entries)
 	}
-	f, err := os.OpenFile(runTemp(dir, id), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := openFile(runTemp(dir, id), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("create index run: %w", err)
 	}
@@ -175,7 +175,7 @@ func (w *runWriter) abandon() {
 
 // syncDir makes the names in a directory durable.
 func syncDir(dir string) error {
-	d, err := os.Open(dir)
+	d, err := openFile(dir, os.O_RDONLY, 0)
 	if err != nil {
 		return fmt.Errorf("open directory: %w", err)
 	}

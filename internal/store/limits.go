@@ -4,7 +4,7 @@ import "time"
 
 // Layout and bounds. The format on disk depends on the first group: changing one of them needs a new formatVersion.
 const (
-	formatVersion = 2
+	formatVersion = 3
 	pageSize      = 4096
 	// blockPart is the maximum of bytes of a block under one bbolt key. A bbolt leaf holds at least two values, and every
 	// commit rewrites the newest leaf, so whole blocks of hundreds of kilobytes would be written three times; two parts

@@ -31,9 +31,13 @@ type Damage struct {
 //
 // Pages in the system's page cache are read from there. A fault of the disk is found once the page has left the cache.
 func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found func(Damage)) error {
-	c := newChecker(s)
+	total := s.Sequence()
+	c, err := newChecker(s)
+	if err != nil { // the state is damaged, which no block repairs
+		return report(err, "state", found)
+	}
 	mapped := 0
-	for n := range s.Sequence() {
+	for n := range total {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -53,7 +57,7 @@ func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found fun
 	}
 	var ended error
 	defer s.dropPageCache()
-	err := s.verifyIndex(func(read int) error {
+	err = s.verifyIndex(func(read int) error {
 		ended = errors.Join(ctx.Err(), pace(read))
 		return ended
 	})

@@ -100,9 +100,8 @@ type Entry struct {
 type EntryResult struct {
 	// Results has one result per batch and transaction; nil for a skipped entry.
 	Results [][]*ltlv1.Result
-	// AccessKeyVersion is the version of a stored AccessKey entry; 0 when its id is empty or too long and it was not
-	// stored.
-	AccessKeyVersion uint64
+	// SealedCode is the code of an entry with a sealed secret: OK, NotFound or Conflict; 0 for a skipped entry.
+	SealedCode int32
 }
 
 // Tip is the newest block of a chain.
@@ -224,8 +223,7 @@ func (s *Store) Due(chainID string) (in rules.Input, known bool) {
 	if !known {
 		return rules.Input{}, false
 	}
-	return verify.Next(s.head.network, &tip, s.tips[ledger.SystemChain].Header.Height, s.head.sequence,
-		s.head.reference), true
+	return verify.Next(s.head.network, &tip, s.tips[ledger.SystemChain].Header.Height, s.head.log()), true
 }
 
 // SetApplied records the applied index after a snapshot install.

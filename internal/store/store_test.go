@@ -297,13 +297,16 @@ func TestAccessKeys(t *testing.T) {
 	for i := range 25 {
 		entries = append(entries, m.accessKey(fmt.Sprint("key", i%10)))
 	}
-	r, err := s.Apply(append(entries, m.accessKey("")))
-	if err != nil || r[24].AccessKeyVersion != 25 || r[25].AccessKeyVersion != 0 {
+	entries = append(entries, m.accessKey(""), m.accessKey("unknown"), m.accessKey("key1"))
+	entries[27].Entry.GetSealed().Sealed = []byte("sealed key2") // the ledger commits to other bytes
+	r, err := s.Apply(entries)
+	if err != nil || r[24].SealedCode != rules.OK || r[25].SealedCode != rules.NotFound ||
+		r[26].SealedCode != rules.NotFound || r[27].SealedCode != rules.Conflict {
 		t.Fatal(r, err)
 	}
 	check := func(s *Store) {
 		t.Helper()
-		var all []*ltlv1.AccessKey
+		var all []*ltlv1.SealedKey
 		after := uint64(0)
 		for {
 			page, newest, err := s.AccessKeys(after, 3)
@@ -330,15 +333,15 @@ func TestAccessKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := m.filled(t.TempDir(), quiet(t), []Entry{m.accessKey("gone")})
-	if err := other.RestoreAccessKeys(keys); err != nil {
+	second := m.filled(t.TempDir(), quiet(t), []Entry{m.accessKey("gone")})
+	if err := second.RestoreAccessKeys(keys); err != nil {
 		t.Fatal(err)
 	}
-	check(other)
-	if err := other.RestoreAccessKeys(append(keys, keys[0])); !errors.Is(err, ErrBadAccessKeys) {
+	check(second)
+	if err := second.RestoreAccessKeys(append(keys, keys[0])); !errors.Is(err, ErrBadAccessKeys) {
 		t.Fatal(err)
 	}
-	if err := other.SetApplied(12345); err != nil || other.AppliedIndex() != 12345 {
+	if err := second.SetApplied(12345); err != nil || second.AppliedIndex() != 12345 {
 		t.Fatal(err)
 	}
 	if err := s.Close(); err != nil {

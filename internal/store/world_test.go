@@ -94,6 +94,7 @@ func newMaker(t testing.TB) *maker {
 	}
 	step(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: rootUID, Name: "root", Type: ltlv1.AccountType_ACCOUNT_TYPE_ROOT, Organisation: "o1"}}}),
 		m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{Uid: memberUID, Name: "member", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}}))
+	step(m.putAccessKeys()...)
 	for _, name := range []string{"chain-one", "chain-two"} {
 		step(m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_CreateChain{CreateChain: &ltlv1.CreateChain{Name: name,
 			Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: rootUID}}}))
@@ -158,7 +159,7 @@ func (m *maker) batch(txs ...*ltlv1.Transaction) *ltlv1.Batch {
 	for _, tx := range txs {
 		payloads = append(payloads, marshal(m.t, tx))
 	}
-	return offline.Batch(m.network, txs[0].GetChainId(), m.now+3_600_000, payloads, offline.Signers(organisations()...))
+	return offline.Batch(m.network, txs[0].GetChainId(), m.now, payloads, offline.Signers(organisations()...))
 }
 
 // entry orders one batch; ordered several.
@@ -167,12 +168,36 @@ func (m *maker) entry(txs ...*ltlv1.Transaction) Entry { return m.ordered(m.batc
 func (m *maker) ordered(batches ...*ltlv1.Batch) Entry {
 	m.index += 2 // real logs have gaps
 	m.now += 7
-	return Entry{Index: m.index, Entry: &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{TimeMs: m.now, Batches: batches}}}}
+	return Entry{Index: m.index, Entry: &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{Batches: &ltlv1.OrderedBatches{Batches: batches}}}}
 }
 
+const benchKey = "LTAI5tExampleAccessKeyId"
+
+// putAccessKeys puts the AccessKeys on the ledger whose sealed secrets accessKey makes: "k", "gone", and "key0" to
+// "key9"; and benchKey, the only active one.
+func (m *maker) putAccessKeys() []*ltlv1.Transaction {
+	var txs []*ltlv1.Transaction
+	for i := range 13 {
+		id, state := fmt.Sprint("key", i), ltlv1.AccessKeyState_ACCESS_KEY_STATE_DISABLED
+		if i >= 10 {
+			id = []string{"k", "gone", benchKey}[i-10]
+		}
+		if id == benchKey {
+			state = ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE
+		}
+		c := ledger.SealedCommitment([]byte("sealed " + id))
+		txs = append(txs, m.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_PutAccessKey{
+			PutAccessKey: &ltlv1.PutAccessKey{
+				Id: id, AccountUid: memberUID, State: state, Version: 1, Commitment: c[:],
+			}}}))
+	}
+	return txs
+}
+
+// accessKey is an entry with the sealed secret of an AccessKey.
 func (m *maker) accessKey(id string) Entry {
 	m.index++
-	return Entry{Index: m.index, Entry: &ltlv1.Entry{Entry: &ltlv1.Entry_AccessKey{AccessKey: &ltlv1.AccessKey{AccessKeyId: id, AccountUid: memberUID, Sealed: []byte("sealed " + id)}}}}
+	return Entry{Index: m.index, Entry: &ltlv1.Entry{Entry: &ltlv1.Entry_Sealed{Sealed: &ltlv1.SealedKey{AccessKeyId: id, Sealed: []byte("sealed " + id)}}}}
 }
 
 // mixed are n entries of all kinds: both chains, system blocks, duplicates, refusals, access keys.

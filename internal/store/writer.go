@@ -249,8 +249,9 @@ func (w *writer) putBlock(ex *rules.Executed) error {
 		journalPart); err != nil {
 		return err
 	}
-	w.head.sequence++
-	w.head.reference = h.ReferenceMs
+	log := w.head.log()
+	log.Add(h)
+	w.head.sequence, w.head.reference, w.head.corrected = log.Sequence, log.ReferenceMs, log.Corrected
 	return nil
 }
 
