@@ -354,8 +354,8 @@ func (e *Endorser) takeNextSealingKey() {
 // organisation, which must be this endorser's, enrols or has enrolled. The key is on disk when it answers.
 //
 // The key comes before the enrolment, so that no device is enrolled whose signatures cannot be checked. A device's
-// key may be replaced until the device is enrolled. After that only the same key is accepted, or any key when the
-// endorser has lost it.
+// key may be replaced until the device is enrolled, and after its key was declared lost or compromised. Else only the
+// same key is accepted, or any key when the endorser has lost it.
 func (e *Endorser) PutDeviceKey(ctx context.Context,
 	in *ltlv1.PutDeviceKeyRequest) (*ltlv1.PutDeviceKeyResponse, error) {
 	caller, ok := identity.FromContext(ctx)
@@ -369,10 +369,14 @@ func (e *Endorser) PutDeviceKey(ctx context.Context,
 	if err := checkDeviceKey(in); err != nil {
 		return nil, err
 	}
-	if err := e.waitSequence(ctx, in.GetMinSequence()); err != nil {
+	if err := e.waitSequence(ctx, caller, len(in.GetKey()), in.GetMinSequence()); err != nil {
 		return nil, err
 	}
 	enrolled, err := rules.GetEnrolment(e.store, in.GetProductKey(), in.GetIotId())
+	if err != nil {
+		return nil, e.failure(err)
+	}
+	product, err := rules.GetProduct(e.store, in.GetProductKey())
 	if err != nil {
 		return nil, e.failure(err)
 	}
@@ -380,17 +384,21 @@ func (e *Endorser) PutDeviceKey(ctx context.Context,
 	case enrolled == nil:
 	case enrolled.Revoked:
 		return nil, status.Error(codes.FailedPrecondition, "the device's enrolment was revoked; it needs no key any more")
-	case enrolled.Organisation != e.organisation:
-		return nil, status.Errorf(codes.FailedPrecondition, "the device was enrolled by organisation %s, whose endorser "+
-			"needs its key", enrolled.Organisation)
-	case enrolled.KeyType != ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES:
+	case product != nil && product.Organisation != e.organisation:
+		return nil, status.Errorf(codes.FailedPrecondition, "the device's product is of organisation %s, whose endorser "+
+			"needs its key", product.Organisation)
+	case enrolled.Organisation != e.organisation && enrolled.Newest().Until == 0: // before the product was moved
+		return nil, status.Errorf(codes.FailedPrecondition, "the device was enrolled by organisation %s; end its key with "+
+			"ltl device declare, then enrol it again", enrolled.Organisation)
+	case enrolled.Newest().Until != 0: // declared lost or compromised: the device gets another key
+	case enrolled.Newest().Type != ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES:
 		return nil, status.Error(codes.FailedPrecondition, "the device was enrolled with a public key; it has no secret key")
 	}
 	name := deviceName{in.GetProductKey(), in.GetIotId()}
-	switch err := e.devices.put(name, in.GetKey(), enrolled == nil); {
+	switch err := e.devices.put(name, in.GetKey(), enrolled == nil || enrolled.Newest().Until != 0); {
 	case errors.Is(err, errKeyDiffers):
-		return nil, status.Error(codes.AlreadyExists, "the device is enrolled with another key; an enrolled key is not "+
-			"replaced. Revoke the device and enrol it under a new id")
+		return nil, status.Error(codes.AlreadyExists, "the device is enrolled with another key; a key in force is not "+
+			"replaced. Declare it lost with `ltl device declare`, then enrol the device again")
 	case errors.Is(err, errTooManyKeys):
 		return nil, status.Errorf(codes.ResourceExhausted, "%v", err)
 	case err != nil:

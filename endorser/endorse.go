@@ -33,20 +33,18 @@ func (e *Endorser) endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv
 	if !ok {
 		return nil, status.Error(codes.Unauthenticated, "the caller has no identity")
 	}
-	if err := checkSize(in); err != nil {
+	size, err := checkSize(in)
+	if err != nil {
 		return nil, err
 	}
-	select {
-	case e.queue <- struct{}{}:
-		defer func() { <-e.queue }()
-	default:
-		e.metrics.overloaded.Inc()
-		return nil, status.Error(codes.ResourceExhausted, "too many proposals are waiting; nothing was signed, try again "+
-			"later")
-	}
-	if err := e.waitSequence(ctx, in.GetMinSequence()); err != nil {
+	if err := e.waitSequence(ctx, caller, size, in.GetMinSequence()); err != nil {
 		return nil, err
 	}
+	leave := e.queue.enter(caller, size)
+	if leave == nil {
+		return nil, e.full(caller)
+	}
+	defer leave()
 	select {
 	case e.slots <- struct{}{}:
 		defer func() { <-e.slots }()
@@ -61,42 +59,21 @@ func (e *Endorser) endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv
 	return out, nil
 }
 
-// checkSize refuses a request that is larger than a batch may be.
-func checkSize(in *ltlv1.EndorseRequest) error {
-	n, size := len(in.GetTransactions()), 0
+// checkSize refuses a request that is larger than a batch may be, and returns the bytes of its transactions.
+func checkSize(in *ltlv1.EndorseRequest) (size int, err error) {
+	n := len(in.GetTransactions())
 	for _, t := range in.GetTransactions() {
 		size += len(t)
 	}
 	switch {
 	case !ledger.ValidChainID(in.GetChainId()):
-		return status.Errorf(codes.InvalidArgument, "chain id %q is not 16 digits", in.GetChainId())
+		return 0, status.Errorf(codes.InvalidArgument, "chain id %q is not 16 digits", in.GetChainId())
 	case n == 0 || n > maxTransactions:
-		return status.Errorf(codes.InvalidArgument, "a batch of %d transactions; 1 to %d are allowed", n, maxTransactions)
+		return 0, status.Errorf(codes.InvalidArgument, "a batch of %d transactions; 1 to %d are allowed", n, maxTransactions)
 	case size > maxBytes:
-		return status.Errorf(codes.InvalidArgument, "a batch of %d bytes; at most %d are allowed", size, maxBytes)
+		return 0, status.Errorf(codes.InvalidArgument, "a batch of %d bytes; at most %d are allowed", size, maxBytes)
 	}
-	return nil
-}
-
-// waitSequence waits at most sequenceWait until the copy has as many blocks as the proposal asks for.
-func (e *Endorser) waitSequence(ctx context.Context, want uint64) error {
-	if want <= e.store.Sequence() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, sequenceWait)
-	defer cancel()
-	err := e.store.WaitSequence(ctx, want)
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		if f := e.faultText(); f != "" {
-			return e.refusal(f)
-		}
-		return status.Errorf(codes.Unavailable, "this copy of the ledger has %d blocks, the proposal asks for %d; it is "+
-			"catching up", e.store.Sequence(), want)
-	}
-	return e.failure(err)
+	return size, nil
 }
 
 // judge checks a proposal and signs the accepted transactions.
@@ -120,12 +97,22 @@ func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*l
 	if err != nil {
 		return nil, err
 	}
-	due.TimeMs = max(time.Now().UnixMilli(), due.PreviousTimeMs)
-	accepted, err := e.verdicts(caller, due, in.GetTransactions(), out)
+	correctsTime := false
+	if in.GetChainId() == ledger.SystemChain {
+		if correctsTime, err = rules.CorrectsTime(e.store, in.GetTransactions()); err != nil {
+			return nil, err
+		}
+	}
+	clockMs, err := e.checkClock(&due, correctsTime)
+	if err != nil {
+		return nil, err
+	}
+	accepted, err := e.verdicts(caller, due, clockMs, in.GetTransactions(), out)
 	if err != nil || !accepted {
 		return out, err
 	}
-	out.Endorsement = e.sign(key, in, out.Codes, &due)
+	out.Endorsement = e.sign(key, in, out.Codes, &due, clockMs)
+	e.signatures.Made(key.Public().(ed25519.PublicKey), out.Endorsement)
 	return out, nil
 }
 
@@ -139,6 +126,14 @@ func (e *Endorser) signingKey(chainID string) (ed25519.PrivateKey, error) {
 	if gone, err := rules.Removed(e.store, e.organisation); gone || err != nil || own == nil {
 		return nil, errors.Join(err, status.Errorf(codes.FailedPrecondition, "organisation %s is not of this network",
 			e.organisation))
+	}
+	facts, err := rules.GetOrganisationFacts(e.store, e.organisation)
+	if err != nil {
+		return nil, err
+	}
+	if facts.Standing == rules.StandingInvited {
+		return nil, status.Errorf(codes.FailedPrecondition, "organisation %s was invited and has not accepted yet; an "+
+			"operator of it does that with `ltl org accept`", e.organisation)
 	}
 	key := e.keys.of(own.EndorserKey)
 	if key == nil {
@@ -165,8 +160,8 @@ func (e *Endorser) signingKey(chainID string) (ed25519.PrivateKey, error) {
 
 // verdicts fills in codes and reasons, and reports whether any transaction was accepted. A process may propose only
 // transactions of which it is the submitter; others are refused and do not take part in the preview.
-func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transactions [][]byte,
-	out *ltlv1.EndorseResponse) (accepted bool, err error) {
+func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, clockMs int64,
+	transactions [][]byte, out *ltlv1.EndorseResponse) (accepted bool, err error) {
 	name := caller.String()
 	own := make([][]byte, 0, len(transactions))
 	decoded := make([]*ltlv1.Transaction, 0, len(transactions))
@@ -188,7 +183,7 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 	if len(own) == 0 {
 		return false, nil
 	}
-	preview, err := rules.Preview(input, own, e.store)
+	preview, err := rules.Preview(input, clockMs, own, e.store)
 	if err != nil {
 		return false, fmt.Errorf("preview on chain %s: %w", input.ChainID, err)
 	}
@@ -206,9 +201,16 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 		}
 	}
 	e.checkDeviceSignatures(decoded, required, found, reasons)
-	e.checkOrganisations(decoded, found, reasons)
+	if err := e.checkOrganisations(decoded, found, reasons); err != nil {
+		return false, fmt.Errorf("organisations on chain %s: %w", input.ChainID, err)
+	}
 	if err := e.applyRule(decoded, found, reasons); err != nil {
 		return false, fmt.Errorf("own rule on chain %s: %w", input.ChainID, err)
+	}
+	if input.ChainID == ledger.SystemChain {
+		if err := e.logVotes(caller, decoded, found); err != nil {
+			return false, err
+		}
 	}
 	for j, code := range found {
 		out.Codes[place[j]], out.Reasons[place[j]] = code, reasons[j]
@@ -220,17 +222,18 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, transac
 	return accepted, nil
 }
 
-// sign makes the one signature over the batch. due is the block that the verdicts were found for.
+// sign makes the one signature over the batch. due is the block that the verdicts were found for, clockMs the clock.
 func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdicts []int32,
-	due *rules.Input) *ltlv1.Endorsement {
+	due *rules.Input, clockMs int64) *ltlv1.Endorsement {
 	ids := make([]ledger.Hash, len(verdicts))
 	accepted := make([]bool, len(verdicts))
 	for i, payload := range in.GetTransactions() {
 		ids[i], accepted[i] = ledger.TransactionID(payload), verdicts[i] == rules.OK
 	}
+	e.remember(in.GetChainId(), ids, accepted, clockMs)
 	s := ledger.Endorsement{
 		NetworkID: due.NetworkID, ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
-		Height: due.Height - 1, SystemHeight: due.SystemHeight, ClockMs: due.TimeMs,
+		Height: due.Height - 1, SystemHeight: due.SystemHeight, ClockMs: clockMs,
 		KeyID: ledger.KeyID(key.Public().(ed25519.PublicKey)), Organisation: e.organisation,
 		Accepted: ledger.Bitmap(accepted),
 	}
@@ -260,9 +263,9 @@ func (e *Endorser) failure(err error) error {
 //
 // The ledger's rules treat the certificate as bytes, because all nodes must execute a block alike forever and an
 // X.509 parser may change between versions of Go. An endorser may parse it, because its verdict only decides what it
-// signs. Two organisations with one authority that are proposed at the same moment may both pass; the trust then has
-// only the first.
-func (e *Endorser) checkOrganisations(transactions []*ltlv1.Transaction, verdicts []int32, reasons []string) {
+// signs. It looks at an organisation when it is proposed and again when its own operator approves it, since another
+// with the same authority may have joined between.
+func (e *Endorser) checkOrganisations(transactions []*ltlv1.Transaction, verdicts []int32, reasons []string) error {
 	var beside []*ltlv1.Organisation // earlier ones of this batch
 	for i, tx := range transactions {
 		if verdicts[i] != rules.OK {
@@ -272,7 +275,21 @@ func (e *Endorser) checkOrganisations(transactions []*ltlv1.Transaction, verdict
 			verdicts[i], reasons[i] = e.checkOrganisationChange(m)
 			continue
 		}
-		o := tx.GetCreateOrganisation().GetOrganisation()
+		if r := tx.GetRecoverOrganisation(); len(r.GetAuthority()) > 0 {
+			e.updateTrust()
+			if err := e.cfg.Trust.CheckAuthority(r.GetId(), r.GetAuthority()); err != nil {
+				verdicts[i], reasons[i] = rules.Forbidden, shorten(err.Error())
+			}
+			continue
+		}
+		p := tx.GetPropose()
+		if vote := tx.GetApprove(); vote != nil {
+			var err error
+			if p, err = rules.GetProposed(e.store, ledger.Hash(vote.GetProposalId())); err != nil {
+				return err
+			}
+		}
+		o := p.GetCreateOrganisation().GetOrganisation()
 		if o == nil {
 			continue
 		}
@@ -283,6 +300,7 @@ func (e *Endorser) checkOrganisations(transactions []*ltlv1.Transaction, verdict
 		}
 		beside = append(beside, o)
 	}
+	return nil
 }
 
 // checkOrganisationChange refuses a certificate authority that could not be trusted, and for its own organisation a

@@ -199,37 +199,49 @@ func TestMinSequence(t *testing.T) {
 	}
 }
 
-// TestOverload: what cannot be judged soon is refused at once.
-func TestOverload(t *testing.T) {
+// TestWaitingTakesNoPlace: one caller whose proposals ask for blocks that no copy has keeps no other from endorsements.
+// A value that no copy can reach in time is refused at once; those that wait are bounded for each caller.
+func TestWaitingTakesNoPlace(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(t.TempDir(), nil)
 	r.caughtUp()
 	payload := w.attach("a", "1")
-	conn := r.facade()
-	var refused, waited atomic.Int32
-	var wg sync.WaitGroup
-	const beyond = 10
-	for range r.QueueSize() + beyond {
-		wg.Go(func() {
-			_, err := conn.Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{payload},
-				MinSequence: 1 << 40})
-			switch status.Code(err) {
-			case codes.ResourceExhausted:
-				refused.Add(1)
-			case codes.Unavailable:
-				waited.Add(1)
-			default:
-				t.Errorf("%v", err)
+	attacker, victim := ltlv1.NewEndorserClient(r.dial("operator")), r.facade()
+	for _, want := range []uint64{1 << 62, w.store.Sequence() + 1} {
+		var refused, waited atomic.Int32
+		var flood sync.WaitGroup
+		const beyond = 10
+		began := time.Now()
+		for range endorser.MaxWaiting + beyond {
+			flood.Go(func() {
+				_, err := attacker.Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID,
+					Transactions: [][]byte{payload}, MinSequence: want})
+				switch status.Code(err) {
+				case codes.ResourceExhausted:
+					refused.Add(1)
+				case codes.Unavailable:
+					waited.Add(1)
+				default:
+					t.Errorf("min_sequence %d: %v", want, err)
+				}
+			})
+		}
+		if want < 1<<62 {
+			waitFor(t, "the flood waits", func() bool { return r.Waiting() == endorser.MaxWaiting })
+		}
+		for range 3 {
+			out, err := victim.Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{payload}})
+			if err != nil || out.GetEndorsement() == nil {
+				t.Errorf("beside the flood with min_sequence %d: %v %v", want, out, err)
 			}
-		})
-	}
-	wg.Wait()
-	if refused.Load() != beyond || int(waited.Load()) != r.QueueSize() {
-		t.Errorf("%d refused, %d waited; want %d and %d", refused.Load(), waited.Load(), beyond, r.QueueSize())
-	}
-	out, err := conn.Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{payload}})
-	if err != nil || out.GetEndorsement() == nil {
-		t.Errorf("after the flood: %v %v", out, err)
+		}
+		flood.Wait()
+		switch took := time.Since(began); {
+		case want == 1<<62 && (refused.Load() != 0 || took > time.Second):
+			t.Errorf("what cannot be reached: %d refused for want of a place, %v", refused.Load(), took)
+		case want < 1<<62 && (refused.Load() != beyond || waited.Load() != endorser.MaxWaiting):
+			t.Errorf("%d refused, %d waited; want %d and %d", refused.Load(), waited.Load(), beyond, endorser.MaxWaiting)
+		}
 	}
 }
 
@@ -293,5 +305,30 @@ func BenchmarkEndorse(b *testing.B) {
 		if err != nil || out.GetEndorsement() == nil {
 			b.Fatal(out, err)
 		}
+	}
+}
+
+// TestOwnSignatureInABlock: the endorser knows its own signature again when it executes the block that holds it.
+func TestOwnSignatureInABlock(t *testing.T) {
+	w := newWorld(t)
+	r := w.start(t.TempDir(), nil)
+	r.caughtUp()
+	payload := w.attach("own", "1")
+	out, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{payload}})
+	if err != nil || out.GetEndorsement() == nil {
+		t.Fatal(out, err)
+	}
+	batch := offline.Batch(w.trust.NetworkID(), w.chainID, time.Now().UnixMilli(), [][]byte{payload},
+		[]offline.Signer{{Organisation: "org2", Key: w.keys["org2"]}})
+	batch.Endorsements = append(batch.Endorsements, out.GetEndorsement())
+	w.index++
+	applied, err := w.store.Apply([]store.Entry{{Index: w.index, Entry: &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{
+		Batches: &ltlv1.OrderedBatches{Batches: []*ltlv1.Batch{batch}}}}}})
+	if err != nil || applied[0].Results[0][0].GetCode() != rules.OK {
+		t.Fatal(applied, err)
+	}
+	r.caughtUp()
+	if n := r.OwnSignatures(); n != 1 {
+		t.Errorf("%d signatures were known as its own, want the one", n)
 	}
 }

@@ -7,6 +7,7 @@
 package endorser
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -21,6 +22,7 @@ import (
 	"google.golang.org/grpc"
 
 	"ltl/internal/admin"
+	"ltl/internal/checkpoint"
 	"ltl/internal/identity"
 	"ltl/internal/query"
 	"ltl/internal/rules"
@@ -89,10 +91,15 @@ type Endorser struct {
 	rule         *ownRule // nil when the organisation has none
 	store        *store.Store
 	devices      *deviceKeys
+	signatures   *store.Signatures
 	nodes        []*source
 	metrics      *metrics
 	scrubber     *scrub.Scrubber
 	clock        *skew.Meter
+	evidence     *checkpoint.Signer
+	epochs       heardEpochs
+	unseen       unseen
+	ticks        *ticks
 
 	listener net.Listener
 	server   *grpc.Server
@@ -104,22 +111,28 @@ type Endorser struct {
 	once   sync.Once
 	closed error
 
-	queue chan struct{} // proposals that wait or are judged
-	slots chan struct{} // proposals that are judged
+	waiting *queue        // proposals that wait for a block
+	queue   *queue        // proposals that can be judged: they wait for a slot or are judged
+	slots   chan struct{} // proposals that are judged
 
 	fault       atomic.Pointer[string]    // why it has stopped signing
 	following   atomic.Pointer[string]    // the node that is followed at present
-	target      atomic.Uint64             // the highest sequence that a node reported
+	target      atomic.Uint64             // how far the ledger is; see noteSequences
 	trustHeight atomic.Uint64             // how many blocks of the system chain the trust has learned from
 	sources     atomic.Pointer[[]*source] // the nodes, for goroutines other than the follower
+	accusations map[string]accused        // nodes that sent a bad block; written by the follower while it follows none
 	newNodes    atomic.Bool               // the ledger names other nodes than sources has
 }
 
 // accessControl returns the roles that may call each method. A method that is not listed is denied.
 func accessControl() identity.ACL {
 	acl := identity.ACL{
-		ltlv1.Endorser_Endorse_FullMethodName:      {identity.RoleFacade, identity.RoleClient, identity.RoleOperator},
-		ltlv1.Endorser_PutDeviceKey_FullMethodName: {identity.RoleOperator},
+		ltlv1.Endorser_Endorse_FullMethodName:         {identity.RoleFacade, identity.RoleClient, identity.RoleOperator, identity.RoleEndorser},
+		ltlv1.Endorser_PutDeviceKey_FullMethodName:    {identity.RoleOperator},
+		ltlv1.Endorser_WatchAccessKeys_FullMethodName: {identity.RoleFacade, identity.RoleOperator},
+	}
+	for _, m := range ltlv1.Evidence_ServiceDesc.Methods {
+		acl["/"+ltlv1.Evidence_ServiceDesc.ServiceName+"/"+m.MethodName] = identity.Roles()
 	}
 	for _, m := range ltlv1.Ledger_ServiceDesc.Methods {
 		acl["/"+ltlv1.Ledger_ServiceDesc.ServiceName+"/"+m.MethodName] = identity.Roles()
@@ -143,13 +156,15 @@ func Open(ctx context.Context, cfg Config) (*Endorser, error) {
 	}
 	e := &Endorser{
 		cfg: cfg, log: cfg.Logger, organisation: cfg.Credentials.Identity().Organisation, rule: rule,
-		slots: make(chan struct{}, slots()), clock: skew.New(cfg.Logger),
+		slots: make(chan struct{}, slots()), signatures: store.NewSignatures(),
+		clock: skew.New(cfg.Logger, cfg.Credentials.Identity().Organisation),
 	}
 	if e.keys, err = newSignKeys(cfg.Credentials, cfg.SignKey, cfg.Logger); err != nil {
 		return nil, err
 	}
-	e.queue = make(chan struct{}, slots()*(1+queuePerSlot))
+	e.queue, e.waiting = newQueue(slots()*queuePerSlot, maxQueueBytes), newQueue(maxWaiting, maxWaitingBytes)
 	e.ctx, e.cancel = context.WithCancel(context.Background())
+	e.ticks = e.newTicks()
 	e.metrics = newMetrics(e)
 	if err := e.start(ctx); err != nil {
 		return nil, errors.Join(err, e.Close())
@@ -190,7 +205,7 @@ func (cfg *Config) check() error {
 
 // start opens everything. Close closes what it opened.
 func (e *Endorser) start(ctx context.Context) (err error) {
-	e.store, err = store.Open(e.cfg.Dir, store.Options{Logger: e.log, Fatal: func(err error) {
+	e.store, err = store.Open(e.cfg.Dir, store.Options{Logger: e.log, Verify: e.signatures.Verify, Fatal: func(err error) {
 		e.stopSigning(err)
 		e.cfg.Fatal(err)
 	}})
@@ -204,6 +219,10 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	if err := e.store.Init(e.cfg.Trust.GenesisPayload()); err != nil {
 		return fmt.Errorf("open the ledger: %w", err)
 	}
+	if e.store.Sequence() > 1 { // else this endorser has never signed
+		e.unseen.startedAt(time.Now().UnixMilli())
+	}
+	e.openEvidence()
 	if err := e.refreshSources(); err != nil {
 		return err
 	}
@@ -220,10 +239,14 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	e.takeNextSealingKey()
 	e.scrubber = e.newScrubber()
 	e.metrics.registry.MustRegister(e.scrubber.Collectors()...)
+	e.metrics.registry.MustRegister(e.evidence.Collector(), admin.Unrecorded(e.unrecordedText))
 	e.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", e.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
+	gate := e.cfg.Credentials.Gate()
+	e.listener = gate.Listen(e.listener)
+	e.metrics.registry.MustRegister(gate.Collectors()...)
 	if e.cfg.AdminListen != "" {
 		if e.admin, err = admin.Serve(e.ctx, e.cfg.AdminListen, e.cfg.Metrics, e.ready, e.metrics.registry); err != nil {
 			return err
@@ -232,6 +255,7 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	e.server = grpc.NewServer(append(e.cfg.Credentials.ServerOptions(accessControl()), grpc.WaitForHandlers(true))...)
 	ltlv1.RegisterEndorserServer(e.server, e)
 	ltlv1.RegisterLedgerServer(e.server, query.New(e.store, query.Options{Status: e.status}))
+	ltlv1.RegisterEvidenceServer(e.server, checkpoint.NewServer(e.store, e.evidence))
 	e.wg.Go(func() {
 		if err := e.server.Serve(e.listener); err != nil {
 			e.log.Error("the gRPC server stopped", "error", err)
@@ -239,6 +263,7 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	})
 	e.wg.Go(func() { e.follow(e.ctx) })
 	e.wg.Go(func() { e.scrubber.Run(e.ctx) })
+	e.wg.Go(func() { e.runTicks(e.ctx) })
 	return nil
 }
 
@@ -281,6 +306,9 @@ func (e *Endorser) Close() error {
 		}
 		for _, n := range e.nodes {
 			errs = append(errs, n.conn.Close())
+		}
+		if e.evidence != nil {
+			errs = append(errs, e.evidence.Close())
 		}
 		if e.store != nil {
 			errs = append(errs, e.store.Close())
@@ -329,9 +357,8 @@ func unsound(err error) bool {
 func (e *Endorser) status(out *ltlv1.StatusResponse) {
 	out.Id = e.cfg.Credentials.Identity().String()
 	out.Role = string(identity.RoleEndorser)
-	if out.Fault = e.faultText(); out.Fault == "" {
-		out.Fault = e.scrubber.Fault()
-	}
+	out.Fault = cmp.Or(e.faultText(), e.scrubber.Fault(), e.evidence.Fault(), e.censoredText())
+	out.Unrecorded = e.unrecordedText()
 }
 
 // ready returns why the endorser is not ready, or nil.

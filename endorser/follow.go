@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/ledger"
+	"ltl/internal/rules"
 	"ltl/internal/store"
 	"ltl/internal/verify"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -24,8 +28,8 @@ var (
 	errNodes  = errors.New("the network has other nodes now")
 )
 
-// follow keeps the copy up to date until ctx ends or a block is bad. It tries the nodes in turn, with a pause that
-// grows while no node has blocks.
+// follow keeps the copy up to date until ctx ends, or most organisations' nodes have a block that is bad for this copy.
+// It tries the nodes in turn, with a pause that grows while no node has blocks.
 func (e *Endorser) follow(ctx context.Context) {
 	pause := firstPause
 	for at := 0; ctx.Err() == nil && e.faultText() == ""; {
@@ -39,6 +43,10 @@ func (e *Endorser) follow(ctx context.Context) {
 		switch {
 		case ctx.Err() != nil || errors.Is(err, store.ErrClosed):
 			return
+		case errors.Is(err, verify.ErrBadBlock) && e.accuse(e.nodes[at]):
+			e.log.Error("a node sent a bad block, which is not stored; others are asked for the right one", "node", e.nodes[at].ID,
+				"error", err)
+			next = e.nextNode(e.nodes[at])
 		case unsound(err):
 			e.stopSigning(fmt.Errorf("following node %s: %w", e.nodes[at].ID, err))
 			return
@@ -153,20 +161,49 @@ func receive(stream grpc.ServerStreamingClient[ltlv1.FollowResponse], b *buffer,
 	}
 }
 
-// nextNode returns the index of the node after n.
-func (e *Endorser) nextNode(n *source) int {
-	for i, one := range e.nodes {
-		if one == n {
-			return (i + 1) % len(e.nodes)
+// accused says at which place of the order of execution a node sent a bad block, and until when it is left out.
+type accused struct {
+	sequence uint64
+	until    time.Time
+}
+
+// accuse notes that a node sent a bad block as the next one. What proves a block bad is this copy's own execution, so it
+// is either that node that is wrong or this program. It reports whether it is the node: not so many others sent a bad
+// block at the same place that they speak for the network.
+func (e *Endorser) accuse(n *source) bool {
+	at := e.store.Sequence()
+	if e.accusations == nil {
+		e.accusations = map[string]accused{}
+	}
+	e.accusations[n.ID] = accused{at, time.Now().Add(accusedFor)}
+	var same []string
+	for id, a := range e.accusations {
+		if a.sequence == at {
+			same = append(same, id)
 		}
 	}
-	return 0
+	return !e.speakForNetwork(same)
+}
+
+// leftOut reports whether a node sent a bad block lately.
+func (e *Endorser) leftOut(n *source) bool { return time.Now().Before(e.accusations[n.ID].until) }
+
+// nextNode returns the index of the node after n, without those that sent a bad block lately while there is another.
+func (e *Endorser) nextNode(n *source) int {
+	at := max(0, slices.Index(e.nodes, n))
+	for i := range e.nodes {
+		if next := (at + 1 + i) % len(e.nodes); !e.leftOut(e.nodes[next]) {
+			return next
+		}
+	}
+	return (at + 1) % len(e.nodes)
 }
 
 // monitorNodes asks all nodes for their status every pollInterval: for the metrics, to detect that the copy is a
 // fork, and to abandon a node that is behind, cut off or hanging. It returns errFork, errNodes or errBehind. With
-// errBehind, better is the index of a node that has more blocks than the copy, which has not grown for maxStalls
-// polls.
+// errBehind, better is the index of the node to follow, because the copy has not grown for maxStalls polls although a
+// node has more blocks by its own word. That word alone must not draw the endorser from nodes that work: one that is
+// followed and does not give what it reports is left, and not believed for a while.
 func (e *Endorser) monitorNodes(ctx context.Context, n *source) (better int, why error) {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
@@ -179,29 +216,75 @@ func (e *Endorser) monitorNodes(ctx context.Context, n *source) (better int, why
 		}
 		e.takeNextSealingKey()
 		answers := e.nodeStatuses(ctx)
-		best := 0
-		for i, a := range answers {
-			e.target.Store(max(e.target.Load(), a.GetSequence()))
-			if e.nodes[i] != n && (a.GetSequence() > answers[best].GetSequence() || e.nodes[best] == n) {
-				best = i
-			}
-		}
+		e.noteSequences(answers)
+		e.noteEpochs(answers)
 		// The copy has by now what the nodes had one interval ago, also under load.
 		if err := errors.Join(e.checkFork(last, turn), e.checkFork(answers, turn)); err != nil {
 			return 0, err
 		}
 		last = answers
 		now := e.store.Sequence()
-		if now > own || e.nodes[best] == n || answers[best].GetSequence() <= now {
+		best, promises := e.promising(answers, n, now)
+		if now > own || best == nil && !promises {
 			own, stalls = now, 0
 		} else if stalls++; stalls >= maxStalls {
-			return best, errBehind
+			if promises {
+				n.disbelieve(time.Now())
+			}
+			if best == nil {
+				return e.nextNode(n), errBehind
+			}
+			return slices.Index(e.nodes, best), errBehind
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return 0, nil
 		}
+	}
+}
+
+// promising returns the node other than n that reports most blocks, if it is believed and these are more than now, and
+// whether n itself reports more than now.
+func (e *Endorser) promising(answers []*ltlv1.StatusResponse, n *source, now uint64) (best *source, promises bool) {
+	most := now
+	for i, a := range answers {
+		switch one := e.nodes[i]; {
+		case a.GetSequence() <= now:
+		case one == n:
+			promises = true
+		case a.GetSequence() > most && !e.leftOut(one) && !time.Now().Before(one.unbelievedUntil):
+			best, most = one, a.GetSequence()
+		}
+	}
+	return best, promises
+}
+
+// disbelieve makes the source's word count for nothing for a while, which doubles each time that it does not hold.
+func (s *source) disbelieve(now time.Time) {
+	if now.Sub(s.unbelievedUntil) > lastDisbelief {
+		s.unbelieved = 0 // that was long ago
+	}
+	s.unbelieved = min(max(2*s.unbelieved, firstDisbelief), lastDisbelief)
+	s.unbelievedUntil = now.Add(s.unbelieved)
+}
+
+// noteSequences notes how far the ledger is by what the nodes report. A node that reports more blocks than there are must
+// not make this copy look old for ever, which would stop all facades of the organisation. So each organisation has one
+// voice, the highest of its nodes, and the lower median counts; what a node of the own organisation reports counts
+// anyway.
+func (e *Endorser) noteSequences(answers []*ltlv1.StatusResponse) {
+	highest := map[string]int64{}
+	for i, a := range answers {
+		if a != nil {
+			known, _ := e.cfg.Trust.Node(e.nodes[i].ID)
+			organisation := known.GetOrganisation()
+			highest[organisation] = max(highest[organisation], int64(min(a.GetSequence(), math.MaxInt64)))
+		}
+	}
+	if len(highest) > 0 {
+		voices := slices.Collect(maps.Values(highest))
+		e.target.Store(uint64(max(rules.LowerMedian(voices), highest[e.organisation])))
 	}
 }
 
@@ -213,7 +296,8 @@ func (e *Endorser) nodeStatuses(ctx context.Context) []*ltlv1.StatusResponse {
 	var group sync.WaitGroup
 	for i, n := range e.nodes {
 		group.Go(func() {
-			e.clock.Ask(n.ID, func() int64 {
+			known, _ := e.cfg.Trust.Node(n.ID) // nil for one that the ledger does not name, which cannot be connected to
+			e.clock.Ask(known.GetOrganisation(), n.ID, func() int64 {
 				if st, err := n.ledger.Status(ctx, &ltlv1.StatusRequest{}); err == nil {
 					answers[i] = st
 				}
@@ -300,7 +384,7 @@ const maxCompared = 64
 
 // checkFork compares the newest blocks that the nodes report with the copy. Executing a block again proves that it
 // follows from its content, not that it is the block that a quorum committed: a lying node could change its time or
-// leave out a batch, and compute the rest accordingly. So a copy that differs from more than half of all nodes stops
+// leave out a batch, and compute the rest accordingly. So a copy that differs from nodes that speak for the network stops
 // the signing. Fewer nodes that differ are named in the log.
 func (e *Endorser) checkFork(answers []*ltlv1.StatusResponse, turn int) error {
 	differ := map[string][]string{} // chain → nodes that have another block where the own copy has one
@@ -321,7 +405,7 @@ func (e *Endorser) checkFork(answers []*ltlv1.StatusResponse, turn int) error {
 		}
 	}
 	for chain, nodes := range differ {
-		if 2*len(nodes) > len(e.nodes) {
+		if e.speakForNetwork(nodes) {
 			return fmt.Errorf("%w: chain %s differs from nodes %v; find out which node served it, then move %s away and "+
 				"start again",
 				errFork, chain, nodes, e.cfg.Dir)
@@ -330,7 +414,8 @@ func (e *Endorser) checkFork(answers []*ltlv1.StatusResponse, turn int) error {
 	return nil
 }
 
-// hashAt returns the hash of the copy's block; known is false above the tip.
+// hashAt returns the hash of the copy's block. known is false above the tip, and for a block whose stored bytes are
+// damaged: that is no other history, reading it has called the scrubber, which repairs it or reports that it cannot.
 func (e *Endorser) hashAt(chainID string, height uint64) (hash ledger.Hash, known bool, err error) {
 	tip, ok := e.store.Tip(chainID)
 	switch {
@@ -340,7 +425,7 @@ func (e *Endorser) hashAt(chainID string, height uint64) (hash ledger.Hash, know
 		return tip.Hash, true, nil
 	}
 	block, err := e.store.Block(chainID, height)
-	if errors.Is(err, store.ErrClosed) {
+	if errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrCorrupt) {
 		return hash, false, nil
 	}
 	if err != nil {

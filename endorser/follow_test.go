@@ -1,13 +1,15 @@
 package endorser_test
 
 import (
-	"encoding/binary"
+	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 // admin fetches a page of the admin server.
@@ -202,7 +205,7 @@ func TestWrongOrderIsNoBadBlock(t *testing.T) {
 	}
 }
 
-// TestBadBlockEndsSigning: whatever one bit a node changes in a block, the endorser notices, keeps the blocks below,
+// TestBadBlockEndsSigning: whatever one bit all nodes change in a block, the endorser notices, keeps the blocks below,
 // signs no more, and says why. Restarted beside an honest node, it follows and signs again.
 func TestBadBlockEndsSigning(t *testing.T) {
 	w := newWorld(t)
@@ -230,7 +233,7 @@ func TestBadBlockEndsSigning(t *testing.T) {
 			if r.Sequence() != target {
 				t.Errorf("it keeps %d blocks, want the %d good ones", r.Sequence(), target)
 			}
-			r.wantStopped(t, "following node n1")
+			r.wantStopped(t, "following node n")
 			if name != "transaction" { // once is enough for what follows
 				return
 			}
@@ -250,6 +253,65 @@ func TestBadBlockEndsSigning(t *testing.T) {
 	}
 }
 
+// TestOneNodeWithBadBlocks: a node whose every block is bad, and which promises more than there are, costs the
+// organisation nothing: its endorser takes the right ones from another node, names the liar, and signs.
+func TestOneNodeWithBadBlocks(t *testing.T) {
+	w := newWorld(t)
+	n := 0
+	w.nodes[0].set(func(l *liar) {
+		l.height = 1 << 40
+		l.lie = func(out *ltlv1.FollowResponse) error {
+			if n++; n%2 == 0 {
+				out.Block = proto.CloneOf(out.GetBlock())
+				out.Block.Header[101] ^= 1
+			}
+			return nil
+		}
+	})
+	r := w.start(t.TempDir(), nil)
+	for i := range 5 {
+		w.order(w.attach("a", fmt.Sprint(i)))
+		r.caughtUp()
+	}
+	compare(t, w, r)
+	in := &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{w.attach("after", "1")}}
+	if out, err := r.facade().Endorse(t.Context(), in); err != nil || out.GetEndorsement() == nil {
+		t.Errorf("it does not sign: %v %v", out, err)
+	}
+	if log := r.log.String(); strings.Contains(log, "has stopped signing") || !strings.Contains(log, "sent a bad block") ||
+		!strings.Contains(log, "node=n1") {
+		t.Errorf("the log does not name n1 alone:\n%s", log)
+	}
+}
+
+// TestLearnersDoNotOutvote: more than half of the organisations speak for the network, each with more than half of its
+// nodes, and learners that one organisation adds give it no more weight.
+func TestLearnersDoNotOutvote(t *testing.T) {
+	w := newWorld(t)
+	nodes := []string{"n1", "n2"}
+	for i := range 6 {
+		id, organisation := fmt.Sprint("m", i), "org3"
+		if i == 5 {
+			organisation = "org1"
+		}
+		if err := w.trust.AddNode(&ltlv1.Node{Id: id, Organisation: organisation, Address: "127.0.0.1:9",
+			Key: offline.PublicKey(id)}); err != nil {
+			t.Fatal(err)
+		}
+		nodes = append(nodes, id)
+	}
+	for want, lists := range map[bool][][]string{
+		false: {{}, {"n1"}, {"m0", "m1", "m2", "m3", "m4"}, {"m0", "m1", "m2", "m3", "m4", "n1"}, {"n2", "n1"}, {"n2", "m0", "m1"}},
+		true:  {{"n1", "m5", "n2"}, {"n2", "m0", "m1", "m2"}},
+	} {
+		for _, some := range lists {
+			if got := endorser.SpeakForNetwork(w.trust, nodes, some); got != want {
+				t.Errorf("%v of %v speak for the network: %t, want %t", some, nodes, got, want)
+			}
+		}
+	}
+}
+
 // badBlocks changes each part of a block.
 func badBlocks() map[string]func(b *ltlv1.Block) {
 	header := func(at int) func(*ltlv1.Block) { return func(b *ltlv1.Block) { b.Header[at] ^= 1 } }
@@ -258,6 +320,7 @@ func badBlocks() map[string]func(b *ltlv1.Block) {
 		"network id":    header(1),
 		"chain id":      header(33),
 		"height":        header(56),
+		"time":          header(64),
 		"previous":      header(65),
 		"count":         header(100),
 		"tx root":       header(101),
@@ -283,8 +346,8 @@ func badBlocks() map[string]func(b *ltlv1.Block) {
 	}
 }
 
-// TestForkedCopyEndsSigning: a block with another time executes to the same results. Only the other nodes show that
-// it is not the one that was committed.
+// TestForkedCopyEndsSigning: a block with an endorsement twice executes to the same results. Only the other
+// nodes show that it is not the one that was committed.
 func TestForkedCopyEndsSigning(t *testing.T) {
 	w := newWorld(t)
 	w.order(w.attach("a", "1"))
@@ -293,11 +356,7 @@ func TestForkedCopyEndsSigning(t *testing.T) {
 		n.set(func(l *liar) {
 			l.lie = func(out *ltlv1.FollowResponse) error {
 				if out.GetSequence() == target {
-					out.Block = proto.CloneOf(out.GetBlock())
-					// Its time and reference time: later by a millisecond, since an earlier one might not execute at all.
-					for _, later := range [][]byte{out.Block.Header[57:65], out.Block.Header[213:221]} {
-						binary.BigEndian.PutUint64(later, binary.BigEndian.Uint64(later)+1)
-					}
+					out.Block = offline.Twin(t, out.GetBlock())
 				}
 				return nil
 			}
@@ -306,6 +365,66 @@ func TestForkedCopyEndsSigning(t *testing.T) {
 	r := w.start(t.TempDir(), nil)
 	waitFor(t, "the fault", func() bool { return strings.Contains(r.log.String(), "has stopped signing") })
 	r.wantStopped(t, "another history")
+}
+
+// TestNodeThatPromisesTooMuch: a node of another organisation that reports blocks which there are not makes this copy
+// look neither old nor unready.
+func TestNodeThatPromisesTooMuch(t *testing.T) {
+	w := newWorld(t)
+	w.nodes[len(w.nodes)-1].set(func(l *liar) { l.height = math.MaxUint64 })
+	r := w.start(t.TempDir(), nil)
+	r.caughtUp()
+	waitFor(t, "a pulse for the facades", func() bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		stream, err := r.facade().WatchAccessKeys(ctx, &ltlv1.WatchAccessKeysRequest{})
+		if err != nil {
+			return false
+		}
+		for range 2 { // the second one comes after the nodes were asked
+			if _, err := stream.Recv(); err != nil {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// TestIdleLiar: a node that reports more blocks than it gives is followed once, and then left, so that it does not keep
+// new blocks from the endorser.
+func TestIdleLiar(t *testing.T) {
+	w := newWorld(t)
+	node := w.nodes[1]
+	var idle atomic.Uint64
+	idle.Store(math.MaxUint64)
+	node.set(func(l *liar) {
+		l.height = math.MaxUint64 - 1
+		l.lie = func(out *ltlv1.FollowResponse) error {
+			if out.GetSequence() >= idle.Load() {
+				<-t.Context().Done() // ends before the cleanup of the servers
+			}
+			return nil
+		}
+	})
+	r := w.start(t.TempDir(), nil)
+	r.caughtUp()
+	idle.Store(w.store.Sequence())
+	followed := func() (n int) {
+		node.set(func(l *liar) { n = l.follows })
+		return n
+	}
+	waitFor(t, "the liar is followed", func() bool { return followed() > 0 })
+	waitFor(t, "the liar is left", func() bool { return strings.Count(r.log.String(), "stopped following a node") > 1 })
+	left := time.Now()
+	for i := 0; i < 3 && time.Since(left) < 5*time.Second; i++ { // it is not believed for ten seconds
+		before := followed()
+		w.order(w.attach("a", fmt.Sprint(i)))
+		r.caughtUp()
+		time.Sleep(2500 * time.Millisecond) // longer than the polls after which a node that has more is followed
+		if n := followed(); n != before {
+			t.Errorf("round %d: the liar was followed again", i)
+		}
+	}
 }
 
 // TestOneForkedNodeIsNamed: one node of three that differs is an alarm, but no reason for the others to stop.

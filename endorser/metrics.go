@@ -19,7 +19,9 @@ type metrics struct {
 	seconds    prometheus.Histogram
 	batches    prometheus.Histogram
 	appended   prometheus.Counter
+	clock      prometheus.Counter
 	switches   prometheus.Counter
+	ticks      *prometheus.CounterVec
 }
 
 func newMetrics(e *Endorser) *metrics {
@@ -28,7 +30,13 @@ func newMetrics(e *Endorser) *metrics {
 		endorsed:   counter("endorsed_transactions_total", "Transactions that were signed."),
 		overloaded: counter("overloaded_proposals_total", "Proposals that were refused because too many were waiting."),
 		appended:   counter("verified_blocks_total", "Blocks that were executed again and stored since the start."),
-		switches:   counter("follow_attempts_total", "Attempts to follow a node's blocks."),
+		clock: counter("clock_refusals_total",
+			"Proposals that were not signed because the clock of this machine seems wrong."),
+		ticks: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "ltl", Subsystem: "endorser", Name: "ticks_total",
+			Help: "Ticks that were asked for because a signature was kept back, by outcome.",
+		}, []string{"outcome"}),
+		switches: counter("follow_attempts_total", "Attempts to follow a node's blocks."),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "ltl", Subsystem: "endorser", Name: "refused_transactions_total",
 			Help: "Transactions that were refused, by result code.",
@@ -43,7 +51,19 @@ func newMetrics(e *Endorser) *metrics {
 		Namespace: "ltl", Subsystem: "endorser", Name: "proposal_transactions", Help: "Transactions in a proposal.",
 		Buckets: prometheus.ExponentialBuckets(1, 4, 7),
 	})
+	for _, outcome := range []tickOutcome{tickOrdered, tickUnendorsed, tickUnordered} {
+		m.ticks.WithLabelValues(string(outcome)) // exported from the start
+	}
 	m.registry.MustRegister(m.batches, m.endorsed, m.refused, m.overloaded, m.seconds, m.appended, m.switches,
+		m.clock, m.ticks,
+		gauge("withheld_seconds", "By how much the oldest signature that was kept back has outlived its two minutes.",
+			func() float64 { return e.ticks.withheldFor().Seconds() }),
+		gauge("censored", "1 while the nodes order no Tick that most organisations endorsed, for five minutes.", func() float64 {
+			if e.censoredText() != "" {
+				return 1
+			}
+			return 0
+		}),
 		gauge("lag_blocks", "Blocks that the nodes have and this copy does not have yet.", e.lag),
 		gauge("fault", "1 when the endorser has stopped signing.", func() float64 {
 			if e.faultText() != "" {
@@ -57,7 +77,9 @@ func newMetrics(e *Endorser) *metrics {
 			}
 			return float64(e.devices.count())
 		}),
-		gauge("queue_proposals", "Proposals that wait or are being judged.", func() float64 { return float64(len(e.queue)) }),
+		gauge("queue_proposals", "Proposals that wait or are being judged.", func() float64 {
+			return float64(e.queue.places.Used() + e.waiting.places.Used())
+		}),
 		gauge("following", "1 while a node's blocks are followed.", func() float64 {
 			if e.following.Load() == nil {
 				return 0

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc"
 
@@ -18,6 +19,10 @@ type source struct {
 	Peer
 	conn   *grpc.ClientConn
 	ledger ltlv1.LedgerClient
+	// unbelievedUntil is until when its report of more blocks is not believed, unbelieved how long that is. Only the follower and
+	// the monitor that it waits for use them.
+	unbelievedUntil time.Time
+	unbelieved      time.Duration
 }
 
 // refreshSources connects to the nodes that the copy of the ledger names, and disconnects from those that were
@@ -56,6 +61,26 @@ func (e *Endorser) refreshSources() error {
 		errs = append(errs, n.conn.Close())
 	}
 	return errors.Join(errs...)
+}
+
+// speakForNetwork reports whether what these nodes say is what the network says. Each organisation has one voice, that of
+// more than half of its nodes, and more than half of the organisations that have nodes must agree: an organisation adds
+// learners of its own as it likes, and must not outvote the others with them.
+func (e *Endorser) speakForNetwork(ids []string) bool {
+	all, saying, voices := map[string]int{}, map[string]int{}, 0
+	for _, n := range e.nodes {
+		known, _ := e.cfg.Trust.Node(n.ID) // nil for one that the ledger does not name, which cannot be connected to
+		all[known.GetOrganisation()]++
+		if slices.Contains(ids, n.ID) {
+			saying[known.GetOrganisation()]++
+		}
+	}
+	for organisation, n := range saying {
+		if 2*n > all[organisation] {
+			voices++
+		}
+	}
+	return 2*voices > len(all)
 }
 
 // configuredNodes returns the nodes of the configuration, or else those that the ledger names.

@@ -3,12 +3,10 @@ package endorser_test
 import (
 	"bytes"
 	"context"
-	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"math/big"
+	"encoding/pem"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,9 +40,36 @@ func newcomer(t *testing.T) (dir string, trust *identity.Trust, o *ltlv1.Organis
 	return dir, trust, trust.Genesis().GetOrganisations()[0]
 }
 
-func (w *world) create(o *ltlv1.Organisation) []byte {
-	return w.tx(operatorName, "", ledger.SystemChain,
-		&ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: o}})
+// create proposes to take in an organisation, whose authority has the key in a file.
+func (w *world) create(o *ltlv1.Organisation, authority string) []byte {
+	w.t.Helper()
+	key, err := identity.LoadKey(authority)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	network := w.trust.NetworkID()
+	p := &ltlv1.Propose{NetworkId: network[:], ExpiryMs: time.Now().Add(2 * time.Hour).UnixMilli(),
+		Action: &ltlv1.Propose_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{
+			Organisation: o, AuthorityPossession: ledger.SignAuthority(key, network, o.GetId(), o.GetCaCertificate())}}}
+	if p.Basis, err = rules.BasisOf(w.store, p); err != nil {
+		w.t.Fatal(err)
+	}
+	return w.tx(operatorName, "", ledger.SystemChain, &ltlv1.Transaction_Propose{Propose: p})
+}
+
+// approve is the approval of a proposal by an operator.
+func (w *world) approve(operator string, proposal []byte) []byte {
+	network, id := w.trust.NetworkID(), ledger.TransactionID(proposal)
+	return w.tx(operator, "", ledger.SystemChain,
+		&ltlv1.Transaction_Approve{Approve: &ltlv1.Approve{NetworkId: network[:], ProposalId: id[:]}})
+}
+
+// join takes in an organisation.
+func (w *world) join(o *ltlv1.Organisation, authority string) {
+	w.t.Helper()
+	proposal := w.create(o, authority)
+	w.order(proposal)
+	w.order(w.approve(operatorName, proposal), w.approve("org2/operator/x", proposal))
 }
 
 // TestLaterOrganisationConnects: a facade of an organisation that the ledger takes in later can connect, without a
@@ -87,7 +112,7 @@ func TestLaterOrganisationConnects(t *testing.T) {
 	if err := call(r.Addr()); err == nil {
 		t.Error("the facade of an unknown organisation is let in")
 	}
-	w.order(w.create(organisation))
+	w.join(organisation, filepath.Join(home, "orgs/org9/ca.key"))
 	r.caughtUp()
 	waitFor(t, "the facade of the new organisation is let in", func() bool { return call(r.Addr()) == nil })
 	if err := r.Close(); err != nil {
@@ -110,25 +135,19 @@ func TestLaterOrganisationConnects(t *testing.T) {
 	}
 }
 
-// ecdsaAuthority is a sound certificate authority with a key of another kind.
-func ecdsaAuthority(t *testing.T) []byte {
+// certificate is the DER of the certificate in a directory.
+func certificate(t *testing.T, parts ...string) []byte {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	b, err := os.ReadFile(filepath.Join(append(parts, "tls.pem")...))
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), NotBefore: time.Now(), NotAfter: time.Now().Add(time.Hour), IsCA: true,
-		BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
-	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
+	block, _ := pem.Decode(b)
+	return block.Bytes
 }
 
-// TestRefusesOrganisationsThatNobodyCouldTrust: the ledger's rules would take them, as certificates are bytes to them.
+// TestRefusesOrganisationsThatNobodyCouldTrust: the rules, which read no more of a certificate than its key, or the
+// endorser, which knows what a certificate authority is, refuse them.
 func TestRefusesOrganisationsThatNobodyCouldTrust(t *testing.T) {
 	w := newWorld(t)
 	r := w.start(t.TempDir(), nil)
@@ -142,7 +161,8 @@ func TestRefusesOrganisationsThatNobodyCouldTrust(t *testing.T) {
 		}
 		return out
 	}
-	_, _, good := newcomer(t)
+	home, _, good := newcomer(t)
+	ca, leaf := filepath.Join(home, "orgs/org9/ca.key"), filepath.Join(home, "orgs/org9/endorser/tls.key")
 	with := func(id string, change func(*ltlv1.Organisation)) *ltlv1.Organisation {
 		o := proto.CloneOf(good)
 		o.Id, o.EndorserKey = id, make([]byte, ed25519.PublicKeySize)
@@ -155,18 +175,21 @@ func TestRefusesOrganisationsThatNobodyCouldTrust(t *testing.T) {
 	ours := w.trust.Genesis().GetOrganisations()[1].GetCaCertificate()
 	for name, tc := range map[string]struct {
 		o    *ltlv1.Organisation
+		key  string
+		code int32
 		want string
 	}{
-		"garbage": {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = []byte("a certificate") }),
-			"certificate authority"},
-		"another kind of key": {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = ecdsaAuthority(t) }),
-			"not Ed25519"},
+		"garbage": {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = []byte("a certificate") }), ca,
+			rules.OutOfRange, ""},
+		"no authority": {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = certificate(t, home, "orgs/org9/endorser") }),
+			leaf, rules.Forbidden, "may not sign others"},
 		"org2's authority": {with("bad", func(o *ltlv1.Organisation) { o.CaCertificate = bytes.Clone(ours) }),
-			`the certificate authority of "org2"`},
-		"the batch's, earlier": {with("bad", func(*ltlv1.Organisation) {}), `the certificate authority of "org9"`},
+			filepath.Join(w.dir, "orgs/org2/ca.key"), rules.Conflict, "Organisation org2 has"},
+		"the batch's, earlier": {with("bad", func(*ltlv1.Organisation) {}), ca, rules.Forbidden,
+			`the certificate authority of "org9"`},
 	} {
-		out := endorse(w.create(good), w.create(tc.o))
-		if out.GetCodes()[0] != rules.OK || out.GetCodes()[1] != rules.Forbidden || !strings.Contains(out.GetReasons()[1],
+		out := endorse(w.create(good, ca), w.create(tc.o, tc.key))
+		if out.GetCodes()[0] != rules.OK || out.GetCodes()[1] != tc.code || !strings.Contains(out.GetReasons()[1],
 			tc.want) {
 			t.Errorf("%s: codes %v, reasons %q", name, out.GetCodes(), out.GetReasons())
 		}
@@ -174,10 +197,16 @@ func TestRefusesOrganisationsThatNobodyCouldTrust(t *testing.T) {
 			t.Errorf("%s: it accepts %b", name, bits)
 		}
 	}
-	w.order(w.create(good))
+	twin := w.create(with("twin", func(*ltlv1.Organisation) {}), ca) // it is proposed while org9 is not known yet
+	w.order(twin)
+	w.join(good, ca)
 	r.caughtUp()
-	if out := endorse(w.create(with("bad", func(*ltlv1.Organisation) {}))); out.GetEndorsement() != nil ||
+	if out := endorse(w.approve(operatorName, twin)); out.GetEndorsement() != nil ||
 		!strings.Contains(out.GetReasons()[0], `of "org9"`) {
+		t.Errorf("an approval of an organisation with the authority of another: %v", out)
+	}
+	if out := endorse(w.create(with("bad", func(*ltlv1.Organisation) {}), ca)); out.GetEndorsement() != nil ||
+		!strings.Contains(out.GetReasons()[0], "Organisation org9 has") {
 		t.Errorf("the authority of an organisation that was added: %v", out)
 	}
 }

@@ -27,6 +27,8 @@ type aesDevice struct {
 	w   *world
 	id  string
 	key *device.Key
+	// product is claimed by the organisation that enrols the device; uid and typeCode are of the account that uploads.
+	product, uid, typeCode string
 }
 
 func (w *world) newDevice(id string) *aesDevice {
@@ -35,7 +37,7 @@ func (w *world) newDevice(id string) *aesDevice {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return &aesDevice{w: w, id: id, key: key}
+	return &aesDevice{w: w, id: id, key: key, product: product, uid: adminUID, typeCode: w.typeCode}
 }
 
 // enrol has an operator of an organisation enrol it.
@@ -43,42 +45,74 @@ func (d *aesDevice) enrol(organisation string) {
 	d.w.t.Helper()
 	d.w.order(d.w.tx(organisation+"/operator/operator", "", ledger.SystemChain,
 		&ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
-			ProductKey: product, IotId: d.id, KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES,
+			ProductKey: d.product, IotId: d.id, KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES,
 		}}))
 }
 
-// attach signs a value with a key and encodes its upload.
-func (d *aesDevice) attach(key *device.Key, id, value string) []byte {
+// register has an organisation claim the device's product for the chain, and the account register its group.
+func (d *aesDevice) register(organisation string) {
 	d.w.t.Helper()
-	signer, err := device.New(d.id, key.Sign)
+	d.w.order(d.w.tx(organisation+"/operator/operator", "", ledger.SystemChain,
+		&ltlv1.Transaction_ClaimProduct{ClaimProduct: &ltlv1.ClaimProduct{ProductKey: d.product, ChainId: d.w.chainID}}))
+	d.w.order(d.w.tx(facadeName, d.uid, d.w.chainID,
+		&ltlv1.Transaction_RegisterDeviceGroup{RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{
+			ProductKey: d.product, Name: "devices", AuthorizeType: "ID2",
+		}}))
+}
+
+// ofOrg2 makes the device one of org2, whose account uploads what it signs.
+func (d *aesDevice) ofOrg2() {
+	d.w.t.Helper()
+	d.product, d.uid = "product-of-org2", "1000000000000002"
+	d.w.order(d.w.tx("org2/operator/operator", "", ledger.SystemChain,
+		&ltlv1.Transaction_SetDelegates{SetDelegates: &ltlv1.SetDelegates{Facades: []string{facadeName}}}))
+	d.w.order(d.w.tx("org2/operator/operator", "", ledger.SystemChain,
+		&ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
+			Uid: d.uid, Name: "member", Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "org2",
+		}}))
+	d.w.order(d.w.tx("org2/operator/operator", "", ledger.SystemChain,
+		&ltlv1.Transaction_SetDelegates{SetDelegates: &ltlv1.SetDelegates{Facades: []string{facadeName}}}))
+	d.w.order(d.w.tx(facadeName, adminUID, d.w.chainID, &ltlv1.Transaction_CreateMember{CreateMember: &ltlv1.CreateMember{
+		MemberUid: d.uid, Name: "member", Contact: "contact", Phone: "1",
+	}}))
+	chain, err := rules.GetChain(d.w.store, d.w.chainID)
 	if err != nil {
 		d.w.t.Fatal(err)
 	}
-	p, err := signer.Sign(value, product, time.Now())
+	m, err := rules.GetMember(d.w.store, chain, d.uid)
+	if m == nil || err != nil {
+		d.w.t.Fatal(m, err)
+	}
+	d.typeCode = m.TypeCode
+}
+
+// attach signs a value with a key and encodes its upload.
+func (d *aesDevice) attach(by *device.Key, id, value string) []byte {
+	d.w.t.Helper()
+	signer, err := device.New(d.id, by.Sign)
 	if err != nil {
 		d.w.t.Fatal(err)
 	}
-	return d.w.tx(facadeName, adminUID, d.w.chainID, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
-		Key: d.w.key(id), Value: value, Device: &ltlv1.DeviceProof{
+	p, err := signer.Sign(value, d.product, time.Now())
+	if err != nil {
+		d.w.t.Fatal(err)
+	}
+	key := rules.KeyVersion + "_" + d.w.chainCode + "_" + d.typeCode + "_" + id
+	return d.w.tx(facadeName, d.uid, d.w.chainID, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
+		Key: key, Value: value, Device: &ltlv1.DeviceProof{
 			AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider, DataDigest: p.IotDataDigest,
 			Signature: p.IotSignature, Source: "2",
 		},
 	}})
 }
 
-// register registers the device group on the proof chain.
-func (w *world) register() {
-	w.t.Helper()
-	w.order(w.tx(facadeName, adminUID, w.chainID,
-		&ltlv1.Transaction_RegisterDeviceGroup{RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{
-			ProductKey: product, Name: "devices", AuthorizeType: "ID2",
-		}}))
-}
+// register claims org1's product and registers its group on the proof chain.
+func (w *world) register() { (&aesDevice{w: w, product: product, uid: adminUID}).register("org1") }
 
 // put hands a key to the endorser as the operator in a directory.
 func (r *running) put(operator string, d *aesDevice, key []byte) error {
 	_, err := ltlv1.NewEndorserClient(r.dial(operator)).PutDeviceKey(context.Background(),
-		&ltlv1.PutDeviceKeyRequest{ProductKey: product, IotId: d.id, Key: key})
+		&ltlv1.PutDeviceKeyRequest{ProductKey: d.product, IotId: d.id, Key: key})
 	return err
 }
 
@@ -112,6 +146,8 @@ func TestSecretDeviceKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.enrol("org1")
+	foreign.ofOrg2()
+	foreign.register("org2")
 	foreign.enrol("org2")
 	out := r.endorse(d.attach(d.key, "right", "21.5"), d.attach(foreign.key, "wrong", "21.5"),
 		foreign.attach(d.key, "foreign", "1"), w.attach("plain", "1"))
@@ -178,7 +214,7 @@ func TestPutDeviceKeyRefuses(t *testing.T) {
 	wantCode(t, "a facade", r.put("facades/f1", d, key), codes.PermissionDenied)
 	wantCode(t, "a key of 15 bytes", r.put("operator", d, key[:15]), codes.InvalidArgument)
 	wantCode(t, "no key", r.put("operator", d, nil), codes.InvalidArgument)
-	wantCode(t, "a name that cannot be enrolled", r.put("operator", &aesDevice{id: "a/b"}, key), codes.InvalidArgument)
+	wantCode(t, "a name that cannot be enrolled", r.put("operator", &aesDevice{id: "a/b", product: product}, key), codes.InvalidArgument)
 	if err := r.put("operator", d, other.key.Secret()); err != nil {
 		t.Fatal(err)
 	}
@@ -186,6 +222,7 @@ func TestPutDeviceKeyRefuses(t *testing.T) {
 		t.Errorf("another key before the enrolment: %v", err)
 	}
 	d.enrol("org1")
+	other.product = "product-of-org2"
 	other.enrol("org2")
 	_, err := ltlv1.NewEndorserClient(r.dial("operator")).PutDeviceKey(t.Context(), &ltlv1.PutDeviceKeyRequest{
 		ProductKey: product, IotId: d.id, Key: other.key.Secret(), MinSequence: w.store.Sequence(),
@@ -217,7 +254,7 @@ func TestPutDeviceKeyRefuses(t *testing.T) {
 	w.order(w.tx(operatorName, "", ledger.SystemChain,
 		&ltlv1.Transaction_RevokeDevice{RevokeDevice: &ltlv1.RevokeDevice{ProductKey: product, IotId: d.id}}))
 	r.caughtUp()
-	wantCode(t, "a device with a public key", r.put("operator", &aesDevice{id: "device-3"}, key), codes.FailedPrecondition)
+	wantCode(t, "a device with a public key", r.put("operator", &aesDevice{id: "device-3", product: product}, key), codes.FailedPrecondition)
 	wantCode(t, "a revoked device", r.put("operator", d, key), codes.FailedPrecondition)
 }
 

@@ -65,7 +65,7 @@ func newWorld(t testing.TB) *world {
 			t.Fatal(err)
 		}
 		listeners = append(listeners, l)
-		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: fmt.Sprint("n", i+1), Organisation: "org1",
+		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: fmt.Sprint("n", i+1), Organisation: fmt.Sprint("org", i+1),
 			Address: l.Addr().String()})
 	}
 	var err error
@@ -150,6 +150,12 @@ func (w *world) key(id string) string {
 // order writes a batch with the endorsements of all organisations of its chain.
 func (w *world) order(payloads ...[]byte) []*ltlv1.Result {
 	w.t.Helper()
+	return w.orderAt(time.Now(), payloads...)
+}
+
+// orderAt is order with the clock that the endorsements state.
+func (w *world) orderAt(clock time.Time, payloads ...[]byte) []*ltlv1.Result {
+	w.t.Helper()
 	tx, err := rules.Decode(payloads[0])
 	if err != nil {
 		w.t.Fatal(err)
@@ -166,10 +172,10 @@ func (w *world) order(payloads ...[]byte) []*ltlv1.Result {
 	for _, o := range organisations {
 		signers = append(signers, offline.Signer{Organisation: o, Key: w.keys[o]})
 	}
-	batch := offline.Batch(w.trust.NetworkID(), tx.GetChainId(), time.Now().Add(time.Hour).UnixMilli(), payloads, signers)
+	batch := offline.Batch(w.trust.NetworkID(), tx.GetChainId(), clock.UnixMilli(), payloads, signers)
 	w.index++
 	out, err := w.store.Apply([]store.Entry{{Index: w.index, Entry: &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{
-		Batches: &ltlv1.OrderedBatches{TimeMs: time.Now().UnixMilli(), Batches: []*ltlv1.Batch{batch}},
+		Batches: &ltlv1.OrderedBatches{Batches: []*ltlv1.Batch{batch}},
 	}}}})
 	if err != nil {
 		w.t.Fatal(err)
@@ -191,8 +197,12 @@ type liar struct {
 	lie func(out *ltlv1.FollowResponse) error
 	// height replaces the sequence in the status when it is not 0.
 	height uint64
+	// follows counts the streams of blocks.
+	follows int
 	// hash makes the status report other block hashes.
 	hash bool
+	// below is a chain of which the status reports the block below the tip, by its height alone.
+	below string
 }
 
 func (l *liar) set(change func(l *liar)) {
@@ -203,6 +213,7 @@ func (l *liar) set(change func(l *liar)) {
 
 // Follow sends what the honest service sends, changed by the lie.
 func (l *liar) Follow(in *ltlv1.FollowRequest, stream ltlv1.Ledger_FollowServer) error {
+	l.set(func(l *liar) { l.follows++ })
 	return l.LedgerServer.Follow(in, &lyingStream{Ledger_FollowServer: stream, l: l})
 }
 
@@ -217,6 +228,13 @@ func (l *liar) Status(ctx context.Context, in *ltlv1.StatusRequest) (*ltlv1.Stat
 	if err == nil && l.hash {
 		for _, c := range out.GetChains() {
 			c.BlockHash[0] ^= 1
+		}
+	}
+	if err == nil {
+		for _, c := range out.GetChains() {
+			if c.GetChainId() == l.below {
+				c.Height, c.BlockHash = c.GetHeight()-1, nil
+			}
 		}
 	}
 	return out, err
