@@ -22,7 +22,7 @@ type Block struct {
 	Height uint64
 	// Sequence is the number of blocks, over all chains, that were executed before this one.
 	Sequence uint64
-	// Time is the leader's clock when the block was ordered.
+	// Time is the block's time, which the clocks of the endorsing organisations give it.
 	Time time.Time
 	// Hash is the block's hash, Previous that of the block below it; zero at height 0.
 	Hash, Previous [32]byte

@@ -62,6 +62,9 @@ type Client struct {
 
 	leader   atomic.Pointer[string] // id of the node that led last, as far as this client knows
 	statuses flight[*clusterStatus]
+	seen     atomic.Pointer[clusterStatus] // what the nodes reported last
+	// sealedSilence is the constant of that name, except in tests.
+	sealedSilence time.Duration
 
 	mu           sync.Mutex
 	closed       bool
@@ -90,7 +93,8 @@ func Open(cfg Config) (*Client, error) {
 	c := &Client{
 		cfg: cfg, credentials: credentials, submitter: credentials.Identity().String(), log: cfg.Logger,
 		tracer: tracing.New(cfg.TracerProvider), batchers: map[string]*batcher{},
-		clock: skew.New(cfg.Logger),
+		sealedSilence: sealedSilence,
+		clock:         skew.New(cfg.Logger, credentials.Identity().Organisation),
 	}
 	c.base, c.cancel = context.WithCancel(context.Background())
 	c.peers = newPeers(credentials, cfg.PreferNode)
@@ -126,16 +130,19 @@ func (cfg *Config) setDefaults() {
 // CertificateExpiry returns the end of the validity of the client's own certificate.
 func (c *Client) CertificateExpiry() time.Time { return c.credentials.CertificateExpiry() }
 
+// Organisation is the one that the client's certificate names.
+func (c *Client) Organisation() string { return c.credentials.Identity().Organisation }
+
 // HearClocks asks all nodes and endorsers for their clocks and returns by how much the clock of this machine is ahead of
-// their median, negative when it is behind, and how many answered within the last minute. A clock that is far off is
-// logged. A program that runs for long calls it every ten seconds.
+// their median, negative when it is behind, and how many clocks that is. Another organisation has one clock, whatever
+// the number of its processes. A clock that is far off is logged. A program that runs for long calls it every ten seconds.
 func (c *Client) HearClocks(ctx context.Context) (ahead time.Duration, heard int) {
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
 	var asked sync.WaitGroup
 	for _, p := range append(c.peers.all(), c.peers.allEndorsers()...) {
 		asked.Go(func() {
-			c.clock.Ask(string(p.role)+" "+p.name, func() int64 { return statusOf(ctx, p).GetClockMs() })
+			c.clock.Ask(c.network.organisationOf(p), string(p.role)+" "+p.name, func() int64 { return statusOf(ctx, p).GetClockMs() })
 		})
 	}
 	asked.Wait()

@@ -74,6 +74,12 @@ const (
 	CodeEndorsementExpired int32 = 1004
 	// CodeMalformed: the bytes are not a transaction for this chain.
 	CodeMalformed int32 = 1005
+	// CodeClocksDisagree: the clocks of the organisations that endorsed are too far apart.
+	CodeClocksDisagree int32 = 1006
+	// CodeNotEntitled: the submitter may not speak for this account or AccessKey.
+	CodeNotEntitled int32 = 1007
+	// CodeTooFewClocks: too few organisations endorsed to date the transaction.
+	CodeTooFewClocks int32 = 1008
 )
 
 // Message returns an English sentence on a result code, which says what the caller can do.

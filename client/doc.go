@@ -19,6 +19,7 @@
 //	                         still be written later. Submitting the same transaction again is harmless and
 //	                         returns the outcome.
 //	ErrHolderUnavailable     Nothing was written; see Devices.
+//	ErrClock                 Nothing was written: the clock of an endorser is wrong, and the text says whose.
 //	ErrClosed                The client was closed. As with ErrUnavailable, the outcome may be unknown.
 //	any other error          The request cannot succeed as it is, for example because the client's role does not
 //	                         allow it.
@@ -36,7 +37,9 @@
 //
 // # Failures
 //
-// A dead, hanging or lying endorser is left out as long as the others satisfy the chain's policy. When the leader
+// The endorser of the client's own organisation must endorse, whatever the policy of the chain says: while it does not
+// answer, Submit returns ErrUnavailable, and nothing is written. Any other dead, hanging or lying endorser is left out as
+// long as the rest satisfy the policy. When the leader
 // fails, Submit goes on with the next one until the caller's deadline, which is 10 s unless its context has one. The
 // client counts an endorsement only when its signature, network, chain, transactions and organisation are right. Nodes
 // check the same again.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -27,13 +28,16 @@ func (c *Client) propose(ctx context.Context, ch *chain, g *group) *voteCount {
 	in := &ltlv1.EndorseRequest{ChainId: ch.id, MinSequence: g.minSequence,
 		Transactions: make([][]byte, len(g.submissions))}
 	ids := make([]ledger.Hash, len(g.submissions))
-	askAll := false // a vote was missing last time: those that failed lately are asked too
+	askAll := false // votes were missing last time: those that failed lately are asked too
 	for i, s := range g.submissions {
 		in.Transactions[i], ids[i] = s.payload, s.id
 		s.proposals++
-		askAll = askAll || s.unendorsed > 0
+		askAll = askAll || s.unendorsed > 0 || s.tooFewClocks
 	}
-	v := newVoteCount(ch, g.submissions)
+	v := newVoteCount(ch, c.credentials.Identity(), g.submissions)
+	if v.absent && (!g.refreshed || v.needs == nil) {
+		return v // what is known of the chain is looked up again first; on other chains no vote changes it
+	}
 	ctx, span := c.tracer.Start(ctx, "propose")
 	defer span.End()
 	v.open = ch.quorum.All()
@@ -62,14 +66,16 @@ func (c *Client) propose(ctx context.Context, ch *chain, g *group) *voteCount {
 			continue
 		default:
 		}
-		if ch.id != ledger.SystemChain || v.open == 0 || !v.witness(ctx, votes) {
+		if v.open == 0 || ch.id != ledger.SystemChain && v.dated() || !v.witness(ctx, votes) {
+			v.dropClocks(c.clock.Now())
 			return v
 		}
 	}
 }
 
-// witness waits a little for one more vote on a batch of the system chain, whose transactions mostly need one
-// organisation's endorsement: the others' show that they saw it in time. It reports whether one came.
+// witness waits a little for one more vote than the policy needs, so that a majority dates the batch. Transactions of
+// the system chain mostly need one organisation's endorsement, and all others are waited for: they show that they saw
+// it in time. It reports whether a vote came.
 func (v *voteCount) witness(ctx context.Context, votes <-chan vote) bool {
 	if v.witnesses.IsZero() {
 		v.witnesses = time.Now().Add(witnessWait)
@@ -127,16 +133,19 @@ func (c *Client) requestEndorsement(
 	span.Failed(err)
 	span.End()
 	if err == nil {
-		v.accepted, err = c.verify(ctx, ch, o, in, out, root)
-		v.endorsement, v.codes, v.required = out.GetEndorsement(), out.GetCodes(), out.GetRequired()
+		v.accepted, v.clockMs, err = c.verify(ctx, ch, o, in, out, root)
+		v.codes, v.required = out.GetCodes(), out.GetRequired()
+		if slices.Contains(v.accepted, true) { // one that accepts nothing is no vote for the ledger, and dates nothing
+			v.endorsement = out.GetEndorsement()
+		}
 		v.needs = out.GetNeeds()
 		if len(out.GetReasons()) == len(v.codes) {
 			v.reasons = out.GetReasons()
 		}
 	}
 	v.err = err
-	// An endorser that answers that it is busy or catching up works: it is asked again at once.
-	answered := err == nil || status.Code(err) == codes.ResourceExhausted
+	// An endorser that answers that it is busy, or that its clock is wrong, works: it is asked again at once.
+	answered := err == nil || status.Code(err) == codes.ResourceExhausted || status.Code(err) == codes.Aborted
 	if c.base.Err() == nil && p.breaker.record(answered) {
 		if answered {
 			c.log.Info("endorser answers again", "organisation", p.name)
@@ -148,40 +157,40 @@ func (c *Client) requestEndorsement(
 }
 
 // verify checks that a response holds the organisation's signature over exactly what was proposed, and returns which
-// transactions it accepts. What the response says beside its signed statement counts only as the reason of a refusal.
+// transactions it accepts and the clock that it states. What the response says beside its signed statement counts only as the reason of a refusal.
 func (c *Client) verify(
 	ctx context.Context, ch *chain, o int, in *ltlv1.EndorseRequest, out *ltlv1.EndorseResponse, root ledger.Hash,
-) ([]bool, error) {
+) (accepted []bool, clockMs int64, err error) {
 	n := len(in.GetTransactions())
 	if len(out.GetCodes()) != n {
-		return nil, fmt.Errorf("%w: %d codes for %d transactions", errInvalidResponse, len(out.GetCodes()), n)
+		return nil, 0, fmt.Errorf("%w: %d codes for %d transactions", errInvalidResponse, len(out.GetCodes()), n)
 	}
-	accepted := make([]bool, n)
+	accepted = make([]bool, n)
 	e := out.GetEndorsement()
 	if e == nil {
-		return accepted, nil
+		return accepted, 0, nil
 	}
 	s, err := ledger.ParseEndorsement(e, ch.id, root, n)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errInvalidResponse, err)
+		return nil, 0, fmt.Errorf("%w: %w", errInvalidResponse, err)
 	}
 	key := ch.keys[o]
 	if s.KeyID != ledger.KeyID(key) { // it was replaced lately
 		if key, err = c.network.key(ctx, ch.organisations[o], s.KeyID); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
 	if s.NetworkID != c.network.id || s.Organisation != ch.organisations[o] || s.KeyID != ledger.KeyID(key) {
-		return nil, fmt.Errorf("%w: its statement is about something else", errInvalidResponse)
+		return nil, 0, fmt.Errorf("%w: its statement is about something else", errInvalidResponse)
 	}
 	if err := ledger.VerifyEndorsement(key, e); err != nil {
-		return nil, fmt.Errorf("%w: %w", errInvalidResponse, err)
+		return nil, 0, fmt.Errorf("%w: %w", errInvalidResponse, err)
 	}
 	for i := range accepted {
 		accepted[i] = s.Accepts(i)
 		if !accepted[i] && out.GetCodes()[i] == rules.OK {
-			return nil, fmt.Errorf("%w: transaction %d is accepted but not signed", errInvalidResponse, i)
+			return nil, 0, fmt.Errorf("%w: transaction %d is accepted but not signed", errInvalidResponse, i)
 		}
 	}
-	return accepted, nil
+	return accepted, s.ClockMs, nil
 }

@@ -88,7 +88,7 @@ func TestDeadEndorserCostsNothing(t *testing.T) {
 		!strings.Contains(err.Error(), "org3") {
 		t.Errorf("%v, want ErrUnavailable that names org2 and org3", err)
 	}
-	if took := time.Since(started); took > 5*time.Second {
+	if took := time.Since(started); took > slow {
 		t.Errorf("the error took %v", took)
 	}
 	if f.stored() != 1 {
@@ -108,7 +108,7 @@ func TestHangingEndorser(t *testing.T) {
 		r, err := c.Submit(t.Context(), record("a", fmt.Sprint(i)))
 		wantOK(t, r, err)
 	}
-	if took := time.Since(started); took > 2*time.Second {
+	if took := time.Since(started); took > 4*slow {
 		t.Errorf("30 calls took %v beside a hanging endorser", took)
 	}
 	if n := f.endorsers[2].calls.Load(); n > 8 {

@@ -16,6 +16,9 @@ var (
 	// and the endorser that holds the key does not answer. Nothing was written. The same transaction may be submitted
 	// again.
 	ErrHolderUnavailable = fmt.Errorf("%w for what this device signed", ErrUnavailable)
+	// ErrClock is an ErrUnavailable with a known outcome: the clock of an endorser whose signature is needed is wrong, and
+	// the text says whose. Nothing was written; the same transaction may be submitted again as soon as the clock is set.
+	ErrClock = fmt.Errorf("%w because of a clock", ErrUnavailable)
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("client is closed")
 )

@@ -6,6 +6,8 @@ import (
 	"log"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"ltl/client"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -230,6 +232,16 @@ func ExampleLedger_ListEnrolments() {
 	fmt.Println(out.GetTotal(), out.GetDevices())
 }
 
+func ExampleLedger_ListProducts() {
+	c := connect()
+	defer c.Close()
+	out, err := c.Ledger().ListProducts(context.Background(), &ltlv1.ListProductsRequest{Page: 1, Size: 100})
+	if err != nil || out.GetCode() != client.CodeOK {
+		log.Fatal(out.GetCode(), err)
+	}
+	fmt.Println(out.GetTotal(), out.GetProducts())
+}
+
 func ExampleLedger_ListPhaseGroups() {
 	c := connect()
 	defer c.Close()
@@ -290,5 +302,57 @@ func ExampleLedger_ListPhaseRecords() {
 	}
 	for _, r := range out.GetRecords() { // oldest first
 		fmt.Println(r)
+	}
+}
+
+func ExampleLedger_Proposals() {
+	c := connect()
+	defer c.Close()
+	out, err := c.Ledger().Proposals(context.Background(), &ltlv1.ProposalsRequest{})
+	if err != nil || out.GetCode() != client.CodeOK {
+		log.Fatal(out.GetCode(), err)
+	}
+	for _, p := range out.GetProposals() { // those that are open, oldest first
+		fmt.Printf("%x: %s\n", p.GetProposalId(), p.GetWords())
+	}
+}
+
+func ExampleLedger_ProposalsAt() {
+	c := connect()
+	defer c.Close()
+	own := "endorser/org1" // its copy is verified by the organisation itself
+	out, err := c.Ledger().ProposalsAt(context.Background(), own, &ltlv1.ProposalsRequest{})
+	if err != nil || out.GetCode() != client.CodeOK {
+		log.Fatal(out.GetCode(), err)
+	}
+	for _, p := range out.GetProposals() {
+		fmt.Printf("%x: %s, asked: %v\n", p.GetProposalId(), p.GetWords(), p.GetAsked())
+	}
+}
+
+func ExampleLedger_PrepareProposal() {
+	c := connect()
+	defer c.Close()
+	change := &ltlv1.Transaction{
+		ChainId: "0000000000000000", // the system chain
+		Action: &ltlv1.Transaction_RemoveOrganisation{
+			RemoveOrganisation: &ltlv1.RemoveOrganisation{Id: "org3"},
+		},
+	}
+	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(change)
+	if err != nil {
+		log.Fatal(err)
+	}
+	out, err := c.Ledger().PrepareProposal(context.Background(), &ltlv1.PrepareProposalRequest{Transaction: payload})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if out.GetProposal() { // otherwise Submit makes the change itself
+		out.Propose.ExpiryMs = time.Now().AddDate(0, 0, 7).UnixMilli()
+		change.Action = &ltlv1.Transaction_Propose{Propose: out.GetPropose()}
+	}
+	result, err := c.Submit(context.Background(), change)
+	if err != nil || result.GetCode() != client.CodeOK {
+		log.Fatal(result, err)
 	}
 }

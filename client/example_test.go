@@ -187,38 +187,67 @@ func ExampleClient_NetworkTime() {
 	fmt.Println(c.NetworkTime())
 }
 
+func ExampleClient_Organisation() {
+	c := connect()
+	defer c.Close()
+	fmt.Println("a client of organisation", c.Organisation())
+}
+
 func ExampleClient_CertificateExpiry() {
 	c := connect()
 	defer c.Close()
 	fmt.Println("valid until", c.CertificateExpiry())
 }
 
-// An operator stores an AccessKey whose secret was sealed with the facades' sealing key.
-func ExampleClient_PutAccessKey() {
+// An operator puts an AccessKey on the ledger, which commits to its sealed secret, and then stores that.
+func ExampleClient_PutSealed() {
 	c := connect()
 	defer c.Close()
-	var sealed []byte // nonce and AES-256-GCM of the secret
-	version, err := c.PutAccessKey(context.Background(), &ltlv1.AccessKey{
-		AccessKeyId: "LTAI5tExample", AccountUid: exampleUID, Sealed: sealed,
-	})
-	if err != nil {
+	var sealed []byte // the secret under the organisation's sealing key; see docs/bytes.md
+	if err := c.PutSealed(context.Background(), "LTAI5tExample", sealed); err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println("version", version)
 }
 
-// A facade keeps a copy of all AccessKeys.
+// A backup reads all sealed secrets from a node.
+func ExampleClient_WatchSealed() {
+	c := connect()
+	defer c.Close()
+	done := errors.New("everything has been delivered")
+	keys := map[string]*ltlv1.SealedKey{}
+	err := c.WatchSealed(context.Background(), 0, func(k *ltlv1.SealedKey) error {
+		if k == nil {
+			return done
+		}
+		keys[k.GetAccessKeyId()] = k
+		return nil
+	})
+	fmt.Println(len(keys), err)
+}
+
+// A facade follows the AccessKeys at its own organisation's endorser.
 func ExampleClient_WatchAccessKeys() {
 	c := connect()
 	defer c.Close()
-	keys := map[string]*ltlv1.AccessKey{}
-	err := c.WatchAccessKeys(context.Background(), 0, func(k *ltlv1.AccessKey) error {
-		if k != nil { // nil: everything up to now was delivered
-			keys[k.GetAccessKeyId()] = k
+	err := c.WatchAccessKeys(context.Background(), func(changed []*ltlv1.AccessKeyInfo) {
+		for _, k := range changed { // none: the endorser only says that it is there
+			fmt.Println(k.GetId(), "of account", k.GetAccountUid(), "is", k.GetState())
 		}
-		return nil
 	})
 	log.Fatal(err)
+}
+
+func ExampleLedger_ListAccessKeys() {
+	c := connect()
+	defer c.Close()
+	out, err := c.Ledger().ListAccessKeys(context.Background(),
+		&ltlv1.ListAccessKeysRequest{AccountUid: exampleUID, Page: 1, Size: 100})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, k := range out.GetAccessKeys() {
+		fmt.Println(k.GetId(), k.GetState(), "version", k.GetVersion())
+	}
 }
 
 // An operator gives the AES key of a device to its organisation's endorser, and then enrols the device.

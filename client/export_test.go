@@ -1,5 +1,10 @@
 package client
 
+import "time"
+
+// SetSealedSilence shortens how long a node may not say that all sealed secrets have been delivered.
+func (c *Client) SetSealedSilence(d time.Duration) { c.sealedSilence = d }
+
 // Queued is the number of submissions in the queue of a chain's batcher.
 func (c *Client) Queued(chainID string) int {
 	c.mu.Lock()

@@ -41,6 +41,7 @@ type fake struct {
 	dir       string
 	trust     *identity.Trust
 	orgs      []string
+	onChain   []string // the organisations of the chain where they are not all; guarded by mu
 	policy    string
 	holder    string                // the organisation that must endorse what a device signed; empty for none
 	joined    []*ltlv1.Organisation // after the genesis
@@ -56,8 +57,10 @@ type fake struct {
 	committed map[ledger.Hash]*ltlv1.Result
 	count     map[ledger.Hash]int // how often it was executed, which must stay 1
 	batches   []*ltlv1.Batch
-	keys      []*ltlv1.AccessKey
-	executes  int32 // the code that execution gives when it is not 0
+	keys      []*ltlv1.SealedKey
+	executes  int32         // the code that execution gives when it is not 0
+	refusal   *ltlv1.Result // what the leader answers every batch with, unless it is nil
+	refused   int           // how many batches it answered so
 }
 
 // startFake starts n nodes and n organisations with one endorser each; node 0 leads.
@@ -96,7 +99,10 @@ func startFake(t *testing.T, n int, policy string) *fake {
 		}
 		e := &fakeEndorser{f: f, org: f.orgs[i], key: key}
 		e.server = f.serve(filepath.Join("orgs", f.orgs[i], "endorser"), listeners[2*i],
-			func(s *grpc.Server) { ltlv1.RegisterEndorserServer(s, e) })
+			func(s *grpc.Server) {
+				ltlv1.RegisterEndorserServer(s, e)
+				ltlv1.RegisterLedgerServer(s, &fakeCopy{f: f, silent: &e.silent})
+			})
 		f.endorsers = append(f.endorsers, e)
 		node := &fakeNode{f: f, i: i}
 		node.server = f.serve(filepath.Join("nodes", fmt.Sprintf("n%d", i+1)), listeners[2*i+1], func(s *grpc.Server) {
@@ -197,6 +203,13 @@ func (f *fake) commit(b *ltlv1.Batch) []*ltlv1.Result {
 		f.t.Errorf("policy: %v", err)
 	}
 	var results []*ltlv1.Result
+	if f.refusal != nil {
+		f.refused++
+		for range b.GetTransactions() {
+			results = append(results, f.refusal)
+		}
+		return results
+	}
 	ordered := false
 	allEndorsed := f.endorsed(b, parsed)
 	for i, payload := range b.GetTransactions() {
@@ -231,7 +244,7 @@ func satisfies(p policy.Policy, submitter string, organisations []string, signed
 			set = set.With(i)
 		}
 	}
-	return q.Satisfied(policy.Subject{Submitter: q.Set(submitter)}, set)
+	return q.Satisfied(policy.Subject{Submitter: q.Set("org1"), Account: q.Set(submitter)}, set)
 }
 
 // endorsed reports whether every transaction of a batch is known or endorsed. f.mu is held.
@@ -302,6 +315,13 @@ type fakeNode struct {
 	sequence      atomic.Uint64
 	hang          atomic.Bool
 	follow        atomic.Pointer[func(*ltlv1.FollowRequest, ltlv1.Ledger_FollowServer) error]
+	// lie changes the node's status, submit takes the place of its answer to a batch.
+	lie    atomic.Pointer[func(*ltlv1.StatusResponse)]
+	submit atomic.Pointer[func(ctx context.Context) error]
+	// network changes what it says of the network.
+	network atomic.Pointer[func(*ltlv1.GetNetworkResponse)]
+	// watch takes the place of its stream of sealed secrets.
+	watch atomic.Pointer[func(ltlv1.Operator_WatchSealedServer) error]
 }
 
 func (n *fakeNode) name() string { return fmt.Sprintf("n%d", n.i+1) }
@@ -321,6 +341,9 @@ func (n *fakeNode) notLeader() error {
 
 func (n *fakeNode) Submit(ctx context.Context, in *ltlv1.SubmitRequest) (*ltlv1.SubmitResponse, error) {
 	count := n.submits.Add(1)
+	if lie := n.submit.Load(); lie != nil {
+		return nil, (*lie)(ctx)
+	}
 	if n.f.leader.Load() != int32(n.i) {
 		return nil, n.notLeader()
 	}
@@ -345,8 +368,15 @@ func (n *fakeNode) Status(ctx context.Context, _ *ltlv1.StatusRequest) (*ltlv1.S
 	}
 	out := &ltlv1.StatusResponse{Id: n.f.orgs[n.i] + "/node/" + n.name(), Role: "follower", Term: n.f.term.Load(),
 		Sequence: n.sequence.Load()}
-	if n.f.leader.Load() == int32(n.i) {
+	leader := n.f.leader.Load()
+	if leader >= 0 {
+		out.Leader = n.f.nodes[leader].name()
+	}
+	if leader == int32(n.i) {
 		out.Role = "leader"
+	}
+	if lie := n.lie.Load(); lie != nil {
+		(*lie)(out)
 	}
 	return out, nil
 }
@@ -371,30 +401,33 @@ func (n *fakeNode) GetAccount(_ context.Context, in *ltlv1.GetAccountRequest) (*
 		Organisation: org}}}, nil
 }
 
-func (n *fakeNode) PutAccessKey(_ context.Context, in *ltlv1.PutAccessKeyRequest) (*ltlv1.PutAccessKeyResponse, error) {
+func (n *fakeNode) PutSealed(_ context.Context, in *ltlv1.PutSealedRequest) (*ltlv1.PutSealedResponse, error) {
 	if n.f.leader.Load() != int32(n.i) {
 		return nil, n.notLeader()
 	}
 	n.f.mu.Lock()
 	defer n.f.mu.Unlock()
-	k := &ltlv1.AccessKey{AccessKeyId: in.GetAccessKey().GetAccessKeyId(), Version: uint64(len(n.f.keys) + 1)}
+	k := &ltlv1.SealedKey{AccessKeyId: in.GetAccessKeyId(), Version: uint64(len(n.f.keys) + 1)}
 	n.f.keys = append(n.f.keys, k)
-	return &ltlv1.PutAccessKeyResponse{Code: rules.OK, Version: k.GetVersion()}, nil
+	return &ltlv1.PutSealedResponse{Code: rules.OK}, nil
 }
 
-func (n *fakeNode) WatchAccessKeys(in *ltlv1.WatchAccessKeysRequest, s ltlv1.Operator_WatchAccessKeysServer) error {
+func (n *fakeNode) WatchSealed(in *ltlv1.WatchSealedRequest, s ltlv1.Operator_WatchSealedServer) error {
+	if lie := n.watch.Load(); lie != nil {
+		return (*lie)(s)
+	}
 	n.f.mu.Lock()
-	keys := n.f.keys[in.GetAfterVersion():]
+	keys := n.f.keys[min(in.GetAfterVersion(), uint64(len(n.f.keys))):]
 	n.f.mu.Unlock()
 	for i, k := range keys {
 		if i == 2 {
 			return status.Error(codes.Unavailable, "this node breaks off after two")
 		}
-		if err := s.Send(&ltlv1.WatchAccessKeysResponse{AccessKey: k}); err != nil {
+		if err := s.Send(&ltlv1.WatchSealedResponse{Sealed: k}); err != nil {
 			return err
 		}
 	}
-	if err := s.Send(&ltlv1.WatchAccessKeysResponse{}); err != nil {
+	if err := s.Send(&ltlv1.WatchSealedResponse{}); err != nil {
 		return err
 	}
 	<-s.Context().Done()
@@ -409,6 +442,7 @@ type fakeEndorser struct {
 	key    ed25519.PrivateKey
 	server *grpc.Server
 	calls  atomic.Int32
+	silent atomic.Bool // its copy of the ledger answers nothing
 
 	mu      sync.Mutex
 	verdict func(in *ltlv1.EndorseRequest, tx *ltlv1.Transaction) int32 // 0 for OK
@@ -417,6 +451,7 @@ type fakeEndorser struct {
 	reason   string
 	forge    func(s *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Endorsement)
 	block    func(ctx context.Context) error
+	skew     time.Duration // by how much its clock is ahead
 }
 
 func (e *fakeEndorser) set(change func(e *fakeEndorser)) {
@@ -428,7 +463,7 @@ func (e *fakeEndorser) set(change func(e *fakeEndorser)) {
 func (e *fakeEndorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv1.EndorseResponse, error) {
 	e.calls.Add(1)
 	e.mu.Lock()
-	verdict, forge, block, required, reason := e.verdict, e.forge, e.block, e.required, e.reason
+	verdict, forge, block, required, reason, skew := e.verdict, e.forge, e.block, e.required, e.reason, e.skew
 	e.mu.Unlock()
 	if block != nil {
 		if err := block(ctx); err != nil {
@@ -464,7 +499,7 @@ func (e *fakeEndorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*
 	}
 	st := &ledger.Endorsement{
 		NetworkID: e.f.trust.NetworkID(), ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
-		ClockMs: time.Now().Add(time.Minute).UnixMilli(), KeyID: ledger.KeyID(e.key.Public().(ed25519.PublicKey)),
+		ClockMs: time.Now().Add(skew).UnixMilli(), KeyID: ledger.KeyID(e.key.Public().(ed25519.PublicKey)),
 		Organisation: e.org,
 		Accepted:     ledger.Bitmap(accepted),
 	}

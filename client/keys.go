@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -13,58 +14,83 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// PutAccessKey creates or changes a sealed AccessKey and returns its version. Putting the same AccessKey again gives it
-// a newer version and changes nothing else, so a call whose outcome is unknown may be repeated.
-func (c *Client) PutAccessKey(ctx context.Context, key *ltlv1.AccessKey) (uint64, error) {
+// ErrAnotherNode is returned by the function given to WatchSealed to have another node asked for everything.
+var ErrAnotherNode = errors.New("the node lacks a sealed secret to which the ledger commits")
+
+// errWithholds ends the watch of sealed secrets at one node.
+var errWithholds = errors.New("the node has not said for long that everything has been delivered")
+
+// PutSealed stores the sealed secret of an AccessKey that the ledger has, whose commitment must be that of these bytes.
+// Putting the same again changes nothing, so a call whose outcome is unknown may be repeated.
+func (c *Client) PutSealed(ctx context.Context, accessKeyID string, sealed []byte) error {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.cfg.SubmitTimeout)
 		defer cancel()
 	}
-	var out *ltlv1.PutAccessKeyResponse
+	var out *ltlv1.PutSealedResponse
 	err := c.onLeader(ctx, func(ctx context.Context, n *peer) (err error) {
-		out, err = ltlv1.NewOperatorClient(n.conn).PutAccessKey(ctx, &ltlv1.PutAccessKeyRequest{AccessKey: key})
+		out, err = ltlv1.NewOperatorClient(n.conn).PutSealed(ctx,
+			&ltlv1.PutSealedRequest{AccessKeyId: accessKeyID, Sealed: sealed})
 		return err
 	})
 	if err != nil {
-		return 0, c.writeError(err)
+		return c.writeError(err)
 	}
-	if out.GetCode() != rules.OK {
-		return 0, fmt.Errorf("the AccessKey is refused with code %d: %s", out.GetCode(), rules.Message(out.GetCode()))
+	switch out.GetCode() {
+	case rules.OK:
+		return nil
+	case rules.NotFound:
+		return fmt.Errorf("the ledger has no AccessKey %s; put it there first", accessKeyID)
 	}
-	return out.GetVersion(), nil
+	return fmt.Errorf("the sealed secret is not the one to which AccessKey %s on the ledger commits; it was changed "+
+		"meanwhile, look at it again", accessKeyID)
 }
 
-// WatchAccessKeys calls fn with every AccessKey whose version is above after, in the order of their versions, and goes
+// WatchSealed calls fn with every sealed secret whose version is above after, in the order of their versions, and goes
 // on as they change. It returns when ctx ends, the client is closed, or fn returns an error, which it returns. fn
 // receives nil each time everything up to that moment has been delivered, at least every 15 seconds while a node is
-// reached that reaches the others. When a node breaks off, it goes on at another one; fn receives each version once.
-func (c *Client) WatchAccessKeys(ctx context.Context, after uint64, fn func(*ltlv1.AccessKey) error) error {
-	return c.stream(ctx, "watching AccessKeys", func(ctx context.Context, n *peer) (bool, error, error) {
+// reached that reaches the others. When a node breaks off, or does not say for sealedSilence that everything has been
+// delivered, it goes on at another one; fn receives each version once.
+// What a node sends proves itself by the ledger's commitment, or is worthless: fn returns ErrAnotherNode when something
+// is missing, and the watch begins again at another node, with version 0.
+func (c *Client) WatchSealed(ctx context.Context, after uint64, fn func(*ltlv1.SealedKey) error) error {
+	return c.stream(ctx, "watching sealed AccessKeys", func(ctx context.Context, n *peer) (bool, error, error) {
 		before := after
-		stop, broken := watch(ctx, n, &after, fn)
+		stop, broken := watch(ctx, n, &after, c.sealedSilence, fn)
+		if errors.Is(stop, ErrAnotherNode) {
+			after = 0
+			return false, nil, status.Error(codes.Unavailable, stop.Error())
+		}
 		return after > before, stop, broken
 	})
 }
 
-// watch watches the AccessKeys of one node. It returns what fn returned, or why the stream ended.
-func watch(ctx context.Context, n *peer, after *uint64, fn func(*ltlv1.AccessKey) error) (stop, broken error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel() // ends the stream
-	stream, err := ltlv1.NewOperatorClient(n.conn).WatchAccessKeys(ctx,
-		&ltlv1.WatchAccessKeysRequest{AfterVersion: *after})
+// watch watches the sealed secrets of one node, which must say within the silence, again and again, that everything has
+// been delivered: one that withholds a secret, or sends others without end, does not. It returns what fn returned, or why
+// the stream ended.
+func watch(
+	ctx context.Context, n *peer, after *uint64, silence time.Duration, fn func(*ltlv1.SealedKey) error,
+) (stop, broken error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil) // ends the stream
+	silent := time.AfterFunc(silence, func() { cancel(errWithholds) })
+	defer silent.Stop()
+	stream, err := ltlv1.NewOperatorClient(n.conn).WatchSealed(ctx, &ltlv1.WatchSealedRequest{AfterVersion: *after})
 	if err != nil {
 		return nil, err
 	}
 	for {
 		out, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(context.Cause(ctx), errWithholds):
+			return nil, status.Error(codes.Unavailable, errWithholds.Error())
+		case errors.Is(err, io.EOF):
 			return nil, status.Error(codes.Unavailable, "the node ended the stream")
-		}
-		if err != nil {
+		case err != nil:
 			return nil, err
 		}
-		key := out.GetAccessKey()
+		key := out.GetSealed()
 		if key != nil && key.GetVersion() <= *after {
 			continue
 		}
@@ -73,7 +99,41 @@ func watch(ctx context.Context, n *peer, after *uint64, fn func(*ltlv1.AccessKey
 		}
 		if key != nil {
 			*after = key.GetVersion()
+		} else {
+			silent.Reset(silence)
 		}
+	}
+}
+
+// WatchAccessKeys calls fn with the AccessKeys of the ledger, as the endorser of the caller's own organisation has them,
+// and with those that change, until ctx ends or the endorser does not answer. fn gets an empty list every few seconds,
+// which says that the endorser is there and follows the network. There is no other source: the caller trusts its own
+// organisation's endorser, and no node.
+func (c *Client) WatchAccessKeys(ctx context.Context, fn func([]*ltlv1.AccessKeyInfo)) error {
+	organisation := c.credentials.Identity().Organisation
+	p := c.peers.endorser(organisation)
+	if p == nil {
+		if err := c.network.refresh(ctx); err != nil {
+			return c.writeError(err)
+		}
+		if p = c.peers.endorser(organisation); p == nil {
+			return fmt.Errorf("the network has no endorser of organisation %s; check the identity that the client runs with",
+				organisation)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the stream
+	defer context.AfterFunc(c.base, cancel)()
+	stream, err := ltlv1.NewEndorserClient(p.conn).WatchAccessKeys(ctx, &ltlv1.WatchAccessKeysRequest{})
+	if err != nil {
+		return fmt.Errorf("the endorser of organisation %s: %w", organisation, err)
+	}
+	for {
+		out, err := stream.Recv()
+		if err != nil {
+			return fmt.Errorf("the endorser of organisation %s: %w", organisation, err)
+		}
+		fn(out.GetAccessKeys())
 	}
 }
 

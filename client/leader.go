@@ -1,14 +1,19 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
+	"slices"
 	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -18,10 +23,29 @@ const roleLeader = "leader"
 // errMoved is returned when another node leads than the one that was asked.
 var errMoved = errors.New("another node leads now")
 
+// Any node can say that it leads, in any term, and what a node reports is not signed. So a node of another organisation
+// must name it too, where one does for any of those that claim it: one organisation alone keeps no client from the leader.
+// Where none is named, because the others are dead or there are only two nodes, those that claim it are tried in turn,
+// each for a bounded time.
+
 // clusterStatus is what the nodes report of themselves at one moment.
 type clusterStatus struct {
-	leader   string // empty when no node reports that it leads
-	sequence uint64 // the leader's number of executed blocks, else the highest of all nodes
+	claims   []claim // nodes that say that they lead, the most credible first
+	sequence uint64  // the leader's number of executed blocks, else about that of the nodes
+}
+
+// claim is a node's word that it leads.
+type claim struct {
+	node           *peer
+	term, sequence uint64
+	named          int // organisations other than the node's own of which a node names it
+}
+
+// report is what one node answered; its status is nil when it did not.
+type report struct {
+	node         *peer
+	organisation string
+	status       *ltlv1.StatusResponse
 }
 
 // askStatus asks every node for its status at the same time.
@@ -29,41 +53,93 @@ func (c *Client) askStatus() (*clusterStatus, error) {
 	ctx, cancel := context.WithTimeout(c.base, statusTimeout)
 	defer cancel()
 	nodes := c.peers.all()
-	answers := make(chan *ltlv1.StatusResponse, len(nodes))
+	organisations := map[string]bool{}
+	answers := make(chan report, len(nodes))
 	for _, n := range nodes {
-		if !c.spawn(func() { answers <- statusOf(ctx, n) }) {
+		organisation := c.network.organisationOf(n)
+		organisations[organisation] = true
+		if !c.spawn(func() { answers <- report{n, organisation, statusOf(ctx, n)} }) {
 			return nil, ErrClosed
 		}
 	}
-	s := clusterStatus{}
-	var term, newest uint64
-	answered := 0
+	var reports []report
+	var s *clusterStatus
 	for range nodes {
 		a := <-answers // all arrive before ctx ends
-		if a == nil {
+		if a.status == nil {
+			c.network.refreshSoon() // it may have moved
 			continue
 		}
-		answered++
-		newest = max(newest, a.GetTerm())
-		c.noteLeader(a.GetLeader())
-		switch {
-		case a.GetRole() == roleLeader && (s.leader == "" || a.GetTerm() > term):
-			s.leader, term, s.sequence = nodeName(a.GetId()), a.GetTerm(), a.GetSequence()
-		case s.leader == "":
-			s.sequence = max(s.sequence, a.GetSequence())
-		}
-		if s.leader != "" && term == newest && answered*2 > len(nodes) {
-			break // the leader of the newest term that a majority knows: no need to wait for a node that hangs
+		c.noteLeader(a.status.GetLeader())
+		reports = append(reports, a)
+		s = weigh(reports, c.credentials.Identity().Organisation, len(organisations) == 1)
+		if len(s.claims) > 0 && s.claims[0].named > 0 && len(reports)*2 > len(nodes) {
+			break // no need to wait for a node that hangs
 		}
 	}
-	if answered == 0 {
+	if s == nil {
 		return nil, fmt.Errorf("%w: no node answers with its status; check that the nodes run and can be reached",
 			ErrUnavailable)
 	}
-	if term < newest {
-		s.leader = "" // it lost the leadership and has not noticed yet
+	c.seen.Store(s)
+	return s, nil
+}
+
+// weigh orders the nodes that claim to lead by how credible that is: those that did not act as the leader when they were
+// asked lately last, then by the organisations that name them, then by their terms. own is the client's organisation.
+// Where all nodes are of one organisation (alone), they name each other.
+func weigh(reports []report, own string, alone bool) *clusterStatus {
+	s := &clusterStatus{}
+	highest := map[string]int64{} // by organisation, which has one voice in how many blocks there are
+	for _, r := range reports {
+		highest[r.organisation] = max(highest[r.organisation], int64(min(r.status.GetSequence(), math.MaxInt64)))
+		if r.status.GetRole() != roleLeader {
+			continue
+		}
+		naming := map[string]bool{}
+		for _, other := range reports {
+			foreign := other.organisation != r.organisation || alone && other.node != r.node
+			if foreign && other.status.GetLeader() == r.node.name {
+				naming[other.organisation] = true
+			}
+		}
+		s.claims = append(s.claims, claim{r.node, r.status.GetTerm(), r.status.GetSequence(), len(naming)})
 	}
-	return &s, nil
+	slices.SortStableFunc(s.claims, func(a, b claim) int {
+		switch failed := a.node.leading.open(); {
+		case failed != b.node.leading.open() && failed:
+			return 1
+		case failed != b.node.leading.open():
+			return -1
+		}
+		return cmp.Or(b.named-a.named, cmp.Compare(b.term, a.term))
+	})
+	if len(s.claims) > 0 && s.claims[0].named > 0 {
+		s.sequence = s.claims[0].sequence
+	} else {
+		s.sequence = uint64(max(rules.LowerMedian(slices.Collect(maps.Values(highest))), highest[own]))
+	}
+	return s
+}
+
+// next returns the node to ask in place of n, which was asked as the leader; nil when n is the best that is known. A
+// node that others name is left only for one that is named as much, in a newer term, or more.
+func (s *clusterStatus) next(n *peer) *peer {
+	at := slices.IndexFunc(s.claims, func(one claim) bool { return one.node == n })
+	for _, one := range s.claims {
+		switch {
+		case one.node == n:
+		case at < 0 && one.named > 0: // n does not claim it any more
+			return one.node
+		case at >= 0 && s.claims[at].named > 0:
+			if cmp.Or(one.named-s.claims[at].named, cmp.Compare(one.term, s.claims[at].term)) > 0 {
+				return one.node
+			}
+		case !one.node.leading.open():
+			return one.node
+		}
+	}
+	return nil
 }
 
 // noteLeader refreshes the list of nodes in the background when a leader is not on it: it has joined since.
@@ -80,16 +156,6 @@ func statusOf(ctx context.Context, n *peer) *ltlv1.StatusResponse {
 		return nil
 	}
 	return out
-}
-
-// nodeName is the node's id: the last part of the identity that a status carries.
-func nodeName(id string) string {
-	for i := len(id) - 1; i >= 0; i-- {
-		if id[i] == '/' {
-			return id[i+1:]
-		}
-	}
-	return id
 }
 
 // orderBatch has the leader order an endorsed batch. When leadership moves before the deadline, the next leader gets
@@ -124,6 +190,7 @@ func (c *Client) onLeader(ctx context.Context, f func(context.Context, *peer) er
 	for pause := (backoff{}); ; {
 		if n := c.findLeader(ctx); n != nil {
 			err := c.attempt(ctx, n, f)
+			n.leading.record(err == nil)
 			if err == nil {
 				c.leader.Store(&n.name)
 				return nil
@@ -133,18 +200,20 @@ func (c *Client) onLeader(ctx context.Context, f func(context.Context, *peer) er
 			next := leaderDetail(err)
 			switch {
 			case next != nil: // nothing was done
-				if id := next.GetLeader(); id != "" && id != n.name {
+				// Nodes that name each other for ever do not keep the client from asking all of them.
+				if id := next.GetLeader(); id != "" && id != n.name && hops < maxHops {
 					c.noteLeader(id)
 					c.leader.Store(&id)
-					if hops++; hops <= maxHops {
-						continue
-					}
+					hops++
+					continue
 				}
-			case status.Code(err) == codes.ResourceExhausted && !sent:
-				return fmt.Errorf("%w: %w", ErrOverloaded, last)
 			case errors.Is(err, errMoved):
 				sent = true
 				continue
+			case c.rivalled(n): // it may have refused without being the leader
+				sent = sent || elsewhere(err) && status.Code(err) != codes.ResourceExhausted
+			case status.Code(err) == codes.ResourceExhausted && !sent:
+				return fmt.Errorf("%w: %w", ErrOverloaded, last)
 			case !elsewhere(err):
 				return fmt.Errorf("the leader refuses: %w", last)
 			default:
@@ -184,11 +253,17 @@ func (c *Client) findLeader(ctx context.Context) *peer {
 		}
 	}
 	s, err := c.statuses.do(ctx)
-	if err != nil || s.leader == "" {
+	if err != nil || len(s.claims) == 0 {
 		return nil
 	}
-	c.leader.Store(&s.leader)
-	return c.peers.node(s.leader)
+	c.leader.Store(&s.claims[0].node.name)
+	return s.claims[0].node
+}
+
+// rivalled reports whether another node claims to lead as credibly as n when the nodes were last asked.
+func (c *Client) rivalled(n *peer) bool {
+	s := c.seen.Load()
+	return s != nil && s.next(n) != nil
 }
 
 // attempt makes one call. A call without an answer for leaderPatience is given up only when another node leads:
@@ -206,10 +281,12 @@ func (c *Client) attempt(ctx context.Context, n *peer, f func(context.Context, *
 				return
 			case <-timer.C:
 			}
-			if s, err := c.statuses.do(ctx); err == nil && s.leader != "" && s.leader != n.name {
-				c.leader.Store(&s.leader)
-				cancel(errMoved)
-				return
+			if s, err := c.statuses.do(ctx); err == nil {
+				if next := s.next(n); next != nil {
+					c.leader.Store(&next.name)
+					cancel(errMoved)
+					return
+				}
 			}
 			timer.Reset(leaderPatience)
 		}

@@ -44,14 +44,30 @@ func (l *Ledger) GetTransaction(ctx context.Context, in *ltlv1.GetTransactionReq
 	return read(ctx, l.c, ltlv1.LedgerClient.GetTransaction, in)
 }
 
-// GetNetwork returns organisations, nodes and chains.
+// GetNetwork returns organisations, nodes and chains. From then on the client connects to the nodes and endorsers where
+// the answer has them.
 func (l *Ledger) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*ltlv1.GetNetworkResponse, error) {
-	return read(ctx, l.c, ltlv1.LedgerClient.GetNetwork, in)
+	out, err := read(ctx, l.c, ltlv1.LedgerClient.GetNetwork, in)
+	if err != nil {
+		return nil, err
+	}
+	return out, l.c.network.learnMembers(out)
+}
+
+// GetKeys returns the keys that organisations and nodes sign with, and those that they had before.
+func (l *Ledger) GetKeys(ctx context.Context, in *ltlv1.GetKeysRequest) (*ltlv1.GetKeysResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.GetKeys, in)
 }
 
 // GetAccount returns an account; operators list all with an empty uid.
 func (l *Ledger) GetAccount(ctx context.Context, in *ltlv1.GetAccountRequest) (*ltlv1.GetAccountResponse, error) {
 	return read(ctx, l.c, ltlv1.LedgerClient.GetAccount, in)
+}
+
+// ListAccessKeys pages through the AccessKeys of an account, or of all, with their states and without their secrets.
+func (l *Ledger) ListAccessKeys(ctx context.Context,
+	in *ltlv1.ListAccessKeysRequest) (*ltlv1.ListAccessKeysResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.ListAccessKeys, in)
 }
 
 // GetChain returns a business chain with its use, as an account sees it.
@@ -79,6 +95,11 @@ func (l *Ledger) ListDevices(ctx context.Context, in *ltlv1.ListDevicesRequest) 
 func (l *Ledger) ListEnrolments(ctx context.Context, in *ltlv1.ListEnrolmentsRequest) (*ltlv1.ListEnrolmentsResponse,
 	error) {
 	return read(ctx, l.c, ltlv1.LedgerClient.ListEnrolments, in)
+}
+
+// ListProducts pages through the products of devices that organisations have claimed.
+func (l *Ledger) ListProducts(ctx context.Context, in *ltlv1.ListProductsRequest) (*ltlv1.ListProductsResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.ListProducts, in)
 }
 
 // ListPhaseGroups pages through the phase groups of a chain.
@@ -110,24 +131,29 @@ func (l *Ledger) ListPhaseRecords(ctx context.Context,
 	return read(ctx, l.c, ltlv1.LedgerClient.ListPhaseRecords, in)
 }
 
+// Proposals returns the open proposals, one by its id, open or not, or a page of all that there ever were.
+func (l *Ledger) Proposals(ctx context.Context, in *ltlv1.ProposalsRequest) (*ltlv1.ProposalsResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.Proposals, in)
+}
+
+// ProposalsAt is Proposals at one node or one organisation's endorser, named as for Status, without fail-over. What an
+// organisation's own endorser says of a proposal rests on its own verified copy.
+func (l *Ledger) ProposalsAt(ctx context.Context, peer string, in *ltlv1.ProposalsRequest) (*ltlv1.ProposalsResponse,
+	error) {
+	return readAt(ctx, l.c, peer, ltlv1.LedgerClient.Proposals, in)
+}
+
+// PrepareProposal says whether a change of the system chain has to be proposed by this client's organisation, and makes
+// the proposal.
+func (l *Ledger) PrepareProposal(ctx context.Context,
+	in *ltlv1.PrepareProposalRequest) (*ltlv1.PrepareProposalResponse, error) {
+	return read(ctx, l.c, ltlv1.LedgerClient.PrepareProposal, in)
+}
+
 // Status asks one node (by its id) or one organisation's endorser (by "endorser/<organisation>") for its status,
 // without fail-over.
 func (l *Ledger) Status(ctx context.Context, peer string) (*ltlv1.StatusResponse, error) {
-	p := l.c.peers.find(peer)
-	if p == nil { // it may have joined since the last refresh
-		if err := l.c.network.refresh(ctx); err != nil {
-			return nil, err
-		}
-		p = l.c.peers.find(peer)
-	}
-	if p == nil {
-		return nil, fmt.Errorf("the network has no node or endorser %q; ltl status lists them", peer)
-	}
-	out, err := ltlv1.NewLedgerClient(p.conn).Status(ctx, &ltlv1.StatusRequest{})
-	if err != nil {
-		return nil, l.c.readError(err)
-	}
-	return out, nil
+	return readAt(ctx, l.c, peer, ltlv1.LedgerClient.Status, &ltlv1.StatusRequest{})
 }
 
 // method is one method of the Ledger service, for example ltlv1.LedgerClient.GetRecord.
@@ -149,6 +175,23 @@ func read[In, Out any](ctx context.Context, c *Client, call method[In, Out], in 
 			return out, c.readError(err)
 		}
 	}
+}
+
+// readAt asks one node or endorser by its name, once.
+func readAt[In, Out any](ctx context.Context, c *Client, name string, call method[In, Out], in In) (out Out, err error) {
+	c.network.refreshIfStale() // it may have moved
+	p := c.peers.find(name)
+	if p == nil { // it may have joined since the last refresh
+		if err := c.network.refresh(ctx); err != nil {
+			return out, err
+		}
+		p = c.peers.find(name)
+	}
+	if p == nil {
+		return out, fmt.Errorf("the network has no node or endorser %q; ltl status lists them", name)
+	}
+	out, err = call(ltlv1.NewLedgerClient(p.conn), ctx, in)
+	return out, c.readError(err)
 }
 
 // readOnce asks each node at most once.
@@ -208,7 +251,7 @@ func (c *Client) stream(
 		return ErrClosed
 	}
 	for pause := (backoff{}); ; {
-		for _, n := range c.peers.all() {
+		for _, n := range c.network.spread(c.peers.all()) {
 			progress, stop, broken := one(ctx, n)
 			if stop != nil {
 				return stop

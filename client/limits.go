@@ -24,7 +24,8 @@ const (
 const (
 	// endorseTimeout bounds one endorser's answer; it leaves the endorser's own wait for a sequence number (2 s) room.
 	endorseTimeout = 3 * time.Second
-	// witnessWait is how long a batch of the system chain waits for endorsements beyond those that it needs.
+	// witnessWait is how long a batch waits for endorsements beyond those that it needs: one of the system chain for all,
+	// any other until more than half of its chain's organisations agree on the time.
 	witnessWait = 300 * time.Millisecond
 	// busyOutstanding is the number of unanswered requests from which on an endorser is asked only if the policy needs it:
 	// it hangs, or many chains are busy.
@@ -39,11 +40,14 @@ const (
 	// readTimeout bounds one node's answer to a read, readDeadline a read whose context has no deadline.
 	readTimeout  = 3 * time.Second
 	readDeadline = 8 * time.Second
+	// sealedSilence is how long a node may not say that all sealed secrets have been delivered, which it does every 15
+	// seconds.
+	sealedSilence = 30 * time.Second
 	// refreshTimeout bounds the fetching of the network's chains and organisations; refreshAge is when it is done again.
 	refreshTimeout = 5 * time.Second
 	refreshAge     = 5 * time.Second
-	// unknownPeerPause is the least time between two refreshes that unknown peers cause.
-	unknownPeerPause = time.Second
+	// refreshPause is the least time between two refreshes that unknown or silent peers cause.
+	refreshPause = time.Second
 )
 
 // graceShare is the share of a caller's time that is kept to report what went wrong: 1 / graceShare.

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -30,13 +31,14 @@ type network struct {
 
 	mu            sync.Mutex
 	fetched       time.Time // when the last fetch began or ended
-	unknownPeer   time.Time // when an unknown peer last caused a fetch
+	hinted        time.Time // when an unknown or silent peer last caused a fetch
 	chains        map[string]*chain
 	more          bool                  // the network has chains that are not in chains
 	others        map[string]otherChain // those of them that were asked for
 	organisations map[string]ed25519.PublicKey
 	former        map[string]ed25519.PublicKey // the key that an organisation had before, if this client saw it change
 	accounts      map[string]string            // uid → organisation; an account never moves
+	confirmed     ledger.Hash                  // the digest of what was learned last
 }
 
 // otherChain is a chain as a node reported it at a moment.
@@ -60,7 +62,7 @@ func newNetwork(c *Client, trust *identity.Trust) (*network, error) {
 		others: map[string]otherChain{}, former: map[string]ed25519.PublicKey{},
 	}
 	n.fetch.spawn, n.fetch.run = c.spawn, n.fetchNow
-	trust.OnUnknownPeer(n.onUnknownPeer)
+	trust.OnUnknownPeer(n.refreshSoon)
 	genesis := trust.Genesis()
 	system := &ltlv1.ChainInfo{ChainId: ledger.SystemChain, Chain: &ltlv1.CreateChain{Policy: genesis.GetPolicy()}}
 	for _, o := range genesis.GetOrganisations() {
@@ -101,7 +103,7 @@ func (n *network) learn(in *ltlv1.GetNetworkResponse) error {
 			clear(n.others) // they carry keys
 		}
 	}
-	n.chains, n.organisations = chains, organisations
+	n.chains, n.organisations, n.confirmed = chains, organisations, digest(in)
 	n.more = in.GetTotalChains() >= uint64(len(in.GetChains())) // of which one is the system chain
 	return nil
 }
@@ -169,17 +171,21 @@ func (n *network) learnMembers(in *ltlv1.GetNetworkResponse) error {
 	return nil
 }
 
-// fetchNow asks a node. While no node leads, it takes what the node itself has.
+// fetchNow asks a node. While no node leads, it takes what the node itself has. What the client does not know yet it
+// takes from no node alone.
 func (n *network) fetchNow() (struct{}, error) {
 	ctx, cancel := context.WithTimeout(n.client.base, refreshTimeout)
 	defer cancel()
-	in, err := readOnce(ctx, n.client, ltlv1.LedgerClient.GetNetwork, &ltlv1.GetNetworkRequest{})
+	request := &ltlv1.GetNetworkRequest{}
+	in, err := readOnce(ctx, n.client, ltlv1.LedgerClient.GetNetwork, request)
 	if err != nil {
-		local := &ltlv1.GetNetworkRequest{Consistency: ltlv1.Consistency_CONSISTENCY_LOCAL}
-		in, err = readOnce(ctx, n.client, ltlv1.LedgerClient.GetNetwork, local)
+		request.Consistency = ltlv1.Consistency_CONSISTENCY_LOCAL
+		in, err = readOnce(ctx, n.client, ltlv1.LedgerClient.GetNetwork, request)
 	}
-	if err == nil {
-		err = n.learn(in)
+	if err == nil && (!n.knows(in) || n.hasNews(ctx)) {
+		if in, err = n.confirm(ctx, request); err == nil {
+			err = n.learn(in)
+		}
 	}
 	n.mu.Lock()
 	n.fetched = time.Now() // after a failure too, so that not every write tries again
@@ -232,13 +238,13 @@ func (n *network) keepFresh(ctx context.Context) {
 	}
 }
 
-// onUnknownPeer refreshes in the background because a peer is not known, at most once per unknownPeerPause: the peer
-// may be lying.
-func (n *network) onUnknownPeer() {
+// refreshSoon refreshes in the background because a peer is not known, or a node does not answer and may have moved: at
+// most once per refreshPause, as a peer may be lying.
+func (n *network) refreshSoon() {
 	n.mu.Lock()
-	due := time.Since(n.unknownPeer) > unknownPeerPause
+	due := time.Since(n.hinted) > refreshPause
 	if due {
-		n.unknownPeer = time.Now()
+		n.hinted = time.Now()
 	}
 	n.mu.Unlock()
 	if due {
@@ -266,9 +272,9 @@ func (n *network) known(id string) (one *chain, stale bool) {
 	return n.chains[id], stale
 }
 
-// submitterOrganisation is the organisation that the policy term "submitter" means: that of the account, else of the
+// accountOrganisation is the organisation that the policy term "submitter" means: that of the account, else of the
 // process.
-func (n *network) submitterOrganisation(ctx context.Context, tx *ltlv1.Transaction) (string, error) {
+func (n *network) accountOrganisation(ctx context.Context, tx *ltlv1.Transaction) (string, error) {
 	uid := tx.GetAccountUid()
 	if uid == "" {
 		return organisationOf(tx.GetSubmitter()), nil
@@ -294,6 +300,28 @@ func (n *network) submitterOrganisation(ctx context.Context, tx *ltlv1.Transacti
 	organisation = in.GetAccounts()[0].GetOrganisation()
 	n.accounts[uid] = organisation
 	return organisation, nil
+}
+
+// organisationOf is the organisation of a node or an endorser; empty when it is not of the network any more.
+func (n *network) organisationOf(p *peer) string {
+	if p.role == identity.RoleEndorser {
+		return p.name
+	}
+	known, _ := n.trust.Node(p.name)
+	return known.GetOrganisation()
+}
+
+// spread returns the nodes with one of each organisation first, then the second ones, and so on: an organisation whose
+// nodes withhold something delays it by one of them, however many it has.
+func (n *network) spread(nodes []*peer) []*peer {
+	turn := map[*peer]int{}
+	before := map[string]int{}
+	for _, one := range nodes {
+		organisation := n.organisationOf(one)
+		turn[one] = before[organisation]
+		before[organisation]++
+	}
+	return slices.SortedStableFunc(slices.Values(nodes), func(a, b *peer) int { return turn[a] - turn[b] })
 }
 
 func organisationOf(submitter string) string {

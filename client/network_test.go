@@ -3,8 +3,11 @@ package client_test
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
@@ -15,25 +18,57 @@ func (n *fakeNode) GetNetwork(context.Context, *ltlv1.GetNetworkRequest) (*ltlv1
 	if err := n.readable(); err != nil {
 		return nil, err
 	}
-	g := n.f.trust.Genesis()
-	id := n.f.trust.NetworkID()
-	out := &ltlv1.GetNetworkResponse{
-		NetworkId: id[:], Network: "fake", Organisations: slices.Concat(g.GetOrganisations(), n.f.joined),
-		Nodes: g.GetNodes(), TotalChains: 1,
-		Chains: []*ltlv1.ChainInfo{{ChainId: ledger.SystemChain, Chain: &ltlv1.CreateChain{Organisations: n.f.orgs}}},
-	}
-	if !n.f.unlisted.Load() {
-		out.Chains = append(out.Chains, n.f.chain())
+	out := n.f.network()
+	if lie := n.network.Load(); lie != nil {
+		(*lie)(out)
 	}
 	return out, nil
+}
+
+// network is what an honest process says of the network.
+func (f *fake) network() *ltlv1.GetNetworkResponse {
+	g := f.trust.Genesis()
+	id := f.trust.NetworkID()
+	f.mu.Lock()
+	joined := slices.Clone(f.joined)
+	f.mu.Unlock()
+	out := &ltlv1.GetNetworkResponse{
+		NetworkId: id[:], Network: "fake", Organisations: slices.Concat(g.GetOrganisations(), joined),
+		Nodes: g.GetNodes(), TotalChains: 1,
+		Chains: []*ltlv1.ChainInfo{{ChainId: ledger.SystemChain, Height: uint64(10 + len(joined)),
+			Chain: &ltlv1.CreateChain{Organisations: f.orgs}}},
+	}
+	if !f.unlisted.Load() {
+		out.Chains = append(out.Chains, f.chain())
+	}
+	return proto.CloneOf(out) // the caller may change it
+}
+
+// fakeCopy is the copy of the ledger that an endorser has.
+type fakeCopy struct {
+	ltlv1.UnimplementedLedgerServer
+	f      *fake
+	silent *atomic.Bool
+}
+
+func (c *fakeCopy) GetNetwork(ctx context.Context, _ *ltlv1.GetNetworkRequest) (*ltlv1.GetNetworkResponse, error) {
+	if c.silent.Load() {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	return c.f.network(), nil
 }
 
 // chain is the business chain of the fake network.
 func (f *fake) chain() *ltlv1.ChainInfo {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	orgs := f.orgs
+	if f.onChain != nil {
+		orgs = f.onChain
+	}
 	return &ltlv1.ChainInfo{ChainId: testChain, ChainCode: testCode,
-		Chain: &ltlv1.CreateChain{Policy: f.policy, Organisations: f.orgs}}
+		Chain: &ltlv1.CreateChain{Policy: f.policy, Organisations: orgs}}
 }
 
 func (n *fakeNode) GetChain(_ context.Context, in *ltlv1.GetChainRequest) (*ltlv1.GetChainResponse, error) {

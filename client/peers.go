@@ -33,6 +33,7 @@ type peer struct {
 	role          identity.Role
 	conn          *grpc.ClientConn
 	breaker       breaker
+	leading       breaker // whether it acted as the leader when it was asked as one
 }
 
 func newPeers(credentials *identity.Credentials, prefer string) *peers {

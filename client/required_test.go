@@ -41,13 +41,13 @@ func slowly(e *fakeEndorser) {
 	}
 }
 
-// startHeld starts a network in which org1 has the keys of all devices, and all endorsers name it.
+// startHeld starts a network in which org2 has the keys of all devices, and all endorsers name it.
 func startHeld(t *testing.T, policy string) *fake {
 	t.Helper()
 	f := startFake(t, 3, policy)
-	f.holder = "org1"
+	f.holder = "org2"
 	for _, e := range f.endorsers {
-		e.set(names("org1"))
+		e.set(names("org2"))
 	}
 	return f
 }
@@ -57,7 +57,7 @@ func startHeld(t *testing.T, policy string) *fake {
 func TestHolderIsWaitedFor(t *testing.T) {
 	f := startHeld(t, "any")
 	c := f.client(nil)
-	f.endorsers[0].set(slowly)
+	f.endorsers[1].set(slowly)
 	before := f.nodes[0].submits.Load()
 	r, err := c.Submit(t.Context(), upload("a", "1"))
 	wantOK(t, r, err)
@@ -71,7 +71,7 @@ func TestHolderIsWaitedFor(t *testing.T) {
 func TestHolderIsDown(t *testing.T) {
 	f := startHeld(t, "2-of")
 	c := f.client(nil)
-	f.endorsers[0].set(down)
+	f.endorsers[1].set(down)
 	tx := upload("a", "1")
 	var wg sync.WaitGroup
 	for i := range 20 { // beside it, in its batch or another
@@ -83,14 +83,14 @@ func TestHolderIsDown(t *testing.T) {
 	}
 	r, err := c.Submit(t.Context(), tx)
 	if !errors.Is(err, client.ErrUnavailable) || !errors.Is(err, client.ErrHolderUnavailable) ||
-		!strings.Contains(err.Error(), "only the endorser of org1 ") || !strings.Contains(err.Error(), "down") {
-		t.Errorf("result %v, error %v; want ErrUnavailable that names org1", r, err)
+		!strings.Contains(err.Error(), "only the endorser of org2 ") || !strings.Contains(err.Error(), "down") {
+		t.Errorf("result %v, error %v; want ErrUnavailable that names org2", r, err)
 	}
 	wg.Wait()
 	if f.stored() != 20 {
 		t.Errorf("%d stored, want 20", f.stored())
 	}
-	f.endorsers[0].set(up)
+	f.endorsers[1].set(up)
 	r, err = c.Submit(t.Context(), tx)
 	wantOK(t, r, err)
 }
@@ -99,8 +99,8 @@ func TestHolderIsDown(t *testing.T) {
 func TestHolderRefuses(t *testing.T) {
 	f := startHeld(t, "any")
 	c := f.client(nil)
-	f.endorsers[0].set(slowly)
-	f.endorsers[0].set(func(e *fakeEndorser) {
+	f.endorsers[1].set(slowly)
+	f.endorsers[1].set(func(e *fakeEndorser) {
 		e.reason = "the signature is wrong"
 		e.verdict = func(_ *ltlv1.EndorseRequest, tx *ltlv1.Transaction) int32 {
 			if rules.DeviceProofOf(tx) != nil {
@@ -161,10 +161,10 @@ func TestLiarNamesNonsense(t *testing.T) {
 func TestLiarConcealsTheHolder(t *testing.T) {
 	f := startHeld(t, "any")
 	c := f.client(nil)
-	for _, e := range f.endorsers[1:] {
-		e.set(func(e *fakeEndorser) { e.required = nil })
+	for _, i := range []int{0, 2} {
+		f.endorsers[i].set(func(e *fakeEndorser) { e.required = nil })
 	}
-	f.endorsers[0].set(slowly)
+	f.endorsers[1].set(slowly)
 	var wg sync.WaitGroup
 	for i := range 10 {
 		wg.Go(func() {
@@ -179,10 +179,10 @@ func TestLiarConcealsTheHolder(t *testing.T) {
 	}
 	wg.Wait()
 	// With the holder down the error is ErrUnavailable, which may be repeated, and not a refusal.
-	f.endorsers[0].set(down)
-	f.endorsers[1].set(names("org1"))
+	f.endorsers[1].set(down)
+	f.endorsers[0].set(names("org2"))
 	if r, err := c.Submit(t.Context(), upload("b", "1")); !errors.Is(err, client.ErrUnavailable) ||
-		!strings.Contains(err.Error(), "org1") {
-		t.Errorf("result %v, error %v; want ErrUnavailable that names org1", r, err)
+		!strings.Contains(err.Error(), "org2") {
+		t.Errorf("result %v, error %v; want ErrUnavailable that names org2", r, err)
 	}
 }

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"ltl/internal/identity"
 	"ltl/internal/policy"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -33,6 +35,9 @@ import (
 //   - A transaction that the ledger did not find endorsed is proposed again, and then all endorsers' answers are waited
 //     for. So the fastest answer cannot conceal what the others name.
 
+// Whatever the policy says, the ledger takes nothing that the organisation of its submitter did not endorse: that is this
+// client's own. Its endorser is asked each time, and without its answer nothing else is waited for.
+
 // On the system chain, what a transaction needs follows from what it is, and takes the place of the network's policy.
 // Most are one organisation's act, which needs the endorsement of that organisation, the submitter's own. The endorsers'
 // answers say what is needed (EndorseResponse.needs). That is not signed either. The submitter's own endorser is
@@ -44,6 +49,7 @@ import (
 type vote struct {
 	organisation int // its place in the chain's list
 	endorsement  *ltlv1.Endorsement
+	clockMs      int64 // that the endorsement states
 	accepted     []bool
 	codes        []int32
 	reasons      []string // beside the codes; empty when it gave none
@@ -60,27 +66,31 @@ type voteCount struct {
 	// open are the organisations that were asked and have not answered.
 	open            policy.Set
 	signed, refused []policy.Set
-	// subjects hold what beside the policy is needed: the submitter's organisation, and those that answers name.
+	// subjects hold what beside the policy is needed: the client's own organisation, and those that answers name.
 	subjects []policy.Subject
 	// unnamed says that an endorser accepted a device's transaction and named no organisation.
 	unnamed []bool
 	// needs hold what the answers say that submissions to the system chain need; nil on other chains.
 	needs        []policy.Quorum
-	votes        []vote // for each organisation of the chain; empty until it answers
+	own          identity.Identity // of the client
+	absent       bool              // its organisation is not among the chain's, as far as is known
+	votes        []vote            // for each organisation of the chain; empty until it answers
 	endorsements []*ltlv1.Endorsement
 	// witnesses is until when further votes are waited for; zero until that begins.
 	witnesses time.Time
 }
 
-func newVoteCount(ch *chain, submissions []*submission) *voteCount {
+// newVoteCount returns the count of a proposal of a client.
+func newVoteCount(ch *chain, own identity.Identity, submissions []*submission) *voteCount {
 	n := len(submissions)
 	sets := make([]policy.Set, 2*n)
 	v := &voteCount{
 		chain: ch, submissions: submissions, signed: sets[:n], refused: sets[n:], subjects: make([]policy.Subject, n),
 		unnamed: make([]bool, n), votes: make([]vote, len(ch.organisations)),
+		own: own, absent: ch.quorum.Set(own.Organisation) == 0,
 	}
 	for i, s := range submissions {
-		v.subjects[i].Submitter = ch.quorum.Set(s.organisation)
+		v.subjects[i].Submitter, v.subjects[i].Account = ch.quorum.Set(own.Organisation), ch.quorum.Set(s.organisation)
 	}
 	if n > 0 && submissions[0].system {
 		v.needs = make([]policy.Quorum, n)
@@ -112,7 +122,7 @@ func (v *voteCount) need(i int) policy.Quorum {
 	if best == "" || err != nil {
 		p = policy.Organisation(v.submissions[i].organisation)
 	}
-	return p.Quorum(v.chain.organisations)
+	return p.Act(v.chain.organisations)
 }
 
 // unknown reports whether another answer may still say what submission i to the system chain needs.
@@ -128,8 +138,12 @@ func (v *voteCount) unknown(i int) bool {
 	return true
 }
 
-// strange reports whether an answer asks for an organisation that this client does not know as one of the network's.
+// strange reports whether what this client knows of the chain's organisations may be out of date: an answer asks for one
+// that it does not know, or its own is not among them.
 func (v *voteCount) strange() bool {
+	if v.absent {
+		return true
+	}
 	for i := range v.needs {
 		if v.signed[i] != 0 && !v.enough(i, v.chain.quorum.All()) {
 			return true
@@ -202,7 +216,14 @@ func (v *voteCount) complete(i int, signed policy.Set) bool {
 
 // enough reports whether these signatures satisfy the policy for submission i, whatever was named.
 func (v *voteCount) enough(i int, signed policy.Set) bool {
-	return v.quorum(i).Satisfied(policy.Subject{Submitter: v.subjects[i].Submitter}, signed)
+	return v.quorum(i).Satisfied(v.unnamedSubject(i), signed)
+}
+
+// unnamedSubject is the subject of submission i without what was named.
+func (v *voteCount) unnamedSubject(i int) policy.Subject {
+	s := v.subjects[i]
+	s.Required = 0
+	return s
 }
 
 // disputed reports whether the answers contradict one another on what submission i needs, and the ledger has not
@@ -217,8 +238,7 @@ func (v *voteCount) possible(i int) bool {
 	if v.quorum(i).Possible(v.subjects[i], v.refused[i]) {
 		return true
 	}
-	unnamed := policy.Subject{Submitter: v.subjects[i].Submitter}
-	return v.disputed(i) && v.quorum(i).Possible(unnamed, v.refused[i])
+	return v.disputed(i) && v.quorum(i).Possible(v.unnamedSubject(i), v.refused[i])
 }
 
 // decided reports whether no open vote can change what becomes of any submission: each has enough signatures or cannot
@@ -255,7 +275,7 @@ func (v *voteCount) answer(i int) (*ltlv1.Result, error) {
 }
 
 // refusalCode is the code of submission i, which cannot get enough signatures because of refusals: that of the
-// submitter's organisation if it refused, else that of a named organisation, which alone can verify a device's
+// client's own organisation if it refused, else that of a named organisation, which alone can verify a device's
 // signature, else the most common one, and of equally common ones that of the first organisation.
 func (v *voteCount) refusalCode(i int) int32 {
 	count := map[int32]int{}
@@ -287,6 +307,9 @@ func (v *voteCount) refusalCode(i int) int32 {
 // reason is why organisations refused submission i with this code, in the words of the first that gave a reason. Codes
 // of the ledger's own rules come without one.
 func (v *voteCount) reason(i int, code int32) string {
+	if v.absent && v.needs == nil {
+		return rules.SubmitterOffChain(v.own.Organisation, string(v.own.Role), v.chain.organisations)
+	}
 	for o, one := range v.votes {
 		if one.reasons != nil && v.refused[i].Has(o) && one.codes[i] == code && one.reasons[i] != "" {
 			return strings.ToValidUTF8(one.reasons[i][:min(len(one.reasons[i]), maxReason)], "")
@@ -297,10 +320,17 @@ func (v *voteCount) reason(i int, code int32) string {
 
 // missing returns the error that names the organisations whose signatures submission i lacks, and why.
 func (v *voteCount) missing(i int) error {
-	lacking := v.quorum(i).Missing(v.subjects[i], v.signed[i], v.refused[i])
-	required := lacking&v.subjects[i].Required != 0
+	lacking := v.quorum(i).Missing(v.subjects[i], v.signed[i]|v.open, v.refused[i])
+	if lacking == 0 {
+		lacking = v.quorum(i).Missing(v.subjects[i], v.signed[i], v.refused[i])
+	}
+	own := v.needs == nil && lacking&v.subjects[i].Submitter != 0
+	if own {
+		lacking = v.subjects[i].Submitter // the others' answers would change nothing
+	}
+	required := lacking&v.subjects[i].Required != 0 && !own
 	var names []string
-	overloaded := false
+	overloaded, clock := false, false
 	for o, name := range v.chain.organisations {
 		if !lacking.Has(o) {
 			continue
@@ -310,6 +340,7 @@ func (v *voteCount) missing(i int) error {
 			cause = errNotAsked
 		}
 		overloaded = overloaded || status.Code(cause) == codes.ResourceExhausted
+		clock = clock || errors.As(cause, new(oddClock)) || status.Code(cause) == codes.Aborted
 		names = append(names, fmt.Sprintf("%s (%v)", name, cause))
 	}
 	list := strings.Join(names, ", ")
@@ -322,8 +353,16 @@ func (v *voteCount) missing(i int) error {
 			ErrHolderUnavailable, list)
 	}
 	kind := ErrUnavailable
-	if overloaded {
+	switch {
+	case overloaded:
 		kind = ErrOverloaded
+	case clock:
+		kind = ErrClock
+	}
+	if own {
+		return fmt.Errorf("%w: nothing is written without the endorser of the own organisation, whatever the policy of chain "+
+			"%s says, and it gave no endorsement: %s; look whether it runs (ltl status); nothing was written", kind, v.chain.id,
+			list)
 	}
 	if v.needs != nil {
 		return fmt.Errorf("%w: this is not done without the endorsement of %s; nothing was written", kind, list)

@@ -8,6 +8,7 @@ import (
 	"google.golang.org/grpc/status"
 	"pgregory.net/rapid"
 
+	"ltl/internal/identity"
 	"ltl/internal/policy"
 	"ltl/internal/rules"
 )
@@ -32,7 +33,8 @@ func TestVotesDecided(t *testing.T) {
 		for i := range submissions {
 			submissions[i] = &submission{organisation: rapid.SampledFrom([]string{"a", "b", "e"}).Draw(rt, "submitter")}
 		}
-		votes := newVoteCount(ch, submissions)
+		own := rapid.SampledFrom([]string{"a", "b", "e"}).Draw(rt, "own")
+		votes := newVoteCount(ch, identity.Identity{Organisation: own}, submissions)
 		votes.open = ch.quorum.All()
 		for o := range n {
 			switch rapid.IntRange(0, 2).Draw(rt, "vote") {
@@ -47,7 +49,7 @@ func TestVotesDecided(t *testing.T) {
 				votes.add(v)
 			}
 		}
-		if got, want := votes.decided(), !mayChange(votes); got != want {
+		if got, want := votes.decided(), !mayChange(votes, own); got != want {
 			rt.Fatalf("decided is %v, want %v: %+v", got, want, votes)
 		}
 	})
@@ -56,7 +58,7 @@ func TestVotesDecided(t *testing.T) {
 // mayChange tries every outcome of the open votes on each submission: it is endorsed, refused for good (also if all
 // that did not answer had accepted), or neither. That it may be refused for good counts once an organisation has
 // refused it.
-func mayChange(t *voteCount) bool {
+func mayChange(t *voteCount, own string) bool {
 	for i, k := range t.submissions {
 		fates := map[string]bool{}
 		for mask := range policy.Set(1 << len(t.chain.organisations)) {
@@ -64,7 +66,7 @@ func mayChange(t *voteCount) bool {
 			willing := t.chain.quorum.All() &^ t.refused[i] &^ (t.open &^ mask)
 			q := t.chain.quorum
 			satisfied := func(by policy.Set) bool {
-				return q.Satisfied(policy.Subject{Submitter: q.Set(k.organisation)}, by)
+				return q.Satisfied(policy.Subject{Submitter: q.Set(own), Account: q.Set(k.organisation)}, by)
 			}
 			switch {
 			case satisfied(signed):
@@ -99,7 +101,7 @@ func TestRefusalCode(t *testing.T) {
 		{"x", []int32{rules.OK, rules.OK, rules.QuotaExceeded, rules.OK}, rules.QuotaExceeded},
 		{"x", []int32{0, 0, 0, 0}, rules.NotEndorsed},
 	} {
-		votes := newVoteCount(ch, []*submission{{organisation: tc.submitter}})
+		votes := newVoteCount(ch, identity.Identity{Organisation: tc.submitter}, []*submission{{organisation: tc.submitter}})
 		for o, code := range tc.codes {
 			if code != 0 {
 				votes.add(vote{organisation: o, accepted: []bool{code == rules.OK}, codes: []int32{code}})
@@ -116,7 +118,7 @@ func TestMissingReportsOverload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	votes := newVoteCount(testChainOf(parsed, []string{"a", "b"}), []*submission{{}})
+	votes := newVoteCount(testChainOf(parsed, []string{"a", "b"}), identity.Identity{Organisation: "b"}, []*submission{{organisation: "b"}})
 	votes.add(vote{organisation: 0, err: status.Error(codes.Unavailable, "down")})
 	if err := votes.missing(0); !errors.Is(err, ErrUnavailable) {
 		t.Error(err)
@@ -139,7 +141,8 @@ func TestNamesCountForDevicesOnly(t *testing.T) {
 		ch := testChainOf(parsed, []string{"a", "b", "c", "d"})
 		submissions := []*submission{{organisation: "a"},
 			{organisation: "a", device: true, ledgerDecides: rapid.Bool().Draw(rt, "disputed")}}
-		votes := newVoteCount(ch, submissions)
+		own := rapid.SampledFrom([]string{"a", "b", "e"}).Draw(rt, "own")
+		votes := newVoteCount(ch, identity.Identity{Organisation: own}, submissions)
 		votes.open = ch.quorum.All()
 		named, silent := map[string]bool{}, false
 		for o := range ch.organisations {

@@ -65,7 +65,7 @@ const (
 type submission struct {
 	payload      []byte
 	id           ledger.Hash
-	organisation string // the submitter's, as the policy means it
+	organisation string // that of the account, which the policy's "submitter" means
 	device       bool   // a device signed it: it may need the endorsement of one organisation; see votes.go
 	system       bool   // it is for the system chain, where what it needs depends on what it is; see votes.go
 	deadline     time.Time
@@ -82,6 +82,7 @@ type submission struct {
 	rechecked     bool // it was proposed to endorsers that are as new as the leader
 	ledgerDecides bool // it is ordered although the endorsers contradict one another
 	waitForAll    bool // the ledger did not find it endorsed: the next proposal waits for the answers of all endorsers
+	tooFewClocks  bool // the ledger could not date it by the endorsements; all endorsers are asked
 }
 
 // outcome is what Submit returns.
@@ -183,7 +184,7 @@ func (c *Client) enqueue(ctx context.Context, s *submission, tx *ltlv1.Transacti
 		c.reply(s, &ltlv1.Result{Code: rules.NotFound, ChainId: tx.GetChainId()}, nil)
 		return nil
 	}
-	if s.organisation, err = c.network.submitterOrganisation(ctx, tx); err != nil {
+	if s.organisation, err = c.network.accountOrganisation(ctx, tx); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -245,7 +246,7 @@ type group struct {
 	minSequence  uint64               // how new the endorsers must be, as a number of blocks over all chains
 	pause        backoff              // before the ledger is asked again with new endorsements
 	endorsements []*ltlv1.Endorsement // of a group in state ordering
-	refreshed    bool                 // the network was asked again for the organisations of the system chain
+	refreshed    bool                 // the network was asked again for the chain's organisations
 }
 
 // batchRun is what becomes of one batch. Its groups are followed one at a time, except those of branches.
@@ -380,7 +381,7 @@ func maybeClash(code int32) bool {
 // the chain yet and may never be.
 func maybeOutdated(code int32, size int) bool {
 	switch code {
-	case rules.NotFound, rules.UnknownUID, rules.BadTypeCode, rules.ForeignTypeCode, rules.Forbidden,
+	case rules.NotFound, rules.NotEntitled, rules.UnknownUID, rules.BadTypeCode, rules.ForeignTypeCode, rules.Forbidden,
 		rules.DuplicateKey, rules.BatchDuplicateKey, rules.Conflict, rules.QuotaExceeded:
 		return true
 	case rules.NonceUsed:
@@ -440,13 +441,16 @@ func (r *batchRun) order(ctx context.Context, g *group) []*group {
 	for i, s := range g.submissions {
 		code := results[i].GetCode()
 		repeat := code == rules.NotEndorsed || code == rules.EndorsementExpired || code == rules.Duplicate
+		if code == rules.TooFewClocks || code == rules.ClocksDisagree { // once: then all that answer have been asked
+			repeat, s.tooFewClocks = !s.tooFewClocks, true
+		}
 		if !repeat || s.proposals >= maxProposals {
 			s.state = answered
 			c.reply(s, results[i], nil)
 			continue
 		}
 		stale = stale || code == rules.NotEndorsed
-		s.waitForAll = (s.device || s.system) && code == rules.NotEndorsed
+		s.waitForAll = s.tooFewClocks || (s.device || s.system) && code == rules.NotEndorsed
 		again = append(again, s)
 	}
 	if stale { // the policy or a key changed since the client looked

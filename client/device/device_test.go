@@ -296,3 +296,32 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// TestPublicKeysAsPoints: a P-256 key as a secure element gives it is the key that its PEM is.
+func TestPublicKeysAsPoints(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	point, err := key.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: want})
+	for what, raw := range map[string][]byte{"X and Y": point[1:], "with the byte 4": point,
+		"hexadecimal": []byte(hex.EncodeToString(point[1:]) + "\n"), "hexadecimal, with the byte 4": []byte(hex.EncodeToString(point)),
+		"PEM after a byte order mark": append([]byte("\ufeff"), text...)} {
+		kind, der, err := device.ParsePublic(raw)
+		if err != nil || kind != device.ECC || !bytes.Equal(der, want) {
+			t.Errorf("%s: %v %x %v", what, kind, der, err)
+		}
+	}
+	if _, _, err := device.ParsePublic(bytes.Repeat([]byte{0xff}, 64)); !errors.Is(err, device.ErrKey) ||
+		!strings.Contains(err.Error(), "no point") {
+		t.Errorf("64 bytes that are no point: %v", err)
+	}
+}

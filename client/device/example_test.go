@@ -210,3 +210,32 @@ func ExampleKey_Sign() {
 	fmt.Println(len(signature), err)
 	// Output: 48 <nil>
 }
+
+func ExampleRotation_Text() {
+	former, err := device.Generate(device.ECC) // the key in force
+	if err != nil {
+		log.Fatal(err)
+	}
+	made, err := device.Generate(device.ECC)
+	if err != nil {
+		log.Fatal(err)
+	}
+	pem, err := made.EncodePublic()
+	if err != nil {
+		log.Fatal(err)
+	}
+	kind, public, err := device.ParsePublic(pem)
+	if err != nil {
+		log.Fatal(err)
+	}
+	change := device.Rotation{NetworkID: make([]byte, 32), ProductKey: "hKpHMh2abcd", IotID: "meter", Number: 2, Type: kind,
+		Public: public}
+	text, err := change.Text()
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err1 := former.Sign(text)
+	_, err2 := made.Sign(text)
+	fmt.Println(len(text), err1, err2)
+	// Output: 176 <nil> <nil>
+}

@@ -1,6 +1,7 @@
 package device
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/aes"
 	"crypto/ecdsa"
@@ -186,12 +187,36 @@ func typeOf(public crypto.PublicKey) (Type, error) {
 	return "", fmt.Errorf("%w: it is neither ECC P-256 nor RSA-2048", ErrKey)
 }
 
-// ParsePublic reads a public key in PEM, as SubjectPublicKeyInfo or in a certificate, and returns its type and the DER
-// of its SubjectPublicKeyInfo. Nothing but the key of a certificate counts.
+// point reads a point of P-256 as secure elements give it: the 64 bytes X and Y, with or without a byte 4 before them,
+// bare or in hexadecimal digits. It returns the point with that byte; ok is false for anything else.
+func point(raw []byte) (uncompressed []byte, ok bool) {
+	if text, err := hex.DecodeString(strings.TrimSpace(string(raw))); err == nil {
+		raw = text
+	}
+	switch {
+	case len(raw) == 64:
+		return append([]byte{4}, raw...), true
+	case len(raw) == 65 && raw[0] == 4:
+		return raw, true
+	}
+	return nil, false
+}
+
+// ParsePublic reads a public key in PEM, as SubjectPublicKeyInfo or in a certificate, or a P-256 key as the 64 bytes X
+// and Y, bare or in hexadecimal digits, with or without a byte 4 before them. It returns its type and the DER of its
+// SubjectPublicKeyInfo. Nothing but the key of a certificate counts.
 func ParsePublic(raw []byte) (Type, []byte, error) {
-	block, _ := pem.Decode(raw)
+	if p, ok := point(raw); ok {
+		key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), p)
+		if err != nil {
+			return "", nil, fmt.Errorf("%w: its 64 bytes are no point X, Y of P-256", ErrKey)
+		}
+		der, err := x509.MarshalPKIXPublicKey(key)
+		return ECC, der, err
+	}
+	block, _ := pem.Decode(bytes.TrimPrefix(raw, []byte("\ufeff")))
 	if block == nil {
-		return "", nil, fmt.Errorf("%w: it is not a public key in PEM", ErrKey)
+		return "", nil, fmt.Errorf("%w: it is not a public key in PEM, and not the 64 bytes X and Y of a P-256 key", ErrKey)
 	}
 	var public any
 	switch block.Type {

@@ -1,0 +1,227 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"ltl/client/proof"
+	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// Bounds on collecting the signatures of a checkpoint.
+const (
+	// cosignTimeout bounds one request for a signature.
+	cosignTimeout = 5 * time.Second
+	// cosignRounds is how often all are asked again because some have signed more blocks already.
+	cosignRounds = 5
+)
+
+// ErrTwoHistories is returned, wrapped, when two processes signed different roots for one number of blocks of a chain.
+// One of them lies, or has another ledger.
+var ErrTwoHistories = errors.New("two checkpoints of one size contradict each other")
+
+// errNoCheckpoint is returned when no process signed a checkpoint that covers a block.
+var errNoCheckpoint = errors.New("no node and no endorser signs a checkpoint of the chain; do they run, and have " +
+	"they their sign.key?")
+
+// Certify adds to a certificate a checkpoint that covers its block, signed by all nodes and endorsers that answer in
+// time, and the way from the block to it. t decides whose signatures are taken. The certificate is left as it is when
+// none signs. When signers contradict each other it gets the checkpoint that more of them signed than any other, and
+// ErrTwoHistories is returned, wrapped, with all of these checkpoints: keep them, since two of one key convict it.
+func (l *Ledger) Certify(ctx context.Context, c *proof.Certificate, t *proof.Trust) error {
+	header, err := ledger.ParseHeader(c.Block.Header)
+	if err != nil {
+		return fmt.Errorf("client: certificate: %w", err)
+	}
+	k := &collection{client: l.c, trust: t, chainID: header.ChainID, size: header.Height + 1}
+	forked := k.collect(ctx)
+	if forked != nil {
+		forked = fmt.Errorf("client: checkpoint of chain %s: %w", header.ChainID, forked)
+	}
+	if k.text == "" {
+		return forked
+	}
+	c.Checkpoint = k.text
+	last := errNoCheckpoint
+	for _, p := range l.c.peers.all() {
+		ctx, cancel := context.WithTimeout(ctx, cosignTimeout)
+		out, err := ltlv1.NewEvidenceClient(p.conn).Inclusion(ctx,
+			&ltlv1.InclusionRequest{ChainId: header.ChainID, Height: header.Height, Size: k.size})
+		cancel()
+		if err != nil {
+			last = err
+			continue
+		}
+		c.LogPath = out.GetPath()
+		if t.Covers(c) {
+			return forked
+		}
+		last = fmt.Errorf("node %s sent a wrong path; audit it", p.name)
+	}
+	c.Checkpoint, c.LogPath = "", nil
+	return errors.Join(forked, l.c.readError(last))
+}
+
+// collection is one checkpoint under way.
+type collection struct {
+	client  *Client
+	trust   *proof.Trust
+	chainID string
+	size    uint64
+	text    string
+
+	mu sync.Mutex
+	// refused is why a process signed nothing, when one said so.
+	refused error
+}
+
+// signed is the answer of one signer.
+type signed struct {
+	checkpoint *proof.Checkpoint
+	text       string
+}
+
+// collect asks all signers for one size, and again for larger ones that some have signed already.
+func (k *collection) collect(ctx context.Context) error {
+	var answers []signed
+	k.size, answers = gather(k.size, func(size uint64) []signed { return k.ask(ctx, size) })
+	return k.join(answers)
+}
+
+// gather asks for one size and for larger ones that came back, and returns the size that most signed with its answers.
+// So the others get their checkpoint when one signer names a size of its own invention, which no other can sign.
+func gather(size uint64, ask func(size uint64) []signed) (of uint64, best []signed) {
+	of = size
+	tried, count := map[uint64]bool{}, map[uint64]int{}
+	for size != 0 && len(tried) < cosignRounds {
+		tried[size] = true
+		answers := ask(size)
+		same := slices.DeleteFunc(slices.Clone(answers), func(s signed) bool { return s.checkpoint.Size != size })
+		if len(same) > len(best) {
+			of, best = size, same
+		}
+		if len(same) == len(answers) {
+			break
+		}
+		for _, s := range answers {
+			count[s.checkpoint.Size]++
+		}
+		size = nextSize(count, tried)
+	}
+	return of, best
+}
+
+// nextSize is, of the sizes that were answered and not tried, the one that was answered most often, and of those the
+// smallest; 0 when there is none.
+func nextSize(count map[uint64]int, tried map[uint64]bool) (next uint64) {
+	for size, n := range count {
+		if !tried[size] && (next == 0 || n > count[next] || n == count[next] && size < next) {
+			next = size
+		}
+	}
+	return next
+}
+
+// join puts the signatures of one size under one text. Where there are several roots, it takes the one that more signers
+// stand for than for any other, and returns ErrTwoHistories, wrapped, with a text of each: a signer that lies denies
+// none the evidence, and leaves its own. When no root has more signers than the others there is no text.
+func (k *collection) join(answers []signed) error {
+	var roots []proof.Hash
+	texts, count := map[proof.Hash]string{}, map[proof.Hash]int{}
+	for _, a := range answers {
+		root := a.checkpoint.Root
+		switch {
+		case a.checkpoint.Size != k.size:
+			continue
+		case count[root] == 0:
+			roots, texts[root] = append(roots, root), a.text
+		default:
+			_, lines, _ := strings.Cut(a.text, "\n\n")
+			texts[root] += lines
+		}
+		count[root]++
+	}
+	switch {
+	case len(roots) == 0 && k.refused != nil:
+		return fmt.Errorf("%w; %w", errNoCheckpoint, k.refused)
+	case len(roots) == 0:
+		return errNoCheckpoint
+	}
+	slices.SortStableFunc(roots, func(a, b proof.Hash) int { return count[b] - count[a] })
+	if len(roots) == 1 || count[roots[0]] > count[roots[1]] {
+		k.text = texts[roots[0]]
+	}
+	if len(roots) == 1 {
+		return nil
+	}
+	var all strings.Builder
+	for _, root := range roots {
+		all.WriteString("\n" + texts[root])
+	}
+	return fmt.Errorf("%w; keep them, and audit the ledgers of their signers:%s", ErrTwoHistories, all.String())
+}
+
+// ask asks all nodes and endorsers at the same time, and returns the answers whose signatures verify.
+func (k *collection) ask(ctx context.Context, size uint64) []signed {
+	ctx, cancel := context.WithTimeout(ctx, cosignTimeout)
+	defer cancel()
+	peers := append(k.client.peers.all(), k.client.peers.allEndorsers()...)
+	found := make([]*signed, len(peers))
+	var wg sync.WaitGroup
+	for i, p := range peers {
+		wg.Go(func() { found[i] = k.askOne(ctx, p, size) })
+	}
+	wg.Wait()
+	var out []signed
+	for _, s := range found {
+		if s != nil {
+			out = append(out, *s)
+		}
+	}
+	return out
+}
+
+func (k *collection) askOne(ctx context.Context, p *peer, size uint64) *signed {
+	out, err := ltlv1.NewEvidenceClient(p.conn).Cosign(ctx, &ltlv1.CosignRequest{ChainId: k.chainID, Size: size})
+	if err != nil {
+		k.client.log.Info("no checkpoint from a process", "process", p.name, "error", err)
+		if status.Code(err) == codes.FailedPrecondition {
+			k.mu.Lock()
+			k.refused = fmt.Errorf("%s: %s", p.name, status.Convert(err).Message())
+			k.mu.Unlock()
+		}
+		return nil
+	}
+	c, err := k.trust.Checkpoint(string(out.GetNote()))
+	if err != nil || len(c.Signers) == 0 || c.Origin != k.trust.Origin(k.chainID) || c.Size < size {
+		k.client.log.Warn("a checkpoint does not count", "process", p.name, "error", err)
+		return nil
+	}
+	return &signed{c, string(out.GetNote())}
+}
+
+// ProveConsistency returns the proof, from any node, that a chain's checkpoint of before blocks is the beginning of its
+// checkpoint of size blocks. proof.VerifyConsistency checks it.
+func (l *Ledger) ProveConsistency(ctx context.Context, chainID string, before, size uint64) ([]byte, error) {
+	last := errNoCheckpoint
+	for _, p := range l.c.peers.all() {
+		ctx, cancel := context.WithTimeout(ctx, cosignTimeout)
+		out, err := ltlv1.NewEvidenceClient(p.conn).ProveConsistency(ctx,
+			&ltlv1.ProveConsistencyRequest{ChainId: chainID, Before: before, Size: size})
+		cancel()
+		if err == nil {
+			return out.GetPath(), nil
+		}
+		last = err
+	}
+	return nil, l.c.readError(last)
+}

@@ -1,0 +1,109 @@
+package client_test
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log"
+	"os"
+
+	"ltl/client"
+	"ltl/client/proof"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// exampleTrust reads the trust file that a verifier has.
+func exampleTrust() *proof.Trust {
+	file, err := os.ReadFile("trust.json")
+	if err != nil {
+		log.Fatal(err)
+	}
+	trust, err := proof.ParseTrust(file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	return trust
+}
+
+// The transaction hash is what a write returned.
+func ExampleLedger_Certificate() {
+	c := connect()
+	defer c.Close()
+	var id [32]byte
+	if _, err := hex.Decode(id[:], []byte("9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")); err != nil {
+		log.Fatal(err)
+	}
+	certificate, err := c.Ledger().Certificate(context.Background(), id, "", "")
+	if errors.Is(err, client.ErrNotRecorded) {
+		fmt.Println("no such transaction")
+		return
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	file, err := certificate.Encode()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(proof.Verify(file, exampleTrust()).Text(proof.English))
+}
+
+// A checkpoint shows a stranger that a quorum of nodes and organisations signed the history that holds the record.
+func ExampleLedger_Certify() {
+	c := connect()
+	defer c.Close()
+	file, err := os.ReadFile("record.json")
+	if err != nil {
+		log.Fatal(err)
+	}
+	certificate, err := proof.ParseCertificate(file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	err = c.Ledger().Certify(context.Background(), certificate, exampleTrust())
+	if errors.Is(err, client.ErrTwoHistories) {
+		log.Fatal("keep this as evidence: ", err)
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// Two checkpoints of one chain, kept at different times, are of one history when the later continues the earlier.
+func ExampleLedger_ProveConsistency() {
+	c := connect()
+	defer c.Close()
+	trust := exampleTrust()
+	var checkpoints [2]*proof.Checkpoint
+	for i, name := range []string{"earlier.note", "later.note"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if checkpoints[i], err = trust.Checkpoint(string(text)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	path, err := c.Ledger().ProveConsistency(context.Background(), exampleChain, checkpoints[0].Size, checkpoints[1].Size)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(proof.VerifyConsistency(checkpoints[0], checkpoints[1], path))
+}
+
+func ExampleLedger_GetKeys() {
+	c := connect()
+	defer c.Close()
+	out, err := c.Ledger().GetKeys(context.Background(), &ltlv1.GetKeysRequest{})
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, k := range out.GetOrganisationKeys() {
+		if k.GetUntil() == 0 {
+			fmt.Printf("%s signs with %x\n", k.GetOrganisation(), k.GetKey())
+		} else {
+			fmt.Printf("%s signed with %x until block %d of the system chain\n", k.GetOrganisation(), k.GetKey(), k.GetUntil())
+		}
+	}
+}
