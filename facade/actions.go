@@ -117,15 +117,18 @@ func recordActions() []action {
 	key, productKey := parameter{name: "Key"}, parameter{name: chainCode}
 	value := parameter{name: "Value", payload: true, absent: rules.BadValue}
 	businessID := parameter{name: "BusinessId", optional: true}
+	corrects := parameter{name: correctsHash, optional: true}
+	reason := parameter{name: correctsReason, optional: true}
 	start := parameter{name: "StartTime", kind: typeLong, optional: true}
 	end := parameter{name: "EndTime", kind: typeLong, optional: true}
 	signed := func(params ...parameter) []parameter { return append(deviceParameters(), params...) }
 	writes := []action{
 		{name: "SetDataWithSignature", data: kindString, run: setDataWithSignature, params: signed(key, productKey, value)},
 		{name: "AttachDataWithSignature", data: kindString, run: attachDataWithSignature,
-			params: signed(key, productKey, value, businessID)},
+			params: signed(key, productKey, value, businessID, corrects, reason)},
 		{name: "SetData", data: kindString, run: setData, params: []parameter{key, productKey, value}},
-		{name: "AttachData", data: kindString, run: attachData, params: []parameter{key, productKey, value, businessID}},
+		{name: "AttachData", data: kindString, run: attachData,
+			params: []parameter{key, productKey, value, businessID, corrects, reason}},
 	}
 	reads := []action{
 		{name: "GetData", data: kindString, run: getData, params: []parameter{businessID, key, productKey}},

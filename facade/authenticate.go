@@ -90,10 +90,24 @@ func appendPercentTwice(b []byte, s string) []byte {
 	return b
 }
 
-// appendStringToSign appends the text that an RPC signature covers: the method and all parameters of query and body
-// except Signature.
-func (q *request) appendStringToSign(b []byte) []byte {
-	b = append(b, q.method...)
+// pieces appends an encoding of s to b. Whenever b is long, it hands b to yield and begins again: the encoding of a long
+// value has several times its size. It reports whether yield wants more.
+func pieces(b []byte, s string, encode func([]byte, string) []byte, yield func([]byte) bool) ([]byte, bool) {
+	for len(s) > signPiece {
+		b = encode(b, s[:signPiece])
+		s = s[signPiece:]
+		if !yield(b) {
+			return b, false
+		}
+		b = b[:0]
+	}
+	return encode(b, s), true
+}
+
+// stringToSign hands the text that an RPC signature covers to yield, in pieces that are built in b, until yield returns
+// false: the method and all parameters of query and body except Signature.
+func (q *request) stringToSign(b []byte, yield func([]byte) bool) []byte {
+	b = append(b[:0], q.method...)
 	b = append(b, "&%2F&"...)
 	first := true
 	for i := range q.params {
@@ -105,11 +119,38 @@ func (q *request) appendStringToSign(b []byte) []byte {
 			b = append(b, "%26"...)
 		}
 		first = false
-		b = appendPercentTwice(b, p.name)
+		more := true
+		if b, more = pieces(b, p.name, appendPercentTwice, yield); !more {
+			return b
+		}
 		b = append(b, "%3D"...)
-		b = appendPercentTwice(b, p.value)
+		if b, more = pieces(b, p.value, appendPercentTwice, yield); !more {
+			return b
+		}
+		if len(b) > signPiece {
+			if !yield(b) {
+				return b
+			}
+			b = b[:0]
+		}
 	}
+	yield(b)
 	return b
+}
+
+// echo is the beginning of a text that a function hands out in pieces, for an error.
+func echo(pieces func(yield func([]byte) bool)) string {
+	var text []byte
+	more := false
+	pieces(func(part []byte) bool {
+		n := min(len(part), maxEcho-len(text))
+		text, more = append(text, part[:n]...), n < len(part)
+		return !more
+	})
+	if more {
+		return string(text) + "… (the rest is left out)"
+	}
+	return string(text)
 }
 
 // credentials are what a request claims about its sender, before verification.
@@ -178,9 +219,11 @@ func (q *request) common(c *credentials, name, header string) (string, *gatewayE
 
 // verifyRPC compares an RPC signature with the one that the secret gives, in constant time.
 func (q *request) verifyRPC(key *accessKey, signature string, scratch []byte) ([]byte, *gatewayError) {
-	b := q.appendStringToSign(scratch[:0])
 	mac := key.sha1()
-	mac.Write(b)
+	b := q.stringToSign(scratch, func(part []byte) bool {
+		mac.Write(part)
+		return true
+	})
 	var sum [sha1.Size]byte
 	mac.Sum(sum[:0])
 	key.putSHA1(mac)
@@ -191,7 +234,7 @@ func (q *request) verifyRPC(key *accessKey, signature string, scratch []byte) ([
 	}
 	e := gateway(codeSignature)
 	// Existing clients compare the text after the colon with their own string to sign, to detect a wrong secret.
-	e.message += " server string to sign is:" + string(b)
+	e.message += " server string to sign is:" + echo(func(yield func([]byte) bool) { q.stringToSign(nil, yield) })
 	return b, e
 }
 

@@ -6,6 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -20,7 +21,8 @@ import (
 
 	"pgregory.net/rapid"
 
-	"ltl/internal/identity"
+	"ltl/client"
+	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -325,19 +327,104 @@ func TestAccessKeysChange(t *testing.T) {
 	f := newTestFacade(t)
 	f.keys.logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	args := read(keyOf("0X58", "1"), chainA)
+	const active, disabled = ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE, ltlv1.AccessKeyState_ACCESS_KEY_STATE_DISABLED
 	k := sealed(t, "member", memberUID, "member-secret", 100)
-	k.Disabled = true
-	f.keys.apply(k)
+	k.state(disabled).to(f.keys)
 	wants(t, "disabled", f.act(t, "member", "GetData", args...), 400, "InvalidAccessKeyId.Inactive")
-	f.keys.apply(sealed(t, "member", memberUID, "member-secret", 99))
-	wants(t, "an older version arrives late", f.act(t, "member", "GetData", args...), 400, "InvalidAccessKeyId.Inactive")
-	f.keys.apply(sealed(t, "member", memberUID, "member-secret", 101))
+	k.info.Version++ // the secret stays sealed for version 100
+	k.state(active).to(f.keys)
 	wants(t, "enabled", f.act(t, "member", "GetData", args...), 200, "404")
-	f.keys.apply(&ltlv1.AccessKey{AccessKeyId: "member", AccountUid: memberUID,
-		Sealed: []byte("not sealed by us, secret-like"), Version: 102})
-	wants(t, "cannot be unsealed", f.act(t, "member", "GetData", args...), 404, "InvalidAccessKeyId.NotFound")
-	if s := log.String(); strings.Contains(s, "secret") || !strings.Contains(s, "member") {
+	_ = f.keys.takeSealed(sealed(t, "member", memberUID, "another", 100).sealed)
+	wants(t, "a node sends another secret", f.act(t, "member", "GetData", args...), 200, "404")
+	k.info.Version++
+	k.state(ltlv1.AccessKeyState_ACCESS_KEY_STATE_DELETED).to(f.keys)
+	wants(t, "deleted", f.act(t, "member", "GetData", args...), 404, "InvalidAccessKeyId.NotFound")
+	if s := log.String(); strings.Contains(s, "secret") {
 		t.Errorf("log: %s", s)
+	}
+}
+
+// TestSealedSecretsOfLiars: what a node sends is used only if the ledger commits to it, and a secret that was sealed for
+// another version or account is not, even where the ledger commits to it.
+func TestSealedSecretsOfLiars(t *testing.T) {
+	f := newTestFacade(t)
+	args := read(keyOf("0X58", "1"), chainA)
+	k := sealed(t, "liar", memberUID, "liar-secret", 4)
+	old := sealed(t, "liar", memberUID, "liar-secret", 3)
+	f.keys.take([]*ltlv1.AccessKeyInfo{k.info})
+	for what, blob := range map[string]testKey{
+		"a secret of the version before":    old,
+		"one of another account's key":      sealed(t, "liar", otherUID, "liar-secret", 4),
+		"one that the ledger does not name": sealed(t, "liar", memberUID, "liar-secret", 4),
+	} {
+		if err := f.keys.takeSealed(blob.sealed); err != nil {
+			t.Fatal(err)
+		}
+		wants(t, what, f.act(t, "liar", "GetData", args...), 503, codeServiceUnavailable)
+		if err := f.keys.takeSealed(nil); !errors.Is(err, client.ErrAnotherNode) || f.keys.version != 0 {
+			t.Errorf("%s: %v, and the watch goes on at version %d; want another node, from the beginning", what, err,
+				f.keys.version)
+		}
+	}
+	k.to(f.keys)
+	wants(t, "the right one", f.act(t, "liar", "GetData", args...), 200, "404")
+	// The ledger commits to bytes that were sealed for version 3 or for another account: they do not open.
+	for what, other := range map[string]testKey{"version 3": old, "another account": sealed(t, "liar", otherUID, "liar-secret", 5)} {
+		c := ledger.SealedCommitment(other.sealed.GetSealed())
+		k.info = &ltlv1.AccessKeyInfo{Id: "liar", AccountUid: memberUID, Organisation: "org1", Version: 5, SealedVersion: 5,
+			State: ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE, Commitment: c[:]}
+		testKey{k.info, other.sealed}.to(f.keys)
+		wants(t, "sealed for "+what, f.act(t, "liar", "GetData", args...), 404, "InvalidAccessKeyId.NotFound")
+	}
+}
+
+// TestInventedSecrets: a node that invents sealed secrets without end fills no memory, and what it crowds out is asked
+// for again.
+func TestInventedSecrets(t *testing.T) {
+	f := newTestFacade(t)
+	before := len(f.keys.blobs)
+	k := sealed(t, "late", memberUID, "late-secret", 1)
+	for i := range 2 * maxEarlySealed {
+		invented := &ltlv1.SealedKey{AccessKeyId: fmt.Sprintf("invented%d", i), Sealed: k.sealed.GetSealed()}
+		if err := f.keys.takeSealed(invented); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, bad := range []*ltlv1.SealedKey{
+		{AccessKeyId: strings.Repeat("a", 1<<20), Sealed: k.sealed.GetSealed()},
+		{AccessKeyId: "member", Sealed: make([]byte, 1<<20)},
+		k.sealed,
+	} {
+		if err := f.keys.takeSealed(bad); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(f.keys.blobs) - before; n > maxEarlySealed || len(f.keys.blobs["member"]) > ledger.MaxSealed {
+		t.Errorf("%d invented secrets are kept", n)
+	}
+	f.keys.take([]*ltlv1.AccessKeyInfo{k.info})
+	if err := f.keys.takeSealed(nil); !errors.Is(err, client.ErrAnotherNode) {
+		t.Errorf("a secret was crowded out: %v, want another node asked", err)
+	}
+	k.to(f.keys)
+	wants(t, "it came again", f.act(t, "late", "GetData", read(keyOf("0X58", "1"), chainA)...), 200, "404")
+}
+
+// TestSilentEndorser: a facade that has not heard its organisation's endorser refuses everything, says so, and serves
+// again as soon as it hears it.
+func TestSilentEndorser(t *testing.T) {
+	f := newTestFacade(t)
+	args := read(keyOf("0X58", "1"), chainA)
+	f.keys.heard = time.Now().Add(-maxSilence - time.Second)
+	wants(t, "silent", f.act(t, "member", "GetData", args...), 503, codeServiceUnavailable)
+	wants(t, "silent, unknown AccessKey", f.act(t, "unknown", "GetData", args...), 503, codeServiceUnavailable)
+	if err := f.Ready(); err == nil || !strings.Contains(err.Error(), "FAULT") {
+		t.Errorf("Ready: %v", err)
+	}
+	f.keys.take(nil)
+	wants(t, "heard", f.act(t, "member", "GetData", args...), 200, "404")
+	if err := f.Ready(); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -354,8 +441,8 @@ func TestUnknownKeyIsAwaited(t *testing.T) {
 			t.Fatal("no call waits for the key")
 		}
 	}
-	f.keys.apply(sealed(t, "unrelated", memberUID, "s", 200))
-	f.keys.apply(sealed(t, "late", memberUID, "s", 201))
+	sealed(t, "unrelated", memberUID, "s", 200).to(f.keys)
+	sealed(t, "late", memberUID, "s", 201).to(f.keys)
 	if err := <-done; err != nil {
 		t.Fatal(err)
 	}
@@ -364,11 +451,33 @@ func TestUnknownKeyIsAwaited(t *testing.T) {
 	if _, err := f.keys.lookup(context.Background(), "unknown"); err == nil || err.code != codeKeyNotFound {
 		t.Error(err)
 	}
-	empty := newKeyring(sealingKey(), f.logger)
+	empty := newKeyring(ledger.Hash{}, sealingKey(), f.logger)
 	empty.wait = time.Millisecond
 	if _, err := empty.lookup(context.Background(), "unknown"); err == nil || err.code != codeServiceUnavailable ||
 		empty.ready() == nil {
 		t.Errorf("before any AccessKey has arrived: %v", err)
+	}
+}
+
+// TestSealingKeyComesLater: an AccessKey whose sealing key reaches the facade long after it works then, although nothing
+// else changes and no node sends anything; the keys are not read again while all AccessKeys are open.
+func TestSealingKeyComesLater(t *testing.T) {
+	f := newTestFacade(t)
+	next := []byte("fedcba9876543210fedcba9876543210")
+	keys, reads := [][]byte{sealingKey()}, 0
+	f.keys.more = func() ([][]byte, error) { reads++; return keys, nil }
+	args := read(keyOf("0X58", "1"), chainA)
+	sealedWith(t, next, "member", memberUID, "member-secret", 101).to(f.keys)
+	f.keys.take(nil)
+	wants(t, "without the key", f.act(t, "member", "GetData", args...), 404, "InvalidAccessKeyId.NotFound")
+	keys = append(keys, next)
+	f.keys.reread = time.Now().Add(-sealingKeysAge)
+	f.keys.take(nil)
+	wants(t, "with the key", f.act(t, "member", "GetData", args...), 200, "404")
+	f.keys.reread, reads = time.Time{}, 0
+	f.keys.take(nil)
+	if reads != 0 {
+		t.Errorf("the keys were read %d times although no AccessKey needs one", reads)
 	}
 }
 
@@ -379,17 +488,19 @@ func TestSealingKeyIsReplaced(t *testing.T) {
 	next := []byte("fedcba9876543210fedcba9876543210")
 	keys := [][]byte{sealingKey()}
 	f.keys.more = func() ([][]byte, error) { return keys, nil }
-	b, err := identity.Seal(next, "member", "member-secret")
-	if err != nil {
-		t.Fatal(err)
-	}
 	args := read(keyOf("0X58", "1"), chainA)
-	f.keys.apply(&ltlv1.AccessKey{AccessKeyId: "member", AccountUid: memberUID, Sealed: b, Version: 101})
+	all := func() {
+		t.Helper()
+		if err := f.keys.takeSealed(nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sealedWith(t, next, "member", memberUID, "member-secret", 101).to(f.keys)
 	wants(t, "without the key", f.act(t, "member", "GetData", args...), 404, "InvalidAccessKeyId.NotFound")
-	f.keys.apply(nil)
+	all()
 	wants(t, "still without it", f.act(t, "member", "GetData", args...), 404, "InvalidAccessKeyId.NotFound")
 	keys = append(keys, next)
-	f.keys.apply(nil)
+	all()
 	wants(t, "with the key", f.act(t, "member", "GetData", args...), 200, "404")
 	wants(t, "one under the former key", f.act(t, "other", "GetData", args...), 200,
 		"403") // authenticated, but it may not read this

@@ -26,8 +26,9 @@ func (instantNetwork) Submit(context.Context, *ltlv1.Transaction) (*ltlv1.Result
 func BenchmarkSetData(b *testing.B) {
 	f := &testFacade{Facade: newFacade(Config{SealingKey: sealingKey(), Clock: time.Now,
 		Logger: slog.New(slog.DiscardHandler)}, instantNetwork{newFakeNetwork()})}
-	f.keys.apply(sealed(b, "member", memberUID, "member-secret", 1))
-	f.keys.apply(nil)
+	sealed(b, "member", memberUID, "member-secret", 1).to(f.keys)
+	f.keys.take(nil)
+	_ = f.keys.takeSealed(nil) // only what is missing is an error
 	now := time.Now().UTC().Format("2006-01-02T15:04:05Z")
 	targets := make([]string, b.N)
 	for i := range targets {

@@ -36,10 +36,12 @@ type call struct {
 //	signature, time, nonce      gateway codes           Facade.authenticate
 //	Action, Version             gateway codes           Facade.route
 //	ApiVersion                  -113                    Facade.process
+//	calls of the account        Throttling              run
 //	account                     -339, -104              checkAccount
 //	parameters: present, typed  Missing…, Invalid…      checkParameters
 //	chain code and Key: form    -101, -102, -105        checkChain
 //	chain and its service       404                     checkChain
+//	calls on the chain          Throttling              run
 //	member, lock, role, term    403                     ledger
 //	type code                   -305, -115              ledger
 //	phase and the right to it   404, 403                ledger
@@ -65,12 +67,25 @@ func (c *call) checks() [3]func(*call) error {
 	return [...]func(*call) error{(*call).checkAccount, (*call).checkParameters, (*call).checkChain}
 }
 
-// run runs the checks that all Actions share, then the Action.
+// run counts the call for its account, runs the checks that all Actions share, counts it for its chain, and runs the
+// Action.
 func (c *call) run() (value, error) {
+	leave, err := c.admit(c.f.accountCalls, c.uid)
+	if err != nil {
+		return value{}, err
+	}
+	defer leave()
 	for _, check := range c.checks() {
 		if err := check(c); err != nil {
 			return value{}, err
 		}
+	}
+	if c.chainID != "" {
+		leave, err := c.admit(c.f.chainCalls, c.chainID)
+		if err != nil {
+			return value{}, err
+		}
+		defer leave()
 	}
 	data, err := c.action.run(c)
 	var form *formError

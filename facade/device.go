@@ -2,6 +2,10 @@ package facade
 
 import (
 	"cmp"
+	"encoding/asn1"
+	"encoding/base64"
+	"math/big"
+	"strings"
 
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -25,9 +29,29 @@ func deviceParameters() []parameter {
 func (c *call) deviceProof() *ltlv1.DeviceProof {
 	return &ltlv1.DeviceProof{
 		AuthType: c.text("IotAuthType"), IotId: c.text("IotId"), ProductKey: c.text("IotIdServiceProvider"),
-		DataDigest: c.text("IotDataDigest"), Signature: c.text("IotSignature"), Source: c.text("IotIdSource"),
+		DataDigest: c.text("IotDataDigest"), Signature: withDER(c.text("IotSignature")), Source: c.text("IotIdSource"),
 	}
 }
+
+// withDER returns a device's signature string whose ECDSA signature is in DER, which the ledger takes, where it came as
+// the two numbers r and s of 32 bytes each, which secure elements and WebCrypto make. No other kind of signature has 64
+// bytes. Anything else is returned as it is.
+func withDER(signature string) string {
+	at := strings.LastIndexByte(signature, '~')
+	raw, err := base64.StdEncoding.DecodeString(signature[at+1:])
+	if at < 0 || err != nil || len(raw) != rawECDSA {
+		return signature
+	}
+	der, err := asn1.Marshal(struct{ R, S *big.Int }{new(big.Int).SetBytes(raw[:rawECDSA/2]),
+		new(big.Int).SetBytes(raw[rawECDSA/2:])})
+	if err != nil {
+		return signature
+	}
+	return signature[:at+1] + base64.StdEncoding.EncodeToString(der)
+}
+
+// rawECDSA is the length of an ECDSA signature over P-256 as two numbers, in bytes.
+const rawECDSA = 64
 
 // deviceStatus is the Status of a device or a device group.
 func deviceStatus(authorized bool) string { return either(authorized, "AUTHORIZED", "UNAUTHORIZED") }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strings"
+	"time"
 
 	"ltl/client"
 	"ltl/internal/rules"
@@ -82,7 +83,7 @@ func GatewayErrors() []GatewayError {
 		{codeNonceUsed, bad, "Specified signature nonce was used already.",
 			"This AccessKey has used the SignatureNonce before.", "Sign every request again, with a new SignatureNonce."},
 		{codeTimestampExpired, bad, "Specified time stamp or date value is expired.",
-			"Timestamp differs from the clock of the server by more than 15 minutes.", "Set the clock."},
+			"Timestamp differs from the median of the network's clocks by more than 15 minutes.", "Set the clock."},
 		{codeTimestampFormat, bad, "Specified time stamp or date value is not well formatted.",
 			"Timestamp does not have the form YYYY-MM-DDThh:mm:ssZ.", "Send UTC in the form YYYY-MM-DDThh:mm:ssZ."},
 		{codeURLTooLong, http.StatusRequestURITooLong, "The URL is too long; send the parameters in a form body.",
@@ -90,7 +91,8 @@ func GatewayErrors() []GatewayError {
 		{codeBodyTooLarge, http.StatusRequestEntityTooLarge, "The body is too large; at most 2 MiB are allowed.",
 			"The body has more than 2 MiB.", "Split the batch."},
 		{codeThrottling, bad, "Request was denied due to request throttling.",
-			"Too many calls are under way. Nothing was written.", "Try again later."},
+			"Too many calls are under way, in all, of the account or on the chain; Message says which. Nothing was written.",
+			"Try again after the seconds in the header Retry-After."},
 		{codeServiceUnavailable, http.StatusServiceUnavailable,
 			"The request has failed due to a temporary failure of the server.",
 			"No majority answered in time. Whether a write took effect is not known.",
@@ -107,6 +109,8 @@ type gatewayError struct {
 	code, message, recommend string
 	// row is the code in the table.
 	row string
+	// retryAfter is after how long a call that was throttled may be repeated; 0 leaves it open.
+	retryAfter time.Duration
 }
 
 // Error is the code and the message.
@@ -209,10 +213,15 @@ func ledgerError(code int32) error {
 }
 
 // resultError turns the result of a transaction into the error of the response; nil for success. A reason that an
-// endorsing organisation gave is the message.
+// endorsing organisation gave is the message, or goes behind that of a gateway error.
 func resultError(result *ltlv1.Result) error {
 	if result.GetReason() == "" {
 		return ledgerError(result.GetCode())
+	}
+	if name := rules.Describe(result.GetCode()).Gateway; name != "" {
+		g := gateway(name)
+		g.message += " " + result.GetReason()
+		return g
 	}
 	code := cmp.Or(rules.Describe(result.GetCode()).Answer, result.GetCode())
 	if code == rules.OK { // too few organisations endorsed, one of them for this reason
@@ -233,6 +242,10 @@ func gatewayOf(err error) *gatewayError {
 		g = gateway(codeServiceUnavailable)
 		g.message += " The endorser of the organisation that enrolled the device does not answer, and no other" +
 			" endorser can verify the device's signature; nothing was written."
+		return g
+	case errors.Is(err, client.ErrClock):
+		g = gateway(codeServiceUnavailable)
+		g.message += " " + err.Error()
 		return g
 	case errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrClosed),
 		errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -9,6 +9,7 @@ import (
 
 	"ltl/client"
 	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // TestHolderUnavailable: if the endorser that has the device's key does not answer, the message says so, and the code
@@ -23,6 +24,21 @@ func TestHolderUnavailable(t *testing.T) {
 	if other := gatewayOf(errors.Join(client.ErrUnavailable)); other.code != codeServiceUnavailable ||
 		strings.Contains(other.message, "device") {
 		t.Errorf("any other failure: %+v", other)
+	}
+}
+
+// TestClockIsNamed: where a wrong clock stops a write, the answer is one on which SDKs try again, and says whose it is.
+func TestClockIsNamed(t *testing.T) {
+	for what, err := range map[string]error{
+		"the client's error": fmt.Errorf("%w: org2 (2h ahead)", client.ErrClock),
+		"the ledger's result": resultError(&ltlv1.Result{Code: rules.ClocksDisagree,
+			Reason: "The clock of org2's endorser is 2h ahead."}),
+	} {
+		e := gatewayOf(err)
+		if e.status != http.StatusServiceUnavailable || e.code != codeServiceUnavailable ||
+			!strings.Contains(e.message, "org2") || !strings.Contains(e.message, "2h ahead") {
+			t.Errorf("%s: %+v", what, e)
+		}
 	}
 }
 

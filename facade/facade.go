@@ -4,11 +4,12 @@
 //
 // A call passes these files, in this order:
 //
-//	gate.go          bounds on connections and on long headers, before authentication
+//	gate.go          bounds on connections and on long headers, before authentication; memory.go on bodies and answers
 //	serve.go         the HTTP handler; limits on the calls under way
 //	request.go       the parameters of query and body
 //	authenticate.go  AccessKey, signature (acs3.go for signatures in headers), time, nonce; access_keys.go holds the keys
 //	actions.go       the table of the 45 Actions
+//	fairness.go      what an account and a chain may take
 //	call.go          the checks that all Actions share, and the order of refusals
 //	record.go, device.go, member.go, biz_chain.go, phase.go, phase_record.go, phase_upload.go
 //	                 the Actions, by the manual's nouns
@@ -19,6 +20,7 @@
 package facade
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +33,8 @@ import (
 
 	"ltl/client"
 	"ltl/internal/admin"
+	"ltl/internal/admission"
+	"ltl/internal/ledger"
 	"ltl/internal/tracing"
 )
 
@@ -47,11 +51,15 @@ type Config struct {
 	Tracer *tracing.Tracer
 	// Client reaches the network. The facade does not close it.
 	Client *client.Client
-	// SealingKey decrypts the secrets of AccessKeys; all facades of a network share it.
+	// Network is the network's identity, to which sealed secrets are bound.
+	Network ledger.Hash
+	// SealingKey decrypts the secrets of AccessKeys of the facade's organisation; all its facades share it.
 	SealingKey []byte
-	// SealingKeys reads all keys that may decrypt them, while the sealing key is being replaced; nil for SealingKey
-	// alone. It is called when a secret cannot be decrypted with the keys known so far.
+	// SealingKeys reads all keys that may decrypt them: while the sealing key is being replaced, and of organisations that
+	// delegate to this facade; nil for SealingKey alone. It is called when a secret cannot be decrypted with the keys known so far.
 	SealingKeys func() ([][]byte, error)
+	// Limits bound what one account and one chain take.
+	Limits Limits
 	// Clock is the time that the timestamps of requests are compared with; by default Client.NetworkTime, so that a wrong
 	// clock of this machine refuses no request.
 	Clock func() time.Time
@@ -75,17 +83,24 @@ type Facade struct {
 	jsonType, xmlType []string
 
 	scratch sync.Pool
-	// active is the number of calls under way, bodies the number of bytes of large bodies in memory.
-	active, bodies atomic.Int64
+	// active is the number of calls under way.
+	active atomic.Int64
+	memory *memory
+	// accountCalls and chainCalls share the calls among accounts and chains; held is the number of refusals that are kept
+	// back.
+	accountCalls, chainCalls *tenants
+	held                     atomic.Int64
 	// ahead is by how much the clock of this machine was ahead of the network's when it was last compared, in
 	// nanoseconds; heard is the number of clocks that it was compared with.
 	ahead, heard atomic.Int64
+	// unrecorded says that the network was restored and the ledger does not record it; nil or empty otherwise.
+	unrecorded atomic.Pointer[string]
 
 	server   *http.Server
 	listener net.Listener
 	admin    *admin.Server
 	tracer   *tracing.Tracer
-	// cancel ends the watch of AccessKeys; running counts the goroutines that the facade started.
+	// cancel ends the watches of AccessKeys; running counts the goroutines that the facade started.
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 	closing atomic.Bool
@@ -115,9 +130,13 @@ func newFacade(cfg Config, n network) *Facade {
 	if f.logger == nil {
 		f.logger = slog.Default()
 	}
-	f.keys = newKeyring(cfg.SealingKey, f.logger)
+	f.keys = newKeyring(cfg.Network, cfg.SealingKey, f.logger)
 	f.keys.more = cfg.SealingKeys
 	f.jsonType, f.xmlType = contentTypes()
+	f.memory = newMemory(f.headerHolder)
+	l := cfg.Limits
+	f.accountCalls = newTenants("Account", cmp.Or(l.AccountCalls, maxActive/4), l.AccountRate)
+	f.chainCalls = newTenants("Chain", cmp.Or(l.ChainCalls, maxActive/2), l.ChainRate)
 	f.scratch.New = func() any { return new(scratch) }
 	all := actions()
 	names := make([]string, 0, len(all)+1)
@@ -128,7 +147,8 @@ func newFacade(cfg Config, n network) *Facade {
 	f.metrics = newMetrics(names, func() float64 { return float64(f.active.Load()) })
 	f.metrics.watchKeys(f.keys)
 	if cfg.Client != nil {
-		f.metrics.registry.MustRegister(admin.CertificateExpiry(cfg.Client.CertificateExpiry))
+		f.metrics.registry.MustRegister(admin.CertificateExpiry(cfg.Client.CertificateExpiry),
+			admin.Unrecorded(f.unrecordedText))
 		f.metrics.registry.MustRegister(admin.ClockSkew(func() (time.Duration, int) {
 			return time.Duration(f.ahead.Load()), int(f.heard.Load())
 		})...)
@@ -138,12 +158,15 @@ func newFacade(cfg Config, n network) *Facade {
 
 // open starts a facade over n.
 func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
+	if l := cfg.Limits; min(l.AccountCalls, l.AccountRate, l.ChainCalls, l.ChainRate) < 0 {
+		return nil, errors.New("facade: a limit of accounts or chains is negative; give 0 for its default")
+	}
 	f := newFacade(cfg, n)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("facade: listen on %s: %w", cfg.Listen, err)
 	}
-	g := newGate(listener, maxConnections, maxHeaderMemory)
+	g := newGate(listener, admission.Connections(maxConnections), maxHeaderMemory)
 	g.refused = func(code string) { f.metrics.calls.WithLabelValues(unknownAction, code).Inc() }
 	f.listener = g
 	run, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -162,8 +185,9 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 	}
 	g.keepAlive = f.server.SetKeepAlivesEnabled
 	f.running.Go(func() { f.keys.follow(run, n) })
+	f.running.Go(func() { f.keys.followSealed(run, n) })
 	if cfg.Client != nil {
-		f.running.Go(func() { f.compareClocks(run, cfg.Client) })
+		f.running.Go(func() { f.watchNetwork(run, cfg.Client) })
 	}
 	f.running.Go(func() {
 		if err := f.server.Serve(g); !errors.Is(err, http.ErrServerClosed) {
@@ -171,23 +195,53 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 		}
 	})
 	f.logger.Info("facade listening", "address", f.Addr())
+	if a, ok := listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
+		f.logger.Warn("requests and answers on this address are not encrypted: listen on loopback behind a TLS proxy where "+
+			"the network in between is not yours", "address", f.Addr())
+	}
 	return f, nil
 }
 
-// compareClocks compares the clock of this machine with those of the network until ctx ends.
-func (f *Facade) compareClocks(ctx context.Context, c *client.Client) {
+// watchNetwork compares the clock of this machine with those of the network, and asks its organisation's endorser whether
+// a restoration is not recorded, until ctx ends.
+func (f *Facade) watchNetwork(ctx context.Context, c *client.Client) {
 	tick := time.NewTicker(clockInterval)
 	defer tick.Stop()
 	for {
 		ahead, heard := c.HearClocks(ctx)
 		f.ahead.Store(int64(ahead))
 		f.heard.Store(int64(heard))
+		f.askUnrecorded(ctx, c)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// askUnrecorded asks the endorser of the facade's organisation, which it trusts, whether a restoration is not recorded.
+// While the endorser does not answer, what it said last stands.
+func (f *Facade) askUnrecorded(ctx context.Context, c *client.Client) {
+	ctx, cancel := context.WithTimeout(ctx, clockInterval)
+	defer cancel()
+	st, err := c.Ledger().Status(ctx, "endorser/"+c.Organisation())
+	if err != nil {
+		return
+	}
+	if text := st.GetUnrecorded(); text != "" && text != f.unrecordedText() {
+		f.logger.Error("FAULT: " + text)
+	}
+	text := st.GetUnrecorded()
+	f.unrecorded.Store(&text)
+}
+
+// unrecordedText says that a restoration is not recorded; empty otherwise.
+func (f *Facade) unrecordedText() string {
+	if text := f.unrecorded.Load(); text != nil {
+		return *text
+	}
+	return ""
 }
 
 // Addr is the address of the HTTP API.

@@ -48,7 +48,8 @@ type fakeNetwork struct {
 	submitErr error
 	code      int32
 	hold      chan struct{}
-	keys      chan *ltlv1.AccessKey
+	keys      chan testKey
+	sealed    chan *ltlv1.SealedKey
 	// chainLists counts the reads of a page of all chains.
 	chainLists int
 	panics     bool
@@ -87,7 +88,7 @@ func newFakeNetwork() *fakeNetwork {
 			{id: "0000000000000013", code: chainCo, name: "协同链", service: ltlv1.ChainService_CHAIN_SERVICE_COLLABORATION,
 				members: map[string]membership{adminUID: {"ADMIN", "CC01"}}},
 		},
-		nonces: map[string]bool{}, keys: make(chan *ltlv1.AccessKey, 16),
+		nonces: map[string]bool{}, keys: make(chan testKey, 16), sealed: make(chan *ltlv1.SealedKey, 16),
 	}
 }
 
@@ -262,6 +263,17 @@ func (n *fakeNetwork) GetRecord(_ context.Context, in *ltlv1.GetRecordRequest) (
 	return &ltlv1.GetRecordResponse{Code: rules.NotFound}, nil
 }
 
+// GetTransaction finds none: the tests of corrections run on a network.
+func (n *fakeNetwork) GetTransaction(context.Context,
+	*ltlv1.GetTransactionRequest) (*ltlv1.GetTransactionResponse, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.err != nil {
+		return nil, n.err
+	}
+	return &ltlv1.GetTransactionResponse{Code: rules.NotFound}, nil
+}
+
 func (n *fakeNetwork) ListHistory(_ context.Context, in *ltlv1.ListHistoryRequest) (*ltlv1.ListHistoryResponse, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -331,18 +343,38 @@ func (n *fakeNetwork) GetAccount(_ context.Context, in *ltlv1.GetAccountRequest)
 	return &ltlv1.GetAccountResponse{Code: rules.OK, Accounts: []*ltlv1.AccountInfo{{Uid: in.GetUid(), Type: t}}}, nil
 }
 
-func (n *fakeNetwork) WatchAccessKeys(ctx context.Context, _ uint64, fn func(*ltlv1.AccessKey) error) error {
-	if err := fn(nil); err != nil {
-		return err
-	}
+func (n *fakeNetwork) WatchAccessKeys(ctx context.Context, fn func([]*ltlv1.AccessKeyInfo)) error {
+	fn(nil)
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case k := <-n.keys:
-			if err := fn(k); err != nil {
+			fn([]*ltlv1.AccessKeyInfo{k.info})
+			n.sealed <- k.sealed
+		case <-time.After(time.Second): // an endorser's pulse, without which the facade refuses every call in the end
+			fn(nil)
+		}
+	}
+}
+
+func (n *fakeNetwork) WatchSealed(ctx context.Context, _ uint64, fn func(*ltlv1.SealedKey) error) error {
+	for {
+		var k *ltlv1.SealedKey
+		select {
+		case k = <-n.sealed:
+		default: // everything so far was sent
+			if err := fn(nil); err != nil {
 				return err
 			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case k = <-n.sealed:
+			}
+		}
+		if err := fn(k); err != nil {
+			return err
 		}
 	}
 }
@@ -357,13 +389,42 @@ func (n *fakeNetwork) set(change func(*fakeNetwork)) {
 // sealingKey is the sealing key of all tests.
 func sealingKey() []byte { return []byte("0123456789abcdef0123456789abcdef") }
 
-func sealed(t testing.TB, id, uid, secret string, keyVersion uint64) *ltlv1.AccessKey {
+// testKey is an AccessKey as the endorser tells of it, and its sealed secret as a node does.
+type testKey struct {
+	info   *ltlv1.AccessKeyInfo
+	sealed *ltlv1.SealedKey
+}
+
+// to delivers both to a ring.
+func (k testKey) to(r *keyring) {
+	r.take([]*ltlv1.AccessKeyInfo{k.info})
+	_ = r.takeSealed(k.sealed) // only the end of everything asks for another node
+}
+
+// state is the AccessKey in another state.
+func (k testKey) state(s ltlv1.AccessKeyState) testKey {
+	k.info.State = s
+	return k
+}
+
+// sealed is an active AccessKey whose secret was sealed for that version.
+func sealed(t testing.TB, id, uid, secret string, version uint64) testKey {
 	t.Helper()
-	b, err := identity.Seal(sealingKey(), id, secret)
+	return sealedWith(t, sealingKey(), id, uid, secret, version)
+}
+
+func sealedWith(t testing.TB, key []byte, id, uid, secret string, version uint64) testKey {
+	t.Helper()
+	b, err := identity.AccessKeySeal{Organisation: "org1", AccessKeyID: id, UID: uid, Version: version}.Seal(key, secret)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &ltlv1.AccessKey{AccessKeyId: id, AccountUid: uid, Sealed: b, Version: keyVersion}
+	c := ledger.SealedCommitment(b)
+	return testKey{
+		&ltlv1.AccessKeyInfo{Id: id, AccountUid: uid, Organisation: "org1", Version: version, SealedVersion: version,
+			State: ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE, Commitment: c[:]},
+		&ltlv1.SealedKey{AccessKeyId: id, Sealed: b, Version: version},
+	}
 }
 
 // clockAt is a clock that does not advance.
@@ -397,13 +458,14 @@ func newTestFacade(t testing.TB) *testFacade {
 	i := uint64(0)
 	for id, uid := range userKeys() {
 		i++
-		f.keys.apply(sealed(t, id, uid, id+"-secret", i))
+		sealed(t, id, uid, id+"-secret", i).to(f.keys)
 	}
-	f.keys.apply(sealed(t, "testid", memberUID, "testsecret", i+1))
-	off := sealed(t, "off", memberUID, "off-secret", i+2)
-	off.Disabled = true
-	f.keys.apply(off)
-	f.keys.apply(nil)
+	sealed(t, "testid", memberUID, "testsecret", i+1).to(f.keys)
+	sealed(t, "off", memberUID, "off-secret", i+2).state(ltlv1.AccessKeyState_ACCESS_KEY_STATE_DISABLED).to(f.keys)
+	f.keys.take(nil)
+	if err := f.keys.takeSealed(nil); err != nil {
+		t.Fatal(err)
+	}
 	return &testFacade{Facade: f, net: n}
 }
 

@@ -7,8 +7,9 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"ltl/internal/admission"
 )
 
 // gate bounds the resources that callers take before they are authenticated: the number of connections, and the
@@ -18,9 +19,8 @@ type gate struct {
 	net.Listener
 	// slots holds one element for each open connection.
 	slots chan struct{}
-	// long is the number of bytes beyond maxSmallHeader of all headers in memory; limit bounds it.
-	long  atomic.Int64
-	limit int64
+	// long is the bytes beyond maxSmallHeader of all headers in memory, by address.
+	long *admission.Shares
 	// keepAlive makes the server keep idle connections (true) or close them (false).
 	keepAlive func(bool)
 	// refused counts a request that was refused while it was read.
@@ -32,8 +32,9 @@ type gate struct {
 
 // newGate bounds the connections of l to that number, and their long headers together to limit bytes.
 func newGate(l net.Listener, connections int, limit int64) *gate {
-	return &gate{Listener: l, slots: make(chan struct{}, connections), limit: limit, done: make(chan struct{}),
-		keepAlive: func(bool) {}, refused: func(string) {}}
+	return &gate{Listener: l, slots: make(chan struct{}, connections),
+		long: admission.NewShares(limit, limit/4, limit, 0), done: make(chan struct{}), keepAlive: func(bool) {},
+		refused: func(string) {}}
 }
 
 // Accept waits for a free slot, then for a connection. While no slot is free, idle connections are closed in favour
@@ -57,7 +58,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		<-g.slots
 		return nil, err
 	}
-	return &connection{Conn: c, gate: g}, nil
+	return &connection{Conn: c, gate: g, address: addressOf(c.RemoteAddr().String())}, nil
 }
 
 // Close ends Accept.
@@ -70,7 +71,8 @@ func (g *gate) Close() error {
 // in memory.
 type connection struct {
 	net.Conn
-	gate *gate
+	gate    *gate
+	address string
 
 	mu sync.Mutex
 	// header is the number of bytes read of the request so far; reserved is its share of gate.long.
@@ -104,8 +106,7 @@ func (c *connection) count(n int64) (code string) {
 		return codeURLTooLong
 	case more <= 0:
 		return ""
-	case c.gate.long.Add(more) > c.gate.limit:
-		c.gate.long.Add(-more)
+	case !c.gate.long.Take(c.address, "", more):
 		return codeThrottling
 	}
 	c.reserved += more
@@ -129,7 +130,9 @@ func (c *connection) idle() {
 
 // release gives back the bytes of the request. The caller holds mu.
 func (c *connection) release() {
-	c.gate.long.Add(-c.reserved)
+	if c.reserved > 0 {
+		c.gate.long.Give(c.address, "", c.reserved)
+	}
 	c.header, c.reserved = 0, 0
 }
 
@@ -162,7 +165,11 @@ func (c *connection) refuse(code string) {
 	body := a.appendBody(nil)
 	head := "HTTP/1.1 " + strconv.Itoa(a.status()) + " " + http.StatusText(a.status()) + "\r\n" +
 		"Content-Type: application/json;charset=utf-8\r\n" +
-		"Content-Length: " + strconv.Itoa(len(body)) + "\r\nConnection: close\r\n\r\n"
+		"Content-Length: " + strconv.Itoa(len(body)) + "\r\nConnection: close\r\n"
+	if code == codeThrottling {
+		head += "Retry-After: 1\r\n"
+	}
+	head += "\r\n"
 	c.mu.Lock()
 	c.release()
 	c.mu.Unlock()

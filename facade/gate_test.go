@@ -58,7 +58,7 @@ func TestLargestBatchFitsIntoTheQuery(t *testing.T) {
 			t.Errorf("%s: %d bytes of query: %s %v", name, len(v.Encode()), body, err)
 		}
 	}
-	eventually(t, "nothing is accounted for", func() bool { return entrance(t, f).long.Load() == 0 })
+	eventually(t, "nothing is accounted for", func() bool { return entrance(t, f).long.Used() == 0 })
 }
 
 // refusal reads the response to a request that was refused while it was read.
@@ -82,15 +82,19 @@ func refusal(t *testing.T, c net.Conn, status int, code string) {
 func TestLongHeadersAreBounded(t *testing.T) {
 	f := openFake(t, newFakeNetwork())
 	g := entrance(t, f)
-	taken := g.limit - 3<<20
-	g.long.Add(taken) // as if other requests had left room for less than three long ones
+	taken := int64(maxHeaderMemory - 3<<20)
+	for i := range int64(4) { // as if requests from other addresses had left room for less than three long ones
+		if !g.long.Take(fmt.Sprint("other", i), "", taken/4) {
+			t.Fatal("the memory of headers is taken already")
+		}
+	}
 	begun := []byte("GET /?A=" + strings.Repeat("a", 1<<20))
 	each := int64(len(begun) - maxSmallHeader)
 	for i := range int64(3) {
 		if _, err := dial(t, f.Addr()).Write(begun); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "it is being read", func() bool { return g.long.Load() == taken+(i+1)*each })
+		eventually(t, "it is being read", func() bool { return g.long.Used() == taken+(i+1)*each })
 	}
 	late := dial(t, f.Addr())
 	if _, err := late.Write(begun); err != nil {
@@ -104,7 +108,9 @@ func TestLongHeadersAreBounded(t *testing.T) {
 	} else if body, _ := io.ReadAll(r.Body); !strings.Contains(string(body), "MissingAccessKeyId") {
 		t.Errorf("a short request: %s", body)
 	}
-	g.long.Add(-taken)
+	for i := range int64(4) {
+		g.long.Give(fmt.Sprint("other", i), "", taken/4)
+	}
 	over := dial(t, f.Addr())
 	if _, err := over.Write([]byte("GET /?A=" + strings.Repeat("a", maxHeaderBytes))); err != nil {
 		t.Fatal(err)
@@ -120,10 +126,10 @@ func TestLongHeadersAreGivenBack(t *testing.T) {
 	if _, err := c.Write([]byte("GET /?A=" + strings.Repeat("a", 1<<20))); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is being read", func() bool { return g.long.Load() == 1<<20+8-maxSmallHeader })
+	eventually(t, "it is being read", func() bool { return g.long.Used() == 1<<20+8-maxSmallHeader })
 	_ = c.Close()
 	eventually(t, "it is given back",
-		func() bool { return g.long.Load() == 0 && len(g.slots) == 1 }) // the slot that Accept holds
+		func() bool { return g.long.Used() == 0 && len(g.slots) == 1 }) // the slot that Accept holds
 }
 
 // TestConnectionsAreBounded: the number of connections is bounded, and idle ones are closed in favour of new ones.
@@ -181,7 +187,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 	if err := <-ended; err != http.ErrServerClosed {
 		t.Error(err)
 	}
-	eventually(t, "no connection is left", func() bool { return len(g.slots) == 0 && g.long.Load() == 0 })
+	eventually(t, "no connection is left", func() bool { return len(g.slots) == 0 && g.long.Used() == 0 })
 }
 
 // TestGateClosesWhileFull: Close does not wait for a connection to end.

@@ -2,6 +2,7 @@ package facade
 
 import (
 	"math"
+	"strconv"
 
 	"ltl/internal/rules"
 )
@@ -42,11 +43,24 @@ func rows[T any](all []T, row func(T) value) []value {
 	return out
 }
 
+// Times from firstSecond up to lastSecond are taken for seconds: as milliseconds they lie in 1970 to 1973, as seconds in
+// 2001 to 5138.
+const (
+	firstSecond = 1_000_000_000
+	lastSecond  = 100_000_000_000
+)
+
 // window reads StartTime and EndTime; both results are 0 when there is no window. With one of them alone the window is
 // open on the other side. limit bounds the length of a window with both, in milliseconds; 0 does not.
 func (c *call) window(limit int64) (start, end int64, err error) {
 	start, hasStart := c.number("StartTime")
 	end, hasEnd := c.number("EndTime")
+	for name, v := range map[string]int64{"StartTime": start, "EndTime": end} {
+		if v >= firstSecond && v < lastSecond {
+			return 0, 0, malformed(name + " must be in milliseconds since 1970; " + strconv.FormatInt(v, 10) +
+				" looks like seconds: multiply it by 1000.")
+		}
+	}
 	switch {
 	case !hasStart && !hasEnd:
 		return 0, 0, nil

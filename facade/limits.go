@@ -25,16 +25,34 @@ const (
 	maxDepth = 4
 	// maxSmallBody is the size up to which a body does not count against maxBodyMemory.
 	maxSmallBody = 32 << 10
-	// maxBodyMemory bounds the sum of all larger bodies in memory.
-	maxBodyMemory = 64 << 20
+	// maxBodyMemory bounds the sum of all larger bodies in memory, of callers whose signature is not verified yet and of
+	// all others apart. An address or an AccessKey has a quarter of it.
+	maxBodyMemory = 48 << 20
+	// maxSmallAnswer is the size up to which an answer does not count against maxAnswerMemory, which bounds the sum of all
+	// larger ones until they are written. An address has a quarter of it.
+	maxSmallAnswer  = 32 << 10
+	maxAnswerMemory = 48 << 20
+	// minRate is how fast a large body must come and a large answer must be taken, in bytes a second, after rateGrace.
+	minRate   = 64 << 10
+	rateGrace = 5 * time.Second
+	// maxEcho bounds what of a request is repeated in an error, in bytes; maxEchoedName bounds a name in it.
+	maxEcho       = 4 << 10
+	maxEchoedName = 128
+	// signPiece is how much of a value is encoded at once to be signed.
+	signPiece = 16 << 10
 	// maxSmallHeader is the size up to which request line and headers do not count against maxHeaderMemory, which bounds
-	// the sum of the excess of all longer ones. Together with maxConnections it bounds the memory that callers without
-	// an AccessKey can take.
+	// the sum of the excess of all longer ones; an address has a quarter of it. Together with maxConnections it bounds the
+	// memory that callers without an AccessKey can take.
 	maxSmallHeader  = 16 << 10
-	maxHeaderMemory = 64 << 20
+	maxHeaderMemory = 48 << 20
 	maxConnections  = 10240
 	// maxActive bounds the calls under way; more are refused with Throttling.
 	maxActive = 8192
+	// maxBuckets bounds the accounts or chains whose rate is counted before those at rest are forgotten.
+	maxBuckets = 4096
+	// maxHeld bounds the refused calls that are kept back, holdPause the time.
+	maxHeld   = 1024
+	holdPause = 250 * time.Millisecond
 	// maxKeptBuffer is the size of the largest buffer that is kept for a later request.
 	maxKeptBuffer = 64 << 10
 )
@@ -50,6 +68,13 @@ const (
 	maxNonces = 2 << 20
 	// keyWait is how long a call with an unknown AccessKey waits for it to arrive from the network.
 	keyWait = 400 * time.Millisecond
+	// maxSilence is after how much time without a word of its organisation's endorser a facade answers nothing.
+	maxSilence = 15 * time.Second
+	// maxEarlySealed bounds the sealed secrets that are kept of AccessKeys which the endorser has not named yet.
+	maxEarlySealed = 1024
+	// maxMissing is how often another node is asked for a sealed secret that none has sent: more often than there are
+	// nodes in most networks.
+	maxMissing = 16
 	// maxKeyWaiters bounds the number of calls that wait for an unknown AccessKey.
 	maxKeyWaiters = 64
 )
@@ -66,12 +91,14 @@ const (
 	clockInterval = 10 * time.Second
 	// refusedTimeout is how long a caller that sends too much may take to read the response.
 	refusedTimeout = time.Second
-	// watchRetryMin and watchRetryMax bound the pause before the watch of AccessKeys is tried again.
+	// watchRetryMin and watchRetryMax bound the pause before a watch is tried again.
 	watchRetryMin = 50 * time.Millisecond
 	watchRetryMax = 2 * time.Second
 	// accountAge is how long a cached account is used without a read. It only affects which of several refusals is
 	// returned: the ledger checks every call itself.
 	accountAge = 10 * time.Second
+	// sealingKeysAge is how often the sealing keys are read again at most, while an AccessKey opens with none of them.
+	sealingKeysAge = 5 * time.Second
 	// accountRefresh is how long a call waits for the read of an account that is cached.
 	accountRefresh = time.Second
 )

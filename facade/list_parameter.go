@@ -31,8 +31,8 @@ func (l *list) strings() (all []string, ok bool) {
 }
 
 // decodeList decodes a list parameter. The official clients send it as the JSON text of an array, as the JSON text of
-// an object whose members are numbered from 0 or 1, or flattened: Name.1, Name.2, or Name.1.member. present is false
-// when there is none in any form.
+// an object whose members are numbered from 0 or 1, as Python writes a list (single quotes, None), or flattened: Name.1,
+// Name.2, or Name.1.member, with a list that is empty as the text []. present is false when there is none in any form.
 func (q *request) decodeList(name string) (l list, present bool, err *gatewayError) {
 	l.name = name
 	text, whole := q.get(name)
@@ -41,12 +41,13 @@ func (q *request) decodeList(name string) (l list, present bool, err *gatewayErr
 	case whole && len(flat) > 0:
 		return l, true, invalid(name)
 	case whole:
-		tree, ok := parseTree(text)
-		if ok {
-			l.items, ok = tree.list()
+		tree, at := parseTree(text)
+		if at >= 0 {
+			return l, true, unreadable(name, text, at)
 		}
-		if !ok {
-			return l, true, invalid(name)
+		var ok bool
+		if l.items, ok = tree.list(); !ok {
+			return l, true, invalidBecause(name, "it is no list; its members must be numbered without a gap from 0 or 1")
 		}
 		l.text = text
 		return l, true, nil
@@ -56,12 +57,12 @@ func (q *request) decodeList(name string) (l list, present bool, err *gatewayErr
 	root := node{form: nodeObject}
 	for _, p := range flat {
 		if !root.put(p.name[len(name)+1:], p.value, 0) {
-			return l, true, invalid(name)
+			return l, true, invalidBecause(name, clip(p.name, maxEchoedName)+" does not fit the other members")
 		}
 	}
 	items, ok := root.list()
 	if !ok {
-		return l, true, invalid(name)
+		return l, true, invalidBecause(name, "its members must be numbered without a gap from 0 or 1")
 	}
 	l.items = items
 	return l, true, nil
@@ -126,6 +127,7 @@ const (
 	nodeText nodeForm = iota
 	nodeList
 	nodeObject
+	nodeAbsent // null
 )
 
 // member is one member of an object.
@@ -159,8 +161,12 @@ func (n *node) list() (items []node, ok bool) {
 	switch n.form {
 	case nodeList:
 		return n.items, true
-	case nodeText:
-		return nil, false
+	case nodeText: // of a flattened list, whose inner lists some clients write as texts
+		tree, at := parseTree(n.text)
+		if at >= 0 || tree.form == nodeText {
+			return nil, false
+		}
+		return tree.list()
 	}
 	count := len(n.members)
 	base := 1
@@ -180,13 +186,30 @@ func (n *node) list() (items []node, ok bool) {
 	return items, true
 }
 
-// parseTree parses one JSON text of strings, arrays and objects. It refuses duplicate members, trailing text, more
-// than maxNodes nodes and more than maxDepth levels.
-func parseTree(s string) (node, bool) {
+// unreadable is the error of a text that is no list; at is the byte where it cannot be read.
+func unreadable(name, text string, at int) *gatewayError {
+	return invalidBecause(name, "it cannot be read as a list at character "+
+		strconv.Itoa(utf8.RuneCountInString(text[:at])+1))
+}
+
+// invalidBecause is invalid with a reason.
+func invalidBecause(name, why string) *gatewayError {
+	e := invalid(name)
+	e.message = strings.TrimSuffix(e.message, ".") + ": " + why + "."
+	return e
+}
+
+// parseTree parses one text of strings, arrays and objects, in JSON or as Python writes them. A number is the text of
+// its digits; a member that is null is absent. It refuses duplicate members, trailing text, more than maxNodes nodes and
+// more than maxDepth levels: then at is the byte where it cannot go on, else -1.
+func parseTree(s string) (n node, at int) {
 	p := treeParser{rest: s}
 	n, ok := p.value(0)
 	p.space()
-	return n, ok && p.rest == ""
+	if ok && p.rest == "" && n.form != nodeAbsent {
+		return n, -1
+	}
+	return n, len(s) - len(p.rest)
 }
 
 type treeParser struct {
@@ -214,15 +237,44 @@ func (p *treeParser) value(depth int) (node, bool) {
 		return node{}, false
 	}
 	switch {
-	case p.take('"'):
-		s, ok := p.quoted()
-		return node{text: s}, ok
 	case p.take('['):
 		return p.array(depth)
 	case p.take('{'):
 		return p.object(depth)
+	case p.word("null"), p.word("None"):
+		return node{form: nodeAbsent}, true
 	}
-	return node{}, false
+	s, ok := p.text()
+	return node{text: s}, ok
+}
+
+// word consumes a word if it is next.
+func (p *treeParser) word(w string) (ok bool) {
+	p.rest, ok = strings.CutPrefix(p.rest, w)
+	return ok
+}
+
+// text parses a string in either quotes, which Python 2 writes with a u before it, or a number.
+func (p *treeParser) text() (string, bool) {
+	if strings.HasPrefix(p.rest, "u'") || strings.HasPrefix(p.rest, `u"`) {
+		p.rest = p.rest[1:]
+	}
+	switch {
+	case p.take('"'):
+		return p.quoted('"')
+	case p.take('\''):
+		return p.quoted('\'')
+	}
+	end := 0
+	for end < len(p.rest) && strings.IndexByte("+-.0123456789Ee", p.rest[end]) >= 0 {
+		end++
+	}
+	if _, err := strconv.ParseFloat(p.rest[:end], 64); err != nil {
+		return "", false
+	}
+	s := p.rest[:end]
+	p.rest = p.rest[end:]
+	return s, true
 }
 
 // array parses the rest of an array after its opening bracket.
@@ -233,7 +285,7 @@ func (p *treeParser) array(depth int) (node, bool) {
 	}
 	for {
 		v, ok := p.value(depth + 1)
-		if !ok {
+		if !ok || v.form == nodeAbsent {
 			return n, false
 		}
 		n.items = append(n.items, v)
@@ -254,10 +306,8 @@ func (p *treeParser) object(depth int) (node, bool) {
 	}
 	names := map[string]struct{}{}
 	for {
-		if !p.take('"') {
-			return n, false
-		}
-		name, ok := p.quoted()
+		p.space()
+		name, ok := p.text()
 		if _, twice := names[name]; !ok || twice || !p.take(':') {
 			return n, false
 		}
@@ -266,7 +316,9 @@ func (p *treeParser) object(depth int) (node, bool) {
 		if !ok {
 			return n, false
 		}
-		n.members = append(n.members, member{name, v})
+		if v.form != nodeAbsent {
+			n.members = append(n.members, member{name, v})
+		}
 		if p.take('}') {
 			return n, true
 		}
@@ -277,26 +329,27 @@ func (p *treeParser) object(depth int) (node, bool) {
 }
 
 // quoted reads the rest of a string after its opening quote.
-func (p *treeParser) quoted() (string, bool) {
-	end := strings.IndexAny(p.rest, "\"\\")
+func (p *treeParser) quoted(quote byte) (string, bool) {
+	stops := string([]byte{quote, '\\'})
+	end := strings.IndexAny(p.rest, stops)
 	if end < 0 {
 		return "", false
 	}
-	if p.rest[end] == '"' { // no escapes, no copy
+	if p.rest[end] == quote { // no escapes, no copy
 		s := p.rest[:end]
 		p.rest = p.rest[end+1:]
 		return s, printable(s)
 	}
 	var b []byte
 	for {
-		end = strings.IndexAny(p.rest, "\"\\")
+		end = strings.IndexAny(p.rest, stops)
 		if end < 0 || !printable(p.rest[:end]) {
 			return "", false
 		}
 		b = append(b, p.rest[:end]...)
-		quote := p.rest[end] == '"'
+		closed := p.rest[end] == quote
 		p.rest = p.rest[end+1:]
-		if quote {
+		if closed {
 			return string(b), true
 		}
 		var ok bool
@@ -323,40 +376,44 @@ func (p *treeParser) escape(b []byte) ([]byte, bool) {
 	}
 	c := p.rest[0]
 	p.rest = p.rest[1:]
-	if c == 'u' {
-		r, ok := p.hex4()
+	switch c {
+	case 'x', 'U': // Python's
+		r, ok := p.hex(map[byte]int{'x': 2, 'U': 8}[c])
+		return utf8.AppendRune(b, r), ok && utf8.ValidRune(r)
+	case 'u':
+		r, ok := p.hex(4)
 		if ok && utf16.IsSurrogate(r) {
 			if !strings.HasPrefix(p.rest, `\u`) {
 				return b, false
 			}
 			p.rest = p.rest[2:]
 			var low rune
-			low, ok = p.hex4()
+			low, ok = p.hex(4)
 			r = utf16.DecodeRune(r, low)
 			ok = ok && r != utf8.RuneError
 		}
 		return utf8.AppendRune(b, r), ok
 	}
-	at := strings.IndexByte(`"\/bfnrt`, c)
+	at := strings.IndexByte(`"'\/bfnrt`, c)
 	if at < 0 {
 		return b, false
 	}
-	return append(b, "\"\\/\b\f\n\r\t"[at]), true
+	return append(b, "\"'\\/\b\f\n\r\t"[at]), true
 }
 
-// hex4 reads four hexadecimal digits.
-func (p *treeParser) hex4() (rune, bool) {
-	if len(p.rest) < 4 {
+// hex reads n hexadecimal digits.
+func (p *treeParser) hex(n int) (rune, bool) {
+	if len(p.rest) < n {
 		return 0, false
 	}
 	var r rune
-	for i := range 4 {
+	for i := range n {
 		d := unhex(p.rest[i])
 		if d > 15 {
 			return 0, false
 		}
 		r = r<<4 | rune(d)
 	}
-	p.rest = p.rest[4:]
+	p.rest = p.rest[n:]
 	return r, true
 }

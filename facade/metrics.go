@@ -70,11 +70,11 @@ func metricCode(r *response) string {
 func (m *metrics) watchKeys(keys *keyring) {
 	m.registry.MustRegister(
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_facade_access_keys",
-			Help: "Known AccessKeys, including disabled ones."},
+			Help: "AccessKeys that can be used here, including disabled ones."},
 			func() float64 { known, _ := keys.status(); return float64(known) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "ltl_facade_access_key_watch_age_seconds",
-			Help: "Time since the last message of the network about AccessKeys.",
+			Help: "Time since the organisation's endorser was last heard; above 15, every call is refused.",
 		}, func() float64 { _, age := keys.status(); return age.Seconds() }),
 	)
 }

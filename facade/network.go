@@ -16,6 +16,7 @@ import (
 type network interface {
 	Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Result, error)
 	GetRecord(ctx context.Context, in *ltlv1.GetRecordRequest) (*ltlv1.GetRecordResponse, error)
+	GetTransaction(ctx context.Context, in *ltlv1.GetTransactionRequest) (*ltlv1.GetTransactionResponse, error)
 	ListHistory(ctx context.Context, in *ltlv1.ListHistoryRequest) (*ltlv1.ListHistoryResponse, error)
 	CountHistory(ctx context.Context, in *ltlv1.CountHistoryRequest) (*ltlv1.CountHistoryResponse, error)
 	ListChains(ctx context.Context, in *ltlv1.ListChainsRequest) (*ltlv1.ListChainsResponse, error)
@@ -31,7 +32,8 @@ type network interface {
 	) (*ltlv1.GetPhaseAuthorizationResponse, error)
 	GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse, error)
 	ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error)
-	WatchAccessKeys(ctx context.Context, after uint64, fn func(*ltlv1.AccessKey) error) error
+	WatchAccessKeys(ctx context.Context, fn func([]*ltlv1.AccessKeyInfo)) error
+	WatchSealed(ctx context.Context, after uint64, fn func(*ltlv1.SealedKey) error) error
 }
 
 // clientNetwork is the network behind a client.

@@ -34,13 +34,15 @@ func startLive(t *testing.T) *liveNetwork {
 	n := &liveNetwork{Network: testkit.Start(t, testkit.Options{})}
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	operator := n.Client(identity.RoleOperator)
-	sealing, err := os.ReadFile(filepath.Join(n.Dir, "facades", "f1", "sealing.key"))
+	dir := filepath.Join(n.Dir, "facades", "f1")
+	sealing, err := os.ReadFile(filepath.Join(dir, "sealing.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i := range n.facades {
 		f, err := Open(context.Background(), Config{Listen: "127.0.0.1:0", Client: n.Client(identity.RoleFacade),
-			SealingKey: sealing, Logger: slog.New(slog.DiscardHandler)})
+			Network: n.Trust().NetworkID(), SealingKey: sealing,
+			SealingKeys: func() ([][]byte, error) { return identity.LoadSealingKeys(dir) }, Logger: slog.New(slog.DiscardHandler)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,14 +70,11 @@ func startLive(t *testing.T) *liveNetwork {
 	}
 	n.foreign, n.secondChain = list.GetChains()[0].GetDataTypeCode(), list.GetChains()[0].GetChainCode()
 	for id, uid := range map[string]string{"admin": n.Admin.UID, "member": n.Member.UID, "none": none, "root": root} {
-		b, err := identity.Seal(sealing, id, id+"-secret")
-		if err != nil {
-			t.Fatal(err)
+		organisation := n.Admin.Organisation
+		if uid == n.Member.UID {
+			organisation = n.Member.Organisation
 		}
-		if _, err := operator.PutAccessKey(context.Background(), &ltlv1.AccessKey{AccessKeyId: id, AccountUid: uid,
-			Sealed: b}); err != nil {
-			t.Fatal(err)
-		}
+		n.PutAccessKey(testkit.Account{UID: uid, Organisation: organisation}, id, id+"-secret")
 	}
 	return n
 }

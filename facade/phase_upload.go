@@ -130,19 +130,20 @@ func checkDeviceProof(p *ltlv1.DeviceProof, payload string, digest bool) error {
 // received.
 func (u phaseUpload) read(c *call) (items []*ltlv1.PhaseItem, payload string, err error) {
 	if u.batch {
-		return readList(c.q, "PhaseDataList", rules.ParsePhaseDataList, phaseItem, rules.ErrPhaseListLong)
+		return readList(c.q, "PhaseDataList", u.device, rules.ParsePhaseDataList, phaseItem, rules.ErrPhaseListLong)
 	}
-	related, _, err := readList(c.q, "RelatedDataList", rules.ParseRelatedDataList, relatedData, rules.ErrPhaseList)
+	related, _, err := readList(c.q, "RelatedDataList", false, rules.ParseRelatedDataList, relatedData, rules.ErrPhaseList)
 	payload = c.text("PhaseData")
 	item := &ltlv1.PhaseItem{DataKey: c.text("DataKey"), PhaseData: payload, DataSeq: c.text("DataSeq"), Related: related}
 	return []*ltlv1.PhaseItem{item}, payload, err
 }
 
-// readList reads a list of objects. parse is the ledger's own parser of its JSON text, which also reads what devices
+// readList reads a list of objects. With strict its text must be JSON: a device has signed it, and the ledger reads it
+// too. parse is the ledger's own parser of its JSON text, which also reads what devices
 // signed, so that every form of a list gives the same records. element decodes an element of a flattened list. text
 // is empty for a flattened or absent list. long is the error of more elements than the ledger's parser accepts.
 func readList[T any](
-	q *request, name string, parse func(string) ([]T, error), element func(*node) (T, bool), long error,
+	q *request, name string, strict bool, parse func(string) ([]T, error), element func(*node) (T, bool), long error,
 ) (all []T, text string, err error) {
 	text, whole := q.get(name)
 	if whole && len(q.under(name)) > 0 {
@@ -152,14 +153,18 @@ func readList[T any](
 		if err := checkSize(len(text)); err != nil {
 			return nil, text, err
 		}
-		all, err = parse(text)
-		return all, text, listError(name, err)
+		if all, err = parse(text); err == nil || strict || errors.Is(err, rules.ErrPhaseListLong) {
+			return all, text, listError(name, err)
+		}
 	}
-	if whole {
+	if whole && text == "" {
 		return nil, "", nil
 	}
 	l, _, bad := q.decodeList(name)
-	if bad != nil {
+	switch {
+	case bad != nil && err != nil:
+		return nil, "", listError(name, err) // which says what should stand where
+	case bad != nil:
 		return nil, "", bad
 	}
 	if len(l.items) > rules.MaxPhaseItems {
@@ -168,7 +173,10 @@ func readList[T any](
 	for i := range l.items {
 		one, ok := element(&l.items[i])
 		if !ok {
-			return nil, "", invalid(name)
+			if err != nil {
+				return nil, "", listError(name, err)
+			}
+			return nil, "", invalidBecause(name, fmt.Sprintf("element %d has a member of the wrong type", i+1))
 		}
 		all = append(all, one)
 	}

@@ -35,8 +35,12 @@ func attachDataWithSignature(c *call) (value, error) { return text(""), c.attach
 // attachData adds a record to the history of a Key; proof is nil for a record that no device signed.
 func (c *call) attachData(proof *ltlv1.DeviceProof) error {
 	key, data, businessID := c.text("Key"), c.text("Value"), c.text("BusinessId")
+	corrects, err := c.correction(data, businessID, proof)
+	if err != nil {
+		return err
+	}
 	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_AttachData{
-		AttachData: &ltlv1.AttachData{Key: key, Value: data, BusinessId: businessID, Device: proof},
+		AttachData: &ltlv1.AttachData{Key: key, Value: data, BusinessId: businessID, Device: proof, Corrects: corrects},
 	}}
 	return c.submitRecord(tx, key, data, businessID, proof)
 }
@@ -104,7 +108,9 @@ func getData(c *call) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	return text(r.GetValue()), nil
+	v := text(r.GetValue())
+	v.note = declaredWrong(r)
+	return v, nil
 }
 
 // getBlockChainInfo is the Action GetBlockChainInfo. Its Data is the JSON text of an object.
@@ -113,9 +119,9 @@ func getBlockChainInfo(c *call) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	info := object(field{"blockChainInfo", object(
+	info := object(field{"blockChainInfo", object(append([]field{
 		textField("chainName", r.GetChainName()),
-		field{"blockHeight", integer(int64(r.GetBlockHeight()))},
+		{"blockHeight", integer(int64(r.GetBlockHeight()))},
 		textField("transactionHash", hex.EncodeToString(r.GetTransactionHash())),
 		textField("iotId", r.GetIotId()),
 		textField("endorsementNames", strings.Join(r.GetEndorsementNames(), ",")),
@@ -123,8 +129,10 @@ func getBlockChainInfo(c *call) (value, error) {
 		textField("blockHash", hex.EncodeToString(r.GetBlockHash())),
 		textField("previousHash", hex.EncodeToString(r.GetPreviousHash())),
 		textField("dataHash", hex.EncodeToString(r.GetDataHash())),
-	)})
-	return text(string(info.appendJSON(nil))), nil
+	}, correctionFields(r)...)...)})
+	v := text(string(info.appendJSON(nil)))
+	v.note = declaredWrong(r)
+	return v, nil
 }
 
 // getHistoryDataCount is the Action GetHistoryDataCount.
@@ -176,7 +184,7 @@ func getHistoryDataList(c *call) (value, error) {
 
 // historyRow is one row of GetHistoryDataList. Every member is a string; seq counts the whole result from 1.
 func historyRow(r *ltlv1.Record, total string, seq int64) value {
-	return object(
+	return object(append([]field{
 		textField("chainName", r.GetChainName()),
 		textField("code", r.GetDataTypeCode()),
 		textField("blockHeight", strconv.FormatUint(r.GetBlockHeight(), 10)),
@@ -186,7 +194,7 @@ func historyRow(r *ltlv1.Record, total string, seq int64) value {
 		textField("transactionHash", hex.EncodeToString(r.GetTransactionHash())),
 		textField("seq", strconv.FormatInt(seq, 10)),
 		textField("timestamp", strconv.FormatInt(r.GetTimeMs(), 10)),
-	)
+	}, correctionFields(r)...)...)
 }
 
 const pendingShards = 32

@@ -205,8 +205,8 @@ func TestHistoryBounds(t *testing.T) {
 		{"negative", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "-2", "EndTime", "1"), "400"},
 		{"beyond 64 bits", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "9223372036854775808", "EndTime",
 			"1"), "InvalidStartTime"},
-		{"30 days", "member", "GetHistoryDataList", list("StartTime", "1000", "EndTime", fmt.Sprint(1000+30*day)), "200"},
-		{"30 days and 1 ms", "member", "GetHistoryDataList", list("StartTime", "1000", "EndTime", fmt.Sprint(1001+30*day)),
+		{"30 days", "member", "GetHistoryDataList", list("StartTime", "1600000000000", "EndTime", fmt.Sprint(1600000000000+30*day)), "200"},
+		{"30 days and 1 ms", "member", "GetHistoryDataList", list("StartTime", "1600000000000", "EndTime", fmt.Sprint(1600000000001+30*day)),
 			"400"},
 		{"count has no limit", "member", "GetHistoryDataCount", read(k, chainA, "StartTime", "0", "EndTime", "9000000000000"),
 			"200"},
@@ -421,6 +421,49 @@ func TestBlockChainInfoAndHistoryRows(t *testing.T) {
 	}
 	if len(row) != 9 {
 		t.Errorf("row: %v", row)
+	}
+}
+
+// TestCorrectionParameters: both or neither, in their form, after the refusals that all uploads have.
+func TestCorrectionParameters(t *testing.T) {
+	f := newTestFacade(t)
+	with := func(hash, reason string) []string {
+		return append(data(keyOf("0X58", "c"), chainA, "v"), correctsHash, hash, correctsReason, reason)
+	}
+	hash := strings.Repeat("ab", 32)
+	runSteps(t, f, []step{
+		{"both empty", "member", "AttachData", with("", ""), "200"},
+		{"no reason", "member", "AttachData", with(hash, ""), "400"},
+		{"no hash", "member", "AttachData", with("", "reason"), "400"},
+		{"a short hash", "member", "AttachData", with(hash[2:], "reason"), "400"},
+		{"no hexadecimal digits", "member", "AttachData", with("g"+hash[1:], "reason"), "400"},
+		{"201 characters", "member", "AttachData", with(hash, strings.Repeat("错", 201)), "400"},
+		{"no such record", "member", "AttachData", with(hash, strings.Repeat("错", 200)), "404"},
+		{"an empty value and no reason", "member", "AttachData",
+			append(data(keyOf("0X58", "c"), chainA, ""), correctsHash, hash), "-103"},
+	})
+}
+
+// TestCorrectionMembers: what a corrected record's answers say, and what a correcting one's.
+func TestCorrectionMembers(t *testing.T) {
+	r := &ltlv1.Record{
+		Corrects: &ltlv1.Correction{TransactionId: []byte{1, 2}, Reason: "<wrong>"},
+		DeclaredWrong: &ltlv1.DeclaredWrong{TransactionHash: []byte{3}, Key: "k", Reason: "又错", TimeMs: 1608005018000,
+			ByAdministrator: true},
+	}
+	v := object(correctionFields(r)...)
+	want := `{"corrects":"0102","correctsReason":"<wrong>","correctedBy":"03","correctedKey":"k","correctedReason":"又错",` +
+		`"correctedTimestamp":"1608005018000","correctedByAdministrator":"true"}`
+	if got := string(v.appendJSON(nil)); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	note := declaredWrong(r)
+	if note != "This record was declared wrong by the chain's administrator on 2020-12-15T04:03:38Z, and replaced by "+
+		"transaction 03 under Key k: 又错" {
+		t.Error(note)
+	}
+	if declaredWrong(&ltlv1.Record{}) != "" || correctionFields(&ltlv1.Record{}) != nil {
+		t.Error("a record that is right has members of corrections")
 	}
 }
 

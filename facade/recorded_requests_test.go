@@ -73,7 +73,7 @@ func (v recorded) request() *http.Request {
 // verify runs only the parser, authentication and routing.
 func (f *testFacade) verify(r *http.Request) (*request, error) {
 	s := new(scratch)
-	if err := s.request.parse(r, &f.bodies); err != nil {
+	if err := s.request.parse(r, f.memory); err != nil {
 		return nil, err
 	}
 	f.nonces = newNonces()

@@ -40,8 +40,20 @@ func writeRefusal(c *call) error {
 	default:
 		return ledgerError(code)
 	}
-	// Without a cached entry there is no type code to compare with.
 	m, known := c.account.chains[c.text(chainCode)]
+	if code == rules.Forbidden {
+		// What is remembered of the account may be old: it may have been added to the chain since, or its entry may have
+		// passed to another account (ModifyMember). What it has now decides.
+		account, err := c.f.accounts.fresh(c.ctx, c.uid)
+		if err != nil {
+			return err
+		}
+		if refusal := account.mayAct(c.text(chainCode)); refusal != nil {
+			return refusal
+		}
+		c.account = account
+		m, known = account.chains[c.text(chainCode)]
+	}
 	other := known && m.typeCode != c.typeCode
 	if other && code == rules.Forbidden {
 		// The read was refused because the Key is another member's, or because the caller was locked, which comes first. A

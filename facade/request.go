@@ -7,8 +7,10 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
+	"time"
 	"unicode/utf8"
+
+	"ltl/internal/admission"
 )
 
 // param is one decoded parameter of a request.
@@ -27,8 +29,14 @@ type request struct {
 	params []param
 	// body is the body as received; it is valid until release.
 	body []byte
-	// reserved is the share of the body in the budget.
+	// unread is the Content-Type of a body that holds no parameters; empty where there is none.
+	unread string
+	// reserved is what the body takes of memory, for owner.
 	reserved int64
+	memory   *admission.Shares
+	owner    string
+	// deadline sets until when the next bytes of a large body must come; nil where they come from memory.
+	deadline func(time.Time) error
 }
 
 // get returns a parameter; ok is false when it is absent. It may be present and empty.
@@ -40,8 +48,8 @@ func (q *request) get(name string) (v string, ok bool) {
 	return q.params[i].value, true
 }
 
-// parse reads the parameters in query and body. budget is the memory of the large bodies of all requests.
-func (q *request) parse(r *http.Request, budget *atomic.Int64) *gatewayError {
+// parse reads the parameters in query and body. m is the memory of the large bodies of all requests.
+func (q *request) parse(r *http.Request, m *memory) *gatewayError {
 	q.method, q.host, q.header = r.Method, r.Host, r.Header
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return gateway(codeMethod)
@@ -55,10 +63,13 @@ func (q *request) parse(r *http.Request, budget *atomic.Int64) *gatewayError {
 	if err := q.parsePairs(r.URL.RawQuery, true); err != nil {
 		return err
 	}
-	if err := q.readBody(r, budget); err != nil {
+	if err := q.readBody(r, m); err != nil {
 		return err
 	}
-	if len(q.body) > 0 && isForm(r.Header["Content-Type"]) {
+	q.unread = ""
+	if len(q.body) > 0 && !isForm(r.Header["Content-Type"]) {
+		q.unread = r.Header.Get("Content-Type")
+	} else if len(q.body) > 0 {
 		if err := q.parsePairs(string(q.body), false); err != nil {
 			return err
 		}
@@ -96,7 +107,7 @@ func (q *request) sort() *gatewayError {
 	slices.SortFunc(q.params, func(a, b param) int { return cmp.Compare(a.name, b.name) })
 	for i := 1; i < len(q.params); i++ {
 		if q.params[i].name == q.params[i-1].name {
-			return badParameter("Parameter " + q.params[i].name + " is given more than once.")
+			return badParameter("Parameter " + clip(q.params[i].name, maxEchoedName) + " is given more than once.")
 		}
 	}
 	return nil
@@ -120,7 +131,7 @@ func (q *request) parsePairs(s string, query bool) *gatewayError {
 		}
 		value, ok := unescape(rawValue)
 		if !ok {
-			return badParameter("The value of parameter " + name + " is wrongly percent-encoded or not UTF-8.")
+			return badParameter("The value of parameter " + clip(name, maxEchoedName) + " is wrongly percent-encoded or not UTF-8.")
 		}
 		q.params = append(q.params, param{name: name, value: value, query: query})
 	}
@@ -178,7 +189,7 @@ func unhex(c byte) byte {
 }
 
 // readBody reads the whole body into q.body.
-func (q *request) readBody(r *http.Request, budget *atomic.Int64) *gatewayError {
+func (q *request) readBody(r *http.Request, m *memory) *gatewayError {
 	q.body = q.body[:0]
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
@@ -188,15 +199,22 @@ func (q *request) readBody(r *http.Request, budget *atomic.Int64) *gatewayError 
 	}
 	// Beyond maxSmallBody the buffer grows as bytes arrive: a length that is only announced must not use up the budget.
 	if want := min(int(r.ContentLength)+1, maxSmallBody); want > cap(q.body) {
-		if err := q.grow(want, budget); err != nil {
+		if err := q.grow(want); err != nil {
 			return err
 		}
 	}
+	began := time.Now()
 	for {
 		if len(q.body) == cap(q.body) {
-			if err := q.grow(max(2*cap(q.body), 4096), budget); err != nil {
+			if q.memory == nil && 2*cap(q.body) > maxSmallBody {
+				m.account(q, r)
+			}
+			if err := q.grow(max(2*cap(q.body), 4096)); err != nil {
 				return err
 			}
+		}
+		if q.reserved > 0 && q.deadline != nil {
+			_ = q.deadline(atRate(began, len(q.body))) // without it the server's own deadline holds
 		}
 		n, err := r.Body.Read(q.body[len(q.body):cap(q.body)])
 		q.body = q.body[:len(q.body)+n]
@@ -204,6 +222,9 @@ func (q *request) readBody(r *http.Request, budget *atomic.Int64) *gatewayError 
 		case len(q.body) > maxBody:
 			return gateway(codeBodyTooLarge)
 		case errors.Is(err, io.EOF):
+			if q.reserved > 0 && q.deadline != nil {
+				_ = q.deadline(began.Add(readTimeout)) // the call goes on, and its connection must not end meanwhile
+			}
 			return nil
 		case err != nil:
 			return badParameter("The request's body could not be read to its end.")
@@ -211,13 +232,12 @@ func (q *request) readBody(r *http.Request, budget *atomic.Int64) *gatewayError 
 	}
 }
 
-// grow makes room for a body of n bytes, within the budget.
-func (q *request) grow(n int, budget *atomic.Int64) *gatewayError {
+// grow makes room for a body of n bytes, within the bounds of memory.
+func (q *request) grow(n int) *gatewayError {
 	n = min(n, maxBody+1)
 	if n > maxSmallBody {
 		more := int64(n) - q.reserved
-		if budget.Add(more) > maxBodyMemory {
-			budget.Add(-more)
+		if !q.memory.Take(q.owner, "", more) {
 			return gateway(codeThrottling)
 		}
 		q.reserved += more
@@ -228,10 +248,10 @@ func (q *request) grow(n int, budget *atomic.Int64) *gatewayError {
 	return nil
 }
 
-// release gives the body's share of the budget back and clears the request.
-func (q *request) release(budget *atomic.Int64) {
+// release gives back what the body has taken and clears the request.
+func (q *request) release() {
 	if q.reserved > 0 {
-		budget.Add(-q.reserved)
+		q.memory.Give(q.owner, "", q.reserved)
 	}
 	body, params := q.body[:0], q.params
 	if cap(body) > maxSmallBody {

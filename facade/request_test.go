@@ -7,18 +7,17 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/iotest"
 )
 
 func parsed(t *testing.T, r *http.Request) (*request, *gatewayError) {
 	t.Helper()
-	var budget atomic.Int64
+	m := newMemory(func(*request) string { return "" })
 	q := new(request)
-	err := q.parse(r, &budget)
-	if err == nil && q.reserved != budget.Load() {
-		t.Errorf("budget holds %d, the request reserved %d", budget.Load(), q.reserved)
+	err := q.parse(r, m)
+	if err == nil && q.reserved != m.used() {
+		t.Errorf("%d bytes are taken, the request reserved %d", m.used(), q.reserved)
 	}
 	return q, err
 }
@@ -87,7 +86,7 @@ func TestBodyFraming(t *testing.T) {
 	r = httptest.NewRequest(http.MethodPost, "/?A=1", strings.NewReader(`{"A":1}`))
 	r.Header.Set("Content-Type", "application/json")
 	wants(t, "a body that is no form", f.do(t, r), 400, "MissingAccessKeyId")
-	if n := f.bodies.Load(); n != 0 {
+	if n := f.memory.used(); n != 0 {
 		t.Errorf("%d bytes of bodies are still accounted for", n)
 	}
 }
@@ -99,7 +98,7 @@ func TestAnnouncedBodies(t *testing.T) {
 	var q request
 	sent := 0
 	r := httptest.NewRequest(http.MethodPost, "/", readerFunc(func(b []byte) (int, error) {
-		if held := f.bodies.Load(); held > int64(2*sent) {
+		if held := f.memory.used(); held > int64(2*sent) {
 			t.Fatalf("%d bytes are held after %d came", held, sent)
 		}
 		if sent >= maxBody {
@@ -113,11 +112,11 @@ func TestAnnouncedBodies(t *testing.T) {
 		return n, nil
 	}))
 	r.ContentLength = maxBody
-	if err := q.parse(r, &f.bodies); err != nil || len(q.body) != maxBody {
+	if err := q.parse(r, f.memory); err != nil || len(q.body) != maxBody {
 		t.Errorf("%d bytes, %v", len(q.body), err)
 	}
-	q.release(&f.bodies)
-	if n := f.bodies.Load(); n != 0 {
+	q.release()
+	if n := f.memory.used(); n != 0 {
 		t.Errorf("%d bytes of bodies are still accounted for", n)
 	}
 }
@@ -158,15 +157,16 @@ func TestBounds(t *testing.T) {
 		"MissingAccessKeyId")
 	wants(t, "too many parameters",
 		f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(many.String()+"x="))), 400, "InvalidParameter")
-	f.bodies.Store(maxBodyMemory)
+	const here = "192.0.2.1" // httptest's address
+	f.memory.anonymous.Take(here, "", maxBodyMemory/4)
 	wants(t, "no memory for bodies",
 		f.do(t, httptest.NewRequest(http.MethodPost, "/", strings.NewReader(over[:maxBody/2]))), 400, "Throttling")
 	wants(t, "small bodies pass", post(signed()), 200, "404")
-	f.bodies.Store(0)
+	f.memory.anonymous.Give(here, "", maxBodyMemory/4)
 	f.active.Store(maxActive)
 	wants(t, "too many calls", post(signed()), 400, "Throttling")
 	f.active.Store(0)
-	if n := f.bodies.Load(); n != 0 {
+	if n := f.memory.used(); n != 0 {
 		t.Errorf("%d bytes of bodies are still accounted for", n)
 	}
 }

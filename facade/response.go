@@ -21,6 +21,8 @@ type response struct {
 	gateway *gatewayError
 	refusal *businessError
 	data    value
+	// note is the Message of a success; nearly always empty.
+	note string
 }
 
 // status is the HTTP status.
@@ -60,7 +62,7 @@ func (r *response) result() (code int32, message string) {
 	if r.refusal != nil {
 		return r.refusal.code, r.refusal.message
 	}
-	return rules.OK, ""
+	return rules.OK, r.note
 }
 
 // appendJSON appends the body of success or refusal. The order of members is that of the manual.
@@ -174,6 +176,8 @@ type value struct {
 	number int64
 	fields []field
 	items  []value
+	// note is the Message of a success with this Data; nearly always empty.
+	note string
 }
 
 // field is one member of an object.

@@ -215,7 +215,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil || w.Code == 500 || len(out) == 0 {
 			t.Fatalf("%d %s", w.Code, out)
 		}
-		if n := tf.bodies.Load() + tf.active.Load(); n != 0 {
+		if n := tf.memory.used() + tf.active.Load(); n != 0 {
 			t.Fatalf("%d pending writes remain", n)
 		}
 		if strings.HasPrefix(w.Header().Get("Content-Type"), "text/xml") {

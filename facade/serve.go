@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -31,12 +32,15 @@ func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	beginRequest(r.Context())
 	s := f.scratch.Get().(*scratch)
-	s.response = response{host: r.Host}
+	s.response = response{host: clip(r.Host, maxEchoedName)}
 	newRequestID(&s.response.requestID)
 	if f.active.Add(1) > maxActive {
 		s.response.gateway = gateway(codeThrottling)
 		s.response.xml = s.request.wantsXML(r.URL.RawQuery)
 	} else {
+		if r.ContentLength > maxSmallBody || r.ContentLength < 0 {
+			s.request.deadline = http.NewResponseController(w).SetReadDeadline
+		}
 		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
 		ctx, span := f.tracer.Root(ctx, "call")
 		f.handle(ctx, r, s)
@@ -46,9 +50,9 @@ func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	f.active.Add(-1)
 	s.buffer = s.response.appendBody(s.buffer[:0])
-	f.send(w, s)
+	s.request.release()
+	f.send(w, r, s)
 	f.observe(r.Context(), &s.response, time.Since(began))
-	s.request.release(&f.bodies)
 	if cap(s.buffer) > maxKeptBuffer {
 		s.buffer = nil
 	}
@@ -56,13 +60,28 @@ func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.scratch.Put(s)
 }
 
-// send writes the response whose body is in the buffer.
-func (f *Facade) send(w http.ResponseWriter, s *scratch) {
+// send writes the response whose body is in the buffer. A large one counts until its caller has taken it, and must be
+// taken at a rate.
+func (f *Facade) send(w http.ResponseWriter, r *http.Request, s *scratch) {
+	if n := len(s.buffer); n > maxSmallAnswer {
+		address := addressOf(r.RemoteAddr)
+		if f.memory.answers.Take(address, "", int64(n)) {
+			defer f.memory.answers.Give(address, "", int64(n))
+			// Without the deadline the server's own holds.
+			_ = http.NewResponseController(w).SetWriteDeadline(atRate(time.Now(), n))
+		} else { // only reads have large answers, so nothing was written
+			s.response.gateway, s.response.refusal, s.response.data = gateway(codeThrottling), nil, value{}
+			s.buffer = s.response.appendBody(nil)
+		}
+	}
 	h := w.Header()
 	if s.response.xml {
 		h["Content-Type"] = f.xmlType
 	} else {
 		h["Content-Type"] = f.jsonType
+	}
+	if g := s.response.gateway; g != nil && g.code == codeThrottling {
+		h["Retry-After"] = []string{strconv.Itoa(max(1, int(math.Ceil(g.retryAfter.Seconds()))))}
 	}
 	h["Content-Length"] = []string{strconv.Itoa(len(s.buffer))}
 	w.WriteHeader(s.response.status())
@@ -80,7 +99,7 @@ func (f *Facade) handle(ctx context.Context, r *http.Request, s *scratch) {
 	}()
 	a, data, err := f.process(ctx, r, s)
 	if err == nil {
-		s.response.data = data
+		s.response.data, s.response.note = data, data.note
 		return
 	}
 	if errors.As(err, &s.response.refusal) {
@@ -90,6 +109,10 @@ func (f *Facade) handle(ctx context.Context, r *http.Request, s *scratch) {
 		return
 	}
 	s.response.gateway = gatewayOf(err)
+	if q := &s.request; q.unread != "" && s.response.gateway.row == codeMissing {
+		s.response.gateway.message += " The body was not read for parameters: its Content-Type is " +
+			clip(q.unread, maxEchoedName) + "; send application/x-www-form-urlencoded."
+	}
 	switch s.response.gateway.code {
 	case codeInternal:
 		f.logger.Error("call failed", "requestId", string(s.response.requestID[:]), "action", s.response.action, "error", err)
@@ -102,7 +125,7 @@ func (f *Facade) handle(ctx context.Context, r *http.Request, s *scratch) {
 // process checks a request in the order that call.checks documents, and runs its Action.
 func (f *Facade) process(ctx context.Context, r *http.Request, s *scratch) (*action, value, error) {
 	q := &s.request
-	if err := q.parse(r, &f.bodies); err != nil {
+	if err := q.parse(r, f.memory); err != nil {
 		s.response.xml = q.wantsXML(r.URL.RawQuery)
 		return nil, value{}, err
 	}
