@@ -3,29 +3,21 @@ package main
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"ltl/internal/identity"
+	"ltl/internal/ledger"
 	"ltl/internal/localnet"
+	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-const (
-	// maxAccessKeys is how many enabled AccessKeys an account may have.
-	maxAccessKeys = 2
-	// maxReseals bounds the passes over all AccessKeys: other operators may make some meanwhile.
-	maxReseals   = 10
-	watchTimeout = 20 * time.Second
-)
-
-// errDelivered ends a watch once everything up to now has arrived.
-var errDelivered = errors.New("everything has been delivered")
+// sealedTimeout bounds the storing of a sealed secret after its transaction: without it the AccessKey is of no use.
+const sealedTimeout = 2 * time.Minute
 
 // keyResult is an AccessKey as `ltl account key` prints it; the secret only where it was just made. Its JSON names are
 // stable.
@@ -34,21 +26,31 @@ type keyResult struct {
 	AccessKeySecret string `json:"accessKeySecret,omitempty"`
 	UID             string `json:"uid"`
 	Disabled        bool   `json:"disabled"`
+	// State is enabled, disabled or deleted; the last is final.
+	State string `json:"state"`
 }
 
-// state is the word for what an AccessKey is: enabled or disabled.
-func (k keyResult) state() string {
-	if k.Disabled {
-		return "disabled"
+// keyResultOf is an AccessKey of the ledger.
+func keyResultOf(k *ltlv1.AccessKeyInfo) keyResult {
+	r := keyResult{AccessKeyID: k.GetId(), UID: k.GetAccountUid(), Disabled: true, State: "disabled"}
+	switch k.GetState() {
+	case ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE:
+		r.Disabled, r.State = false, "enabled"
+	case ltlv1.AccessKeyState_ACCESS_KEY_STATE_DELETED:
+		r.State = "deleted"
 	}
-	return "enabled"
+	return r
 }
 
-// newAccountKey makes `ltl account key`. AccessKeys are not on the chains: nodes keep them sealed beside the ledger
-// and facades watch them, so that every change reaches all facades without a restart.
+// newAccountKey makes `ltl account key`. What an AccessKey is, and whose, is on the system chain. Its sealed secret is
+// beside it on the nodes, bound by a commitment.
 func newAccountKey() *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "List, create, disable and enable AccessKeys"}
-	cmd.AddCommand(newKeyList(), newKeyCreate(), newKeySwitch(true), newKeySwitch(false), newKeyReseal())
+	cmd := &cobra.Command{Use: "key", Short: "List, create, disable, enable and delete AccessKeys"}
+	cmd.AddCommand(newKeyList(), newKeyCreate(), newKeyReseal(),
+		newKeySwitch("enable", "Enable a disabled AccessKey again, at all facades",
+			ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE),
+		newKeySwitch("disable", "Disable an AccessKey at all facades", ltlv1.AccessKeyState_ACCESS_KEY_STATE_DISABLED),
+		newKeySwitch("delete", "Delete an AccessKey for good", ltlv1.AccessKeyState_ACCESS_KEY_STATE_DELETED))
 	return cmd
 }
 
@@ -71,7 +73,7 @@ func newKeyList() *cobra.Command {
 				return err
 			}
 			return emitRows(s.cmd, rows, "ACCESSKEY ID|UID|STATE", func(r keyResult) []any {
-				return []any{r.AccessKeyID, r.UID, r.state()}
+				return []any{r.AccessKeyID, r.UID, r.State}
 			})
 		}),
 	}
@@ -82,15 +84,18 @@ func newKeyCreate() *cobra.Command {
 		Use:   "create UID",
 		Short: "Give an account an AccessKey; its secret is shown this once",
 		Args:  cobra.ExactArgs(1),
-		RunE: online(func(s *session, args []string) error {
-			result, err := s.createKey(args[0])
-			if err != nil {
-				return err
-			}
-			return emitFields(s.cmd, result, field{"AccessKey ID", result.AccessKeyID},
-				field{"AccessKey secret", result.AccessKeySecret},
-				field{}, field{"The secret is stored nowhere in readable form: keep it now."})
-		}),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			owner := func(s *session) (string, error) { return s.ownerOfAccount(args[0]) }
+			return withOwner(cmd, owner, func(s *session) error {
+				result, err := s.createKey(args[0])
+				if err != nil {
+					return err
+				}
+				return emitFields(s.cmd, result, field{"AccessKey ID", result.AccessKeyID},
+					field{"AccessKey secret", result.AccessKeySecret},
+					field{}, field{"The secret is stored nowhere in readable form: keep it now."})
+			})
+		},
 	}
 }
 
@@ -101,130 +106,116 @@ func (s *session) createKey(uid string) (*keyResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := s.account(uid); err != nil {
-		return nil, err
-	}
-	if err := s.roomForKey(uid); err != nil {
+	account, err := s.account(uid)
+	if err != nil {
 		return nil, err
 	}
 	id, secret := localnet.NewAccessKey()
-	sealed, err := identity.Seal(sealingKey, id, secret)
-	if err != nil {
+	info := &ltlv1.AccessKeyInfo{Id: id, AccountUid: account.UID, Organisation: account.Organisation,
+		State: ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE}
+	if err := s.sealKey(info, sealingKey, secret); err != nil {
 		return nil, err
 	}
-	if err := s.enableKey(&ltlv1.AccessKey{AccessKeyId: id, AccountUid: uid, Sealed: sealed}); err != nil {
-		return nil, err
-	}
-	return &keyResult{AccessKeyID: id, AccessKeySecret: secret, UID: uid}, nil
+	r := keyResultOf(info)
+	r.AccessKeySecret = secret
+	return &r, nil
 }
 
-// enabledKeys are the ids of an account's enabled AccessKeys.
-func (s *session) enabledKeys(uid string) ([]string, error) {
-	keys, err := s.keysOf(uid)
-	if err != nil {
-		return nil, err
-	}
-	var enabled []string
-	for _, k := range keys {
-		if !k.Disabled {
-			enabled = append(enabled, k.AccessKeyID)
-		}
-	}
-	return enabled, nil
-}
-
-// roomForKey refuses one more enabled AccessKey for an account that has as many as it may have.
-func (s *session) roomForKey(uid string) error {
-	enabled, err := s.enabledKeys(uid)
+// sealKey seals a secret for the next version of an AccessKey, puts that version on the ledger and stores the sealed
+// secret: the transaction first, because nodes take only a secret to which the ledger commits.
+func (s *session) sealKey(info *ltlv1.AccessKeyInfo, sealingKey []byte, secret string) error {
+	sealed, err := s.sealOf(info, info.GetVersion()+1).Seal(sealingKey, secret)
 	if err != nil {
 		return err
 	}
-	if len(enabled) >= maxAccessKeys {
-		return fmt.Errorf("account %s has %d enabled AccessKeys, which is the most; disable one first: `ltl account key "+
-			"disable %s`",
-			uid, len(enabled), enabled[0])
+	commitment := ledger.SealedCommitment(sealed)
+	info.Commitment = commitment[:]
+	if err := s.putKey(info, info.GetState()); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(s.cmd.Context(), sealedTimeout)
+	defer cancel()
+	if err := s.client.PutSealed(ctx, info.GetId(), sealed); err != nil {
+		return fmt.Errorf("AccessKey %s is on the ledger, but no node took its sealed secret, so that it is of no use; "+
+			"delete it (`ltl account key delete %s`) and make another, or if it was there before, run the reseal again: %w",
+			info.GetId(), info.GetId(), err)
 	}
 	return nil
 }
 
-// enableKey stores an enabled AccessKey. Other operators may have enabled some for the same account since roomForKey:
-// it counts again afterwards, and disables its own when there are too many.
-func (s *session) enableKey(key *ltlv1.AccessKey) error {
-	ctx, uid := s.cmd.Context(), key.GetAccountUid()
-	if _, err := s.client.PutAccessKey(ctx, key); err != nil {
-		return err
-	}
-	enabled, err := s.enabledKeys(uid)
-	if err != nil || len(enabled) <= maxAccessKeys {
-		return err
-	}
-	key.Disabled = true
-	if _, err := s.client.PutAccessKey(ctx, key); err != nil {
-		return fmt.Errorf("account %s has %d enabled AccessKeys, and the last one couldn't be disabled; run `ltl account "+
-			"key disable %s`: %w",
-			uid, len(enabled), key.GetAccessKeyId(), err)
-	}
-	return fmt.Errorf("another operator gave account %s an AccessKey at the same moment; `ltl account key list %s` "+
-		"shows what it has now", uid, uid)
+// sealOf says what a secret of the AccessKey is bound to when it is sealed for that version.
+func (s *session) sealOf(info *ltlv1.AccessKeyInfo, version uint64) identity.AccessKeySeal {
+	return identity.AccessKeySeal{Network: s.trust.NetworkID(), Organisation: info.GetOrganisation(),
+		AccessKeyID: info.GetId(), UID: info.GetAccountUid(), Version: version}
 }
 
-// newKeySwitch makes `ltl account key disable` or `enable`.
-func newKeySwitch(disabled bool) *cobra.Command {
-	use, short := "enable ACCESS-KEY-ID", "Enable a disabled AccessKey again, at all facades"
-	if disabled {
-		use, short = "disable ACCESS-KEY-ID", "Disable an AccessKey at all facades"
+// putKey puts the next version of an AccessKey on the ledger.
+func (s *session) putKey(info *ltlv1.AccessKeyInfo, state ltlv1.AccessKeyState) error {
+	_, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_PutAccessKey{
+		PutAccessKey: &ltlv1.PutAccessKey{Id: info.GetId(), AccountUid: info.GetAccountUid(), State: state,
+			Version: info.GetVersion() + 1, Commitment: info.GetCommitment()},
+	}}, advice{
+		rules.Forbidden: adviceOperator,
+		rules.NotFound:  "there is no such account or AccessKey; `ltl account list` and `ltl account key list` list them",
+		rules.Conflict:  "another change came first; look with `ltl account key list` and repeat it",
+		rules.QuotaExceeded: fmt.Sprintf("account %s has %d enabled AccessKeys, which is the most; disable one first: "+
+			"`ltl account key list %s`", info.GetAccountUid(), rules.MaxActiveAccessKeys, info.GetAccountUid()),
+	})
+	if err == nil {
+		info.State, info.Version = state, info.GetVersion()+1
 	}
+	return err
+}
+
+// newKeySwitch makes `ltl account key disable`, `enable` or `delete`.
+func newKeySwitch(use, short string, state ltlv1.AccessKeyState) *cobra.Command {
 	return &cobra.Command{
-		Use:   use,
+		Use:   use + " ACCESS-KEY-ID",
 		Short: short,
 		Args:  cobra.ExactArgs(1),
-		RunE: online(func(s *session, args []string) error {
-			result, err := s.switchKey(args[0], disabled)
-			if err != nil {
-				return err
+		RunE: func(cmd *cobra.Command, args []string) error {
+			owner := func(s *session) (string, error) {
+				k, err := s.accessKey(args[0])
+				return k.GetOrganisation(), err
 			}
-			return emitSentence(s.cmd, result, "AccessKey %s of account %s is %s", result.AccessKeyID, result.UID,
-				result.state())
-		}),
+			return withOwner(cmd, owner, func(s *session) error {
+				info, err := s.accessKey(args[0])
+				if err == nil && info.GetState() != state { // doing it again changes nothing
+					err = s.putKey(info, state)
+				}
+				if err != nil {
+					return err
+				}
+				r := keyResultOf(info)
+				return emitSentence(s.cmd, r, "AccessKey %s of account %s is %s", r.AccessKeyID, r.UID, r.State)
+			})
+		},
 	}
 }
 
-// switchKey disables or enables an AccessKey; doing it again changes nothing.
-func (s *session) switchKey(id string, disabled bool) (*keyResult, error) {
-	keys, err := s.accessKeys()
+// accessKey reads an AccessKey.
+func (s *session) accessKey(id string) (*ltlv1.AccessKeyInfo, error) {
+	all, err := s.accessKeys("")
 	if err != nil {
 		return nil, err
 	}
-	key, ok := keys[id]
-	if !ok {
-		return nil, fmt.Errorf("there is no AccessKey %q; `ltl account key list` lists the existing ones", id)
+	for _, k := range all {
+		if k.GetId() == id {
+			return k, nil
+		}
 	}
-	result := &keyResult{AccessKeyID: id, UID: key.GetAccountUid(), Disabled: disabled}
-	if key.GetDisabled() == disabled {
-		return result, nil
-	}
-	key.Disabled = disabled
-	if disabled {
-		_, err := s.client.PutAccessKey(s.cmd.Context(), key)
-		return result, err
-	}
-	if err := s.roomForKey(key.GetAccountUid()); err != nil {
-		return nil, err
-	}
-	return result, s.enableKey(key)
+	return nil, fmt.Errorf("there is no AccessKey %q; `ltl account key list` lists the existing ones", id)
 }
 
 // keysOf reads the AccessKeys of an account, or of all with an empty uid, in the order of account and id.
 func (s *session) keysOf(uid string) ([]keyResult, error) {
-	keys, err := s.accessKeys()
+	keys, err := s.accessKeys(uid)
 	if err != nil {
 		return nil, err
 	}
 	rows := []keyResult{}
-	for id, k := range keys {
-		if uid == "" || uid == k.GetAccountUid() {
-			rows = append(rows, keyResult{AccessKeyID: id, UID: k.GetAccountUid(), Disabled: k.GetDisabled()})
-		}
+	for _, k := range keys {
+		rows = append(rows, keyResultOf(k))
 	}
 	slices.SortFunc(rows, func(a, b keyResult) int {
 		return cmp.Or(cmp.Compare(a.UID, b.UID), cmp.Compare(a.AccessKeyID, b.AccessKeyID))
@@ -232,146 +223,18 @@ func (s *session) keysOf(uid string) ([]keyResult, error) {
 	return rows, nil
 }
 
-// accessKeys reads all AccessKeys, sealed as they are, by their id.
-func (s *session) accessKeys() (map[string]*ltlv1.AccessKey, error) {
-	ctx, cancel := context.WithTimeout(s.cmd.Context(), watchTimeout)
-	defer cancel()
-	keys := map[string]*ltlv1.AccessKey{}
-	err := s.client.WatchAccessKeys(ctx, 0, func(k *ltlv1.AccessKey) error {
-		if k == nil {
-			return errDelivered
-		}
-		keys[k.GetAccessKeyId()] = k
-		return nil
-	})
-	if !errors.Is(err, errDelivered) {
-		return nil, fmt.Errorf("couldn't read the AccessKeys; that needs an operator's certificate and most nodes: %w", err)
-	}
-	return keys, nil
+// accessKeys reads the AccessKeys of an account, or of all with an empty uid, from the ledger.
+func (s *session) accessKeys(uid string) ([]*ltlv1.AccessKeyInfo, error) {
+	return allPages(func(page uint32) (keyPage, error) {
+		out, err := s.client.Ledger().ListAccessKeys(s.cmd.Context(),
+			&ltlv1.ListAccessKeysRequest{AccountUid: uid, Page: page, Size: pageSize})
+		return keyPage{out}, err
+	}, func(p keyPage) []*ltlv1.AccessKeyInfo { return p.GetAccessKeys() },
+		func(k *ltlv1.AccessKeyInfo) *ltlv1.AccessKeyInfo { return k })
 }
 
-// resealResult is what `ltl account key reseal` prints.
-type resealResult struct {
-	// Resealed counts the AccessKeys that were sealed again; Facades are the directories that got the key.
-	Resealed int      `json:"resealed"`
-	Facades  []string `json:"facades"`
-	Prepared bool     `json:"prepared"`
-}
+// keyPage is a page of AccessKeys; reading one is never refused.
+type keyPage struct{ *ltlv1.ListAccessKeysResponse }
 
-func newKeyReseal() *cobra.Command {
-	var facades []string
-	var prepare bool
-	cmd := &cobra.Command{
-		Use:   "reseal",
-		Short: "Replace the key that seals AccessKeys, and seal all AccessKeys with the new one",
-		Long: `Makes a new sealing key, puts it into the directories of all facades, which load it without a restart,
-seals every AccessKey with it, and uses it for new AccessKeys. Secrets and callers stay as they are, and nothing is
-interrupted. The former key is kept beside the new one as sealing-FINGERPRINT.key, since backups are sealed with it;
-delete it when no such backup is left.
-
-Facades on other machines: run this with --prepare first, copy sealing.key.next from the operator's directory into
-each facade's directory as sealing-next.key, and run it again without --prepare. An interrupted run continues where
-it stopped. Do not disable or enable AccessKeys meanwhile.
-
-A thief of the former key who also has a copy of a node's disk knows the secrets: then replace the AccessKeys, too.`,
-		Example: `  ltl account key reseal --dir ltl-data`,
-		Args:    cobra.NoArgs,
-		RunE: online(func(s *session, _ []string) error {
-			if len(facades) == 0 {
-				found, err := filepath.Glob(filepath.Join(s.pki(), "facades", "*"))
-				if err != nil {
-					return err
-				}
-				facades = found
-			}
-			result, err := s.reseal(facades, prepare)
-			if err != nil {
-				return err
-			}
-			if result.Prepared {
-				return emitSentence(s.cmd, result, "the next sealing key is ready for the facades: %s",
-					filepath.Join(s.identity, "sealing.key.next"))
-			}
-			return emitSentence(s.cmd, result, "%d AccessKeys sealed with the new key, which %d facades have",
-				result.Resealed, len(result.Facades))
-		}),
-	}
-	cmd.Flags().StringArrayVar(&facades, "facade-dir", nil,
-		"directory with a facade's sealing.key; once each; by default those of facades/ next to the trust file")
-	cmd.Flags().BoolVar(&prepare, "prepare", false, "only make the next key and put it into the facades' directories")
-	return cmd
-}
-
-// reseal replaces the sealing key in the operator's directory and in the facades' directories.
-func (s *session) reseal(facades []string, prepare bool) (*resealResult, error) {
-	next, err := identity.NextSealingKey(s.identity)
-	if err != nil {
-		return nil, err
-	}
-	result := &resealResult{Facades: facades, Prepared: prepare}
-	if result.Facades == nil {
-		result.Facades = []string{}
-	}
-	for _, dir := range facades {
-		if err := identity.AddSealingKey(dir, next); err != nil {
-			return nil, fmt.Errorf("couldn't put the new sealing key into a facade's directory; mend that and run it again: "+
-				"%w", err)
-		}
-	}
-	if prepare {
-		return result, nil
-	}
-	former, err := identity.LoadSealingKeys(s.identity)
-	if err != nil {
-		return nil, err
-	}
-	keys := append([][]byte{next}, former...)
-	for range maxReseals {
-		n, err := s.resealOnce(keys)
-		result.Resealed += n
-		if err != nil {
-			return nil, err
-		}
-		if n > 0 {
-			continue
-		}
-		for _, dir := range append([]string{s.identity}, facades...) {
-			if err := identity.PromoteSealingKey(dir, next); err != nil {
-				return nil, err
-			}
-		}
-		return result, nil
-	}
-	return nil, errors.New("other operators keep making AccessKeys with the former key; run it again when they have " +
-		"finished")
-}
-
-// resealOnce seals with the first key every AccessKey that is not yet sealed with it, and counts them.
-func (s *session) resealOnce(keys [][]byte) (int, error) {
-	all, err := s.accessKeys()
-	if err != nil {
-		return 0, err
-	}
-	n := 0
-	for id, k := range all {
-		secret, at, err := identity.UnsealAny(keys, id, k.GetSealed())
-		if err != nil {
-			return n, fmt.Errorf("no key of this directory opens AccessKey %s of account %s; disable it and give the "+
-				"account another: %w",
-				id, k.GetAccountUid(), err)
-		}
-		if at == 0 {
-			continue
-		}
-		sealed, err := identity.Seal(keys[0], id, secret)
-		if err != nil {
-			return n, err
-		}
-		key := &ltlv1.AccessKey{AccessKeyId: id, AccountUid: k.GetAccountUid(), Sealed: sealed, Disabled: k.GetDisabled()}
-		if _, err := s.client.PutAccessKey(s.cmd.Context(), key); err != nil {
-			return n, err
-		}
-		n++
-	}
-	return n, nil
-}
+// GetCode is success.
+func (keyPage) GetCode() int32 { return rules.OK }

@@ -110,7 +110,7 @@ func newAccountShow() *cobra.Command {
 func showAccount(cmd *cobra.Command, r *accountRow) error {
 	fields := []field{{"uid", r.UID}, {"name", r.Name}, {"type", r.Type}, {"organisation", r.Organisation}}
 	for _, k := range r.AccessKeys {
-		fields = append(fields, field{"AccessKey", k.AccessKeyID, k.state()})
+		fields = append(fields, field{"AccessKey", k.AccessKeyID, k.State})
 	}
 	for _, c := range r.Chains {
 		fields = append(fields, field{"chain", c.ChainID, c.Name, strings.ToLower(c.Role), "type code " + c.DataTypeCode})

@@ -188,7 +188,36 @@ func auditTable(w io.Writer, r *audit.Report) {
 	fmt.Fprintf(w, "\n%s: %d blocks with %d transactions executed again in %s;\n",
 		r.Source, r.Blocks, r.Transactions, r.Took.Round(time.Millisecond))
 	fmt.Fprintln(w, "links, roots, endorsements, policies and results are right, from the genesis of the trust file on.")
+	if c := r.Continues; c != nil {
+		fmt.Fprintf(w, "By its genesis it continues network %s after %d blocks, which `ltl trust show` compares with a copy of that "+
+			"ledger.\n", c.NetworkID, c.Blocks)
+	}
+	correctionTable(w, r)
 	comparisonTable(w, r.Compared)
+}
+
+// shownCorrections is how many corrections are printed; the output as JSON has more.
+const shownCorrections = 20
+
+// correctionTable says which records were declared wrong.
+func correctionTable(w io.Writer, r *audit.Report) {
+	if r.Corrected == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\nRecords were declared wrong %d times:\n", r.Corrected)
+	for i, c := range r.Corrections {
+		if i == shownCorrections {
+			fmt.Fprintln(w, "… (--output json lists the first 1000)")
+			break
+		}
+		by := "its owner"
+		if c.ByAdministrator {
+			by = "the chain's administrator"
+		}
+		// The reason is a member's text: quoted, it can make no line that looks like the audit's.
+		fmt.Fprintf(w, "declared wrong on %s by %s: %s of chain %s, replaced by %s: %q\n", formatTime(c.Time), by, c.Wrong,
+			c.ChainID, c.By, c.Reason)
+	}
 }
 
 // comparisonTable says how far the copy is behind the other nodes.

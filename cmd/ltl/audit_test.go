@@ -33,3 +33,12 @@ func TestAuditCompares(t *testing.T) {
 		t.Errorf("it says %q", said)
 	}
 }
+
+// TestAuditQuotesReasons: a member cannot write a line of the audit's own into its report.
+func TestAuditQuotesReasons(t *testing.T) {
+	var out strings.Builder
+	correctionTable(&out, &audit.Report{Corrected: 1, Corrections: []audit.Correction{{Reason: "读数错误\x1b[2K\nnode2\t0 blocks"}}})
+	if got := out.String(); strings.Count(got, "\n") != 3 || strings.ContainsAny(got, "\x1b\t") || !strings.Contains(got, "读数错误") {
+		t.Errorf("%q", got)
+	}
+}

@@ -33,7 +33,7 @@ without the network.`,
 			return withSession(cmd, func(s *session) error {
 				cfg := backup.Config{Dir: out, Trust: s.trust}
 				if !noKeys {
-					cfg.AccessKeys = s.client.WatchAccessKeys
+					cfg.AccessKeys = s.client.WatchSealed
 				}
 				report, err := s.backup(cfg, from)
 				if err != nil {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -15,10 +16,13 @@ import (
 	"ltl/internal/localnet"
 )
 
+// maxSecretFile bounds what is read of standard input for a secret.
+const maxSecretFile = 4 << 10
+
 // newCall makes `ltl call`. It goes the way of every API user, over HTTP and with an AccessKey, so that it tests the
 // facade too.
 func newCall() *cobra.Command {
-	var endpoint, id, secret, account string
+	var endpoint, id, secret, secretFile, account string
 	cmd := &cobra.Command{
 		Use:   "call ACTION [NAME=VALUE]...",
 		Short: "Call an Action of the LTL API, signed as the SDKs sign",
@@ -37,6 +41,13 @@ Values are sent as they are; @FILE has no special meaning.`,
 				parameters[name] = value
 			}
 			caller := &localnet.Caller{Endpoint: strings.TrimSuffix(endpoint, "/"), AccessKeyID: id, Secret: secret}
+			if secretFile != "" {
+				text, err := readSecret(cmd, secretFile)
+				if err != nil {
+					return err
+				}
+				caller.Secret = text
+			}
 			if err := completeCaller(cmd, caller, account); err != nil {
 				return err
 			}
@@ -50,10 +61,32 @@ Values are sent as they are; @FILE has no special meaning.`,
 	cmd.Flags().String(flagDir, "", "directory of a network that ltl up started")
 	cmd.Flags().StringVar(&endpoint, "endpoint", "", "address of a facade, http://HOST:PORT (default from --dir)")
 	cmd.Flags().StringVar(&id, "access-key-id", "", "AccessKey to sign with (default from --dir)")
-	cmd.Flags().StringVar(&secret, "access-key-secret", "", "its secret")
+	cmd.Flags().StringVar(&secret, "access-key-secret", "",
+		"its secret; other users of this machine can read command lines, so prefer --access-key-secret-file")
+	cmd.Flags().StringVar(&secretFile, "access-key-secret-file", "", "file that holds its secret; - is standard input")
+	cmd.MarkFlagsMutuallyExclusive("access-key-secret", "access-key-secret-file")
 	cmd.Flags().StringVar(&account, "role", localnet.RoleAdmin,
 		"role of the account whose AccessKey is taken from --dir: ADMIN, MEMBER or NONE")
 	return cmd
+}
+
+// readSecret reads a secret from a file, or from standard input for "-".
+func readSecret(cmd *cobra.Command, path string) (string, error) {
+	var raw []byte
+	var err error
+	if path == "-" {
+		raw, err = io.ReadAll(io.LimitReader(cmd.InOrStdin(), maxSecretFile))
+	} else {
+		raw, err = os.ReadFile(path)
+	}
+	text := strings.TrimSpace(string(raw))
+	if err == nil && text == "" {
+		err = errors.New("it is empty")
+	}
+	if err != nil {
+		return "", fmt.Errorf("couldn't read the secret from %s: %w", path, err)
+	}
+	return text, nil
 }
 
 // completeCaller takes from --dir the options that were not given.
@@ -75,7 +108,8 @@ func completeCaller(cmd *cobra.Command, caller *localnet.Caller, role string) er
 		}
 	}
 	if caller.Endpoint == "" || caller.AccessKeyID == "" || caller.Secret == "" {
-		return errors.New("which facade and AccessKey? give --dir, or --endpoint, --access-key-id and --access-key-secret")
+		return errors.New("which facade and AccessKey? give --dir, or --endpoint, --access-key-id and " +
+			"--access-key-secret-file")
 	}
 	return nil
 }

@@ -14,11 +14,18 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// The states of a chain's package.
+// The states of a chain: of its package, or closed while the organisation that owns it is not of the network any more.
 const (
 	stateActive  = "active"
 	statePending = "pending"
 	stateExpired = "expired"
+	stateClosed  = "closed"
+)
+
+// What a chain does with records that too few organisations endorse while the network's time is behind.
+const (
+	timeStand  = "stand"
+	timeRefuse = "refuse"
 )
 
 // chainRow is a chain as `ltl chain list` and `show` print it. Its JSON names are stable.
@@ -44,6 +51,7 @@ type chainRow struct {
 	Administrator      string    `json:"administratorUid"`
 	Effective          time.Time `json:"effective"`
 	Expires            time.Time `json:"expires"`
+	Time               string    `json:"time"`
 	// Members (without the administrator) and PhaseGroups are those in use; only `show` counts them.
 	Members     *uint64 `json:"members,omitempty"`
 	PhaseGroups *uint64 `json:"phaseGroups,omitempty"`
@@ -52,7 +60,7 @@ type chainRow struct {
 func newChain() *cobra.Command {
 	cmd := &cobra.Command{Use: "chain", Short: "List, show, create and modify chains, and list their type codes"}
 	addConnection(cmd)
-	cmd.AddCommand(newChainList(), newChainShow(), newChainCreate(), newChainModify(), newTypeCodes())
+	cmd.AddCommand(newChainList(), newChainShow(), newChainCreate(), newChainModify(), newChainAdopt(), newTypeCodes())
 	return cmd
 }
 
@@ -109,9 +117,13 @@ func showChain(cmd *cobra.Command, r *chainRow) error {
 		}
 		return fmt.Sprintf("%d of %d", *used, quota)
 	}
+	state := r.State
+	if state == stateClosed {
+		state = "closed: its owner is not of the network any more; `ltl chain adopt` gives it to another administrator"
+	}
 	return emitFields(cmd, r,
 		field{"chain", r.ChainID}, field{"code", r.ChainCode}, field{"name", r.Name}, field{"remark", r.Remark},
-		field{"service", r.Service}, field{"edition", r.Edition}, field{"region", r.Region}, field{"state", r.State},
+		field{"service", r.Service}, field{"edition", r.Edition}, field{"region", r.Region}, field{"state", state},
 		field{"height", r.Height}, field{"records", of(&r.Records, r.CountQuota)},
 		field{"size", formatSize(r.Bytes) + " of " + formatSize(r.CapacityQuotaBytes)},
 		field{"members", of(r.Members, r.MemberQuota)},
@@ -190,7 +202,12 @@ func chainRowOf(info *ltlv1.ChainInfo) chainRow {
 		Policy: c.GetPolicy(), Organisations: c.GetOrganisations(), Administrator: c.GetAdministratorUid(),
 		Effective: time.UnixMilli(c.GetEffectiveMs()).UTC(), Expires: time.UnixMilli(c.GetExpiredMs()).UTC(),
 	}
-	row.State = stateOf(row.Effective, row.Expires, time.Now())
+	if row.Time = timeRefuse; info.GetTimeStands() {
+		row.Time = timeStand
+	}
+	if row.State = stateOf(row.Effective, row.Expires, time.Now()); info.GetClosed() {
+		row.State = stateClosed
+	}
 	return row
 }
 
@@ -230,6 +247,7 @@ type chainOptions struct {
 	years                                                int
 	capacity                                             sizeFlag
 	count, members, phaseGroups, phases                  uint64
+	time                                                 string
 }
 
 // flags adds the options that both commands have.
@@ -354,7 +372,10 @@ func newChainModify() *cobra.Command {
 		Short: "Change what an operator may change of a chain; options that are not given change nothing",
 		Long: `Changes a chain: its name, remark, edition, region, package (effective, expires), quotas, endorsement
 policy, organisations and administrator. Options that are not given change nothing. A quota below what is in use
-stops further use and removes nothing. A chain's service, id and code never change.`,
+stops further use and removes nothing. A chain's service, id and code never change.
+
+Policy, time, organisations and an administrator of another organisation are proposed: a majority of the chain's
+organisations, its owner, and each organisation that is added or is to own the chain must approve.`,
 		Example: `  ltl chain modify deliveries --dir ltl-data --expires 2028-12-31 --capacity-quota 2TB`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -371,9 +392,10 @@ stops further use and removes nothing. A chain's service, id and code never chan
 			}
 			return withOwner(cmd, owner, func(s *session) error {
 				change.ChainId = row.ChainID
-				if _, err := s.submitToSystem(&ltlv1.Transaction{
+				d, err := s.decide(&ltlv1.Transaction{
 					Action: &ltlv1.Transaction_ModifyChain{ModifyChain: change},
-				}, chainAdvice()); err != nil {
+				}, chainAdvice())
+				if err != nil || !d.made {
 					return err
 				}
 				if row, err = s.chain(row.ChainID); err != nil {
@@ -384,7 +406,10 @@ stops further use and removes nothing. A chain's service, id and code never chan
 		},
 	}
 	o.flags(cmd)
+	addWait(cmd)
 	cmd.Flags().StringVar(&o.name, "name", "", "name, 2 to 30 characters")
+	cmd.Flags().StringVar(&o.time, "time", "", "what happens to records that too few organisations endorse while the "+
+		"network's time is behind: refuse, or stand to date them by it")
 	for _, f := range []string{
 		"edition", "region", "policy", "capacity-quota", "count-quota", "member-quota", "phase-group-quota", "phase-quota",
 	} {
@@ -431,6 +456,14 @@ func (o *chainOptions) modification(cmd *cobra.Command) (*ltlv1.ModifyChain, err
 			return nil, err
 		}
 		m.Edition, changed = &edition, true
+	}
+	switch o.time {
+	case "":
+	case timeStand, timeRefuse:
+		stands := o.time == timeStand
+		m.TimeStands, changed = &stands, true
+	default:
+		return nil, fmt.Errorf("--time %q is not known; it is %s or %s", o.time, timeRefuse, timeStand)
 	}
 	if !changed {
 		return nil, errors.New("nothing to change; `ltl chain modify --help` shows the options")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -46,7 +47,7 @@ func TestOperatorsDay(t *testing.T) {
 	f := common.file(t)
 	guest := account(t, f, localnet.RoleNone)
 	// The network's operator is org1's, and may not act for an account of org3; org3's own operator may.
-	if said := refusedLTL(t, "member", "add", chain, guest.UID, "--dir", common.dir); !strings.Contains(said, "403") {
+	if said := refusedLTL(t, "member", "add", chain, guest.UID, "--dir", common.dir); !strings.Contains(said, "1007") {
 		t.Errorf("org1's operator adding a member in the name of org3's account: %q", said)
 	}
 	operator := filepath.Join(t.TempDir(), "org3-operator")
@@ -63,8 +64,12 @@ func TestOperatorsDay(t *testing.T) {
 		t.Errorf("a third AccessKey: %q", said)
 	}
 	call := func(k keyResult) error {
+		file := filepath.Join(t.TempDir(), "secret")
+		if err := os.WriteFile(file, []byte(k.AccessKeySecret+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		_, _, err := ltlCommand(t, "call", "ListProofChain", "--endpoint", f.Endpoint, "--access-key-id", k.AccessKeyID,
-			"--access-key-secret", k.AccessKeySecret, "Num=1", "Size=10")
+			"--access-key-secret-file", file, "Num=1", "Size=10")
 		return err
 	}
 	await(t, "the new AccessKeys at the facade", func() bool { return call(first) == nil && call(second) == nil })
@@ -125,16 +130,16 @@ func TestReadingCommands(t *testing.T) {
 func TestClocksOfStatus(t *testing.T) {
 	answers := func(ahead ...time.Duration) (all []answer) {
 		for i, d := range ahead {
-			all = append(all, answer{peer: fmt.Sprintf("node%d", i+1), ahead: d, status: &ltlv1.StatusResponse{Role: "leader",
+			all = append(all, answer{peer: fmt.Sprintf("node%d", i+1), organisation: fmt.Sprintf("org%d", i+1), ahead: d, status: &ltlv1.StatusResponse{Role: "leader",
 				ClockMs: time.Now().Add(d).UnixMilli()}})
 		}
 		return append(all, answer{peer: "endorser/org1", err: errors.New("gone")})
 	}
 	show := func(all []answer) (string, error) {
 		var out strings.Builder
-		rows := statusRowsOf(all)
+		rows := statusRowsOf(all, "org1")
 		statusTable(&out, rows)
-		clockNotes(&out, all, rows)
+		clockNotes(&out, all, "org1")
 		return out.String(), healthOf(rows)
 	}
 	out, err := show(answers(0, -2*time.Hour, 300*time.Millisecond))
@@ -150,9 +155,22 @@ func TestClocksOfStatus(t *testing.T) {
 	if out, err = show(answers(time.Hour)); strings.Contains(err.Error(), "node") || strings.Contains(out, "its clock") {
 		t.Errorf("of two clocks one is called wrong: %v\n%s", err, out)
 	}
-	all := answers(0, 0)
-	all[0].status.Chains = []*ltlv1.ChainStatus{{TimeMs: time.Now().Add(time.Hour + time.Second).UnixMilli()}}
-	if out, _ = show(all); !strings.Contains(out, "dated 1h0m") {
+	crowd := answers(0, 20*time.Minute, 20*time.Minute, 20*time.Minute, 0)
+	for i := range 3 { // one organisation has added nodes
+		crowd[i+1].organisation = "org2"
+	}
+	out, err = show(crowd)
+	if strings.Contains(out, "this machine") || strings.Contains(err.Error(), "node1") || !strings.Contains(err.Error(), "node2, node3, node4") ||
+		!strings.Contains(out, "compared with the median of 4 clocks") {
+		t.Errorf("an organisation outvotes the others with its nodes: %v\n%s", err, out)
+	}
+	all := answers(0, 0, 0)
+	all[0].status.NetworkMs, all[1].status.NetworkMs, all[2].status.NetworkMs = time.Now().Add(time.Hour).UnixMilli(), 1, 1
+	if out, _ = show(all); strings.Contains(out, "network's time") {
+		t.Errorf("one organisation says that the time is ahead:\n%s", out)
+	}
+	all[1].status.NetworkMs = time.Now().Add(time.Hour + time.Second).UnixMilli()
+	if out, _ = show(all); !strings.Contains(out, "The network's time is 1h0m") || !strings.Contains(out, "correct-time") {
 		t.Errorf("a ledger that is ahead:\n%s", out)
 	}
 }

@@ -40,6 +40,11 @@ type settings struct {
 	RuleFile string `yaml:"rule-file"`
 	// ScrubInterval is the pause between two readings of the whole stored ledger, of nodes and endorsers: "1h", "30m".
 	ScrubInterval string `yaml:"scrub-interval"`
+	// AccountCalls, AccountRate, ChainCalls and ChainRate are a facade's bounds for one account and one chain.
+	AccountCalls string `yaml:"account-calls"`
+	AccountRate  string `yaml:"account-rate"`
+	ChainCalls   string `yaml:"chain-calls"`
+	ChainRate    string `yaml:"chain-rate"`
 }
 
 const (
@@ -58,6 +63,8 @@ func (s *settings) values() map[string]string {
 		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin,
 		"metrics-listen": s.MetricsListen, "trace-endpoint": s.TraceEndpoint, "trace-ratio": s.TraceRatio,
 		"rule": s.Rule, "rule-file": s.RuleFile, flagScrub: s.ScrubInterval,
+		"account-calls": s.AccountCalls, "account-rate": s.AccountRate, "chain-calls": s.ChainCalls,
+		"chain-rate": s.ChainRate,
 	}
 }
 

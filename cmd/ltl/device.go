@@ -4,6 +4,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"time"
 
@@ -23,6 +24,8 @@ const (
 const (
 	stateEnrolled = "enrolled"
 	stateRevoked  = "revoked"
+	// stateEnded: its key was declared lost or compromised, and it has no other yet.
+	stateEnded = "key ended"
 )
 
 // deviceRow is an enrolled device as `ltl device` prints it. Its JSON names are stable.
@@ -36,6 +39,8 @@ type deviceRow struct {
 	// PublicKey is in PEM; empty for AES.
 	PublicKey      string `json:"publicKey,omitempty"`
 	EnrolledHeight uint64 `json:"enrolledHeight"`
+	// Keys are all that the device has had, oldest first.
+	Keys []deviceKeyRow `json:"keys"`
 }
 
 // deviceNames are the options that name a device.
@@ -54,7 +59,8 @@ func (n *deviceNames) flags(cmd *cobra.Command, required bool) {
 func newDevice() *cobra.Command {
 	cmd := &cobra.Command{Use: "device", Short: "Make devices' keys, enrol devices, and sign as one"}
 	addConnection(cmd)
-	cmd.AddCommand(newDeviceKeygen(), newDeviceEnroll(), newDeviceList(), newDeviceRevoke(), newDeviceSign())
+	cmd.AddCommand(newDeviceKeygen(), newDeviceEnroll(), newDeviceList(), newDeviceRevoke(), newDeviceSign(),
+		newDeviceRotate(), newDeviceDeclare(), newDeviceProduct(), newDeviceGroup())
 	return cmd
 }
 
@@ -131,15 +137,19 @@ func writeNewFile(path string, content []byte, mode os.FileMode) error {
 
 func newDeviceEnroll() *cobra.Command {
 	var names deviceNames
-	var publicKey, aesKey string
+	var publicKey, aesKey, chain string
 	cmd := &cobra.Command{
 		Use:   "enroll",
 		Short: "Enrol a device with its key, in the name of the operator's organisation",
 		Long: `Enrols a device with its key. A public key (PEM: the bare key or a certificate) is recorded on the system
 chain, so that every process can verify with it. An AES key is given to the endorser of the operator's own
-organisation first, and is on no chain; from then on that endorser must sign each upload of the device. An enrolled
-key is never replaced. Enrolling an AES device again with the same key gives the key to the endorser again, in case
-the endorser lost it.`,
+organisation first, and is on no chain; from then on that endorser must sign each upload of the device. A key in
+force is replaced with ltl device rotate; after ltl device declare the device is enrolled again with another key, under
+its id and with its history. Enrolling an AES device again with the same key gives the key to the endorser again, in case
+the endorser lost it.
+
+A product that no organisation has claimed becomes the operator's organisation's; --chain assigns it to a chain, unless
+it is assigned already.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if (publicKey == "") == (aesKey == "") {
@@ -150,8 +160,12 @@ the endorser lost it.`,
 			if err != nil {
 				return err
 			}
-			return withSession(cmd, func(s *session) error {
+			owner := func(s *session) (string, error) { return s.ownerOfProduct(names.productKey) }
+			return withOwner(cmd, owner, func(s *session) error {
 				if err := s.enroll(enrolment, secret); err != nil {
+					return err
+				}
+				if err := s.assignEnrolled(names.productKey, chain); err != nil {
 					return err
 				}
 				return s.showDevice(&names, "the device is enrolled")
@@ -160,6 +174,8 @@ the endorser lost it.`,
 	}
 	names.flags(cmd, true)
 	cmd.Flags().StringVar(&publicKey, "public-key", "", "file with the device's public key or certificate, in PEM")
+	cmd.Flags().StringVar(&chain, "chain", "", "chain that the product is assigned to, if it is assigned to none, by id, "+
+		"code or name")
 	cmd.Flags().StringVar(&aesKey, "aes-key", "", "file with the device's AES key, bare or in hexadecimal")
 	return cmd
 }
@@ -215,8 +231,34 @@ func (s *session) enroll(enrolment *ltlv1.EnrollDevice, secret []byte) error {
 		advice{
 			rules.OutOfRange: `product key or device id has the wrong form (1 to 64 letters, digits, "-", "." and "_", in device ids also ":" and "@"), ` +
 				`or the RSA key has another exponent than 65537`,
-			rules.Conflict: "the device is enrolled already, and a key is never replaced; `ltl device list` shows it",
+			rules.Forbidden: "only an operator of the organisation that claimed the product may enrol its devices: `ltl device product list` shows which; give --identity",
+			rules.Conflict:  "the device is enrolled already; `ltl device rotate` replaces its key, and `ltl device declare` ends it",
 		})
+	return err
+}
+
+// assignEnrolled assigns the product of a device that was enrolled to a chain, if it is assigned to none. Without a
+// chain it says how to do that.
+func (s *session) assignEnrolled(productKey, chain string) error {
+	rows, err := s.products(productKey)
+	if err != nil || len(rows) == 0 {
+		return readBack("the device is enrolled", errors.Join(err, errors.New("its product is not listed")))
+	}
+	switch {
+	case rows[0].Chain != "":
+		return nil
+	case chain == "":
+		fmt.Fprintf(s.cmd.ErrOrStderr(), "ltl: the product is assigned to no chain yet: `ltl device product assign %s --chain "+
+			"CHAIN`\n", productKey)
+		return nil
+	}
+	row, err := s.chain(chain)
+	if err != nil {
+		return err
+	}
+	_, err = s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_AssignProduct{
+		AssignProduct: &ltlv1.AssignProduct{ProductKey: productKey, ChainId: row.ChainID},
+	}}, productAdvice())
 	return err
 }
 
@@ -230,19 +272,37 @@ func newDeviceList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List the devices that were ever enrolled, or some of them, oldest first",
-		Args:  cobra.NoArgs,
+		Long: `Lists the devices that were ever enrolled, or those with a ProductKey or an IotId, oldest first. With --iot-id
+also the keys that they have had, with the heights of the system chain between which each counts.`,
+		Args: cobra.NoArgs,
 		RunE: online(func(s *session, _ []string) error {
 			rows, err := s.devices(&names)
 			if err != nil {
 				return err
 			}
-			return emitRows(s.cmd, rows, "PRODUCT KEY|IOT ID|KEY TYPE|ORGANISATION|STATE", func(r deviceRow) []any {
-				return []any{r.ProductKey, r.IotID, r.KeyType, r.Organisation, r.State}
-			})
+			return emit(s.cmd, rows, func(w io.Writer) { writeDevices(w, rows, names.iotID != "") })
 		}),
 	}
 	names.flags(cmd, false)
 	return cmd
+}
+
+// writeDevices writes a line for each device; with keys, another table with a line for each key that they have had.
+func writeDevices(w io.Writer, rows []deviceRow, keys bool) {
+	writeCells(w, "PRODUCT KEY", "IOT ID", "KEY TYPE", "ORGANISATION", "STATE")
+	for _, r := range rows {
+		writeCells(w, r.ProductKey, r.IotID, r.KeyType, r.Organisation, r.State)
+	}
+	if !keys || len(rows) == 0 {
+		return
+	}
+	fmt.Fprintln(w)
+	writeCells(w, "PRODUCT KEY", "KEY", "COUNTS")
+	for _, r := range rows {
+		for _, k := range r.Keys {
+			writeCells(w, r.ProductKey, k.Number, k.words())
+		}
+	}
 }
 
 func newDeviceRevoke() *cobra.Command {
@@ -251,26 +311,19 @@ func newDeviceRevoke() *cobra.Command {
 		Use:   "revoke",
 		Short: "End a device's enrolment for good, on all chains",
 		Long: `Ends a device's enrolment for good: its signatures are refused from now on, on every chain, and it cannot
-be enrolled again under this id. Its earlier records stay. Only an operator of the organisation that enrolled it may
-do this.`,
+be enrolled again under this id; ltl device declare ends its key only. Its earlier records stay. Only an operator of the
+organisation that has the device's product may do this.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			owner := func(s *session) (string, error) {
-				rows, err := s.devices(&names)
-				if err != nil || len(rows) == 0 {
-					return "", err
-				}
-				return rows[0].Organisation, nil
-			}
-			return withOwner(cmd, owner, func(s *session) error {
+			return withOwner(cmd, names.owner, func(s *session) error {
 				_, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_RevokeDevice{
 					RevokeDevice: &ltlv1.RevokeDevice{ProductKey: names.productKey, IotId: names.iotID},
 				}}, advice{
 					rules.NotFound: fmt.Sprintf("no device %q of the product %q was ever enrolled; `ltl device list` shows those "+
 						"that were",
 						names.iotID, names.productKey),
-					rules.Forbidden: "only an operator of the organisation that enrolled the device may revoke it: `ltl device " +
-						"list` shows which; give --identity",
+					rules.Forbidden: "only an operator of the organisation that has the device's product may revoke it: `ltl " +
+						"device product list` shows which; give --identity",
 				})
 				if err != nil {
 					return err
@@ -299,17 +352,16 @@ func deviceRowOf(d *ltlv1.EnrolmentInfo) deviceRow {
 		ProductKey: d.GetDevice().GetProductKey(), IotID: d.GetDevice().GetIotId(), Organisation: d.GetOrganisation(),
 		State: stateEnrolled, EnrolledHeight: d.GetEnrolledHeight(),
 	}
-	if d.GetRevoked() {
+	for _, k := range d.GetKeys() {
+		row.Keys = append(row.Keys, deviceKeyRowOf(k))
+	}
+	switch n := len(row.Keys); {
+	case d.GetRevoked():
 		row.State = stateRevoked
+	case n > 0 && row.Keys[n-1].Until != 0:
+		row.State = stateEnded
 	}
-	switch d.GetDevice().GetKeyType() {
-	case ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256:
-		row.KeyType = string(device.ECC)
-	case ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_RSA_2048:
-		row.KeyType = string(device.RSA)
-	case ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES:
-		row.KeyType = string(device.AES)
-	}
+	row.KeyType = deviceKeyType(d.GetDevice().GetKeyType())
 	if der := d.GetDevice().GetPublicKey(); len(der) > 0 {
 		row.PublicKey = string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	}
@@ -327,9 +379,13 @@ func (s *session) showDevice(names *deviceNames, done string) error {
 		return readBack(done, err)
 	}
 	r := &rows[0]
-	return emitFields(s.cmd, r, field{"product key", r.ProductKey}, field{"iot id", r.IotID}, field{"key type", r.KeyType},
-		field{"organisation", r.Organisation}, field{"state", r.State},
-		field{"enrolled in block", fmt.Sprintf("%d of the system chain", r.EnrolledHeight)})
+	fields := []field{{"product key", r.ProductKey}, {"iot id", r.IotID}, {"key type", r.KeyType},
+		{"organisation", r.Organisation}, {"state", r.State},
+		{"enrolled in block", fmt.Sprintf("%d of the system chain", r.EnrolledHeight)}}
+	for _, k := range r.Keys {
+		fields = append(fields, field{fmt.Sprintf("key %d", k.Number), k.words()})
+	}
+	return emitFields(s.cmd, r, fields...)
 }
 
 func newDeviceSign() *cobra.Command {

@@ -22,6 +22,8 @@ func TestDeviceInC(t *testing.T) {
 	chain, member := proofChain(t, f), account(t, f, localnet.RoleMember)
 	c, program := sdkClient(t, f, member), buildDemo(t)
 	const product = "product-of-c"
+	mustLTL(t, "device", "product", "claim", product, "--dir", common.dir, "--chain", chain.BizChainID, "--organisation",
+		member.Organisation)
 	group := ltl.CreateRegisterDeviceGroupRequest()
 	group.ApiVersion, group.BizChainId, group.ProductKey = "1.0.0", chain.BizChainID, product
 	group.AuthorizeType, group.DeviceGroupName, group.Remark = "ID2", "devices-in-C", ""

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -18,9 +19,18 @@ func TestDevicesOfOperators(t *testing.T) {
 	chain, member := proofChain(t, f), account(t, f, localnet.RoleMember)
 	dir := t.TempDir()
 	const product = "commands-product"
-	mustLTL(t, "call", "RegisterDeviceGroup", "--dir", common.dir, "--role", "MEMBER", "AuthorizeType=ID2",
-		"BizChainId="+chain.BizChainID,
-		"DeviceGroupName=commands", "ProductKey="+product, "Remark=")
+	register := []string{"call", "RegisterDeviceGroup", "--dir", common.dir, "--role", "MEMBER", "AuthorizeType=ID2",
+		"BizChainId=" + chain.BizChainID, "DeviceGroupName=commands", "ProductKey=" + product, "Remark="}
+	if said := refusedLTL(t, register...); !strings.Contains(said, "ltl device product claim "+product+" --chain "+
+		chain.BizChainID) {
+		t.Errorf("an unclaimed product: %q", said)
+	}
+	claimed := jsonOf[productRow](t, "device", "product", "claim", product, "--chain", chain.BizChainID, "--organisation",
+		member.Organisation)
+	if claimed.Organisation != member.Organisation || claimed.Chain != chain.BizChainID || claimed.From == "" {
+		t.Errorf("claimed as %+v", claimed)
+	}
+	mustLTL(t, register...)
 	for _, kind := range []string{"ecc", "rsa", "aes"} {
 		names := []string{"--product-key", product, "--iot-id", "commands-" + kind}
 		key, public := filepath.Join(dir, kind+".key"), filepath.Join(dir, kind+".pem")
@@ -34,14 +44,17 @@ func TestDevicesOfOperators(t *testing.T) {
 		if made := jsonOf[map[string]string](t, keygen...); made["type"] != kind || made["file"] != key {
 			t.Errorf("keygen prints %v", made)
 		}
-		want := deviceRow{ProductKey: product, IotID: "commands-" + kind, KeyType: kind, Organisation: "org1",
+		want := deviceRow{ProductKey: product, IotID: "commands-" + kind, KeyType: kind, Organisation: member.Organisation,
 			State: stateEnrolled}
 		check := func(what string, got deviceRow) {
 			t.Helper()
 			if got.EnrolledHeight == 0 || (got.PublicKey == "") != (kind == "aes") {
 				t.Errorf("%s: %+v", what, got)
 			}
-			if got.EnrolledHeight, got.PublicKey = 0, ""; got != want {
+			if len(got.Keys) != 1 || got.Keys[0].From == 0 || got.Keys[0].Until != 0 {
+				t.Errorf("%s: keys %+v", what, got.Keys)
+			}
+			if got.EnrolledHeight, got.PublicKey, got.Keys = 0, "", nil; !reflect.DeepEqual(got, want) {
 				t.Errorf("%s: %+v, want %+v", what, got, want)
 			}
 		}
@@ -170,20 +183,60 @@ func TestDevicesOfOtherOrganisations(t *testing.T) {
 			names...)...); row.Organisation != "org2" {
 		t.Errorf("enrolled as %+v", row)
 	}
+	foreign := []string{"device", "product", "claim", "other-product", "--dir", common.dir, "--organisation", "org1"}
+	if said := refusedLTL(t, foreign...); !strings.Contains(said, "organisation org2") {
+		t.Errorf("org1 claims org2's product: %q", said)
+	}
 	revoke := append([]string{"device", "revoke", "--dir", common.dir, "--identity",
 		filepath.Join(common.dir, "pki", "operator")}, names...)
-	if said := refusedLTL(t, revoke...); !strings.Contains(said, "organisation that enrolled") &&
+	if said := refusedLTL(t, revoke...); !strings.Contains(said, "has the device's product") &&
 		!strings.Contains(said, "belongs to organisation org2") {
 		t.Errorf("another organisation's operator revokes: %q", said)
 	}
 	// org1's endorser refuses the key when it knows of the enrolment, and the ledger refuses the enrolment in any case.
-	if said := refusedLTL(t, append([]string{"device", "enroll", "--aes-key", key, "--dir", common.dir},
-		names...)...); !strings.Contains(said, "enrolled by organisation org2") &&
-		!strings.Contains(said, "enrolled already") {
+	if said := refusedLTL(t, append([]string{"device", "enroll", "--aes-key", key, "--dir", common.dir, "--identity",
+		filepath.Join(common.dir, "pki", "operator")}, names...)...); !strings.Contains(said, "organisation org2") {
 		t.Errorf("another organisation's operator enrols: %q", said)
 	}
 	if row := jsonOf[deviceRow](t,
 		append([]string{"device", "revoke", "--identity", operator}, names...)...); row.State != stateRevoked {
 		t.Errorf("revoked as %+v", row)
+	}
+}
+
+// TestMovedProduct: the others give a product to org1, which ends the key that org2 enrolled, and then enrols the device
+// with its own.
+func TestMovedProduct(t *testing.T) {
+	common.file(t)
+	dir := t.TempDir()
+	theirs, ours := filepath.Join(dir, "theirs"), filepath.Join(dir, "ours")
+	for _, key := range []string{theirs, ours} {
+		mustLTL(t, "device", "keygen", "--type", "aes", "--out", key)
+	}
+	claimed := jsonOf[productRow](t, "device", "product", "claim", "squatted", "--organisation", "org2")
+	if claimed.Organisation != "org2" {
+		t.Fatalf("claimed as %+v", claimed)
+	}
+	device := []string{"--product-key", "squatted", "--iot-id", "d1"}
+	enrol := append([]string{"device", "enroll", "--aes-key", theirs}, device...)
+	if row := jsonOf[deviceRow](t, enrol...); row.Organisation != "org2" {
+		t.Fatalf("enrolled as %+v", row)
+	}
+	moved := jsonOf[productRow](t, "device", "product", "move", "squatted", "--to", "org1")
+	if moved.Organisation != "org1" || moved.Chain != "" {
+		t.Errorf("moved as %+v", moved)
+	}
+	enrol = append([]string{"device", "enroll", "--aes-key", ours, "--dir", common.dir}, device...)
+	if said := refusedLTL(t, enrol...); !strings.Contains(said, "ltl device declare") {
+		t.Errorf("org2's key is in force: %q", said)
+	}
+	jsonOf[deviceRow](t, append([]string{"device", "declare", "--end", "lost"}, device...)...)
+	enrol = append([]string{"device", "enroll", "--aes-key", ours}, device...)
+	if row := jsonOf[deviceRow](t, enrol...); row.Organisation != "org1" || len(row.Keys) != 2 {
+		t.Errorf("enrolled again as %+v", row)
+	}
+	if said := refusedLTL(t, "device", "product", "move", "no-product", "--to", "org1", "--dir",
+		common.dir); !strings.Contains(said, "device product claim") {
+		t.Errorf("a product that none has claimed: %q", said)
 	}
 }

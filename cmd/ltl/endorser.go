@@ -53,10 +53,11 @@ func readRule(rule, file string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("couldn't read the rule: %w", err)
 	}
-	if strings.TrimSpace(string(raw)) == "" {
+	text := strings.TrimPrefix(string(raw), "\ufeff") // a byte order mark, which some editors write
+	if strings.TrimSpace(text) == "" {
 		return "", fmt.Errorf("%s holds no rule; leave out --rule-file to have none", file)
 	}
-	return string(raw), nil
+	return text, nil
 }
 
 // runEndorser runs an endorser until ctx ends.

@@ -14,19 +14,25 @@ import (
 
 func newFacade() *cobra.Command {
 	var r role
+	var limits facade.Limits
 	cmd := &cobra.Command{
 		Use:   "facade",
 		Short: "Run the LTL HTTP API, until a signal",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runFacade(cmd.Context(), &r) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runFacade(cmd.Context(), &r, limits) },
 	}
 	r.flags(cmd, "")
+	f := cmd.Flags()
+	f.IntVar(&limits.AccountCalls, "account-calls", 0, "calls under way that one account may have; 0 is a quarter of all")
+	f.IntVar(&limits.AccountRate, "account-rate", 0, "calls a second that one account may make; 0 is no bound")
+	f.IntVar(&limits.ChainCalls, "chain-calls", 0, "calls under way that one chain may have; 0 is half of all")
+	f.IntVar(&limits.ChainRate, "chain-rate", 0, "calls a second that may be made on one chain; 0 is no bound")
 	return cmd
 }
 
 // runFacade runs a facade until ctx ends. The sealing key is read first: a facade that cannot open AccessKeys would
 // refuse every call, so it must not start.
-func runFacade(ctx context.Context, r *role) error {
+func runFacade(ctx context.Context, r *role, limits facade.Limits) error {
 	return r.run(identity.RoleFacade, func(p *process) error {
 		key, err := identity.LoadSealingKey(filepath.Join(r.identity, "sealing.key"))
 		if err != nil {
@@ -38,7 +44,8 @@ func runFacade(ctx context.Context, r *role) error {
 			return err
 		}
 		f, err := facade.Open(ctx, facade.Config{
-			Listen: r.listen, AdminListen: r.admin, Metrics: p.metrics, Tracer: p.tracer, Client: c, SealingKey: key,
+			Listen: r.listen, AdminListen: r.admin, Metrics: p.metrics, Tracer: p.tracer, Client: c, Limits: limits,
+			Network: p.trust.NetworkID(), SealingKey: key,
 			SealingKeys: func() ([][]byte, error) { return identity.LoadSealingKeys(r.identity) }, Logger: p.logger,
 		})
 		if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
@@ -26,6 +27,13 @@ func (a advice) of(code int32) string {
 		return sentence
 	}
 	return rules.Message(code)
+}
+
+// or is a with the sentences of other for the codes that it has none for.
+func (a advice) or(other advice) advice {
+	merged := maps.Clone(other)
+	maps.Copy(merged, a)
+	return merged
 }
 
 // submit writes a transaction. A refusal by the ledger's rules is an error here.

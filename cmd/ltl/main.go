@@ -6,6 +6,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -15,15 +16,34 @@ import (
 )
 
 // main runs the command of the arguments until it returns, or until SIGINT or SIGTERM ends its context. Errors are one
-// line on standard error and exit status 1.
+// line on standard error and exit status 1, except where a command documents others.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newRoot().ExecuteContext(ctx)
+	err := tuneMemory()
+	if err == nil {
+		err = newRoot().ExecuteContext(ctx)
+	}
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "ltl:", err)
-		os.Exit(1)
+		os.Exit(exitStatus(err))
 	}
+}
+
+// statusError is an error after which the process ends with another status than 1.
+type statusError struct {
+	status int
+	error
+}
+
+// Unwrap is the error that ended the process.
+func (e statusError) Unwrap() error { return e.error }
+
+func exitStatus(err error) int {
+	if e, ok := errors.AsType[statusError](err); ok {
+		return e.status
+	}
+	return 1
 }
 
 // newRoot makes the whole tree of commands. It makes a new one at each call, as commands hold the values of their
@@ -39,8 +59,9 @@ func newRoot() *cobra.Command {
 	root.PersistentPreRunE = checkOutput
 	root.AddCommand(
 		newUp(), newNode(), newEndorser(), newFacade(), newHealth(), newSetup(),
-		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newCert(), newTrust(), newDevice(),
-		newRules(), newCall(), newAudit(), newBackup(), newRestore(), newBench(), newVersion(),
+		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newCert(), newTrust(), newProof(), newDevice(),
+		newNetwork(), newRules(), newProposals(), newApprove(), newReject(), newWithdraw(), newCall(), newCorrect(),
+		newAudit(), newBackup(), newRestore(), newBench(), newVersion(),
 	)
 	refuseUnknown(root.Commands())
 	return root

@@ -212,20 +212,21 @@ endorsement it cannot write, and a warning says so.`,
 	return cmd
 }
 
-// warnOfOutsider warns when a member's organisation does not endorse on the chain although the policy asks for it. The
-// change itself is valid, so this is no error, and neither is a failure to find out.
+// warnOfOutsider warns when a member's organisation does not endorse on the chain: its own processes write nothing there,
+// and where the policy asks for it a facade that it delegates to does not either. The change itself is valid, so this is
+// no error, and neither is a failure to find out.
 func (m *membership) warnOfOutsider(uid string) {
-	if !slices.Contains(strings.Split(m.chain.Policy, " & "), "submitter") {
-		return
-	}
 	account, err := m.account(uid)
 	if err != nil || slices.Contains(m.chain.Organisations, account.Organisation) {
 		return
 	}
-	fmt.Fprintf(m.cmd.ErrOrStderr(), "ltl: warning: %s is an account of %s, which does not endorse on this chain (%s): "+
-		"under the policy %q the member can read and not write; `ltl chain modify %s --organisations …` adds its "+
-		"organisation\n",
-		uid, account.Organisation, strings.Join(m.chain.Organisations, ", "), m.chain.Policy, m.chain.ChainID)
+	writes := "the member can read, and write only through a facade of one of those that its organisation delegates to"
+	if slices.Contains(strings.Split(m.chain.Policy, " & "), "submitter") {
+		writes = fmt.Sprintf("under the policy %q the member can read and not write", m.chain.Policy)
+	}
+	fmt.Fprintf(m.cmd.ErrOrStderr(), "ltl: warning: %s is an account of %s, which does not endorse on this chain (%s): %s; "+
+		"`ltl chain modify %s --organisations …` adds its organisation\n",
+		uid, account.Organisation, strings.Join(m.chain.Organisations, ", "), writes, m.chain.ChainID)
 }
 
 // newMemberModify makes `ltl member modify`. A transaction carries all fields but the remark, so the present values

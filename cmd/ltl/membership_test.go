@@ -41,7 +41,8 @@ func prepareNode(t *testing.T, n *network, id, organisation string) *extraNode {
 	}
 	mustLTL(t, "pki", "issue", organisation+"/node/"+id, "--ca", filepath.Join(n.dir, "pki", "orgs", organisation),
 		"--out", keys)
-	mustLTL(t, "node", "prepare", "--dir", dir, "--identity", keys, "--address", address)
+	mustLTL(t, "node", "prepare", "--dir", dir, "--identity", keys, "--trust", filepath.Join(n.dir, "pki", "trust.json"),
+		"--address", address)
 	return nodeAt(t, n, id, address)
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ltl/internal/identity"
+	"ltl/internal/localnet"
 	"ltl/internal/rules"
 	"ltl/node"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -18,7 +19,8 @@ import (
 
 const (
 	flagWait = "wait"
-	// defaultWait is how long a change of nodes may take to be carried out; a new node may have much to fetch.
+	// defaultWait is how long a command waits for other organisations' approvals, and for a change of nodes to be carried
+	// out; a new node may have much to fetch.
 	defaultWait = 10 * time.Minute
 	waitPoll    = 200 * time.Millisecond
 )
@@ -46,13 +48,16 @@ func newNode() *cobra.Command {
 	scrubFlag(cmd, &scrub)
 	cmd.AddCommand(newNodeList(), newNodePrepare(), newNodeAdd(), newNodeReplace(),
 		newNodeMembership("promote", "Make a learner a voter, once it has caught up",
-			"Makes a learner a voter: it takes part in elections and quorums once it has caught up.",
+			"Makes a learner a voter, when its organisation and a majority approve: the change is proposed. It takes part in "+
+				"elections and quorums once it has caught up.",
 			ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER),
 		newNodeMembership("demote", "Make a voter a learner",
 			"Makes a voter a learner: it keeps the ledger and serves reads, and counts in no quorum.",
 			ltlv1.NodeMembership_NODE_MEMBERSHIP_LEARNER),
+		newNodeAddress(),
 		newNodeMembership("remove", "Remove a node for good", `Removes a node for good: its id and keys cannot be used again. Its process stops by itself. To put another node in its
-place, use ltl node replace, which keeps the number of voters.`, ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED))
+place, use ltl node replace, which keeps the number of voters. An operator of another organisation proposes the removal,
+and enough of the others must approve; the same holds for demote.`, ltlv1.NodeMembership_NODE_MEMBERSHIP_REMOVED))
 	return cmd
 }
 
@@ -133,23 +138,28 @@ func raftMembers(rows []statusRow) map[string]string {
 // newNodePrepare makes `ltl node prepare`. The store id that it makes is recorded with the node, so that a lost or
 // copied directory is refused: it could hold an older vote or log than the network has counted.
 func newNodePrepare() *cobra.Command {
-	var dir, keys, address string
+	var dir, keys, trustPath, address string
 	cmd := &cobra.Command{
 		Use:   "prepare",
 		Short: "Make the directory of a node that is to join, and the file that describes it",
 		Long: `Makes the data directory of a node that is to join a running network, and describes the node in node.json
 there, which holds no secret. Hand that file to an operator of the network, who adds the node with ltl node add or
-ltl node replace. The node's keys are made with ltl pki issue. A directory is prepared once: a node that lost its
-directory comes back under another id.`,
+ltl node replace. It has the signature of the node's key that the node is to join the network of the trust file, so no
+other organisation can enter that key. The node's keys are made with ltl pki issue. A directory is prepared once: a node
+that lost its directory comes back under another id.`,
 		Example: `  ltl pki issue org1/node/node4 --ca pki/orgs/org1 --out pki/nodes/node4
-  ltl node prepare --dir data/node4 --identity pki/nodes/node4 --address node4.example:7000`,
+  ltl node prepare --dir data/node4 --identity pki/nodes/node4 --trust trust.json --address node4.example:7000`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			trust, err := identity.LoadTrust(trustPath)
+			if err != nil {
+				return err
+			}
 			storeID, err := node.Prepare(dir)
 			if err != nil {
 				return err
 			}
-			n, err := identity.DescribeNode(keys, dir, address, storeID)
+			n, err := identity.DescribeNode(trust, keys, dir, address, storeID)
 			if err != nil {
 				return err
 			}
@@ -161,8 +171,9 @@ directory comes back under another id.`,
 	}
 	cmd.Flags().StringVar(&dir, flagDir, "", "data directory to make (required)")
 	cmd.Flags().StringVar(&keys, flagIdentity, "", "directory with the node's certificate and keys (required)")
+	cmd.Flags().StringVar(&trustPath, flagTrust, "", "trust file of the network (required)")
 	cmd.Flags().StringVar(&address, "address", "", "HOST:PORT at which the other nodes reach it (required)")
-	mustRequire(cmd, flagDir, flagIdentity, "address")
+	mustRequire(cmd, flagDir, flagIdentity, flagTrust, "address")
 	return cmd
 }
 
@@ -173,7 +184,8 @@ func newNodeAdd() *cobra.Command {
 		Short: "Add a node to the network, from the node.json that ltl node prepare made",
 		Long: `Adds a node to the network. FILE is the node.json that its organisation made with ltl node prepare. The
 node fetches the ledger as a learner, and becomes a voter when it has caught up; with --learner it stays a learner.
-The command returns when that is done.`,
+A learner is its organisation's own act. A voter is proposed: its organisation and a majority must approve. The command
+returns when all of that is done.`,
 		Example: `  ltl node add data/node4/node.json --dir ltl-data`,
 		Args:    cobra.ExactArgs(1),
 	}
@@ -193,7 +205,8 @@ func newNodeReplace() *cobra.Command {
 		Use:   "replace NODE FILE",
 		Short: "Put a new node in the place of one whose disk or machine is lost",
 		Long: `Puts a new node, from the node.json that ltl node prepare made, in the place of another one: the new one
-fetches the ledger and becomes a voter, and then the old one is removed for good. One transaction records both.`,
+fetches the ledger and becomes a voter, and then the old one is removed for good. One transaction records both. In the
+place of a learner it is a further voter, which is proposed: its organisation and a majority must approve.`,
 		Example: `  ltl node replace node2 data/node4/node.json --dir ltl-data`,
 		Args:    cobra.ExactArgs(2),
 	}
@@ -215,6 +228,48 @@ func newNodeMembership(use, short, long string, want ltlv1.NodeMembership) *cobr
 		}}
 		return &nodeChange{tx: tx, id: args[0], want: want}, nil
 	})
+	if want != ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER {
+		addForce(cmd)
+	}
+	return cmd
+}
+
+// newNodeAddress makes `ltl node address`.
+func newNodeAddress() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "address NODE HOST:PORT",
+		Short: "Record that a node is reached at another address",
+		Long: `Records that a node is reached at another address from now on. Nodes, endorsers and clients that hear of it
+connect there, and nothing is restarted but the node itself. Record the new address first, and then start the node
+there: until it answers at that address, the network is one node short.`,
+		Example: `  ltl node address node4 node4.example:7100 --dir ltl-data`,
+		Args:    cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			owner := func(s *session) (string, error) { return s.ownerOfNode(args[0]) }
+			return withOwner(cmd, owner, func(s *session) error {
+				result, err := s.submitToSystem(&ltlv1.Transaction{Action: &ltlv1.Transaction_SetNodeAddress{
+					SetNodeAddress: &ltlv1.SetNodeAddress{Id: args[0], Address: args[1]},
+				}}, nodeAdvice())
+				if err != nil {
+					return err
+				}
+				if s.network != nil {
+					dir, _ := cmd.Flags().GetString(flagDir)
+					switch here, err := localnet.MoveNode(dir, args[0], args[1]); {
+					case err != nil:
+						return fmt.Errorf("the address is on the ledger, do not repeat it: %w", err)
+					case here:
+						fmt.Fprintln(cmd.ErrOrStderr(), "ltl: the next start of `ltl up` runs the node there")
+					}
+				}
+				height := result.GetBlockHeight()
+				row := map[string]any{"id": args[0], "address": args[1], "blockHeight": height}
+				return emitFields(cmd, row, field{"node", args[0]}, field{"address", args[1]},
+					field{"recorded", fmt.Sprintf("block %d of the system chain", height)})
+			})
+		},
+	}
+	addConnection(cmd)
 	return cmd
 }
 
@@ -229,20 +284,18 @@ type nodeChange struct {
 
 // addition reads the description of a node that is to be added.
 func addition(path string, want ltlv1.NodeMembership, replaces string) (*nodeChange, error) {
-	n, err := identity.LoadNode(path)
+	n, possession, err := identity.LoadNode(path)
 	if err != nil {
 		return nil, err
 	}
 	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_AddNode{
-		AddNode: &ltlv1.AddNode{Node: n, Membership: want, Replaces: replaces},
+		AddNode: &ltlv1.AddNode{Node: n, Membership: want, Replaces: replaces, Possession: possession},
 	}}
 	return &nodeChange{tx: tx, id: n.GetId(), replaces: replaces, organisation: n.GetOrganisation(), want: want}, nil
 }
 
-// onNodes completes a command that records one change of the nodes and waits until Raft has carried it out.
+// onNodes completes a command that makes one change of the nodes and waits until Raft has carried it out.
 func onNodes(cmd *cobra.Command, changeOf func(args []string) (*nodeChange, error)) {
-	wait := cmd.Flags().Duration(flagWait, defaultWait,
-		"how long to wait until it is carried out; 0 returns when it is recorded")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		change, err := changeOf(args)
 		if err != nil {
@@ -254,25 +307,34 @@ func onNodes(cmd *cobra.Command, changeOf func(args []string) (*nodeChange, erro
 			}
 			return s.ownerOfNode(change.id)
 		}
-		return withOwner(cmd, owner, func(s *session) error {
-			result, err := s.submitToSystem(change.tx, nodeAdvice())
-			if err != nil {
-				return err
-			}
-			if *wait > 0 {
-				ctx, cancel := context.WithTimeout(cmd.Context(), *wait)
-				defer cancel()
-				if err := s.waitForNode(ctx, change); err != nil {
-					return err
-				}
-			}
-			want, height := membershipName(change.want), result.GetBlockHeight()
-			row := map[string]any{"id": change.id, "standing": want, "blockHeight": height}
-			return emitFields(cmd, row, field{"node", change.id}, field{"membership", want},
-				field{"recorded", fmt.Sprintf("block %d of the system chain", height)})
-		})
+		return withOwner(cmd, owner, func(s *session) error { return s.changeNode(change) })
 	}
 	addConnection(cmd)
+	addWait(cmd)
+}
+
+// changeNode makes a change of the nodes and prints it.
+func (s *session) changeNode(change *nodeChange) error {
+	if change.want != ltlv1.NodeMembership_NODE_MEMBERSHIP_VOTER && change.replaces == "" {
+		if err := s.keepsQuorum(func(n *ltlv1.Node) bool { return n.GetId() == change.id }); err != nil {
+			return err
+		}
+	}
+	d, err := s.decide(change.tx, nodeAdvice())
+	if err != nil || !d.made {
+		return err
+	}
+	if left := time.Until(d.deadline); left > 0 {
+		ctx, cancel := context.WithTimeout(s.cmd.Context(), left)
+		defer cancel()
+		if err := s.waitForNode(ctx, change); err != nil {
+			return err
+		}
+	}
+	want := membershipName(change.want)
+	row := map[string]any{"id": change.id, "standing": want, "blockHeight": d.height}
+	return emitFields(s.cmd, row, field{"node", change.id}, field{"membership", want},
+		field{"recorded", fmt.Sprintf("block %d of the system chain", d.height)})
 }
 
 // waitForNode returns when the leader's Raft configuration shows the change.
@@ -313,8 +375,8 @@ func nodeAdvice() advice {
 			"the existing ones",
 		rules.OutOfRange: "an id has 1 to 32 characters, an address is HOST:PORT; `ltl node prepare` writes a file that " +
 			"holds both",
-		rules.QuotaExceeded: fmt.Sprintf("a network has at most %d nodes at a time, and %d over its whole life",
-			rules.MaxNodes, rules.MaxNodesEver),
+		rules.QuotaExceeded: fmt.Sprintf("a network has at most %d nodes at a time, an organisation %d beyond those of "+
+			"the genesis, and %d over its whole life", rules.MaxNodes, rules.MaxNodesOf, rules.MaxNodesEver),
 		rules.Forbidden: adviceOperator,
 	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"net"
 	"os/exec"
 	"path/filepath"
@@ -14,7 +15,9 @@ import (
 	"testing"
 	"time"
 
+	"ltl/client"
 	"ltl/internal/localnet"
+	"ltl/internal/rules"
 )
 
 // TestChainsOfOperators: a chain is created as the options say, and a change affects exactly the named options.
@@ -30,7 +33,7 @@ func TestChainsOfOperators(t *testing.T) {
 		Region: "cn-hangzhou", State: stateActive,
 		CountQuota: 7, CapacityQuotaBytes: 800_000_000_000, MemberQuota: 3, PhaseGroupQuota: 4, PhaseQuota: 5, Policy: "any",
 		Organisations: []string{"org2", "org1"}, Administrator: admin.UID, Members: new(uint64), PhaseGroups: new(uint64),
-		Effective: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Expires: time.Date(2027, 12, 31, 15, 59, 59, 0, time.UTC),
+		Effective: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Expires: time.Date(2027, 12, 31, 15, 59, 59, 0, time.UTC), Time: timeRefuse,
 	}
 	got := jsonOf[chainRow](t, "chain", "show", "modified")
 	want.ChainCode = got.ChainCode
@@ -143,7 +146,7 @@ func TestAccessKeysOfManyOperators(t *testing.T) {
 			enabled++
 		}
 	}
-	if enabled > maxAccessKeys {
+	if enabled > rules.MaxActiveAccessKeys {
 		t.Errorf("the account has %d enabled AccessKeys", enabled)
 	}
 }
@@ -196,7 +199,6 @@ func TestOperatorsRefusals(t *testing.T) {
 		{[]string{"org", "modify", "org2", "--name", "x", "--identity", filepath.Join(dir, "pki", "operator")},
 			"organisation org2: only one of its operators"},
 		{[]string{"org", "remove", "org9"}, "`ltl org list`"},
-		{[]string{"org", "remove", "org2"}, "has a node"},
 		{[]string{"org", "rotate-endorser-key", "org2", "--endorser-dir",
 			filepath.Join(dir, "pki", "orgs", "org3", "endorser")}, "not of org2/endorser/org2"},
 		{[]string{"org", "retire-ca", "org1", "first"}, "`ltl org show org1`"},
@@ -253,9 +255,12 @@ func TestOrganisationJoins(t *testing.T) {
 	}
 	address := l.Addr().String()
 	l.Close()
-	mustLTL(t, "pki", "organisation", "joiner", "--dir", pki, "--name", "Joiner Ltd", "--endorser", address)
+	mustLTL(t, "pki", "organisation", "joiner", "--trust", filepath.Join(pki, "trust.json"), "--dir", pki,
+		"--name", "Joiner Ltd", "--endorser", address)
 	own := filepath.Join(pki, "orgs", "joiner")
-	run("org", "add", filepath.Join(own, "organisation.json"))
+	if added := run("org", "add", filepath.Join(own, "organisation.json")); !strings.Contains(added, `"invited"`) {
+		t.Errorf("after it was added: %s", added)
+	}
 	var log bytes.Buffer
 	cmd := exec.Command(binary, "endorser", "--trust", filepath.Join(pki, "trust.json"), "--identity",
 		filepath.Join(own, "endorser"), "--dir", filepath.Join(n.dir, "joiner"), "--listen", address)
@@ -271,6 +276,10 @@ func TestOrganisationJoins(t *testing.T) {
 			t.Errorf("the joined endorser: %v\n%s", err, log.String())
 		}
 	})
+	if list := run("org", "list"); !strings.Contains(list, `"invited"`) {
+		t.Errorf("before it accepts: %s", list)
+	}
+	run("org", "accept", "joiner")
 	// Both endorse the system chain from now on.
 	uid := strings.Split(run("account", "create", "joined", "--organisation", "joiner"), `"`)[3]
 	chain := strings.Split(run("chain", "create", "joint", "--administrator", uid, "--policy", "all"), `"`)[3]
@@ -279,6 +288,27 @@ func TestOrganisationJoins(t *testing.T) {
 	}
 	operator := filepath.Join(t.TempDir(), "operator")
 	mustLTL(t, "pki", "issue", "joiner/operator/ops", "--ca", own, "--out", operator)
-	member := account(t, n.file(t), localnet.RoleMember)
+	member, admin := account(t, n.file(t), localnet.RoleMember), account(t, n.file(t), localnet.RoleAdmin)
 	run("member", "add", chain, member.UID, "--identity", operator)
+
+	run("chain", "modify", chain, "--administrator", admin.UID)
+	run("org", "leave", "joiner")
+	if list := run("org", "list"); strings.Contains(list, "joiner") {
+		t.Errorf("after it has left: %s", list)
+	}
+	// The answer may be lost with the connection, which the nodes end.
+	leave, _, err := newRoot().Find([]string{"org", "leave"})
+	if err == nil {
+		err = leave.ParseFlags([]string{"--dir", n.dir})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	leave.SetContext(t.Context())
+	if err := hasLeft(leave, "joiner", client.ErrUnavailable); err != nil {
+		t.Errorf("one that has left, without an answer: %v", err)
+	}
+	if err := hasLeft(leave, "org1", client.ErrUnavailable); !errors.Is(err, client.ErrUnavailable) {
+		t.Errorf("one that has not left, without an answer: %v", err)
+	}
 }

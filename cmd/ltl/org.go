@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,15 +28,22 @@ type orgRow struct {
 	CAFingerprint string `json:"caFingerprint"`
 	// Authorities are the SHA-256 of the certificates of all its authorities, oldest first.
 	Authorities []string `json:"authorities"`
+	// Standing is invited or active.
+	Standing string `json:"standing,omitempty"`
+	// RecoveryKey is the public part of its recovery key; empty while it has none.
+	RecoveryKey string `json:"recoveryKey,omitempty"`
 	// Nodes are the ids of the organisation's nodes.
 	Nodes []string `json:"nodes"`
+	// Delegates are the facades of other organisations that may speak for its accounts.
+	Delegates []string `json:"delegates"`
 }
 
 func newOrg() *cobra.Command {
 	cmd := &cobra.Command{Use: "org", Short: "List, show, add, change and remove organisations"}
 	addConnection(cmd)
 	cmd.AddCommand(newOrgList(), newOrgShow(), newOrgAdd(), newOrgModify(), newOrgRemove(),
-		newOrgRotateKey(), newOrgRotateCA(), newOrgRetireCA())
+		newOrgRotateKey(), newOrgRotateCA(), newOrgRetireCA(), newOrgRecoveryKey(), newOrgRecover(), newOrgSignRecovery(),
+		newOrgAccept(), newOrgLeave(), newOrgDelegate())
 	return cmd
 }
 
@@ -50,8 +57,10 @@ func newOrgList() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return emitRows(s.cmd, rows, "ORGANISATION|NAME|ENDORSER|NODES|ENDORSER KEY", func(r orgRow) []any {
-				return []any{r.ID, r.Name, r.Endorser, strings.Join(r.Nodes, ", "), r.EndorserKey}
+			const header = "ORGANISATION|NAME|STANDING|ENDORSER|NODES|DELEGATES|ENDORSER KEY"
+			return emitRows(s.cmd, rows, header, func(r orgRow) []any {
+				return []any{r.ID, r.Name, r.Standing, r.Endorser, strings.Join(r.Nodes, ", "), strings.Join(r.Delegates, ", "),
+					r.EndorserKey}
 			})
 		}),
 	}
@@ -80,9 +89,10 @@ func newOrgShow() *cobra.Command {
 // showOrganisation prints an organisation.
 func showOrganisation(cmd *cobra.Command, r orgRow) error {
 	return emitFields(cmd, r,
-		field{"organisation", r.ID}, field{"name", r.Name}, field{"endorser", r.Endorser},
-		field{"endorser key", r.EndorserKey},
-		field{"authorities (SHA-256)", strings.Join(r.Authorities, ", ")}, field{"nodes", strings.Join(r.Nodes, ", ")})
+		field{"organisation", r.ID}, field{"name", r.Name}, field{"standing", r.Standing}, field{"endorser", r.Endorser},
+		field{"endorser key", r.EndorserKey}, field{"recovery key", cmp.Or(r.RecoveryKey, "none; see `ltl org recovery-key`")},
+		field{"authorities (SHA-256)", strings.Join(r.Authorities, ", ")}, field{"nodes", strings.Join(r.Nodes, ", ")},
+		field{"delegates", strings.Join(r.Delegates, ", ")})
 }
 
 // organisations reads all organisations with their nodes, and updates the session's trust with what the network says of
@@ -102,8 +112,13 @@ func (s *session) organisations() ([]orgRow, error) {
 		}
 	}
 	rows := make([]orgRow, 0, len(res.GetOrganisations()))
-	for _, o := range res.GetOrganisations() {
+	for i, o := range res.GetOrganisations() {
 		row := orgRowOf(o)
+		if i < len(res.GetFacts()) {
+			f := res.GetFacts()[i]
+			row.Delegates = append(row.Delegates, f.GetDelegates()...)
+			row.Standing, row.RecoveryKey = standingName(f.GetStanding()), hex.EncodeToString(f.GetRecoveryKey())
+		}
 		if all := authorities[o.GetId()]; len(all) > 0 {
 			row.Authorities = all
 		}
@@ -117,6 +132,11 @@ func (s *session) organisations() ([]orgRow, error) {
 	return rows, nil
 }
 
+// standingName is the word for an organisation's standing.
+func standingName(s ltlv1.OrganisationStanding) string {
+	return strings.ToLower(strings.TrimPrefix(s.String(), "ORGANISATION_STANDING_"))
+}
+
 // refreshTrust reads the organisations after a change, done, and saves the trust file with them.
 func (s *session) refreshTrust(done string) ([]orgRow, error) {
 	rows, err := s.organisations()
@@ -127,47 +147,63 @@ func (s *session) refreshTrust(done string) ([]orgRow, error) {
 	return rows, nil
 }
 
+// showListed prints an organisation after a change, done.
+func (s *session) showListed(id, done string) error {
+	rows, err := s.refreshTrust(done)
+	if err != nil {
+		return err
+	}
+	for _, row := range rows {
+		if row.ID == id {
+			return showOrganisation(s.cmd, row)
+		}
+	}
+	return fmt.Errorf("%s, but %q is not listed afterwards; `ltl org list` lists the existing ones", done, id)
+}
+
 // orgRowOf is an organisation as its description has it: with one authority and no nodes.
 func orgRowOf(o *ltlv1.Organisation) orgRow {
 	fingerprint := identity.Fingerprint(o.GetCaCertificate())
 	return orgRow{
 		ID: o.GetId(), Name: o.GetName(), Endorser: o.GetEndorserAddress(),
 		EndorserKey:   hex.EncodeToString(o.GetEndorserKey()),
-		CAFingerprint: fingerprint, Authorities: []string{fingerprint}, Nodes: []string{},
+		CAFingerprint: fingerprint, Authorities: []string{fingerprint}, Nodes: []string{}, Delegates: []string{},
 	}
 }
 
 func newOrgAdd() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "add FILE",
-		Short: "Add an organisation to the network, from the organisation.json that ltl pki organisation made",
-		Long: `Adds an organisation to the network. FILE is the organisation.json that the organisation made with ltl pki
-organisation. Compare the endorser key that it shows with the organisation over a channel that you trust. Existing
-chains keep their organisations: ltl chain modify --organisations changes them. Accounts of the organisation can be
-made at once.`,
+		Short: "Propose to invite an organisation, from the organisation.json that ltl pki organisation made",
+		Long: `Invites an organisation to the network, when a majority of its organisations approve: the change is proposed, and
+approved for the organisation of the operator who runs this command. FILE is the organisation.json that the organisation
+made with ltl pki organisation. Compare the endorser key that it shows with the organisation over a channel that you
+trust. The invited organisation is counted and has a vote when it has accepted, with ltl org accept, within 30 days; until
+then it stops nothing. ltl org remove withdraws an invitation. Existing chains keep their organisations: ltl chain modify --organisations changes them.`,
 		Example: `  ltl org add organisation.json --dir ltl-data`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			o, err := identity.LoadOrganisation(args[0])
-			if err != nil {
-				return err
-			}
 			return withSession(cmd, func(s *session) error {
+				invited, err := identity.LoadOrganisation(args[0], s.trust.NetworkID())
+				if err != nil {
+					return err
+				}
+				o := invited.GetOrganisation()
 				if err := s.trust.CheckOrganisation(o); err != nil {
 					return err
 				}
-				if _, err := s.submitToSystem(&ltlv1.Transaction{
-					Action: &ltlv1.Transaction_CreateOrganisation{CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: o}},
-				}, orgAdvice()); err != nil {
+				d, err := s.decide(&ltlv1.Transaction{
+					Action: &ltlv1.Transaction_CreateOrganisation{CreateOrganisation: invited},
+				}, orgAdvice())
+				if err != nil || !d.made {
 					return err
 				}
-				if _, err := s.refreshTrust("the organisation was added"); err != nil {
-					return err
-				}
-				return showOrganisation(cmd, orgRowOf(o))
+				return s.showListed(o.GetId(), "the organisation was invited")
 			})
 		},
 	}
+	addWait(cmd)
+	return cmd
 }
 
 // orgAdvice says what to do when a new organisation is refused.
@@ -206,43 +242,57 @@ func changeOrganisation(cmd *cobra.Command, id string, prepare func(s *session) 
 		}, orgChangeAdvice(id)); err != nil {
 			return err
 		}
-		rows, err := s.refreshTrust("the organisation was changed")
-		if err != nil {
-			return err
-		}
-		for _, r := range rows {
-			if r.ID == id {
-				return showOrganisation(cmd, r)
-			}
-		}
-		return fmt.Errorf("the organisation %q was changed, but is not listed afterwards; `ltl org list` lists the "+
-			"existing ones", id)
+		return s.showListed(id, "the organisation was changed")
 	})
 }
 
 func newOrgModify() *cobra.Command {
 	var name, endorser string
+	var recovery recoveryKeyChange
 	cmd := &cobra.Command{
-		Use:     "modify ORGANISATION",
-		Short:   "Change an organisation's name or the address of its endorser",
-		Example: `  ltl org modify org2 --dir ltl-data --endorser endorser2.example:7201`,
-		Args:    cobra.ExactArgs(1),
+		Use:   "modify ORGANISATION",
+		Short: "Change an organisation's name, the address of its endorser, or its recovery key",
+		Example: `  ltl org modify org2 --dir ltl-data --endorser endorser2.example:7201
+  ltl org modify org2 --dir ltl-data --recovery-key 3b6a…29`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			m := &ltlv1.ModifyOrganisation{}
-			if cmd.Flags().Changed("name") {
-				m.Name = &name
+			if recovery.out != "" || recovery.from != "" {
+				return recovery.change(cmd, args[0])
 			}
-			if cmd.Flags().Changed("endorser") {
-				m.EndorserAddress = &endorser
+			if name == "" && endorser == "" && recovery.fresh == "" {
+				return errors.New("nothing to change; give --name, --endorser or --recovery-key")
 			}
-			if m.Name == nil && m.EndorserAddress == nil {
-				return errors.New("nothing to change; give --name or --endorser")
-			}
-			return changeOrganisation(cmd, args[0], func(*session) (*ltlv1.ModifyOrganisation, error) { return m, nil })
+			return changeOrganisation(cmd, args[0], func(s *session) (*ltlv1.ModifyOrganisation, error) {
+				m := &ltlv1.ModifyOrganisation{}
+				if recovery.fresh != "" {
+					var err error
+					if m, err = s.newRecoveryKey(args[0], recovery.fresh, recovery.former); err != nil {
+						return nil, err
+					}
+				}
+				if cmd.Flags().Changed("name") {
+					m.Name = &name
+				}
+				if cmd.Flags().Changed("endorser") {
+					m.EndorserAddress = &endorser
+				}
+				return m, nil
+			})
 		},
 	}
-	cmd.Flags().StringVar(&name, "name", "", "the name that people read, in endorsementNames too")
-	cmd.Flags().StringVar(&endorser, "endorser", "", "HOST:PORT of its endorser, which listens there already")
+	f := cmd.Flags()
+	f.StringVar(&name, "name", "", "the name that people read, in endorsementNames too")
+	f.StringVar(&endorser, "endorser", "", "HOST:PORT of its endorser, which listens there already")
+	f.StringVar(&recovery.fresh, flagRecoveryKey, "", "public part of its recovery key, which `ltl org recovery-key` prints")
+	f.StringVar(&recovery.former, "former-recovery-key", "", "file of the present recovery key, which has to sign the new one")
+	f.StringVar(&recovery.out, flagOut, "", "file to write what the present recovery key is to sign, on another machine")
+	f.StringVar(&recovery.from, flagFrom, "", "file that ltl org sign-recovery wrote; it is sent")
+	cmd.MarkFlagsMutuallyExclusive("former-recovery-key", flagOut, flagFrom)
+	cmd.MarkFlagsMutuallyExclusive(flagRecoveryKey, flagFrom)
+	for _, other := range []string{"name", "endorser"} {
+		cmd.MarkFlagsMutuallyExclusive(other, flagOut)
+		cmd.MarkFlagsMutuallyExclusive(other, flagFrom)
+	}
 	return cmd
 }
 
@@ -297,19 +347,15 @@ So an operator's certificate alone is not enough, and the endorser has to run.`,
 // newEndorserKey makes a signing key in an endorser's directory. It signs that it takes the place of the one that the
 // ledger names.
 func (s *session) newEndorserKey(organisation, dir string) (*ltlv1.ModifyOrganisation, error) {
-	res, err := s.client.Ledger().GetNetwork(s.cmd.Context(), &ltlv1.GetNetworkRequest{})
+	o, _, err := s.organisation(organisation)
 	if err != nil {
 		return nil, err
-	}
-	i := slices.IndexFunc(res.GetOrganisations(), func(o *ltlv1.Organisation) bool { return o.GetId() == organisation })
-	if i < 0 {
-		return nil, fmt.Errorf("there is no organisation %q; `ltl org list` lists the existing ones", organisation)
 	}
 	key, err := identity.CreateSignKey(dir)
 	if err != nil {
 		return nil, err
 	}
-	former := ledger.KeyID(res.GetOrganisations()[i].GetEndorserKey())
+	former := ledger.KeyID(o.GetEndorserKey())
 	return &ltlv1.ModifyOrganisation{
 		EndorserKey: key.Public().(ed25519.PublicKey),
 		Possession:  ledger.SignNewKey(key, s.trust.NetworkID(), organisation, former),
@@ -338,7 +384,8 @@ authority with ltl org retire-ca. Nothing is restarted.`,
 					return nil, err
 				}
 				fmt.Fprintf(cmd.ErrOrStderr(), "the new authority is in %s\n", out)
-				return &ltlv1.ModifyOrganisation{AddAuthority: der}, nil
+				possession, err := identity.SignAuthority(out, s.trust.NetworkID(), args[0])
+				return &ltlv1.ModifyOrganisation{AddAuthority: der, AuthorityPossession: possession}, err
 			})
 		},
 	}
@@ -368,26 +415,35 @@ Connections that use a certificate under it are closed. An organisation's last a
 }
 
 func newOrgRemove() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "remove ORGANISATION",
-		Short: "Remove an organisation from the network, for good",
-		Long: `Removes an organisation. Its endorser, operators, facades and clients are refused from then on, and its
-accounts can neither write nor read. What it signed stays on the chains and valid. The ledger refuses the removal
-while the organisation has a node, endorses on a chain or administers one, or while the policy of the system chain
-needs it. Its id, name and key are never given to another organisation.`,
+		Short: "Propose to remove an organisation from the network, for good",
+		Long: `Removes an organisation with its nodes, when enough of the others approve: the change is proposed, and approved for
+the organisation of the operator who runs this command. The organisation counts in the number and has no vote. Its
+endorser, operators, facades and clients are refused from then on, and its accounts can neither write nor read. Other
+chains go on without it; chains that its accounts administer can only be read, and no other account administers them. What
+it signed stays on the chains and valid. Its id and key are never given to another organisation.`,
 		Example: `  ltl org remove org4 --dir ltl-data`,
 		Args:    cobra.ExactArgs(1),
 		RunE: online(func(s *session, args []string) error {
-			if _, err := s.submitToSystem(&ltlv1.Transaction{
+			leaves := func(n *ltlv1.Node) bool { return n.GetOrganisation() == args[0] }
+			if err := s.keepsQuorum(leaves); err != nil {
+				return err
+			}
+			d, err := s.decide(&ltlv1.Transaction{
 				Action: &ltlv1.Transaction_RemoveOrganisation{RemoveOrganisation: &ltlv1.RemoveOrganisation{Id: args[0]}},
-			}, orgChangeAdvice(args[0])); err != nil {
+			}, orgChangeAdvice(args[0]))
+			if err != nil || !d.made {
 				return err
 			}
 			if _, err := s.refreshTrust("the organisation was removed"); err != nil {
 				return err
 			}
 			return emitSentence(s.cmd, map[string]string{"id": args[0]},
-				"organisation %s is removed; its endorser may be stopped", args[0])
+				"organisation %s is removed; its nodes stop by themselves, its endorser may be stopped", args[0])
 		}),
 	}
+	addWait(cmd)
+	addForce(cmd)
+	return cmd
 }

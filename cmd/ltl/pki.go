@@ -15,7 +15,8 @@ import (
 // makes it.
 func newPKI() *cobra.Command {
 	cmd := &cobra.Command{Use: "pki", Short: "Make a network's keys, certificates and genesis"}
-	cmd.AddCommand(newPKICreate(), newPKIOrganisation(), newPKIIssue(), newPKIRenew(), newPKIDeviceKey(), newPKIMetrics())
+	cmd.AddCommand(newPKICreate(), newPKIOrganisation(), newPKIIssue(), newPKIRenew(), newPKIDeviceKey(), newPKIMetrics(),
+		newPKITransferKey(), newPKIImportSealing())
 	return cmd
 }
 
@@ -84,21 +85,27 @@ func parseSpec(spec *identity.NetworkSpec, organisations, nodes []string) error 
 
 func newPKIOrganisation() *cobra.Command {
 	var spec identity.OrgSpec
-	var dir string
+	var dir, trustPath string
 	cmd := &cobra.Command{
 		Use:   "organisation ID",
 		Short: "Make the keys of an organisation that joins a running network",
 		Long: `Makes an organisation's certificate authority and its endorser's keys in DIR/orgs/ID, and describes it in
 organisation.json there, which holds no secret. Hand that file to an operator of the network, who adds the
-organisation with ltl org add.`,
-		Example: `  ltl pki organisation org4 --dir pki --name "Fourth Ltd" --endorser endorser4.example:7101`,
+organisation with ltl org add. The authority signs that it is the organisation's in the network of the trust file, so
+that no other organisation can enter it first, and the file is good for that network only.`,
+		Example: `  ltl pki organisation org4 --trust trust.json --dir pki --name "Fourth Ltd" --endorser endorser4.example:7101`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			spec.ID = args[0]
-			o, err := identity.CreateOrganisation(dir, spec, time.Now())
+			trust, err := identity.LoadTrust(trustPath)
 			if err != nil {
 				return err
 			}
+			invited, err := identity.CreateOrganisation(dir, trust.NetworkID(), spec, time.Now())
+			if err != nil {
+				return err
+			}
+			o := invited.GetOrganisation()
 			own := filepath.Join(dir, "orgs", o.GetId())
 			result := map[string]string{
 				"directory": own, "file": filepath.Join(own, identity.OrganisationFile), "endorserKey": fmt.Sprintf("%x",
@@ -111,7 +118,8 @@ organisation with ltl org add.`,
 	cmd.Flags().StringVar(&dir, flagDir, "pki", "directory to make them in")
 	cmd.Flags().StringVar(&spec.Name, "name", "", "the name that people read, in endorsementNames too (required)")
 	cmd.Flags().StringVar(&spec.EndorserAddress, "endorser", "", "HOST:PORT of its endorser (required)")
-	mustRequire(cmd, "name", "endorser")
+	cmd.Flags().StringVar(&trustPath, flagTrust, "", "trust file of the network that it joins (required)")
+	mustRequire(cmd, "name", "endorser", flagTrust)
 	return cmd
 }
 

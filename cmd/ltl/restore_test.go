@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,6 +67,7 @@ func TestRestore(t *testing.T) {
 	writeFor(t, again, j)
 	con = connectionTo(t, again, again.file(t))
 	copies := []string{"node1", "node2", "node3", "org1", "org2", "org3"}
+	recordsRestoration(t, again, j, copies)
 	checkCopies(t, sessionOf(con, openClient(t, con)), j, copies...)
 	for _, from := range copies {
 		mustLTL(t, "audit", "--dir", n.dir, "--from", from)
@@ -80,6 +84,78 @@ func TestRestore(t *testing.T) {
 		t.Fatal(err)
 	}
 	survivor.stopsSaying("belongs to another restore epoch of the network")
+}
+
+// recordsRestoration shows that every process names a restoration that is not recorded, that no checkpoint is signed
+// meanwhile, and that recording it ends both.
+func recordsRestoration(t *testing.T, n *network, j *journal, copies []string) {
+	t.Helper()
+	const unrecorded = "have not recorded that yet"
+	await(t, "all to say that the restoration is not recorded", func() bool {
+		out, _, err := ltlCommand(t, "status", "--dir", n.dir)
+		return err != nil && strings.Count(out, unrecorded) == len(copies)
+	})
+	const recordedMetric, unrecordedMetric = "ltl_restoration_unrecorded 0\n", "ltl_restoration_unrecorded 1\n"
+	await(t, "the facade's metrics to say so too", func() bool {
+		return strings.Contains(facadeMetrics(t, n), unrecordedMetric)
+	})
+	trust := filepath.Join(n.dir, "pki", "trust.json")
+	record := filepath.Join(t.TempDir(), "record.json")
+	var key string
+	for key = range j.acknowledged {
+		break
+	}
+	get := []string{"proof", "get", "--dir", n.dir, "--chain", proofChain(t, n.file(t)).BizChainID, "--key", key, "--out", record}
+	if _, said, err := ltlCommand(t, get...); err != nil || !strings.Contains(said, unrecorded) {
+		t.Errorf("a certificate before the restoration is recorded: %v, %s", err, said)
+	}
+	if said := mustLTL(t, "proof", "verify", record, "--trust", trust); !strings.Contains(said, "not-certified") {
+		t.Errorf("a certificate before the restoration is recorded: %s", said)
+	}
+	said := mustLTL(t, "network", "record-restoration", "--reason", "all disks failed", "--dir", n.dir)
+	if !strings.Contains(said, "restoration 1 is recorded") {
+		t.Errorf("recorded: %s", said)
+	}
+	mustLTL(t, "trust", "update", "--dir", n.dir)
+	await(t, "all to be well", func() bool {
+		_, _, err := ltlCommand(t, "status", "--dir", n.dir)
+		return err == nil
+	})
+	await(t, "the facade's metrics to be well too", func() bool {
+		return strings.Contains(facadeMetrics(t, n), recordedMetric)
+	})
+	mustLTL(t, get...)
+	mustLTL(t, "proof", "verify", record, "--trust", trust, "--strict")
+	if file, err := os.ReadFile(record); err != nil || !strings.Contains(string(file), "/r1\\n") {
+		t.Errorf("the checkpoint does not name the restoration: %v, %s", err, file)
+	}
+	if said := refusedLTL(t, "network", "record-restoration", "--reason", "again", "--dir", n.dir); !strings.Contains(said,
+		"recorded already") {
+		t.Errorf("recorded again: %s", said)
+	}
+}
+
+// facadeMetrics returns the metrics of the facade that `ltl up` starts.
+func facadeMetrics(t *testing.T, n *network) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(n.dir, "ports.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ports struct{ Admin map[string]string }
+	if err := json.Unmarshal(raw, &ports); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.Get("http://" + ports.Admin["facade1"] + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	text, err := io.ReadAll(answer.Body)
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatal(answer.Status, err)
+	}
+	return string(text)
 }
 
 // writeFor writes through SDK and client library until some records were acknowledged.

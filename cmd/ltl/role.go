@@ -68,6 +68,7 @@ type process struct {
 // are still held are sent when serve returns.
 func (r *role) run(want identity.Role, serve func(p *process) error) (err error) {
 	p := &process{logger: roleLogger()}
+	slog.SetDefault(p.logger) // for parts without a logger of their own
 	if p.trust, err = identity.LoadTrust(r.trust); err != nil {
 		return err
 	}

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ltl/internal/localnet"
 )
 
 // rotation is a network whose keys, certificates and organisations change by commands, under load.
@@ -68,16 +70,14 @@ func TestRotateEverything(t *testing.T) {
 	r.run("chain", "modify", chain, "--organisations", "org1,org2,org3,org4", "--policy", "submitter & org(org4)")
 	r.run("org", "rotate-endorser-key", "org4")
 	r.run("org", "rotate-endorser-key", "org4", "--compromised")
+	r.recover("org4")
 	r.run("org", "modify", "org4", "--name", "Renamed Ltd")
-	if said := refusedLTL(t, "org", "remove", "org4", "--dir", dir); !strings.Contains(said, "endorses on chain "+chain) {
-		t.Errorf("removing an organisation that endorses: %q", said)
-	}
-	r.run("chain", "modify", chain, "--organisations", "org1,org2,org3", "--policy", "submitter & majority")
+	r.run("chain", "modify", chain, "--policy", "submitter & majority")
 	r.run("org", "remove", "org4")
 	joined()
 
 	r.run("org", "rotate-endorser-key", "org2")
-	r.rotateSealing(len(f.Accounts))
+	r.rotateSealing(f.Accounts)
 	r.revoke()
 	retire()
 
@@ -94,6 +94,36 @@ func TestRotateEverything(t *testing.T) {
 	}
 }
 
+// recover gives an organisation a recovery key, another one, and with that one a new endorser key and authority.
+func (r *rotation) recover(org string) {
+	r.t.Helper()
+	file := func(name string) string { return filepath.Join(r.n.dir, name+".key") }
+	for i, name := range []string{"first", "second"} {
+		var made struct{ RecoveryKey string }
+		if err := json.Unmarshal([]byte(mustLTL(r.t, "org", "recovery-key", file(name), "--output", "json")), &made); err != nil {
+			r.t.Fatal(err)
+		}
+		if info, err := os.Stat(file(name)); err != nil || info.Mode() != 0o600 {
+			r.t.Fatal(info, err)
+		}
+		change := []string{"org", "modify", org, "--recovery-key", made.RecoveryKey}
+		if i > 0 {
+			if said := refusedLTL(r.t, append(change, "--dir", r.n.dir)...); !strings.Contains(said, "--former-recovery-key") {
+				r.t.Errorf("a recovery key that the former one did not sign: %q", said)
+			}
+			change = append(change, "--former-recovery-key", file("first"))
+		}
+		r.run(change...)
+	}
+	endorser := filepath.Join(r.pki, "orgs", org, "endorser")
+	if said := refusedLTL(r.t, "org", "recover", org, "--recovery-key", file("first"), "--endorser-dir", endorser,
+		"--dir", r.n.dir); !strings.Contains(said, "not by the organisation's recovery key") {
+		r.t.Errorf("recovered with a recovery key that was replaced: %q", said)
+	}
+	r.run("org", "recover", org, "--recovery-key", file("second"), "--endorser-dir", endorser,
+		"--new-ca", filepath.Join(r.pki, "orgs", org, "second"))
+}
+
 // join makes an organisation, adds it and starts its endorser; the returned function stops the endorser.
 func (r *rotation) join(id string) func() {
 	r.t.Helper()
@@ -103,7 +133,8 @@ func (r *rotation) join(id string) func() {
 	}
 	address := l.Addr().String()
 	l.Close()
-	mustLTL(r.t, "pki", "organisation", id, "--dir", r.pki, "--name", "Joiner Ltd", "--endorser", address)
+	mustLTL(r.t, "pki", "organisation", id, "--trust", filepath.Join(r.pki, "trust.json"), "--dir", r.pki,
+		"--name", "Joiner Ltd", "--endorser", address)
 	own := filepath.Join(r.pki, "orgs", id)
 	r.run("org", "add", filepath.Join(own, "organisation.json"))
 	var log bytes.Buffer
@@ -113,6 +144,7 @@ func (r *rotation) join(id string) func() {
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
+	r.run("org", "accept", id)
 	var once sync.Once
 	stop := func() {
 		once.Do(func() {
@@ -156,8 +188,8 @@ func (r *rotation) rotateAuthority(con *connection) (retire func()) {
 	}
 }
 
-// rotateSealing replaces the key of the facades and that of an endorser's devices.
-func (r *rotation) rotateSealing(accounts int) {
+// rotateSealing replaces the sealing key of each organisation with accounts, and that of an endorser's devices.
+func (r *rotation) rotateSealing(accounts []localnet.Account) {
 	r.t.Helper()
 	read := func(path string) string {
 		raw, err := os.ReadFile(filepath.Join(r.pki, path))
@@ -167,8 +199,15 @@ func (r *rotation) rotateSealing(accounts int) {
 		return string(raw)
 	}
 	former, devices := read("facades/facade1/sealing.key"), read("orgs/org1/endorser/devices.key")
-	if out := r.run("account", "key", "reseal"); !strings.Contains(out, fmt.Sprintf("%q: %d", "resealed", accounts)) {
-		r.t.Errorf("%d accounts have AccessKeys, and reseal says %s", accounts, out)
+	of := map[string]int{}
+	for _, a := range accounts {
+		of[a.Organisation]++
+	}
+	for o, n := range of {
+		out := r.run("account", "key", "reseal", "--organisation", o)
+		if !strings.Contains(out, fmt.Sprintf("%q: %d", "resealed", n)) {
+			r.t.Errorf("%d accounts of %s have AccessKeys, and reseal says %s", n, o, out)
+		}
 	}
 	if now := read("facades/facade1/sealing.key"); now == former || now != read("operator/sealing.key") {
 		r.t.Error("the facade's sealing key is not the operator's new one")

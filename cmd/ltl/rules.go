@@ -47,10 +47,11 @@ docs/operate/upgrade.md describes the upgrade of a network.`,
 func newRulesActivate() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "activate VERSION",
-		Short: "Put the next version of the rules in force, when every node and endorser knows it",
+		Short: "Propose to put the next version of the rules in force, when every node and endorser knows it",
 		Long: `Asks every node and endorser, and refuses while one does not answer or runs a program that does not know
-the version, because that process would stop. The activation cannot be undone. A process with an older program does
-not start on the ledger any more.`,
+the version, because that process would stop. Then it proposes the activation, and approves it for the organisation of
+the operator who runs this command; a majority of the organisations must approve. The activation cannot be undone. A
+process with an older program does not start on the ledger any more.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			version, err := strconv.ParseUint(args[0], 10, 32)
@@ -61,12 +62,17 @@ not start on the ledger any more.`,
 				if err := allKnow(s.rulesOfAll(s.cmd.Context()), uint32(version)); err != nil {
 					return err
 				}
-				_, err := s.submit(activation(uint32(version)), nil)
-				return err
+				d, err := s.decide(activation(uint32(version)), nil)
+				if err != nil || !d.made {
+					return err
+				}
+				return emitSentence(cmd, map[string]uint64{"version": version, "blockHeight": d.height},
+					"version %d of the rules is in force", version)
 			})
 		},
 	}
 	addConnection(cmd)
+	addWait(cmd)
 	return cmd
 }
 

@@ -155,6 +155,22 @@ func trustOf(cmd *cobra.Command) (*connection, error) {
 	return c, nil
 }
 
+// trustPathOf returns the path of the trust file that the options of a command name, which needs no network.
+func trustPathOf(cmd *cobra.Command) (string, error) {
+	if path, _ := cmd.Flags().GetString(flagTrust); path != "" {
+		return path, nil
+	}
+	dir, _ := cmd.Flags().GetString(flagDir)
+	if dir == "" {
+		return "", errors.New("under which trust file? give --trust, or --dir")
+	}
+	network, err := localnet.Load(dir)
+	if err != nil {
+		return "", err
+	}
+	return localnet.Path(dir, network.Trust), nil
+}
+
 // connectionOf reads the connection options of a command.
 func connectionOf(cmd *cobra.Command) (*connection, error) {
 	c, err := trustOf(cmd)
@@ -193,14 +209,33 @@ func (c *connection) with(cmd *cobra.Command, f func(s *session) error) error {
 // pki is the directory of the trust file, where ltl pki create made everything.
 func (c *connection) pki() string { return filepath.Dir(c.trustPath) }
 
-// sealingKey reads the key that seals AccessKeys; it is in the directory of the operator's certificate.
+// sealingKey reads the key that seals the AccessKeys of the operator's organisation, in the directory of the operator's
+// certificate. An operator of an organisation that ltl up runs gets a new one where there is none, and so do all
+// facades; elsewhere that is the organisation's own affair.
 func (c *connection) sealingKey() ([]byte, error) {
 	path := filepath.Join(c.identity, "sealing.key")
-	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("AccessKeys are made with the network's sealing key, and %s holds no sealing.key; "+
-			"give --identity with the directory of the operator that has it", c.identity)
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		return identity.LoadSealingKey(path)
 	}
-	return identity.LoadSealingKey(path)
+	own, err := identity.ReadCertificate(c.identity)
+	if err != nil {
+		return nil, err
+	}
+	if c.network == nil {
+		return nil, fmt.Errorf("AccessKeys are made with their organisation's sealing key, and %s holds no sealing.key; "+
+			"copy it from another operator of %s, or make the first one: `head -c 32 /dev/urandom`, mode 0600; each of its "+
+			"facades needs a copy, and a facade that it delegates to one named %s", c.identity, own.Identity.Organisation,
+			identity.SealingKeyOf(own.Identity.Organisation))
+	}
+	key, err := identity.CreateSealingKey(path)
+	if err != nil {
+		return nil, err
+	}
+	facades, err := filepath.Glob(filepath.Join(c.pki(), "facades", "*"))
+	for _, dir := range facades {
+		err = errors.Join(err, identity.AddSealingKey(dir, key))
+	}
+	return key, err
 }
 
 // becomeOperator takes the identity of an operator of the organisation, and makes its certificate when there is none.
@@ -241,6 +276,8 @@ func (c *connection) saveTrust(cmd *cobra.Command) {
 type participants struct {
 	nodes         []*ltlv1.Node
 	organisations []*ltlv1.Organisation
+	// memberships are those of the nodes; empty when no node answered.
+	memberships []ltlv1.NodeMembership
 }
 
 // participantsTimeout bounds the request for the participants; without an answer those of the genesis are taken.
@@ -258,7 +295,7 @@ func (s *session) participants(ctx context.Context) participants {
 	if err != nil || len(now.GetNodes()) == 0 {
 		return p
 	}
-	p = participants{nodes: now.GetNodes(), organisations: now.GetOrganisations()}
+	p = participants{nodes: now.GetNodes(), organisations: now.GetOrganisations(), memberships: now.GetMemberships()}
 	// A participant that cannot be trusted cannot be connected to either, and is reported as one that does not answer.
 	_ = s.trust.Update(identity.MembershipOf(now))
 	for _, n := range p.nodes {

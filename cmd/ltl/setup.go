@@ -46,6 +46,9 @@ func printBootstrapped(w io.Writer, n *localnet.Network, first bool) {
 	writeCells(w, "API", fmt.Sprintf("%s (region %s)", n.Endpoint, n.Region))
 	writeCells(w, "AccessKey", fmt.Sprintf("%s, secret %s", admin.AccessKeyID, admin.AccessKeySecret))
 	writeCells(w, "chain", proofChainText(n))
+	if len(n.Delegates) > 0 && len(n.Endorsers) > 1 {
+		writeCells(w, "delegation", delegationText(n))
+	}
 	fmt.Fprintf(w, "\nYour first record:\n\n  ltl call SetData --endpoint %s --access-key-id %s --access-key-secret "+
 		"%s %s Value=hello\n",
 		n.Endpoint, admin.AccessKeyID, admin.AccessKeySecret, key)

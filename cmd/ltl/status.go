@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ltl/internal/identity"
 	"ltl/internal/rules"
 	"ltl/internal/skew"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -70,6 +71,12 @@ type statusRow struct {
 	// ClockAheadMs is by how many milliseconds its clock is ahead of the median of all that answered and of this
 	// machine's; negative when it is behind.
 	ClockAheadMs int64 `json:"clockAheadMs"`
+	// RestoreEpoch is that of a node of a network that was restored, in hexadecimal digits, and RestoredBlocks the number
+	// of blocks that it began with.
+	RestoreEpoch   string `json:"restoreEpoch,omitempty"`
+	RestoredBlocks uint64 `json:"restoredBlocks,omitempty"`
+	// NetworkTime is the network's time in its copy: the later of the reference time and that of the system chain.
+	NetworkTime time.Time `json:"networkTime,omitzero"`
 	// Fault says what is wrong; empty when nothing is.
 	Fault string `json:"fault,omitempty"`
 }
@@ -81,10 +88,12 @@ func newStatus() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: online(func(s *session, _ []string) error {
 			answers := s.askAll(s.cmd.Context())
-			rows := statusRowsOf(answers)
+			own := s.callersOrganisation()
+			rows := statusRowsOf(answers, own)
 			if err := emit(s.cmd, rows, func(w io.Writer) {
 				statusTable(w, rows)
-				clockNotes(w, answers, rows)
+				clockNotes(w, answers, own)
+				voterNote(w, s.participants(s.cmd.Context()))
 			}); err != nil {
 				return err
 			}
@@ -98,8 +107,10 @@ func newStatus() *cobra.Command {
 // answer is what one process said when it was asked for its status, or why it did not answer.
 type answer struct {
 	// peer is a node's id, or "endorser/" and an organisation's id.
-	peer   string
-	status *ltlv1.StatusResponse
+	peer string
+	// organisation is whose process it is.
+	organisation string
+	status       *ltlv1.StatusResponse
 	// ahead is by how much its clock is ahead of this machine's; valid when the status has a clock.
 	ahead time.Duration
 	err   error
@@ -114,13 +125,22 @@ func (a *answer) ask(ask func() (*ltlv1.StatusResponse, error)) {
 }
 
 // medianAhead returns by how much the median of all clocks, this machine's among them, is ahead of this machine's, and
-// the number of clocks.
-func medianAhead(answers []answer) (ahead time.Duration, clocks int) {
+// the number of clocks. As in internal/skew, an organisation other than the caller's own has one clock, the lower median
+// of those of its processes: it can add nodes without the others' consent, and must not outvote them by that.
+func medianAhead(answers []answer, own string) (ahead time.Duration, clocks int) {
 	all := []int64{0}
+	others := map[string][]int64{}
 	for _, a := range answers {
-		if a.status.GetClockMs() > 0 {
+		switch {
+		case a.status.GetClockMs() <= 0:
+		case a.organisation == own:
 			all = append(all, int64(a.ahead))
+		default:
+			others[a.organisation] = append(others[a.organisation], int64(a.ahead))
 		}
+	}
+	for _, of := range others {
+		all = append(all, rules.LowerMedian(of))
 	}
 	return time.Duration(rules.LowerMedian(all)), len(all)
 }
@@ -130,10 +150,10 @@ func (s *session) askAll(ctx context.Context) []answer {
 	var answers []answer
 	p := s.participants(ctx)
 	for _, n := range p.nodes {
-		answers = append(answers, answer{peer: n.GetId()})
+		answers = append(answers, answer{peer: n.GetId(), organisation: n.GetOrganisation()})
 	}
 	for _, o := range p.organisations {
-		answers = append(answers, answer{peer: "endorser/" + o.GetId()})
+		answers = append(answers, answer{peer: "endorser/" + o.GetId(), organisation: o.GetId()})
 	}
 	ctx, cancel := context.WithTimeout(ctx, statusTimeout)
 	defer cancel()
@@ -147,16 +167,25 @@ func (s *session) askAll(ctx context.Context) []answer {
 	return answers
 }
 
-// statusOfAll is the status of every node and endorser, as it is printed.
-func (s *session) statusOfAll(ctx context.Context) []statusRow {
-	return statusRowsOf(s.askAll(ctx))
+// callersOrganisation is that of the caller's certificate.
+func (s *session) callersOrganisation() string {
+	own, err := identity.ReadCertificate(s.identity)
+	if err != nil {
+		return "" // it could be read when the session began
+	}
+	return own.Identity.Organisation
 }
 
-// statusRowsOf are the answers as they are printed. Where at least three clocks are known, one that is far from their
+// statusOfAll is the status of every node and endorser, as it is printed.
+func (s *session) statusOfAll(ctx context.Context) []statusRow {
+	return statusRowsOf(s.askAll(ctx), s.callersOrganisation())
+}
+
+// statusRowsOf are the answers as they are printed to a caller of an organisation. Where at least three clocks are known, one that is far from their
 // median is a fault.
-func statusRowsOf(answers []answer) []statusRow {
+func statusRowsOf(answers []answer, own string) []statusRow {
 	rows := make([]statusRow, len(answers))
-	median, clocks := medianAhead(answers)
+	median, clocks := medianAhead(answers, own)
 	for i, a := range answers {
 		rows[i] = statusRowOf(a)
 		if a.status.GetClockMs() == 0 {
@@ -173,24 +202,36 @@ func statusRowsOf(answers []answer) []statusRow {
 }
 
 // clockNotes prints what no row says: a wrong clock of this machine, and a ledger that is ahead of the clocks.
-func clockNotes(w io.Writer, answers []answer, rows []statusRow) {
-	median, clocks := medianAhead(answers)
+func clockNotes(w io.Writer, answers []answer, own string) {
+	median, clocks := medianAhead(answers, own)
 	if clocks > 2 && median.Abs() >= skew.Suspicious {
 		fmt.Fprintf(w, "\nThe clock of this machine is %s, compared with the median of %d clocks.\n", skew.Text(-median),
 			clocks)
 	}
-	var newest time.Time
-	for _, r := range rows {
-		for _, c := range r.Chains {
-			if c.Time.After(newest) {
-				newest = c.Time
-			}
+	if ahead := time.Until(time.UnixMilli(networkMs(answers))); ahead >= skew.Suspicious {
+		fmt.Fprintf(w, "\nThe network's time is %v ahead of this machine. Where that is more than two minutes nothing can be "+
+			"written until\nthe clocks have come up to it, or the organisations have set it back with `ltl network "+
+			"correct-time`.\n", ahead.Round(time.Second))
+	}
+}
+
+// networkMs is the network's time by the word of the organisations, each of which has one voice whatever its processes
+// say: the lower median; 0 when none is heard.
+func networkMs(answers []answer) int64 {
+	said := map[string][]int64{}
+	for _, a := range answers {
+		if ms := a.status.GetNetworkMs(); ms > 0 {
+			said[a.organisation] = append(said[a.organisation], ms)
 		}
 	}
-	if ahead := newest.Sub(time.Now().Add(median)); ahead >= skew.Suspicious {
-		fmt.Fprintf(w, "\nThe newest block is dated %v ahead of the clocks; this ends by itself in that time.\n",
-			ahead.Round(time.Second))
+	var voices []int64
+	for _, of := range said {
+		voices = append(voices, rules.LowerMedian(of))
 	}
+	if len(voices) == 0 {
+		return 0
+	}
+	return rules.LowerMedian(voices)
 }
 
 // statusRowOf is an answer as it is printed; a process that did not answer has the reason as its fault.
@@ -200,7 +241,12 @@ func statusRowOf(a answer) statusRow {
 	}
 	row := statusRow{
 		Peer: a.peer, Role: a.status.GetRole(), Leader: a.status.GetLeader(), Term: a.status.GetTerm(),
-		AppliedIndex: a.status.GetAppliedIndex(), Sequence: a.status.GetSequence(), Fault: a.status.GetFault(),
+		AppliedIndex: a.status.GetAppliedIndex(), Sequence: a.status.GetSequence(),
+		Fault:        cmp.Or(a.status.GetFault(), a.status.GetUnrecorded()),
+		RestoreEpoch: hex.EncodeToString(a.status.GetRestoreEpoch()), RestoredBlocks: a.status.GetRestoredBlocks(),
+	}
+	if ms := a.status.GetNetworkMs(); ms > 0 {
+		row.NetworkTime = time.UnixMilli(ms).UTC()
 	}
 	for _, m := range a.status.GetMembers() {
 		kind := kindLearner

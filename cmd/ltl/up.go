@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -55,11 +56,24 @@ func printReady(w io.Writer, dir string, n *localnet.Network, first bool) {
 	line("API", "%s (region %s)", n.Endpoint, n.Region)
 	line("AccessKey", "%s, secret %s", admin.AccessKeyID, admin.AccessKeySecret)
 	line("chain", "%s", proofChainText(n))
+	if len(n.Delegates) > 0 && len(n.Endorsers) > 1 {
+		line("delegation", "%s", delegationText(n))
+	}
 	line("config", "%s", filepath.Join(dir, localnet.NetworkFile))
 	line("logs", "%s", filepath.Join(dir, "logs"))
 	fmt.Fprintf(w, "\nYour first record, and its proof:\n\n  %s call SetData --dir %s %s Value=hello\n", os.Args[0],
 		dir, key)
 	fmt.Fprintf(w, "  %s call GetBlockChainInfo --dir %s %s\n\nready\n", os.Args[0], dir, key)
+}
+
+// delegationText says which organisations delegate to which facades.
+func delegationText(n *localnet.Network) string {
+	var others []string
+	for _, e := range n.Endorsers[1:] {
+		others = append(others, e.Organisation)
+	}
+	return fmt.Sprintf("accounts of %s may be used through %s (ltl org list)", strings.Join(others, ", "),
+		strings.Join(n.Delegates, ", "))
 }
 
 // firstRecord is the administrator of the proof chain, and the parameters that name the first record it may write

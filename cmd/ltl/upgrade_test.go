@@ -17,12 +17,13 @@ import (
 
 	"ltl/client"
 	"ltl/internal/localnet"
+	"ltl/internal/proposal"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // olderBuild is a commit whose program wrote the ledgers that networks have when they are upgraded to this one.
-const olderBuild = "f90606206326"
+const olderBuild = "2e1576b"
 
 // writeGap is how long no write may succeed during an upgrade: a fail-over takes less than five seconds, and one
 // more may begin in it on a machine that runs other tests as well.
@@ -268,10 +269,7 @@ func (u *upgraded) activate(newer string) {
 	if code := u.set("3", value); code != rules.OK {
 		u.t.Errorf("a newer program under the older rules answers with %d", code)
 	}
-	result, err := u.operator.Submit(u.t.Context(), activation(2)) // the command would refuse
-	if err != nil || result.GetCode() != rules.OK {
-		u.t.Fatal(result, err)
-	}
+	u.decide(activation(2)) // the command would refuse
 	if code := u.set("4", value); code != rules.Forbidden {
 		u.t.Errorf("under version 2 of the rules the code is %d", code)
 	}
@@ -306,10 +304,39 @@ func (u *upgraded) activate(newer string) {
 	}
 }
 
+// decide proposes a change as org1 and approves it as org1 and org2.
+func (u *upgraded) decide(tx *ltlv1.Transaction) {
+	u.t.Helper()
+	prepared, err := proposal.Prepare(u.t.Context(), u.operator, tx)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	made := proposal.New(prepared, proposal.DefaultLife)
+	other := *u.con
+	other.identity = filepath.Join(u.dir, "pki", "operators", "org2")
+	submit := func(c *client.Client, tx *ltlv1.Transaction) {
+		u.t.Helper()
+		if result, err := c.Submit(u.t.Context(), tx); err != nil || result.GetCode() != rules.OK {
+			u.t.Fatal(result, err)
+		}
+	}
+	submit(u.operator, made)
+	id, err := client.TransactionID(made)
+	if err != nil {
+		u.t.Fatal(err)
+	}
+	submit(u.operator, proposal.Approve(u.con.trust.NetworkID(), id))
+	submit(openClient(u.t, &other), proposal.Approve(u.con.trust.NetworkID(), id))
+}
+
 // buildCommit builds the program of an earlier commit, from the repository's history.
 func buildCommit(t *testing.T, commit string) string {
 	t.Helper()
 	if out, err := exec.Command("git", "cat-file", "-e", commit+"^{commit}").CombinedOutput(); err != nil {
+		if shallow, err := exec.Command("git", "rev-parse", "--is-shallow-repository").Output(); err == nil &&
+			string(shallow) == "false\n" {
+			t.Fatalf("commit %s is not of this history: name one that is, with the present rules", commit)
+		}
 		t.Skipf("the history with commit %s is not here (a source archive, or a shallow clone), so there is no older "+
 			"build: %s", commit, out)
 	}

@@ -134,9 +134,22 @@ func ClockSkew(read func() (ahead time.Duration, heard int)) []prometheus.Collec
 			Help: "By how much the own clock is ahead of the median of the clocks that this process hears; negative behind.",
 		}, func() float64 { ahead, _ := read(); return ahead.Seconds() }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_clocks_heard",
-			Help: "Other processes whose clocks are in the median of ltl_clock_skew_seconds.",
+			Help: "Clocks of others in the median of ltl_clock_skew_seconds; another organisation has one.",
 		}, func() float64 { _, heard := read(); return float64(heard) }),
 	}
+}
+
+// Unrecorded is the metric ltl_restoration_unrecorded, the same in every process: 1 while text, which may be called at any
+// time, is not empty.
+func Unrecorded(text func() string) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_restoration_unrecorded",
+		Help: "1 while the network was restored and the ledger does not record it."},
+		func() float64 {
+			if text() != "" {
+				return 1
+			}
+			return 0
+		})
 }
 
 // run serves until ctx ends, then waits for the server to be down.

@@ -57,9 +57,14 @@ type Report struct {
 	Blocks       uint64  `json:"blocks"`
 	Transactions uint64  `json:"transactions"`
 	Chains       []Chain `json:"chains"`
+	// Corrected is how often a record was declared wrong; Corrections are the first 1000, in order of execution.
+	Corrected   uint64       `json:"corrected"`
+	Corrections []Correction `json:"corrections,omitempty"`
 	// Compared are the other nodes whose tips were read.
 	Compared []Comparison  `json:"compared,omitempty"`
 	Took     time.Duration `json:"tookNs"`
+	// Continues is what the network's genesis says of its predecessor; nil where it has none. Succession checks that.
+	Continues *Continues `json:"continues,omitempty"`
 }
 
 // auditor executes blocks into a temporary store. It is used by one goroutine.
@@ -69,6 +74,12 @@ type auditor struct {
 	trust  *identity.Trust
 	began  time.Time
 	counts map[string]*Chain
+	// corrected counts the corrections; corrections are the first ones.
+	corrected   uint64
+	corrections []Correction
+
+	// head is read when so many blocks were executed; nil for none.
+	head *headReader
 
 	seen    uint64         // blocks taken, including the genesis block
 	pending []*ltlv1.Block // taken, and not executed yet
@@ -103,12 +114,18 @@ func (a *auditor) close() error {
 func (a *auditor) take(b *ltlv1.Block) error {
 	a.seen++
 	if a.seen == 1 {
-		return a.genesis(b)
+		if err := a.genesis(b); err != nil {
+			return err
+		}
+		return a.readHead()
 	}
 	a.pending = append(a.pending, b)
 	a.bytes += proto.Size(b)
-	if len(a.pending) >= groupBlocks || a.bytes >= groupBytes {
-		return a.flush()
+	if len(a.pending) >= groupBlocks || a.bytes >= groupBytes || a.head.isAt(a.seen) {
+		if err := a.flush(); err != nil {
+			return err
+		}
+		return a.readHead()
 	}
 	return nil
 }
@@ -155,6 +172,7 @@ func (a *auditor) count(b *ltlv1.Block) {
 		c = &Chain{ID: h.ChainID}
 		a.counts[h.ChainID] = c
 	}
+	a.noteCorrections(&h, b)
 	for _, code := range b.GetResults() {
 		c.Transactions++
 		if code != okResult {
@@ -177,6 +195,8 @@ func (a *auditor) report(source string) *Report {
 		r.Chains = append(r.Chains, c)
 		r.Transactions += c.Transactions
 	}
+	r.Corrected, r.Corrections = a.corrected, a.corrections
+	r.Continues = ContinuesOf(a.trust.Genesis())
 	r.Took = time.Since(a.began)
 	return r
 }

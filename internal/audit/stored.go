@@ -29,7 +29,13 @@ var ErrNoStore = errors.New("there is no ledger in it")
 // Stored audits the ledger of a stopped process, or a backup of it: dir is the process's data directory or the
 // ledger's own. The directory is opened as the process would open it, under the same lock, so the directory of a
 // running process is refused. The copy is compared with others, whose status is read now.
-func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Other) (_ *Report, err error) {
+func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Other) (*Report, error) {
+	return stored(ctx, dir, trust, nil, others...)
+}
+
+// stored is Stored that also reads a head of the ledger; nil for none.
+func stored(ctx context.Context, dir string, trust *identity.Trust, head *headReader, others ...Other) (_ *Report,
+	err error) {
 	path, err := FindStore(dir)
 	if err != nil {
 		return nil, err
@@ -49,19 +55,8 @@ func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Ot
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, a.close()) }()
-	for sequence := range s.Sequence() {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		block, err := s.BlockAt(sequence)
-		if err != nil {
-			return nil, errors.Join(a.flush(), wrong(path, err))
-		}
-		if err := a.take(block); err != nil {
-			return nil, err
-		}
-	}
-	if err := a.flush(); err != nil {
+	a.head = head
+	if err := a.takeAll(ctx, s, path); err != nil {
 		return nil, err
 	}
 	if err := a.compareState(s); err != nil {
@@ -74,6 +69,29 @@ func Stored(ctx context.Context, dir string, trust *identity.Trust, others ...Ot
 	report := a.report(path)
 	report.Compared = compared
 	return report, nil
+}
+
+// takeAll executes all blocks of a store, whose path is for messages.
+func (a *auditor) takeAll(ctx context.Context, s *store.Store, path string) error {
+	for sequence := range s.Sequence() {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		block, err := s.BlockAt(sequence)
+		if err != nil {
+			return errors.Join(a.flush(), wrong(path, err))
+		}
+		if err := a.take(block); err != nil {
+			return err
+		}
+	}
+	if err := a.flush(); err != nil {
+		return err
+	}
+	if a.head.isAt(0) {
+		return a.head.read(a.store)
+	}
+	return nil
 }
 
 // FindStore returns the directory of the ledger in dir, which is that of a process, of a backup, or the ledger's own.

@@ -65,8 +65,8 @@ type Config struct {
 	// Others are the nodes that the copy is compared with.
 	Others []audit.Other
 	// AccessKeys calls fn with every sealed AccessKey above a version, and with nil after the last, as
-	// client.WatchAccessKeys does. Without it the backup keeps the AccessKeys that it has.
-	AccessKeys func(ctx context.Context, after uint64, fn func(*ltlv1.AccessKey) error) error
+	// client.WatchSealed does. Without it the backup keeps the AccessKeys that it has.
+	AccessKeys func(ctx context.Context, after uint64, fn func(*ltlv1.SealedKey) error) error
 }
 
 // Report is the result of a run.
@@ -346,8 +346,8 @@ func (r *run) accessKeys(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, accessKeysTimeout)
 	defer cancel()
 	now := time.Now()
-	newest := map[string]*ltlv1.AccessKey{} // one that changes meanwhile is sent again
-	err := r.cfg.AccessKeys(ctx, 0, func(k *ltlv1.AccessKey) error {
+	newest := map[string]*ltlv1.SealedKey{} // one that changes meanwhile is sent again
+	err := r.cfg.AccessKeys(ctx, 0, func(k *ltlv1.SealedKey) error {
 		if k == nil {
 			return errWhole
 		}
@@ -357,7 +357,7 @@ func (r *run) accessKeys(ctx context.Context) error {
 	if !errors.Is(err, errWhole) {
 		return fmt.Errorf("couldn't read the AccessKeys; it takes an operator and a majority of the nodes: %w", err)
 	}
-	keys, version := make([]*ltlv1.AccessKey, 0, len(newest)), uint64(0)
+	keys, version := make([]*ltlv1.SealedKey, 0, len(newest)), uint64(0)
 	for _, k := range newest {
 		keys = append(keys, k)
 		version = max(version, k.GetVersion())

@@ -1,6 +1,7 @@
 package backup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,7 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/insider"
 	"ltl/test/testkit"
 )
 
@@ -67,7 +69,7 @@ func (f *fixture) config(dir string, source ltlv1.LedgerClient) Config {
 	}
 	return Config{Dir: dir, Trust: f.trust, Source: audit.Other{Name: f.nodes[0].Name, Ledger: source},
 		Others:     f.nodes[1:],
-		AccessKeys: f.network.Client(identity.RoleOperator).WatchAccessKeys}
+		AccessKeys: f.network.Client(identity.RoleOperator).WatchSealed}
 }
 
 func (f *fixture) run(dir string) *Report {
@@ -115,20 +117,24 @@ func (f *fixture) passes(r *Report) {
 	}
 }
 
-func (f *fixture) putKey(id string, disabled bool) {
+// putKey puts a version of an AccessKey of the administrator's account on the ledger, and its sealed secret to the nodes.
+func (f *fixture) putKey(id string, version uint64) []byte {
 	f.t.Helper()
-	_, err := f.network.Client(identity.RoleOperator).PutAccessKey(f.t.Context(), &ltlv1.AccessKey{AccessKeyId: id,
-		AccountUid: f.network.Admin.UID, Sealed: []byte("sealed " + id), Disabled: disabled})
-	if err != nil {
+	sealed := f.network.Seal(f.network.Admin, id, "secret", version)
+	operator := f.network.Client(identity.RoleOperator)
+	f.network.SubmitAs(operator, insider.PutAccessKey(f.network.Admin.UID, id,
+		ltlv1.AccessKeyState_ACCESS_KEY_STATE_DISABLED, version, ledger.SealedCommitment(sealed)))
+	if err := operator.PutSealed(f.t.Context(), id, sealed); err != nil {
 		f.t.Fatal(err)
 	}
+	return sealed
 }
 
 // TestUnderLoad: a backup taken while others write is a whole beginning of what the nodes have, and the next run goes
 // on with it.
 func TestUnderLoad(t *testing.T) {
 	f := newFixture(t)
-	f.putKey("key-one", false)
+	f.putKey("keyone", 1)
 	f.write(20)
 	dir := filepath.Join(t.TempDir(), "backup")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -157,11 +163,11 @@ func TestUnderLoad(t *testing.T) {
 		}
 		before = r.Blocks
 		f.passes(r)
-		f.putKey(fmt.Sprintf("key-%d", turn), false)
+		f.putKey(fmt.Sprint("key", turn), 1)
 	}
 	cancel()
 	writers.Wait()
-	f.putKey("key-one", true)
+	newestSealed := f.putKey("keyone", 2)
 	r := f.run(dir)
 	s, err := openStore(filepath.Join(dir, ledgerName))
 	if err != nil {
@@ -171,8 +177,8 @@ func TestUnderLoad(t *testing.T) {
 	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	if len(keys) != 6 || newest != r.AccessKeys.Version || keys[5].GetAccessKeyId() != "key-one" ||
-		!keys[5].GetDisabled() || string(keys[5].GetSealed()) != "sealed key-one" {
+	if len(keys) != 6 || newest != r.AccessKeys.Version || keys[5].GetAccessKeyId() != "keyone" ||
+		!bytes.Equal(keys[5].GetSealed(), newestSealed) {
 		t.Errorf("the AccessKeys are %v up to %d, the report says %+v", keys, newest, r.AccessKeys)
 	}
 }
@@ -265,7 +271,7 @@ func TestWrongSource(t *testing.T) {
 		}
 		f.passes(f.run(dir))
 	}
-	f.putKey("key-one", false)
+	f.putKey("keyone", 1)
 	base := t.TempDir()
 	had := f.run(base)
 	f.write(10)

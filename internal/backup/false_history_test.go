@@ -2,7 +2,6 @@ package backup
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -11,9 +10,10 @@ import (
 	"ltl/internal/audit"
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
-// falseHistory is a source that tells another time for the newest block of the business chain, and stands by it:
+// falseHistory is a source that has another block in the place of the newest one of the business chain, and stands by it:
 // execution reproduces that block, and its hash is what the source claims.
 func (f *fixture) falseHistory() *source {
 	f.t.Helper()
@@ -37,20 +37,14 @@ func (f *fixture) falseHistory() *source {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	later := func(header []byte) { // block time and reference time
-		for _, at := range [][]byte{header[1+32+ledger.ChainIDLen+8:], header[ledger.HeaderLen-8:]} {
-			binary.BigEndian.PutUint64(at, binary.BigEndian.Uint64(at)+1)
-		}
-	}
-	header := res.GetBlock().GetHeader()
-	later(header)
-	hash := ledger.BlockHash(header)
+	twin := offline.Twin(f.t, res.GetBlock())
+	hash := ledger.BlockHash(twin.GetHeader())
 	return &source{
 		LedgerClient: f.nodes[0].Ledger,
 		change: func(r *ltlv1.FollowResponse) {
 			h, err := ledger.ParseHeader(r.GetBlock().GetHeader())
 			if err == nil && h.ChainID == f.network.ChainID && h.Height == height {
-				later(r.GetBlock().GetHeader())
+				r.Block = twin
 			}
 		},
 		status: func(r *ltlv1.StatusResponse) {

@@ -111,7 +111,7 @@ func copyBlocks(from, to *store.Store, until uint64) error {
 }
 
 func copyAccessKeys(from, to *store.Store) error {
-	var all []*ltlv1.AccessKey
+	var all []*ltlv1.SealedKey
 	for after := uint64(0); ; {
 		keys, newest, err := from.AccessKeys(after, groupBlocks)
 		if err != nil {

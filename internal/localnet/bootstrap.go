@@ -13,6 +13,7 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"ltl/client"
@@ -113,10 +114,6 @@ func (n *network) setUp(ctx context.Context, c *client.Client) (*Network, error)
 	if err != nil {
 		return nil, err
 	}
-	key, err := identity.LoadSealingKey(filepath.Join(n.operatorDir(), "sealing.key"))
-	if err != nil {
-		return nil, err
-	}
 	operators, err := n.openOperators(c)
 	defer func() {
 		for _, o := range operators {
@@ -128,15 +125,43 @@ func (n *network) setUp(ctx context.Context, c *client.Client) (*Network, error)
 	if err != nil {
 		return nil, err
 	}
-	s := &setup{plan: p, client: c, operators: operators, sealingKey: key}
-	for _, o := range n.trust.Genesis().GetOrganisations() {
+	s := &setup{plan: p, client: c, operators: operators, sealingKeys: map[string][]byte{}, networkID: n.trust.NetworkID()}
+	for i, o := range n.trust.Genesis().GetOrganisations() {
 		s.organisations = append(s.organisations, o.GetId())
+		dir := n.operatorDir()
+		if i > 0 {
+			dir = n.operatorDirOf(o.GetId())
+		}
+		if s.sealingKeys[o.GetId()], err = identity.LoadSealingKey(filepath.Join(dir, "sealing.key")); err != nil {
+			return nil, err
+		}
+	}
+	if s.facades, err = n.facades(); err != nil {
+		return nil, err
 	}
 	chains, accounts, err := s.run(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &Network{Chains: chains, Accounts: accounts}, nil
+	return &Network{Chains: chains, Accounts: accounts, Delegates: s.facades}, nil
+}
+
+// facades returns the identities of the facades whose keys were made with the network's, in ascending order.
+func (n *network) facades() ([]string, error) {
+	dirs, err := filepath.Glob(filepath.Join(n.Dir, pkiDir, "facades", "*"))
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	for _, dir := range dirs {
+		c, err := identity.ReadCertificate(dir)
+		if err != nil {
+			return nil, fmt.Errorf("the set-up has the organisations delegate to the facades, and needs their names: %w", err)
+		}
+		all = append(all, c.Identity.String())
+	}
+	slices.Sort(all)
+	return all, nil
 }
 
 // What the chains of a new network may hold, and for how long: generous, as on a developer's own machine.
@@ -230,13 +255,21 @@ type setup struct {
 	client *client.Client
 	// operators are clients of an operator of each organisation: what is an organisation's own, its operator submits.
 	operators     map[string]*client.Client
-	sealingKey    []byte
+	sealingKeys   map[string][]byte
+	networkID     ledger.Hash
 	organisations []string
+	// facades are the identities of the facades, all of the first organisation: the others delegate to them.
+	facades []string
 }
 
 // run does the whole set-up. Doing it again with the same plan changes nothing and returns the same.
 func (s *setup) run(ctx context.Context) ([]Chain, []Account, error) {
 	accounts := s.plan.accounts(s.organisations)
+	for _, o := range s.organisations[1:] {
+		if err := s.delegate(ctx, o); err != nil {
+			return nil, nil, err
+		}
+	}
 	for _, a := range accounts {
 		if err := s.createAccount(ctx, a); err != nil {
 			return nil, nil, err
@@ -266,6 +299,14 @@ func (s *setup) run(ctx context.Context) ([]Chain, []Account, error) {
 	return chains, accounts, err
 }
 
+// delegate has an organisation name the facades as such that may speak for its accounts.
+func (s *setup) delegate(ctx context.Context, organisation string) error {
+	return s.submit(ctx, "delegates of "+organisation, organisation, &ltlv1.Transaction{
+		ChainId: ledger.SystemChain,
+		Action:  &ltlv1.Transaction_SetDelegates{SetDelegates: &ltlv1.SetDelegates{Facades: s.facades}},
+	})
+}
+
 // createAccount creates an account and stores its AccessKey, sealed.
 func (s *setup) createAccount(ctx context.Context, a Account) error {
 	err := s.submit(ctx, "account "+a.Name, a.Organisation, &ltlv1.Transaction{
@@ -277,14 +318,69 @@ func (s *setup) createAccount(ctx context.Context, a Account) error {
 	if err != nil {
 		return err
 	}
-	sealed, err := identity.Seal(s.sealingKey, a.AccessKeyID, a.AccessKeySecret)
+	return s.createKey(ctx, a)
+}
+
+// createKey puts an account's AccessKey on the ledger and stores its sealed secret. Sealing is random, so that an
+// interrupted set-up puts another version of the AccessKey, whose secret is the same.
+func (s *setup) createKey(ctx context.Context, a Account) error {
+	info, whole, err := s.accessKey(ctx, a)
+	if whole || err != nil {
+		return err
+	}
+	seal := identity.AccessKeySeal{Network: s.networkID, Organisation: a.Organisation, AccessKeyID: a.AccessKeyID,
+		UID: a.UID, Version: info.GetVersion() + 1}
+	sealed, err := seal.Seal(s.sealingKeys[a.Organisation], a.AccessKeySecret)
 	if err != nil {
 		return fmt.Errorf("couldn't seal an AccessKey: %w", err)
 	}
+	commitment := ledger.SealedCommitment(sealed)
+	err = s.submit(ctx, fmt.Sprintf("version %d of the AccessKey of %s, %x", seal.Version, a.Name, commitment),
+		a.Organisation, &ltlv1.Transaction{
+			ChainId: ledger.SystemChain,
+			Action: &ltlv1.Transaction_PutAccessKey{PutAccessKey: &ltlv1.PutAccessKey{
+				Id: a.AccessKeyID, AccountUid: a.UID, State: ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE, Version: seal.Version,
+				Commitment: commitment[:],
+			}},
+		})
+	if err != nil {
+		return err
+	}
 	return s.retry(ctx, "AccessKey of "+a.Name, func() error {
-		_, err := s.client.PutAccessKey(ctx, &ltlv1.AccessKey{AccessKeyId: a.AccessKeyID, AccountUid: a.UID, Sealed: sealed})
+		return s.operators[a.Organisation].PutSealed(ctx, a.AccessKeyID, sealed)
+	})
+}
+
+// errDelivered ends a watch once everything up to now has arrived.
+var errDelivered = errors.New("everything has been delivered")
+
+// accessKey reads an account's AccessKey; nil when it is not on the ledger yet. whole is set when the nodes have its
+// sealed secret too.
+func (s *setup) accessKey(ctx context.Context, a Account) (info *ltlv1.AccessKeyInfo, whole bool, err error) {
+	err = s.retry(ctx, "AccessKey of "+a.Name, func() error {
+		out, err := s.client.Ledger().ListAccessKeys(ctx, &ltlv1.ListAccessKeysRequest{AccountUid: a.UID, Page: 1, Size: 100})
+		for _, k := range out.GetAccessKeys() {
+			if k.GetId() == a.AccessKeyID {
+				info = k
+			}
+		}
 		return err
 	})
+	if info == nil || err != nil {
+		return nil, false, err
+	}
+	err = s.client.WatchSealed(ctx, 0, func(k *ltlv1.SealedKey) error {
+		if k == nil {
+			return errDelivered
+		}
+		c := ledger.SealedCommitment(k.GetSealed())
+		whole = whole || k.GetAccessKeyId() == a.AccessKeyID && string(c[:]) == string(info.GetCommitment())
+		return nil
+	})
+	if errors.Is(err, errDelivered) {
+		err = nil
+	}
+	return info, whole, err
 }
 
 // createChain creates a chain on which all organisations endorse.

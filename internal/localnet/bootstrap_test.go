@@ -19,15 +19,19 @@ func TestSetupTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := identity.LoadSealingKey(filepath.Join(n.Dir, "operator", "sealing.key"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	c := n.Client(identity.RoleOperator)
 	organisations := []string{"org1", "org2", "org3"}
-	s := &setup{plan: p, client: c, sealingKey: key, organisations: organisations, operators: map[string]*client.Client{}}
+	s := &setup{plan: p, client: c, sealingKeys: map[string][]byte{}, networkID: n.Trust().NetworkID(),
+		organisations: organisations, operators: map[string]*client.Client{}, facades: []string{"org1/facade/f1"}}
 	for _, o := range organisations {
 		s.operators[o] = n.Operator(o)
+		dir := "operator"
+		if o != "org1" {
+			dir = filepath.Join("operators", o)
+		}
+		if s.sealingKeys[o], err = identity.LoadSealingKey(filepath.Join(n.Dir, dir, "sealing.key")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	blocks := func() (sequence, accounts int) {
 		t.Helper()

@@ -37,6 +37,9 @@ type Network struct {
 	// Trust and Operator are paths: of the trust file, and of the operator's private key.
 	Trust    string `json:"trust"`
 	Operator string `json:"operator"`
+	// Delegates are the facades to which the set-up had every organisation but the first delegate; empty when the network
+	// was set up before.
+	Delegates []string `json:"-"`
 }
 
 // Chain is one business chain; Service is "proof" or "collaboration".

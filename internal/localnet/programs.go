@@ -1,16 +1,25 @@
 package localnet
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/identity"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// removedFile is the mark that a removed node leaves in its directory.
-const removedFile = "removed"
+const (
+	// removedFile is the mark that a removed node leaves in its directory.
+	removedFile = "removed"
+	// addressFile, in a node's directory, holds the address that was recorded for it last. Without it that of the genesis,
+	// or of node.json, is the node's.
+	addressFile = "address"
+)
 
 // programs are the children, in the order in which they are started: each uses those before it.
 func (n *network) programs() []program {
@@ -42,6 +51,10 @@ func (n *network) nodes() []*ltlv1.Node {
 	seen := map[string]bool{}
 	add := func(node *ltlv1.Node) {
 		seen[node.GetId()] = true
+		if moved, err := os.ReadFile(filepath.Join(n.nodeDir(node.GetId()), addressFile)); err == nil {
+			node = proto.CloneOf(node)
+			node.Address = strings.TrimSpace(string(moved))
+		}
 		if _, err := os.Stat(filepath.Join(n.nodeDir(node.GetId()), removedFile)); err != nil {
 			nodes = append(nodes, node)
 		}
@@ -52,7 +65,7 @@ func (n *network) nodes() []*ltlv1.Node {
 	prepared, _ := filepath.Glob(filepath.Join(n.nodeDir("*"), identity.NodeFile)) // the pattern is well formed
 	for _, path := range prepared {
 		// A file that cannot be read may be one that an operator is making at this moment: it is left out.
-		if node, err := identity.LoadNode(path); err == nil && !seen[node.GetId()] &&
+		if node, _, err := identity.LoadNode(path); err == nil && !seen[node.GetId()] &&
 			n.nodeDir(node.GetId()) == filepath.Dir(path) {
 			add(node)
 		}
@@ -60,7 +73,23 @@ func (n *network) nodes() []*ltlv1.Node {
 	return nodes
 }
 
-func (n *network) nodeDir(id string) string { return filepath.Join(n.Dir, "nodes", id) }
+func (n *network) nodeDir(id string) string { return filepath.Join(n.Dir, nodesDir, id) }
+
+// nodesDir is where the directories of the nodes are.
+const nodesDir = "nodes"
+
+// MoveNode has the next start on a directory run a node at another address, which is on the ledger. It reports whether
+// the node's directory is there: a node that runs elsewhere is not moved.
+func MoveNode(dir, id, address string) (bool, error) {
+	home := filepath.Join(dir, nodesDir, id)
+	if _, err := os.Stat(home); err != nil {
+		return false, nil
+	}
+	if err := os.WriteFile(filepath.Join(home, addressFile), []byte(address+"\n"), 0o600); err != nil {
+		return false, fmt.Errorf("couldn't note the node's address for the next start: %w", err)
+	}
+	return true, nil
+}
 
 func (n *network) endorserDir(id string) string { return filepath.Join(n.Dir, "endorsers", id) }
 

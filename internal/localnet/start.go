@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"ltl/client"
+	"ltl/internal/identity"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -195,6 +196,9 @@ func (n *network) start(ctx context.Context) (*Network, bool, error) {
 		if description, err = n.setUp(ctx, c); err != nil {
 			return nil, false, err
 		}
+		if err := n.saveKeys(ctx, c); err != nil {
+			return nil, false, err
+		}
 	}
 	n.fill(description)
 	if err := n.waitServed(ctx, c, description); err != nil {
@@ -207,6 +211,17 @@ func (n *network) start(ctx context.Context) (*Network, bool, error) {
 		return nil, false, fmt.Errorf("couldn't remove the plan of the set-up: %w", err)
 	}
 	return description, first, nil
+}
+
+// saveKeys writes to the trust file whose keys count up to now, so that certificates of the first records are verified
+// under a file that is not older than they are.
+func (n *network) saveKeys(ctx context.Context, c *client.Client) error {
+	keys, err := c.Ledger().GetKeys(ctx, &ltlv1.GetKeysRequest{})
+	if err != nil {
+		return fmt.Errorf("couldn't read whose keys count: %w", err)
+	}
+	n.trust.LearnKeys(keys)
+	return identity.SaveTrust(n.trustPath(), n.trust)
 }
 
 // waitServed waits until the ledger answers a linearizable read, which only a leader with a quorum can grant, and the

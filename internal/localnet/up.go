@@ -69,10 +69,8 @@ func Run(ctx context.Context, o Options) error {
 	if err := checkHTTP(o.HTTP); err != nil {
 		return err
 	}
-	for _, d := range []string{dir, filepath.Join(dir, "logs")} {
-		if err := os.MkdirAll(d, 0o700); err != nil {
-			return fmt.Errorf("couldn't create the network's directory: %w", err)
-		}
+	if err := makeDirectory(dir); err != nil {
+		return err
 	}
 	unlock, err := lock(filepath.Join(dir, lockFile))
 	if err != nil {
@@ -238,6 +236,11 @@ func (n *network) openAs(dir string) (*client.Client, error) {
 
 func (n *network) operatorDir() string { return filepath.Join(n.Dir, pkiDir, "operator") }
 
+// operatorDirOf is that of the operator of an organisation other than the first.
+func (n *network) operatorDirOf(organisation string) string {
+	return filepath.Join(n.Dir, pkiDir, "operators", organisation)
+}
+
 // openOperators makes a client of an operator of each organisation but the first, whose operator first is. The caller
 // closes them.
 func (n *network) openOperators(first *client.Client) (map[string]*client.Client, error) {
@@ -247,7 +250,7 @@ func (n *network) openOperators(first *client.Client) (map[string]*client.Client
 			operators[o.GetId()] = first
 			continue
 		}
-		c, err := n.openAs(filepath.Join(n.Dir, pkiDir, "operators", o.GetId()))
+		c, err := n.openAs(n.operatorDirOf(o.GetId()))
 		if err != nil {
 			return operators, fmt.Errorf("the set-up acts for every organisation and needs an operator of %s: %w", o.GetId(), err)
 		}

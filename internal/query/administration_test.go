@@ -53,6 +53,11 @@ func newOffice(t *testing.T) *office {
 	}}).GetOutput()
 	f.act(n.Admin.UID, &ltlv1.Transaction{Action: &ltlv1.Transaction_LockMember{LockMember: &ltlv1.LockMember{MemberId: id, Locked: true}}})
 	for i, uid := range []string{n.Member.UID, n.Admin.UID, n.Member.UID} {
+		n.SubmitAs(n.Operator([]string{"org2", "org1", "org2"}[i]), &ltlv1.Transaction{
+			Action: &ltlv1.Transaction_ClaimProduct{ClaimProduct: &ltlv1.ClaimProduct{
+				ProductKey: fmt.Sprint("product", i), ChainId: n.ChainID,
+			}},
+		})
 		f.groups = append(f.groups, f.act(uid, &ltlv1.Transaction{Action: &ltlv1.Transaction_RegisterDeviceGroup{
 			RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{ProductKey: fmt.Sprint("product", i), Name: "数据源组",
 				AuthorizeType: "ID2", Remark: "remark"},
@@ -77,10 +82,12 @@ func (f *office) upload(t *testing.T) {
 		t.Fatal(err)
 	}
 	block, _ := pem.Decode(public)
-	f.operate(&ltlv1.Transaction{Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
-		ProductKey: "product0", IotId: deviceID, KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256,
-		PublicKey: block.Bytes,
-	}}})
+	f.n.SubmitAs(f.n.Operator("org2"), &ltlv1.Transaction{
+		Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
+			ProductKey: "product0", IotId: deviceID, KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256,
+			PublicKey: block.Bytes,
+		}},
+	})
 	f.operate(&ltlv1.Transaction{Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
 		ProductKey: "product1", IotId: "revoked", KeyType: ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_ECC_P256,
 		PublicKey: block.Bytes,
@@ -329,9 +336,33 @@ func (f *office) enrolments(t *testing.T) {
 			t.Errorf("of %q and %q: %v, %v, want %v", c.productKey, c.iotID, out, err, c.want)
 		}
 	}
+	f.products(t)
 	if _, err := f.ledger.ListEnrolments(t.Context(),
 		&ltlv1.ListEnrolmentsRequest{Page: 1, Size: 101}); status.Code(err) != codes.InvalidArgument {
 		t.Errorf("a page of 101: %v", err)
+	}
+}
+
+// products lists the products with their owner and chain, all or one.
+func (f *office) products(t *testing.T) {
+	for key, want := range map[string][]string{
+		"": {"product0 org2", "product1 org1", "product2 org2"}, "product1": {"product1 org1"}, "none": nil,
+	} {
+		out, err := f.ledger.ListProducts(t.Context(), &ltlv1.ListProductsRequest{ProductKey: key, Page: 1, Size: 10})
+		var got []string
+		for _, p := range out.GetProducts() {
+			got = append(got, p.GetProductKey()+" "+p.GetOrganisation())
+			if p.GetChainId() != f.n.ChainID || p.GetFromMs() == 0 || p.GetChangedHeight() == 0 {
+				t.Errorf("product %v", p)
+			}
+		}
+		if err != nil || !slices.Equal(got, want) || out.GetTotal() != uint64(len(want)) {
+			t.Errorf("products %q: %v, %v, want %v", key, out, err, want)
+		}
+	}
+	if _, err := f.ledger.ListProducts(t.Context(),
+		&ltlv1.ListProductsRequest{Page: 0, Size: 1}); status.Code(err) != codes.InvalidArgument {
+		t.Errorf("page 0: %v", err)
 	}
 }
 
@@ -354,13 +385,14 @@ func (f *office) organisations(t *testing.T) {
 		return out.GetRecord().GetEndorsementNames()
 	}
 	before := names()
-	f.operate(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyChain{ModifyChain: &ltlv1.ModifyChain{
+	operator := f.n.Client(identity.RoleOperator)
+	f.n.Decide(operator, &ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyChain{ModifyChain: &ltlv1.ModifyChain{
 		ChainId: f.n.ChainID, Organisations: []string{f.n.Admin.Organisation},
 	}}})
 	if after := names(); !slices.Equal(slices.Sorted(slices.Values(after)), slices.Sorted(slices.Values(before))) {
 		t.Errorf("signed by %v, then told as %v", before, after)
 	}
-	f.operate(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyChain{ModifyChain: &ltlv1.ModifyChain{
+	f.n.Decide(operator, &ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyChain{ModifyChain: &ltlv1.ModifyChain{
 		ChainId: f.n.ChainID, Organisations: []string{f.n.Admin.Organisation, f.n.Member.Organisation},
 	}}})
 }

@@ -115,8 +115,16 @@ func (s *server) ListEnrolments(
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	all, err := rules.ListEnrolments(s.store)
-	if err != nil {
+	var all []*rules.Enrolment
+	if in.GetProductKey() != "" && in.GetIotId() != "" { // there may be very many others
+		one, err := rules.GetEnrolment(s.store, in.GetProductKey(), in.GetIotId())
+		if err != nil {
+			return nil, failure(err)
+		}
+		if one != nil {
+			all = append(all, one)
+		}
+	} else if all, err = rules.ListEnrolments(s.store); err != nil {
 		return nil, failure(err)
 	}
 	out := &ltlv1.ListEnrolmentsResponse{Code: rules.OK}
@@ -125,10 +133,56 @@ func (s *server) ListEnrolments(
 			continue
 		}
 		if page.holds(out.Total) {
-			out.Devices = append(out.Devices, &ltlv1.EnrolmentInfo{
-				Device: &ltlv1.EnrollDevice{ProductKey: d.ProductKey, IotId: d.IotID, KeyType: d.KeyType,
-					PublicKey: d.PublicKey},
-				Organisation: d.Organisation, Revoked: d.Revoked, EnrolledHeight: d.CreatedHeight,
+			out.Devices = append(out.Devices, enrolmentInfo(d))
+		}
+		out.Total++
+	}
+	return out, nil
+}
+
+func enrolmentInfo(d *rules.Enrolment) *ltlv1.EnrolmentInfo {
+	out := &ltlv1.EnrolmentInfo{
+		Device: &ltlv1.EnrollDevice{ProductKey: d.ProductKey, IotId: d.IotID, KeyType: d.Newest().Type,
+			PublicKey: d.Newest().Public},
+		Organisation: d.Organisation, Revoked: d.Revoked, EnrolledHeight: d.CreatedHeight,
+	}
+	for i := range d.Keys {
+		k := &d.Keys[i]
+		out.Keys = append(out.Keys, &ltlv1.DeviceKeyInfo{
+			Number: uint32(i) + 1, KeyType: k.Type, PublicKey: k.Public, FromHeight: k.From, UntilHeight: k.Until, End: k.End,
+			DoubtfulHeight: k.Doubtful,
+		})
+	}
+	return out
+}
+
+// ListProducts implements ltlv1.LedgerServer.
+func (s *server) ListProducts(ctx context.Context, in *ltlv1.ListProductsRequest) (*ltlv1.ListProductsResponse, error) {
+	page, err := pageOf(in.GetPage(), in.GetSize())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
+		return nil, err
+	}
+	var all []*rules.Product
+	if in.GetProductKey() != "" { // there may be very many others
+		one, err := rules.GetProduct(s.store, in.GetProductKey())
+		if err != nil {
+			return nil, failure(err)
+		}
+		if one != nil {
+			all = append(all, one)
+		}
+	} else if all, err = rules.ListProducts(s.store); err != nil {
+		return nil, failure(err)
+	}
+	out := &ltlv1.ListProductsResponse{Code: rules.OK}
+	for _, p := range all {
+		if page.holds(out.Total) {
+			out.Products = append(out.Products, &ltlv1.ProductInfo{
+				ProductKey: p.Key, Organisation: p.Organisation, ChainId: p.ChainID, FromMs: p.FromMs,
+				ChangedHeight: p.ChangedHeight,
 			})
 		}
 		out.Total++

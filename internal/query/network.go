@@ -59,8 +59,13 @@ func (s *server) chainInfo(c *rules.Chain, member *rules.Member) (*ltlv1.ChainIn
 	if err != nil {
 		return nil, err
 	}
+	closed, err := rules.ChainClosed(s.store, c)
+	if err != nil {
+		return nil, err
+	}
 	info := &ltlv1.ChainInfo{
-		ChainId: c.ID, ChainCode: c.Code, UsedCount: usage.Count, UsedBytes: usage.Bytes,
+		ChainId: c.ID, ChainCode: c.Code, UsedCount: usage.Count, UsedBytes: usage.Bytes, Closed: closed,
+		TimeStands: c.TimeStands,
 		Chain: &ltlv1.CreateChain{
 			Name: c.Name, Remark: c.Remark, Service: c.Service, Edition: c.Edition, Region: c.Region,
 			EffectiveMs: c.EffectiveMs, ExpiredMs: c.ExpiredMs, CapacityQuotaBytes: c.CapacityQuota, CountQuota: c.CountQuota,
@@ -99,6 +104,9 @@ func (s *server) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*
 	}
 	out.Organisations, out.Authorities = members.Organisations, members.Authorities
 	out.Revocations, out.Removed = members.Revocations, members.Removed
+	if out.Facts, err = s.organisationFacts(members.Organisations); err != nil {
+		return nil, failure(err)
+	}
 	nodes, err := rules.ListNodes(s.store)
 	if err != nil {
 		return nil, failure(err)
@@ -133,6 +141,75 @@ func (s *server) GetNetwork(ctx context.Context, in *ltlv1.GetNetworkRequest) (*
 		out.Chains = append(out.Chains, info)
 	}
 	return out, nil
+}
+
+// organisationFacts are the facts of organisations, in their order.
+func (s *server) organisationFacts(organisations []*ltlv1.Organisation) ([]*ltlv1.OrganisationFacts, error) {
+	all := make([]*ltlv1.OrganisationFacts, len(organisations))
+	for i, o := range organisations {
+		f, err := rules.GetOrganisationFacts(s.store, o.GetId())
+		if err != nil {
+			return nil, err
+		}
+		all[i] = &ltlv1.OrganisationFacts{
+			Standing: ltlv1.OrganisationStanding(f.Standing), LapsesMs: f.LapsesMs, RecoveryKey: f.RecoveryKey,
+			Recoveries: f.Recoveries, Delegates: f.Delegates,
+		}
+	}
+	return all, nil
+}
+
+// ListAccessKeys implements ltlv1.LedgerServer.
+func (s *server) ListAccessKeys(
+	ctx context.Context, in *ltlv1.ListAccessKeysRequest,
+) (*ltlv1.ListAccessKeysResponse, error) {
+	page, err := pageOf(in.GetPage(), in.GetSize())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
+		return nil, err
+	}
+	all, err := AccessKeys(s.store, in.GetAccountUid())
+	if err != nil {
+		return nil, failure(err)
+	}
+	out := &ltlv1.ListAccessKeysResponse{Total: uint64(len(all))}
+	for i, k := range all {
+		if page.holds(uint64(i)) {
+			out.AccessKeys = append(out.AccessKeys, k)
+		}
+	}
+	return out, nil
+}
+
+// AccessKeys lists the AccessKeys of an account of a ledger, or of all accounts with an empty uid. Those of a removed
+// organisation are disabled.
+func AccessKeys(v rules.Reader, uid string) ([]*ltlv1.AccessKeyInfo, error) {
+	keys, err := rules.ListAccessKeys(v, uid)
+	if err != nil {
+		return nil, err
+	}
+	removed := map[string]bool{}
+	all := make([]*ltlv1.AccessKeyInfo, len(keys))
+	for i, k := range keys {
+		gone, known := removed[k.Organisation]
+		if !known {
+			if gone, err = rules.Removed(v, k.Organisation); err != nil {
+				return nil, err
+			}
+			removed[k.Organisation] = gone
+		}
+		state := k.State
+		if gone && state == ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE {
+			state = ltlv1.AccessKeyState_ACCESS_KEY_STATE_DISABLED
+		}
+		all[i] = &ltlv1.AccessKeyInfo{
+			Id: k.ID, AccountUid: k.AccountUID, Organisation: k.Organisation, State: state, Version: k.Version,
+			SealedVersion: k.SealedVersion, Commitment: k.Commitment[:],
+		}
+	}
+	return all, nil
 }
 
 // GetAccount implements ltlv1.LedgerServer.

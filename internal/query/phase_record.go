@@ -57,13 +57,13 @@ func (s *server) ListPhaseRecords(
 	if err != nil || code != rules.OK {
 		return &ltlv1.ListPhaseRecordsResponse{Code: code}, failure(err)
 	}
-	first, last, err := s.window(ctx, shelf.chain, shelf.key, in.GetStartMs(), in.GetEndMs())
+	found, err := s.window(ctx, shelf.chain, shelf.key, in.GetStartMs(), in.GetEndMs())
 	if err != nil {
 		return nil, failure(err)
 	}
-	out := &ltlv1.ListPhaseRecordsResponse{Code: rules.OK, Total: uint64(last + 1 - first)}
+	out := &ltlv1.ListPhaseRecordsResponse{Code: rules.OK, Total: found.count()}
 	for i := page.from; i < min(page.to, out.Total); i++ {
-		at, err := s.version(shelf.chain, shelf.key, first+uint32(i))
+		at, err := s.version(shelf.chain, shelf.key, found.at(i))
 		if err != nil {
 			return nil, failure(err)
 		}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	"ltl/internal/store"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -61,6 +62,7 @@ func (s *server) fresh(ctx context.Context, c ltlv1.Consistency) error {
 func (s *server) Status(context.Context, *ltlv1.StatusRequest) (*ltlv1.StatusResponse, error) {
 	out := &ltlv1.StatusResponse{AppliedIndex: s.store.AppliedIndex(), Sequence: s.store.Sequence(),
 		ClockMs: time.Now().UnixMilli()}
+	out.NetworkMs = s.networkMs()
 	for _, t := range s.store.Tips() {
 		out.Chains = append(out.Chains, &ltlv1.ChainStatus{
 			ChainId: t.ChainID, Height: t.Header.Height, BlockHash: t.Hash[:], TimeMs: t.Header.TimeMs,
@@ -75,6 +77,12 @@ func (s *server) Status(context.Context, *ltlv1.StatusRequest) (*ltlv1.StatusRes
 		s.options.Status(out)
 	}
 	return out, nil
+}
+
+// networkMs is the network's time; 0 before the genesis.
+func (s *server) networkMs() int64 {
+	due, _ := s.store.Due(ledger.SystemChain)
+	return max(due.PreviousTimeMs, due.PreviousReferenceMs)
 }
 
 // Blocks implements ltlv1.LedgerServer.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sort"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -57,17 +56,17 @@ func (s *server) ListHistory(ctx context.Context, in *ltlv1.ListHistoryRequest) 
 	if err != nil || code != rules.OK {
 		return &ltlv1.ListHistoryResponse{Code: code}, failure(err)
 	}
-	first, last, err := s.window(ctx, chain, in.GetKey(), in.GetStartMs(), in.GetEndMs())
+	found, err := s.window(ctx, chain, in.GetKey(), in.GetStartMs(), in.GetEndMs())
 	if err != nil {
 		return nil, failure(err)
 	}
-	total := uint64(last + 1 - first)
+	total := found.count()
 	if in.GetStartMs() == 0 && in.GetEndMs() == 0 && total > MaxHistory {
 		return &ltlv1.ListHistoryResponse{Code: rules.OutOfRange, Total: total}, nil
 	}
 	out := &ltlv1.ListHistoryResponse{Code: rules.OK, Total: total}
 	for i := page.from; i < min(page.to, total); i++ {
-		version := last - uint32(i)
+		version := found.at(total - 1 - i)
 		at, err := s.version(chain, in.GetKey(), version)
 		if err != nil {
 			return nil, failure(err)
@@ -90,11 +89,11 @@ func (s *server) CountHistory(ctx context.Context, in *ltlv1.CountHistoryRequest
 	if err != nil || code != rules.OK {
 		return &ltlv1.CountHistoryResponse{Code: code}, failure(err)
 	}
-	first, last, err := s.window(ctx, chain, in.GetKey(), in.GetStartMs(), in.GetEndMs())
+	found, err := s.window(ctx, chain, in.GetKey(), in.GetStartMs(), in.GetEndMs())
 	if err != nil {
 		return nil, failure(err)
 	}
-	return &ltlv1.CountHistoryResponse{Code: rules.OK, Count: uint64(last + 1 - first)}, nil
+	return &ltlv1.CountHistoryResponse{Code: rules.OK, Count: found.count()}, nil
 }
 
 // readable finds the chain and checks whether the account may read the Key there.
@@ -140,44 +139,6 @@ func (s *server) foreignTypeCode(chain *rules.Chain, key string) (bool, error) {
 	return false, nil
 }
 
-// window returns the first and last version of a Key within start and end, both inclusive; last+1 == first when there
-// is none. Versions are in order of time, so it searches by halves.
-func (s *server) window(
-	ctx context.Context, chain *rules.Chain, key string, start, end int64,
-) (first, last uint32, err error) {
-	newest, err := rules.Locate(s.store, chain.ID, rules.NewestKey(key))
-	if err != nil || newest == nil {
-		return 1, 0, err
-	}
-	n := int(newest.Version())
-	if start == 0 && end == 0 {
-		return 1, uint32(n), nil
-	}
-	var failed error
-	below := func(limit int64, inclusive bool) int { // the number of versions with a time below limit, or at it
-		return sort.Search(n, func(i int) bool {
-			if failed != nil || ctx.Err() != nil {
-				return true
-			}
-			at, err := s.version(chain, key, uint32(i)+1)
-			if err != nil {
-				failed = err
-				return true
-			}
-			_, _, _, header, _, err := s.store.Transaction(chain.ID, at.Height, at.Index)
-			if err != nil {
-				failed = err
-			}
-			return header.TimeMs > limit || header.TimeMs == limit && !inclusive
-		})
-	}
-	before, upTo := below(start, false), below(end, true)
-	if failed == nil {
-		failed = ctx.Err()
-	}
-	return uint32(before) + 1, uint32(max(upTo, before)), failed
-}
-
 // version locates a version that must exist.
 func (s *server) version(chain *rules.Chain, key string, version uint32) (*rules.Locator, error) {
 	at, err := rules.LocateVersion(s.store, chain.ID, key, version)
@@ -211,8 +172,36 @@ func (s *server) record(chain *rules.Chain, at *rules.Locator, version uint32) (
 	digest := ledger.DataHash(r.Value)
 	r.DataHash = digest[:]
 	r.DataTypeCode, _ = rules.CheckKey(chain.Code, r.Key)
+	r.Corrects = rules.CorrectionOf(tx)
+	if r.DeclaredWrong, err = s.declaredWrong(chain, id); err != nil {
+		return nil, err
+	}
 	r.EndorsementNames, err = s.endorsers(chain, batch, payload)
 	return r, err
+}
+
+// declaredWrong reads how the record of a transaction was declared wrong, for the last time; nil when it never was.
+func (s *server) declaredWrong(chain *rules.Chain, id ledger.Hash) (*ltlv1.DeclaredWrong, error) {
+	at, err := rules.LocateCorrection(s.store, chain.ID, id)
+	if at == nil || err != nil {
+		return nil, err
+	}
+	payload, _, _, header, _, err := s.store.Transaction(chain.ID, at.Height, at.Index)
+	if err != nil {
+		return nil, err
+	}
+	tx, err := rules.Decode(payload)
+	if err != nil || rules.CorrectionOf(tx) == nil {
+		return nil, fmt.Errorf("%w: transaction %d of block %d corrects no record: %w", store.ErrCorrupt, at.Index,
+			at.Height, err)
+	}
+	by := ledger.TransactionID(payload)
+	key, _, businessID, _ := rules.ProofRecord(tx, by)
+	c := rules.CorrectionOf(tx)
+	return &ltlv1.DeclaredWrong{
+		TransactionHash: by[:], Key: key, BusinessId: businessID, Reason: c.GetReason(), TimeMs: header.TimeMs,
+		BlockHeight: at.Height, ByAdministrator: rules.ByAdministrator(c, key), Times: at.Extra,
+	}, nil
 }
 
 // endorsers names the organisations that signed the transaction: first the chain's organisations, in their order, then

@@ -42,10 +42,10 @@ func entry(t *testing.T, network ledger.Hash, history string, n uint64) store.En
 	payload := offline.Encode(t, &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Nonce: nonce[:16],
 		CreatedMs: offline.StartMs, Submitter: submitter(n), Action: &ltlv1.Transaction_CreateAccount{CreateAccount: &ltlv1.CreateAccount{
 			Uid: fmt.Sprintf("%016d", n), Name: history, Type: ltlv1.AccountType_ACCOUNT_TYPE_RAM, Organisation: "o1"}}})
-	batch := offline.Batch(network, ledger.SystemChain, offline.StartMs+3_600_000, [][]byte{payload},
+	batch := offline.Batch(network, ledger.SystemChain, offline.StartMs+int64(n), [][]byte{payload},
 		offline.Signers("o1"))
 	return store.Entry{Index: n, Entry: &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{
-		Batches: &ltlv1.OrderedBatches{TimeMs: offline.StartMs + int64(n), Batches: []*ltlv1.Batch{batch}}}}}
+		Batches: &ltlv1.OrderedBatches{Batches: []*ltlv1.Batch{batch}}}}}
 }
 
 // newLedger is a store on disk with a genesis block and the blocks of one history. Two of one history are equal to the
