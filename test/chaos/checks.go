@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"ltl/test/chaos/liar"
+	"ltl/test/insider"
 )
 
 // Bounds of I11: what a process may use at its highest, and by how much what it uses after the load may exceed what it
@@ -14,6 +17,8 @@ const (
 	filesAllowed      = 100
 	useFactor         = 2
 	maxWrong          = 20 // sentences kept of each check
+	// triesAnswered is how many attempts of one kind of attack may have no answer, because a fault was in effect each time.
+	triesAnswered = 20
 )
 
 // Check is one invariant and what was found of it.
@@ -61,16 +66,35 @@ type Found struct {
 	// Failures are what kept the run from looking at something.
 	Failures []string
 
+	// Malice is what the walk over the ledger found, Attacks what became of the malicious organisation's attempts; nil when
+	// there was none.
+	Malice  *Check
+	Attacks map[string]insider.Count
+	// Lying is the node that lied, Lies what it told. sound are the calls that no lie can have reached, doubtful the reads
+	// that may rest on one.
+	Lying           string
+	Lies            []liar.Lie
+	sound, doubtful []*Op
+
 	unordered []*Unordered // found by the check of I4
 }
 
 // Checks holds what a run found against all invariants.
 func Checks(f *Found) []*Check {
-	return []*Check{
+	if f.sound == nil {
+		f.sound = f.Ops
+	}
+	all := []*Check{
 		f.acknowledged(), f.sameHistory(), f.audited(), f.linearizable(), f.once(), f.policy(), f.evidence(), f.recovery(),
 		f.faulty(), f.bounded(),
-		f.contract(), f.made(),
 	}
+	if f.Malice != nil {
+		all = append(all, f.Malice, f.refused())
+	}
+	if f.Lying != "" {
+		all = append(all, f.lied())
+	}
+	return append(all, f.contract(), f.made())
 }
 
 func (f *Found) acknowledged() *Check {
@@ -148,7 +172,7 @@ func (f *Found) linearizable() *Check {
 	if len(f.Copies) > 0 {
 		place = f.Copies[0].Ledger.place
 	}
-	calls, keys, wrong := Linearizable(f.Ops, place)
+	calls, keys, wrong := Linearizable(f.sound, place)
 	c.Looked, c.What = calls, fmt.Sprintf("calls of %d Keys", keys)
 	for _, u := range wrong {
 		c.wrong("%s", u)
@@ -175,6 +199,9 @@ func (f *Found) once() *Check {
 		for _, key := range sortedKeys(copy.Ledger.Records) {
 			seen, values := map[string]int{}, map[string]int{}
 			for _, r := range copy.Ledger.Records[key] {
+				if r.Apart {
+					continue
+				}
 				c.Looked++
 				action := SetData
 				if r.Attached {
@@ -210,7 +237,7 @@ func (f *Found) evidence() *Check {
 	c := &Check{ID: "I7", Name: "what GetBlockChainInfo told during the run is what the chain says at the end",
 		What: "answers, on each different copy"}
 	for _, copy := range f.Copies {
-		for _, o := range f.Ops {
+		for _, o := range f.sound {
 			if o.Action != ChainInfo || o.Outcome != OK || o.Proof == nil {
 				continue
 			}
@@ -291,9 +318,31 @@ func (f *Found) bounded() *Check {
 	return c
 }
 
+// refused looks at the attempts of the malicious organisation one by one: none to which it has no right was accepted.
+func (f *Found) refused() *Check {
+	c := &Check{ID: "I13", Name: "no attack was accepted, and each kind was refused at least once", What: "attempts"}
+	for _, name := range sortedKeys(f.Attacks) {
+		a := f.Attacks[name]
+		c.Looked += a.Tries
+		if a.Accepted > 0 && !a.May {
+			c.wrong("%s: %d of %d attempts were accepted", name, a.Accepted, a.Tries)
+		}
+		if a.Refused+a.Accepted == 0 && a.Tries >= triesAnswered {
+			c.wrong("%s: none of %d attempts had an answer: %s", name, a.Tries, a.Last)
+		}
+	}
+	return c
+}
+
+// lied makes sure that the node lied. What it is looked at for is in the other checks.
+func (f *Found) lied() *Check {
+	return &Check{ID: "LIES", Name: f.Lying + " lied; reads and refusals that may rest on a lie are left out of I4, I7 and API",
+		Looked: len(f.Lies), What: fmt.Sprintf("lies; %d calls are left out", len(f.doubtful))}
+}
+
 func (f *Found) contract() *Check {
 	c := &Check{ID: "API", Name: "no answer that docs/api.md does not have for such a call", What: "calls"}
-	for _, o := range f.Ops {
+	for _, o := range f.sound {
 		c.Looked++
 		if o.Outcome == Wrong {
 			c.wrong("%s of %s at %s: %s", o.Action, o.Key, time.Duration(o.Return), o.Detail)

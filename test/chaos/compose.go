@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"ltl/test/chaos/liar"
 )
 
 // The compose deployment as scripts/cluster.sh makes it.
@@ -104,6 +106,18 @@ func (c *Compose) Supports(a Action) error {
 	}
 	return fmt.Errorf("%w: Docker can kill, pause and isolate a container", ErrUnsupported)
 }
+
+// SetClock is not supported.
+func (c *Compose) SetClock(context.Context, string, time.Duration) error { return ErrUnsupported }
+
+// Address is empty: nothing that calls from outside is made with containers.
+func (c *Compose) Address(string) string { return "" }
+
+// Lie does nothing: no node of the deployment lies.
+func (c *Compose) Lie() error { return nil }
+
+// EndLies returns none.
+func (c *Compose) EndLies() ([]liar.Lie, error) { return nil, nil }
 
 // Start builds the image and starts the deployment.
 func (c *Compose) Start(ctx context.Context) error {

@@ -19,6 +19,7 @@ import (
 	"ltl/internal/localnet"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/chaos/liar"
 )
 
 // How long copies may take to become equal after the load, and to be read.
@@ -37,6 +38,8 @@ type Record struct {
 	BusinessID  string
 	Value       string
 	Attached    bool
+	// Apart says that the record is not the callers', and was judged by itself.
+	Apart bool
 }
 
 // Ledger is what all copies have in common, in a form in which records can be found.
@@ -48,6 +51,8 @@ type Ledger struct {
 	Digests [][sha256.Size]byte
 	// Transactions counts how often each transaction id was accepted.
 	Transactions map[string]int
+
+	consent *consent // judges every accepted transaction; nil when no organisation is malicious
 }
 
 // BlockID is a block by its place and its hash.
@@ -70,6 +75,9 @@ func (l *Ledger) add(b *ltlv1.Block, records bool) error {
 	hash := ledger.BlockHash(b.GetHeader())
 	id := BlockID{Chain: h.ChainID, Height: h.Height, Hash: hex.EncodeToString(hash[:])}
 	l.Blocks = append(l.Blocks, id)
+	if l.consent != nil {
+		l.consent.blocks++
+	}
 	digest, results := sha256.New(), b.GetResults()
 	digest.Write(b.GetHeader())
 	for _, batch := range b.GetBatches() {
@@ -102,7 +110,11 @@ func (l *Ledger) accept(at BlockID, payload []byte) error {
 	sum := ledger.TransactionID(payload)
 	id := hex.EncodeToString(sum[:])
 	l.Transactions[id]++
-	r := Record{Chain: at.Chain, Height: at.Height, BlockHash: at.Hash, Transaction: id}
+	apart := false
+	if l.consent != nil {
+		apart = l.consent.see(at, id, tx)
+	}
+	r := Record{Chain: at.Chain, Height: at.Height, BlockHash: at.Hash, Transaction: id, Apart: apart}
 	key := ""
 	switch {
 	case tx.GetSetData() != nil:
@@ -182,7 +194,7 @@ func (p *peers) close() error {
 func (p *peers) status(ctx context.Context, name string) (*ltlv1.StatusResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, statusBudget)
 	defer cancel()
-	return ltlv1.NewLedgerClient(p.conns[name]).Status(ctx, &ltlv1.StatusRequest{})
+	return ltlv1.NewLedgerClient(p.conns[name]).Status(liar.Truthful(ctx), &ltlv1.StatusRequest{})
 }
 
 // settled waits until every copy has the same number of blocks and none has a fault, and returns that number.
@@ -214,7 +226,7 @@ func (p *peers) settled(ctx context.Context) (uint64, error) {
 }
 
 // read reads the first n blocks of a copy.
-func (p *peers) read(ctx context.Context, name string, n uint64, records bool) (*Ledger, error) {
+func (p *peers) read(ctx context.Context, name string, n uint64, records bool, c *consent) (*Ledger, error) {
 	ctx, cancel := context.WithTimeout(ctx, readBudget)
 	defer cancel()
 	stream, err := ltlv1.NewLedgerClient(p.conns[name]).Follow(ctx, &ltlv1.FollowRequest{})
@@ -222,6 +234,7 @@ func (p *peers) read(ctx context.Context, name string, n uint64, records bool) (
 		return nil, fmt.Errorf("couldn't read the blocks of %s: %w", name, err)
 	}
 	l := newLedger()
+	l.consent = c
 	for range n {
 		res, err := stream.Recv()
 		if err != nil {

@@ -52,6 +52,8 @@ type faults struct {
 	watch   *watcher
 	load    *Load
 	history *History
+	// certificate is the directory of the certificate of a swamp.
+	certificate string
 
 	mu    sync.Mutex
 	links map[int][]Link // in effect, by injection
@@ -170,6 +172,10 @@ func (f *faults) act(ctx, lasting context.Context, id int, a Action, cast *Cast,
 		return f.linked(ctx, id, targets, links)
 	case Swizzle:
 		return f.swizzle(ctx, lasting, id, targets, r)
+	case Clock, Creep:
+		return f.moveClocks(ctx, lasting, a, targets)
+	case Swamp:
+		return f.swamp(lasting, a.Amount, targets, r), nil
 	case Stutter:
 		return f.stutter(lasting, targets), nil
 	case Kill:

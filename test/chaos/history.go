@@ -129,6 +129,13 @@ func (h *History) write(o *Op) {
 	}
 }
 
+// all are the calls so far.
+func (h *History) all() []*Op {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return append([]*Op(nil), h.ops...)
+}
+
 // Close writes what is not written yet, and returns all calls.
 func (h *History) Close() ([]*Op, error) {
 	h.mu.Lock()

@@ -10,6 +10,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"ltl/test/chaos/liar"
 )
 
 // ErrUnsupported is returned, wrapped, for a fault that an injector cannot make.
@@ -45,6 +47,8 @@ type Injector interface {
 	Cast() Cast
 	// Dial connects to the gRPC service of a node or endorser; no fault is in between.
 	Dial(ctx context.Context, name string) (net.Conn, error)
+	// Address is where a process serves.
+	Address(name string) string
 	// Supports returns ErrUnsupported, wrapped, for what this injector cannot do.
 	Supports(a Action) error
 
@@ -60,10 +64,16 @@ type Injector interface {
 	// back what it had.
 	SetLimit(name string, what Verb, n int) error
 
+	// SetClock moves the clock of a process from the right time.
+	SetClock(ctx context.Context, name string, by time.Duration) error
+
 	// Admin asks a process at its loopback address.
 	Admin(ctx context.Context, name, path string) (status int, body []byte, err error)
 	// Endings are the processes that ended by themselves so far.
 	Endings() []Ending
+	// Lie has the lying node of the scenario begin; EndLies has it tell the truth, and returns what it told before.
+	Lie() error
+	EndLies() ([]liar.Lie, error)
 	// Audit runs `ltl audit` on the copy of a node or endorser and returns what it printed.
 	Audit(ctx context.Context, name string) (string, error)
 	// Close ends every process and removes everything but the directory.

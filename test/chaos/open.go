@@ -93,6 +93,22 @@ func Summary(out io.Writer, r *Results) {
 			s.Duplicated, s.Unknown,
 			s.RecoveredP50, s.RecoveredMax, s.ReadyP50, s.ReadyMax, s.SilentP50, s.SilentMax, s.Elections)
 	}
+	if len(r.Attacks) > 0 {
+		fmt.Fprintln(w, "\nATTACK\tTRIES\tREFUSED\tACCEPTED\tNO ANSWER\t")
+	}
+	for _, name := range sortedKeys(r.Attacks) {
+		a, right := r.Attacks[name], ""
+		if a.May {
+			right = "its own right, or a repetition"
+		}
+		fmt.Fprintf(w, "%s\t%d\t%d\t%d\t%d\t%s\n", name, a.Tries, a.Refused, a.Accepted, a.Broken, right)
+	}
+	if len(r.Lies) > 0 {
+		fmt.Fprintln(w, "\nLIE\tTIMES")
+	}
+	for _, what := range sortedKeys(r.Lies) {
+		fmt.Fprintf(w, "%s\t%d\n", what, r.Lies[what])
+	}
 	fmt.Fprintln(w, "\nCHECK\t\tLOOKED AT\tRESULT")
 	for _, c := range r.Checks {
 		result := "holds"

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ltl/internal/identity"
+	"ltl/test/chaos/liar"
 )
 
 // What every process of a run listens on, in a namespace of its own.
@@ -35,6 +36,8 @@ const (
 // Processes is the injector with real processes, each in a network namespace of its own. It needs root, ip and nft.
 type Processes struct {
 	binary, dir string
+	clocks      string // directory of what the clocks are moved by; empty when the scenario moves none
+	lying       string // the node that lies; empty for none
 	cast        Cast
 	org         map[string]string // of each node
 	subnet      *subnet
@@ -62,7 +65,10 @@ type process struct {
 func NewProcesses(binary, dir string, s *Scenario) *Processes {
 	p := &Processes{
 		binary: binary, dir: dir, org: map[string]string{}, admin: map[string]*http.Client{}, running: map[string]*process{},
-		memory: map[string]*memoryGroup{}, spawn: make(chan func()),
+		memory: map[string]*memoryGroup{}, spawn: make(chan func()), lying: s.Lying,
+	}
+	if s.movesClocks() {
+		p.clocks = filepath.Join(dir, "clocks")
 	}
 	for i := range s.Nodes {
 		name := "node" + strconv.Itoa(i+1)
@@ -100,6 +106,10 @@ func (p *Processes) How(v Verb) string {
 		return "prlimit RLIMIT_NOFILE"
 	case Memory:
 		return "cgroup"
+	case Swamp:
+		return "connections with and without a certificate"
+	case Clock, Creep:
+		return "a build whose time.Now is moved"
 	}
 	return "callers of another account, without a pause"
 }
@@ -126,11 +136,17 @@ func (p *Processes) Supports(a Action) error {
 // Dial connects to a node or endorser from the driver's place at the switch.
 func (p *Processes) Dial(ctx context.Context, name string) (net.Conn, error) {
 	var d net.Dialer
-	return d.DialContext(ctx, "tcp", p.address(name))
+	return d.DialContext(ctx, "tcp", p.Address(name))
 }
 
-// address is where a node or endorser serves.
-func (p *Processes) address(name string) string { return p.subnet.address(name) + ":" + portRPC }
+// Address is where a process serves.
+func (p *Processes) Address(name string) string {
+	port := portRPC
+	if strings.HasPrefix(name, "facade") {
+		port = portHTTP
+	}
+	return p.subnet.address(name) + ":" + port
+}
 
 // Start makes namespaces, keys, processes, accounts and chains.
 func (p *Processes) Start(ctx context.Context) (err error) {
@@ -142,6 +158,9 @@ func (p *Processes) Start(ctx context.Context) (err error) {
 	}()
 	if err := os.MkdirAll(filepath.Join(p.dir, "logs"), 0o700); err != nil {
 		return fmt.Errorf("couldn't make the directory of the network: %w", err)
+	}
+	if err := p.builds(ctx); err != nil {
+		return err
 	}
 	if p.subnet, err = newSubnet(ctx, p.cast.all()); err != nil {
 		return err
@@ -172,11 +191,11 @@ func (p *Processes) keys() error {
 	spec := identity.NetworkSpec{Network: "ltl-chaos", Facades: p.cast.Facades}
 	for i, e := range p.cast.Endorsers {
 		spec.Organisations = append(spec.Organisations, identity.OrgSpec{
-			ID: auditName(e), Name: "Organisation " + strconv.Itoa(i+1), EndorserAddress: p.address(e),
+			ID: auditName(e), Name: "Organisation " + strconv.Itoa(i+1), EndorserAddress: p.Address(e),
 		})
 	}
 	for _, n := range p.cast.Nodes {
-		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: n, Organisation: p.org[n], Address: p.address(n)})
+		spec.Nodes = append(spec.Nodes, identity.NodeSpec{ID: n, Organisation: p.org[n], Address: p.Address(n)})
 	}
 	return identity.CreateNetwork(filepath.Join(p.dir, "pki"), spec)
 }
@@ -211,9 +230,15 @@ func (p *Processes) Restart(_ context.Context, name string) error {
 		return fmt.Errorf("couldn't open the log of %s: %w", name, err)
 	}
 	defer log.Close()
-	cmd := exec.Command("ip", append([]string{"netns", "exec", p.subnet.name(name), p.binary}, p.arguments(name)...)...)
+	cmd := exec.Command("ip", append([]string{"netns", "exec", p.subnet.name(name), p.program(name)}, p.arguments(name)...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1") // they share the machine, as those of `ltl up` do
+	if p.clocks != "" {
+		cmd.Env = append(cmd.Env, clocksVariable+"="+p.clocks)
+	}
+	if name == p.lying {
+		cmd.Env = append(cmd.Env, liar.Variable+"="+p.lies())
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	started := make(chan error)
 	p.spawn <- func() { started <- cmd.Start() }

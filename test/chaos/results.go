@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"ltl/test/insider"
 )
 
 // Statistic is what all injections of one fault brought.
@@ -56,6 +58,11 @@ type Results struct {
 	Usage    map[string]*Usage   `json:"usage"`
 	Ready    map[string][]Change `json:"ready"`
 	Seconds  []Second            `json:"seconds"`
+	// Attacks are the attempts of the malicious organisation by their kind.
+	Attacks map[string]insider.Count `json:"attacks,omitempty"`
+	// Lies counts what the lying node told, by its kind; Doubtful are the calls whose answers may rest on a lie.
+	Lies     map[string]int `json:"lies,omitempty"`
+	Doubtful int            `json:"doubtful,omitempty"`
 
 	unordered []*Unordered
 }
@@ -77,7 +84,10 @@ func (r *runner) results(now time.Time) *Results {
 		Scenario: r.Name, Text: r.Scenario.String(), Seed: r.Seed, Injected: r.Duration, Command: r.Command,
 		Injector: r.Injector.Name(), Finished: now.UTC(), OK: true,
 		Calls: len(f.Ops), Outcomes: map[Outcome]int{}, Checks: Checks(f), Made: f.Injections, Usage: f.Usage,
-		Ready: r.watch.ready,
+		Ready: r.watch.ready, Attacks: f.Attacks, Lies: map[string]int{}, Doubtful: len(f.doubtful),
+	}
+	for _, l := range f.Lies {
+		res.Lies[l.Method+": "+l.What]++
 	}
 	for _, o := range f.Ops {
 		res.Outcomes[o.Outcome]++

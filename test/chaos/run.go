@@ -45,6 +45,7 @@ type runner struct {
 	load    *Load
 	watch   *watcher
 	faults  *faults
+	malice  *malice // nil when no organisation is malicious
 	found   Found
 }
 
@@ -79,6 +80,12 @@ func Run(ctx context.Context, o Options) (_ *Results, err error) {
 
 // check refuses what the injector cannot do before anything is started.
 func (o *Options) check() error {
+	if s := o.Scenario; s.Malicious+s.Lying != "" && o.Injector.Name() != injectProcesses {
+		return fmt.Errorf("%w: roles are played beside processes only", ErrUnsupported)
+	}
+	if s := o.Scenario; s.Lying != "" && !slices.Contains(o.Injector.Cast().Nodes, s.Lying) {
+		return fmt.Errorf("this network has no %s", s.Lying)
+	}
 	faults := []Fault{}
 	for _, s := range o.Scenario.Steps {
 		faults = append(faults, s.Fault)
@@ -110,19 +117,45 @@ func (r *runner) run(ctx context.Context) (err error) {
 	r.watch = newWatcher(r.Injector, peers, r.history)
 	watching, unwatch := context.WithCancel(ctx)
 	r.watch.start(watching)
+	defer unwatch()
+	if r.Scenario.Malicious != "" {
+		if r.malice, err = newMalice(ctx, r, network); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, r.malice.close()) }()
+	}
 	more, enough := context.WithCancel(ctx)
-	r.load.start(ctx, more, peers, r.Injector.Cast().Nodes)
-	r.faults = &faults{in: r.Injector, watch: r.watch, load: r.load, history: r.history, links: map[int][]Link{}}
+	defer enough()
+	if err := r.Injector.Lie(); err != nil {
+		return err
+	}
+	if r.malice != nil {
+		r.malice.start(ctx, more)
+	}
+	r.load.start(ctx, more, peers, r.truthful())
+	r.faults = &faults{in: r.Injector, watch: r.watch, load: r.load, history: r.history, links: map[int][]Link{},
+		certificate: swampCertificate(r.Injector.Dir(), r.Scenario)}
 	injectErr := r.inject(ctx)
 	enough()
 	r.load.close()
-	if injectErr == nil {
+	if r.malice != nil {
+		r.malice.group.Wait()
+	}
+	if r.found.Lies, err = r.Injector.EndLies(); injectErr == nil && err == nil {
 		err = r.collect(ctx)
 	}
 	unwatch()
 	r.watch.group.Wait()
 	return errors.Join(injectErr, err)
 }
+
+// truthful are the nodes that do not lie: what a node answers that does is its word.
+func (r *runner) truthful() []string {
+	return slices.DeleteFunc(slices.Clone(r.Injector.Cast().Nodes), func(n string) bool { return n == r.Scenario.Lying })
+}
+
+// quiet is a logger for attackers, whose library complains of what is done to it.
+func (r *runner) quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
 
 // inject lets the load begin and makes the faults of mix and steps.
 func (r *runner) inject(ctx context.Context) error {
@@ -179,6 +212,10 @@ func (r *runner) collect(ctx context.Context) (err error) {
 	fail(err)
 	if err == nil {
 		fail(r.copies(ctx, sequence))
+		if r.malice != nil {
+			fail(r.malice.finish(ctx, r.peers.conns))
+			r.found.Malice, r.found.Attacks = r.malice.consent.check, r.malice.attacker.Counts()
+		}
 	}
 	for _, name := range sortedKeys(r.watch.usage) {
 		r.watch.measure(ctx, name)
@@ -187,6 +224,8 @@ func (r *runner) collect(ctx context.Context) (err error) {
 	if r.found.Ops, err = r.history.Close(); err != nil {
 		return err
 	}
+	r.found.sound, r.found.doubtful = misled(r.found.Ops, r.found.Lies, r.history.began)
+	r.found.Lying = r.Scenario.Lying
 	r.found.Injections, r.found.Endings, r.found.Usage = r.faults.made, r.Injector.Endings(), r.watch.usage
 	cast := r.Injector.Cast()
 	for _, name := range cast.all() {
@@ -199,9 +238,14 @@ func (r *runner) collect(ctx context.Context) (err error) {
 
 // copies reads every copy; those that are the same block for block count as one.
 func (r *runner) copies(ctx context.Context, n uint64) error {
+	var judge *consent
+	if r.malice != nil {
+		judge = r.malice.journal(r.history.all())
+	}
 	for _, name := range sortedKeys(r.peers.conns) {
 		first := len(r.found.Copies) == 0
-		l, err := r.peers.read(ctx, name, n, first)
+		l, err := r.peers.read(ctx, name, n, first, judge)
+		judge = nil // the others are compared with the first
 		if err != nil {
 			return err
 		}
@@ -216,7 +260,7 @@ func (r *runner) copies(ctx context.Context, n uint64) error {
 			continue
 		}
 		if !first {
-			if l, err = r.peers.read(ctx, name, n, true); err != nil {
+			if l, err = r.peers.read(ctx, name, n, true, nil); err != nil {
 				return err
 			}
 		}
@@ -225,10 +269,9 @@ func (r *runner) copies(ctx context.Context, n uint64) error {
 	return nil
 }
 
-// audit runs `ltl audit` on every copy.
+// audit runs `ltl audit` on every copy. Each has its budget from its own beginning: on a busy machine the first ones of an
+// hour's ledger take as long as all of them may on an idle one.
 func (r *runner) audit(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, auditBudget)
-	defer cancel()
 	names := sortedKeys(r.peers.conns)
 	r.found.Audits = make([]Audited, len(names))
 	free := make(chan struct{}, auditsAtA)
@@ -237,6 +280,8 @@ func (r *runner) audit(ctx context.Context) {
 		group.Go(func() {
 			free <- struct{}{}
 			defer func() { <-free }()
+			ctx, cancel := context.WithTimeout(ctx, auditBudget)
+			defer cancel()
 			r.found.Audits[i].Name = name
 			if _, err := r.Injector.Audit(ctx, name); err != nil {
 				r.found.Audits[i].Error = err.Error()

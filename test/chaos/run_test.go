@@ -16,7 +16,7 @@ import (
 // The short run of `make test`.
 const (
 	shortSeed   = 20
-	shortBudget = 2 * time.Minute
+	shortBudget = 4 * time.Minute
 	dialBudget  = time.Second
 )
 
@@ -127,7 +127,11 @@ func TestSubnet(t *testing.T) {
 		if err := s.apply(ctx, c.links); err != nil {
 			t.Fatal(err)
 		}
-		if got := reaches("a", "b"); got != c.works {
+		got := reaches("a", "b")
+		for tries := 1; c.works && !got && tries < 4; tries++ { // the link that loses may lose a connection's first packets
+			got = reaches("a", "b")
+		}
+		if got != c.works {
 			t.Errorf("with %v a reaches b: %t, want %t", c.links, got, c.works)
 		}
 	}

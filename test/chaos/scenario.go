@@ -26,7 +26,10 @@ const (
 	Reset       Verb = "reset"       // TCP packets to the target are answered with a reset
 	Descriptors Verb = "descriptors" // the target may not open more files than this
 	Memory      Verb = "memory"      // the target may take so many MB more, or is killed by the kernel
+	Clock       Verb = "clock"       // the target's clock is set by so much, and right again at the end
+	Creep       Verb = "creep"       // the target's clock moves away evenly by so much, and is right again at the end
 	Flood       Verb = "flood"       // so many callers of one account write without a pause
+	Swamp       Verb = "swamp"       // so many connections that send nothing, half of something, or too much
 )
 
 // Bounds on what a scenario may ask for, so that a mistake in it cannot take the machine.
@@ -40,6 +43,7 @@ const (
 	maxClients   = 64
 	maxRate      = 5000
 	maxFlood     = 64
+	maxSwamp     = 256
 	maxActions   = 4
 	maxSteps     = 1000
 	minFiles     = 8
@@ -88,6 +92,9 @@ type Scenario struct {
 	Clients, Rate int
 	// Duration is how long faults are injected unless the caller says otherwise.
 	Duration time.Duration
+	// Malicious is an organisation that attacks the others with its own keys, Lying a node that lies to its callers; empty
+	// for none.
+	Malicious, Lying string
 	// Gap lies between the recovery from one fault of the mix and the next fault.
 	Gap   Span
 	Steps []Step
@@ -144,12 +151,16 @@ func (s *Scenario) line(words []string) error {
 		return one(rest, head, func(w string) (err error) { s.Duration, err = duration(w, maxDuration); return err })
 	case "gap":
 		return one(rest, head, func(w string) (err error) { s.Gap, err = span(w); return err })
+	case "malicious":
+		return one(rest, head, func(w string) error { s.Malicious = w; return checkName(w, "org") })
+	case "lying":
+		return one(rest, head, func(w string) error { s.Lying = w; return checkName(w, "node") })
 	case "at":
 		return s.step(rest)
 	case "mix":
 		return s.weighted(rest)
 	}
-	return fmt.Errorf("%q begins no line; lines begin with at, mix, gap, duration, rate, clients, nodes, organisations, facades or #", head)
+	return fmt.Errorf("%q begins no line; lines begin with at, mix, gap, duration, rate, clients, nodes, organisations, facades, malicious, lying or #", head)
 }
 
 func (s *Scenario) step(words []string) error {
@@ -241,18 +252,22 @@ func action(words []string) (a Action, err error) {
 			return a, errors.New("one side at most is the rest")
 		}
 		return a, errors.Join(checkTarget(a.Left, true), checkTarget(a.Right, true))
-	case Kill, Pause, Stutter, Isolate, Swizzle, Lose, Limit, Reset, Descriptors, Memory:
+	case Kill, Pause, Stutter, Isolate, Swizzle, Lose, Limit, Reset, Descriptors, Memory, Clock, Creep, Swamp:
 		if len(words) != 1 {
 			return a, fmt.Errorf("%s wants one target: `%s leader`", a.Verb, a.Verb)
 		}
 		a.Left = words[0]
 		return a, checkTarget(a.Left, false)
 	}
-	return a, fmt.Errorf("%q is no fault; there are kill, pause, stutter, isolate, partition, block, swizzle, lose, limit, reset, descriptors, memory and flood", a.Verb)
+	return a, fmt.Errorf("%q is no fault; there are kill, pause, stutter, isolate, partition, block, swizzle, lose, limit, reset, descriptors, memory, clock, creep, flood and swamp", a.Verb)
 }
 
 func (a Action) takesAmount() bool {
-	return a.Verb == Lose || a.Verb == Limit || a.Verb == Descriptors || a.Verb == Memory || a.Verb == Flood
+	switch a.Verb {
+	case Lose, Limit, Descriptors, Memory, Clock, Creep, Flood, Swamp:
+		return true
+	}
+	return false
 }
 
 // amount reads the number of a verb, with its unit.
@@ -276,8 +291,16 @@ func (a Action) amount(word string) (int, error) {
 			return 0, fmt.Errorf("memory wants megabytes such as 8MB, not %q", word)
 		}
 		return number(digits, 1, maxMegabytes)
+	case Clock, Creep:
+		d, err := time.ParseDuration(word)
+		if err != nil || d%time.Second != 0 || d.Abs() > maxClock || word[0] != '+' && word[0] != '-' {
+			return 0, fmt.Errorf("%s wants whole seconds up to %s with a sign, such as +2h or -15m, not %q", a.Verb, maxClock, word)
+		}
+		return int(d / time.Second), nil
 	case Descriptors:
 		return number(word, minFiles, maxFiles)
+	case Swamp:
+		return number(word, 1, maxSwamp)
 	default:
 		return number(word, 1, maxFlood)
 	}
@@ -295,14 +318,22 @@ func checkTarget(word string, sides bool) error {
 		}
 	}
 	for _, prefix := range []string{"node", "endorser-org", "facade"} {
-		if digits, ok := strings.CutPrefix(word, prefix); ok {
-			if n, err := strconv.Atoi(digits); err == nil && n > 0 && strconv.Itoa(n) == digits {
-				return nil
-			}
+		if checkName(word, prefix) == nil {
+			return nil
 		}
 	}
 	return fmt.Errorf("%q is no target; there are leader, follower, followers, node, nodes, majority, minority, endorser, endorsers, facade, facades, all, "+
 		"names such as node2, endorser-org1 and facade1, and rest as one of two sides", word)
+}
+
+// checkName accepts a prefix followed by a number.
+func checkName(word, prefix string) error {
+	if digits, ok := strings.CutPrefix(word, prefix); ok {
+		if n, err := strconv.Atoi(digits); err == nil && n > 0 && strconv.Itoa(n) == digits {
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is no name such as %s1", word, prefix)
 }
 
 func one(words []string, head string, take func(string) error) error {
@@ -361,7 +392,9 @@ func (a Action) String() string {
 		words = append(words, strconv.Itoa(a.Amount)+"kB")
 	case Memory:
 		words = append(words, strconv.Itoa(a.Amount)+"MB")
-	case Descriptors, Flood:
+	case Clock, Creep:
+		words = append(words, fmt.Sprintf("%+ds", a.Amount))
+	case Descriptors, Flood, Swamp:
 		words = append(words, strconv.Itoa(a.Amount))
 	}
 	switch a.Verb {
@@ -393,6 +426,12 @@ func (s *Scenario) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "nodes %d\norganisations %d\nfacades %d\nclients %d\nrate %d\nduration %s\ngap %s\n",
 		s.Nodes, s.Organisations, s.Facades, s.Clients, s.Rate, s.Duration, s.Gap)
+	if s.Malicious != "" {
+		fmt.Fprintf(&b, "malicious %s\n", s.Malicious)
+	}
+	if s.Lying != "" {
+		fmt.Fprintf(&b, "lying %s\n", s.Lying)
+	}
 	for _, step := range s.Steps {
 		fmt.Fprintf(&b, "at %s %s\n", step.At, step.Fault)
 	}

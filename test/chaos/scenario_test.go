@@ -129,7 +129,7 @@ func scenarios() *rapid.Generator[*Scenario] {
 		"endorsers", "facade", "facades", "all", "node2", "endorser-org1", "facade1"}
 	action := rapid.Custom(func(t *rapid.T) Action {
 		a := Action{Verb: rapid.SampledFrom([]Verb{Kill, Pause, Stutter, Isolate, Partition, Block, Swizzle, Lose, Limit,
-			Reset, Descriptors, Memory, Flood}).Draw(t, "verb")}
+			Reset, Descriptors, Memory, Clock, Creep, Flood}).Draw(t, "verb")}
 		if a.Verb != Flood {
 			a.Left = rapid.SampledFrom(targets).Draw(t, "left")
 		}
@@ -143,6 +143,8 @@ func scenarios() *rapid.Generator[*Scenario] {
 			a.Amount = rapid.IntRange(1, 99).Draw(t, "percent")
 		case Limit, Descriptors, Memory:
 			a.Amount = rapid.IntRange(minFiles, maxFiles).Draw(t, "amount")
+		case Clock, Creep:
+			a.Amount = rapid.IntRange(-86_400, 86_400).Draw(t, "seconds")
 		case Flood:
 			a.Amount = rapid.IntRange(1, maxFlood).Draw(t, "callers")
 		}

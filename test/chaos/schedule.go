@@ -11,10 +11,11 @@ import (
 
 // streams keep what is drawn for different purposes apart, so that more of one does not shift the other.
 const (
-	streamMix   = 1
-	streamSteps = 2
-	streamPick  = 3
-	streamLoad  = 4
+	streamMix    = 1
+	streamSteps  = 2
+	streamPick   = 3
+	streamLoad   = 4
+	streamHonest = 5
 )
 
 // Event is a fault with everything drawn that can be before the network is looked at. Who leads is known only then;

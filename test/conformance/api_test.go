@@ -19,6 +19,7 @@ func TestAPI(t *testing.T) {
 			{"SDK", w.testSDK},
 			{"ScenarioA", w.testScenarioA},
 			{"ScenarioB", w.testScenarioB},
+			{"Corrections", w.testCorrections},
 			{"Model", w.testModel},
 			{"Example", w.testExample},
 		} {

@@ -55,6 +55,10 @@ func rulesOf() map[string][]bound {
 		"businessId": {{"64 digits", "@x64", "200"}, {"capitals", "@X64", "200"}, {"63 digits", r("a", 63), "400"},
 			{"65 digits", r("a", 65), "400"}, {"no digit", r("g", 64), "400"},
 			{"16 digits", "0123456789012345", "400"}},
+		"corrects": {{"63 digits", r("a", 63), "400"}, {"66 digits", r("a", 66), "400"}, {"no digit", r("g", 64), "400"},
+			{"of no record", "@x64", "404"}, {"without a hash", "", "400"}},
+		"correctsReason": {{"200 characters", r("错", 200), "200"}, {"201 characters", r("错", 201), "400"},
+			{"nothing", "", "400"}},
 		"businessIdRead": {{"of no record", "@x64", "404"}, {"of the ledger's form", "0123456789012345", "404"},
 			{"63 digits", r("a", 63), "400"}, {"15 digits", r("1", 15), "400"}},
 		"phaseText": {{"4096 bytes", r("x", 4096), "200"}, {"4097 bytes", r("x", 4097), "-220"},
@@ -121,6 +125,9 @@ func (w *world) checkBound(t *testing.T, a *action, p *parameter, b bound) {
 		if a.Name == "DescribeMPCoSPhaseInfo" {
 			b.code = "404"
 		}
+	}
+	if p.Rule == "productKey" && b.code == "200" {
+		w.claim(value)
 	}
 	if b.value == "" && p.Rule == "phaseDigest" {
 		b.what = "an empty digest"

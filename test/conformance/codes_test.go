@@ -203,11 +203,11 @@ func (w *world) deviceCodes(t *testing.T, a *action) {
 	w.wants(t, w.member, a.Name, "a digest in lower case", wrongCase, "-111")
 	wrong("a device that is not enrolled", "403", "IotId", "ABCDEF0123456789ABCDEF01")
 	wrong("a product that is not registered", "403", "IotIdServiceProvider", "nothing")
-	wrong("a product of another account", "403", "IotIdServiceProvider", w.admin.as.product)
+	wrong("a product of another account", "403", "IotIdServiceProvider", w.admin.as.sourceOf(a).product)
 	wrong("no signature", "403", "IotSignature", "3~2~x")
 	other := w.call(a, w.member, nil)
 	wrong("the signature of something else", "403", "IotSignature", other["IotSignature"][:30]+p["IotSignature"][30:])
-	signed, err := w.member.as.device.Sign(p[a.payload().Name], w.member.as.product, time.Now().Add(11*time.Minute))
+	signed, err := w.member.as.sourceOf(a).sign(p[a.payload().Name], time.Now().Add(11*time.Minute))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func (w *world) payloadCodes(t *testing.T, a *action) {
 		w.wants(t, w.admin, a.Name, "once", twice, "200")
 		if a.byDevice() {
 			w.wants(t, w.admin, a.Name, "the same upload twice", twice, "-317")
-			twice = twice.with(w.vouch(w.admin.as, twice[name]).pairs()...)
+			twice = twice.with(w.vouch(w.admin.as.sourceOf(a), twice[name]).pairs()...)
 		}
 		w.wants(t, w.admin, a.Name, "twice", twice, "-317")
 		return
@@ -310,8 +310,8 @@ func (w *world) smallChains() *small {
 	as.typeCode = w.typeCode(w.admin, s.proof)
 	for _, c := range []chain{s.proof, s.collaboration} {
 		w.join(w.admin, c, w.member.uid)
-		w.registers(w.admin, c, as.product)
 	}
+	as.source, as.phase = w.source(w.admin, s.proof, device.ECC), w.source(w.admin, s.collaboration, device.ECC)
 	on := params{"BizChainId": s.collaboration.id, "Name": "small"}
 	s.group = w.must(w.t, w.admin, "CreateMPCoSPhaseGroup", on).text()
 	s.phase = w.must(w.t, w.admin, "CreateMPCoSPhase", on.with("PhaseGroupId", s.group)).text()
@@ -333,6 +333,8 @@ func (s *small) call(a *action) params {
 			at[p.Name] = s.proof.code
 		case "key":
 			at[p.Name] = "0001_" + s.proof.code + "_" + s.admin.as.typeCode + "_" + s.w.fresh("a")
+		case "corrects", "correctsReason":
+			at[p.Name] = "" // the record is on another chain
 		case "phaseGroupId":
 			at[p.Name] = s.group
 		case "phaseId":

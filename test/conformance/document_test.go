@@ -135,7 +135,11 @@ func (w *world) reference(t *testing.T) string {
 			if p.Absent != 0 {
 				required += ", else " + strconv.Itoa(p.Absent)
 			}
-			meaning, known := meanings()[p.Rule]
+			rule := p.Rule
+			if rule == "time" && p.Required {
+				rule = "time of both bounds"
+			}
+			meaning, known := meanings()[rule]
 			if !known {
 				t.Errorf("meanings has no entry for the rule %s", p.Rule)
 			}
@@ -175,6 +179,7 @@ func meanings() map[string]string {
 		"filter": "only rows with exactly this %s; all if absent or empty",
 		"page":   "number of the page, from 1", "size": "rows per page, 1 to 100",
 		"time":                "milliseconds since 1970; both bounds are part of the window, which is open where a bound is absent",
+		"time of both bounds": "milliseconds since 1970; both bounds are part of the window",
 		"memberId":            "MemberId from CreateMember or ListMember",
 		"deviceGroupId":       "DeviceGroupId from RegisterDeviceGroup or ListDeviceGroup",
 		"deviceId":            "DeviceId from ListDevice",
@@ -185,6 +190,8 @@ func meanings() map[string]string {
 		"key":                 "`0001_<BizChainCode>_<DataTypeCode>_<ID>`; ID is 1 to 64 letters, digits, `-`, `.`",
 		"value":               "1 to 256 bytes of UTF-8",
 		"businessId":          "64 hexadecimal characters; if absent, the ledger assigns 16 digits",
+		"corrects":            "transactionHash of a record of this chain that this one declares wrong and replaces; with CorrectsReason",
+		"correctsReason":      "why that record is wrong: 1 to 200 characters",
 		"businessIdRead":      "BusinessId of a record; if absent, the newest record",
 		"phaseText":           "length 1 to 4096, where a character of ASCII counts 1 and any other 2",
 		"phaseDigest":         "64 hexadecimal characters, the SHA-256 of the data",

@@ -88,7 +88,7 @@ func (w *world) newModel(t testing.TB, r *rand.Rand) *model {
 		for range 2 {
 			id := w.iotID()
 			p.ids = append(p.ids, id)
-			p.devices = append(p.devices, w.enrol(p.product, id, device.ECC))
+			p.devices = append(p.devices, w.enrol(p.chain, p.product, id, device.ECC))
 		}
 		p.members = []*entry{{user: m.admin}}
 		return p

@@ -39,7 +39,7 @@ func (w *world) testScenarioA(t *testing.T) {
 	}
 
 	product, iotID := w.fresh("hKpHMh2"), w.iotID()
-	sensor := w.enrol(product, iotID, device.ECC)
+	sensor := w.enrol(made, product, iotID, device.ECC)
 	group := w.registers(admin, made, product)
 	proof, err := sensor.Sign("Proof-Data", product, time.Now())
 	if err != nil {

@@ -22,7 +22,7 @@ func (w *world) call(a *action, u *user, replaced params) params {
 		p[name] = v
 	}
 	if a.byDevice() {
-		for name, v := range w.vouch(u.as, p[a.payload().Name]) {
+		for name, v := range w.vouch(u.as.sourceOf(a), p[a.payload().Name]) {
 			if _, given := replaced[name]; !given {
 				p[name] = v
 			}
@@ -32,17 +32,31 @@ func (w *world) call(a *action, u *user, replaced params) params {
 }
 
 // vouch makes a user's device sign a payload. A device cannot sign an empty one; then it signs another.
-func (w *world) vouch(as *belongings, payload string) params {
+func (w *world) vouch(s *source, payload string) params {
 	if payload == "" {
 		payload = "x"
 	}
-	s, err := as.device.Sign(payload, as.product, time.Now())
+	signed, err := s.sign(payload, time.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	p := params(s.Map())
+	p := params(signed.Map())
 	p["IotIdSource"] = "2"
 	return p
+}
+
+// claimed is a new product that is assigned to the proof chain.
+func (w *world) claimed() string {
+	product := w.fresh("product")
+	w.claim(product)
+	return product
+}
+
+// claim claims a product for the proof chain.
+func (w *world) claim(product string) {
+	w.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_ClaimProduct{ClaimProduct: &ltlv1.ClaimProduct{
+		ProductKey: product, ChainId: w.proof.id,
+	}}})
 }
 
 // text256 is a Value of 256 bytes.
@@ -68,7 +82,7 @@ func (w *world) value(a *action, p *parameter, u *user) string {
 	case "authorizeType":
 		return device.AuthType
 	case "productKey":
-		return w.fresh("product")
+		return w.claimed()
 	case "page":
 		return "1"
 	case "size":
@@ -149,6 +163,10 @@ func (w *world) identifier(a *action, p *parameter, u *user) string {
 			return w.freshKey(u.as)
 		}
 		return u.as.key
+	case "corrects":
+		return u.as.wrong
+	case "correctsReason":
+		return "读数错误"
 	case "businessId":
 		return w.freshHex()
 	case "businessIdRead":

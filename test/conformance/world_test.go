@@ -35,13 +35,32 @@ type user struct {
 
 // belongings are the names of what a user has on the two chains.
 type belongings struct {
-	typeCode       string
-	product, group string // product key and identifier of its device group on each chain
-	phaseGroup     string // identifier of its device group on the collaboration chain
-	device         *device.Device
-	iotID          string
+	typeCode string
+	source          // the device that signs for the proof chain
+	phase    source // the one that signs for the collaboration chain
 	// key has two records, the newest with businessID; dataKey has one, with dataSeq, that refers to another.
 	key, businessID, dataKey, dataSeq string
+	// wrong is the transaction of a record that corrections name.
+	wrong string
+}
+
+// source is a device with its product, which is assigned to one chain, and the identifier of its group there.
+type source struct {
+	product, iotID, group string
+	device                *device.Device
+}
+
+// sourceOf is the device that signs for the chain of an Action.
+func (b *belongings) sourceOf(a *action) *source {
+	if a.Service == "collaboration" {
+		return &b.phase
+	}
+	return &b.source
+}
+
+// sign has the device sign a payload at a time.
+func (s *source) sign(payload string, at time.Time) (*device.Parameters, error) {
+	return s.device.Sign(payload, s.product, at)
 }
 
 // chain is a business chain.
@@ -99,8 +118,9 @@ func start(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	w.facade, err = facade.Open(context.Background(), facade.Config{
-		Listen: "127.0.0.1:0", Client: w.Client(identity.RoleFacade), SealingKey: w.sealing,
-		Logger: slog.New(slog.DiscardHandler),
+		Listen: "127.0.0.1:0", Client: w.Client(identity.RoleFacade), Network: w.Trust().NetworkID(),
+		SealingKey: w.sealing,
+		Logger:     slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -134,14 +154,7 @@ func (w *world) user(name string) *user { return w.userOf(name, ltlv1.AccountTyp
 func (w *world) userOf(name string, kind ltlv1.AccountType) *user {
 	w.t.Helper()
 	u := &user{name: name, uid: w.account(kind), key: w.fresh("key"), secret: w.fresh("secret")}
-	sealed, err := identity.Seal(w.sealing, u.key, u.secret)
-	if err == nil {
-		_, err = w.Client(identity.RoleOperator).PutAccessKey(context.Background(),
-			&ltlv1.AccessKey{AccessKeyId: u.key, AccountUid: u.uid, Sealed: sealed})
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	w.PutAccessKey(testkit.Account{UID: u.uid, Organisation: w.Admin.Organisation}, u.key, u.secret)
 	return u
 }
 
@@ -249,8 +262,17 @@ func (w *world) phases() {
 		w.first, "DataSeq", "1", "PhaseData", "first"))
 }
 
-// enrol enrols a device of a product with a new key.
-func (w *world) enrol(product, iotID string, kind device.Type) *device.Device {
+// source enrols a device of a new product, assigns the product to a chain and registers its group there.
+func (w *world) source(u *user, c chain, kind device.Type) source {
+	w.t.Helper()
+	s := source{product: w.fresh("product"), iotID: w.iotID()}
+	s.device = w.enrol(c, s.product, s.iotID, kind)
+	s.group = w.registers(u, c, s.product)
+	return s
+}
+
+// enrol enrols a device of a product with a new key, and assigns the product to a chain.
+func (w *world) enrol(c chain, product, iotID string, kind device.Type) *device.Device {
 	w.t.Helper()
 	key, err := device.Generate(kind)
 	if err != nil {
@@ -271,6 +293,9 @@ func (w *world) enrol(product, iotID string, kind device.Type) *device.Device {
 	w.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_EnrollDevice{EnrollDevice: &ltlv1.EnrollDevice{
 		ProductKey: product, IotId: iotID, KeyType: keyType, PublicKey: der,
 	}}})
+	w.system(&ltlv1.Transaction{Action: &ltlv1.Transaction_AssignProduct{AssignProduct: &ltlv1.AssignProduct{
+		ProductKey: product, ChainId: c.id,
+	}}})
 	d, err := device.New(iotID, key.Sign)
 	if err != nil {
 		w.t.Fatal(err)
@@ -290,23 +315,35 @@ func (w *world) registers(u *user, c chain, product string) string {
 func (w *world) bootstrapUser(u *user) {
 	w.t.Helper()
 	u.as = &belongings{
-		typeCode: w.typeCode(u, w.proof), product: w.fresh("product"), iotID: w.iotID(), businessID: w.freshHex(),
-		dataKey: w.fresh("Data"), dataSeq: w.freshHex(),
+		typeCode: w.typeCode(u, w.proof), source: w.source(u, w.proof, device.ECC), businessID: w.freshHex(),
+		phase: w.source(u, w.collaboration, device.ECC), dataKey: w.fresh("Data"), dataSeq: w.freshHex(),
 	}
-	u.as.device = w.enrol(u.as.product, u.as.iotID, device.ECC)
-	u.as.group = w.registers(u, w.proof, u.as.product)
 	u.as.key = w.freshKey(u.as)
+	wrong := params{"Key": w.freshKey(u.as), "ProductKey": w.proof.code, "Value": "wrong"}
+	w.must(w.t, u, "SetData", wrong)
+	u.as.wrong = w.transaction(u, wrong["Key"])
 	for _, name := range []string{"AttachData", "AttachDataWithSignature"} {
 		a := w.action(name)
-		w.must(w.t, u, name, w.call(a, u, params{"Key": u.as.key, "BusinessId": u.as.businessID, "Value": "某公司某业务数据。"}))
+		w.must(w.t, u, name, w.call(a, u, params{"Key": u.as.key, "BusinessId": u.as.businessID, "Value": "某公司某业务数据。",
+			"CorrectsTransactionHash": "", "CorrectsReason": ""}))
 		if name == "AttachData" {
 			u.as.businessID = w.freshHex()
 		}
 	}
-	u.as.phaseGroup = w.registers(u, w.collaboration, u.as.product)
 	a := w.action("UploadMPCoSPhaseTextInfoByDevice")
 	w.must(w.t, u, a.Name, w.call(a, u, params{"DataKey": u.as.dataKey, "DataSeq": u.as.dataSeq,
 		"PhaseData": "某公司某业务数据。"}))
+}
+
+// transaction is the hash of the transaction that wrote the newest record of a Key.
+func (w *world) transaction(u *user, key string) string {
+	w.t.Helper()
+	text := w.must(w.t, u, "GetBlockChainInfo", params{"Key": key, "ProductKey": w.proof.code}).text()
+	info, err := parseJSON([]byte(text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return info.get("blockChainInfo").get("transactionHash").text
 }
 
 // iotID is 24 hexadecimal characters, the form of ID2.
@@ -316,9 +353,8 @@ func (w *world) iotID() string { return strings.ToUpper(fmt.Sprintf("00FFFF%018x
 func (w *world) bootstrapSpareDevice() {
 	w.t.Helper()
 	as := *w.admin.as
-	as.product, as.iotID = w.fresh("product"), w.iotID()
-	as.device = w.enrol(as.product, as.iotID, device.RSA)
-	w.spareGroup = w.registers(w.admin, w.proof, as.product)
+	as.source = w.source(w.admin, w.proof, device.RSA)
+	w.spareGroup = as.group
 	spare := *w.admin
 	spare.as = &as
 	a := w.action("SetDataWithSignature")

@@ -2,6 +2,8 @@ package format
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
@@ -33,6 +35,24 @@ func (b *hexed) UnmarshalJSON(text []byte) error {
 	return err
 }
 
+// openGCM opens AES-256-GCM.
+func openGCM(t *testing.T, key, nonce, ciphertext, data []byte) []byte {
+	t.Helper()
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gcm, err := cipher.NewGCM(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := gcm.Open(nil, nonce, ciphertext, data)
+	if err != nil {
+		t.Fatalf("a sealed secret does not open: %v", err)
+	}
+	return plain
+}
+
 type endorsement struct {
 	Statement, Signature, Path, Bitmap hexed
 	Index, Flags                       uint32
@@ -48,6 +68,14 @@ type vectors struct {
 		PublicKey hexed
 		KeyID     hexed `json:"keyId"`
 	} `json:"keyId"`
+	Sealed []struct {
+		Key, Network          hexed
+		Organisation, ID, UID string
+		Version               uint64
+		Secret                string
+		KeyID                 hexed `json:"keyId"`
+		Sealed, Commitment    hexed
+	}
 	DataHash []struct {
 		Value string
 		Hash  hexed
@@ -91,13 +119,24 @@ type vectors struct {
 		Writes []write
 		Hash   hexed
 	}
-	Headers []struct {
+	HeadsHash []heads
+	Headers   []struct {
 		NetworkID, Previous, TxRoot, BatchesHash, WritesHash, Header, BlockHash hexed
 		ChainID                                                                 string
 		Height, TimeMs, SystemHeight, Sequence, ReferenceMs                     string
 		Count                                                                   uint32
 	}
-	Ledger struct {
+	// Floors are headers with the newest correction of the time.
+	Floors []struct {
+		Header        hexed
+		Height        uint64
+		ToMs, FloorMs string
+	}
+	// SignedTexts are what keys of organisations sign beside endorsements.
+	SignedTexts []signedText
+	// DeviceKeys are what the former and the new key of a device sign.
+	DeviceKeys []deviceKeyText
+	Ledger     struct {
 		NetworkID hexed
 		Blocks    []block
 	}
@@ -226,6 +265,14 @@ func TestHashes(t *testing.T) {
 	}
 	for _, x := range v.KeyID {
 		same(t, "key id", keyID(x.PublicKey), x.KeyID)
+	}
+	for _, x := range v.Sealed {
+		same(t, "sealing key's id", sum([]byte("ltl/sealkey/v1\x00"), x.Key)[:8], x.KeyID)
+		same(t, "commitment", sum([]byte("ltl/accesskey/v1\x00"), x.Sealed), x.Commitment)
+		same(t, "head of a sealed secret", append([]byte{2}, x.KeyID...), x.Sealed[:9])
+		data := bytes.Join([][]byte{[]byte("ltl/seal/v2\x00"), x.Network, long(x.Organisation), long(x.ID), long(x.UID),
+			u64(x.Version)}, nil)
+		same(t, "secret", openGCM(t, x.Key, x.Sealed[9:21], x.Sealed[21:], data), []byte(x.Secret))
 	}
 	for _, x := range v.DataHash {
 		same(t, "data hash", sum([]byte(x.Value)), x.Hash)

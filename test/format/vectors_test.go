@@ -85,7 +85,12 @@ func makeVectors(t *testing.T) object {
 		"batchHash":     batchHashVectors(),
 		"batchesHash":   batchesVectors(),
 		"writesHash":    writesVectors(),
+		"headsHash":     headsVectors(),
 		"headers":       headerVectors(),
+		"floors":        floorVectors(),
+		"signedTexts":   signedTextVectors(t),
+		"deviceKeys":    deviceKeyVectors(),
+		"sealed":        sealedVectors(t),
 		"ledger":        w.run(),
 	}
 }
@@ -243,6 +248,21 @@ func headerVectors() (all []object) {
 	return all
 }
 
+// floorVectors are headers, each with the newest correction of the time and the floor of the block above.
+func floorVectors() (all []object) {
+	for _, header := range []ledger.Header{
+		{ChainID: "1234567890123456", Height: 5, SystemHeight: 7, TimeMs: startMs}, {ChainID: "1234567890123456", Height: 5, SystemHeight: 8, TimeMs: startMs},
+		{ChainID: "1234567890123456", SystemHeight: 8, TimeMs: startMs}, {ChainID: "1234567890123456", SystemHeight: 9, TimeMs: startMs},
+		{ChainID: ledger.SystemChain, Height: 7, SystemHeight: 7, TimeMs: startMs}, {ChainID: ledger.SystemChain, Height: 8, SystemHeight: 8, TimeMs: startMs},
+		{ChainID: ledger.SystemChain, Height: 9, SystemHeight: 9, TimeMs: startMs}, {ChainID: "1234567890123456", Height: 1, TimeMs: startMs - 9000},
+	} {
+		c := rules.TimeCorrection{Height: 8, ToMs: startMs - 5000}
+		all = append(all, object{"header": h(header.Encode()), "height": c.Height, "toMs": fmt.Sprint(c.ToMs),
+			"floorMs": fmt.Sprint(c.Floor(&header))})
+	}
+	return all
+}
+
 // world is a whole small ledger: genesis, a system block, a chain's block 0, and two blocks of that chain.
 type world struct {
 	t       *testing.T
@@ -308,7 +328,7 @@ func (w *world) encode(tx *ltlv1.Transaction) []byte {
 }
 
 // batch endorses transactions in the name of both organisations.
-func (w *world) batch(chainID string, payloads ...[]byte) *ltlv1.Batch {
+func (w *world) batch(chainID string, clockMs int64, payloads ...[]byte) *ltlv1.Batch {
 	ids, accepted := make([]ledger.Hash, len(payloads)), make([]bool, len(payloads))
 	for i, p := range payloads {
 		ids[i], accepted[i] = ledger.TransactionID(p), true
@@ -318,7 +338,7 @@ func (w *world) batch(chainID string, payloads ...[]byte) *ltlv1.Batch {
 		s := ledger.Endorsement{
 			NetworkID: w.network, ChainID: chainID, Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
 			Height:       w.tips[chainID].Header.Height,
-			SystemHeight: w.tips[ledger.SystemChain].Header.Height, ClockMs: startMs,
+			SystemHeight: w.tips[ledger.SystemChain].Header.Height, ClockMs: clockMs,
 			KeyID:        ledger.KeyID(public(organisation)),
 			Organisation: organisation, Accepted: ledger.Bitmap(accepted),
 		}
@@ -327,13 +347,13 @@ func (w *world) batch(chainID string, payloads ...[]byte) *ltlv1.Batch {
 	return b
 }
 
-func (w *world) execute(chainID string, timeMs int64, batches ...*ltlv1.Batch) *rules.Executed {
+func (w *world) execute(chainID string, batches ...*ltlv1.Batch) *rules.Executed {
 	w.t.Helper()
 	tip := w.tips[chainID]
 	in := rules.Input{
 		NetworkID: w.network, ChainID: chainID, Height: tip.Header.Height + 1, Previous: tip.Hash,
 		PreviousTimeMs: tip.Header.TimeMs,
-		TimeMs:         timeMs, SystemHeight: w.tips[ledger.SystemChain].Header.Height, Batches: batches,
+		SystemHeight:   w.tips[ledger.SystemChain].Header.Height, Batches: batches,
 		Sequence: uint64(len(w.blocks)), PreviousReferenceMs: w.reference,
 	}
 	if chainID == ledger.SystemChain {
@@ -374,10 +394,25 @@ func (w *world) run() object {
 		Name: "proof", Service: ltlv1.ChainService_CHAIN_SERVICE_PROOF, AdministratorUid: administrator,
 		Policy: "submitter&majority",
 	}}})
-	w.execute(ledger.SystemChain, startMs+1_000, w.batch(ledger.SystemChain, account("administrator", administrator),
-		account("member", member), account("assigned", "")), w.batch(ledger.SystemChain, chain))
+	w.execute(ledger.SystemChain, w.batch(ledger.SystemChain, startMs+1_000, account("administrator", administrator),
+		account("member", member), account("assigned", "")), w.batch(ledger.SystemChain, startMs+900, chain))
+	w.accessKeys(system)
 	w.business()
 	return object{"networkId": hh(w.network), "blocks": w.blocks}
+}
+
+// accessKeys makes a block of AccessKeys: that of the requests, and one that is disabled with the secret of its first
+// version, and refused a version too early.
+func (w *world) accessKeys(system func(*ltlv1.Transaction) []byte) {
+	put := func(id string, state ltlv1.AccessKeyState, version uint64) []byte {
+		c := ledger.SealedCommitment([]byte("sealed " + id))
+		return system(&ltlv1.Transaction{Action: &ltlv1.Transaction_PutAccessKey{PutAccessKey: &ltlv1.PutAccessKey{
+			Id: id, AccountUid: administrator, State: state, Version: version, Commitment: c[:],
+		}}})
+	}
+	const active, disabled = ltlv1.AccessKeyState_ACCESS_KEY_STATE_ACTIVE, ltlv1.AccessKeyState_ACCESS_KEY_STATE_DISABLED
+	w.execute(ledger.SystemChain, w.batch(ledger.SystemChain, startMs+1_500, put("LTAIvectors", active, 1),
+		put("LTAIdisabled", active, 1), put("LTAIdisabled", disabled, 3), put("LTAIdisabled", disabled, 2)))
 }
 
 func (w *world) genesis() *ltlv1.Genesis {
@@ -431,19 +466,37 @@ func (w *world) business() {
 			MemberUid: member, Name: "member", Contact: "contact", Phone: "021-1", Remark: "备注",
 		}}})
 	business := fmt.Sprintf("%X", hash("business id"))
-	w.execute(c.ID, startMs+2_000, w.batch(c.ID,
+	w.execute(c.ID, w.batch(c.ID, startMs+2_000,
 		single, send(administrator, "nonce-2", attach("many", "first", "")), send(administrator, "",
 			attach("many", "第二", business)), join))
-	w.execute(c.ID, startMs+1_500, // the leader's clock went back: the block's time does not
-		w.batch(c.ID, single, send(administrator, "nonce-1", set("other", "value")),
+	w.execute(c.ID, // the clocks went back: the block's time does not
+		w.batch(c.ID, startMs+1_500, single, send(administrator, "nonce-1", set("other", "value")),
 			send(administrator, "nonce-3", set("single", "again"))),
-		w.batch(c.ID, send(administrator, "nonce-4", attach("many", "third", ""))))
+		w.batch(c.ID, startMs+1_600, send(administrator, "nonce-4", attach("many", "third", ""))))
 	w.badEndorsement(c, send(administrator, "nonce-5", set("late", "value")))
+	w.delegation(c, set("delegated", "value"))
+	withKey := set("disabled", "value")
+	withKey.ChainId, withKey.AccountUid, withKey.Submitter = c.ID, administrator, "org1/facade/f1"
+	withKey.AccessKeyId, withKey.SignatureNonce = "LTAIdisabled", "nonce-1"
+	w.execute(c.ID, w.batch(c.ID, startMs+7_000, w.encode(withKey)))
+}
+
+// delegation makes a block whose one transaction is another organisation's facade's, one that delegates to it, and one
+// with the same transaction again.
+func (w *world) delegation(c *rules.Chain, tx *ltlv1.Transaction) {
+	tx.ChainId, tx.AccountUid, tx.Submitter = c.ID, administrator, "org2/facade/f2"
+	payload := w.encode(tx)
+	w.execute(c.ID, w.batch(c.ID, startMs+4_000, payload))
+	w.execute(ledger.SystemChain, w.batch(ledger.SystemChain, startMs+5_000, w.encode(&ltlv1.Transaction{
+		ChainId: ledger.SystemChain, Submitter: "org1/operator/operator",
+		Action: &ltlv1.Transaction_SetDelegates{SetDelegates: &ltlv1.SetDelegates{Facades: []string{"org2/facade/f2"}}},
+	})))
+	w.execute(c.ID, w.batch(c.ID, startMs+6_000, payload))
 }
 
 // badEndorsement makes a block whose one transaction only one organisation signed.
 func (w *world) badEndorsement(c *rules.Chain, payload []byte) {
-	b := w.batch(c.ID, payload)
+	b := w.batch(c.ID, startMs+3_000, payload)
 	b.Endorsements = b.Endorsements[1:]
-	w.execute(c.ID, startMs+3_000, b)
+	w.execute(c.ID, b)
 }

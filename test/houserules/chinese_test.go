@@ -21,6 +21,8 @@ func chinesePages() map[string]string {
 		"docs/zh/api.md":        "docs/api.md",
 		"docs/zh/devices.md":    "docs/devices.md",
 		"docs/zh/install.md":    "docs/operate/install.md",
+		"docs/zh/governance.md": "docs/operate/governance.md",
+		"docs/zh/for-courts.md": "docs/for-courts.md",
 	}
 }
 

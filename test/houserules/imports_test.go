@@ -13,40 +13,50 @@ import (
 func edges() map[string][]string {
 	const wire = "proto/ltl/v1"
 	return map[string][]string{
-		wire:                {},
-		"internal/ledger":   {wire},
-		"internal/admin":    {},
-		"internal/tracing":  {},
-		"internal/identity": {"internal/rules", "internal/ledger", wire},
-		"internal/policy":   {"internal/ledger"},
-		"internal/rules":    {"internal/policy", "internal/ledger", wire},
-		"internal/verify":   {"internal/rules", "internal/ledger", wire},
-		"internal/store":    {"internal/verify", "internal/rules", "internal/ledger", wire},
-		"internal/query":    {"internal/store", "internal/rules", "internal/ledger", "internal/identity", wire},
-		"internal/scrub":    {"internal/store", wire},
-		"internal/skew":     {"internal/rules"}, // the median, and no other, that the rules take
-		"node": {"internal/query", "internal/scrub", "internal/skew", "internal/store", "internal/verify", "internal/rules",
-			"internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
-		"endorser": {"internal/query", "internal/scrub", "internal/skew", "internal/store", "internal/verify", "internal/rules",
-			"internal/identity", "internal/admin", "internal/ledger", "internal/tracing", wire},
+		wire:                  {},
+		"internal/ledger":     {wire},
+		"internal/admin":      {},
+		"internal/tracing":    {},
+		"internal/admission":  {},
+		"internal/identity":   {"internal/admission", "internal/rules", "internal/ledger", wire},
+		"internal/policy":     {"internal/ledger"},
+		"internal/rules":      {"internal/policy", "internal/ledger", wire},
+		"internal/verify":     {"internal/rules", "internal/ledger", wire},
+		"internal/store":      {"internal/verify", "internal/rules", "internal/ledger", wire},
+		"internal/query":      {"internal/store", "internal/rules", "internal/ledger", "internal/identity", wire},
+		"internal/scrub":      {"internal/store", wire},
+		"internal/checkpoint": {"internal/store", "internal/ledger", "internal/rules", wire},
+		"internal/skew":       {"internal/rules"}, // the median, and no other, that the rules take
+		"node": {"internal/checkpoint",
+			"internal/query", "internal/scrub", "internal/skew", "internal/store", "internal/verify", "internal/rules",
+			"internal/identity", "internal/admission", "internal/admin", "internal/ledger", "internal/tracing", wire},
+		"endorser": {"internal/checkpoint",
+			"internal/query", "internal/scrub", "internal/skew", "internal/store", "internal/verify", "internal/rules",
+			"internal/identity", "internal/admin", "internal/admission", "internal/ledger", "internal/tracing", wire},
 		"client": {"internal/identity", "internal/policy", "internal/rules", "internal/ledger",
-			"internal/skew", "internal/tracing", wire},
+			"internal/skew", "internal/tracing", "client/proof", wire},
 		"client/device":    {},               // firmware takes it alone
+		"client/proof":     {},               // a verifier that shares no code with what it judges
 		"examples/records": {"client", wire}, // as a program outside this module could
 		"examples/write":   {"client"},
 		"client/device/c":  {},
-		"facade": {"client", "internal/identity", "internal/rules", "internal/admin", "internal/tracing",
-			wire},
-		"internal/audit": {"internal/store", "internal/verify", "internal/identity", "internal/ledger", wire},
+		"facade": {"client", "internal/admission", "internal/identity", "internal/rules", "internal/admin", "internal/tracing",
+			"internal/ledger", wire},
+		"internal/audit": {"internal/store", "internal/rules", "internal/verify", "internal/identity", "internal/ledger", wire},
 		"internal/backup": {"internal/audit", "internal/store", "internal/verify", "internal/identity",
 			"internal/ledger", wire},
+		"internal/proposal": {"client", "internal/ledger", wire},
 		"internal/localnet": {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"internal/bench":    {"client", "internal/localnet", "internal/identity", "internal/rules", wire},
-		"cmd/ltl": {"internal/policy", "node", "endorser", "client", "client/device", "facade",
-			"internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/scrub",
-			"internal/skew",
+		"cmd/ltl": {"internal/policy", "node", "endorser", "client", "client/device", "client/proof", "facade",
+			"internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/proposal",
+			"internal/scrub", "internal/skew",
 			"internal/store", "internal/identity", "internal/rules", "internal/ledger", "internal/tracing", wire},
-		"test/chaos":              {"internal/localnet", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"test/chaos": {"client", "client/device", "internal/localnet", "internal/identity", "internal/proposal", "internal/rules",
+			"internal/ledger", "test/chaos/liar", "test/insider", "test/testkit/hostile", wire},
+		"test/chaos/liar": {"internal/rules", wire}, // built into a node
+		"test/insider": {"client", "internal/identity", "internal/proposal", "internal/rules", "internal/ledger",
+			"test/testkit/offline", wire},
 		"test/chaos/cmd":          {"test/chaos"}, // the network itself is the program bin/ltl
 		"deploy":                  {},
 		"deploy/monitoring":       {},
@@ -57,8 +67,9 @@ func edges() map[string][]string {
 		"test/format":             {},
 		"test/conformance":        {},
 		"test/client":             {},
+		"test/testkit/hostile":    {},
 		"test/testkit": {"node", "endorser", "client", "internal/store", "internal/rules", "internal/identity",
-			"internal/ledger", "test/testkit/quick", wire},
+			"internal/ledger", "internal/proposal", "test/insider", "test/testkit/quick", wire},
 		"test/testkit/offline": {"internal/ledger", wire},
 		"test/testkit/quick":   {},
 		"test/trace":           {"internal/localnet"},
@@ -117,6 +128,11 @@ func TestNoUnusedEdges(t *testing.T) {
 	}
 }
 
+// purePackages compute from their input alone.
+func purePackages() []string {
+	return []string{"internal/ledger", "internal/policy", "internal/rules", "internal/verify"}
+}
+
 // TestRulesArePure: the state machine gives the same result everywhere only while nothing but its input reaches it.
 func TestRulesArePure(t *testing.T) {
 	impure := []string{
@@ -126,8 +142,7 @@ func TestRulesArePure(t *testing.T) {
 	clock := []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker", "Local",
 		"LoadLocation"}
 	for _, p := range load(t) {
-		if p.path != "internal/rules" && p.path != "internal/policy" && p.path != "internal/ledger" &&
-			p.path != "internal/verify" {
+		if !slices.Contains(purePackages(), p.path) {
 			continue
 		}
 		for _, f := range p.code() {

@@ -1,10 +1,12 @@
 package houserules
 
 import (
+	"go/ast"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -23,6 +25,36 @@ func TestNamedFiles(t *testing.T) {
 	}
 }
 
+// TestNamedTests: every test, benchmark and fuzz target that a document names is there. A name that ends in "…" stands for
+// several.
+func TestNamedTests(t *testing.T) {
+	var declared []string
+	for _, p := range load(t) {
+		for _, f := range p.files {
+			for _, d := range f.ast.Decls {
+				if fn, ok := d.(*ast.FuncDecl); ok {
+					declared = append(declared, fn.Name.Name)
+				}
+			}
+		}
+	}
+	named := regexp.MustCompile(`\b((?:Test|Benchmark|Fuzz)[A-Z][A-Za-z0-9]*)(…?)`)
+	checked := 0
+	for _, d := range documents(t) {
+		for _, m := range named.FindAllStringSubmatch(d.text, -1) {
+			checked++
+			if !slices.ContainsFunc(declared, func(name string) bool {
+				return name == m[1] || m[2] != "" && strings.HasPrefix(name, m[1])
+			}) {
+				t.Errorf("%s names %s, which is not there", d.path, m[1])
+			}
+		}
+	}
+	if checked < 100 {
+		t.Errorf("checked %d names of tests, want at least 100", checked)
+	}
+}
+
 // quoted matches a message in backticks: more than one word of plain text.
 var quoted = regexp.MustCompile("`([A-Za-z…][A-Za-z0-9…:;,.'# -]* [A-Za-z0-9…:;,.'# -]+)`")
 
@@ -36,6 +68,7 @@ func TestQuotedMessages(t *testing.T) {
 	checked := 0
 	pages := []string{
 		"docs/operate/run.md", "docs/operate/backup.md", "docs/operate/upgrade.md", "docs/devices.md", "docs/zh/devices.md",
+		"docs/operate/monitor.md",
 	}
 	for _, page := range pages {
 		raw, err := os.ReadFile(filepath.Join(root, page))

@@ -6,33 +6,44 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"ltl/test/testkit/quick"
 )
 
 const root = "../.."
 
-// The table keeps up with the source: each mutant's text is there exactly once, the mutant compiles, and the tests that
-// are to kill it exist. That they do kill it, `make mutants` shows.
+// The table keeps up with the source: each mutant's text is there exactly once, and the tests that are to kill it exist.
+// That they do kill it, `make mutants` shows.
 func TestMutantsCanBePlanted(t *testing.T) {
 	mutants := table()
 	if len(mutants) < 40 {
 		t.Fatalf("the table has only %d mutants", len(mutants))
 	}
-	c, err := newChecker(root)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.all(mutants); err != nil {
-		t.Error(err)
-	}
 	for _, m := range mutants {
+		if _, err := plant(root, m); err != nil {
+			t.Error(err)
+		}
 		if !hasTest(t, m) {
 			t.Errorf("mutant %s: %s has no test that matches %s", m.name, m.pkg, m.run)
 		}
 	}
 }
 
+// Every mutant compiles.
+func TestMutantsCompile(t *testing.T) {
+	quick.Skip(t)
+	c, err := newChecker(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.all(table()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A stale mutant is named, and one that does not compile is no fault.
 func TestBadMutantsAreRefused(t *testing.T) {
+	quick.Skip(t)
 	c, err := newChecker(root)
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,9 @@
 package main
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // mutant is one fault that the test suite must find.
 type mutant struct {
@@ -23,7 +26,8 @@ const (
 // table lists the faults. Those of the disk and of consensus come first, then what is signed and hashed, then the
 // rules.
 func table() []mutant {
-	return append(append(append(diskMutants(), raftMutants()...), bytesMutants()...), rulesMutants()...)
+	return slices.Concat(diskMutants(), raftMutants(), announceMutants(), bytesMutants(), evidenceMutants(), rulesMutants(),
+		submitterMutants(), restorationMutants(), ownerMutants(), nodesWordMutants(), timeMutants())
 }
 
 func diskMutants() []mutant {
@@ -96,8 +100,30 @@ func diskMutants() []mutant {
 	}
 }
 
+// announceMutants are of how followers hear of commits.
+func announceMutants() []mutant {
+	return []mutant{
+		{"announced-early", "a commit is announced to followers that may lack the entry", []edit{{"node/transport_pipeline.go",
+			"p.asked = c.index > p.sent", "p.asked = false"}}, "./node", "TestAnnounce$", short},
+		{"announced-never", "a follower that asks before it is sent the entry is not told", []edit{{"node/transport_pipeline.go",
+			"\tif p.asked {\n", "\tif false {\n"}}, "./node", "TestAnnounce$", short},
+		{"announced-without-entry", "the announcement of a commit names no entry", []edit{{"node/transport_pipeline.go",
+			"args.PrevLogEntry, args.PrevLogTerm, args.LeaderCommitIndex = c.index, c.term, c.index",
+			"args.LeaderCommitIndex = c.index"}}, "./node", "TestAnnounce$", short},
+		{"announcement-to-raft", "raft gets the answers to announcements", []edit{{"node/transport_pipeline.go",
+			"if f.announces && err == nil {", "if false {"}}, "./node", "TestAnnounce$", short},
+		{"no-announcement", "followers learn of a commit when raft's timer says so", []edit{{"node/transport_server.go",
+			"\t\tt.Announce(id)\n", "\t\t_ = t\n"}}, "./node", "TestClusterReadsAtOnce", short},
+		{"held-before-entries", "entries follow a pause without a sign of life first", []edit{{"node/transport_pipeline.go",
+			"if p.held != nil && time.Since(p.last) > staleContact {", "if false {"}}, "./node", "TestHeldAppends", short},
+	}
+}
+
 func raftMutants() []mutant {
 	return []mutant{
+		{"removed-leader-cut", "nodes of a removed organisation are refused before Raft has removed them", []edit{{
+			"internal/identity/peer_certificate.go", "gone && (!ok || id.Role != RoleNode)", "gone"}},
+			"./test/testkit", "TestLeadingOrganisationIsRemoved", long},
 		{"heartbeat-fast-path", "heartbeats go past Raft's loop", []edit{
 			{"node/transport.go", "func (t *Transport) SetHeartbeatHandler(func(raft.RPC)) {}",
 				"func (t *Transport) SetHeartbeatHandler(fn func(raft.RPC)) { t.fast = fn }"},
@@ -145,19 +171,19 @@ func raftMutants() []mutant {
 			"case h.Previous == below.hash, known:"}}, "./node", "TestHeaderLinks", short},
 		{"abandoned-is-written", "a batch whose caller was told that nothing was written is ordered",
 			[]edit{{"node/orderer.go",
-				"\t\tif p.abandoned {\n\t\t\tcontinue\n\t\t}\n", ""}}, "./node", "TestAbandonedBatchIsNotWritten", short},
+				"\t\to.queue = slices.Delete(o.queue, at, at+1)\n", ""}}, "./node", "TestAbandonedBatchIsNotWritten", short},
 		{"slow-leader-refuses", "a leader that is behind refuses for good what endorsers have seen more for",
 			[]edit{{"node/orderer.go",
 				"if refused, err = o.recheckEndorsements(ctx, b); err != nil {",
 				"if err != nil {"}}, "./node", "TestSlowLeaderRefusesNothing", short},
 		{"queue-without-bound", "the orderer's queue has no bound", []edit{{"node/orderer.go",
-			"if len(o.queue) >= maxQueueItems || o.bytes+size > maxQueueBytes {",
-			"if len(o.queue) >= maxQueueItems<<20 {"}}, "./node", "TestQueueIsBounded", short},
+			"return admission.NewShares(queue, queue/2, queue*3/4, own)",
+			"return admission.NewShares(queue<<20, queue<<20, queue<<20, own)"}}, "./node", "TestQueueIsBounded", short},
 		{"verified-by-statement", "an endorsement is remembered as verified by its statement alone",
-			[]edit{{"node/endorsement_cache.go",
+			[]edit{{"internal/store/signatures.go",
 				"for _, b := range [][]byte{e.GetStatement(), e.GetSignature(), key} {",
 				"for _, b := range [][]byte{e.GetStatement()} {"}},
-			"./node", "TestSharedVerification|TestEndorsementCacheIsBounded", short},
+			"./internal/store", "TestSignatures", short},
 	}
 }
 
@@ -193,6 +219,60 @@ func bytesMutants() []mutant {
 			"case tx.GetSubmitter() != name:", "case tx.GetSubmitter() != name && name == \"\":"}}, "./endorser", "TestEndorseSignsWhatItAccepts", short},
 		{"endorser-signs-on-fault", "an endorser signs with a copy that is damaged", []edit{{"endorser/endorser.go",
 			"\tif e.fault.CompareAndSwap(nil, &text) {\n", "\tif text == \"\" {\n"}}, "./endorser", "TestUnsoundCopyEndsSigning|TestBadBlockEndsSigning", short},
+		{"one-liar-stops-signing", "a bad block from one node ends an organisation's signing", []edit{{"endorser/follow.go",
+			"case errors.Is(err, verify.ErrBadBlock) && e.accuse(e.nodes[at]):",
+			"case errors.Is(err, verify.ErrBadBlock) && !e.accuse(e.nodes[at]) && false:"}}, "./endorser", "TestOneNodeWithBadBlocks", short},
+		{"learners-outvote", "nodes are counted where organisations decide", []edit{{"endorser/nodes.go",
+			"\treturn 2*voices > len(all)\n", "\t_ = voices\n\treturn 2*len(ids) > len(e.nodes)\n"}}, "./endorser", "TestLearnersDoNotOutvote", short},
+	}
+}
+
+func evidenceMutants() []mutant {
+	return []mutant{
+		{"latch-forgets", "a checkpoint is signed whatever was signed before", []edit{{"internal/checkpoint/signer.go",
+			"if root != before.root {", "if root == (ledger.Hash{}) {"}},
+			"./internal/checkpoint", "TestNeverTwoRoots", long},
+		{"latch-later", "what was signed is not written to disk", []edit{{"internal/checkpoint/latch.go",
+			"		err = os.Rename(temporary, filepath.Join(l.dir, chainID))\n", ""}}, "./internal/checkpoint",
+			"TestNeverTwoRoots", long},
+		{"latch-shared", "two processes sign with one memory", []edit{{"internal/checkpoint/latch.go",
+			"unix.LOCK_EX|unix.LOCK_NB", "unix.LOCK_SH|unix.LOCK_NB"}}, "./internal/checkpoint", "TestLatchLost", short},
+		{"checkpoint-unsigned", "signatures of one height and of another make a majority together", []edit{
+			{"client/proof/checkpoint.go", "nodes, both = nodes || n, both || n && o", "nodes, both = nodes || n, both || o"}},
+			"./client/proof", "TestReplacedNodes", short},
+	}
+}
+
+func submitterMutants() []mutant {
+	return []mutant{
+		{"submitter-forged", "a policy is met without the submitter's organisation", []edit{{"internal/policy/policy.go",
+			"if !q.act && (s.Submitter == 0 || s.must()&^signed != 0) ||", "if !q.act && s.Required&^signed != 0 ||"}},
+			"./internal/policy", "TestSatisfied|TestSubmitterEndorses", short},
+		{"submitter-unasked", "execution and the leader ask for the account's organisation in place of the submitter's",
+			[]edit{{"internal/rules/endorsements.go", "asked{submitter.organisation, account, holder}",
+				"asked{account, account, holder}"}}, "./internal/rules", "TestSubmitterVouches|TestDelegateVouches", short},
+		{"submitter-cached", "the judgement of a transaction holds for another submitter's", []edit{{
+			"internal/rules/endorsements.go", "any == l.any && by == l.by {",
+			"any == l.any && by.account == l.by.account && by.holder == l.by.holder {"}},
+			"./internal/rules", "TestSubmitterVouches", short},
+		{"submitter-of-acts", "on the system chain refusals stand in another organisation's name", []edit{{
+			"internal/rules/needs.go", "if err == nil && !n.signed {", "if err != nil {"}},
+			"./internal/rules", "TestSubmitterVouchesOnTheSystemChain", short},
+		{"submitter-accepts", "an acceptance needs no signature to be judged in the newcomer's name", []edit{{
+			"internal/rules/invitation.go", "!facts.Lapsed(e.timeMs) && e.accepts(o, facts, m)}, nil",
+			"!facts.Lapsed(e.timeMs) && o != nil}, nil"}},
+			"./internal/rules", "TestSubmitterVouchesOnTheSystemChain|TestAcceptMembership", short},
+		{"submitter-recovers", "a recovery needs no signature to be judged in an organisation's name", []edit{{
+			"internal/rules/recovery.go", "out.signed = e.recovers(id, facts, r)", "out.signed = facts != nil"}},
+			"./internal/rules", "TestSubmitterVouchesOnTheSystemChain|TestRecovery", short},
+		{"submitter-off-chain", "an endorser signs for a process whose organisation does not endorse on the chain", []edit{{
+			"internal/rules/admit.go", "if e.chain != nil && !slices.Contains(", "if e.chain == nil && !slices.Contains("}},
+			"./internal/rules", "TestSubmitterOffTheChain", short},
+		{"submitter-alone", "the client goes on without its own endorser", []edit{{"client/votes.go",
+			"= ch.quorum.Set(own.Organisation), ch.quorum.Set(s.organisation)",
+			"= ch.quorum.All(), ch.quorum.Set(s.organisation)"},
+			{"internal/policy/policy.go", "s.must()&^signed != 0)", "s.Submitter&signed == 0 || s.Required&^signed != 0)"}},
+			"./client", "TestOwnEndorserIsNeeded|TestOwnEndorserIsWaitedFor", short},
 	}
 }
 
@@ -213,8 +293,16 @@ func rulesMutants() []mutant {
 			"\tb = append(b, e.Root[:]...)\n", "\tb = append(b, make([]byte, len(e.Root))...)\n"}}, "./internal/rules", "TestWhichEndorsementsCount", short},
 		{"endorsement-of-another-chain", "an endorsement counts on another chain", []edit{{"internal/ledger/endorsement.go",
 			"\tb = append(b, e.ChainID...)\n", "\tb = append(b, make([]byte, len(e.ChainID))...)\n"}}, "./internal/rules", "TestWhichEndorsementsCount", short},
-		{"endorsement-expiry", "an endorsement never expires", []edit{{"internal/rules/endorsements.go",
-			"e.timeMs-s.ClockMs <= EndorsementLifeMs}", "e.timeMs-s.ClockMs != 1<<62}"}}, "./internal/rules", "TestWhichEndorsementsCount", short},
+		{"endorsement-expiry", "an endorsement never expires", []edit{{"internal/rules/clock.go",
+			"max(timeMs, referenceMs)-clockMs <= c.lifeMs", "max(timeMs, referenceMs)-clockMs != 1<<62"}}, "./internal/rules", "TestWhichEndorsementsCount", short},
+		{"clock-of-a-minority", "any organisation dates its batch", []edit{{"internal/rules/clock.go",
+			"if isMajority(len(clocks), organisations) || ", "if len(clocks) > 0 || "}}, "./internal/rules", "TestBlockTime", short},
+		{"reference-of-a-chain", "the majority of any chain moves the reference time", []edit{{"internal/rules/block_time.go",
+			"if c.set.hasMajority(active) {", "if isMajority(len(c.set.votes), len(c.set.organisations)) {"}}, "./internal/rules",
+			"TestOwnChainMovesNoReference", short},
+		{"repeated-batch-dates", "a batch that is left out dates the block", []edit{{"internal/rules/block_time.go",
+			"if !c.fresh || c.set.date.code != dated {", "if c.set == nil || c.set.date.code != dated {"}}, "./internal/rules",
+			"TestRepeatedBatchGivesNoTime", short},
 		{"duplicates", "a transaction that was executed before is executed again", []edit{{"internal/rules/execute.go",
 			"if !found || err != nil {\n\t\treturn nil, err\n\t}\n\tr := &ltlv1.Result{Code: l.Code()",
 			"if !found || err != nil || l.Height > 0 {\n\t\treturn nil, err\n\t}\n\tr := &ltlv1.Result{Code: l.Code()"}},
@@ -227,10 +315,163 @@ func rulesMutants() []mutant {
 		{"repeat-tells-others", "the retry of another account's signed upload is answered", []edit{{"internal/rules/repeat.go",
 			"if group == nil || group.OwnerID != act.actor.member.ID || err != nil {", "if group == nil || err != nil {"}},
 			"./internal/rules", "TestNoRepeatOnPhase", short},
-		{"time-goes-back", "a block may be older than the one below", []edit{{"internal/rules/rules.go",
-			"max(in.TimeMs, in.PreviousTimeMs)", "in.TimeMs"}}, "./internal/rules", "TestTimeNeverGoesBack", short},
+		{"time-goes-back", "a block may be older than the one below", []edit{{"internal/rules/block_time.go",
+			"x.timeMs = max(x.timeMs, c.set.date.timeMs)", "x.timeMs = c.set.date.timeMs"}}, "./internal/rules", "TestTimeNeverGoesBack", short},
+		{"decision-sent-directly", "what several organisations decide may be sent directly", []edit{{"internal/rules/needs.go",
+			"case n.ballot != nil:\n\t\treturn e.refuse", "case n.owner == \"-\":\n\t\treturn e.refuse"}},
+			"./internal/rules", "TestOwnersActs", short},
+		{"target-votes", "an organisation votes on its own removal", []edit{{"internal/rules/needs.go",
+			"Electorate: voters, Quorum: q, Excluded: x", "Electorate: n.Organisations, Quorum: q, Excluded: x"}},
+			"./internal/rules", "TestVotesOfOthersDoNotCount", short},
+		{"needed-skipped", "a quorum decides on what is another's", []edit{{"internal/rules/ballot.go",
+			"for _, o := range b.Needed {\n\t\tif v :=", "for _, o := range b.Needed[:0] {\n\t\tif v :="}},
+			"./internal/rules", "TestOwnersActs", short},
+		{"stale-executed", "a proposal is executed though what it rests on has changed", []edit{{"internal/rules/proposal.go",
+			"if stale || n.ballot == nil {", "if stale && n.ballot == nil {"}}, "./internal/rules", "TestProposalEnds", short},
+		{"vote-of-a-twin", "a vote for another network counts", []edit{{"internal/rules/proposal.go",
+			"if [32]byte(m.GetNetworkId()) != e.in.NetworkID {", "if len(m.GetNetworkId()) == 0 {"}},
+			"./internal/rules", "TestProposalInTwinNetwork", short},
 		{"refused-is-success", "a refused transaction is answered as written", []edit{{"client/write.go",
 			"\t\t\tc.reply(s, results[i], nil)\n", "\t\t\tresults[i].Code = rules.OK\n\t\t\tc.reply(s, results[i], nil)\n"}},
 			"./client", "TestRefusalByExecution", short},
+	}
+}
+
+// nodesWordMutants believe what a node says of itself.
+func nodesWordMutants() []mutant {
+	return []mutant{
+		{"leader-by-term", "a node that gives the newest term is the leader", []edit{{"client/leader.go",
+			"return cmp.Or(b.named-a.named, cmp.Compare(b.term, a.term))", "return cmp.Compare(b.term, a.term)"}},
+			"./client", "TestFalseLeader", short},
+		{"leader-by-name", "a node leads because it says so first, though others lead by the word of more",
+			[]edit{{"client/leader.go", "case at >= 0 && s.claims[at].named > 0:", "case at >= 0 && one.named > 1000:"}},
+			"./client", "TestFalseLeaderIsSlow", short},
+		{"epoch-by-one", "the word of one node of another restore epoch ends a node", []edit{{"node/handshake.go",
+			"is && !h.open && 2*len(h.foreign) > others", "is && others > 0"}}, "./node", "TestRestoreEpochs", short},
+		{"network-by-word", "what one node says of the network's members and chains is believed", []edit{{
+			"client/network.go", "n.hasNews(ctx)) {\n\t\tif in, err = n.confirm(ctx, request); err == nil {",
+			"n.hasNews(ctx)) {\n\t\tif err == nil {"}}, "./client", "TestFalseNetwork", short},
+		{"change-hidden", "what the node that was asked repeats is all that there is", []edit{{"client/network.go",
+			"(!n.knows(in) || n.hasNews(ctx))", "!n.knows(in)"}}, "./client", "TestFalseNetwork", short},
+		{"own-endorser-alone", "without agreement of the nodes any answer is believed", []edit{{"client/confirm.go",
+			"a.organisation == own && a.height() >= n.trust.Height() {", "a.height() >= n.trust.Height() {"}},
+			"./client", "TestOwnOrganisationDecides", short},
+		{"invented-height", "the highest height of those that say the same is taken", []edit{{"client/confirm.go",
+			"c.Height = max(low, known)", "c.Height = max(high, known)"}}, "./client", "TestFalseNetwork", short},
+		{"blocks-by-word", "the highest number of blocks that any node reports is that of the ledger", []edit{{
+			"client/leader.go", "s.sequence = uint64(max(rules.LowerMedian(slices.Collect(maps.Values(highest))), highest[own]))",
+			"s.sequence = uint64(max(rules.LowerMedian([]int64{slices.Max(slices.Collect(maps.Values(highest)))}), highest[own]))"}},
+			"./client", "TestPromisedBlocks", short},
+		{"idle-liar", "a node that does not give the blocks that it reports is believed again at once", []edit{{
+			"endorser/follow.go", "\t\t\t\tn.disbelieve(time.Now())\n", ""}}, "./endorser", "TestIdleLiar", short},
+		{"empty-vote", "a statement that accepts nothing counts as a vote", []edit{{"client/endorse.go",
+			"slices.Contains(v.accepted, true)", "slices.Contains(v.accepted, true) || len(v.accepted) > 0"}}, "./client", "TestVoteThatAcceptsNothing", short},
+		{"secrets-withheld", "a node that withholds sealed secrets is waited for", []edit{{"client/keys.go",
+			"func() { cancel(errWithholds) }", "func() {}"}}, "./client", "TestWithheldSecrets", short},
+		{"reseal-by-word", "whatever a node gives as a sealed secret is taken", []edit{{"cmd/ltl/reseal.go",
+			"committed := string(c[:]) == string(info.GetCommitment())", "committed := len(c) > 0"}},
+			"./cmd/ltl", "TestResealAsksAnotherNode", long},
+		{"answer-cut-off", "who leaves the network gets no answer", []edit{{"internal/identity/peer_connections.go",
+			"c.usage != x509.ExtKeyUsageClientAuth {", "c.usage != x509.ExtKeyUsageClientAuth || true {"}},
+			"./internal/identity", "TestAnswerBeforeTheEnd", short},
+	}
+}
+
+// ownerMutants are faults of what belongs to whom on a business chain.
+func ownerMutants() []mutant {
+	return []mutant{
+		{"product-of-others", "any account registers any product", []edit{{"internal/rules/device.go",
+			"if p.Organisation != a.Organisation {", "if p.Organisation == \"\" {"}}, "./internal/rules", "TestRegisterDeviceGroup", short},
+		{"product-on-two-chains", "a text that was ahead counts again after its product moved", []edit{{"internal/rules/product.go",
+			"+ MaxDeviceAheadMs + 1\n", "+ 1\n"}}, "./internal/rules", "TestMoveProduct", short},
+		{"node-unsigned", "the key of a new node need not sign that it is to join", []edit{{"internal/rules/node.go",
+			"case ledger.VerifyNewNode(e.in.NetworkID, &signed, a.GetPossession()) != nil:", "case signed.ID == \"\":"}},
+			"./internal/rules", "TestNodeNeedsPossession", short},
+		{"product-given-by-others", "who gets a product takes it by an act", []edit{{"internal/rules/product_move.go",
+			"if owner == submitter && m.GetFormer() == owner &&", "if m.GetFormer() == owner &&"}},
+			"./internal/rules", "TestGiveProduct|TestMoveProductRefusals", short},
+		{"authority-unsigned", "the key of a certificate authority need not sign whose it is", []edit{{"internal/rules/authority.go",
+			"if ledger.VerifyAuthority(der, possession, e.in.NetworkID, id) != nil {", "if len(possession) == 0 {"}},
+			"./internal/rules", "TestAuthorityNeedsPossession", short},
+		{"authority-by-bytes", "the owner of an authority's key is looked up by its certificate", []edit{{"internal/rules/authority.go",
+			"return prefixAuthorityKey + hex.EncodeToString(key)", "return prefixAuthorityKey + hex.EncodeToString(key) + string(der)"}},
+			"./internal/rules", "TestAuthorityKeyIsEnteredOnce", short},
+		{"rotation-unsigned", "the former key need not sign a rotation", []edit{{"internal/rules/enrolment.go",
+			"bySecret := former.Type == ltlv1.DeviceKeyType_DEVICE_KEY_TYPE_AES && len(r.GetFormerSignature()) == 0",
+			"bySecret := len(r.GetFormerSignature()) == 0"}}, "./internal/rules", "TestRotateDeviceKey", short},
+		{"ended-key-counts", "a key that was declared lost counts on", []edit{{"internal/rules/enrolment.go",
+			"(k.Until == 0 || height < k.Until)", "(k.Until == 0 || height <= k.Until || i == len(v.Keys)-1)"}},
+			"./internal/rules", "TestDeclareDeviceKey", short},
+		{"succession-unsigned", "the signatures of a successor's genesis need not verify", []edit{{"internal/rules/succession.go",
+			"	if err == nil {\n		err = text.Verify(", "	if err == nil && len(s.GetSignature()) == 0 {\n		err = text.Verify("}},
+			"./internal/rules", "TestSuccession", short},
+		{"succession-by-a-stranger", "a successor is signed by any key", []edit{{"internal/audit/succession.go",
+			"\t\tdefault:\n\t\t\treturn", "\t\tcase \"\":\n\t\t\treturn"}}, "./internal/audit", "TestSuccession", short},
+		{"correction-by-others", "any member declares any record wrong", []edit{{"internal/rules/correction.go",
+			"if typeCode != a.member.TypeCode && a.member.Role != RoleAdmin {", "if typeCode == \"\" {"}},
+			"./internal/rules", "TestCorrection", short},
+	}
+}
+
+// restorationMutants are faults of what happens when a network was restored.
+func restorationMutants() []mutant {
+	return []mutant{
+		{"restoration-of-more", "a restoration that kept more blocks than there are is recorded", []edit{{
+			"internal/rules/restoration.go", "case r.GetBlocks() > e.in.Sequence:", "case false:"}},
+			"./internal/rules", "TestRecordRestorationRefusals", short},
+		{"restoration-without-last", "a restoration may have lost the record of the one before", []edit{{
+			"internal/rules/restoration.go", "case r.GetBlocks() <= last.Recorded && len(all) > 0:", "case false:"}},
+			"./internal/rules", "TestRecordRestorationRefusals", short},
+		{"origin-of-before", "a signer goes back to the origin from before a restoration", []edit{{
+			"internal/checkpoint/restoration.go", "if earlier >= uint64(at.Number) || ", "if "}},
+			"./internal/checkpoint", "TestCosignAfterRestoration", short},
+		{"kept-unchecked", "a signer does not compare what a restoration kept with what it signed", []edit{{
+			"internal/checkpoint/restoration.go", "return err == nil && root == before.root, err", "return err == nil && len(root) > 0, err"}},
+			"./internal/checkpoint", "TestCosignAfterRestoration", short},
+		{"one-node-restores", "one node says alone that the network was restored", []edit{{"endorser/restoration.go",
+			"2*count[said] > owners || o == own", "count[said] > 0 || o == own"}}, "./endorser", "TestHeardEpochs", short},
+		{"lost-is-certified", "the first block that a restoration lost counts as kept", []edit{{"client/proof/restoration.go",
+			"sequence >= r.blocks:", "sequence > r.blocks:"}}, "./client/proof", "TestVectors", short},
+	}
+}
+
+// timeMutants are faults of the rules on time.
+func timeMutants() []mutant {
+	return []mutant{
+		{"correction-again", "a chain's time goes back after each block that sees the correction", []edit{{"internal/rules/correct_time.go",
+			"if h.SystemHeight < c.Height ||", "if h.SystemHeight <= c.Height ||"}}, "./internal/rules", "TestChainsThatSleep", short},
+		{"correction-forward", "a correction need not be before the reference time", []edit{{"internal/rules/correct_time.go",
+			"case to >= e.in.PreviousReferenceMs:", "case to < 0:"}}, "./internal/rules", "TestCorrectTimeRefusals", short},
+		{"correction-any-time", "a correction may set any time", []edit{{"internal/rules/correct_time.go",
+			"to > e.medianMs+MaxClockSpreadMs || to < e.medianMs-MaxCorrectionAgeMs", "to < 0"}}, "./internal/rules", "TestCorrectTimeRefusals", short},
+		{"unexpired-former-key", "a replaced key votes on corrections for ever", []edit{{"internal/rules/endorsements.go",
+			"if unexpired && v.inForce &&", "if unexpired &&"}}, "./internal/rules", "TestOnlyCorrectionsDoNotExpire", short},
+		{"unexpired-all", "no vote and no proposal expires", []edit{{"internal/rules/correct_time.go",
+			"return a.Propose.GetCorrectTime() != nil, nil", "return true, nil"}}, "./internal/rules", "TestOnlyCorrectionsDoNotExpire", short},
+		{"former-key-ahead", "a key replaced while the time was ahead counts until then", []edit{{"internal/rules/correct_time.go",
+			"until = min(until, c.ToMs)", "until = max(until, c.ToMs)"}}, "./internal/rules", "TestFormerKeyAfterCorrection", short},
+		{"time-stands", "every chain's time stands", []edit{{"internal/rules/endorsements.go",
+			"e.chain == nil || e.chain.TimeStands)", "true)"}}, "./internal/rules", "TestTimeStands", short},
+		{"tick-by-few", "one organisation makes a Tick", []edit{{"internal/rules/tick.go", "policy.Of(len(n.Organisations)/2+1,",
+			"policy.Of(1,"}}, "./internal/rules", "TestTickRefusals", short},
+		{"tick-at-once", "a Tick may follow another at once", []edit{{"internal/rules/tick.go", "ahead < MinTickMs", "ahead < 0"}},
+			"./internal/rules", "TestTickRefusals", short},
+		{"endorser-writes", "an endorser may submit whatever an operator may", []edit{{"internal/rules/apply.go",
+			"submitter.role != role {", "submitter.role != role && submitter.role != roleEndorser {"}}, "./internal/rules",
+			"TestTickRefusals", short},
+		{"tick-believed", "a node's word that a Tick is ordered ends the fault", []edit{{"endorser/tick.go",
+			"if outcome == tickUnendorsed {", "if outcome != tickUnordered {"}}, "./endorser", "TestTickCensored", short},
+		{"tick-forgotten", "what was signed before the start does not count as kept back", []edit{{"endorser/unseen.go",
+			"if u.forgottenMs > expiredMs && u.forgottenMs <= beforeMs {", "if false {"}}, "./endorser", "TestTickAfterStart", short},
+		{"tick-for-written", "a signature that is on the ledger counts as kept back", []edit{{"endorser/unseen.go",
+			"!on || err != nil {", "true || on {"}}, "./endorser", "TestTickOnlyWhenNeeded", short},
+		{"tick-ahead", "what a time that is ahead has ended is forgotten", []edit{{"endorser/tick.go",
+			"min(reference, clock)", "reference"}}, "./endorser", "TestTickWhileAhead", short},
+		{"order-back", "headers may set the reference time back anywhere on the system chain", []edit{{"internal/verify/order.go",
+			"case !corrects && h.ReferenceMs < due.PreviousReferenceMs:", "case false:"}}, "./internal/verify", "TestOrderCorrected", short},
+		{"stands-unsaid", "a certificate does not say that the time stood", []edit{{"client/proof/verify.go",
+			`v.reserve("time-stands")`, "return"}}, "./client/proof", "TestTimesOfCertificates", short},
+		{"window-in-order", "queries take all versions to be in order of time", []edit{{"internal/query/window.go",
+			"if i < len(corrections) {", "if i < len(corrections)-1 {"}}, "./test/adversary", "TestTimeAheadOfAllClocks", long},
 	}
 }

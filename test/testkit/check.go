@@ -3,9 +3,12 @@ package testkit
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"path/filepath"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/identity"
@@ -142,15 +145,32 @@ func blockAt(t testing.TB, s *store.Store, sequence uint64) []byte {
 	return b
 }
 
-// Blocks returns all blocks of a chain, from any node.
+// Blocks returns the blocks of a chain, from any node, at least up to the newest one that a running node had at the time
+// of the call; so those of all acknowledged writes are among them.
 func (n *Network) Blocks(chainID string) []*ltlv1.Block {
 	n.t.Helper()
+	var newest uint64
+	for i, g := range n.genesis.GetNodes() {
+		if n.nodes[i] == nil {
+			continue
+		}
+		for _, c := range n.status(g.GetId()).GetChains() {
+			if c.GetChainId() == chainID {
+				newest = max(newest, c.GetHeight())
+			}
+		}
+	}
 	var blocks []*ltlv1.Block
-	err := n.Client(identity.RoleOperator).Ledger().Blocks(context.Background(), &ltlv1.BlocksRequest{ChainId: chainID},
-		func(b *ltlv1.Block) error {
-			blocks = append(blocks, b)
-			return nil
-		})
+	var err error
+	WaitFor(n.t, equalTimeout, fmt.Sprintf("a node serves chain %s up to block %d", chainID, newest), func() bool {
+		blocks = nil
+		err = n.Client(identity.RoleOperator).Ledger().Blocks(context.Background(),
+			&ltlv1.BlocksRequest{ChainId: chainID}, func(b *ltlv1.Block) error {
+				blocks = append(blocks, b)
+				return nil
+			})
+		return err == nil && uint64(len(blocks)) > newest || err != nil && status.Code(err) != codes.NotFound
+	})
 	if err != nil {
 		n.t.Fatalf("blocks of %s: %v", chainID, err)
 	}

@@ -60,7 +60,7 @@ func enrol(t *testing.T, n *testkit.Network, kind device.Type) enrolled {
 	return d
 }
 
-// upload signs a value with a key and makes the member's upload of it.
+// upload signs a value with a key and makes the administrator's upload of it.
 func (d enrolled) upload(t *testing.T, n *testkit.Network, key *device.Key, id, value string) *ltlv1.Transaction {
 	t.Helper()
 	signer, err := device.New(d.id, key.Sign)
@@ -71,7 +71,7 @@ func (d enrolled) upload(t *testing.T, n *testkit.Network, key *device.Key, id, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	tx := n.AttachData(n.Member, id, value)
+	tx := n.AttachData(n.Admin, id, value)
 	tx.GetAttachData().Device = &ltlv1.DeviceProof{
 		AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider, DataDigest: p.IotDataDigest,
 		Signature: p.IotSignature,
@@ -116,7 +116,9 @@ func onlyOnce(t *testing.T, n *testkit.Network, tx *ltlv1.Transaction) {
 func startWithDevices(t *testing.T) *testkit.Network {
 	t.Helper()
 	n := testkit.Start(t, testkit.Options{})
-	n.Submit(identity.RoleFacade, &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Member.UID,
+	n.Submit(identity.RoleOperator, &ltlv1.Transaction{ChainId: ledger.SystemChain,
+		Action: &ltlv1.Transaction_ClaimProduct{ClaimProduct: &ltlv1.ClaimProduct{ProductKey: product, ChainId: n.ChainID}}})
+	n.Submit(identity.RoleFacade, &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Admin.UID,
 		Action: &ltlv1.Transaction_RegisterDeviceGroup{
 			RegisterDeviceGroup: &ltlv1.RegisterDeviceGroup{ProductKey: product, Name: "sensors",
 				AuthorizeType: rules.AuthorizeType},
@@ -138,7 +140,7 @@ func TestDevices(t *testing.T) {
 		n.Submit(identity.RoleFacade, tx)
 		refused(t, n, "another key's signature", d.upload(t, n, other, string(kind), "21.5"), "not by the enrolled key")
 		onlyOnce(t, n, d.upload(t, n, d.key, string(kind), "21.6"))
-		again := n.AttachData(n.Member, string(kind)+"2", "21.5")
+		again := n.AttachData(n.Admin, string(kind)+"2", "21.5")
 		again.GetAttachData().Device = tx.GetAttachData().GetDevice()
 		refused(t, n, "a signature again", again, "before")
 		swapped := d.upload(t, n, d.key, string(kind), "21.5")
@@ -156,11 +158,14 @@ func TestDevices(t *testing.T) {
 	}
 }
 
-// TestSecretKeyHolderIsAway: the other organisations satisfy the policy, but cannot verify an AES device's signature.
-// Its upload fails for the time being, in words, while other records are written; the same transaction succeeds when
-// the endorser is back, with the keys.
+// TestSecretKeyHolderIsAway: the other organisations satisfy the policy, but the endorser of the uploader's own one, which
+// alone can verify an AES device's signature and say who submitted, is away. The upload fails for the time being, in
+// words; the same transaction succeeds when the endorser is back, with the keys.
 func TestSecretKeyHolderIsAway(t *testing.T) {
 	n := startWithDevices(t)
+	n.Decide(n.Client(identity.RoleOperator), &ltlv1.Transaction{
+		Action: &ltlv1.Transaction_ModifyChain{ModifyChain: &ltlv1.ModifyChain{ChainId: n.ChainID,
+			Policy: proto.String("majority")}}}) // without the uploader's organisation, which enrolled the device
 	d := enrol(t, n, device.AES)
 	other, err := device.Generate(device.AES)
 	if err != nil {
@@ -175,12 +180,12 @@ func TestSecretKeyHolderIsAway(t *testing.T) {
 		client.ErrUnavailable) {
 		t.Errorf("a key for an endorser that is down: %v", err)
 	}
-	n.Submit(identity.RoleFacade, n.AttachData(n.Member, "plain", "1"))
 	tx := d.upload(t, n, d.key, "a", "21.5")
 	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
 	defer cancel()
-	if r, err := n.Client(identity.RoleFacade).Submit(ctx, tx); !errors.Is(err, client.ErrUnavailable) ||
-		!strings.Contains(err.Error(), "only the endorser of org1 ") {
+	facade := n.OpenClient("facades/f1") // which has not read the former policy
+	if r, err := facade.Submit(ctx, tx); !errors.Is(err, client.ErrUnavailable) ||
+		!strings.Contains(err.Error(), "the endorser of the own organisation") || !strings.Contains(err.Error(), "org1") {
 		t.Errorf("result %v, error %v; want ErrUnavailable that names org1", r, err)
 	}
 	n.RestartEndorser(0)

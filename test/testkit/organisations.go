@@ -9,6 +9,7 @@ import (
 	"ltl/client"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
+	"ltl/internal/proposal"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -53,6 +54,48 @@ func (n *Network) SubmitAs(c *client.Client, tx *ltlv1.Transaction) *ltlv1.Resul
 	return r
 }
 
+// Decide makes a change of the system chain: by c's operator where only its organisation decides, else by a proposal of
+// that operator which an operator of each organisation that is asked approves. It fails the test unless that succeeds.
+func (n *Network) Decide(c *client.Client, tx *ltlv1.Transaction) {
+	n.t.Helper()
+	tx.ChainId = ledger.SystemChain
+	prepared, err := proposal.Prepare(context.Background(), c, tx)
+	if err != nil {
+		n.t.Fatalf("prepare %T: %v", tx.GetAction(), err)
+	}
+	if !prepared.GetProposal() {
+		n.SubmitAs(c, tx)
+		return
+	}
+	propose := proposal.New(prepared, proposal.DefaultLife)
+	n.SubmitAs(c, propose)
+	id, err := client.TransactionID(propose)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	p := n.Proposal(id)
+	for _, organisation := range p.GetAsked() {
+		if p.GetState() == ltlv1.ProposalState_PROPOSAL_STATE_OPEN {
+			n.SubmitAs(n.Operator(organisation), proposal.Approve(n.Trust().NetworkID(), id))
+			p = n.Proposal(id)
+		}
+	}
+	if p.GetState() != ltlv1.ProposalState_PROPOSAL_STATE_EXECUTED {
+		n.t.Fatalf("%s: %v", p.GetWords(), p)
+	}
+}
+
+// Proposal reads a proposal.
+func (n *Network) Proposal(id ledger.Hash) *ltlv1.ProposalInfo {
+	n.t.Helper()
+	res, err := n.Client(identity.RoleOperator).Ledger().Proposals(context.Background(),
+		&ltlv1.ProposalsRequest{ProposalId: id[:]})
+	if err != nil || len(res.GetProposals()) != 1 {
+		n.t.Fatalf("proposal %x: %v, error %v", id, res, err)
+	}
+	return res.GetProposals()[0]
+}
+
 // UpdateTrust brings the trust file up to date, as `ltl trust update` does.
 func (n *Network) UpdateTrust() {
 	n.t.Helper()
@@ -66,20 +109,44 @@ func (n *Network) UpdateTrust() {
 	}
 }
 
-// AddOrganisation makes keys of one more organisation, adds it to the network, and starts its endorser. It returns its
-// place.
+// AddOrganisation makes keys of one more organisation, invites it, starts its endorser, and has it accept. It returns
+// its place.
 func (n *Network) AddOrganisation(id string) int {
 	n.t.Helper()
 	spec := identity.OrgSpec{ID: id, Name: "Organisation " + id, EndorserAddress: freeAddresses(n.t, 1)[0]}
-	o, err := identity.CreateOrganisation(n.Dir, spec, time.Now())
+	invited, err := identity.CreateOrganisation(n.Dir, n.Trust().NetworkID(), spec, time.Now())
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	n.SubmitAs(n.Client(identity.RoleOperator), &ltlv1.Transaction{Action: &ltlv1.Transaction_CreateOrganisation{
-		CreateOrganisation: &ltlv1.CreateOrganisation{Organisation: o},
+	n.Decide(n.Client(identity.RoleOperator), &ltlv1.Transaction{Action: &ltlv1.Transaction_CreateOrganisation{
+		CreateOrganisation: invited,
 	}})
-	n.genesis.Organisations = append(n.genesis.Organisations, o)
+	n.genesis.Organisations = append(n.genesis.Organisations, invited.GetOrganisation())
 	n.endorsers = append(n.endorsers, nil)
 	n.RestartEndorser(len(n.endorsers) - 1)
+	n.accept(id)
 	return len(n.endorsers) - 1
+}
+
+// accept has an invited organisation accept its invitation.
+func (n *Network) accept(id string) {
+	n.t.Helper()
+	key, err := identity.LoadKey(filepath.Join(n.Dir, "orgs", id, "endorser", "sign.key"))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	in, err := n.Client(identity.RoleOperator).Ledger().GetNetwork(context.Background(), &ltlv1.GetNetworkRequest{})
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.Issue("operators/"+id, identity.Identity{Organisation: id, Role: identity.RoleOperator, Name: "operator"})
+	for i, o := range in.GetOrganisations() {
+		if o.GetId() == id {
+			n.SubmitAs(n.Operator(id), &ltlv1.Transaction{Action: &ltlv1.Transaction_AcceptMembership{
+				AcceptMembership: &ltlv1.AcceptMembership{
+					Id: id, Signature: ledger.SignAcceptance(key, n.Trust().NetworkID(), id, in.GetFacts()[i].GetLapsesMs()),
+				},
+			}})
+		}
+	}
 }

@@ -55,7 +55,7 @@ func TestOrganisationsChangeUnderLoad(t *testing.T) {
 	first := n.Client(identity.RoleOperator)
 	at := n.AddOrganisation("org4")
 	l.progress("organisation added")
-	n.SubmitAs(first, modifyChain(n, "submitter & org(org4)", "org1", "org2", "org3", "org4"))
+	n.Decide(first, modifyChain(n, "submitter & org(org4)", "org1", "org2", "org3", "org4"))
 	l.progress("it is needed on the chain")
 
 	operator := n.OperatorOf("org4")
@@ -76,19 +76,21 @@ func TestOrganisationsChangeUnderLoad(t *testing.T) {
 		Action: modifyOrganisation(newKey(t, n, operator, stranger, false)).Action}); err != nil || r.GetCode() != rules.Forbidden {
 		t.Errorf("a key that the endorser does not hold: %v, %v", r, err)
 	}
-	n.SubmitAs(first, modifyChain(n, "submitter & majority", "org1", "org2", "org3", "org4"))
+	n.Decide(first, modifyChain(n, "submitter & majority", "org1", "org2", "org3", "org4"))
 	l.progress("any majority is enough")
 	n.StopEndorser(at) // an endorser that starts with the new key only
 	if err := os.Remove(filepath.Join(n.Dir, "orgs/org4/endorser/sign.key")); err != nil {
 		t.Fatal(err)
 	}
 	n.RestartEndorser(at)
-	n.SubmitAs(first, modifyChain(n, "submitter & org(org4)", "org1", "org2", "org3", "org4"))
+	n.Decide(first, modifyChain(n, "submitter & org(org4)", "org1", "org2", "org3", "org4"))
 	l.progress("endorser restarted without its first key, and needed again")
 
-	n.SubmitAs(first, modifyChain(n, "submitter & majority", "org1", "org2", "org3"))
-	l.progress("it is not needed any more")
-	n.SubmitAs(first, &ltlv1.Transaction{Action: &ltlv1.Transaction_RemoveOrganisation{RemoveOrganisation: &ltlv1.RemoveOrganisation{Id: "org4"}}})
+	n.Decide(first, modifyChain(n, "submitter & majority"))
+	l.progress("it is not needed any more, and still on the chain")
+	n.Decide(first, &ltlv1.Transaction{Action: &ltlv1.Transaction_RemoveOrganisation{
+		RemoveOrganisation: &ltlv1.RemoveOrganisation{Id: "org4"},
+	}})
 	l.progress("organisation removed")
 	refusedSoon(t, n, "a removed organisation's operator", "operator-org4")
 	n.StopEndorser(at) // it cannot follow a node any more
@@ -195,7 +197,7 @@ func watchKeys(t *testing.T, n *testkit.Network, dir string, ended chan<- error)
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := ltlv1.NewOperatorClient(conn).WatchAccessKeys(t.Context(), &ltlv1.WatchAccessKeysRequest{})
+	stream, err := ltlv1.NewOperatorClient(conn).WatchSealed(t.Context(), &ltlv1.WatchSealedRequest{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -223,7 +225,7 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 	defer watch.Wait()
 	defer cancel()
 	watch.Go(func() {
-		if err := idle.WatchAccessKeys(ctx, 0, func(*ltlv1.AccessKey) error { return nil }); ctx.Err() == nil {
+		if err := idle.WatchSealed(ctx, 0, func(*ltlv1.SealedKey) error { return nil }); ctx.Err() == nil {
 			t.Errorf("the watch ends: %v", err)
 		}
 	})
@@ -235,7 +237,7 @@ func TestCertificatesRotateUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	operator := n.Client(identity.RoleOperator)
-	n.SubmitAs(operator, modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", AddAuthority: der}))
+	n.SubmitAs(operator, entersAuthority(n, fresh, der))
 	l.progress("authority added")
 	for _, dir := range []string{"nodes/n1", "orgs/org1/endorser", "facades/f1", "facades/f2", "operator",
 		"clients/bench"} {
@@ -290,8 +292,7 @@ func TestEverythingExpired(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.SubmitAs(n.Client(identity.RoleOperator), modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1",
-		AddAuthority: der}))
+	n.SubmitAs(n.Client(identity.RoleOperator), entersAuthority(n, fresh, der))
 	if err := identity.Renew(fresh, filepath.Join(n.Dir, "nodes/n1"), time.Now()); err != nil {
 		t.Fatal(err)
 	}
@@ -303,4 +304,13 @@ func TestEverythingExpired(t *testing.T) {
 	}
 	l.progress("authority and certificate renewed")
 	l.finish()
+}
+
+// entersAuthority is the transaction that gives org1 the authority in dir.
+func entersAuthority(n *testkit.Network, dir string, der []byte) *ltlv1.Transaction {
+	possession, err := identity.SignAuthority(dir, n.Trust().NetworkID(), "org1")
+	if err != nil {
+		panic(err) // the authority was made a moment before
+	}
+	return modifyOrganisation(&ltlv1.ModifyOrganisation{Id: "org1", AddAuthority: der, AuthorityPossession: possession})
 }

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -287,7 +288,7 @@ func (n *Network) Client(role identity.Role) *client.Client {
 	return n.clients[role]
 }
 
-// Operator returns the shared client of an operator of an organisation of the genesis.
+// Operator returns the shared client of an operator of an organisation.
 func (n *Network) Operator(organisation string) *client.Client {
 	n.t.Helper()
 	if organisation == n.genesis.GetOrganisations()[0].GetId() {
@@ -296,7 +297,11 @@ func (n *Network) Operator(organisation string) *client.Client {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.operators[organisation] == nil {
-		n.operators[organisation] = n.open(filepath.Join("operators", organisation))
+		dir := filepath.Join("operators", organisation)
+		if _, err := os.Stat(filepath.Join(n.Dir, dir)); err != nil { // it joined later
+			n.Issue(dir, identity.Identity{Organisation: organisation, Role: identity.RoleOperator, Name: "operator"})
+		}
+		n.operators[organisation] = n.open(dir)
 		n.others = append(n.others, n.operators[organisation])
 	}
 	return n.operators[organisation]
@@ -346,6 +351,14 @@ func (n *Network) bootstrap() {
 	n.t.Helper()
 	organisation := func(i int) string { return n.genesis.GetOrganisations()[min(i, len(n.endorsers)-1)].GetId() }
 	n.Admin.Organisation, n.Member.Organisation = organisation(0), organisation(1)
+	delegates := &ltlv1.SetDelegates{}
+	for _, f := range slices.Sorted(slices.Values(append([]string{"f1"}, n.options.Facades...))) {
+		delegates.Facades = append(delegates.Facades, organisation(0)+"/facade/"+f)
+	}
+	for _, o := range n.genesis.GetOrganisations()[1:] {
+		n.submit(n.Operator(o.GetId()), &ltlv1.Transaction{ChainId: ledger.SystemChain,
+			Action: &ltlv1.Transaction_SetDelegates{SetDelegates: delegates}})
+	}
 	account := func(a *Account, name string) {
 		a.UID = n.submit(n.Operator(a.Organisation), &ltlv1.Transaction{ChainId: ledger.SystemChain,
 			Action: &ltlv1.Transaction_CreateAccount{
@@ -433,6 +446,7 @@ func freeAddresses(t testing.TB, count int) []string {
 // testWriter sends log lines to the test.
 type testWriter struct{ t testing.TB }
 
+// Write logs a line, without the newline at its end.
 func (w *testWriter) Write(b []byte) (int, error) {
 	w.t.Log(string(b[:len(b)-1]))
 	return len(b), nil

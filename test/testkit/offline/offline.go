@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -37,9 +38,30 @@ func PublicKey(name string) ed25519.PublicKey { return Key(name).Public().(ed255
 // Organisation describes an organisation whose endorser signs with Key(id).
 func Organisation(id string) *ltlv1.Organisation {
 	return &ltlv1.Organisation{
-		Id: id, Name: "公司 " + id, CaCertificate: []byte("ca of " + id), EndorserKey: PublicKey(id),
+		Id: id, Name: "公司 " + id, CaCertificate: Authority(id, 1), EndorserKey: PublicKey(id),
 		EndorserAddress: "127.0.0.1:1000",
 	}
+}
+
+// Authority is a certificate of a certificate authority with Key("authority of " + name), with a serial number below 128.
+// It has the fields up to the key, and nothing after it: the rules read no more.
+func Authority(name string, serial byte) []byte {
+	key := PublicKey("authority of " + name)
+	empty := []byte{0x30, 0}
+	body := slices.Concat([]byte{0xa0, 3, 2, 1, 2, 2, 1, serial}, empty, empty, empty, empty,
+		[]byte{0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 3, 0x21, 0}, key)
+	return slices.Concat([]byte{0x30, byte(len(body) + 2), 0x30, byte(len(body))}, body)
+}
+
+// Possession signs that the authority of a name is an organisation's in a network.
+func Possession(network ledger.Hash, organisation, name string, der []byte) []byte {
+	return ledger.SignAuthority(Key("authority of "+name), network, organisation, der)
+}
+
+// Invitation invites an organisation that Organisation describes.
+func Invitation(network ledger.Hash, o *ltlv1.Organisation) *ltlv1.CreateOrganisation {
+	return &ltlv1.CreateOrganisation{Organisation: o,
+		AuthorityPossession: Possession(network, o.GetId(), o.GetId(), o.GetCaCertificate())}
 }
 
 // Genesis describes a network of organisations with one node each: n1, n2, … in their order.
@@ -128,4 +150,55 @@ func Batch(network ledger.Hash, chainID string, clockMs int64, payloads [][]byte
 		b.Endorsements = append(b.Endorsements, statement.Sign(s.Key))
 	}
 	return b
+}
+
+// Twin returns another block in the place of b: the same batches, of which the first has an endorsement twice. It
+// executes as b does, so only other copies of the ledger show which one was committed.
+func Twin(t testing.TB, b *ltlv1.Block) *ltlv1.Block {
+	t.Helper()
+	twin := proto.CloneOf(b)
+	h, err := ledger.ParseHeader(b.GetHeader())
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := twin.GetBatches()[0]
+	first.Endorsements = append(first.Endorsements, first.GetEndorsements()[0])
+	var hashes []ledger.Hash
+	for _, batch := range twin.GetBatches() {
+		var ids []ledger.Hash
+		for _, p := range batch.GetTransactions() {
+			ids = append(ids, ledger.TransactionID(p))
+		}
+		hashes = append(hashes, ledger.BatchHash(ledger.BatchRoot(ids), len(ids), batch.GetEndorsements()))
+	}
+	h.BatchesHash = ledger.BatchesHash(hashes)
+	twin.Header = h.Encode()
+	return twin
+}
+
+// Successor adds to a genesis the signatures of its organisations, by keys that they had in the predecessor, and encodes
+// its transaction.
+func Successor(t testing.TB, g *ltlv1.Genesis, former func(organisation string) ed25519.PrivateKey) []byte {
+	t.Helper()
+	tx := &ltlv1.Transaction{Version: 1, ChainId: ledger.SystemChain, Nonce: []byte("nonce of 16 byte"),
+		CreatedMs: g.GetCreatedMs(), Action: &ltlv1.Transaction_Genesis{Genesis: g}}
+	g.Successions = nil
+	unsigned := Encode(t, tx)
+	for _, o := range g.GetOrganisations() {
+		text := ledger.Succession{Predecessor: ledger.Hash(g.GetPredecessor().GetNetworkId()), Organisation: o.GetId(),
+			Genesis: unsigned}
+		key := former(o.GetId())
+		g.Successions = append(g.Successions, &ltlv1.Succession{Organisation: o.GetId(),
+			FormerKey: key.Public().(ed25519.PublicKey), Signature: text.Sign(key)})
+	}
+	return Encode(t, tx)
+}
+
+// Predecessor names a network that a name stands for.
+func Predecessor(name string) *ltlv1.Predecessor {
+	hash := func(of string) []byte {
+		h := sha256.Sum256([]byte(of + name))
+		return h[:]
+	}
+	return &ltlv1.Predecessor{NetworkId: hash("network"), Blocks: 42, BlockHash: hash("block"), Heads: hash("heads")}
 }
