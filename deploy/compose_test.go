@@ -291,11 +291,18 @@ func (d *deployment) killLeader() (written []int) {
 	return written
 }
 
-// wantAll reads every record that was answered with success, through both facades.
+// wantAll reads every record that was answered with success, through both facades. Right after a start a facade may
+// answer that it cannot yet, and to ask again.
 func (d *deployment) wantAll(written []int) {
 	d.t.Helper()
+	started := time.Now()
 	for _, i := range written {
-		if a := d.call(i%2, "GetData", d.key(i)); a.Data != fmt.Sprintf("value %d", i) {
+		a := d.call(i%2, "GetData", d.key(i))
+		for a.Code == "ServiceUnavailable" && time.Since(started) < recoveryLimit {
+			time.Sleep(100 * time.Millisecond)
+			a = d.call(i%2, "GetData", d.key(i))
+		}
+		if a.Data != fmt.Sprintf("value %d", i) {
 			d.t.Errorf("record %d is %+v", i, a)
 		}
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine with Go lacks for `make test`: git for the checks on the source, a C compiler, which the race
 # detector links with and the device SDK in C is built with, and for that SDK mbedTLS and valgrind; promtool, which tests the alert
-# rules; for the disk faults strace and tools for file systems; and ip and nft, with which networks are cut under test. Everything else
+# rules; Node, which runs the verifier of certificates in JavaScript; for the disk faults strace and tools for file systems; and ip and nft, with which networks are cut under test. Everything else
 # comes as a Go module. Does nothing where all is there.
 set -euo pipefail
 
@@ -11,6 +11,7 @@ command -v gcc >/dev/null || missing+=(gcc)
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 [ -e /usr/include/mbedtls/version.h ] || missing+=(libmbedtls-dev)
 command -v valgrind >/dev/null || missing+=(valgrind)
+command -v node >/dev/null || missing+=(nodejs)
 command -v strace >/dev/null || missing+=(strace)
 command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 command -v losetup >/dev/null && command -v mount >/dev/null || missing+=(mount)
