@@ -24,6 +24,8 @@ type call struct {
 	chainID string
 	// typeCode is the data type code in the parameter Key; empty if it cannot be one.
 	typeCode string
+	// height is that of the block with what the call wrote.
+	height uint64
 	// lists are the list parameters of the request, decoded.
 	lists []list
 }
@@ -258,6 +260,7 @@ func (c *call) submit(tx *ltlv1.Transaction) (output string, err error) {
 		return "", err
 	}
 	if result.GetCode() == rules.OK && result.GetReason() == "" {
+		c.height = result.GetBlockHeight()
 		return result.GetOutput(), nil
 	}
 	return "", resultError(result)

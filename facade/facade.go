@@ -15,6 +15,8 @@
 //	                 the Actions, by the manual's nouns
 //	response.go      JSON and XML; errors.go has the table of gateway errors
 //
+// Requests for the web console leave this order at once: console.go.
+//
 // Besides these, network.go is what the facade needs of the network and caches of it, refusal_order.go what precedes
 // a form error, list_parameter.go the forms of a list, general.go pages, windows and names, limits.go the bounds.
 package facade
@@ -32,6 +34,7 @@ import (
 	"time"
 
 	"ltl/client"
+	"ltl/console"
 	"ltl/internal/admin"
 	"ltl/internal/admission"
 	"ltl/internal/ledger"
@@ -60,6 +63,8 @@ type Config struct {
 	SealingKeys func() ([][]byte, error)
 	// Limits bound what one account and one chain take.
 	Limits Limits
+	// Console, if not nil, has the web console served below console.Prefix.
+	Console *console.Options
 	// Clock is the time that the timestamps of requests are compared with; by default Client.NetworkTime, so that a wrong
 	// clock of this machine refuses no request.
 	Clock func() time.Time
@@ -100,6 +105,8 @@ type Facade struct {
 	listener net.Listener
 	admin    *admin.Server
 	tracer   *tracing.Tracer
+	// console is nil where it is off.
+	console *console.Console
 	// cancel ends the watches of AccessKeys; running counts the goroutines that the facade started.
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -162,6 +169,11 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 		return nil, errors.New("facade: a limit of accounts or chains is negative; give 0 for its default")
 	}
 	f := newFacade(cfg, n)
+	if cfg.Console != nil {
+		if err := f.openConsole(cfg); err != nil {
+			return nil, err
+		}
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("facade: listen on %s: %w", cfg.Listen, err)
@@ -178,7 +190,7 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 		}
 	}
 	f.server = &http.Server{
-		Handler: f, ConnContext: withConnection, ConnState: connState,
+		Handler: http.HandlerFunc(f.dispatch), ConnContext: withConnection, ConnState: connState,
 		MaxHeaderBytes:    2 * maxHeaderBytes, // the gate refuses a header that is too long before net/http would
 		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
 		ErrorLog: slog.NewLogLogger(f.logger.Handler(), slog.LevelDebug),

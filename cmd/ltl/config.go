@@ -45,6 +45,11 @@ type settings struct {
 	AccountRate  string `yaml:"account-rate"`
 	ChainCalls   string `yaml:"chain-calls"`
 	ChainRate    string `yaml:"chain-rate"`
+	// Console is whether a facade serves the web console, ConsoleHost under which names, ConsoleBehindTLS whether a proxy
+	// with TLS is in front of it.
+	Console          string `yaml:"console"`
+	ConsoleHost      string `yaml:"console-host"`
+	ConsoleBehindTLS string `yaml:"console-behind-tls"`
 }
 
 const (
@@ -65,6 +70,7 @@ func (s *settings) values() map[string]string {
 		"rule": s.Rule, "rule-file": s.RuleFile, flagScrub: s.ScrubInterval,
 		"account-calls": s.AccountCalls, "account-rate": s.AccountRate, "chain-calls": s.ChainCalls,
 		"chain-rate": s.ChainRate,
+		"console":    s.Console, "console-host": s.ConsoleHost, "console-behind-tls": s.ConsoleBehindTLS,
 	}
 }
 

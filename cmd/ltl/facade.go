@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"ltl/client"
+	"ltl/console"
 	"ltl/facade"
 	"ltl/internal/identity"
 )
@@ -15,11 +18,12 @@ import (
 func newFacade() *cobra.Command {
 	var r role
 	var limits facade.Limits
+	var web consoleFlags
 	cmd := &cobra.Command{
 		Use:   "facade",
 		Short: "Run the LTL HTTP API, until a signal",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runFacade(cmd.Context(), &r, limits) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runFacade(cmd.Context(), &r, limits, &web) },
 	}
 	r.flags(cmd, "")
 	f := cmd.Flags()
@@ -27,14 +31,47 @@ func newFacade() *cobra.Command {
 	f.IntVar(&limits.AccountRate, "account-rate", 0, "calls a second that one account may make; 0 is no bound")
 	f.IntVar(&limits.ChainCalls, "chain-calls", 0, "calls under way that one chain may have; 0 is half of all")
 	f.IntVar(&limits.ChainRate, "chain-rate", 0, "calls a second that may be made on one chain; 0 is no bound")
+	f.StringVar(&web.mode, "console", "off", "the web console below /console/: off or on")
+	f.StringVar(&web.hosts, "console-host", "",
+		"names, separated by commas, under which browsers reach the console beside IP addresses and localhost")
+	f.BoolVar(&web.behindTLS, "console-behind-tls", false,
+		"browsers reach this facade through a proxy with TLS, which adds their address to X-Forwarded-For")
 	return cmd
+}
+
+// consoleFlags are the options of the web console.
+type consoleFlags struct {
+	mode, hosts string
+	behindTLS   bool
+}
+
+// options is what the facade gets; nil where the console is off.
+func (c *consoleFlags) options(trust *identity.Trust) (*console.Options, error) {
+	switch c.mode {
+	case "off":
+		return nil, nil
+	case "on":
+	default:
+		return nil, fmt.Errorf("--console is %q; give off or on", c.mode)
+	}
+	o := &console.Options{BehindTLS: c.behindTLS, Trust: trust}
+	for host := range strings.SplitSeq(c.hosts, ",") {
+		if host = strings.ToLower(strings.TrimSpace(host)); host != "" {
+			o.Hosts = append(o.Hosts, host)
+		}
+	}
+	return o, nil
 }
 
 // runFacade runs a facade until ctx ends. The sealing key is read first: a facade that cannot open AccessKeys would
 // refuse every call, so it must not start.
-func runFacade(ctx context.Context, r *role, limits facade.Limits) error {
+func runFacade(ctx context.Context, r *role, limits facade.Limits, web *consoleFlags) error {
 	return r.run(identity.RoleFacade, func(p *process) error {
 		key, err := identity.LoadSealingKey(filepath.Join(r.identity, "sealing.key"))
+		if err != nil {
+			return err
+		}
+		pages, err := web.options(p.trust)
 		if err != nil {
 			return err
 		}
@@ -45,6 +82,7 @@ func runFacade(ctx context.Context, r *role, limits facade.Limits) error {
 		}
 		f, err := facade.Open(ctx, facade.Config{
 			Listen: r.listen, AdminListen: r.admin, Metrics: p.metrics, Tracer: p.tracer, Client: c, Limits: limits,
+			Console: pages,
 			Network: p.trust.NetworkID(), SealingKey: key,
 			SealingKeys: func() ([][]byte, error) { return identity.LoadSealingKeys(r.identity) }, Logger: p.logger,
 		})

@@ -60,7 +60,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newUp(), newNode(), newEndorser(), newFacade(), newHealth(), newSetup(),
 		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newCert(), newTrust(), newProof(), newDevice(),
-		newNetwork(), newRules(), newProposals(), newApprove(), newReject(), newWithdraw(), newCall(), newCorrect(),
+		newNetwork(), newRules(), newProposals(), newApprove(), newReject(), newWithdraw(), newCall(), newConsole(), newCorrect(),
 		newAudit(), newBackup(), newRestore(), newBench(), newVersion(),
 	)
 	refuseUnknown(root.Commands())

@@ -54,6 +54,7 @@ func printReady(w io.Writer, dir string, n *localnet.Network, first bool) {
 	}
 	fmt.Fprintln(w)
 	line("API", "%s (region %s)", n.Endpoint, n.Region)
+	line("console", "%s", n.Console)
 	line("AccessKey", "%s, secret %s", admin.AccessKeyID, admin.AccessKeySecret)
 	line("chain", "%s", proofChainText(n))
 	if len(n.Delegates) > 0 && len(n.Endorsers) > 1 {
@@ -61,6 +62,10 @@ func printReady(w io.Writer, dir string, n *localnet.Network, first bool) {
 	}
 	line("config", "%s", filepath.Join(dir, localnet.NetworkFile))
 	line("logs", "%s", filepath.Join(dir, "logs"))
+	if link, err := consoleLink(dir, n, localnet.RoleAdmin); err == nil {
+		fmt.Fprintf(w, "\nLook at it in a browser, signed in as the administrator, once within 15 minutes:\n\n  %s\n"+
+			"  %s console link --dir %s   # makes another one\n", link, os.Args[0], dir)
+	}
 	fmt.Fprintf(w, "\nYour first record, and its proof:\n\n  %s call SetData --dir %s %s Value=hello\n", os.Args[0],
 		dir, key)
 	fmt.Fprintf(w, "  %s call GetBlockChainInfo --dir %s %s\n\nready\n", os.Args[0], dir, key)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,15 +102,13 @@ func checkNetworkFile(t *testing.T, dir string, f *localnet.Network) {
 	if err := json.Unmarshal(raw, &top); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"endpoint", "region", "chains", "accounts", "nodes", "endorsers", "facades", "trust",
+	for _, name := range []string{"endpoint", "console", "region", "chains", "accounts", "nodes", "endorsers", "facades", "trust",
 		"operator"} {
 		if len(top[name]) == 0 {
 			t.Errorf("network.json lacks %s", name)
 		}
 	}
-	if _, there := top["console"]; there {
-		t.Error("network.json names a console, which does not exist yet")
-	}
+	checkConsole(t, dir, f)
 	var roles []string
 	for _, a := range f.Accounts {
 		roles = append(roles, a.Role)
@@ -281,5 +280,34 @@ func TestUpWithoutOneNode(t *testing.T) {
 	if err == nil || !strings.Contains(why, "node3 ended") || !strings.Contains(why, "not a directory") ||
 		strings.Count(why, "\n") != 1 {
 		t.Errorf("without a majority it ends with %v and says %q", err, said)
+	}
+}
+
+// checkConsole opens the console at the address in network.json, and signs in with a link that `ltl console link` prints.
+func checkConsole(t *testing.T, dir string, f *localnet.Network) {
+	t.Helper()
+	res, err := http.Get(f.Console + "sign-in")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK || f.Console != f.Endpoint+"/console/" {
+		t.Errorf("the console %s answers %s", f.Console, res.Status)
+	}
+	link := strings.TrimSpace(mustLTL(t, "console", "link", "--dir", dir, "--role", "member"))
+	_, fragment, _ := strings.Cut(link, "#")
+	if strings.Contains(link, account(t, f, localnet.RoleMember).AccessKeySecret) {
+		t.Error("the link has the secret in it")
+	}
+	once := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	for i, want := range []int{http.StatusSeeOther, http.StatusForbidden} {
+		res, err := once.Post(f.Console+"sign-in", "application/x-www-form-urlencoded", strings.NewReader(fragment))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != want {
+			t.Errorf("use %d of the link %s: %s, want %d", i+1, link, res.Status, want)
+		}
 	}
 }

@@ -27,7 +27,9 @@ var ErrNoNetwork = errors.New("no network was started there")
 
 // Network is the content of network.json. Its form is a contract with other tools.
 type Network struct {
-	Endpoint  string     `json:"endpoint"`
+	Endpoint string `json:"endpoint"`
+	// Console is the address of the web console; empty where there is none.
+	Console   string     `json:"console,omitempty"`
 	Region    string     `json:"region"`
 	Chains    []Chain    `json:"chains"`
 	Accounts  []Account  `json:"accounts"`

@@ -41,7 +41,7 @@ func (n *network) programs() []program {
 		add("endorser", endorserName(id), filepath.Join("orgs", id, "endorser"),
 			"--dir", n.endorserDir(id), "--listen", o.GetEndorserAddress())
 	}
-	add("facade", facade, filepath.Join("facades", facade), "--listen", n.ports.HTTP)
+	add("facade", facade, filepath.Join("facades", facade), "--listen", n.ports.HTTP, "--console", "on")
 	return programs
 }
 
@@ -97,6 +97,7 @@ func (n *network) endorserDir(id string) string { return filepath.Join(n.Dir, "e
 func (n *network) fill(d *Network) {
 	g := n.trust.Genesis()
 	d.Endpoint = "http://" + reachable(n.ports.HTTP)
+	d.Console = d.Endpoint + "/console/"
 	d.Region = Region
 	d.Trust, d.Operator = n.trustPath(), filepath.Join(n.operatorDir(), "tls.key")
 	d.Nodes, d.Endorsers, d.Facades = nil, nil, []Facade{{HTTP: d.Endpoint}}

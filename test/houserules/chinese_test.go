@@ -19,6 +19,7 @@ func chinesePages() map[string]string {
 		"docs/zh/quickstart.md": "docs/quickstart.md",
 		"docs/zh/concepts.md":   "docs/concepts.md",
 		"docs/zh/api.md":        "docs/api.md",
+		"docs/zh/console.md":    "docs/console.md",
 		"docs/zh/devices.md":    "docs/devices.md",
 		"docs/zh/install.md":    "docs/operate/install.md",
 		"docs/zh/governance.md": "docs/operate/governance.md",

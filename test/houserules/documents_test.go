@@ -28,7 +28,7 @@ func TestWayOfAWrite(t *testing.T) {
 func TestEveryPackageIsInTheArchitecture(t *testing.T) {
 	section := sectionOf(t, "ARCHITECTURE.md", "## Packages")
 	listed := map[string]bool{}
-	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9_/]+)` \\|").FindAllStringSubmatch(section, -1) {
+	for _, m := range regexp.MustCompile("(?m)^\\| `([a-z0-9_/-]+)` \\|").FindAllStringSubmatch(section, -1) {
 		listed[m[1]] = true
 	}
 	for _, p := range load(t) {

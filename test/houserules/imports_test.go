@@ -36,19 +36,22 @@ func edges() map[string][]string {
 		"client": {"internal/identity", "internal/policy", "internal/rules", "internal/ledger",
 			"internal/skew", "internal/tracing", "client/proof", wire},
 		"client/device":    {},               // firmware takes it alone
+		"client/verify-js": {},               // the modules as files
 		"client/proof":     {},               // a verifier that shares no code with what it judges
 		"examples/records": {"client", wire}, // as a program outside this module could
 		"examples/write":   {"client"},
 		"client/device/c":  {},
-		"facade": {"client", "internal/admission", "internal/identity", "internal/rules", "internal/admin", "internal/tracing",
+		"console": {"client", "client/proof", "client/verify-js", "internal/identity", "internal/ledger", "internal/rules",
+			wire},
+		"facade": {"client", "console", "internal/admission", "internal/identity", "internal/rules", "internal/admin", "internal/tracing",
 			"internal/ledger", wire},
 		"internal/audit": {"internal/store", "internal/rules", "internal/verify", "internal/identity", "internal/ledger", wire},
 		"internal/backup": {"internal/audit", "internal/store", "internal/verify", "internal/identity",
 			"internal/ledger", wire},
 		"internal/proposal": {"client", "internal/ledger", wire},
-		"internal/localnet": {"client", "internal/identity", "internal/rules", "internal/ledger", wire},
+		"internal/localnet": {"client", "console", "internal/identity", "internal/rules", "internal/ledger", wire},
 		"internal/bench":    {"client", "internal/localnet", "internal/identity", "internal/rules", wire},
-		"cmd/ltl": {"internal/policy", "node", "endorser", "client", "client/device", "client/proof", "facade",
+		"cmd/ltl": {"internal/policy", "node", "endorser", "client", "client/device", "client/proof", "console", "facade",
 			"internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/proposal",
 			"internal/scrub", "internal/skew",
 			"internal/store", "internal/identity", "internal/rules", "internal/ledger", "internal/tracing", wire},

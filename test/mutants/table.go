@@ -27,7 +27,7 @@ const (
 // rules.
 func table() []mutant {
 	return slices.Concat(diskMutants(), raftMutants(), announceMutants(), bytesMutants(), evidenceMutants(), rulesMutants(),
-		submitterMutants(), restorationMutants(), ownerMutants(), nodesWordMutants(), timeMutants())
+		submitterMutants(), restorationMutants(), ownerMutants(), nodesWordMutants(), timeMutants(), consoleMutants())
 }
 
 func diskMutants() []mutant {

@@ -1,0 +1,47 @@
+package console
+
+import "time"
+
+// Bounds on sessions and sign-in.
+const (
+	// idleTime ends a session without requests, sessionTime any session.
+	idleTime    = 30 * time.Minute
+	sessionTime = 8 * time.Hour
+	// renewAfter is how old the time of the last request in a cookie may be before the cookie is sealed again.
+	renewAfter = time.Minute
+	// challengeTime is how long a sign-in may take after its page was sent.
+	challengeTime = 2 * time.Minute
+	// linkTime is how long a one-time link is valid.
+	linkTime = 15 * time.Minute
+	// failureTime is how long every failed sign-in takes, so that its duration does not tell why it failed. It is more than
+	// a facade waits for an AccessKey that it does not know.
+	failureTime = 600 * time.Millisecond
+	// maxPerAddress and maxPerKey bound the attempts to sign in a minute. They do not touch the API.
+	maxPerAddress = 10
+	maxPerKey     = 5
+	// maxRemembered bounds each set of challenges, links, ended sessions and counted addresses.
+	maxRemembered = 8192
+	// maxKeyID bounds an AccessKeyId, as the facade does.
+	maxKeyID = 128
+)
+
+// Bounds on requests and pages.
+const (
+	// maxActive bounds the requests under way; the API has its own bound.
+	maxActive = 64
+	// requestTime bounds one request.
+	requestTime = 8 * time.Second
+	// maxForm bounds a form, in bytes, maxQuery a query string.
+	maxForm  = 8 << 10
+	maxQuery = 4 << 10
+	// pageSize is the number of rows of a list, blocksPerPage of blocks, which the nodes send whole.
+	pageSize      = 20
+	blocksPerPage = 10
+	newestBlocks  = 5
+	// maxChains bounds the chains that are listed or searched for one account.
+	maxChains = 1000
+	// maxCertificates bounds the certificates under way: each asks every node and endorser for a signature.
+	maxCertificates = 4
+	// maxShown bounds the bytes of a value that a page shows; the certificate has all of it.
+	maxShown = 16 << 10
+)

@@ -1,0 +1,29 @@
+package main
+
+// consoleMutants are faults of the web console: who sees what, and who is signed in.
+func consoleMutants() []mutant {
+	one := func(name, fault, file, from, to, run string) mutant {
+		return mutant{name, fault, []edit{{"console/" + file, from, to}}, "./console", run, long}
+	}
+	return []mutant{
+		one("console-sees-all", "a member of a chain sees all of its transactions", "confine.go",
+			"\tif r.administrator {\n\t\treturn true", "\tif r.uid != \"\" {\n\t\treturn true", "TestSees"),
+		one("console-foreign-code", "a member sees records under every data type code", "confine.go",
+			"code != \"\" && code == r.typeCode", "code != \"\"", "TestSees"),
+		one("console-links-sealed", "a block page says what other members' transactions are", "blocks.go",
+			"\t\trow.Sealed = true\n\t\treturn row\n", "\t\trow.Sealed = true\n", "TestConsole"),
+		one("console-member-administers", "a member is taken for the administrator", "confine.go",
+			"administrator: role == rules.RoleAdmin,", "administrator: role != \"\",", "TestConsole"),
+		one("console-challenge-again", "a challenge is taken twice", "rate.go",
+			"if end, ok := r.until[name]; ok && now.Before(end) {\n\t\treturn false",
+			"if end, ok := r.until[name]; ok && now.Before(end) {\n\t\treturn true", "TestConsole/SignIn"),
+		one("console-challenge-old", "a challenge does not grow old", "session.go",
+			"return age >= 0 && age <= challengeTime", "return age >= 0", "TestConsole/SignIn"),
+		one("console-idle", "a session does not end by idleness", "session.go",
+			"now.Sub(seen) > idleTime || ", "", "TestConsole/Sessions"),
+		one("console-any-host", "the console answers under every host name", "console.go",
+			"\treturn err == nil\n}\n\n// hostOf", "\treturn err == nil || host != \"\"\n}\n\n// hostOf", "TestConsole/Hosts"),
+		one("console-open-redirect", "signing in leads to any address", "signin.go",
+			"!strings.HasPrefix(path, Prefix) || ", "", "TestConsole/SignIn"),
+	}
+}
