@@ -22,7 +22,7 @@ func newAttempts(most int) *attempts { return &attempts{most: most, count: map[s
 func (a *attempts) take(name string, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if now.Sub(a.began) >= time.Minute || now.Before(a.began) {
+	if now.Sub(a.began).Abs() >= time.Minute {
 		a.began = now
 		clear(a.count)
 	}
