@@ -62,7 +62,7 @@ func describePhaseRecord(c *call) (value, error) {
 			textField("RelatedPhaseName", d.GetPhaseName()),
 		)
 	})
-	return object(
+	return object(append([]field{
 		textField("IotId", record.GetIotId()),
 		textField("DataValue", record.GetDataValue()),
 		textField("BlockHash", hex.EncodeToString(record.GetBlockHash())),
@@ -73,7 +73,7 @@ func describePhaseRecord(c *call) (value, error) {
 		field{"RelatedDataList", array(related)},
 		textField("ProductKey", record.GetProductKey()),
 		textField("DataHash", hex.EncodeToString(record.GetDataHash())),
-	), nil
+	}, phaseCorrectionFields(record)...)...), nil
 }
 
 // listPhaseHistory is the Action ListMPCoSPhaseHistory: the records of a DataKey in a window, the oldest first.
@@ -102,7 +102,7 @@ func listPhaseHistory(c *call) (value, error) {
 		return value{}, err
 	}
 	return p.data(rows(r.GetRecords(), func(record *ltlv1.PhaseRecord) value {
-		return object(
+		return object(append([]field{
 			textField("IotId", record.GetIotId()),
 			textField("DataValue", record.GetDataValue()),
 			textField("BlockHash", hex.EncodeToString(record.GetBlockHash())),
@@ -113,6 +113,6 @@ func listPhaseHistory(c *call) (value, error) {
 			field{"Timestamp", integer(record.GetTimeMs())},
 			textField("ProductKey", record.GetProductKey()),
 			textField("DataHash", hex.EncodeToString(record.GetDataHash())),
-		)
+		}, phaseCorrectionFields(record)...)...)
 	}), r.GetTotal()), nil
 }

@@ -28,6 +28,9 @@ func (u phaseUpload) params() []parameter {
 	} else {
 		all = append(all, parameter{name: "DataKey"}, parameter{name: "PhaseData", payload: true},
 			parameter{name: "DataSeq", optional: true}, parameter{name: "RelatedDataList", kind: typeRecords, optional: true})
+		for _, name := range []string{correctsHash, correctsReason, correctsDataKey, correctsDataSeq} {
+			all = append(all, parameter{name: name, optional: true})
+		}
 	}
 	if u.device {
 		all = append(all, deviceParameters()...)
@@ -58,6 +61,11 @@ func (u phaseUpload) run(c *call) (value, error) {
 			return value{}, err
 		}
 	}
+	if !u.batch {
+		if upload.Corrects, err = c.phaseCorrection(); err != nil {
+			return value{}, err
+		}
+	}
 	if err := checkSize(proto.Size(upload)); err != nil {
 		return value{}, err
 	}
@@ -85,7 +93,8 @@ func (c *call) upload(in *ltlv1.UploadPhaseData, items []*ltlv1.PhaseItem) error
 	err = withMessage(err, rules.DuplicateKey, "A record with this DataKey and DataSeq is on the chain already.")
 	err = withMessage(err, rules.BatchDuplicateKey,
 		"A record with the dataKey and dataSeq of an item is on the chain already.")
-	return withMessage(err, rules.NotFound, "The phase, or a record that related data refers to, is not on this chain.")
+	return withMessage(err, rules.NotFound,
+		"The phase, or a record that related data or a correction refers to, is not on this chain.")
 }
 
 // phaseRecordNames are the names under which a record is pending: that of its data key, and its own if it has a

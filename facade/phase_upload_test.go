@@ -101,6 +101,49 @@ func TestUploadBounds(t *testing.T) {
 	})
 }
 
+// TestPhaseCorrectionParameters: hash and reason in their form, both or neither, after the refusals that all uploads
+// have; DataKey and DataSeq only with them, and of a batch none.
+func TestPhaseCorrectionParameters(t *testing.T) {
+	f := newCollaboration(t)
+	hash := strings.Repeat("ab", 32)
+	with := func(hash, reason string, more ...string) []string {
+		return in(append([]string{"DataKey", "a", "PhaseData", "x", correctsHash, hash, correctsReason, reason}, more...)...)
+	}
+	single := "UploadMPCoSPhaseTextInfo"
+	runUploads(t, f, []step{
+		{"all empty", "member", single, with("", "", correctsDataKey, "", correctsDataSeq, ""), "200"},
+		{"no reason", "member", single, with(hash, ""), "400"},
+		{"no hash", "member", single, with("", "reason"), "400"},
+		{"only a DataKey", "member", single, with("", "", correctsDataKey, "a"), "400"},
+		{"only a DataSeq", "member", single, with("", "", correctsDataSeq, "a"), "400"},
+		{"a short hash", "member", single, with(hash[2:], "reason"), "400"},
+		{"201 characters", "member", single, with(hash, strings.Repeat("错", 201)), "400"},
+		{"no such record", "member", single, with(hash, strings.Repeat("错", 200)), "404"},
+		{"an empty value and no reason", "member", single, in("DataKey", "a", "PhaseData", "", correctsHash, hash), "-103"},
+		{"a batch takes none", "member", "BatchUploadMPCoSPhaseTextInfo", in("PhaseDataList", batch(1, "x"), correctsHash,
+			"x"), "200"},
+	})
+}
+
+// TestPhaseCorrectionMembers: what a corrected record's answers say, and what a correcting one's.
+func TestPhaseCorrectionMembers(t *testing.T) {
+	r := &ltlv1.PhaseRecord{
+		Corrects: &ltlv1.Correction{TransactionId: []byte{1, 2}, Key: "w", BusinessId: "s", Reason: "<wrong>"},
+		DeclaredWrong: &ltlv1.DeclaredWrong{TransactionHash: []byte{3}, Key: "k", BusinessId: "t", Reason: "又错",
+			TimeMs: 1608005018000},
+	}
+	v := object(phaseCorrectionFields(r)...)
+	want := `{"Corrects":"0102","CorrectsKey":"w","CorrectsDataSeq":"s","CorrectsReason":"<wrong>","CorrectedBy":"03",` +
+		`"CorrectedKey":"k","CorrectedDataSeq":"t","CorrectedReason":"又错","CorrectedTimestamp":1608005018000,` +
+		`"CorrectedByAdministrator":"false"}`
+	if got := string(v.appendJSON(nil)); got != want {
+		t.Errorf("%s\nwant\n%s", got, want)
+	}
+	if phaseCorrectionFields(&ltlv1.PhaseRecord{}) != nil {
+		t.Error("a record that is right has members of corrections")
+	}
+}
+
 // runUploads is runSteps with POST, because some uploads are too long for a URL.
 func runUploads(t *testing.T, f *testFacade, steps []step) {
 	t.Helper()

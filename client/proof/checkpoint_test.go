@@ -17,6 +17,7 @@ import (
 
 	evidence "ltl/client/proof"
 	"ltl/internal/ledger"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // rootOf is the RFC 6962 root over leaf hashes, by the definition.
@@ -196,6 +197,7 @@ func TestReplacedNodes(t *testing.T) {
 	} {
 		s := w.ordinary()
 		s.systemHeight, s.endorsers = one.system, []string{"org2"}
+		s.change = func(tx *ltlv1.Transaction) { tx.Submitter = "org2/facade/facade2" }
 		v := evidence.Verify(w.encoded(w.certified(w.certificate(s), 20, strings.Fields(one.signers)...)), trust)
 		if v.Failure != nil || v.Level != one.level {
 			t.Errorf("system height %d, %s: %s %v, want %s", one.system, one.signers, v.Level, v.Failure, one.level)

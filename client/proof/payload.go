@@ -1,5 +1,7 @@
 package proof
 
+import "strings"
+
 // Bounds of docs/bytes.md on a payload.
 const (
 	maxPayload = 983_040
@@ -15,6 +17,8 @@ const (
 	actionPropose     = 54
 	actionWithdraw    = 57
 	actionGenesis     = 60
+	actionAccept      = 61
+	actionRecover     = 63
 )
 
 // Transaction is what a certificate says of its payload.
@@ -64,6 +68,8 @@ type Correction struct {
 	Key, BusinessID string
 	// Reason is the text that the author gave; it may be empty.
 	Reason string
+	// ByAdministrator is set when it says that the chain's administrator declares another one's record wrong.
+	ByAdministrator bool
 }
 
 // readTransaction reads a payload. item chooses the record of an upload of several. It returns errPayload for bytes
@@ -119,11 +125,22 @@ func readProof(action wireField) (*Record, error) {
 		if err := r.readCorrection(f.messages(5)); err != nil {
 			return nil, err
 		}
+		if c := r.Corrects; c != nil { // of an upload to a phase the payload says it; here the Keys do
+			c.ByAdministrator = c.ByAdministrator || typeCode(c.Key) != typeCode(r.Key)
+		}
 	}
 	if err := r.readDevice(f.messages(device)); err != nil || !f.done() {
 		return nil, errPayload
 	}
 	return r, nil
+}
+
+// typeCode is the data type code of a Key, which is that of the account that may write under it.
+func typeCode(key string) string {
+	if parts := strings.SplitN(key, "_", 4); len(parts) == 4 {
+		return parts[2]
+	}
+	return ""
 }
 
 // readCorrection reads which record this one replaces, of which there is at most one.
@@ -135,7 +152,9 @@ func (r *Record) readCorrection(all [][]byte) error {
 		}
 		f := fields{message: m}
 		r.Corrects = &Correction{TransactionID: f.bytes(1), Key: f.text(2), BusinessID: f.text(3), Reason: f.text(4)}
-		if !f.done() {
+		by := f.number(5)
+		r.Corrects.ByAdministrator = by == 1
+		if !f.done() || by > 1 {
 			return errPayload
 		}
 	}
@@ -176,6 +195,9 @@ func readUpload(b []byte, item int) (*Record, error) {
 		return nil, errPayload // beyond its type: an int32 and a truth value
 	}
 	items, list := f.messages(5), f.text(6)
+	if err := r.readCorrection(f.messages(8)); err != nil {
+		return nil, err
+	}
 	if err := r.readDevice(f.messages(7)); err != nil || !f.done() {
 		return nil, errPayload
 	}

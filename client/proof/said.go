@@ -25,6 +25,8 @@ type SaidCorrection struct {
 	Key             string `json:"key"`
 	BusinessID      string `json:"businessId,omitempty"`
 	Reason          string `json:"reason"`
+	// ByAdministrator is set when it says that the chain's administrator declares another one's record wrong.
+	ByAdministrator bool `json:"byAdministrator,omitempty"`
 }
 
 // Say is the correction as JSON; nil for none.
@@ -32,7 +34,7 @@ func (c *Correction) Say() *SaidCorrection {
 	if c == nil {
 		return nil
 	}
-	return &SaidCorrection{hex.EncodeToString(c.TransactionID), c.Key, c.BusinessID, c.Reason}
+	return &SaidCorrection{hex.EncodeToString(c.TransactionID), c.Key, c.BusinessID, c.Reason, c.ByAdministrator}
 }
 
 // Say reads what the certificate says. Nothing of it is checked: that is what Verify is for. It returns an error where

@@ -104,7 +104,8 @@ func makeVectors(t *testing.T) vectors {
 		change(&s)
 		return w.certificate(s)
 	}
-	for kind, name := range []string{"SetData", "AttachData", "item of an upload", "list", "no record", "correction"} {
+	for kind, name := range []string{"SetData", "AttachData", "item of an upload", "list", "no record", "correction",
+		"correction of a phase's record"} {
 		add(name, "genesis", w.encoded(of(func(s *shape) { s.kind = kind })))
 	}
 	add("refused", "genesis", w.encoded(of(func(s *shape) { s.code = -317 })))
@@ -131,6 +132,11 @@ func makeVectors(t *testing.T) vectors {
 	twice := of(func(*shape) {})
 	twice.Endorsements[1] = twice.Endorsements[0]
 	add("organisation twice", "genesis", w.encoded(twice))
+	twice.Endorsements = append(twice.Endorsements, of(func(s *shape) { s.clock = 1 }).Endorsements[1])
+	add("organisation twice, and an endorsement of another batch", "genesis", w.encoded(twice))
+	for _, v := range submitterVectors(w) {
+		add(v.name, "genesis", v.file)
+	}
 	payloadVectors(w, add)
 	fileVectors(w, add)
 	noteVectors(w, add)
@@ -213,19 +219,79 @@ func successionVectors(w *world) (all []trustVector) {
 	return all
 }
 
-// timeVector is a certificate with what a verifier has to say of its times.
-type timeVector struct {
+// submitterVectors are certificates of transactions whose submitter's organisation signed or did not.
+func submitterVectors(w *world) (all []saidVector) {
+	add := func(name, submitter, want string, action func(*ltlv1.Transaction), onChain string) {
+		s := w.ordinary()
+		s.endorsers, s.chain = w.organisations[1:], onChain
+		s.change = func(tx *ltlv1.Transaction) {
+			tx.Submitter = submitter
+			if action != nil {
+				tx.ChainId = onChain
+				action(tx)
+			}
+		}
+		if action != nil {
+			s.kind = 4
+		}
+		all = append(all, saidVector{name, w.encoded(w.certificate(s)), want})
+	}
+	accept := func(tx *ltlv1.Transaction) {
+		tx.Action = &ltlv1.Transaction_AcceptMembership{AcceptMembership: &ltlv1.AcceptMembership{}}
+	}
+	regain := func(tx *ltlv1.Transaction) {
+		tx.Action = &ltlv1.Transaction_RecoverOrganisation{RecoverOrganisation: &ltlv1.RecoverOrganisation{}}
+	}
+	add("the submitter's organisation signed", "org3/facade/f", "not-certified", nil, chain)
+	add("the submitter's organisation did not sign", "org1/facade/f", "submitter", nil, chain)
+	add("a submitter of a longer name", "org22/facade/f", "submitter", nil, chain)
+	add("a submitter of a shorter name", "org/facade/f", "submitter", nil, chain)
+	add("a submitter without an organisation", "/org2/f", "submitter", nil, chain)
+	add("a submitter that is an organisation", "org2", "not-certified", nil, chain)
+	add("a submitter that is none", "org\xc3\xa4", "submitter", nil, chain)
+	add("an acceptance in the newcomer's name", "org1/operator/o", "not-certified", accept, ledger.SystemChain)
+	add("a recovery in the organisation's name", "org1/operator/o", "not-certified", regain, ledger.SystemChain)
+	add("an acceptance on a business chain", "org1/operator/o", "submitter", accept, chain)
+	add("a recovery on a business chain", "org1/operator/o", "submitter", regain, chain)
+	add("another act in the organisation's name", "org1/operator/o", "submitter", func(tx *ltlv1.Transaction) {
+		tx.Action = &ltlv1.Transaction_SetDelegates{SetDelegates: &ltlv1.SetDelegates{}}
+	}, ledger.SystemChain)
+	return all
+}
+
+// TestSubmitterSigned: nothing stands in the name of an organisation that did not sign it, but for what the
+// organisation signed inside.
+func TestSubmitterSigned(t *testing.T) {
+	w := newWorld(t, 9, 3, 3)
+	trust := w.trust(nil)
+	for _, c := range submitterVectors(w) {
+		if got := saidOf(evidence.Verify(c.file, trust)); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// saidOf is the word of a verdict, or its reservations.
+func saidOf(v *evidence.Verdict) string {
+	if v.Failure != nil {
+		return v.Failure.Word
+	}
+	return strings.Join(v.Reservations, " ")
+}
+
+// saidVector is a certificate with what a verifier has to say of it.
+type saidVector struct {
 	name string
 	file []byte
 	want string // the word, or the reservations
 }
 
 // timeVectors are certificates whose clocks are far from the times of the block.
-func timeVectors(w *world) (all []timeVector) {
+func timeVectors(w *world) (all []saidVector) {
 	add := func(name, want string, change func(*shape)) {
 		s := w.ordinary()
 		change(&s)
-		all = append(all, timeVector{name, w.encoded(w.certificate(s)), want})
+		all = append(all, saidVector{name, w.encoded(w.certificate(s)), want})
 	}
 	vote := func(s *shape, action func(*ltlv1.Transaction)) {
 		s.kind, s.clock, s.chain = 4, -86_400_000, ledger.SystemChain
@@ -279,11 +345,7 @@ func TestTimesOfCertificates(t *testing.T) {
 	}
 	for _, c := range timeVectors(w) {
 		v := evidence.Verify(c.file, trust)
-		got := strings.Join(v.Reservations, " ")
-		if v.Failure != nil {
-			got = v.Failure.Word
-		}
-		if got != c.want {
+		if got := saidOf(v); got != c.want {
 			t.Errorf("%s: %s, want %s", c.name, got, c.want)
 		}
 		for _, l := range []evidence.Language{evidence.English, evidence.Chinese} {

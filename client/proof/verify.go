@@ -3,6 +3,7 @@ package proof
 import (
 	"bytes"
 	"crypto/sha256"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -172,19 +173,33 @@ func (v *verification) batch() *Failure {
 
 // endorsements checks every signature of an organisation.
 func (v *verification) endorsements() *Failure {
-	organisations, keys := map[string]bool{}, map[string]bool{}
+	organisations, keys, twice := map[string]bool{}, map[string]bool{}, ""
 	for i := range v.certificate.Endorsements {
 		s, key, f := v.endorsement(&v.certificate.Endorsements[i])
 		if f != nil {
 			return f
 		}
 		if organisations[s.organisation] || keys[string(key)] {
-			return fail("twice", "organisation %q, or its key, signs twice", s.organisation)
+			twice = s.organisation
 		}
 		organisations[s.organisation], keys[string(key)] = true, true
 		v.verdict.Endorsers = append(v.verdict.Endorsers, Endorser{s.organisation, s.clockMs})
 	}
+	if twice != "" {
+		return fail("twice", "organisation %q, or its key, signs twice", twice)
+	}
+	sender, _, _ := strings.Cut(v.transaction.Submitter, "/")
+	if !organisations[sender] && !v.signsItself() {
+		return fail("submitter", "the process %q sent the transaction, and its organisation did not sign", v.transaction.Submitter)
+	}
 	return nil
+}
+
+// signsItself reports whether the action may hold a signature of the submitter's organisation in place of its
+// endorsement: when it accepts membership, and when it is recovered.
+func (v *verification) signsItself() bool {
+	a := v.transaction.Action
+	return v.header.Chain == systemChain && (a == actionAccept || a == actionRecover)
 }
 
 // endorsement checks one endorsement and returns its statement and the key that signed it.

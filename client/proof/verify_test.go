@@ -31,7 +31,7 @@ func TestEveryKindVerifies(t *testing.T) {
 		}
 		for _, l := range []evidence.Language{evidence.English, evidence.Chinese} {
 			text := v.Text(l)
-			if s.kind == 5 != strings.Contains(text, "mistyped") || !strings.Contains(text, s.endorsers[0]) || strings.Contains(text, "%!") {
+			if (s.kind >= 5) != strings.Contains(text, "mistyped") || !strings.Contains(text, s.endorsers[0]) || strings.Contains(text, "%!") {
 				t.Fatalf("seed %d: %s", seed, text)
 			}
 		}

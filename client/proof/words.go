@@ -17,12 +17,12 @@ const (
 
 // sentences are the words of one language. docs/for-courts.md explains the same.
 type sentences struct {
-	outcome                                       map[Outcome]string
-	proved, open, reserved                        string
-	id, record, account, signed, placed, executed string
-	refused, value, device, log, signer, corrects string
-	reservation                                   map[string]string
-	never                                         []string
+	outcome                                                      map[Outcome]string
+	proved, open, reserved                                       string
+	id, record, account, signed, placed, executed                string
+	refused, value, device, log, signer, corrects, administrator string
+	reservation                                                  map[string]string
+	never                                                        []string
 }
 
 // wordsOf returns the words of a language; English for one that is not known.
@@ -40,18 +40,19 @@ func englishWords() *sentences {
 			Refused:  "The certificate is sound, and what it proves is that the network REFUSED the transaction.",
 			Invalid:  "The certificate is NOT valid."},
 		proved: "What is proved:", open: "What is not proved:", reserved: "Reservations:",
-		id:       "The transaction has the hash %x. Any other content has another hash.",
-		record:   "It records a value under the Key %q (BusinessId or DataSeq %q).",
-		value:    "The value is the %d bytes that the certificate shows; their SHA-256 is %x.",
-		corrects: "It declares the record of transaction %x under the Key %q wrong and replaces it; the reason that it gives is %q.",
-		account:  "It names account %q; the process %q sent it.",
-		device:   "It carries a signature of device %q, which is not checked here.",
-		signed:   "Organisation %s signed that it accepts it, when its clock showed %s.",
-		placed:   "It is number %d in block %d of chain %s, whose header has the time %s and the hash %x.",
-		log:      "The block is in the checkpoint of %d blocks of its chain, whose root is %x.",
-		signer:   "%s signed that checkpoint when its clock showed %s, and with it that no other root of that size is signed.",
-		executed: "The result in that block is %d, success.",
-		refused:  "The result in that block is %d: nothing was recorded.",
+		id:            "The transaction has the hash %x. Any other content has another hash.",
+		record:        "It records a value under the Key %q (BusinessId or DataSeq %q).",
+		value:         "The value is the %d bytes that the certificate shows; their SHA-256 is %x.",
+		corrects:      "It declares the record of transaction %x under the Key %q wrong and replaces it; the reason that it gives is %q.",
+		administrator: "It does so in the name of the chain's administrator.",
+		account:       "It names account %q; the process %q sent it.",
+		device:        "It carries a signature of device %q, which is not checked here.",
+		signed:        "Organisation %s signed that it accepts it, when its clock showed %s.",
+		placed:        "It is number %d in block %d of chain %s, whose header has the time %s and the hash %x.",
+		log:           "The block is in the checkpoint of %d blocks of its chain, whose root is %x.",
+		signer:        "%s signed that checkpoint when its clock showed %s, and with it that no other root of that size is signed.",
+		executed:      "The result in that block is %d, success.",
+		refused:       "The result in that block is %d: nothing was recorded.",
 		reservation: map[string]string{
 			"not-certified": "not-certified: no majority of the nodes stands here for the block with this header being the one " +
 				"that the network has at this height. Compare its hash with a node or with an organisation's own copy.",
@@ -79,18 +80,19 @@ func chineseWords() *sentences {
 		outcome: map[Outcome]string{Valid: "证书有效。", Reserved: "证书有效，但有下列保留事项。",
 			Refused: "证书真实，但它证明的是：网络拒绝了这笔交易。", Invalid: "证书无效。"},
 		proved: "已证明：", open: "未证明：", reserved: "保留事项：",
-		id:       "交易的哈希为 %x。内容有任何不同，哈希就不同。",
-		record:   "它在 Key %q 下登记了一个值（BusinessId 或 DataSeq 为 %q）。",
-		value:    "该值即证书所示的 %d 个字节，其 SHA-256 为 %x。",
-		corrects: "它声明交易 %x 在 Key %q 下的记录有误，并取代该记录；所述原因为 %q。",
-		account:  "它写明账户 %q；由进程 %q 提交。",
-		device:   "其中带有设备 %q 的签名，此处未作验证。",
-		signed:   "组织 %s 签名表示接受，签名时其时钟为 %s。",
-		placed:   "它是链 %[3]s 第 %[2]d 号区块中的第 %[1]d 笔交易；该区块头的时间为 %[4]s，哈希为 %[5]x。",
-		log:      "该区块包含在其所属链前 %d 个区块的检查点中，检查点的根为 %x。",
-		signer:   "%s 签署了该检查点，签署时其时钟为 %s；这同时表示它没有为同一区块数签署过别的根。",
-		executed: "该区块记载的结果为 %d，即成功。",
-		refused:  "该区块记载的结果为 %d：没有登记任何数据。",
+		id:            "交易的哈希为 %x。内容有任何不同，哈希就不同。",
+		record:        "它在 Key %q 下登记了一个值（BusinessId 或 DataSeq 为 %q）。",
+		value:         "该值即证书所示的 %d 个字节，其 SHA-256 为 %x。",
+		corrects:      "它声明交易 %x 在 Key %q 下的记录有误，并取代该记录；所述原因为 %q。",
+		administrator: "它以业务链管理方的名义声明。",
+		account:       "它写明账户 %q；由进程 %q 提交。",
+		device:        "其中带有设备 %q 的签名，此处未作验证。",
+		signed:        "组织 %s 签名表示接受，签名时其时钟为 %s。",
+		placed:        "它是链 %[3]s 第 %[2]d 号区块中的第 %[1]d 笔交易；该区块头的时间为 %[4]s，哈希为 %[5]x。",
+		log:           "该区块包含在其所属链前 %d 个区块的检查点中，检查点的根为 %x。",
+		signer:        "%s 签署了该检查点，签署时其时钟为 %s；这同时表示它没有为同一区块数签署过别的根。",
+		executed:      "该区块记载的结果为 %d，即成功。",
+		refused:       "该区块记载的结果为 %d：没有登记任何数据。",
 		reservation: map[string]string{
 			"not-certified":           "not-certified：没有多数节点在此为该区块作证。请将其哈希与某个节点或某个组织自己的副本比对。",
 			"not-witnessed":           "not-witnessed：节点为该区块作证，但没有多数组织同时作证。",
@@ -121,6 +123,9 @@ func (v *Verdict) Text(l Language) string {
 		line(w.value, len(v.Value), v.DataHash)
 		if c := r.Corrects; c != nil {
 			line(w.corrects, c.TransactionID, c.Key, c.Reason)
+			if c.ByAdministrator {
+				line(w.administrator)
+			}
 		}
 		if r.Device != "" {
 			line(w.device, r.Device)

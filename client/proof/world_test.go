@@ -113,10 +113,10 @@ func (w *world) trustFile(history any) []byte {
 }
 
 // kinds is the number of kinds of transaction.
-const kinds = 6
+const kinds = 7
 
 // transaction is a record of a kind: 0 SetData, 1 AttachData, 2 an upload of several records, 3 the text of a list, 4 an
-// act that is no record, 5 an AttachData that corrects a record.
+// act that is no record, 5 an AttachData that corrects a record, 6 an upload of one record that corrects another one.
 func (w *world) transaction(kind, serial int, value string) *ltlv1.Transaction {
 	nonce := sha256.Sum256([]byte(fmt.Sprint("nonce", serial, w.rand.Uint64())))
 	tx := &ltlv1.Transaction{Version: 1, ChainId: chain, AccountUid: "236542814954312692",
@@ -132,6 +132,11 @@ func (w *world) transaction(kind, serial int, value string) *ltlv1.Transaction {
 	case 5:
 		tx.Action = &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: value, BusinessId: "b",
 			Corrects: &ltlv1.Correction{TransactionId: nonce[:], Key: key + "x", BusinessId: "c", Reason: "mistyped"}}}
+	case 6:
+		tx.Action = &ltlv1.Transaction_UploadPhaseData{UploadPhaseData: &ltlv1.UploadPhaseData{PhaseGroupId: "1",
+			PhaseId: "2", Form: 1, Items: []*ltlv1.PhaseItem{{DataKey: "b", PhaseData: value, DataSeq: "s1"}},
+			Corrects: &ltlv1.Correction{TransactionId: nonce[:], Key: "0002_code_ABCD_b", BusinessId: "s0", Reason: "mistyped",
+				ByAdministrator: true}}}
 	case 2:
 		tx.Action = &ltlv1.Transaction_UploadPhaseData{UploadPhaseData: &ltlv1.UploadPhaseData{PhaseGroupId: "1",
 			PhaseId: "2", Form: 1, Batch: true, Items: []*ltlv1.PhaseItem{{DataKey: "a", PhaseData: "other", DataSeq: "s0"},
@@ -186,7 +191,7 @@ func (w *world) certificate(s shape) *evidence.Certificate {
 	switch s.kind {
 	case 2:
 		c.Item, c.Openings = 1, []evidence.Opening{{Slot: 1, Value: []byte(s.value)}}
-	case 0, 1, 3, 5:
+	case 0, 1, 3, 5, 6:
 		c.Openings = []evidence.Opening{{Value: []byte(s.value)}}
 	}
 	accepted := make([]bool, s.batch)

@@ -5,7 +5,7 @@ const maxPayload = 983_040
 
 // Definitions, by field number. A list is ['repeated', kind]; a kind is a name of a number or text, or a definition.
 const deviceProof = { 1: 'text', 2: 'text', 3: 'text', 4: 'text', 5: 'text', 6: 'text' }
-const correction = { 1: 'bytes', 2: 'text', 3: 'text', 4: 'text' }
+const correction = { 1: 'bytes', 2: 'text', 3: 'text', 4: 'text', 5: 'bool' }
 const related = { 1: 'text', 2: 'text', 3: 'text', 4: 'text' }
 const item = { 1: 'text', 2: 'text', 3: 'text', 4: ['repeated', related] }
 const organisation = { 1: 'text', 2: 'text', 3: 'bytes', 4: 'bytes', 5: 'text' }
@@ -16,7 +16,9 @@ const envelope = { 1: 'uint32', 2: 'text', 3: 'text', 4: 'text', 5: 'bytes', 6: 
 const actions = {
   20: { 1: 'text', 2: 'text', 3: deviceProof },
   21: { 1: 'text', 2: 'text', 3: 'text', 4: deviceProof, 5: correction },
-  33: { 1: 'text', 2: 'text', 3: 'int32', 4: 'bool', 5: ['repeated', item], 6: 'text', 7: deviceProof },
+  33: {
+    1: 'text', 2: 'text', 3: 'int32', 4: 'bool', 5: ['repeated', item], 6: 'text', 7: deviceProof, 8: correction,
+  },
   60: {
     1: 'text', 2: 'int64', 3: ['repeated', organisation], 4: ['repeated', node], 5: 'text', 6: predecessor,
     7: ['repeated', succession],
@@ -159,7 +161,7 @@ export function withoutSuccessions(payload) {
 // readTransaction is check 2: it returns the chain, and slot and bytes of the value that is shown, if there is one.
 export function readTransaction(payload, item) {
   const { fields, action } = readEnvelope(payload)
-  const tx = { chain: fields[2] ?? '', action: action.n }
+  const tx = { chain: fields[2] ?? '', submitter: fields[4] ?? '', action: action.n }
   if (fields[1] !== 1n || !/^[0-9]{16}$/.test(tx.chain) || !fields[4] || fields[5]?.length !== 16) {
     fail('payload', 'the payload has not version 1, or names no chain or submitter, or has no nonce of 16 bytes')
   }

@@ -105,6 +105,12 @@ function mayBeLate(tx, h) {
   return h.chain === '0000000000000000' && tx.action >= 54 && tx.action <= 57
 }
 
+// signsItself tells whether the action may hold a signature of the submitter's organisation in place of its endorsement:
+// field 61 or 63 on the system chain.
+function signsItself(tx, h) {
+  return h.chain === '0000000000000000' && (tx.action === 61 || tx.action === 63)
+}
+
 async function verifyEndorsement(e, c, h, trust, batchRoot, late) {
   const s = readStatement(e.statement)
   if (compare(s.network, trust.networkID) !== 0) fail('network', 'a statement names another network')
@@ -203,6 +209,10 @@ async function check(bytes, trust) {
   for (const e of c.endorsements) endorsers.push(await verifyEndorsement(e, c, h, trust, batchRoot, mayBeLate(tx, h)))
   for (const field of ['organisation', 'key']) {
     if (new Set(endorsers.map(e => e[field])).size !== endorsers.length) fail('twice', 'an organisation stands twice')
+  }
+  const sender = tx.submitter.split('/')[0]
+  if (!endorsers.some(e => e.organisation === sender) && !signsItself(tx, h)) {
+    fail('submitter', 'the organisation of ' + JSON.stringify(tx.submitter) + ', which sent the transaction, did not sign')
   }
   const outcome = await sha256(Uint8Array.of(0), id, u32(c.block.result), batchRoot)
   if (c.block.index >= h.count || c.block.path.length !== 32 * pathLength(c.block.index, h.count) ||

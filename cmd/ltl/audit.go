@@ -215,8 +215,8 @@ func correctionTable(w io.Writer, r *audit.Report) {
 			by = "the chain's administrator"
 		}
 		// The reason is a member's text: quoted, it can make no line that looks like the audit's.
-		fmt.Fprintf(w, "declared wrong on %s by %s: %s of chain %s, replaced by %s: %q\n", formatTime(c.Time), by, c.Wrong,
-			c.ChainID, c.By, c.Reason)
+		fmt.Fprintf(w, "declared wrong on %s by %s: %s of chain %s (Key %q, %q), replaced by %s: %q\n", formatTime(c.Time), by,
+			c.Wrong, c.ChainID, c.Key, c.BusinessID, c.By, c.Reason)
 	}
 }
 

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -16,6 +18,8 @@ import (
 type correctOptions struct {
 	value, reason, key, businessID string
 	administrator                  bool
+	// item is the number of the wrong record in an upload of several; -1 is the only one.
+	item int
 }
 
 // newCorrect makes `ltl correct`.
@@ -23,21 +27,24 @@ func newCorrect() *cobra.Command {
 	var o correctOptions
 	cmd := &cobra.Command{
 		Use:   "correct TRANSACTION",
-		Short: "Declare a record of a proof chain wrong, and put another one in its place",
+		Short: "Declare a record wrong, and put another one in its place",
 		Long: `Writes a record that declares another one wrong and takes its place. The wrong record stays on the chain; a
 reader is shown when, why and by whom it was declared wrong, and the transaction that replaced it. TRANSACTION is the
-hash of the wrong record's transaction, transactionHash of GetBlockChainInfo.
+hash of the wrong record's transaction, transactionHash of GetBlockChainInfo or TransactionHash of
+DescribeMPCoSPhaseInfo.
 
 The new record is written in the name of the account that wrote the wrong one, by an operator of that account's
 organisation; with --administrator in the name of the chain's administrator, which the answer to a reader says then. It
-goes under the same Key; a Key of SetData holds one value for good, so give another one with --key.`,
-		Example: `  ltl correct --dir ltl-data 5f0c… --value '21.5 °C' --reason 'the probe was not connected'`,
-		Args:    cobra.ExactArgs(1),
+goes under the same Key; a Key of SetData holds one value for good, so give another one with --key. On a collaboration
+chain it goes to the same phase, and --item says which record of an upload of several is wrong.`,
+		Example: `  ltl correct --dir ltl-data 5f0c… --value '21.5 °C' --reason 'the probe was not connected'
+  ltl correct --dir ltl-data 5f0c… --item 2 --value '21.5 °C' --reason 'the second meter was not connected'`,
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			id, err := hex.DecodeString(args[0])
 			if err != nil || len(id) != len(ledger.Hash{}) {
-				return fmt.Errorf("%q is not the hash of a transaction, 64 hexadecimal digits; GetBlockChainInfo shows it",
-					args[0])
+				return fmt.Errorf("%q is not the hash of a transaction, 64 hexadecimal digits; GetBlockChainInfo and "+
+					"DescribeMPCoSPhaseInfo show it", args[0])
 			}
 			var made *ltlv1.Transaction
 			owner := func(s *session) (string, error) {
@@ -51,11 +58,14 @@ goes under the same Key; a Key of SetData holds one value for good, so give anot
 	}
 	addConnection(cmd)
 	f := cmd.Flags()
-	f.StringVar(&o.value, "value", "", "the right value, 1 to 256 bytes (required)")
+	f.StringVar(&o.value, "value", "", "the right value (required)")
 	f.StringVar(&o.reason, "reason", "", "why the record is wrong, 1 to 200 characters (required)")
-	f.StringVar(&o.key, "key", "", "Key of the new record (default that of the wrong one)")
-	f.StringVar(&o.businessID, "business-id", "", "BusinessId of the new record (default assigned by the ledger)")
-	f.BoolVar(&o.administrator, "administrator", false, "in the name of the chain's administrator; needs --key")
+	f.StringVar(&o.key, "key", "", "Key, or DataKey, of the new record (default that of the wrong one)")
+	f.StringVar(&o.businessID, "business-id", "", "BusinessId, or DataSeq, of the new record (default assigned by the "+
+		"ledger)")
+	f.IntVar(&o.item, "item", -1, "place of the wrong record in an upload of several, from 0")
+	f.BoolVar(&o.administrator, "administrator", false, "in the name of the chain's administrator; on a proof chain it "+
+		"needs --key")
 	mustRequire(cmd, "value", "reason")
 	return cmd
 }
@@ -68,9 +78,15 @@ func (s *session) correction(id ledger.Hash, o *correctOptions) (*ltlv1.Transact
 	}
 	wrong, err := rules.Decode(r.GetTransaction())
 	key, _, businessID, ok := rules.ProofRecord(wrong, id)
-	if r.GetCode() != rules.OK || r.GetResult() != rules.OK || err != nil || !ok {
-		return nil, fmt.Errorf("transaction %x wrote no record of a proof chain; GetHistoryDataList shows the hashes of those "+
-			"that did", id)
+	if r.GetCode() != rules.OK || r.GetResult() != rules.OK || err != nil || !ok && wrong.GetUploadPhaseData() == nil {
+		return nil, fmt.Errorf("transaction %x wrote no record; GetHistoryDataList and ListMPCoSPhaseHistory show the hashes "+
+			"of those that did", id)
+	}
+	if !ok {
+		return s.phaseCorrection(r.GetChainId(), wrong, id, o)
+	}
+	if o.item > 0 {
+		return nil, fmt.Errorf("transaction %x wrote one record; leave out --item", id)
 	}
 	uid := wrong.GetAccountUid()
 	if o.administrator {
@@ -99,6 +115,47 @@ func (s *session) correction(id ledger.Hash, o *correctOptions) (*ltlv1.Transact
 	}}, nil
 }
 
+// phaseCorrection makes the transaction that corrects a record of an upload to a phase. It goes to the same phase.
+func (s *session) phaseCorrection(chainID string, wrong *ltlv1.Transaction, id ledger.Hash,
+	o *correctOptions) (*ltlv1.Transaction, error) {
+	of := wrong.GetUploadPhaseData()
+	items, code := rules.PhaseItems(of)
+	if code != rules.OK {
+		return nil, refused(code)
+	}
+	at := o.item
+	if len(items) == 1 && at < 0 {
+		at = 0
+	}
+	if at < 0 || at >= len(items) {
+		return nil, fmt.Errorf("transaction %x wrote %d records: say with --item which is wrong, 0 to %d", id, len(items),
+			len(items)-1)
+	}
+	seq := rules.DataSeqs(id, items)[at]
+	found, err := s.client.Ledger().GetPhaseRecord(s.cmd.Context(), &ltlv1.GetPhaseRecordRequest{ChainId: chainID,
+		PhaseGroupId: of.GetPhaseGroupId(), PhaseId: of.GetPhaseId(), DataKey: items[at].GetDataKey(), DataSeq: seq})
+	if err != nil {
+		return nil, err
+	}
+	if found.GetCode() != rules.OK {
+		return nil, refused(found.GetCode())
+	}
+	uid := wrong.GetAccountUid()
+	if o.administrator {
+		chain, err := s.chain(chainID)
+		if err != nil {
+			return nil, err
+		}
+		uid = chain.Administrator
+	}
+	return &ltlv1.Transaction{ChainId: chainID, AccountUid: uid, Action: &ltlv1.Transaction_UploadPhaseData{
+		UploadPhaseData: &ltlv1.UploadPhaseData{PhaseGroupId: of.GetPhaseGroupId(), PhaseId: of.GetPhaseId(),
+			Form: of.GetForm(), Items: []*ltlv1.PhaseItem{{DataKey: cmp.Or(o.key, items[at].GetDataKey()), PhaseData: o.value,
+				DataSeq: o.businessID}}, Corrects: &ltlv1.Correction{TransactionId: id[:], Key: found.GetRecord().GetKey(),
+				BusinessId: seq, Reason: o.reason, ByAdministrator: o.administrator}},
+	}}, nil
+}
+
 // correctedRow is a correction as `ltl correct` prints it. Its JSON names are stable.
 type correctedRow struct {
 	Key         string `json:"key"`
@@ -113,15 +170,18 @@ type correctedRow struct {
 func (s *session) correct(tx *ltlv1.Transaction) error {
 	result, err := s.submit(tx, advice{
 		rules.BadTypeCode: "the Key has another account's data type code; give one with the code of the account with --key",
-		rules.OutOfRange:  "a reason has 1 to 200 characters, a BusinessId 64 hexadecimal digits",
+		rules.OutOfRange: "a reason has 1 to 200 characters, a BusinessId 64 hexadecimal digits, a DataSeq 1 to 64 letters, " +
+			"digits, - and .",
 	})
 	if err != nil {
 		return err
 	}
-	c := tx.GetAttachData().GetCorrects()
-	row := correctedRow{Key: tx.GetAttachData().GetKey(), BusinessID: result.GetOutput(),
-		Wrong: hex.EncodeToString(c.GetTransactionId()), BlockHeight: result.GetBlockHeight(),
-		ByAdministrator: rules.ByAdministrator(c, tx.GetAttachData().GetKey())}
+	c, key := rules.CorrectionOf(tx), tx.GetAttachData().GetKey()
+	if u := tx.GetUploadPhaseData(); u != nil { // of the same phase, so its Key differs in the data key at most
+		key = c.GetKey()[:strings.LastIndexByte(c.GetKey(), '_')+1] + u.GetItems()[0].GetDataKey()
+	}
+	row := correctedRow{Key: key, BusinessID: result.GetOutput(), Wrong: hex.EncodeToString(c.GetTransactionId()),
+		BlockHeight: result.GetBlockHeight(), ByAdministrator: rules.ByAdministrator(c, key)}
 	by := "its owner"
 	if row.ByAdministrator {
 		by = "the chain's administrator"

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -72,14 +73,7 @@ func TestCorrect(t *testing.T) {
 	if row := jsonOf[correctedRow](t, append(byAdmin, "--key", keyOf(chain, admin, "correct3"))...); !row.ByAdministrator {
 		t.Errorf("by the administrator: %+v", row)
 	}
-	report := jsonOf[audit.Report](t, "audit")
-	for deadline := time.Now().Add(20 * time.Second); report.Corrected < 3 && time.Now().Before(deadline); {
-		time.Sleep(200 * time.Millisecond) // the node may be some blocks behind
-		report = jsonOf[audit.Report](t, "audit")
-	}
-	if report.Corrected < 3 || uint64(len(report.Corrections)) != report.Corrected {
-		t.Errorf("the audit reports %d corrections and lists %+v", report.Corrected, report.Corrections)
-	}
+	auditedCorrections(t, chain.BizChainID, 3)
 	out := mustLTL(t, "audit", "--dir", common.dir)
 	for _, want := range []string{"by its owner: " + wrong, "by the chain's administrator: ", "digits swapped"} {
 		if !strings.Contains(out, want) {
@@ -90,6 +84,88 @@ func TestCorrect(t *testing.T) {
 		if said := refusedLTL(t, "correct", c.hash, "--value", "1", "--reason", "x", "--dir", common.dir); !strings.Contains(said,
 			c.want) {
 			t.Errorf("%s: %q, want %q", c.hash, said, c.want)
+		}
+	}
+}
+
+// TestCorrectPhase: the same on a collaboration chain, where a transaction holds several records.
+func TestCorrectPhase(t *testing.T) {
+	chain := collaborationChain(t)
+	call := func(action string, pairs ...string) map[string]any {
+		t.Helper()
+		var out map[string]any
+		said := mustLTL(t, append([]string{"call", action, "--dir", common.dir, "BizChainId=" + chain.BizChainID}, pairs...)...)
+		if err := json.Unmarshal([]byte(said), &out); err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	group := "PhaseGroupId=" + call("CreateMPCoSPhaseGroup", "Name=corrections")["Data"].(string)
+	phase := "PhaseId=" + call("CreateMPCoSPhase", "Name=weighing", group)["Data"].(string)
+	read := func(key, seq string) map[string]any {
+		t.Helper()
+		return call("DescribeMPCoSPhaseInfo", group, phase, "DataKey="+key, "DataSeq="+seq)["Data"].(map[string]any)
+	}
+	call("BatchUploadMPCoSPhaseTextInfo", group, phase,
+		`PhaseDataList=[{"dataKey":"net","phaseData":"12","dataSeq":"a"},{"dataKey":"gross","phaseData":"21","dataSeq":"a"}]`)
+	wrong := read("gross", "a")["TransactionHash"].(string)
+	correct := []string{"correct", wrong, "--value", "12", "--reason", "digits swapped"}
+	for _, item := range [][]string{nil, {"--item", "2"}} {
+		said := refusedLTL(t, append(append(correct, item...), "--dir", common.dir)...)
+		if !strings.Contains(said, "--item which is wrong, 0 to 1") {
+			t.Errorf("%v of two records: %q", item, said)
+		}
+	}
+	row := jsonOf[correctedRow](t, append(correct, "--item", "1", "--business-id", "b")...)
+	if !strings.HasSuffix(row.Key, "_gross") || row.BusinessID != "b" || row.Wrong != wrong || row.ByAdministrator {
+		t.Errorf("%+v", row)
+	}
+	right := read("gross", "b")
+	if right["Corrects"] != wrong || right["CorrectsDataSeq"] != "a" || right["DataValue"] != "12" {
+		t.Errorf("the new record says %v", right)
+	}
+	if got := read("gross", "a"); got["CorrectedBy"] != right["TransactionHash"] || got["CorrectedDataSeq"] != "b" ||
+		got["CorrectedReason"] != "digits swapped" || got["CorrectedByAdministrator"] != "false" {
+		t.Errorf("the wrong record says %v", got)
+	}
+	if _, declared := read("net", "a")["CorrectedBy"]; declared {
+		t.Error("the other record of the upload is declared wrong too")
+	}
+	again := []string{"correct", right["TransactionHash"].(string), "--value", "21", "--reason", "it was right",
+		"--administrator", "--key", "weight"}
+	if row := jsonOf[correctedRow](t, again...); !row.ByAdministrator || !strings.HasSuffix(row.Key, "_weight") ||
+		len(row.BusinessID) != 64 {
+		t.Errorf("by the administrator: %+v", row)
+	}
+	file := filepath.Join(t.TempDir(), "record.json")
+	mustLTL(t, "proof", "get", "--dir", common.dir, "--transaction", read("weight", "")["TransactionHash"].(string), "--key",
+		"weight", "--out", file)
+	said := mustLTL(t, "proof", "verify", file, "--trust", filepath.Join(common.dir, "pki", "trust.json"))
+	if !strings.Contains(said, "in the name of the chain's administrator") {
+		t.Errorf("its certificate says %q", said)
+	}
+	for _, c := range auditedCorrections(t, chain.BizChainID, 2) {
+		if first := c.Wrong == wrong; first == c.ByAdministrator || !strings.HasSuffix(c.Key, "_gross") ||
+			first != (c.BusinessID == "a") {
+			t.Errorf("the audit says %+v", c)
+		}
+	}
+}
+
+// auditedCorrections are those that the audit lists of a chain, which are n. The node may be some blocks behind.
+func auditedCorrections(t *testing.T, chain string, n int) []audit.Correction {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		report := jsonOf[audit.Report](t, "audit")
+		if uint64(len(report.Corrections)) != report.Corrected {
+			t.Fatalf("the audit reports %d corrections and lists %+v", report.Corrected, report.Corrections)
+		}
+		of := slices.DeleteFunc(report.Corrections, func(c audit.Correction) bool { return c.ChainID != chain })
+		if len(of) == n {
+			return of
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the audit lists %+v, want %d of chain %s", of, n, chain)
 		}
 	}
 }

@@ -284,6 +284,15 @@ func proofChain(t *testing.T, f *localnet.Network) localnet.Chain {
 	return c
 }
 
+func collaborationChain(t *testing.T) localnet.Chain {
+	t.Helper()
+	c, ok := common.file(t).Chain(localnet.ServiceCollaboration)
+	if !ok {
+		t.Fatal("there is no collaboration chain")
+	}
+	return c
+}
+
 // keyOf makes the Key with a number of an account.
 func keyOf(c localnet.Chain, a localnet.Account, id string) string {
 	return fmt.Sprintf("0001_%s_%s_%032s", c.BizChainCode, a.DataTypeCode, id)

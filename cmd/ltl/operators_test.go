@@ -153,11 +153,7 @@ func TestAccessKeysOfManyOperators(t *testing.T) {
 
 // TestTypeCodesOfPhases: on a collaboration chain phases have type codes too.
 func TestTypeCodesOfPhases(t *testing.T) {
-	f := common.file(t)
-	chain, ok := f.Chain(localnet.ServiceCollaboration)
-	if !ok {
-		t.Fatal("there is no collaboration chain")
-	}
+	chain := collaborationChain(t)
 	made := func(action string, args ...string) string {
 		var answer struct{ Data string }
 		out := mustLTL(t, append([]string{"call", action, "--dir", common.dir, "BizChainId=" + chain.BizChainID}, args...)...)
@@ -180,23 +176,6 @@ func TestTypeCodesOfPhases(t *testing.T) {
 	}
 	if found != 1 || len(codes) < 3 {
 		t.Errorf("the phase is listed %d times, among %d type codes", found, len(codes))
-	}
-}
-
-// TestWrongEndorserAddress: an operator who gave a wrong address of the organisation's endorser corrects it, although
-// the ledger no longer says where the endorser is whose endorsement that needs.
-func TestWrongEndorserAddress(t *testing.T) {
-	right := jsonOf[orgRow](t, "org", "show", "org3").Endorser
-	const wrong = "127.0.0.1:9"
-	if got := jsonOf[orgRow](t, "org", "modify", "org3", "--endorser", wrong).Endorser; got != wrong {
-		t.Fatalf("the address is %s, want %s", got, wrong)
-	}
-	if said := refusedLTL(t, "org", "modify", "org3", "--endorser", right, "--dir", common.dir, "--reach",
-		jsonOf[orgRow](t, "org", "show", "org1").Endorser); !strings.Contains(said, "certificate") {
-		t.Errorf("at another organisation's endorser: %q", said)
-	}
-	if got := jsonOf[orgRow](t, "org", "modify", "org3", "--endorser", right, "--reach", right).Endorser; got != right {
-		t.Errorf("the address is %s, want %s", got, right)
 	}
 }
 

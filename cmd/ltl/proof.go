@@ -328,7 +328,7 @@ func newProofShow() *cobra.Command {
 			}
 			if r := said.Corrects; r != nil {
 				fields = append(fields, field{"corrects", r.TransactionHash}, field{"corrected key", r.Key},
-					field{"reason", fmt.Sprintf("%q", r.Reason)})
+					field{"reason", fmt.Sprintf("%q", r.Reason)}, field{"by the administrator", r.ByAdministrator})
 			}
 			return emitFields(cmd, said, fields...)
 		},

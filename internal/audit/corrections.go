@@ -2,12 +2,12 @@ package audit
 
 import (
 	"encoding/hex"
-	"strings"
 	"time"
 
 	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/ledger"
+	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -19,10 +19,13 @@ type Correction struct {
 	ChainID string    `json:"chainId"`
 	Time    time.Time `json:"time"`
 	// Wrong and By are the ids of the transactions of the record and of the one that took its place.
-	Wrong  string `json:"wrongTransaction"`
-	By     string `json:"byTransaction"`
-	Reason string `json:"reason"`
-	// ByAdministrator is set when the chain's administrator declared it, and not the account whose Key it is.
+	Wrong string `json:"wrongTransaction"`
+	By    string `json:"byTransaction"`
+	// Key and BusinessID are those of the wrong record; of one of a phase, BusinessID is the DataSeq.
+	Key        string `json:"key"`
+	BusinessID string `json:"businessId,omitempty"`
+	Reason     string `json:"reason"`
+	// ByAdministrator is set when the chain's administrator declared it, and not the account whose record it is.
 	ByAdministrator bool `json:"byAdministrator"`
 }
 
@@ -39,7 +42,7 @@ func (a *auditor) noteCorrections(h *ledger.Header, b *ltlv1.Block) {
 			if proto.Unmarshal(payload, &tx) != nil {
 				continue // it was executed, so this does not happen
 			}
-			c := tx.GetAttachData().GetCorrects()
+			c := rules.CorrectionOf(&tx)
 			if c == nil {
 				continue
 			}
@@ -49,17 +52,9 @@ func (a *auditor) noteCorrections(h *ledger.Header, b *ltlv1.Block) {
 			id := ledger.TransactionID(payload)
 			a.corrections = append(a.corrections, Correction{
 				ChainID: h.ChainID, Time: time.UnixMilli(h.TimeMs).UTC(), Wrong: hex.EncodeToString(c.GetTransactionId()),
-				By: hex.EncodeToString(id[:]), Reason: c.GetReason(),
-				ByAdministrator: typeCodeOf(c.GetKey()) != typeCodeOf(tx.GetAttachData().GetKey()),
+				By: hex.EncodeToString(id[:]), Key: c.GetKey(), BusinessID: c.GetBusinessId(), Reason: c.GetReason(),
+				ByAdministrator: rules.ByAdministrator(c, tx.GetAttachData().GetKey()),
 			})
 		}
 	}
-}
-
-// typeCodeOf is the data type code of a Key, VERSION_CHAIN_TYPE_ID.
-func typeCodeOf(key string) string {
-	if parts := strings.Split(key, "_"); len(parts) == 4 {
-		return parts[2]
-	}
-	return ""
 }

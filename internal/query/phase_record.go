@@ -80,6 +80,8 @@ func (s *server) ListPhaseRecords(
 type shelf struct {
 	chain *rules.Chain
 	phase *rules.Phase
+	// memberID is that of the entry of the account that asks.
+	memberID string
 	// dataKey is the plain data key, key the complete Key.
 	dataKey, key string
 	// upload is the one that was read last: the records of a batch are adjacent. other is the one that related data was
@@ -109,7 +111,7 @@ type upload struct {
 
 // shelf checks whether the account may read the phase, and finds its records.
 func (s *server) shelf(chainID, uid, groupID, phaseID, dataKey string) (*shelf, int32, error) {
-	chain, _, code, err := s.collaboration(chainID, uid)
+	chain, member, code, err := s.collaboration(chainID, uid)
 	if err != nil || code != rules.OK {
 		return nil, code, err
 	}
@@ -121,10 +123,14 @@ func (s *server) shelf(chainID, uid, groupID, phaseID, dataKey string) (*shelf, 
 	if code != rules.OK {
 		return nil, code, nil
 	}
-	return &shelf{
+	sh := &shelf{
 		chain: chain, phase: phase, dataKey: plain, key: rules.PhaseKey(chain.Code, phase.Code, plain),
 		phases: map[string]*rules.Phase{phase.ID: phase}, seqs: map[keyVersion]string{},
-	}, rules.OK, nil
+	}
+	if member != nil { // an operator asks for no account
+		sh.memberID = member.ID
+	}
+	return sh, rules.OK, nil
 }
 
 // phaseRecord reads a record from the block that holds it.
@@ -151,6 +157,13 @@ func (s *server) phaseRecord(ctx context.Context, sh *shelf, at *rules.Locator) 
 		ProductKey: u.data.GetDevice().GetProductKey(),
 		AccountUid: u.tx.GetAccountUid(), EndorsementNames: u.names,
 	}
+	r.Key, r.Corrects = sh.key, rules.CorrectionOf(u.tx)
+	if r.Own, err = rules.UploadedBy(s.store, sh.chain.ID, u.id, sh.memberID); err != nil {
+		return nil, err
+	}
+	if r.DeclaredWrong, err = s.phaseDeclaredWrong(sh, r.GetDataSeq()); err != nil {
+		return nil, err
+	}
 	for _, d := range item.GetRelated() {
 		related, err := s.related(ctx, sh, d, at)
 		if err != nil {
@@ -159,6 +172,29 @@ func (s *server) phaseRecord(ctx context.Context, sh *shelf, at *rules.Locator) 
 		r.Related = append(r.Related, related)
 	}
 	return r, nil
+}
+
+// phaseDeclaredWrong reads how a record was declared wrong, for the last time; nil when it never was.
+func (s *server) phaseDeclaredWrong(sh *shelf, dataSeq string) (*ltlv1.DeclaredWrong, error) {
+	at, err := rules.LocatePhaseCorrection(s.store, sh.chain.ID, sh.key, dataSeq)
+	if at == nil || err != nil {
+		return nil, err
+	}
+	u, err := s.readUpload(sh.chain, at)
+	if err != nil {
+		return nil, err
+	}
+	c := rules.CorrectionOf(u.tx)
+	phase, err := rules.GetPhase(s.store, sh.chain.ID, u.data.GetPhaseId())
+	if err != nil || phase == nil || c == nil {
+		return nil, fmt.Errorf("%w: transaction %d of block %d corrects no record: %w", store.ErrCorrupt, at.Index,
+			at.Height, err)
+	}
+	key := rules.PhaseKey(sh.chain.Code, phase.Code, u.items[0].GetDataKey())
+	return &ltlv1.DeclaredWrong{
+		TransactionHash: u.id[:], Key: key, BusinessId: u.seqs[0], Reason: c.GetReason(), TimeMs: u.header.TimeMs,
+		BlockHeight: at.Height, ByAdministrator: rules.ByAdministrator(c, key), Times: at.Extra,
+	}, nil
 }
 
 // uploadAt returns the upload that a locator names. last caches the one that was read last.

@@ -89,6 +89,7 @@ func TestPhases(t *testing.T) {
 	t.Run("newest then", f.newestThen)
 	t.Run("largest", f.largest)
 	t.Run("refusals", f.refusals)
+	t.Run("corrections", f.corrections)
 	t.Run("access", f.access)
 }
 
@@ -180,7 +181,7 @@ func (f *workflow) record(t *testing.T) {
 		TransactionIndex: got.GetTransactionIndex(), TransactionHash: id[:], BlockHash: hash[:],
 		PreviousHash: header.Previous[:],
 		DataHash:     digest[:], TimeMs: header.TimeMs, AccountUid: f.n.Member.UID, EndorsementNames: signers(t, block,
-			payload),
+			payload), Key: rules.PhaseKey(f.code, f.codes[0], "a"), Own: got.GetOwn(), // corrections checks who owns what
 	}
 	if !proto.Equal(got, want) {
 		t.Errorf("record\n%v\nits block says\n%v", got, want)
@@ -230,7 +231,9 @@ func (f *workflow) history(t *testing.T) {
 			}
 			for _, r := range out.GetRecords() {
 				got = append(got, r.GetDataValue())
-				if seq := f.get(t, 0, "h", r.GetDataSeq()); !proto.Equal(seq, r) {
+				seq := f.get(t, 0, "h", r.GetDataSeq())
+				seq.Own = r.GetOwn() // another account asks
+				if !proto.Equal(seq, r) {
 					t.Errorf("by its DataSeq:\n%v\nin the list:\n%v", seq, r)
 				}
 			}
@@ -480,5 +483,54 @@ func (f *workflow) largest(t *testing.T) {
 			len(r.GetRelated()) != []int{1, rules.MaxRelated}[i/len(items)] {
 			t.Fatalf("record %d: %d bytes, %d related", i, len(r.GetDataValue()), len(r.GetRelated()))
 		}
+	}
+}
+
+// corrections: a record that was declared wrong says by which one and why, read alone and in its history, and the one in
+// its place says what it corrects.
+func (f *workflow) corrections(t *testing.T) {
+	upload := func(seq string, c *ltlv1.Correction) *ltlv1.Transaction {
+		return &ltlv1.Transaction{Action: &ltlv1.Transaction_UploadPhaseData{UploadPhaseData: &ltlv1.UploadPhaseData{
+			PhaseGroupId: f.group, PhaseId: f.phases[0], Form: ltlv1.DataForm_DATA_FORM_TEXT, Corrects: c,
+			Items: []*ltlv1.PhaseItem{{DataKey: "corrected", PhaseData: "data of " + seq, DataSeq: seq}}}}}
+	}
+	read := func(seq string) *ltlv1.PhaseRecord {
+		t.Helper()
+		r, err := f.ledger.GetPhaseRecord(t.Context(), &ltlv1.GetPhaseRecordRequest{ChainId: f.chainID,
+			AccountUid: f.n.Member.UID, PhaseGroupId: f.group, PhaseId: f.phases[0], DataKey: "corrected", DataSeq: seq})
+		if err != nil || r.GetCode() != rules.OK {
+			t.Fatal(r, err)
+		}
+		return r.GetRecord()
+	}
+	key := rules.PhaseKey(f.code, f.codes[0], "corrected")
+	f.submit(f.n.Member, upload("wrong", nil))
+	of := func(seq string, byAdministrator bool) *ltlv1.Correction {
+		return &ltlv1.Correction{TransactionId: read(seq).GetTransactionHash(), Key: key, BusinessId: seq,
+			Reason: "transposed", ByAdministrator: byAdministrator}
+	}
+	f.submit(f.n.Member, upload("right", of("wrong", false)))
+	f.submit(f.n.Admin, upload("better", of("right", true)))
+	wrong, right, better := read("wrong"), read("right"), read("better")
+	if d := wrong.GetDeclaredWrong(); !bytes.Equal(d.GetTransactionHash(), right.GetTransactionHash()) ||
+		d.GetKey() != key || d.GetBusinessId() != "right" || d.GetReason() != "transposed" || d.GetByAdministrator() ||
+		d.GetTimes() != 1 || d.GetTimeMs() != right.GetTimeMs() {
+		t.Errorf("the wrong record: %v", d)
+	}
+	if d := right.GetDeclaredWrong(); !d.GetByAdministrator() || d.GetBusinessId() != "better" ||
+		!bytes.Equal(right.GetCorrects().GetTransactionId(), wrong.GetTransactionHash()) {
+		t.Errorf("the one in its place: %v", right)
+	}
+	if wrong.GetKey() != key || !wrong.GetOwn() || better.GetOwn() {
+		t.Errorf("as the member asks: %v, %v", wrong, better)
+	}
+	if better.GetDeclaredWrong() != nil || wrong.GetCorrects() != nil {
+		t.Error("the first corrects something, or the last was declared wrong")
+	}
+	r, err := f.ledger.ListPhaseRecords(t.Context(), &ltlv1.ListPhaseRecordsRequest{ChainId: f.chainID,
+		AccountUid: f.n.Member.UID, PhaseGroupId: f.group, PhaseId: f.phases[0], DataKey: "corrected", Page: 1, Size: 10})
+	if err != nil || len(r.GetRecords()) != 3 || !proto.Equal(r.GetRecords()[0], wrong) ||
+		!proto.Equal(r.GetRecords()[1], right) {
+		t.Errorf("the history: %v, %v", r, err)
 	}
 }

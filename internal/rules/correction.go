@@ -25,10 +25,13 @@ func CorrectionOf(tx *ltlv1.Transaction) *ltlv1.Correction {
 	return nil
 }
 
-// ByAdministrator reports whether a correction is by the chain's administrator and not by the account whose Key the
-// wrong record has. key is that of the correcting record.
+// ByAdministrator reports whether a correction is by the chain's administrator and not by the account whose record the
+// wrong one is. key is that of the correcting record.
 func ByAdministrator(c *ltlv1.Correction, key string) bool {
-	_, _, wrong, _, _ := splitKey(c.GetKey())
+	version, _, wrong, _, _ := splitKey(c.GetKey())
+	if version == PhaseKeyVersion {
+		return c.GetByAdministrator()
+	}
 	_, _, own, _, _ := splitKey(key)
 	return wrong != own
 }
@@ -40,7 +43,7 @@ func checkCorrection(c *ltlv1.Correction) int32 {
 	}
 	n := utf8.RuneCountInString(c.GetReason())
 	if _, _, _, _, ok := splitKey(c.GetKey()); !ok || len(c.GetTransactionId()) != len(ledger.Hash{}) || n < 1 ||
-		n > MaxReason {
+		n > MaxReason || c.GetByAdministrator() { // the Keys say so
 		return OutOfRange
 	}
 	return OK
@@ -48,7 +51,8 @@ func checkCorrection(c *ltlv1.Correction) int32 {
 
 // wrongRecord is a record that is to be declared wrong.
 type wrongRecord struct {
-	id ledger.Hash
+	// key is that of its corrections.
+	key string
 	// times is how often it has been declared wrong before.
 	times uint32
 }
@@ -69,19 +73,23 @@ func (e *exec) admitCorrection(a *actor, c *ltlv1.Correction) (*wrongRecord, int
 	if typeCode != a.member.TypeCode && a.member.Role != RoleAdmin {
 		return nil, e.refuse(Forbidden, reasonCorrectsForeign), nil
 	}
-	wrong := &wrongRecord{id: ledger.Hash(c.GetTransactionId())}
-	if there, err := e.isRecord(wrong.id, c.GetKey(), c.GetBusinessId()); !there || err != nil {
+	id := ledger.Hash(c.GetTransactionId())
+	if there, err := e.isRecord(id, c.GetKey(), c.GetBusinessId()); !there || err != nil {
 		return nil, e.refuse(NotFound, reasonCorrectsNothing), err
 	}
-	if b, err := e.get(correctionKey(wrong.id)); b != nil || err != nil {
-		if err != nil {
-			return nil, 0, err
-		}
-		l, err := ParseLocator(b)
-		wrong.times = l.Extra
+	return e.wrongAt(correctionKey(id))
+}
+
+// wrongAt is a record that may be declared wrong, whose corrections have that key.
+func (e *exec) wrongAt(key string) (*wrongRecord, int32, error) {
+	wrong := &wrongRecord{key: key}
+	b, err := e.get(key)
+	if b == nil || err != nil {
 		return wrong, OK, err
 	}
-	return wrong, OK, nil
+	l, err := ParseLocator(b)
+	wrong.times = l.Extra
+	return wrong, OK, err
 }
 
 // isRecord reports whether a transaction of an earlier block wrote the record of a Key with a BusinessId, which is empty
@@ -106,7 +114,7 @@ func (e *exec) useCorrection(wrong *wrongRecord, here Locator) {
 		return
 	}
 	here.Extra = wrong.times + 1
-	e.put(correctionKey(wrong.id), here.Append(nil))
+	e.put(wrong.key, here.Append(nil))
 }
 
 func attachDataCorrects(tx *ltlv1.Transaction) *ltlv1.Correction {

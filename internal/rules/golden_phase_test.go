@@ -3,6 +3,7 @@ package rules
 import (
 	"strings"
 
+	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -15,6 +16,7 @@ import (
 //	rename-phase UID OLD NEW       the same
 //	allow UID MEMBER GROUP PHASE…  says what the member may write to
 //	record|records UID PHASE ITEM… uploads one record, or a batch
+//	right UID PHASE ITEM           uploads one in the place of the first record of the last upload; root says who it is
 //
 // An ITEM is DATAKEY:DATA:DATASEQ, where the data seq may be empty, and may go on with <PHASE:DATAKEY:DATA:DATASEQ
 // for each thing that it refers to. "digest" for DATA is a digest.
@@ -47,6 +49,17 @@ func (s *script) collaborate(f []string, uids map[string]string) bool {
 		action = a
 	case "record", "records":
 		action = s.upload(f)
+	case "right":
+		wrong, id := s.last.GetUploadPhaseData(), ledger.TransactionID(marshal(s.t, s.last))
+		phase, err := GetPhase(s.state, s.chain.ID, wrong.GetPhaseId())
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		u := s.upload(f)
+		u.Corrects = &ltlv1.Correction{TransactionId: id[:], Key: PhaseKey(s.chain.Code, phase.Code,
+			wrong.GetItems()[0].GetDataKey()), BusinessId: DataSeqs(id, wrong.GetItems())[0], Reason: "wrong",
+			ByAdministrator: f[1] == "root"}
+		action = u
 	default:
 		return false
 	}

@@ -192,7 +192,12 @@ func showKey(k []byte) string {
 	case classTransaction:
 		return fmt.Sprintf("T %x", k[1:9])
 	case classCorrection:
+		if strings.HasPrefix(string(k[1:]), PhaseKeyVersion+"_") { // the Key and DataSeq of a phase's record
+			return fmt.Sprintf("%q", k)
+		}
 		return fmt.Sprintf("C %x", k[1:9])
+	case classUploader:
+		return fmt.Sprintf("O %x %s", k[1:9], k[33:])
 	case classDeviceProof:
 		return fmt.Sprintf("D %x", k[1:9])
 	case classVersion:

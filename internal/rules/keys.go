@@ -17,6 +17,7 @@ const (
 	classBusiness    = 'B'
 	classDeviceProof = 'D'
 	classCorrection  = 'C'
+	classUploader    = 'O'
 
 	prefixOrganisation = "o/"
 	prefixNode         = "n/"
@@ -68,8 +69,8 @@ const singleBit = 1 << 31
 type Locator struct {
 	Height uint64
 	Index  uint32
-	// Extra is the result code of class T, version number and single bit of class K, the version of V and B, and of C how
-	// often the record was corrected.
+	// Extra is the result code of class T, version number and single bit of class K, the version of V and B, of C how
+	// often the record was corrected, and 0 of O.
 	Extra uint32
 }
 

@@ -113,7 +113,7 @@ var kindTable = [...]*kind{
 	{
 		name: "upload_phase_data", is: is[*ltlv1.Transaction_UploadPhaseData], chain: onCollaboration,
 		check: checkUploadPhaseData, lateCheck: true, apply: (*exec).uploadPhaseData, output: uploadPhaseDataOutput,
-		device: uploadPhaseDataDevice, repeated: uploadPhaseDataRepeated,
+		device: uploadPhaseDataDevice, repeated: uploadPhaseDataRepeated, corrects: uploadPhaseDataCorrects,
 	},
 	{
 		name: "create_member", is: is[*ltlv1.Transaction_CreateMember], chain: onBusiness, administrator: true,

@@ -33,6 +33,9 @@ func CheckPhaseUpload(u *ltlv1.UploadPhaseData) int32 {
 	if code == OK {
 		code = checkPhaseItems(u, items)
 	}
+	if code == OK {
+		code = checkPhaseCorrection(u)
+	}
 	if code != OK || u.GetDevice() == nil {
 		return code
 	}

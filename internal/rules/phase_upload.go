@@ -56,6 +56,10 @@ func (e *exec) uploadPhaseData(act action) (int32, string, error) {
 	if code != OK || err != nil {
 		return code, "", err
 	}
+	wrong, code, err := e.admitPhaseCorrection(act.actor, u)
+	if code != OK || err != nil {
+		return code, "", err
+	}
 	keys, seqs := make([]string, len(items)), DataSeqs(act.id, items)
 	for i, item := range items {
 		keys[i] = PhaseKey(e.chain.Code, phase.Code, item.GetDataKey())
@@ -81,8 +85,10 @@ func (e *exec) uploadPhaseData(act action) (int32, string, error) {
 			return 0, "", err
 		}
 	}
+	e.writeLocator(appendUploaderKey(e.room(1+len(act.id)+memberIDLen), act.id, act.actor.member.ID), at(act.here))
 	e.chargeRecords(act.actor, len(items), bytes)
 	e.useDevice(device, first, keys[0])
+	e.useCorrection(wrong, act.here)
 	return OK, strings.Join(seqs, ","), nil
 }
 

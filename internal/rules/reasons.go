@@ -70,6 +70,10 @@ const (
 		"its transaction."
 	reasonCorrectsForeign = "The record to be corrected is under a Key of another account; only that account and the " +
 		"chain's administrator may declare it wrong."
+	reasonPhaseCorrectionForm = "A correction of phase data is a single upload; it names the 32 bytes of a " +
+		"transaction id, the Key and the DataSeq of its record, and gives a reason of 1 to 200 characters."
+	reasonPhaseCorrectsForeign = "The record to be corrected was uploaded by another member; only that one may declare " +
+		"it wrong, and the chain's administrator, who says so."
 	reasonSingleKey = "This Key was written by SetData, so it holds one value for good; give AttachData another Key, " +
 		"for instance one with a suffix."
 	reasonRepeatableKey  = "This Key was written by AttachData; go on with AttachData, or give SetData another Key."

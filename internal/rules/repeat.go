@@ -64,8 +64,8 @@ func attachDataRepeated(e *exec, act action) (int32, error) {
 	return e.refuse(DuplicateKey, reasonRepeated), nil
 }
 
-// uploadPhaseDataRepeated also asks for the right to write to the phase. A phase has Keys of several members, and the
-// state does not say who wrote a record. So without a device's signature a locked member, which may not read, learns
+// uploadPhaseDataRepeated also asks for the right to write to the phase. A phase has Keys of several members, and what
+// names a record does not say who wrote it. So without a device's signature a locked member, which may not read, learns
 // nothing; and a signature counts only if it is by a device of the account's own group.
 func uploadPhaseDataRepeated(e *exec, act action) (int32, error) {
 	u := act.tx.GetUploadPhaseData()

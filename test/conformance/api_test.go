@@ -20,6 +20,7 @@ func TestAPI(t *testing.T) {
 			{"ScenarioA", w.testScenarioA},
 			{"ScenarioB", w.testScenarioB},
 			{"Corrections", w.testCorrections},
+			{"PhaseCorrections", w.testPhaseCorrections},
 			{"Model", w.testModel},
 			{"Example", w.testExample},
 		} {

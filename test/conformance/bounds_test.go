@@ -59,6 +59,8 @@ func rulesOf() map[string][]bound {
 			{"of no record", "@x64", "404"}, {"without a hash", "", "400"}},
 		"correctsReason": {{"200 characters", r("错", 200), "200"}, {"201 characters", r("错", 201), "400"},
 			{"nothing", "", "400"}},
+		"correctsDataKey": {{"of no record", "%", "404"}, {"nothing", "", "200"}},
+		"correctsDataSeq": {{"of no record", "%", "404"}, {"nothing", "", "200"}},
 		"businessIdRead": {{"of no record", "@x64", "404"}, {"of the ledger's form", "0123456789012345", "404"},
 			{"63 digits", r("a", 63), "400"}, {"15 digits", r("1", 15), "400"}},
 		"phaseText": {{"4096 bytes", r("x", 4096), "200"}, {"4097 bytes", r("x", 4097), "-220"},

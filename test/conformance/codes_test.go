@@ -333,7 +333,7 @@ func (s *small) call(a *action) params {
 			at[p.Name] = s.proof.code
 		case "key":
 			at[p.Name] = "0001_" + s.proof.code + "_" + s.admin.as.typeCode + "_" + s.w.fresh("a")
-		case "corrects", "correctsReason":
+		case "corrects", "correctsReason", "correctsDataKey", "correctsDataSeq":
 			at[p.Name] = "" // the record is on another chain
 		case "phaseGroupId":
 			at[p.Name] = s.group

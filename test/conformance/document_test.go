@@ -192,6 +192,8 @@ func meanings() map[string]string {
 		"businessId":          "64 hexadecimal characters; if absent, the ledger assigns 16 digits",
 		"corrects":            "transactionHash of a record of this chain that this one declares wrong and replaces; with CorrectsReason",
 		"correctsReason":      "why that record is wrong: 1 to 200 characters",
+		"correctsDataKey":     "DataKey of that record; needed where its upload holds several records that are not told apart otherwise",
+		"correctsDataSeq":     "DataSeq of that record; needed where its upload holds several records that are not told apart otherwise",
 		"businessIdRead":      "BusinessId of a record; if absent, the newest record",
 		"phaseText":           "length 1 to 4096, where a character of ASCII counts 1 and any other 2",
 		"phaseDigest":         "64 hexadecimal characters, the SHA-256 of the data",

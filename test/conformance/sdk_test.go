@@ -80,8 +80,7 @@ func sdkRequest(t *testing.T, a *action, kind reflect.Type, p params) reflect.Va
 	rpc.InitWithApiInfo("ltl", "2019-05-10", a.Name, "", "")
 	rpc.Method = requests.POST
 	request.Elem().FieldByName("RpcRequest").Set(reflect.ValueOf(rpc))
-	// The manual does not have the parameters of a correction, so its clients never send them.
-	for name, text := range p.without("CorrectsTransactionHash", "CorrectsReason").with("ApiVersion", "1.0.0") {
+	for name, text := range p.without(corrections...).with("ApiVersion", "1.0.0") {
 		field := request.Elem().FieldByName(name)
 		switch {
 		case !field.IsValid():

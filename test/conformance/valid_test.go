@@ -164,7 +164,14 @@ func (w *world) identifier(a *action, p *parameter, u *user) string {
 		}
 		return u.as.key
 	case "corrects":
+		if a.Service == "collaboration" {
+			return u.as.wrongPhase.transaction
+		}
 		return u.as.wrong
+	case "correctsDataKey":
+		return u.as.wrongPhase.key
+	case "correctsDataSeq":
+		return u.as.wrongPhase.seq
 	case "correctsReason":
 		return "读数错误"
 	case "businessId":

@@ -40,8 +40,9 @@ type belongings struct {
 	phase    source // the one that signs for the collaboration chain
 	// key has two records, the newest with businessID; dataKey has one, with dataSeq, that refers to another.
 	key, businessID, dataKey, dataSeq string
-	// wrong is the transaction of a record that corrections name.
-	wrong string
+	// wrong is the transaction of a record that corrections name, wrongPhase one of the collaboration chain.
+	wrong      string
+	wrongPhase struct{ transaction, key, seq string }
 }
 
 // source is a device with its product, which is assigned to one chain, and the identifier of its group there.
@@ -324,16 +325,25 @@ func (w *world) bootstrapUser(u *user) {
 	u.as.wrong = w.transaction(u, wrong["Key"])
 	for _, name := range []string{"AttachData", "AttachDataWithSignature"} {
 		a := w.action(name)
-		w.must(w.t, u, name, w.call(a, u, params{"Key": u.as.key, "BusinessId": u.as.businessID, "Value": "某公司某业务数据。",
-			"CorrectsTransactionHash": "", "CorrectsReason": ""}))
+		w.must(w.t, u, name, w.call(a, u, params{"Key": u.as.key, "BusinessId": u.as.businessID, "Value": "某公司某业务数据。"}).
+			without(corrections...))
 		if name == "AttachData" {
 			u.as.businessID = w.freshHex()
 		}
 	}
+	of := &u.as.wrongPhase
+	of.key, of.seq = w.fresh("Data"), w.freshHex()
+	phase := params{"BizChainId": w.collaboration.id, "PhaseGroupId": w.group, "PhaseId": w.phase, "DataKey": of.key,
+		"DataSeq": of.seq}
+	w.must(w.t, u, "UploadMPCoSPhaseTextInfo", phase.with("PhaseData", "wrong"))
+	of.transaction = w.must(w.t, u, "DescribeMPCoSPhaseInfo", phase).data().str("TransactionHash")
 	a := w.action("UploadMPCoSPhaseTextInfoByDevice")
 	w.must(w.t, u, a.Name, w.call(a, u, params{"DataKey": u.as.dataKey, "DataSeq": u.as.dataSeq,
-		"PhaseData": "某公司某业务数据。"}))
+		"PhaseData": "某公司某业务数据。"}).without(corrections...))
 }
+
+// corrections are the parameters of corrections. The manual does not have them, so its clients never send them.
+var corrections = []string{"CorrectsTransactionHash", "CorrectsReason", "CorrectsDataKey", "CorrectsDataSeq"}
 
 // transaction is the hash of the transaction that wrote the newest record of a Key.
 func (w *world) transaction(u *user, key string) string {

@@ -410,6 +410,15 @@ func ownerMutants() []mutant {
 		{"correction-by-others", "any member declares any record wrong", []edit{{"internal/rules/correction.go",
 			"if typeCode != a.member.TypeCode && a.member.Role != RoleAdmin {", "if typeCode == \"\" {"}},
 			"./internal/rules", "TestCorrection", short},
+		{"phase-correction-by-others", "any member declares any record of a phase wrong", []edit{{"internal/rules/phase_correction.go",
+			"appendUploaderKey(e.key[:0], id, a.member.ID)); err != nil {", "appendTransactionKey(e.key[:0], id)); err != nil {"}},
+			"./internal/rules", "TestPhaseCorrection", short},
+		{"phase-correction-as-administrator", "any member declares a record of a phase wrong as the administrator", []edit{{
+			"internal/rules/phase_correction.go", "found = a.member.Role == RoleAdmin", "found = true"}},
+			"./internal/rules", "TestPhaseCorrection", short},
+		{"phase-correction-of-another", "a correction names one transaction and another one's record", []edit{{
+			"internal/rules/phase_correction.go", "!found || !samePlace(here, record) ||", "!found || !samePlace(record, record) ||"}},
+			"./internal/rules", "TestPhaseCorrectionProperty", short},
 	}
 }
 
@@ -469,6 +478,12 @@ func timeMutants() []mutant {
 			"min(reference, clock)", "reference"}}, "./endorser", "TestTickWhileAhead", short},
 		{"order-back", "headers may set the reference time back anywhere on the system chain", []edit{{"internal/verify/order.go",
 			"case !corrects && h.ReferenceMs < due.PreviousReferenceMs:", "case false:"}}, "./internal/verify", "TestOrderCorrected", short},
+		{"submitter-unsigned", "a certificate need not have the signature of the submitter's organisation", []edit{{
+			"client/proof/verify.go", "if !organisations[sender] && !v.signsItself() {", "if sender == \"/\" {"}},
+			"./client/proof", "TestSubmitterSigned", short},
+		{"submitter-anywhere", "an acceptance needs no endorsement on a business chain either", []edit{{
+			"client/proof/verify.go", "return v.header.Chain == systemChain && (a ==", "return v.header.Chain != \"\" && (a =="}},
+			"./client/proof", "TestSubmitterSigned", short},
 		{"stands-unsaid", "a certificate does not say that the time stood", []edit{{"client/proof/verify.go",
 			`v.reserve("time-stands")`, "return"}}, "./client/proof", "TestTimesOfCertificates", short},
 		{"window-in-order", "queries take all versions to be in order of time", []edit{{"internal/query/window.go",

@@ -1742,7 +1742,7 @@ type DeclaredWrong struct {
 	Reason          string                 `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
 	TimeMs          int64                  `protobuf:"varint,5,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
 	BlockHeight     uint64                 `protobuf:"varint,6,opt,name=block_height,json=blockHeight,proto3" json:"block_height,omitempty"`
-	// by_administrator is set when the chain's administrator declared it, and not the account whose Key it is.
+	// by_administrator is set when the chain's administrator declared it, and not the account whose record it is.
 	ByAdministrator bool `protobuf:"varint,7,opt,name=by_administrator,json=byAdministrator,proto3" json:"by_administrator,omitempty"`
 	// times is how often the record has been declared wrong.
 	Times         uint32 `protobuf:"varint,8,opt,name=times,proto3" json:"times,omitempty"`
@@ -5892,8 +5892,17 @@ type PhaseRecord struct {
 	Related          []*RelatedRecord `protobuf:"bytes,15,rep,name=related,proto3" json:"related,omitempty"`
 	AccountUid       string           `protobuf:"bytes,16,opt,name=account_uid,json=accountUid,proto3" json:"account_uid,omitempty"`
 	EndorsementNames []string         `protobuf:"bytes,17,rep,name=endorsement_names,json=endorsementNames,proto3" json:"endorsement_names,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// corrects is the record that this one declares wrong; absent for none.
+	Corrects *Correction `protobuf:"bytes,18,opt,name=corrects,proto3" json:"corrects,omitempty"`
+	// declared_wrong is how this record was declared wrong, for the last time; absent if it never was. Its key is the Key
+	// of the record that replaced it, its business_id that one's DataSeq.
+	DeclaredWrong *DeclaredWrong `protobuf:"bytes,19,opt,name=declared_wrong,json=declaredWrong,proto3" json:"declared_wrong,omitempty"`
+	// key is the whole Key, by which a correction names the record.
+	Key string `protobuf:"bytes,20,opt,name=key,proto3" json:"key,omitempty"`
+	// own is set when the entry of the account that asks uploaded it.
+	Own           bool `protobuf:"varint,21,opt,name=own,proto3" json:"own,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PhaseRecord) Reset() {
@@ -6043,6 +6052,34 @@ func (x *PhaseRecord) GetEndorsementNames() []string {
 		return x.EndorsementNames
 	}
 	return nil
+}
+
+func (x *PhaseRecord) GetCorrects() *Correction {
+	if x != nil {
+		return x.Corrects
+	}
+	return nil
+}
+
+func (x *PhaseRecord) GetDeclaredWrong() *DeclaredWrong {
+	if x != nil {
+		return x.DeclaredWrong
+	}
+	return nil
+}
+
+func (x *PhaseRecord) GetKey() string {
+	if x != nil {
+		return x.Key
+	}
+	return ""
+}
+
+func (x *PhaseRecord) GetOwn() bool {
+	if x != nil {
+		return x.Own
+	}
+	return false
 }
 
 type GetPhaseRecordResponse struct {
@@ -7309,7 +7346,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"phase_name\x18\x02 \x01(\tR\tphaseName\x12\x19\n" +
 	"\bdata_key\x18\x03 \x01(\tR\adataKey\x12\x19\n" +
 	"\bdata_seq\x18\x04 \x01(\tR\adataSeq\x12&\n" +
-	"\x0fphase_data_hash\x18\x05 \x01(\fR\rphaseDataHash\"\xcf\x04\n" +
+	"\x0fphase_data_hash\x18\x05 \x01(\fR\rphaseDataHash\"\xe1\x05\n" +
 	"\vPhaseRecord\x12\x19\n" +
 	"\bdata_key\x18\x01 \x01(\tR\adataKey\x12\x19\n" +
 	"\bdata_seq\x18\x02 \x01(\tR\adataSeq\x12\x1d\n" +
@@ -7332,7 +7369,11 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\arelated\x18\x0f \x03(\v2\x15.ltl.v1.RelatedRecordR\arelated\x12\x1f\n" +
 	"\vaccount_uid\x18\x10 \x01(\tR\n" +
 	"accountUid\x12+\n" +
-	"\x11endorsement_names\x18\x11 \x03(\tR\x10endorsementNames\"Y\n" +
+	"\x11endorsement_names\x18\x11 \x03(\tR\x10endorsementNames\x12.\n" +
+	"\bcorrects\x18\x12 \x01(\v2\x12.ltl.v1.CorrectionR\bcorrects\x12<\n" +
+	"\x0edeclared_wrong\x18\x13 \x01(\v2\x15.ltl.v1.DeclaredWrongR\rdeclaredWrong\x12\x10\n" +
+	"\x03key\x18\x14 \x01(\tR\x03key\x12\x10\n" +
+	"\x03own\x18\x15 \x01(\bR\x03own\"Y\n" +
 	"\x16GetPhaseRecordResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12+\n" +
 	"\x06record\x18\x02 \x01(\v2\x13.ltl.v1.PhaseRecordR\x06record\"\xc2\x02\n" +
@@ -7639,77 +7680,79 @@ var file_ltl_v1_ledger_proto_depIdxs = []int32{
 	0,   // 64: ltl.v1.GetPhaseRecordRequest.consistency:type_name -> ltl.v1.Consistency
 	101, // 65: ltl.v1.PhaseRecord.form:type_name -> ltl.v1.DataForm
 	78,  // 66: ltl.v1.PhaseRecord.related:type_name -> ltl.v1.RelatedRecord
-	79,  // 67: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
-	0,   // 68: ltl.v1.ListPhaseRecordsRequest.consistency:type_name -> ltl.v1.Consistency
-	79,  // 69: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
-	0,   // 70: ltl.v1.ProposalsRequest.consistency:type_name -> ltl.v1.Consistency
-	86,  // 71: ltl.v1.ProposalsResponse.proposals:type_name -> ltl.v1.ProposalInfo
-	2,   // 72: ltl.v1.ProposalInfo.state:type_name -> ltl.v1.ProposalState
-	102, // 73: ltl.v1.ProposalInfo.propose:type_name -> ltl.v1.Propose
-	85,  // 74: ltl.v1.ProposalInfo.votes:type_name -> ltl.v1.ProposalVote
-	0,   // 75: ltl.v1.PrepareProposalRequest.consistency:type_name -> ltl.v1.Consistency
-	102, // 76: ltl.v1.PrepareProposalResponse.propose:type_name -> ltl.v1.Propose
-	15,  // 77: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
-	19,  // 78: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
-	21,  // 79: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
-	23,  // 80: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
-	27,  // 81: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
-	29,  // 82: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
-	31,  // 83: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
-	34,  // 84: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
-	36,  // 85: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
-	40,  // 86: ltl.v1.Ledger.GetKeys:input_type -> ltl.v1.GetKeysRequest
-	45,  // 87: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
-	48,  // 88: ltl.v1.Ledger.ListAccessKeys:input_type -> ltl.v1.ListAccessKeysRequest
-	51,  // 89: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
-	53,  // 90: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
-	56,  // 91: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
-	59,  // 92: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
-	62,  // 93: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
-	66,  // 94: ltl.v1.Ledger.ListProducts:input_type -> ltl.v1.ListProductsRequest
-	69,  // 95: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
-	72,  // 96: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
-	75,  // 97: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
-	77,  // 98: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
-	81,  // 99: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
-	83,  // 100: ltl.v1.Ledger.Proposals:input_type -> ltl.v1.ProposalsRequest
-	87,  // 101: ltl.v1.Ledger.PrepareProposal:input_type -> ltl.v1.PrepareProposalRequest
-	9,   // 102: ltl.v1.Evidence.Cosign:input_type -> ltl.v1.CosignRequest
-	11,  // 103: ltl.v1.Evidence.Inclusion:input_type -> ltl.v1.InclusionRequest
-	13,  // 104: ltl.v1.Evidence.ProveConsistency:input_type -> ltl.v1.ProveConsistencyRequest
-	17,  // 105: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
-	20,  // 106: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
-	22,  // 107: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
-	26,  // 108: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
-	28,  // 109: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
-	30,  // 110: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
-	33,  // 111: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
-	35,  // 112: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
-	37,  // 113: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
-	41,  // 114: ltl.v1.Ledger.GetKeys:output_type -> ltl.v1.GetKeysResponse
-	47,  // 115: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
-	50,  // 116: ltl.v1.Ledger.ListAccessKeys:output_type -> ltl.v1.ListAccessKeysResponse
-	52,  // 117: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
-	55,  // 118: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
-	58,  // 119: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
-	61,  // 120: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
-	65,  // 121: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
-	68,  // 122: ltl.v1.Ledger.ListProducts:output_type -> ltl.v1.ListProductsResponse
-	71,  // 123: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
-	74,  // 124: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
-	76,  // 125: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
-	80,  // 126: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
-	82,  // 127: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
-	84,  // 128: ltl.v1.Ledger.Proposals:output_type -> ltl.v1.ProposalsResponse
-	88,  // 129: ltl.v1.Ledger.PrepareProposal:output_type -> ltl.v1.PrepareProposalResponse
-	10,  // 130: ltl.v1.Evidence.Cosign:output_type -> ltl.v1.CosignResponse
-	12,  // 131: ltl.v1.Evidence.Inclusion:output_type -> ltl.v1.InclusionResponse
-	14,  // 132: ltl.v1.Evidence.ProveConsistency:output_type -> ltl.v1.ProveConsistencyResponse
-	105, // [105:133] is the sub-list for method output_type
-	77,  // [77:105] is the sub-list for method input_type
-	77,  // [77:77] is the sub-list for extension type_name
-	77,  // [77:77] is the sub-list for extension extendee
-	0,   // [0:77] is the sub-list for field type_name
+	89,  // 67: ltl.v1.PhaseRecord.corrects:type_name -> ltl.v1.Correction
+	25,  // 68: ltl.v1.PhaseRecord.declared_wrong:type_name -> ltl.v1.DeclaredWrong
+	79,  // 69: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
+	0,   // 70: ltl.v1.ListPhaseRecordsRequest.consistency:type_name -> ltl.v1.Consistency
+	79,  // 71: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
+	0,   // 72: ltl.v1.ProposalsRequest.consistency:type_name -> ltl.v1.Consistency
+	86,  // 73: ltl.v1.ProposalsResponse.proposals:type_name -> ltl.v1.ProposalInfo
+	2,   // 74: ltl.v1.ProposalInfo.state:type_name -> ltl.v1.ProposalState
+	102, // 75: ltl.v1.ProposalInfo.propose:type_name -> ltl.v1.Propose
+	85,  // 76: ltl.v1.ProposalInfo.votes:type_name -> ltl.v1.ProposalVote
+	0,   // 77: ltl.v1.PrepareProposalRequest.consistency:type_name -> ltl.v1.Consistency
+	102, // 78: ltl.v1.PrepareProposalResponse.propose:type_name -> ltl.v1.Propose
+	15,  // 79: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
+	19,  // 80: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
+	21,  // 81: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
+	23,  // 82: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
+	27,  // 83: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
+	29,  // 84: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
+	31,  // 85: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
+	34,  // 86: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
+	36,  // 87: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
+	40,  // 88: ltl.v1.Ledger.GetKeys:input_type -> ltl.v1.GetKeysRequest
+	45,  // 89: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
+	48,  // 90: ltl.v1.Ledger.ListAccessKeys:input_type -> ltl.v1.ListAccessKeysRequest
+	51,  // 91: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
+	53,  // 92: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
+	56,  // 93: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
+	59,  // 94: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
+	62,  // 95: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
+	66,  // 96: ltl.v1.Ledger.ListProducts:input_type -> ltl.v1.ListProductsRequest
+	69,  // 97: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
+	72,  // 98: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
+	75,  // 99: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
+	77,  // 100: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
+	81,  // 101: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
+	83,  // 102: ltl.v1.Ledger.Proposals:input_type -> ltl.v1.ProposalsRequest
+	87,  // 103: ltl.v1.Ledger.PrepareProposal:input_type -> ltl.v1.PrepareProposalRequest
+	9,   // 104: ltl.v1.Evidence.Cosign:input_type -> ltl.v1.CosignRequest
+	11,  // 105: ltl.v1.Evidence.Inclusion:input_type -> ltl.v1.InclusionRequest
+	13,  // 106: ltl.v1.Evidence.ProveConsistency:input_type -> ltl.v1.ProveConsistencyRequest
+	17,  // 107: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
+	20,  // 108: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
+	22,  // 109: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
+	26,  // 110: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
+	28,  // 111: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
+	30,  // 112: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
+	33,  // 113: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
+	35,  // 114: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
+	37,  // 115: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
+	41,  // 116: ltl.v1.Ledger.GetKeys:output_type -> ltl.v1.GetKeysResponse
+	47,  // 117: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
+	50,  // 118: ltl.v1.Ledger.ListAccessKeys:output_type -> ltl.v1.ListAccessKeysResponse
+	52,  // 119: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
+	55,  // 120: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
+	58,  // 121: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
+	61,  // 122: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
+	65,  // 123: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
+	68,  // 124: ltl.v1.Ledger.ListProducts:output_type -> ltl.v1.ListProductsResponse
+	71,  // 125: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
+	74,  // 126: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
+	76,  // 127: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
+	80,  // 128: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
+	82,  // 129: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
+	84,  // 130: ltl.v1.Ledger.Proposals:output_type -> ltl.v1.ProposalsResponse
+	88,  // 131: ltl.v1.Ledger.PrepareProposal:output_type -> ltl.v1.PrepareProposalResponse
+	10,  // 132: ltl.v1.Evidence.Cosign:output_type -> ltl.v1.CosignResponse
+	12,  // 133: ltl.v1.Evidence.Inclusion:output_type -> ltl.v1.InclusionResponse
+	14,  // 134: ltl.v1.Evidence.ProveConsistency:output_type -> ltl.v1.ProveConsistencyResponse
+	107, // [107:135] is the sub-list for method output_type
+	79,  // [79:107] is the sub-list for method input_type
+	79,  // [79:79] is the sub-list for extension type_name
+	79,  // [79:79] is the sub-list for extension extendee
+	0,   // [0:79] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_ledger_proto_init() }

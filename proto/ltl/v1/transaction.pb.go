@@ -1485,19 +1485,23 @@ func (x *AttachData) GetCorrects() *Correction {
 	return nil
 }
 
-// Correction names a record of a proof chain that is declared wrong. The record's own Key has the data type code of the
-// account that corrects it, unless that is the chain's administrator.
+// Correction names a record that is declared wrong, by the account whose record it is or by the chain's administrator.
+// On a proof chain the Key says whose it is; on a collaboration chain it is that of the entry which uploaded it.
 type Correction struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// transaction_id is that of the transaction that wrote the record, in an earlier block of the same chain.
 	TransactionId []byte `protobuf:"bytes,1,opt,name=transaction_id,json=transactionId,proto3" json:"transaction_id,omitempty"`
-	// key and business_id are the record's; business_id is empty for a record of SetData.
+	// key and business_id are the record's; business_id is empty for a record of SetData, and the DataSeq of one of a
+	// phase.
 	Key        string `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
 	BusinessId string `protobuf:"bytes,3,opt,name=business_id,json=businessId,proto3" json:"business_id,omitempty"`
 	// reason is 1 to 200 characters, for people.
-	Reason        string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Reason string `protobuf:"bytes,4,opt,name=reason,proto3" json:"reason,omitempty"`
+	// by_administrator says, in an UploadPhaseData, that the chain's administrator declares another one's record wrong.
+	// Elsewhere the Keys say so.
+	ByAdministrator bool `protobuf:"varint,5,opt,name=by_administrator,json=byAdministrator,proto3" json:"by_administrator,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Correction) Reset() {
@@ -1556,6 +1560,13 @@ func (x *Correction) GetReason() string {
 		return x.Reason
 	}
 	return ""
+}
+
+func (x *Correction) GetByAdministrator() bool {
+	if x != nil {
+		return x.ByAdministrator
+	}
+	return false
 }
 
 // DeviceProof is a device's signature over the one payload text of an upload, with all that is needed to verify it.
@@ -2425,8 +2436,10 @@ type UploadPhaseData struct {
 	// items are the records. They are empty where list is given.
 	Items []*PhaseItem `protobuf:"bytes,5,rep,name=items,proto3" json:"items,omitempty"`
 	// list is the JSON text of a batch that a device signed, exactly as the device signed it.
-	List          string       `protobuf:"bytes,6,opt,name=list,proto3" json:"list,omitempty"`
-	Device        *DeviceProof `protobuf:"bytes,7,opt,name=device,proto3" json:"device,omitempty"`
+	List   string       `protobuf:"bytes,6,opt,name=list,proto3" json:"list,omitempty"`
+	Device *DeviceProof `protobuf:"bytes,7,opt,name=device,proto3" json:"device,omitempty"`
+	// corrects is present when the record of a single upload declares another one wrong and takes its place.
+	Corrects      *Correction `protobuf:"bytes,8,opt,name=corrects,proto3" json:"corrects,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2506,6 +2519,13 @@ func (x *UploadPhaseData) GetList() string {
 func (x *UploadPhaseData) GetDevice() *DeviceProof {
 	if x != nil {
 		return x.Device
+	}
+	return nil
+}
+
+func (x *UploadPhaseData) GetCorrects() *Correction {
+	if x != nil {
+		return x.Corrects
 	}
 	return nil
 }
@@ -5611,14 +5631,15 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\vbusiness_id\x18\x03 \x01(\tR\n" +
 	"businessId\x12+\n" +
 	"\x06device\x18\x04 \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\x12.\n" +
-	"\bcorrects\x18\x05 \x01(\v2\x12.ltl.v1.CorrectionR\bcorrects\"~\n" +
+	"\bcorrects\x18\x05 \x01(\v2\x12.ltl.v1.CorrectionR\bcorrects\"\xa9\x01\n" +
 	"\n" +
 	"Correction\x12%\n" +
 	"\x0etransaction_id\x18\x01 \x01(\fR\rtransactionId\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\tR\x03key\x12\x1f\n" +
 	"\vbusiness_id\x18\x03 \x01(\tR\n" +
 	"businessId\x12\x16\n" +
-	"\x06reason\x18\x04 \x01(\tR\x06reason\"\xb9\x01\n" +
+	"\x06reason\x18\x04 \x01(\tR\x06reason\x12)\n" +
+	"\x10by_administrator\x18\x05 \x01(\bR\x0fbyAdministrator\"\xb9\x01\n" +
 	"\vDeviceProof\x12\x1b\n" +
 	"\tauth_type\x18\x01 \x01(\tR\bauthType\x12\x15\n" +
 	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x12\x1f\n" +
@@ -5689,7 +5710,7 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x0fAuthorizePhases\x12$\n" +
 	"\x0ephase_group_id\x18\x01 \x01(\tR\fphaseGroupId\x12\x1b\n" +
 	"\tmember_id\x18\x02 \x01(\tR\bmemberId\x12\x1b\n" +
-	"\tphase_ids\x18\x03 \x03(\tR\bphaseIds\"\xf8\x01\n" +
+	"\tphase_ids\x18\x03 \x03(\tR\bphaseIds\"\xa8\x02\n" +
 	"\x0fUploadPhaseData\x12$\n" +
 	"\x0ephase_group_id\x18\x01 \x01(\tR\fphaseGroupId\x12\x19\n" +
 	"\bphase_id\x18\x02 \x01(\tR\aphaseId\x12$\n" +
@@ -5697,7 +5718,8 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x05batch\x18\x04 \x01(\bR\x05batch\x12'\n" +
 	"\x05items\x18\x05 \x03(\v2\x11.ltl.v1.PhaseItemR\x05items\x12\x12\n" +
 	"\x04list\x18\x06 \x01(\tR\x04list\x12+\n" +
-	"\x06device\x18\a \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\"\x8f\x01\n" +
+	"\x06device\x18\a \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\x12.\n" +
+	"\bcorrects\x18\b \x01(\v2\x12.ltl.v1.CorrectionR\bcorrects\"\x8f\x01\n" +
 	"\tPhaseItem\x12\x19\n" +
 	"\bdata_key\x18\x01 \x01(\tR\adataKey\x12\x1d\n" +
 	"\n" +
@@ -6146,40 +6168,41 @@ var file_ltl_v1_transaction_proto_depIdxs = []int32{
 	0,  // 51: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
 	26, // 52: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
 	12, // 53: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
-	27, // 54: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
-	29, // 55: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
-	1,  // 56: ltl.v1.AddNode.membership:type_name -> ltl.v1.NodeMembership
-	1,  // 57: ltl.v1.ChangeNode.membership:type_name -> ltl.v1.NodeMembership
-	28, // 58: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
-	2,  // 59: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
-	3,  // 60: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
-	4,  // 61: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
-	4,  // 62: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
-	5,  // 63: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
-	6,  // 64: ltl.v1.PutAccessKey.state:type_name -> ltl.v1.AccessKeyState
-	5,  // 65: ltl.v1.RotateDeviceKey.key_type:type_name -> ltl.v1.DeviceKeyType
-	7,  // 66: ltl.v1.DeclareDeviceKey.end:type_name -> ltl.v1.DeviceKeyEnd
-	28, // 67: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
-	29, // 68: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
-	54, // 69: ltl.v1.Genesis.predecessor:type_name -> ltl.v1.Predecessor
-	55, // 70: ltl.v1.Genesis.successions:type_name -> ltl.v1.Succession
-	62, // 71: ltl.v1.Propose.basis:type_name -> ltl.v1.Basis
-	33, // 72: ltl.v1.Propose.create_organisation:type_name -> ltl.v1.CreateOrganisation
-	38, // 73: ltl.v1.Propose.remove_organisation:type_name -> ltl.v1.RemoveOrganisation
-	30, // 74: ltl.v1.Propose.add_node:type_name -> ltl.v1.AddNode
-	31, // 75: ltl.v1.Propose.change_node:type_name -> ltl.v1.ChangeNode
-	42, // 76: ltl.v1.Propose.modify_chain:type_name -> ltl.v1.ModifyChain
-	43, // 77: ltl.v1.Propose.adopt_chain:type_name -> ltl.v1.AdoptChain
-	57, // 78: ltl.v1.Propose.modify_network:type_name -> ltl.v1.ModifyNetwork
-	56, // 79: ltl.v1.Propose.activate_rules:type_name -> ltl.v1.ActivateRules
-	58, // 80: ltl.v1.Propose.record_restoration:type_name -> ltl.v1.RecordRestoration
-	59, // 81: ltl.v1.Propose.correct_time:type_name -> ltl.v1.CorrectTime
-	52, // 82: ltl.v1.Propose.move_product:type_name -> ltl.v1.MoveProduct
-	83, // [83:83] is the sub-list for method output_type
-	83, // [83:83] is the sub-list for method input_type
-	83, // [83:83] is the sub-list for extension type_name
-	83, // [83:83] is the sub-list for extension extendee
-	0,  // [0:83] is the sub-list for field type_name
+	11, // 54: ltl.v1.UploadPhaseData.corrects:type_name -> ltl.v1.Correction
+	27, // 55: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
+	29, // 56: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
+	1,  // 57: ltl.v1.AddNode.membership:type_name -> ltl.v1.NodeMembership
+	1,  // 58: ltl.v1.ChangeNode.membership:type_name -> ltl.v1.NodeMembership
+	28, // 59: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
+	2,  // 60: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
+	3,  // 61: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
+	4,  // 62: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
+	4,  // 63: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
+	5,  // 64: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
+	6,  // 65: ltl.v1.PutAccessKey.state:type_name -> ltl.v1.AccessKeyState
+	5,  // 66: ltl.v1.RotateDeviceKey.key_type:type_name -> ltl.v1.DeviceKeyType
+	7,  // 67: ltl.v1.DeclareDeviceKey.end:type_name -> ltl.v1.DeviceKeyEnd
+	28, // 68: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
+	29, // 69: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
+	54, // 70: ltl.v1.Genesis.predecessor:type_name -> ltl.v1.Predecessor
+	55, // 71: ltl.v1.Genesis.successions:type_name -> ltl.v1.Succession
+	62, // 72: ltl.v1.Propose.basis:type_name -> ltl.v1.Basis
+	33, // 73: ltl.v1.Propose.create_organisation:type_name -> ltl.v1.CreateOrganisation
+	38, // 74: ltl.v1.Propose.remove_organisation:type_name -> ltl.v1.RemoveOrganisation
+	30, // 75: ltl.v1.Propose.add_node:type_name -> ltl.v1.AddNode
+	31, // 76: ltl.v1.Propose.change_node:type_name -> ltl.v1.ChangeNode
+	42, // 77: ltl.v1.Propose.modify_chain:type_name -> ltl.v1.ModifyChain
+	43, // 78: ltl.v1.Propose.adopt_chain:type_name -> ltl.v1.AdoptChain
+	57, // 79: ltl.v1.Propose.modify_network:type_name -> ltl.v1.ModifyNetwork
+	56, // 80: ltl.v1.Propose.activate_rules:type_name -> ltl.v1.ActivateRules
+	58, // 81: ltl.v1.Propose.record_restoration:type_name -> ltl.v1.RecordRestoration
+	59, // 82: ltl.v1.Propose.correct_time:type_name -> ltl.v1.CorrectTime
+	52, // 83: ltl.v1.Propose.move_product:type_name -> ltl.v1.MoveProduct
+	84, // [84:84] is the sub-list for method output_type
+	84, // [84:84] is the sub-list for method input_type
+	84, // [84:84] is the sub-list for extension type_name
+	84, // [84:84] is the sub-list for extension extendee
+	0,  // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_transaction_proto_init() }
