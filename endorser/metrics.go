@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ltl/internal/admin"
+	"ltl/internal/query"
 	"ltl/internal/rules"
 )
 
@@ -89,6 +90,7 @@ func newMetrics(e *Endorser) *metrics {
 		admin.CertificateExpiry(e.cfg.Credentials.CertificateExpiry),
 	)
 	m.registry.MustRegister(admin.ClockSkew(e.clock.Skew)...)
+	m.registry.MustRegister(admin.NetworkAhead(func() time.Duration { return e.clock.Behind(query.NetworkMs(e.store)) }))
 	return m
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"ltl/internal/admin"
+	"ltl/internal/query"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -160,6 +161,7 @@ func (m *metrics) watchNode(n *Node) {
 	m.registry.MustRegister(n.scrubber.Collectors()...)
 	m.registry.MustRegister(n.evidence.Collector(), admin.Unrecorded(n.unrecordedText))
 	m.registry.MustRegister(admin.ClockSkew(n.clock.Skew)...)
+	m.registry.MustRegister(admin.NetworkAhead(func() time.Duration { return n.clock.Behind(query.NetworkMs(n.store)) }))
 }
 
 // one returns 1 for true and 0 for false.

@@ -139,6 +139,14 @@ func ClockSkew(read func() (ahead time.Duration, heard int)) []prometheus.Collec
 	}
 }
 
+// NetworkAhead is the metric of the network's time, the same in nodes and endorsers. read returns by how much the clocks
+// are behind it, and may be called at any time.
+func NetworkAhead(read func() time.Duration) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_network_time_ahead_seconds",
+		Help: "By how much the network's time is ahead of the median of the clocks that this process hears; 0 when it is not.",
+	}, func() float64 { return read().Seconds() })
+}
+
 // Unrecorded is the metric ltl_restoration_unrecorded, the same in every process: 1 while text, which may be called at any
 // time, is not empty.
 func Unrecorded(text func() string) prometheus.Collector {

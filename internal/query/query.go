@@ -62,7 +62,7 @@ func (s *server) fresh(ctx context.Context, c ltlv1.Consistency) error {
 func (s *server) Status(context.Context, *ltlv1.StatusRequest) (*ltlv1.StatusResponse, error) {
 	out := &ltlv1.StatusResponse{AppliedIndex: s.store.AppliedIndex(), Sequence: s.store.Sequence(),
 		ClockMs: time.Now().UnixMilli()}
-	out.NetworkMs = s.networkMs()
+	out.NetworkMs = NetworkMs(s.store)
 	for _, t := range s.store.Tips() {
 		out.Chains = append(out.Chains, &ltlv1.ChainStatus{
 			ChainId: t.ChainID, Height: t.Header.Height, BlockHash: t.Hash[:], TimeMs: t.Header.TimeMs,
@@ -79,9 +79,9 @@ func (s *server) Status(context.Context, *ltlv1.StatusRequest) (*ltlv1.StatusRes
 	return out, nil
 }
 
-// networkMs is the network's time; 0 before the genesis.
-func (s *server) networkMs() int64 {
-	due, _ := s.store.Due(ledger.SystemChain)
+// NetworkMs is the network's time by a ledger, in milliseconds since 1970; 0 before the genesis.
+func NetworkMs(s *store.Store) int64 {
+	due, _ := s.Due(ledger.SystemChain)
 	return max(due.PreviousTimeMs, due.PreviousReferenceMs)
 }
 

@@ -101,6 +101,10 @@ func (m *Meter) Now() time.Time {
 	return time.UnixMilli(median)
 }
 
+// Behind returns by how much the clocks are behind a time, in milliseconds since 1970, by their median as Now takes it;
+// 0 when they are not.
+func (m *Meter) Behind(ms int64) time.Duration { return max(0, time.UnixMilli(ms).Sub(m.Now())) }
+
 // Stepped reports whether the own clock was set by more than the bound since the last call and differs by more than the
 // bound from the median of the others, and by how much it is ahead of it. It stays true until the two agree, or no other
 // clock was heard lately.

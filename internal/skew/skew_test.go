@@ -105,6 +105,24 @@ func TestNow(t *testing.T) {
 	}
 }
 
+// TestBehind: a time is compared with the median of the clocks, and one in the past is not behind them.
+func TestBehind(t *testing.T) {
+	b := newBench()
+	b.wallMs += 120_000
+	want := func(what string, ahead, behind time.Duration) {
+		t.Helper()
+		if got := b.Behind(start + (b.now + ahead).Milliseconds()); got != behind {
+			t.Errorf("%s: %v, want %v", what, got, behind)
+		}
+	}
+	want("by the own clock", time.Hour, 58*time.Minute)
+	b.hear("a", 0, 0)
+	b.hear("b", 0, 0)
+	want("by the median", time.Hour, time.Hour)
+	want("the present", 0, 0)
+	want("the past", -time.Hour, 0)
+}
+
 // TestOneClockOfAnOrganisation: however many processes another organisation has, they are one clock.
 func TestOneClockOfAnOrganisation(t *testing.T) {
 	b := newBench()

@@ -2,16 +2,22 @@ package adversary
 
 import (
 	"context"
+	"io"
+	"net/http"
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
 	"ltl/client"
 	"ltl/client/proof"
+	"ltl/endorser"
 	"ltl/internal/identity"
 	"ltl/internal/proposal"
 	"ltl/internal/rules"
+	"ltl/node"
 	ltlv1 "ltl/proto/ltl/v1"
 	"ltl/test/testkit"
 )
@@ -26,7 +32,10 @@ func setBack() *ltlv1.Transaction {
 // nothing is written, and org2 alone does not set it back. Then everything goes on, reads find the records of both
 // times, and every copy of the ledger verifies.
 func TestTimeAheadOfAllClocks(t *testing.T) {
-	n := testkit.Start(t, testkit.Options{})
+	n := testkit.Start(t, testkit.Options{
+		Node:     func(_ int, cfg *node.Config) { cfg.AdminListen = "127.0.0.1:0" },
+		Endorser: func(_ int, cfg *endorser.Config) { cfg.AdminListen = "127.0.0.1:0" },
+	})
 	facade := n.Client(identity.RoleFacade)
 	record := func(value string) *ltlv1.Transaction { return onChain(t, n, n.ChainID, "history", value, nil) }
 	write := func(value string, patience time.Duration) (*ltlv1.Result, error) {
@@ -45,6 +54,7 @@ func TestTimeAheadOfAllClocks(t *testing.T) {
 	if r, err := write("stopped", 2*time.Second); err == nil && r.GetCode() == rules.OK {
 		t.Fatalf("a write while the ledger is ahead: %v", r)
 	}
+	aheadBy(t, n, leap)
 	attacker := n.Operator("org2")
 	id, refused := propose(t, attacker, setBack())
 	if refused != nil {
@@ -69,8 +79,37 @@ func TestTimeAheadOfAllClocks(t *testing.T) {
 	if off := time.Until(time.UnixMilli(r.GetTimeMs())); off.Abs() > 10*time.Second {
 		t.Errorf("after the correction a record is dated %v ahead", off)
 	}
+	aheadBy(t, n, 0)
 	windows(t, n, record("").GetAttachData().GetKey(), leap)
 	certificateOfVote(t, n, facade)
+}
+
+// aheadBy waits until the metrics of all nodes and endorsers say that the network's time is ahead by d.
+func aheadBy(t *testing.T, n *testkit.Network, d time.Duration) {
+	t.Helper()
+	name := regexp.MustCompile(`(?m)^ltl_network_time_ahead_seconds (\S+)$`)
+	for _, address := range n.AdminAddresses() {
+		for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+			r, err := http.Get("http://" + address + "/metrics")
+			if err != nil {
+				t.Fatal(err)
+			}
+			page, err := io.ReadAll(r.Body)
+			r.Body.Close()
+			found := name.FindSubmatch(page)
+			if err != nil || found == nil {
+				t.Fatalf("%s: no metric of the network's time: %v", address, err)
+			}
+			seconds, err := strconv.ParseFloat(string(found[1]), 64)
+			if err == nil && (time.Duration(seconds*float64(time.Second))-d).Abs() < time.Minute {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Errorf("%s: the network's time is %v s ahead, want %v: %v", address, seconds, d, err)
+				break
+			}
+		}
+	}
 }
 
 // windows counts the records of a Key before, at and after a time that the chain has passed twice.
