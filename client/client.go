@@ -32,6 +32,10 @@ type Config struct {
 	TracerProvider trace.TracerProvider
 	// PreferNode is the id of the node to read from while it answers; by default the first of the trust file.
 	PreferNode string
+	// OwnEndorser is HOST:PORT of the endorser of the caller's own organisation, in place of the address that the ledger
+	// has: with it an operator corrects a wrong address, which without that endorser's endorsement cannot be changed. What
+	// serves there must have that endorser's certificate. Empty takes the ledger's.
+	OwnEndorser string
 	// SubmitTimeout bounds a Submit whose context has no deadline.
 	SubmitTimeout time.Duration
 	// MaxInFlight bounds the batches of one chain that are under way at the same time.
@@ -97,7 +101,7 @@ func Open(cfg Config) (*Client, error) {
 		clock:         skew.New(cfg.Logger, credentials.Identity().Organisation),
 	}
 	c.base, c.cancel = context.WithCancel(context.Background())
-	c.peers = newPeers(credentials, cfg.PreferNode)
+	c.peers = newPeers(credentials, cfg.PreferNode, cfg.OwnEndorser)
 	c.statuses.spawn, c.statuses.run = c.spawn, c.askStatus
 	if c.network, err = newNetwork(c, trust); err != nil {
 		c.cancel()

@@ -146,6 +146,9 @@ func (c *Client) requestEndorsement(
 	v.err = err
 	// An endorser that answers that it is busy, or that its clock is wrong, works: it is asked again at once.
 	answered := err == nil || status.Code(err) == codes.ResourceExhausted || status.Code(err) == codes.Aborted
+	if status.Code(err) == codes.Unavailable {
+		p.redial()
+	}
 	if c.base.Err() == nil && p.breaker.record(answered) {
 		if answered {
 			c.log.Info("endorser answers again", "organisation", p.name)
@@ -153,6 +156,7 @@ func (c *Client) requestEndorsement(
 			c.log.Warn("endorser does not answer", "organisation", p.name, "address", p.address, "error", err)
 		}
 	}
+	v.silence = p.breaker.silence()
 	return v
 }
 

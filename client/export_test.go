@@ -2,6 +2,9 @@ package client
 
 import "time"
 
+// RestartTime is the constant restartTime.
+const RestartTime = restartTime
+
 // SetSealedSilence shortens how long a node may not say that all sealed secrets have been delivered.
 func (c *Client) SetSealedSilence(d time.Duration) { c.sealedSilence = d }
 

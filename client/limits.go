@@ -61,10 +61,14 @@ const stalledAfter = 200 * time.Millisecond
 const (
 	// maxProposals bounds how often one transaction is proposed before the client gives up.
 	maxProposals = 8
-	// maxUnendorsed bounds how often a proposal is repeated because endorsers did not answer.
+	// maxUnendorsed bounds how often a proposal is repeated because endorsers did not answer. One that did answer within
+	// the last restartTime is waited for a little longer: it may be started again, as in an upgrade.
 	maxUnendorsed = 3
-	// unendorsedPause is half the time before a proposal is repeated because endorsers did not answer.
+	restartTime   = 3 * time.Second
+	// unendorsedPause is half the time before a proposal is repeated because endorsers did not answer; it doubles.
 	unendorsedPause = 100 * time.Millisecond
+	// redialPause is the least time between two attempts to connect to one process that writes cause.
+	redialPause = 200 * time.Millisecond
 	// maxHops bounds how often a NotLeader answer is followed without a pause.
 	maxHops = 3
 	// firstBackoff doubles up to lastBackoff.

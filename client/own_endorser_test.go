@@ -10,7 +10,7 @@ import (
 )
 
 // TestOwnEndorserIsNeeded: whatever the policy, nothing is written while the endorser of the client's own organisation
-// does not answer. The error says so at once, and the same transaction is written when it answers again.
+// does not answer. The error says so within seconds, and the same transaction is written when it answers again.
 func TestOwnEndorserIsNeeded(t *testing.T) {
 	for _, policy := range []string{"any", "2-of", "org(org2)", "majority"} {
 		f := startFake(t, 3, policy)
@@ -32,6 +32,26 @@ func TestOwnEndorserIsNeeded(t *testing.T) {
 		f.endorsers[0].set(up)
 		r, err := c.Submit(t.Context(), tx)
 		wantOK(t, r, err)
+	}
+}
+
+// TestEndorserIsStartedAgain: a caller waits for an endorser that is away for a second, as in an upgrade, and gets no
+// error. One that has been away for longer is reported at once.
+func TestEndorserIsStartedAgain(t *testing.T) {
+	f := startFake(t, 3, "any")
+	c := f.client(nil)
+	f.endorsers[0].set(down)
+	time.AfterFunc(time.Second, func() { f.endorsers[0].set(up) })
+	r, err := c.Submit(t.Context(), record("a", "v"))
+	wantOK(t, r, err)
+	f.endorsers[0].set(down)
+	if _, err := c.Submit(t.Context(), record("b", "v")); !errors.Is(err, client.ErrUnavailable) {
+		t.Errorf("an endorser that does not come back: %v; want ErrUnavailable", err)
+	}
+	started := time.Now()
+	_, err = c.Submit(t.Context(), record("c", "v"))
+	if took := time.Since(started); !errors.Is(err, client.ErrUnavailable) || took > client.RestartTime {
+		t.Errorf("an endorser that is away for long: %v after %v; want ErrUnavailable before %v", err, took, client.RestartTime)
 	}
 }
 

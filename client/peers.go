@@ -19,6 +19,7 @@ import (
 type peers struct {
 	credentials *identity.Credentials
 	prefer      string
+	ownEndorser string // see Config.OwnEndorser
 
 	mu        sync.Mutex
 	closed    bool
@@ -34,10 +35,27 @@ type peer struct {
 	conn          *grpc.ClientConn
 	breaker       breaker
 	leading       breaker // whether it acted as the leader when it was asked as one
+
+	mu       sync.Mutex
+	redialed time.Time
 }
 
-func newPeers(credentials *identity.Credentials, prefer string) *peers {
-	return &peers{credentials: credentials, prefer: prefer, nodes: map[string]*peer{}, endorsers: map[string]*peer{}}
+// redial has a connection that failed be made again now, and not at the end of gRPC's pause: a process that was started
+// again is found at once. It does so at most once in redialPause.
+func (p *peer) redial() {
+	p.mu.Lock()
+	due := time.Since(p.redialed) >= redialPause
+	if due {
+		p.redialed = time.Now()
+	}
+	p.mu.Unlock()
+	if due {
+		p.conn.ResetConnectBackoff()
+	}
+}
+
+func newPeers(credentials *identity.Credentials, prefer, ownEndorser string) *peers {
+	return &peers{credentials: credentials, prefer: prefer, ownEndorser: ownEndorser, nodes: map[string]*peer{}, endorsers: map[string]*peer{}}
 }
 
 // learn stores the members of the network as the system chain has them. A member whose address changed gets a new
@@ -58,7 +76,11 @@ func (p *peers) learn(organisations []*ltlv1.Organisation, nodes []*ltlv1.Node, 
 		errs = append(errs, err)
 	}
 	for _, o := range organisations {
-		errs = append(errs, p.put(p.endorsers, identity.RoleEndorser, o.GetId(), o.GetEndorserAddress()))
+		address := o.GetEndorserAddress()
+		if p.ownEndorser != "" && o.GetId() == p.credentials.Identity().Organisation {
+			address = p.ownEndorser
+		}
+		errs = append(errs, p.put(p.endorsers, identity.RoleEndorser, o.GetId(), address))
 	}
 	for _, id := range removed {
 		if old := p.nodes[id]; old != nil && len(p.nodes) > 1 {
@@ -166,7 +188,18 @@ type breaker struct {
 	mu          sync.Mutex
 	pause       time.Duration
 	until       time.Time
+	failed      time.Time // the first failure since the last answer
 	outstanding int
+}
+
+// silence is how long ago the first failure since the last answer was; zero when there was none.
+func (b *breaker) silence() time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.pause == 0 {
+		return 0
+	}
+	return time.Since(b.failed)
 }
 
 // open reports whether the peer is left out because it failed lately.
@@ -212,7 +245,8 @@ func (b *breaker) record(answered bool) (changed bool) {
 	case answered:
 		b.pause, b.until = 0, time.Time{}
 	case b.pause == 0:
-		b.pause, b.until = firstBreak, time.Now().Add(firstBreak)
+		b.failed = time.Now()
+		b.pause, b.until = firstBreak, b.failed.Add(firstBreak)
 	case !time.Now().Before(b.until): // requests that were under way together count once
 		b.pause = min(2*b.pause, lastBreak)
 		b.until = time.Now().Add(b.pause)

@@ -56,6 +56,8 @@ type vote struct {
 	required     []string // the organisations that it names; see above
 	needs        []string // on the system chain the policies that it names; see above
 	err          error    // it did not answer, or its answer is invalid
+	// silence is how long it has not answered; zero when it did.
+	silence time.Duration
 }
 
 // voteCount counts the endorsers' votes on one proposal. Slices without another comment have one element for each
@@ -165,7 +167,7 @@ func (v *voteCount) add(one vote) {
 	o := one.organisation
 	v.open = v.open.Without(o)
 	if one.err != nil {
-		v.votes[o] = vote{organisation: o, err: one.err} // nothing else of it counts
+		v.votes[o] = vote{organisation: o, err: one.err, silence: one.silence} // nothing else of it counts
 		return
 	}
 	v.votes[o] = one
@@ -316,6 +318,17 @@ func (v *voteCount) reason(i int, code int32) string {
 		}
 	}
 	return ""
+}
+
+// restarting reports whether an organisation whose signature submission i lacks answered a short time ago.
+func (v *voteCount) restarting(i int) bool {
+	lacking := v.quorum(i).Missing(v.subjects[i], v.signed[i], v.refused[i])
+	for o, one := range v.votes {
+		if lacking.Has(o) && one.silence > 0 && one.silence < restartTime {
+			return true
+		}
+	}
+	return false
 }
 
 // missing returns the error that names the organisations whose signatures submission i lacks, and why.

@@ -278,7 +278,7 @@ func (r *batchRun) follow(ctx context.Context, todo []*group) {
 				r.branches.Go(func() { r.follow(ctx, []*group{g}) })
 				continue
 			}
-			pause := backoff{next: unendorsedPause}
+			pause := backoff{next: unendorsedPause << (g.submissions[0].unendorsed - 1)}
 			pause.wait(ctx, r.client.base)
 			g.state = endorsing
 			todo = append(todo, g)
@@ -353,7 +353,7 @@ func nextState(ctx context.Context, v *voteCount, i int) state {
 	switch {
 	case v.refused[i] != 0 && !s.rechecked && maybeOutdated(code, len(v.submissions)):
 		return recheck
-	case possible && s.unendorsed < maxUnendorsed && more && ctx.Err() == nil:
+	case possible && (s.unendorsed < maxUnendorsed || v.restarting(i)) && more && ctx.Err() == nil:
 		return unendorsed
 	case possible:
 		return answered

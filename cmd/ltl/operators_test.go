@@ -179,6 +179,23 @@ func TestTypeCodesOfPhases(t *testing.T) {
 	}
 }
 
+// TestWrongEndorserAddress: an operator who gave a wrong address of the organisation's endorser corrects it, although
+// the ledger no longer says where the endorser is whose endorsement that needs.
+func TestWrongEndorserAddress(t *testing.T) {
+	right := jsonOf[orgRow](t, "org", "show", "org3").Endorser
+	const wrong = "127.0.0.1:9"
+	if got := jsonOf[orgRow](t, "org", "modify", "org3", "--endorser", wrong).Endorser; got != wrong {
+		t.Fatalf("the address is %s, want %s", got, wrong)
+	}
+	if said := refusedLTL(t, "org", "modify", "org3", "--endorser", right, "--dir", common.dir, "--reach",
+		jsonOf[orgRow](t, "org", "show", "org1").Endorser); !strings.Contains(said, "certificate") {
+		t.Errorf("at another organisation's endorser: %q", said)
+	}
+	if got := jsonOf[orgRow](t, "org", "modify", "org3", "--endorser", right, "--reach", right).Endorser; got != right {
+		t.Errorf("the address is %s, want %s", got, right)
+	}
+}
+
 // TestOperatorsRefusals: a refusal is one line that says what to do next.
 func TestOperatorsRefusals(t *testing.T) {
 	dir := common.dir

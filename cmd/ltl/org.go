@@ -252,7 +252,11 @@ func newOrgModify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "modify ORGANISATION",
 		Short: "Change an organisation's name, the address of its endorser, or its recovery key",
+		Long: `Changes an organisation's name, the address of its endorser, or its recovery key. The organisation's own endorser
+endorses the change, so it is asked at the address that the ledger has. If that one is wrong, --reach says where the
+endorser is now.`,
 		Example: `  ltl org modify org2 --dir ltl-data --endorser endorser2.example:7201
+  ltl org modify org2 --dir ltl-data --endorser endorser2.example:7201 --reach endorser2.example:7201
   ltl org modify org2 --dir ltl-data --recovery-key 3b6a…29`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -283,13 +287,14 @@ func newOrgModify() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&name, "name", "", "the name that people read, in endorsementNames too")
 	f.StringVar(&endorser, "endorser", "", "HOST:PORT of its endorser, which listens there already")
+	f.String(flagReach, "", "HOST:PORT where its endorser is reached now, if its address on the ledger is wrong")
 	f.StringVar(&recovery.fresh, flagRecoveryKey, "", "public part of its recovery key, which `ltl org recovery-key` prints")
 	f.StringVar(&recovery.former, "former-recovery-key", "", "file of the present recovery key, which has to sign the new one")
 	f.StringVar(&recovery.out, flagOut, "", "file to write what the present recovery key is to sign, on another machine")
 	f.StringVar(&recovery.from, flagFrom, "", "file that ltl org sign-recovery wrote; it is sent")
 	cmd.MarkFlagsMutuallyExclusive("former-recovery-key", flagOut, flagFrom)
 	cmd.MarkFlagsMutuallyExclusive(flagRecoveryKey, flagFrom)
-	for _, other := range []string{"name", "endorser"} {
+	for _, other := range []string{"name", "endorser", flagReach} {
 		cmd.MarkFlagsMutuallyExclusive(other, flagOut)
 		cmd.MarkFlagsMutuallyExclusive(other, flagFrom)
 	}

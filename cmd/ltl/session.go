@@ -22,6 +22,7 @@ const (
 	flagDir      = "dir"
 	flagTrust    = "trust"
 	flagIdentity = "identity"
+	flagReach    = "reach"
 )
 
 // session is one run of a command that talks to a network. Most commands are a function of one: the frame opens it and
@@ -123,6 +124,8 @@ type connection struct {
 	trust   *identity.Trust
 	// trustPath is the trust file, identity the directory with the caller's certificate.
 	trustPath, identity string
+	// endorser is where the caller's own endorser is reached, in place of the address on the ledger; mostly empty.
+	endorser string
 }
 
 // trustOf reads the connection options of a command that can do without a certificate: identity may stay empty.
@@ -131,6 +134,7 @@ func trustOf(cmd *cobra.Command) (*connection, error) {
 	trustPath, _ := cmd.Flags().GetString(flagTrust)
 	c := &connection{}
 	c.identity, _ = cmd.Flags().GetString(flagIdentity)
+	c.endorser, _ = cmd.Flags().GetString(flagReach)
 	if dir != "" {
 		network, err := localnet.Load(dir)
 		if err != nil {
@@ -194,7 +198,7 @@ func (c *connection) open() (*client.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	return client.Open(client.Config{Credentials: credentials, Trust: c.trust, Logger: quietLogger()})
+	return client.Open(client.Config{Credentials: credentials, Trust: c.trust, OwnEndorser: c.endorser, Logger: quietLogger()})
 }
 
 // with opens a client, runs f and closes the client.

@@ -121,6 +121,13 @@ func (m *malice) journal(ops []*Op) *consent {
 	return m.consent
 }
 
+// leave ends the attack.
+func (m *malice) leave(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, surveyBudget)
+	defer cancel()
+	return m.attacker.Leave(ctx)
+}
+
 // finish compares what every copy says of the honest organisations' things with what they should be.
 func (m *malice) finish(ctx context.Context, conns map[string]*grpc.ClientConn) error {
 	ctx, cancel := context.WithTimeout(ctx, surveyBudget)

@@ -140,6 +140,9 @@ func (r *runner) run(ctx context.Context) (err error) {
 	r.load.close()
 	if r.malice != nil {
 		r.malice.group.Wait()
+		if injectErr == nil {
+			injectErr = r.malice.leave(ctx)
+		}
 	}
 	if r.found.Lies, err = r.Injector.EndLies(); injectErr == nil && err == nil {
 		err = r.collect(ctx)

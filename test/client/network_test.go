@@ -28,6 +28,7 @@ func TestNetwork(t *testing.T) {
 	t.Run("created, then used", func(t *testing.T) { testCreatedThenUsed(t, n) })
 	t.Run("follow", func(t *testing.T) { testFollow(t, n) })
 	t.Run("one of many is first", func(t *testing.T) { testOneOfManyIsFirst(t, n) })
+	t.Run("wrong address of the own endorser", func(t *testing.T) { testWrongEndorserAddress(t, n) })
 }
 
 // TestOwnRules: an organisation's own rule decides its signature, and the chain's policy the result. A refused caller
@@ -55,6 +56,45 @@ func TestOwnRules(t *testing.T) {
 			t.Errorf("%q: %v %v, want code %d and a reason with %q", tc.value, r, err, want, tc.refuses)
 		}
 	}
+}
+
+// testWrongEndorserAddress: an organisation whose endorser has a wrong address on the ledger writes nothing, as nothing
+// is written without that endorser, until one of its operators corrects the address by reaching it where it is.
+func testWrongEndorserAddress(t *testing.T, n *testkit.Network) {
+	const wrong = "127.0.0.1:9"
+	right := n.Trust().Genesis().GetOrganisations()[1].GetEndorserAddress()
+	address := func(to string) *ltlv1.Transaction {
+		return &ltlv1.Transaction{ChainId: ledger.SystemChain, Action: &ltlv1.Transaction_ModifyOrganisation{
+			ModifyOrganisation: &ltlv1.ModifyOrganisation{Id: "org2", EndorserAddress: &to}}}
+	}
+	operator := n.Operator("org2")
+	n.SubmitAs(operator, address(wrong))
+	testkit.WaitFor(t, 30*time.Second, "org2's operator asks at the wrong address", func() bool {
+		_, err := operator.Submit(t.Context(), address(wrong))
+		return errors.Is(err, client.ErrUnavailable) && strings.Contains(err.Error(), wrong)
+	})
+	trust := n.Trust()
+	for _, tc := range []struct{ reach, wants string }{
+		{n.Trust().Genesis().GetOrganisations()[0].GetEndorserAddress(), "wanted role endorser and name"}, {right, ""},
+	} {
+		c, err := client.Open(client.Config{Credentials: n.Credentials("operators/org2", trust), Trust: trust,
+			OwnEndorser: tc.reach})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := c.Submit(t.Context(), address(right))
+		if tc.wants == "" && (err != nil || r.GetCode() != client.CodeOK) ||
+			tc.wants != "" && (err == nil || !strings.Contains(err.Error(), tc.wants)) {
+			t.Errorf("reached at %s: %v, %v; want %q", tc.reach, r, err, tc.wants)
+		}
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	testkit.WaitFor(t, 30*time.Second, "org2's operator asks at the right address", func() bool {
+		r, err := operator.Submit(t.Context(), address(right))
+		return err == nil && r.GetCode() == client.CodeOK
+	})
 }
 
 // testOneKeyManyWriters: writers of one Key are ordered, all succeed, and every reader sees the same order.

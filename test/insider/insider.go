@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
 
 	"ltl/client"
 	"ltl/internal/identity"
@@ -112,7 +113,7 @@ func Open(o Options) (_ *Insider, err error) {
 	own := filepath.Join(o.Dir, "operators", o.Attacker)
 	for dir, c := range map[string]**client.Client{own: &i.operators[0], filepath.Join(o.Work, "second"): &i.operators[1],
 		filepath.Join(o.Work, "eve"): &i.client, filepath.Join(o.Work, "evil"): &i.facade} {
-		if *c, err = OpenClient(o.Dir, dir, o.Logger); err != nil {
+		if *c, err = openClient(o.Dir, dir, o.Logger, i.organisation(o.Attacker).GetEndorserAddress()); err != nil {
 			return nil, err
 		}
 		i.close = append(i.close, (*c).Close)
@@ -133,6 +134,11 @@ func Open(o Options) (_ *Insider, err error) {
 
 // OpenClient makes a client of the network whose keys are in network, with the certificate in dir.
 func OpenClient(network, dir string, logger *slog.Logger) (*client.Client, error) {
+	return openClient(network, dir, logger, "")
+}
+
+// openClient is OpenClient with the address of the own endorser, whatever the ledger says of it.
+func openClient(network, dir string, logger *slog.Logger, endorser string) (*client.Client, error) {
 	trust, err := identity.LoadTrust(filepath.Join(network, "trust.json"))
 	if err != nil {
 		return nil, err
@@ -141,7 +147,7 @@ func OpenClient(network, dir string, logger *slog.Logger) (*client.Client, error
 	if err != nil {
 		return nil, err
 	}
-	return client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: logger})
+	return client.Open(client.Config{Credentials: credentials, Trust: trust, Logger: logger, OwnEndorser: endorser})
 }
 
 // dial connects to every node and endorser as an operator, beside the client library.
@@ -174,6 +180,21 @@ func (i *Insider) dial(dir string) error {
 			return err
 		}
 		i.endorsers = append(i.endorsers, conn)
+	}
+	return nil
+}
+
+// Leave gives the attacker's endorser its right address on the ledger again, so that those who read every copy find it.
+func (i *Insider) Leave(ctx context.Context) error {
+	own := i.organisation(i.Attacker)
+	a, err := submit(ctx, i.operators[0], System(&ltlv1.Transaction{Action: &ltlv1.Transaction_ModifyOrganisation{
+		ModifyOrganisation: &ltlv1.ModifyOrganisation{Id: own.GetId(),
+			EndorserAddress: proto.String(own.GetEndorserAddress())}}}))
+	if err == nil && a.code != rules.OK {
+		err = fmt.Errorf("code %d: %s", a.code, a.reason)
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't set the address of %s's endorser right: %w", own.GetId(), err)
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 	"ltl/test/testkit/offline"
 )
 
+// The name of this file puts it first: what is withheld ages while the other tests of the package run.
+
 // TestWithheldEndsWithATick: a client has the real endorsers sign a record and keeps it back, on a network without other
 // writes. The endorsers have one Tick written, and no more; then the record counts by no rule, whichever node leads.
 func TestWithheldEndsWithATick(t *testing.T) {
@@ -27,6 +29,7 @@ func TestWithheldEndsWithATick(t *testing.T) {
 		t.Fatal(err)
 	}
 	before := len(n.Blocks(ledger.SystemChain))
+	t.Parallel() // goes on when the tests that are not parallel have ended
 	testkit.WaitFor(t, 5*time.Minute, "a Tick is written", func() bool { return len(n.Blocks(ledger.SystemChain)) > before })
 	time.Sleep(30 * time.Second) // the turns of the other organisations come
 	blocks := n.Blocks(ledger.SystemChain)
