@@ -28,6 +28,8 @@ type Block struct {
 	Hash, Previous [32]byte
 	// Transactions are in the order in which they were executed.
 	Transactions []BlockTransaction
+	// count is the number of transactions of a block whose content was not asked for.
+	count int
 }
 
 // BlockTransaction is a transaction in a block.
@@ -79,6 +81,26 @@ func ParseBlock(in *ltlv1.Block) (*Block, error) {
 	return b, nil
 }
 
+// BlockHeader is what the header of a block says.
+type BlockHeader struct {
+	ChainID          string
+	Height, Sequence uint64
+	Time             time.Time
+	Hash, Previous   [32]byte
+	// Transactions is their number.
+	Transactions int
+}
+
+// FollowHeaders is Follow for the headers alone: the nodes send nothing else.
+func (l *Ledger) FollowHeaders(ctx context.Context, from uint64, fn func(BlockHeader) error) error {
+	f := &follower{network: l.c.network.id, next: from, tips: map[string]*Block{}, headersOnly: true,
+		fn: func(_ uint64, b *Block) error {
+			return fn(BlockHeader{ChainID: b.ChainID, Height: b.Height, Sequence: b.Sequence, Time: b.Time, Hash: b.Hash,
+				Previous: b.Previous, Transactions: b.count})
+		}}
+	return l.c.stream(ctx, "following headers of blocks", f.follow)
+}
+
 // Follow calls fn with the blocks of all chains in the order of their execution, from a sequence number on, and goes on
 // as new blocks are made. It returns when ctx ends, the client is closed, or fn returns an error, which it returns.
 //
@@ -99,13 +121,16 @@ type follower struct {
 	next    uint64
 	tips    map[string]*Block // the newest block of each chain that has had one
 	fn      func(sequence uint64, block *Block) error
+	// headersOnly asks for blocks without their content.
+	headersOnly bool
 }
 
 // follow follows the blocks of one node. It returns what fn returned, or why the stream ended.
 func (f *follower) follow(ctx context.Context, n *peer) (progress bool, stop, broken error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream
-	stream, err := ltlv1.NewLedgerClient(n.conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: f.next})
+	stream, err := ltlv1.NewLedgerClient(n.conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: f.next,
+		HeadersOnly: f.headersOnly})
 	if err != nil {
 		return false, nil, err
 	}
@@ -135,7 +160,11 @@ func (f *follower) check(in *ltlv1.FollowResponse) (*Block, error) {
 	if in.GetSequence() != f.next {
 		return nil, fmt.Errorf("it sent block %d in place of %d", in.GetSequence(), f.next)
 	}
-	b, err := ParseBlock(in.GetBlock())
+	parse := ParseBlock
+	if f.headersOnly {
+		parse = parseHeader
+	}
+	b, err := parse(in.GetBlock())
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +179,16 @@ func (f *follower) check(in *ltlv1.FollowResponse) (*Block, error) {
 		return nil, fmt.Errorf("block %d of chain %s does not continue block %d", b.Height, b.ChainID, tip.Height)
 	}
 	return b, nil
+}
+
+// parseHeader is ParseBlock for a block without its content.
+func parseHeader(in *ltlv1.Block) (*Block, error) {
+	h, err := ledger.ParseHeader(in.GetHeader())
+	if err != nil {
+		return nil, fmt.Errorf("client: block: %w", err)
+	}
+	return &Block{ChainID: h.ChainID, Height: h.Height, Sequence: h.Sequence, Time: time.UnixMilli(h.TimeMs),
+		Hash: ledger.BlockHash(in.GetHeader()), Previous: h.Previous, count: int(h.Count)}, nil
 }
 
 // Blocks calls fn with a chain's blocks from a height up to the newest that the node has at the time of the call, which

@@ -178,6 +178,18 @@ func ExampleLedger_Follow() {
 	log.Fatal(err)
 }
 
+func ExampleLedger_FollowHeaders() {
+	c := connect()
+	defer c.Close()
+	next := uint64(0) // from storage
+	err := c.Ledger().FollowHeaders(context.Background(), next, func(h client.BlockHeader) error {
+		fmt.Println(h.ChainID, h.Height, h.Time, h.Transactions)
+		next = h.Sequence + 1 // to storage
+		return nil
+	})
+	log.Fatal(err)
+}
+
 func ExampleParseBlock() {
 	_, err := client.ParseBlock(&ltlv1.Block{})
 	fmt.Println(err)

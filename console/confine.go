@@ -46,6 +46,9 @@ func (r *reader) Name() string { return r.info.GetChain().GetName() }
 // Administrator reports whether the account is the chain's administrator.
 func (r *reader) Administrator() bool { return r.administrator }
 
+// Collaboration reports whether the chain is one of the collaboration service.
+func (r *reader) Collaboration() bool { return !r.proof() }
+
 // proof reports whether the chain is one of the proof service.
 func (r *reader) proof() bool {
 	return r.info.GetChain().GetService() == ltlv1.ChainService_CHAIN_SERVICE_PROOF

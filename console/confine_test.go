@@ -31,7 +31,7 @@ func (w *world) confinement() {
 	var all sync.WaitGroup
 	places := make(chan struct{}, 8)
 	for _, r := range console.Rows() {
-		if r.Method != http.MethodGet {
+		if r.Method != http.MethodGet || strings.HasSuffix(r.Path, "/live") {
 			continue
 		}
 		paths := w.paths(r.Path, ids)

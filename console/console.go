@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -112,6 +113,7 @@ type Console struct {
 	cross   *http.CrossOriginProtection
 	assets  map[string]asset
 	checker *verifier
+	hub     *hub
 
 	active, certificates chan struct{}
 	addresses, keys      *attempts
@@ -139,6 +141,7 @@ func New(cfg Config) (*Console, error) {
 		certificates: make(chan struct{}, maxCertificates), addresses: newAttempts(maxPerAddress),
 		keys: newAttempts(maxPerKey), used: newRemembered(), ended: newRemembered(),
 	}
+	c.hub = newHub(c.followNetwork)
 	if c.assets, err = loadAssets(); err != nil {
 		return nil, err
 	}
@@ -196,6 +199,23 @@ func routes() []route {
 		{"GET /console/c/{chain}/r/{tx}/verify", member, (*visit).verifyHere},
 		{"GET /console/c/{chain}/blocks", member, (*visit).blocks},
 		{"GET /console/c/{chain}/blocks/{height}", member, (*visit).block},
+		{"GET /console/c/{chain}/live", member, (*visit).live},
+		{"GET /console/c/{chain}/members", administrator, (*visit).members},
+		{"POST /console/c/{chain}/members", administrator, change((*visit).members, "CreateMember", "LockMember",
+			"UnLockMember")},
+		{"GET /console/c/{chain}/members/{member}", administrator, (*visit).memberPage},
+		{"POST /console/c/{chain}/members/{member}", administrator, change((*visit).memberPage, "ModifyMember")},
+		{"GET /console/c/{chain}/sources", member, (*visit).sources},
+		{"POST /console/c/{chain}/sources", member, change((*visit).sources, "RegisterDeviceGroup",
+			"AuthorizeDeviceGroup", "UnAuthorizeDeviceGroup")},
+		{"GET /console/c/{chain}/sources/{group}", member, (*visit).devices},
+		{"POST /console/c/{chain}/sources/{group}", administrator, change((*visit).devices, "AuthorizeDevice",
+			"UnAuthorizeDevice")},
+		{"GET /console/c/{chain}/groups", member, (*visit).groups},
+		{"POST /console/c/{chain}/groups", administrator, change((*visit).groups, "CreateMPCoSPhaseGroup")},
+		{"GET /console/c/{chain}/groups/{group}", member, (*visit).group},
+		{"POST /console/c/{chain}/groups/{group}", administrator, change((*visit).group, "ModifyMPCoSPhaseGroup",
+			"CreateMPCoSPhase", "ModifyMPCoSPhase", "UpdateMPCoSAuthorizedInfo")},
 		{Prefix, open, (*visit).nothing},
 	}
 }
@@ -211,6 +231,13 @@ type visit struct {
 	chain   *reader  // the chain in the path, as the account sees it; nil without one
 	// release gives back the request's place among those under way, before it ends.
 	release func()
+	// leave ends the count of the request for its account, before it ends.
+	leave func()
+	// passive is set for a request that is no activity of the session.
+	passive bool
+	// refused is why the ledger refused the form that was sent; nil for none.
+	refused *Refusal
+	sent    url.Values
 }
 
 // ServeHTTP answers a request whose path begins with Prefix.
@@ -297,12 +324,15 @@ func (v *visit) secure() bool { return v.cfg.BehindTLS || loopback(v.r.Host) }
 
 // serve runs one route.
 func (c *Console) serve(w http.ResponseWriter, r *http.Request, route *route) {
-	ctx, cancel := context.WithTimeout(r.Context(), requestTime)
-	defer cancel()
-	r = r.WithContext(ctx)
+	streams := strings.HasSuffix(route.pattern, "/live")
+	if !streams {
+		ctx, cancel := context.WithTimeout(r.Context(), requestTime)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(requestTime)) // else the server's own holds
-	v := &visit{Console: c, w: w, r: r, lang: languageOf(r), theme: themeOf(r)}
+	v := &visit{Console: c, w: w, r: r, lang: languageOf(r), theme: themeOf(r), passive: streams}
 	defer func() {
 		if p := recover(); p != nil {
 			c.logger.Error("panic in the console; report it with the stack", "path", route.pattern, "panic", p,
@@ -348,7 +378,8 @@ func (v *visit) run(route *route) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer leave()
+	v.leave = sync.OnceFunc(leave)
+	defer v.leave()
 	if route.scope >= member {
 		if v.chain, err = v.readChain(v.r.PathValue("chain")); err != nil {
 			return nil, err

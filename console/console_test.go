@@ -23,12 +23,15 @@ func TestConsole(t *testing.T) {
 		{"SignedOut", (*world).signedOut},
 		{"SignIn", (*world).signInAttacks},
 		{"Links", (*world).links},
+		{"Acts", (*world).acts},
+		{"Live", (*world).live},
 		{"Pages", (*world).pages},
 		{"Confinement", (*world).confinement},
 		{"Search", (*world).search},
 		{"Hosts", (*world).hosts},
 		{"Scripts", (*world).scripts},
 		{"Sessions", (*world).sessions},
+		{"Broken", (*world).broken},
 	} {
 		t.Run(part.name, func(t *testing.T) {
 			w.t = t
@@ -43,6 +46,8 @@ func (w *world) paths(pattern string, ids []string) []string {
 	var out []string
 	for _, chain := range []string{w.proof.GetChainId(), w.group.GetChainId(), w.empty.GetChainId()} {
 		path := strings.ReplaceAll(pattern, "{chain}", chain)
+		path = strings.NewReplacer("sources/{group}", "sources/"+w.sourceGroup, "groups/{group}", "groups/"+w.phaseGroup,
+			"{member}", w.aMember).Replace(path)
 		switch {
 		case strings.Contains(path, "{height}"):
 			for _, h := range []string{"0", "1", "2"} {
@@ -115,7 +120,7 @@ func (w *world) pages() {
 	}
 	ids := append(w.transactions(w.proof.GetChainId())[:2], w.transactions(w.group.GetChainId())[0])
 	for _, r := range console.Rows() {
-		if r.Method != http.MethodGet || strings.Contains(r.Path, "{file}") {
+		if r.Method != http.MethodGet || strings.Contains(r.Path, "{file}") || strings.HasSuffix(r.Path, "/live") {
 			continue
 		}
 		for _, path := range w.paths(r.Path, ids) {
@@ -167,7 +172,7 @@ func (w *world) checkPage(r console.Row, path string, p *person, lang string) {
 		w.t.Errorf("%s as %s: %d, want 404", path, p.name, got.status)
 	case may && strings.Contains(path, "{"):
 		w.t.Errorf("the test does not fill in %s", path)
-	case may && strings.Contains(path, "/r/"), may && strings.Contains(path, "/blocks/"): // of this chain or not
+	case may && regexp.MustCompile("/(r|blocks|members|sources|groups)(/|$)").MatchString(path): // of this chain or not
 		if got.status != http.StatusOK && got.status != http.StatusNotFound {
 			w.t.Errorf("%s as %s: %d\n%s", path, p.name, got.status, got.body)
 		}

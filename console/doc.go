@@ -6,7 +6,8 @@
 //	console.go   host, headers, the table of routes, limits
 //	session.go   sign-in without the secret, the sealed cookie; rate.go bounds the attempts
 //	confine.go   which account sees what: the one place that decides it
-//	chains.go, records.go, blocks.go, search.go   the pages that read
+//	chains.go, members.go, sources.go, groups.go, records.go, blocks.go, search.go
+//	             the pages; acts.go runs the Actions of their forms, live.go sends blocks as they are made
 //	verify.go    certificates, and the page that checks them in the browser
 //	render.go    templates, languages, errors
 //

@@ -42,6 +42,14 @@ const (
 	maxChains = 1000
 	// maxCertificates bounds the certificates under way: each asks every node and endorser for a signature.
 	maxCertificates = 4
+	// maxRows bounds the rows of a list that is searched here.
+	maxRows = 1000
+	// maxStreams bounds the browsers that watch blocks; each gets a block every streamPause at most, and its right is
+	// checked every checkStream. followAgain is the pause before the network is followed again.
+	maxStreams  = 512
+	streamPause = 450 * time.Millisecond
+	checkStream = 10 * time.Second
+	followAgain = time.Second
 	// maxShown bounds the bytes of a value that a page shows; the certificate has all of it.
 	maxShown = 16 << 10
 )

@@ -43,6 +43,11 @@ type frame struct {
 	Chain              *reader
 	Path, Query        string
 	Data               any
+	// Refused says why the form that was sent was refused; Sent is what it had. Done is the height of the block that holds
+	// what another one changed; empty for none.
+	Refused *Refusal
+	Sent    url.Values
+	Done    string
 }
 
 // languages of the console, the first for browsers that ask for none of them.
@@ -155,6 +160,7 @@ func functions(words map[string]string, assets map[string]asset) template.FuncMa
 			}
 			return Prefix + "assets/" + a.path, nil
 		},
+		"nonce": newNonce,
 		"hex":   hex.EncodeToString,
 		"short": short,
 		"time":  func(ms int64) time.Time { return time.UnixMilli(ms).UTC() },
@@ -239,6 +245,8 @@ func (v *visit) failureOf(err error) *failure {
 		return f
 	case errors.As(err, &refusal) && refusal.Code == "Throttling":
 		return &failure{status: http.StatusTooManyRequests, key: "error.throttled", code: refusal.Code, detail: refusal.Message}
+	case errors.As(err, &refusal) && refusal.Code == "404":
+		return errNothing
 	case errors.As(err, &refusal):
 		return &failure{status: http.StatusConflict, key: "error.refused", code: refusal.Code, detail: refusal.Message}
 	case errors.Is(err, ErrUnavailable), errors.Is(err, client.ErrUnavailable), errors.Is(err, client.ErrClosed),
@@ -272,6 +280,10 @@ func (v *visit) render(status int, page *view) {
 	if v.r.Method != http.MethodGet {
 		out.Path = Prefix
 	}
+	out.Refused, out.Sent = v.refused, v.sent
+	if done := v.r.URL.Query().Get("done"); heightForm.MatchString(done) && v.chain != nil {
+		out.Done = done
+	}
 	out.Query = v.r.URL.Query().Get("q")
 	var b bytes.Buffer
 	if err := v.pages.templates[v.lang][page.name].ExecuteTemplate(&b, "frame.tmpl", out); err != nil {
@@ -294,7 +306,7 @@ type asset struct {
 // loadAssets reads styles and scripts.
 func loadAssets() (map[string]asset, error) {
 	all := map[string]asset{}
-	for _, name := range []string{"style.css", "console.mjs", "signin.mjs", "enter.mjs"} {
+	for _, name := range []string{"style.css", "console.mjs", "signin.mjs", "enter.mjs", "live.mjs"} {
 		b, err := web.ReadFile("web/" + name)
 		if err != nil {
 			return nil, err

@@ -187,7 +187,7 @@ func (v *visit) resume() (*session, error) {
 	if !hmac.Equal([]byte(sessionProof(key, t.ID)), []byte(t.Proof)) {
 		return nil, nil
 	}
-	if now.Sub(seen) > renewAfter {
+	if now.Sub(seen) > renewAfter && !v.passive {
 		t.SeenMs = now.UnixMilli()
 		v.setCookie(v.seal.sealToken(t), int(sessionTime/time.Second))
 	}

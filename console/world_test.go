@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -22,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/net/html"
 
+	"ltl/client"
 	"ltl/console"
 	"ltl/facade"
 	"ltl/internal/identity"
@@ -48,10 +50,13 @@ type world struct {
 	origin string
 	ahead  atomic.Int64 // by how much the console's clock is ahead
 
-	admin, member, other, locked, outsider, none *person
+	admin, member, other, locked, outsider, none, fresh *person
 	// proof and group are chains with records, empty is one without.
 	proof, group, empty *ltlv1.ChainInfo
 	phaseGroup, phase   string
+	// sourceGroup is a device group of the member, aMember the MemberId of one on the proof chain.
+	sourceGroup, aMember string
+	client               *client.Client // the facade's
 	// own is what the member may read, foreign what it may not: texts that stand nowhere else.
 	own, foreign []string
 	serial       int
@@ -60,13 +65,19 @@ type world struct {
 func (w *world) clock() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
 
 func newWorld(t *testing.T) *world {
-	w := &world{Network: testkit.Start(t, testkit.Options{}), t: t}
+	w := &world{Network: testkit.Start(t, testkit.Options{}), t: t, sourceGroup: "none", aMember: "none"}
 	sealing, err := os.ReadFile(filepath.Join(w.Dir, "facades", "f1", "sealing.key"))
 	if err != nil {
 		t.Fatal(err)
 	}
+	trust := w.Trust()
+	w.client, err = client.Open(client.Config{Credentials: w.Credentials("facades/f1", trust), Trust: trust,
+		Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.facade, err = facade.Open(context.Background(), facade.Config{
-		Listen: "127.0.0.1:0", Client: w.Client(identity.RoleFacade), Network: w.Trust().NetworkID(), SealingKey: sealing,
+		Listen: "127.0.0.1:0", Client: w.client, Network: w.Trust().NetworkID(), SealingKey: sealing,
 		Console: &console.Options{Trust: w.Trust(), Hosts: []string{"console.example"}}, Clock: w.clock,
 		Logger: slog.New(slog.DiscardHandler),
 	})
@@ -75,13 +86,13 @@ func newWorld(t *testing.T) *world {
 	}
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()
-		if err := w.facade.Close(); err != nil {
+		if err := errors.Join(w.facade.Close(), w.client.Close()); err != nil {
 			t.Error(err)
 		}
 	})
 	w.origin = "http://" + w.facade.Addr()
 	for name, p := range map[string]**person{"admin": &w.admin, "member": &w.member, "other": &w.other,
-		"locked": &w.locked, "outsider": &w.outsider, "none": &w.none} {
+		"locked": &w.locked, "outsider": &w.outsider, "none": &w.none, "fresh": &w.fresh} {
 		*p = w.person(name)
 	}
 	w.fill()
@@ -130,6 +141,8 @@ func (w *world) chain(name string, service ltlv1.ChainService, admin *person) *l
 // call calls an Action over the API and returns its Data.
 func (w *world) call(p *person, action string, parameters map[string]string) string {
 	w.t.Helper()
+	ahead := w.ahead.Swap(0) // the API compares the clock with that of its callers
+	defer w.ahead.Store(ahead)
 	_, body, err := p.caller.Call(w.t.Context(), action, parameters)
 	var out struct {
 		Success bool

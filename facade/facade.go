@@ -285,6 +285,9 @@ func (f *Facade) Close() error {
 		f.closing.Store(true)
 		ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
 		defer cancel()
+		if f.console != nil {
+			f.console.Close() // its streams would keep the server open
+		}
 		err := f.server.Shutdown(ctx)
 		if err != nil {
 			err = errors.Join(fmt.Errorf("facade: calls under way were aborted: %w", err), f.server.Close())
