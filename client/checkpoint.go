@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -35,8 +36,10 @@ var errNoCheckpoint = errors.New("no node and no endorser signs a checkpoint of 
 
 // Certify adds to a certificate a checkpoint that covers its block, signed by all nodes and endorsers that answer in
 // time, and the way from the block to it. t decides whose signatures are taken. The certificate is left as it is when
-// none signs. When signers contradict each other it gets the checkpoint that more of them signed than any other, and
-// ErrTwoHistories is returned, wrapped, with all of these checkpoints: keep them, since two of one key convict it.
+// none signs. When signers contradict each other it gets the checkpoint that more of them signed than any other, and a
+// *ForkError is returned, which wraps ErrTwoHistories, with all of these checkpoints: keep them, since two of one key
+// convict it. They are shown to all nodes and endorsers, and where one of these holds the other, the error has the
+// file.
 func (l *Ledger) Certify(ctx context.Context, c *proof.Certificate, t *proof.Trust) error {
 	header, err := ledger.ParseHeader(c.Block.Header)
 	if err != nil {
@@ -47,6 +50,7 @@ func (l *Ledger) Certify(ctx context.Context, c *proof.Certificate, t *proof.Tru
 	if forked != nil {
 		forked = fmt.Errorf("client: checkpoint of chain %s: %w", header.ChainID, forked)
 	}
+	forked = l.withFiles(forked, l.showAll(ctx, t, k.odd))
 	if k.text == "" {
 		return forked
 	}
@@ -78,6 +82,8 @@ type collection struct {
 	chainID string
 	size    uint64
 	text    string
+	// odd are checkpoints that came back and are not of the one under text.
+	odd []string
 
 	mu sync.Mutex
 	// refused is why a process signed nothing, when one said so.
@@ -93,8 +99,21 @@ type signed struct {
 // collect asks all signers for one size, and again for larger ones that some have signed already.
 func (k *collection) collect(ctx context.Context) error {
 	var answers []signed
-	k.size, answers = gather(k.size, func(size uint64) []signed { return k.ask(ctx, size) })
-	return k.join(answers)
+	heard := map[string]signed{}
+	k.size, answers = gather(k.size, func(size uint64) []signed {
+		all := k.ask(ctx, size)
+		for _, s := range all {
+			heard[s.text] = s
+		}
+		return all
+	})
+	err := k.join(answers)
+	for _, text := range slices.Sorted(maps.Keys(heard)) {
+		if own := heard[text].checkpoint; own.Size > k.size || own.Size == k.size && err != nil {
+			k.odd = append(k.odd, text)
+		}
+	}
+	return err
 }
 
 // gather asks for one size and for larger ones that came back, and returns the size that most signed with its answers.
@@ -131,9 +150,9 @@ func nextSize(count map[uint64]int, tried map[uint64]bool) (next uint64) {
 	return next
 }
 
-// join puts the signatures of one size under one text. Where there are several roots, it takes the one that more signers
-// stand for than for any other, and returns ErrTwoHistories, wrapped, with a text of each: a signer that lies denies
-// none the evidence, and leaves its own. When no root has more signers than the others there is no text.
+// join puts the signatures of one size under one text. Where there are several roots, it takes the one that more
+// signers stand for than for any other, and returns ErrTwoHistories, wrapped, with a text of each: a signer that lies
+// denies none the evidence, and leaves its own. When no root has more signers than the others there is no text.
 func (k *collection) join(answers []signed) error {
 	var roots []proof.Hash
 	texts, count := map[proof.Hash]string{}, map[proof.Hash]int{}

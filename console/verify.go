@@ -29,7 +29,8 @@ type verifier struct {
 
 // modules are the modules of the verifier, each after those that it imports.
 func modules() []string {
-	return []string{"primitives", "ed25519", "json", "payload", "trust", "checkpoint", "verify"}
+	return []string{"primitives", "ed25519", "json", "payload", "trust", "checkpoint", "majorities",
+		"consistency", "verify"}
 }
 
 // import and export statements of the modules. Within one script the names are those of the script.

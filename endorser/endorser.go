@@ -239,7 +239,7 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	e.takeNextSealingKey()
 	e.scrubber = e.newScrubber()
 	e.metrics.registry.MustRegister(e.scrubber.Collectors()...)
-	e.metrics.registry.MustRegister(e.evidence.Collector(), admin.Unrecorded(e.unrecordedText))
+	e.metrics.registry.MustRegister(append(e.evidence.Collectors(), admin.Unrecorded(e.unrecordedText))...)
 	e.listener, err = new(net.ListenConfig).Listen(ctx, "tcp", e.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
@@ -264,6 +264,7 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	e.wg.Go(func() { e.follow(e.ctx) })
 	e.wg.Go(func() { e.scrubber.Run(e.ctx) })
 	e.wg.Go(func() { e.runTicks(e.ctx) })
+	e.wg.Go(func() { e.evidence.Watch(e.ctx) })
 	return nil
 }
 

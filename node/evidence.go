@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"ltl/internal/checkpoint"
+	"ltl/internal/query"
 	"ltl/internal/rules"
 )
 
@@ -14,6 +15,7 @@ import (
 func (n *Node) openEvidence() {
 	source := checkpoint.Read(n.store)
 	source.Key, source.Restored = n.checkpointKey, n.restored
+	source.Trust = checkpoint.TrustOf(n.cfg.Trust.GenesisPayload(), query.New(n.store, query.Options{}))
 	n.evidence = checkpoint.Open(n.path(checkpoint.Directory), n.store.Sequence() <= 1, source, n.cfg.Logger)
 }
 

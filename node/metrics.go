@@ -159,7 +159,7 @@ func (m *metrics) watchNode(n *Node) {
 	gauge("ltl_rebuilding", "1 while a damaged ledger is rebuilt.", func() float64 { return one(n.rebuild.now() != nil) })
 	m.registry.MustRegister(admin.CertificateExpiry(n.cfg.Credentials.CertificateExpiry), n.store.Collector())
 	m.registry.MustRegister(n.scrubber.Collectors()...)
-	m.registry.MustRegister(n.evidence.Collector(), admin.Unrecorded(n.unrecordedText))
+	m.registry.MustRegister(append(n.evidence.Collectors(), admin.Unrecorded(n.unrecordedText))...)
 	m.registry.MustRegister(admin.ClockSkew(n.clock.Skew)...)
 	m.registry.MustRegister(admin.NetworkAhead(func() time.Duration { return n.clock.Behind(query.NetworkMs(n.store)) }))
 }

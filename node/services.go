@@ -158,6 +158,7 @@ func acl() identity.ACL {
 		ltlv1.Evidence_Cosign_FullMethodName:           readers,
 		ltlv1.Evidence_Inclusion_FullMethodName:        readers,
 		ltlv1.Evidence_ProveConsistency_FullMethodName: readers,
+		ltlv1.Evidence_ShowCheckpoint_FullMethodName:   readers,
 
 		ltlv1.Ledger_Status_FullMethodName:                readers,
 		ltlv1.Ledger_Blocks_FullMethodName:                readers,

@@ -6,11 +6,12 @@ import (
 	"fmt"
 )
 
-// MaxCertificate is the largest certificate that is read, in bytes.
+// MaxCertificate is the largest certificate that is read, in bytes, and the largest other file of this package but a
+// trust file.
 const MaxCertificate = 2 << 20
 
-// certificateVersion is the name of the format in a file.
-const certificateVersion = "certificate/1"
+// CertificateFormat is the name of the format of a Certificate in a file.
+const CertificateFormat = "certificate/1"
 
 // maxSigners bounds the endorsements of a certificate.
 const maxSigners = 64
@@ -74,29 +75,47 @@ func ParseCertificate(b []byte) (*Certificate, error) {
 }
 
 func parseCertificate(b []byte) (*Certificate, *Failure) {
+	c := &Certificate{}
+	f := parseFile(b, CertificateFormat, c.read)
+	return c, f
+}
+
+// parseFile reads a file of a format; read takes all fields but ltl out of it.
+func parseFile(b []byte, format string, read func(*node)) *Failure {
 	if len(b) > MaxCertificate {
-		return nil, fail("size", "the certificate has %d bytes; the limit is %d", len(b), MaxCertificate)
+		return fail("size", "the file has %d bytes; the limit is %d", len(b), MaxCertificate)
 	}
 	n, err := parseJSON(b)
 	if err != nil {
-		return nil, fail("json", "the certificate is no JSON of the form that docs/evidence.md asks for: %v", err)
+		return fail("json", "the file is no JSON of the form that docs/evidence.md asks for: %v", err)
 	}
-	c := &Certificate{}
 	err = form(func() {
-		if v := n.string("ltl"); v != certificateVersion {
-			panic(syntaxError{fmt.Sprintf("the format is %.40q, and this program knows %q", v, certificateVersion)})
+		if v := n.string("ltl"); v != format {
+			panic(syntaxError{fmt.Sprintf("the format is %.40q, and %q is read here", v, format)})
 		}
 	})
 	if err != nil {
-		return nil, fail("version", "%v", err)
+		return fail("version", "%v", err)
 	}
-	if err := form(func() { c.read(n) }); err != nil {
-		return nil, fail("json", "the certificate does not have its form: %v", err)
+	if err := form(func() { read(n) }); err != nil {
+		return fail("json", "the file does not have its form: %v", err)
 	}
-	if info := n.field("info"); info != nil {
-		c.Info = info.encode()
+	return nil
+}
+
+// FormatOf returns the format that a file names, such as "certificate/1"; empty when it names none.
+func FormatOf(b []byte) (format string) {
+	if len(b) > MaxCertificate {
+		return ""
 	}
-	return c, nil
+	n, err := parseJSON(b)
+	if err == nil {
+		err = form(func() { format = n.string("ltl") })
+	}
+	if err != nil {
+		return ""
+	}
+	return format
 }
 
 // read takes all fields but ltl out of the file.
@@ -141,7 +160,9 @@ func (c *Certificate) read(n *node) {
 			badForm("%q is empty", "checkpoint")
 		}
 	}
-	n.field("info")
+	if info := n.field("info"); info != nil {
+		c.Info = info.encode()
+	}
 	n.closed()
 }
 
@@ -158,7 +179,7 @@ func (c *Certificate) Encode() ([]byte, error) {
 			"index": e.Index, "path": text(e.Path), "height": e.Height, "flags": e.Flags, "bitmap": text(e.Bitmap)})
 	}
 	file := object{
-		"ltl": certificateVersion, "payload": text(c.Payload), "openings": openings,
+		"ltl": CertificateFormat, "payload": text(c.Payload), "openings": openings,
 		"batch":        object{"count": c.BatchCount, "index": c.BatchIndex, "path": text(c.BatchPath)},
 		"endorsements": endorsements,
 		"block": object{"header": text(c.Block.Header), "index": c.Block.Index, "result": c.Block.Result,

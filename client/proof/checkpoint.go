@@ -37,7 +37,8 @@ type Signer struct {
 	// Seconds is its clock when it signed, in seconds since 1970.
 	Seconds int64 `json:"seconds"`
 
-	key string
+	// key is the public key, line the line of the note.
+	key, line string
 }
 
 // Checkpoint reads a signed note under the trust file. Lines by unknown names and keys are ignored. It returns a
@@ -80,10 +81,14 @@ func (t *Trust) checkpoint(text string) (*Checkpoint, *Failure) {
 			return nil, fail("checkpoint", "the checkpoint names %q twice", s.Name)
 		}
 		c.Signers = append(c.Signers, Signer{Name: strings.TrimPrefix(s.Name, t.prefix()),
-			Seconds: int64(binary.BigEndian.Uint64(raw[4:12])), key: string(v.(*verifier).key)})
+			Seconds: int64(binary.BigEndian.Uint64(raw[4:12])), key: string(v.(*verifier).key),
+			line: "— " + s.Name + " " + s.Base64 + "\n"})
 	}
 	return c, nil
 }
+
+// SignedBy is the signed note with the signature of one of the signers, by its place, and no other.
+func (c *Checkpoint) SignedBy(i int) string { return c.text() + "\n" + c.Signers[i].line }
 
 // parseCheckpoint reads the body of a checkpoint: origin, number of blocks, root.
 func parseCheckpoint(text string) (*Checkpoint, bool) {

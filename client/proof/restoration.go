@@ -1,9 +1,12 @@
 package proof
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
-// restoration is a restoration of the network that its ledger records: what had been executed after so many blocks, over
-// all chains, is lost.
+// restoration is a restoration of the network that its ledger records: what had been executed after so many blocks,
+// over all chains, is lost.
 type restoration struct{ number, blocks uint64 }
 
 // readRestorations reads the list of a history: numbers and blocks rise.
@@ -42,8 +45,8 @@ func (t *Trust) Origin(chain string) string {
 	return t.originAfter(chain, last)
 }
 
-// lostTo looks up the restoration after which the checkpoints of an origin are: ok says that the trust file knows it. by
-// is the restoration that lost a block with this sequence number of that history; 0 when it was kept.
+// lostTo looks up the restoration after which the checkpoints of an origin are: ok says that the trust file knows it.
+// by is the restoration that lost a block with this sequence number of that history; 0 when it was kept.
 func (t *Trust) lostTo(origin, chain string, sequence uint64) (by uint64, ok bool) {
 	ok = origin == t.originAfter(chain, 0)
 	for _, r := range t.restorations {
@@ -55,4 +58,13 @@ func (t *Trust) lostTo(origin, chain string, sequence uint64) (by uint64, ok boo
 		}
 	}
 	return by, ok
+}
+
+// ChainOf is the chain whose checkpoints have an origin, before or after any restoration; ok says that it is one of
+// this network.
+func (t *Trust) ChainOf(origin string) (chain string, ok bool) {
+	local, _ := strings.CutPrefix(origin, t.prefix())
+	chain, after, _ := strings.Cut(local, "/r")
+	number, _ := strconv.ParseUint(after, 10, 32) // of a number there is one spelling, compared below
+	return chain, validChain(chain) && origin == t.originAfter(chain, number)
 }

@@ -24,6 +24,8 @@ type vectors struct {
 	Trust        map[string]string `json:"trust"`
 	TrustFiles   []trustVector     `json:"trustFiles"`
 	Certificates []vector          `json:"certificates"`
+	// Files are consistency and misbehaviour files.
+	Files []vector `json:"files"`
 }
 
 // trustVector is a trust file, and whether a verifier takes it.
@@ -45,6 +47,9 @@ type verdict struct {
 	Word         string           `json:"word,omitempty"`
 	Level        evidence.Level   `json:"level,omitempty"`
 	Reservations []string         `json:"reservations,omitempty"`
+	Kind         evidence.Kind    `json:"kind,omitempty"`
+	Signer       string           `json:"signer,omitempty"`
+	Key          string           `json:"key,omitempty"`
 }
 
 func verdictOf(v *evidence.Verdict) verdict {
@@ -66,7 +71,8 @@ func readVectors(t *testing.T) (v vectors) {
 	return v
 }
 
-// TestVectors: the vectors are those that the package and the code that makes blocks give. With -rewrite it writes them.
+// TestVectors: the vectors are those that the package and the code that makes blocks give. With -rewrite it writes
+// them.
 func TestVectors(t *testing.T) {
 	var made bytes.Buffer
 	encoder := json.NewEncoder(&made)
@@ -151,6 +157,13 @@ func makeVectors(t *testing.T) vectors {
 	add("a certificate of the successor under the predecessor's trust file", "genesis",
 		next.encoded(next.certificate(next.ordinary())))
 	v.TrustFiles = append(trustVectors(w), successionVectors(w)...)
+	forkVectors(w, func(name, trust string, file []byte) {
+		parsed, err := evidence.ParseTrust([]byte(v.Trust[trust]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Files = append(v.Files, vector{Name: name, Trust: trust, File: string(file), verdict: verdictOfFile(file, parsed)})
+	})
 	return v
 }
 
@@ -335,8 +348,8 @@ func timeVectors(w *world) (all []saidVector) {
 	return all
 }
 
-// TestTimesOfCertificates: a vote on the network's time stays a sound proof although its clocks are far before its block,
-// and nothing else does; a block far before all clocks is one of a chain whose time stood. Both are said.
+// TestTimesOfCertificates: a vote on the network's time stays a sound proof although its clocks are far before its
+// block, and nothing else does; a block far before all clocks is one of a chain whose time stood. Both are said.
 func TestTimesOfCertificates(t *testing.T) {
 	w := newWorld(t, 9, 3, 3)
 	trust, err := evidence.ParseTrust(w.trustFile(nil))

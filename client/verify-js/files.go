@@ -5,5 +5,5 @@ import "embed"
 
 // Files are the modules, without the command line.
 //
-//go:embed checkpoint.mjs ed25519.mjs json.mjs payload.mjs primitives.mjs trust.mjs verify.mjs
+//go:embed checkpoint.mjs consistency.mjs ed25519.mjs json.mjs majorities.mjs payload.mjs primitives.mjs trust.mjs verify.mjs
 var Files embed.FS

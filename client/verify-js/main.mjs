@@ -1,7 +1,7 @@
-// The command line: node main.mjs CERTIFICATE --trust FILE [--strict]. It prints the verdict as JSON; the exit status
-// is that of docs/evidence.md.
+// The command line: node main.mjs FILE --trust TRUST [--strict], where FILE is a certificate, or a consistency or
+// misbehaviour file. It prints the verdict as JSON; the exit status is that of docs/evidence.md.
 import { open, readFile } from 'node:fs/promises'
-import { readTrust, verify } from './verify.mjs'
+import { readTrust, verifyFile } from './verify.mjs'
 
 const status = { valid: 0, 'valid-with-reservations': 0, 'refused-transaction': 3, invalid: 1 }
 
@@ -19,10 +19,10 @@ async function main(args) {
   const at = rest.indexOf('--trust')
   const [trustFile] = at < 0 ? [] : rest.splice(at, 2).slice(1)
   if (rest.length !== 1 || trustFile === undefined) {
-    throw new Error('call it as: node main.mjs CERTIFICATE --trust FILE [--strict]')
+    throw new Error('call it as: node main.mjs FILE --trust TRUST [--strict]')
   }
   const trust = await readTrust(new Uint8Array(await readFile(trustFile)))
-  const verdict = await verify(await readSome(rest[0]), trust)
+  const verdict = await verifyFile(await readSome(rest[0]), trust)
   console.log(JSON.stringify(verdict, undefined, 2))
   return strict && verdict.outcome === 'valid-with-reservations' ? 1 : status[verdict.outcome]
 }

@@ -10,6 +10,8 @@ import { Shape, parseJSON } from './json.mjs'
 import { readTransaction } from './payload.mjs'
 import { readTrust } from './trust.mjs'
 import { readCheckpoint } from './checkpoint.mjs'
+import { majorities } from './majorities.mjs'
+import { verifyConsistency, verifyMisbehaviour } from './consistency.mjs'
 
 const maxCertificate = 2 << 20
 const endorsementLifeMs = 120_000n
@@ -138,26 +140,6 @@ async function verifyEndorsement(e, c, h, trust, batchRoot, late) {
   return { organisation: s.organisation, clockMs: Number(s.clock), clock: s.clock, key: hex(key.key) }
 }
 
-// levelOf returns how far the signatures of a checkpoint reach.
-function levelOf(signers, h, trust) {
-  const low = h.systemHeight < trust.height ? h.systemHeight : trust.height
-  const inForce = (r, at) => r.from <= at && (r.until === undefined || at < r.until)
-  const keys = [...trust.organisations.values()]
-  const ranges = [...keys.flat(), ...trust.nodes.flatMap(n => n.voter)]
-  const heights = new Set([low, ...ranges.flatMap(r => [r.from, r.until])])
-  let level = 'in-block'
-  for (const at of heights) {
-    if (at === undefined || at < low || at > trust.height) continue
-    const voters = trust.nodes.filter(n => n.voter.some(r => inForce(r, at)))
-    const now = keys.flatMap(ks => ks.filter(k => inForce(k, at)))
-    const signed = ks => 2 * ks.filter(k => signers.has(hex(k.key))).length > ks.length
-    if (!signed(voters)) continue
-    if (signed(now)) return 'witnessed'
-    level = 'certified'
-  }
-  return level
-}
-
 // lostBy returns the restoration that lost the block, of those after the one that the origin names; undefined when it
 // was kept. An origin that names none of this network's is no origin of the chain.
 function lostBy(origin, h, trust) {
@@ -186,7 +168,7 @@ async function verifyCheckpoint(c, h, trust) {
     fail('log-path', 'the block is not in the checkpoint')
   }
   if (lost) fail('abandoned', 'the block was certified, and lost by restoration ' + lost.number)
-  return levelOf(note.signers, h, trust)
+  return majorities(note.signers, h.systemHeight, trust)
 }
 
 async function check(bytes, trust) {
@@ -231,6 +213,19 @@ async function check(bytes, trust) {
     chain: h.chain, height: String(h.height), result: c.block.result,
     endorsers: endorsers.map(({ organisation, clockMs }) => ({ organisation, clockMs })),
   }
+}
+
+// verifyFile checks the bytes of any file by the format that it names; one that names none is taken for a certificate.
+export function verifyFile(bytes, trust) {
+  let format
+  try {
+    format = bytes.length > maxCertificate ? undefined : parseJSON(bytes, 'json')?.ltl
+  } catch (e) {
+    if (!(e instanceof Failure)) throw e
+  }
+  if (format === 'consistency/1') return verifyConsistency(bytes, trust)
+  if (format === 'misbehaviour/1') return verifyMisbehaviour(bytes, trust)
+  return verify(bytes, trust)
 }
 
 // verify checks the bytes of a certificate under a trust file that readTrust read. It returns an object with outcome:

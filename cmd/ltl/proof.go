@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +18,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// Exit statuses of `ltl proof verify`, and exitFork of `ltl proof get`, besides 0 and 1.
+// Exit statuses of `ltl proof verify`, and exitFork of `ltl proof get` and `compare`, besides 0 and 1.
 const (
 	exitUnreadable = 2
 	exitRefused    = 3
@@ -27,7 +28,7 @@ const (
 func newProof() *cobra.Command {
 	cmd := &cobra.Command{Use: "proof", Short: "Certificates of records, which a stranger checks offline"}
 	addConnection(cmd)
-	cmd.AddCommand(newProofGet(), newProofVerify(), newProofShow())
+	cmd.AddCommand(newProofGet(), newProofVerify(), newProofShow(), newProofCompare())
 	return cmd
 }
 
@@ -85,8 +86,8 @@ func (s *session) proofGet(o proofOptions) error {
 	}
 	var forked error
 	err = s.client.Ledger().Certify(ctx, c, trust)
-	if errors.Is(err, client.ErrTwoHistories) {
-		forked = forkError(o.out, c, err)
+	if fork, ok := errors.AsType[*client.ForkError](err); ok {
+		forked = s.forkError(o.out, c, fork)
 	} else if err != nil {
 		fmt.Fprintf(s.cmd.ErrOrStderr(), "the certificate gets no checkpoint: %v\n", err)
 	}
@@ -109,13 +110,15 @@ func (s *session) proofGet(o proofOptions) error {
 		"%s holds the certificate of transaction %x: %s", o.out, id, verdict.Outcome))
 }
 
-// forkError says that signers of checkpoints contradict each other, and what the certificate in a file has nevertheless.
-func forkError(file string, c *proof.Certificate, err error) error {
+// forkError says that signers of checkpoints contradict each other, and what the certificate in a file has
+// nevertheless.
+func (s *session) forkError(file string, c *proof.Certificate, fork *client.ForkError) error {
 	has := "with the checkpoint for which more signers stand than for any other"
 	if c.Checkpoint == "" {
 		has = "without a checkpoint, as no one has more signers than the others"
 	}
-	return statusError{exitFork, fmt.Errorf("the certificate %s is written %s; but %w", file, has, err)}
+	return statusError{exitFork, fmt.Errorf("the certificate %s is written %s; but %w", file, has,
+		s.writeForks(fork, strings.TrimSuffix(file, ".json")+"-misbehaviour.json"))}
 }
 
 // findRecord returns the hash of the wanted transaction, and data key and DataSeq of a record in a phase.
@@ -227,11 +230,11 @@ func newProofVerify() *cobra.Command {
 	var language string
 	cmd := &cobra.Command{
 		Use:   "verify FILE",
-		Short: "Check a certificate offline, under the network's trust file",
-		Long: `Reads the certificate and the trust file and nothing else; no connection is made. Says what the certificate
-proves and what it does not. The exit status is 0 for a valid certificate, also with reservations (1 with --strict),
-3 for a sound certificate of a transaction that the network refused, 1 for one that is not valid, and 2 for a file that
-cannot be read.`,
+		Short: "Check a certificate, or another file of evidence, offline, under the network's trust file",
+		Long: `Reads the file and the trust file and nothing else; no connection is made. Says what the file proves and what it
+does not: a certificate, a consistency file of two checkpoints, or a misbehaviour file, which convicts a signer of two
+histories. The exit status is 0 for a valid file, also with reservations (1 with --strict), 3 for a sound certificate
+of a transaction that the network refused, 1 for one that is not valid, and 2 for a file that cannot be read.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if language != string(proof.English) && language != string(proof.Chinese) {
@@ -241,7 +244,7 @@ cannot be read.`,
 			if err != nil {
 				return statusError{exitUnreadable, err}
 			}
-			err = emit(cmd, newProofVerdict(v), func(w io.Writer) { fmt.Fprint(w, v.Text(proof.Language(language))) })
+			err = emit(cmd, v.json, func(w io.Writer) { fmt.Fprint(w, v.text(proof.Language(language))) })
 			if err != nil {
 				return err
 			}
@@ -253,8 +256,8 @@ cannot be read.`,
 	return cmd
 }
 
-// verifyFile verifies a certificate under the trust file that the options name.
-func verifyFile(cmd *cobra.Command, path string) (*proof.Verdict, error) {
+// verifyFile verifies a file under the trust file that the options name.
+func verifyFile(cmd *cobra.Command, path string) (*fileVerdict, error) {
 	certificate, err := readCertificate(path)
 	if err != nil {
 		return nil, err
@@ -271,7 +274,7 @@ func verifyFile(cmd *cobra.Command, path string) (*proof.Verdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	return proof.Verify(certificate, trust), nil
+	return verifyAny(certificate, trust), nil
 }
 
 // readCertificate reads no more of a file than can be a certificate.
@@ -289,15 +292,15 @@ func readCertificate(path string) ([]byte, error) {
 }
 
 // verdictError is nil for a verdict that ends with status 0.
-func verdictError(v *proof.Verdict, strict bool) error {
+func verdictError(v *fileVerdict, strict bool) error {
 	switch {
-	case v.Outcome == proof.Refused:
+	case v.outcome == proof.Refused:
 		return statusError{exitRefused, fmt.Errorf("the network refused the transaction with code %d, so nothing was recorded",
-			v.Result)}
-	case v.Failure != nil:
-		return fmt.Errorf("the certificate is not valid, %w; do not rely on it", v.Failure)
-	case strict && v.Outcome != proof.Valid:
-		return fmt.Errorf("the certificate is valid only with reservations: %v", v.Reservations)
+			v.result)}
+	case v.failure != nil:
+		return fmt.Errorf("the file is not valid, %w; do not rely on it", v.failure)
+	case strict && v.outcome != proof.Valid:
+		return fmt.Errorf("the file is valid only with reservations: %v", v.reservations)
 	}
 	return nil
 }

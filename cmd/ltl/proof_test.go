@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"os"
 	"os/exec"
@@ -50,6 +51,16 @@ func TestProof(t *testing.T) {
 	if said := refusedLTL(t, "proof", "verify", changed, "--trust", trust); !strings.Contains(said, "block-path") {
 		t.Errorf("a changed certificate: %q", said)
 	}
+	mustLTL(t, "call", "SetData", "--dir", common.dir, "ProductKey="+chain.BizChainCode, "Key="+key+"b", "Value=later")
+	later, same := filepath.Join(dir, "later.json"), filepath.Join(dir, "same.json")
+	mustLTL(t, "proof", "get", "--dir", common.dir, "--chain", chain.BizChainID, "--key", key+"b", "--out", later)
+	said := jsonOf[comparisonVerdict](t, "proof", "compare", later, file, "--out", same)
+	if said.Outcome != "valid" || said.From != got.Size || said.To <= said.From {
+		t.Errorf("ltl proof compare: %+v", said)
+	}
+	if text := mustLTL(t, "proof", "verify", same, "--trust", trust, "--language", "zh"); !strings.Contains(text, "同一历史") {
+		t.Errorf("ltl proof verify says %s", text)
+	}
 	err = exec.Command(binary, "proof", "verify", filepath.Join(dir, "absent.json"), "--trust", trust).Run()
 	if exit, ok := errors.AsType[*exec.ExitError](err); !ok || exit.ExitCode() != exitUnreadable {
 		t.Errorf("a file that is not there: %v", err)
@@ -58,4 +69,43 @@ func TestProof(t *testing.T) {
 		changed); !strings.Contains(said, "no such record") {
 		t.Errorf("no such record: %q", said)
 	}
+}
+
+// TestProofOfMisbehaviour: a file that convicts a signer is checked with the trust file only, and a changed one
+// convicts none.
+func TestProofOfMisbehaviour(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/vectors/evidence/vectors.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors struct {
+		Trust map[string]string
+		Files []struct{ Name, File string }
+	}
+	if err := json.Unmarshal(raw, &vectors); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	file, trust := filepath.Join(dir, "lie.json"), filepath.Join(dir, "trust.json")
+	write := func(name, text string) {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(trust, vectors.Trust["genesis"])
+	for _, v := range vectors.Files {
+		if v.Name != "two roots" {
+			continue
+		}
+		write(file, v.File)
+		if said := mustLTL(t, "proof", "verify", file, "--trust", trust); !strings.Contains(said, "node/node3 signed two histories") {
+			t.Errorf("ltl proof verify says %s", said)
+		}
+		write(file, strings.Replace(v.File, "two-roots", "inconsistent", 1))
+		if said := refusedLTL(t, "proof", "verify", file, "--trust", trust); !strings.Contains(said, "json") {
+			t.Errorf("a changed file: %s", said)
+		}
+		return
+	}
+	t.Error("there is no such vector")
 }

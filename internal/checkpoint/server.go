@@ -88,12 +88,29 @@ func (s *server) ProveConsistency(
 	if err != nil {
 		return nil, failure(err)
 	}
-	return &ltlv1.ProveConsistencyResponse{Path: path}, nil
+	root, err := s.signer.root(ctx, in.GetChainId(), in.GetBefore())
+	if err != nil {
+		return nil, failure(err)
+	}
+	return &ltlv1.ProveConsistencyResponse{Path: path, Root: root[:]}, nil
+}
+
+// ShowCheckpoint implements ltlv1.EvidenceServer.
+func (s *server) ShowCheckpoint(
+	ctx context.Context, in *ltlv1.ShowCheckpointRequest,
+) (*ltlv1.ShowCheckpointResponse, error) {
+	files, err := s.signer.Show(ctx, in.GetNote())
+	if err != nil {
+		return nil, failure(err)
+	}
+	return &ltlv1.ShowCheckpointResponse{Misbehaviours: files}, nil
 }
 
 // failure is the gRPC status of an error, from which the caller sees that another process may answer.
 func failure(err error) error {
 	switch {
+	case errors.Is(err, ErrShown):
+		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return status.FromContextError(err).Err()
 	case errors.Is(err, store.ErrCorrupt):

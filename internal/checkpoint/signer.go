@@ -1,16 +1,20 @@
 package checkpoint
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"ltl/client/proof"
 	"ltl/internal/ledger"
 )
 
@@ -52,6 +56,10 @@ type Source struct {
 	Restored func() (Restored, error)
 	// Key returns the name to sign under and the key; an error, with what to do about it, when there is none.
 	Key func() (name string, key ed25519.PrivateKey, err error)
+	// Trust returns the keys of all signers, present and former.
+	Trust func() (*proof.Trust, error)
+	// Others are the signers that can be asked; nil when there are none.
+	Others *Others
 }
 
 // Signer signs checkpoints of all chains. Its methods may be called concurrently.
@@ -63,7 +71,10 @@ type Signer struct {
 	mu     sync.Mutex
 	latch  *latch
 	chains map[string]*signing
-	fork   error // the last ErrFork; nil before
+	fork   error // the last ErrFork or ErrConvicted; nil before
+
+	found findings
+	shown shown
 }
 
 // signing is the state of one chain. Its lock is taken before that of the signer.
@@ -82,7 +93,8 @@ func Open(dir string, fresh bool, source Source, log *slog.Logger) *Signer {
 	if l.unusable != nil {
 		log.Error("no checkpoints are signed", "error", l.unusable)
 	}
-	return &Signer{source: source, log: log, now: time.Now, latch: l, chains: map[string]*signing{}}
+	return &Signer{source: source, log: log, now: time.Now, latch: l, chains: map[string]*signing{},
+		found: findings{filepath.Join(filepath.Dir(dir), FindingsDirectory)}, shown: shown{seen: map[place]*seen{}}}
 }
 
 // Close lets another process use the directory.
@@ -178,6 +190,10 @@ func (s *Signer) sign(ctx context.Context, chainID string, c *signing, at Restor
 	if err != nil {
 		return nil, err
 	}
+	against := s.found.against(strings.TrimPrefix(name, prefix(s.source.Network)), key)
+	if s.stopFor(against); against != nil {
+		return nil, against
+	}
 	root, err := c.tree.root(ctx, c.wanted)
 	if err != nil {
 		return nil, err
@@ -203,8 +219,8 @@ func (s *Signer) sign(ctx context.Context, chainID string, c *signing, at Restor
 
 // allowed decides whether a checkpoint may be signed after what was signed before: it must be of more blocks, and the
 // tree that it is of must have the root that was signed before, at that size. By collision resistance the earlier
-// blocks are then those that were signed, so no size ever gets two roots. After a restoration the origin is another one,
-// and what was signed before it must be there as far as it was kept.
+// blocks are then those that were signed, so no size ever gets two roots. After a restoration the origin is another
+// one, and what was signed before it must be there as far as it was kept.
 func (s *Signer) allowed(ctx context.Context, chainID string, c *signing, next *body, at Restored) error {
 	s.mu.Lock()
 	before, signed := s.latch.held[chainID]
@@ -239,35 +255,65 @@ func (s *Signer) forked(chainID string, blocks uint64) error {
 	s.log.Error("this copy of the ledger is not the one that was signed; compare it with the other nodes by ltl audit",
 		"chain", chainID, "blocks", blocks)
 	fork := fmt.Errorf("%w: chain %s had another root at %d blocks; audit this process' ledger", ErrFork, chainID, blocks)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fork = fork
+	s.stop(fork)
 	return fork
 }
 
-// Fault says that this copy is not the one that was signed before, as far as that was found since the start, and what
-// to do; it is empty when nothing was found.
-func (s *Signer) Fault() string {
+// stop remembers why nothing is signed.
+func (s *Signer) stop(why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.fork == nil {
-		return ""
-	}
-	return s.fork.Error()
+	s.fork = why
 }
 
-// Collector is the metric ltl_checkpoints_stopped: 1 when Fault is not empty, or when what was signed is not known.
-func (s *Signer) Collector() prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_checkpoints_stopped",
-		Help: "1 when this process signs no checkpoints: it does not know what it signed, or its ledger is another one."},
+// stopFor remembers what convicts the own key; nil when nothing does, or does any more.
+func (s *Signer) stopFor(convicted error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if convicted != nil || errors.Is(s.fork, ErrConvicted) {
+		s.fork = convicted
+	}
+}
+
+// Fault says that this copy is not the one that was signed before, as far as that was found since the start, or that a
+// signer signed two histories, and what to do; it is empty when nothing was found.
+func (s *Signer) Fault() string {
+	s.forgetMoved()
+	s.mu.Lock()
+	fork := s.fork
+	s.mu.Unlock()
+	if fork != nil {
+		return fork.Error()
+	}
+	return s.found.text()
+}
+
+// forgetMoved forgets what convicted the own key once an operator has moved the files away.
+func (s *Signer) forgetMoved() {
+	if len(s.found.list()) == 0 {
+		s.stopFor(nil)
+	}
+}
+
+// Collectors are the metrics ltl_checkpoints_stopped, 1 when this process signs none, and ltl_misbehaviour_files, the
+// number of keys that it has convicted.
+func (s *Signer) Collectors() []prometheus.Collector {
+	stopped := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_checkpoints_stopped",
+		Help: "1 when this process signs no checkpoints: it does not know what it signed, its ledger is another one, or its " +
+			"key signed two histories."},
 		func() float64 {
+			s.forgetMoved()
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			if s.fork != nil || s.latch.unusable != nil {
+			if cmp.Or(s.fork, s.latch.unusable) != nil {
 				return 1
 			}
 			return 0
 		})
+	found := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "ltl_misbehaviour_files",
+		Help: "Files in the directory misbehaviour beside the ledger, each of which convicts a signer of two histories."},
+		func() float64 { return float64(len(s.found.list())) })
+	return []prometheus.Collector{stopped, found}
 }
 
 // Inclusion returns the audit path of a block in the tree of size blocks.

@@ -93,9 +93,9 @@ func sizeOf(t *testing.T, note []byte) uint64 {
 func stopped(t *testing.T, s *Signer) float64 {
 	t.Helper()
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(s.Collector())
+	registry.MustRegister(s.Collectors()...)
 	all, err := registry.Gather()
-	if err != nil || len(all) != 1 {
+	if err != nil || len(all) != 2 || all[0].GetName() != "ltl_checkpoints_stopped" {
 		t.Fatal(all, err)
 	}
 	return all[0].GetMetric()[0].GetGauge().GetValue()
@@ -199,9 +199,9 @@ func TestLatchLost(t *testing.T) {
 }
 
 // TestNeverTwoRoots runs seeded schedules of what happens to a signer: it is killed and started, killed while it
-// remembers, its ledger is set back, replaced by a fork, or restored with a record of that, a second process starts beside
-// it, and its ledger is one from before the record again. Whatever it gives out, no size of an
-// origin gets two roots, and what it gives out is on disk.
+// remembers, its ledger is set back, replaced by a fork, or restored with a record of that, a second process starts
+// beside it, and its ledger is one from before the record again. Whatever it gives out, no size of an origin gets two
+// roots, and what it gives out is on disk.
 func TestNeverTwoRoots(t *testing.T) {
 	schedules := uint64(10_000)
 	if testing.Short() {

@@ -3,9 +3,15 @@ package client_test
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
 	"errors"
+	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"ltl/client"
@@ -17,7 +23,8 @@ import (
 )
 
 // TestCertificate: what a network hands out verifies under its trust file, a record as well as an act on the system
-// chain; and it still does after an organisation has replaced its key as compromised.
+// chain; and it still does after an organisation has replaced its key as compromised. A node that signs another history
+// for a caller is convicted.
 func TestCertificate(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{})
 	facade := n.Client(identity.RoleFacade)
@@ -48,6 +55,7 @@ func TestCertificate(t *testing.T) {
 		}
 		files = append(files, encoded(t, c))
 	}
+	convictLiar(t, n, facade, files[0])
 	rotate(t, n)
 	for i, file := range files {
 		if v := proof.Verify(file, trustOf(t, n, facade)); v.Outcome != proof.Valid {
@@ -99,6 +107,94 @@ func TestCheckpointOfAMinority(t *testing.T) {
 			n.StopEndorser(2)
 		}
 	}
+}
+
+// convictLiar: n1, with its real key, signs another root than it signed for a certificate. Endorsers that are shown
+// that make the file that convicts it, and so does who compares it with the certificate; then all processes have it.
+// Checkpoints are signed by all others as before, and by n1 no more.
+func convictLiar(t *testing.T, n *testkit.Network, facade *client.Client, certificate []byte) {
+	t.Helper()
+	c, err := proof.ParseCertificate(certificate)
+	if err != nil {
+		t.Fatal(err)
+	}
+	trust := trustOf(t, n, facade)
+	signed, err := trust.Checkpoint(c.Checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := identity.LoadKey(filepath.Join(n.Dir, "nodes", "n1", "sign.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lie := forged(signed, key)
+	files := facade.Ledger().ShowCheckpoint(t.Context(), trust, lie)
+	_, err = facade.Ledger().Compare(t.Context(), trust, lie, c.Checkpoint)
+	fork, ok := errors.AsType[*client.ForkError](err)
+	if len(files) != 1 || !ok || len(fork.Misbehaviours) != 1 || !errors.Is(err, client.ErrTwoHistories) {
+		t.Fatalf("%d files were made of a lie; compared with the certificate: %v", len(files), err)
+	}
+	stored, err := filepath.Glob(filepath.Join(n.EndorserDir(1), "misbehaviour", "node-n1-*.json"))
+	if err != nil || len(stored) != 1 {
+		t.Fatalf("org2's endorser has the files %v, %v", stored, err)
+	}
+	kept, err := os.ReadFile(stored[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range [][]byte{files[0], fork.Misbehaviours[0], kept} {
+		if v := proof.VerifyMisbehaviour(file, trust); v.Outcome != proof.Valid || v.Signer != "node/n1" {
+			t.Errorf("%s convicts %s: %v", file, v.Signer, v.Failure)
+		}
+	}
+	for _, name := range []string{"n1", "n2", "n3", "endorser/org1", "endorser/org2", "endorser/org3"} {
+		s, err := facade.Ledger().Status(t.Context(), name)
+		if err != nil || !strings.Contains(s.GetFault(), "node-n1-") {
+			t.Errorf("%s does not name the liar: %q, %v", name, s.GetFault(), err)
+		}
+	}
+	tx := n.SetData(n.Admin, "after", "a lie")
+	n.Submit(identity.RoleFacade, tx)
+	next, err := facade.Ledger().Certificate(t.Context(), [32]byte(transactionID(t, tx)), "", "")
+	if err == nil {
+		err = facade.Ledger().Certify(t.Context(), next, trust)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	same, err := facade.Ledger().Compare(t.Context(), trust, next.Checkpoint, c.Checkpoint)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := same.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := proof.VerifyConsistencyFile(file, trust); d.Outcome != proof.Valid || d.From.Size != signed.Size ||
+		len(d.To.Signers) != 5 {
+		t.Errorf("two certificates of one history: %v %v, signed by %d", d.Outcome, d.Failure, len(d.To.Signers))
+	}
+	for i := range 3 { // an operator has seen to it
+		for _, dir := range []string{n.NodeDir(i), n.EndorserDir(i)} {
+			if err := os.Rename(filepath.Join(dir, "misbehaviour"), filepath.Join(dir, "seen-to")); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
+
+// forged is a checkpoint like another one, with another root, signed by n1.
+func forged(c *proof.Checkpoint, key ed25519.PrivateKey) string {
+	root := c.Root
+	root[7] ^= 1
+	network, _, _ := strings.Cut(strings.TrimPrefix(c.Origin, "ltl/"), "/")
+	name := "ltl/" + network + "/node/n1"
+	body := fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, base64.StdEncoding.EncodeToString(root[:]))
+	id := sha256.Sum256(append([]byte(name+"\n\x04"), key.Public().(ed25519.PublicKey)...))
+	const seconds = 1_795_000_000
+	signature := ed25519.Sign(key, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", seconds, body))
+	raw := append(binary.BigEndian.AppendUint64(id[:4:4], seconds), signature...)
+	return body + "\n\u2014 " + name + " " + base64.StdEncoding.EncodeToString(raw) + "\n"
 }
 
 func encoded(t *testing.T, c *proof.Certificate) []byte {

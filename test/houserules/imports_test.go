@@ -25,7 +25,7 @@ func edges() map[string][]string {
 		"internal/store":      {"internal/verify", "internal/rules", "internal/ledger", wire},
 		"internal/query":      {"internal/store", "internal/rules", "internal/ledger", "internal/identity", wire},
 		"internal/scrub":      {"internal/store", wire},
-		"internal/checkpoint": {"internal/store", "internal/ledger", "internal/rules", wire},
+		"internal/checkpoint": {"internal/store", "internal/identity", "internal/ledger", "internal/rules", "client/proof", wire},
 		"internal/skew":       {"internal/rules"}, // the median, and no other, that the rules take
 		"node": {"internal/checkpoint",
 			"internal/query", "internal/scrub", "internal/skew", "internal/store", "internal/verify", "internal/rules",

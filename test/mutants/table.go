@@ -227,22 +227,6 @@ func bytesMutants() []mutant {
 	}
 }
 
-func evidenceMutants() []mutant {
-	return []mutant{
-		{"latch-forgets", "a checkpoint is signed whatever was signed before", []edit{{"internal/checkpoint/signer.go",
-			"if root != before.root {", "if root == (ledger.Hash{}) {"}},
-			"./internal/checkpoint", "TestNeverTwoRoots", long},
-		{"latch-later", "what was signed is not written to disk", []edit{{"internal/checkpoint/latch.go",
-			"		err = os.Rename(temporary, filepath.Join(l.dir, chainID))\n", ""}}, "./internal/checkpoint",
-			"TestNeverTwoRoots", long},
-		{"latch-shared", "two processes sign with one memory", []edit{{"internal/checkpoint/latch.go",
-			"unix.LOCK_EX|unix.LOCK_NB", "unix.LOCK_SH|unix.LOCK_NB"}}, "./internal/checkpoint", "TestLatchLost", short},
-		{"checkpoint-unsigned", "signatures of one height and of another make a majority together", []edit{
-			{"client/proof/checkpoint.go", "nodes, both = nodes || n, both || n && o", "nodes, both = nodes || n, both || o"}},
-			"./client/proof", "TestReplacedNodes", short},
-	}
-}
-
 func submitterMutants() []mutant {
 	return []mutant{
 		{"submitter-forged", "a policy is met without the submitter's organisation", []edit{{"internal/policy/policy.go",

@@ -2,7 +2,7 @@
 import { createInterface } from 'node:readline'
 import { verifyByArithmetic, verifySignature } from '../ed25519.mjs'
 import { Failure } from '../primitives.mjs'
-import { readTrust, verify } from '../verify.mjs'
+import { readTrust, verifyFile } from '../verify.mjs'
 
 const bytes = s => new Uint8Array(Buffer.from(s ?? '', 'base64'))
 const trusts = new Map()
@@ -19,7 +19,7 @@ async function answer({ certificate, trust, key, message, signature, trustOnly }
     })
   }
   if (!trusts.has(trust)) trusts.set(trust, await readTrust(bytes(trust)))
-  return verify(bytes(certificate), trusts.get(trust))
+  return verifyFile(bytes(certificate), trusts.get(trust))
 }
 
 for await (const line of createInterface({ input: process.stdin })) {

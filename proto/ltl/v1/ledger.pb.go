@@ -880,7 +880,9 @@ func (x *ProveConsistencyRequest) GetSize() uint64 {
 type ProveConsistencyResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// path is the RFC 6962 consistency proof: 32 bytes each.
-	Path          []byte `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Path []byte `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	// root is the root of the smaller checkpoint in the answering copy.
+	Root          []byte `protobuf:"bytes,2,opt,name=root,proto3" json:"root,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -922,6 +924,103 @@ func (x *ProveConsistencyResponse) GetPath() []byte {
 	return nil
 }
 
+func (x *ProveConsistencyResponse) GetRoot() []byte {
+	if x != nil {
+		return x.Root
+	}
+	return nil
+}
+
+type ShowCheckpointRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// note is a C2SP signed note of at most 64 KiB.
+	Note          []byte `protobuf:"bytes,1,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowCheckpointRequest) Reset() {
+	*x = ShowCheckpointRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowCheckpointRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowCheckpointRequest) ProtoMessage() {}
+
+func (x *ShowCheckpointRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowCheckpointRequest.ProtoReflect.Descriptor instead.
+func (*ShowCheckpointRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ShowCheckpointRequest) GetNote() []byte {
+	if x != nil {
+		return x.Note
+	}
+	return nil
+}
+
+type ShowCheckpointResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// misbehaviours are files of docs/evidence.md, section "Misbehaviour", each of which convicts a signer.
+	Misbehaviours [][]byte `protobuf:"bytes,1,rep,name=misbehaviours,proto3" json:"misbehaviours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ShowCheckpointResponse) Reset() {
+	*x = ShowCheckpointResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ShowCheckpointResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ShowCheckpointResponse) ProtoMessage() {}
+
+func (x *ShowCheckpointResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ShowCheckpointResponse.ProtoReflect.Descriptor instead.
+func (*ShowCheckpointResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ShowCheckpointResponse) GetMisbehaviours() [][]byte {
+	if x != nil {
+		return x.Misbehaviours
+	}
+	return nil
+}
+
 type StatusRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -930,7 +1029,7 @@ type StatusRequest struct {
 
 func (x *StatusRequest) Reset() {
 	*x = StatusRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[12]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1041,7 @@ func (x *StatusRequest) String() string {
 func (*StatusRequest) ProtoMessage() {}
 
 func (x *StatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[12]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1054,7 @@ func (x *StatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
 func (*StatusRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{12}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{14}
 }
 
 type ChainStatus struct {
@@ -970,7 +1069,7 @@ type ChainStatus struct {
 
 func (x *ChainStatus) Reset() {
 	*x = ChainStatus{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[13]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +1081,7 @@ func (x *ChainStatus) String() string {
 func (*ChainStatus) ProtoMessage() {}
 
 func (x *ChainStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[13]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +1094,7 @@ func (x *ChainStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainStatus.ProtoReflect.Descriptor instead.
 func (*ChainStatus) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{13}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ChainStatus) GetChainId() string {
@@ -1066,7 +1165,7 @@ type StatusResponse struct {
 
 func (x *StatusResponse) Reset() {
 	*x = StatusResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[14]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1078,7 +1177,7 @@ func (x *StatusResponse) String() string {
 func (*StatusResponse) ProtoMessage() {}
 
 func (x *StatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[14]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1091,7 +1190,7 @@ func (x *StatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
 func (*StatusResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{14}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StatusResponse) GetId() string {
@@ -1217,7 +1316,7 @@ type ConsensusMember struct {
 
 func (x *ConsensusMember) Reset() {
 	*x = ConsensusMember{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[15]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1229,7 +1328,7 @@ func (x *ConsensusMember) String() string {
 func (*ConsensusMember) ProtoMessage() {}
 
 func (x *ConsensusMember) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[15]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1242,7 +1341,7 @@ func (x *ConsensusMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConsensusMember.ProtoReflect.Descriptor instead.
 func (*ConsensusMember) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{15}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ConsensusMember) GetId() string {
@@ -1269,7 +1368,7 @@ type BlocksRequest struct {
 
 func (x *BlocksRequest) Reset() {
 	*x = BlocksRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[16]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1281,7 +1380,7 @@ func (x *BlocksRequest) String() string {
 func (*BlocksRequest) ProtoMessage() {}
 
 func (x *BlocksRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[16]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1294,7 +1393,7 @@ func (x *BlocksRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksRequest.ProtoReflect.Descriptor instead.
 func (*BlocksRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{16}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *BlocksRequest) GetChainId() string {
@@ -1320,7 +1419,7 @@ type BlocksResponse struct {
 
 func (x *BlocksResponse) Reset() {
 	*x = BlocksResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[17]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1332,7 +1431,7 @@ func (x *BlocksResponse) String() string {
 func (*BlocksResponse) ProtoMessage() {}
 
 func (x *BlocksResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[17]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1345,7 +1444,7 @@ func (x *BlocksResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BlocksResponse.ProtoReflect.Descriptor instead.
 func (*BlocksResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{17}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *BlocksResponse) GetBlock() *Block {
@@ -1367,7 +1466,7 @@ type FollowRequest struct {
 
 func (x *FollowRequest) Reset() {
 	*x = FollowRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[18]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1379,7 +1478,7 @@ func (x *FollowRequest) String() string {
 func (*FollowRequest) ProtoMessage() {}
 
 func (x *FollowRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[18]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1392,7 +1491,7 @@ func (x *FollowRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowRequest.ProtoReflect.Descriptor instead.
 func (*FollowRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{18}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *FollowRequest) GetFromSequence() uint64 {
@@ -1419,7 +1518,7 @@ type FollowResponse struct {
 
 func (x *FollowResponse) Reset() {
 	*x = FollowResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[19]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1431,7 +1530,7 @@ func (x *FollowResponse) String() string {
 func (*FollowResponse) ProtoMessage() {}
 
 func (x *FollowResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[19]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1444,7 +1543,7 @@ func (x *FollowResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FollowResponse.ProtoReflect.Descriptor instead.
 func (*FollowResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{19}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *FollowResponse) GetSequence() uint64 {
@@ -1477,7 +1576,7 @@ type GetRecordRequest struct {
 
 func (x *GetRecordRequest) Reset() {
 	*x = GetRecordRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[20]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1489,7 +1588,7 @@ func (x *GetRecordRequest) String() string {
 func (*GetRecordRequest) ProtoMessage() {}
 
 func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[20]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1502,7 +1601,7 @@ func (x *GetRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetRecordRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{20}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetRecordRequest) GetChainCode() string {
@@ -1572,7 +1671,7 @@ type Record struct {
 
 func (x *Record) Reset() {
 	*x = Record{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[21]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1584,7 +1683,7 @@ func (x *Record) String() string {
 func (*Record) ProtoMessage() {}
 
 func (x *Record) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[21]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1597,7 +1696,7 @@ func (x *Record) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Record.ProtoReflect.Descriptor instead.
 func (*Record) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{21}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Record) GetKey() string {
@@ -1752,7 +1851,7 @@ type DeclaredWrong struct {
 
 func (x *DeclaredWrong) Reset() {
 	*x = DeclaredWrong{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[22]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1764,7 +1863,7 @@ func (x *DeclaredWrong) String() string {
 func (*DeclaredWrong) ProtoMessage() {}
 
 func (x *DeclaredWrong) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[22]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1777,7 +1876,7 @@ func (x *DeclaredWrong) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclaredWrong.ProtoReflect.Descriptor instead.
 func (*DeclaredWrong) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{22}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *DeclaredWrong) GetTransactionHash() []byte {
@@ -1847,7 +1946,7 @@ type GetRecordResponse struct {
 
 func (x *GetRecordResponse) Reset() {
 	*x = GetRecordResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[23]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1859,7 +1958,7 @@ func (x *GetRecordResponse) String() string {
 func (*GetRecordResponse) ProtoMessage() {}
 
 func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[23]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1872,7 +1971,7 @@ func (x *GetRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetRecordResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{23}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GetRecordResponse) GetCode() int32 {
@@ -1907,7 +2006,7 @@ type ListHistoryRequest struct {
 
 func (x *ListHistoryRequest) Reset() {
 	*x = ListHistoryRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[24]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2018,7 @@ func (x *ListHistoryRequest) String() string {
 func (*ListHistoryRequest) ProtoMessage() {}
 
 func (x *ListHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[24]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2031,7 @@ func (x *ListHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHistoryRequest.ProtoReflect.Descriptor instead.
 func (*ListHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{24}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ListHistoryRequest) GetChainCode() string {
@@ -2002,7 +2101,7 @@ type ListHistoryResponse struct {
 
 func (x *ListHistoryResponse) Reset() {
 	*x = ListHistoryResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[25]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2014,7 +2113,7 @@ func (x *ListHistoryResponse) String() string {
 func (*ListHistoryResponse) ProtoMessage() {}
 
 func (x *ListHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[25]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2027,7 +2126,7 @@ func (x *ListHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListHistoryResponse.ProtoReflect.Descriptor instead.
 func (*ListHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{25}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ListHistoryResponse) GetCode() int32 {
@@ -2065,7 +2164,7 @@ type CountHistoryRequest struct {
 
 func (x *CountHistoryRequest) Reset() {
 	*x = CountHistoryRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[26]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2077,7 +2176,7 @@ func (x *CountHistoryRequest) String() string {
 func (*CountHistoryRequest) ProtoMessage() {}
 
 func (x *CountHistoryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[26]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2090,7 +2189,7 @@ func (x *CountHistoryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountHistoryRequest.ProtoReflect.Descriptor instead.
 func (*CountHistoryRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{26}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CountHistoryRequest) GetChainCode() string {
@@ -2145,7 +2244,7 @@ type CountHistoryResponse struct {
 
 func (x *CountHistoryResponse) Reset() {
 	*x = CountHistoryResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[27]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2157,7 +2256,7 @@ func (x *CountHistoryResponse) String() string {
 func (*CountHistoryResponse) ProtoMessage() {}
 
 func (x *CountHistoryResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[27]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2170,7 +2269,7 @@ func (x *CountHistoryResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountHistoryResponse.ProtoReflect.Descriptor instead.
 func (*CountHistoryResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{27}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *CountHistoryResponse) GetCode() int32 {
@@ -2202,7 +2301,7 @@ type ListChainsRequest struct {
 
 func (x *ListChainsRequest) Reset() {
 	*x = ListChainsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2214,7 +2313,7 @@ func (x *ListChainsRequest) String() string {
 func (*ListChainsRequest) ProtoMessage() {}
 
 func (x *ListChainsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[28]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2227,7 +2326,7 @@ func (x *ListChainsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChainsRequest.ProtoReflect.Descriptor instead.
 func (*ListChainsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{28}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ListChainsRequest) GetAccountUid() string {
@@ -2293,7 +2392,7 @@ type ChainInfo struct {
 
 func (x *ChainInfo) Reset() {
 	*x = ChainInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2305,7 +2404,7 @@ func (x *ChainInfo) String() string {
 func (*ChainInfo) ProtoMessage() {}
 
 func (x *ChainInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[29]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2318,7 +2417,7 @@ func (x *ChainInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChainInfo.ProtoReflect.Descriptor instead.
 func (*ChainInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{29}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ChainInfo) GetChainId() string {
@@ -2404,7 +2503,7 @@ type ListChainsResponse struct {
 
 func (x *ListChainsResponse) Reset() {
 	*x = ListChainsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2416,7 +2515,7 @@ func (x *ListChainsResponse) String() string {
 func (*ListChainsResponse) ProtoMessage() {}
 
 func (x *ListChainsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[30]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2429,7 +2528,7 @@ func (x *ListChainsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListChainsResponse.ProtoReflect.Descriptor instead.
 func (*ListChainsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{30}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ListChainsResponse) GetCode() int32 {
@@ -2470,7 +2569,7 @@ type GetTransactionRequest struct {
 
 func (x *GetTransactionRequest) Reset() {
 	*x = GetTransactionRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2482,7 +2581,7 @@ func (x *GetTransactionRequest) String() string {
 func (*GetTransactionRequest) ProtoMessage() {}
 
 func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[31]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2495,7 +2594,7 @@ func (x *GetTransactionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionRequest.ProtoReflect.Descriptor instead.
 func (*GetTransactionRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{31}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *GetTransactionRequest) GetTransactionHash() []byte {
@@ -2528,7 +2627,7 @@ type GetTransactionResponse struct {
 
 func (x *GetTransactionResponse) Reset() {
 	*x = GetTransactionResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2540,7 +2639,7 @@ func (x *GetTransactionResponse) String() string {
 func (*GetTransactionResponse) ProtoMessage() {}
 
 func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[32]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2553,7 +2652,7 @@ func (x *GetTransactionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetTransactionResponse.ProtoReflect.Descriptor instead.
 func (*GetTransactionResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{32}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *GetTransactionResponse) GetCode() int32 {
@@ -2621,7 +2720,7 @@ type GetNetworkRequest struct {
 
 func (x *GetNetworkRequest) Reset() {
 	*x = GetNetworkRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2633,7 +2732,7 @@ func (x *GetNetworkRequest) String() string {
 func (*GetNetworkRequest) ProtoMessage() {}
 
 func (x *GetNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[33]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2646,7 +2745,7 @@ func (x *GetNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNetworkRequest.ProtoReflect.Descriptor instead.
 func (*GetNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{33}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GetNetworkRequest) GetConsistency() Consistency {
@@ -2685,7 +2784,7 @@ type GetNetworkResponse struct {
 
 func (x *GetNetworkResponse) Reset() {
 	*x = GetNetworkResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2697,7 +2796,7 @@ func (x *GetNetworkResponse) String() string {
 func (*GetNetworkResponse) ProtoMessage() {}
 
 func (x *GetNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[34]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2710,7 +2809,7 @@ func (x *GetNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNetworkResponse.ProtoReflect.Descriptor instead.
 func (*GetNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{34}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *GetNetworkResponse) GetNetworkId() []byte {
@@ -2815,7 +2914,7 @@ type OrganisationFacts struct {
 
 func (x *OrganisationFacts) Reset() {
 	*x = OrganisationFacts{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2827,7 +2926,7 @@ func (x *OrganisationFacts) String() string {
 func (*OrganisationFacts) ProtoMessage() {}
 
 func (x *OrganisationFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2840,7 +2939,7 @@ func (x *OrganisationFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrganisationFacts.ProtoReflect.Descriptor instead.
 func (*OrganisationFacts) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{35}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *OrganisationFacts) GetStanding() OrganisationStanding {
@@ -2889,7 +2988,7 @@ type Authorities struct {
 
 func (x *Authorities) Reset() {
 	*x = Authorities{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2901,7 +3000,7 @@ func (x *Authorities) String() string {
 func (*Authorities) ProtoMessage() {}
 
 func (x *Authorities) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2914,7 +3013,7 @@ func (x *Authorities) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authorities.ProtoReflect.Descriptor instead.
 func (*Authorities) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{36}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Authorities) GetOrganisation() string {
@@ -2940,7 +3039,7 @@ type GetKeysRequest struct {
 
 func (x *GetKeysRequest) Reset() {
 	*x = GetKeysRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2952,7 +3051,7 @@ func (x *GetKeysRequest) String() string {
 func (*GetKeysRequest) ProtoMessage() {}
 
 func (x *GetKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2965,7 +3064,7 @@ func (x *GetKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeysRequest.ProtoReflect.Descriptor instead.
 func (*GetKeysRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{37}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetKeysRequest) GetConsistency() Consistency {
@@ -2989,7 +3088,7 @@ type GetKeysResponse struct {
 
 func (x *GetKeysResponse) Reset() {
 	*x = GetKeysResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3001,7 +3100,7 @@ func (x *GetKeysResponse) String() string {
 func (*GetKeysResponse) ProtoMessage() {}
 
 func (x *GetKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3014,7 +3113,7 @@ func (x *GetKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeysResponse.ProtoReflect.Descriptor instead.
 func (*GetKeysResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{38}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *GetKeysResponse) GetHeight() uint64 {
@@ -3063,7 +3162,7 @@ type Restoration struct {
 
 func (x *Restoration) Reset() {
 	*x = Restoration{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3075,7 +3174,7 @@ func (x *Restoration) String() string {
 func (*Restoration) ProtoMessage() {}
 
 func (x *Restoration) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3088,7 +3187,7 @@ func (x *Restoration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restoration.ProtoReflect.Descriptor instead.
 func (*Restoration) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{39}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Restoration) GetNumber() uint32 {
@@ -3149,7 +3248,7 @@ type OrganisationKey struct {
 
 func (x *OrganisationKey) Reset() {
 	*x = OrganisationKey{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3161,7 +3260,7 @@ func (x *OrganisationKey) String() string {
 func (*OrganisationKey) ProtoMessage() {}
 
 func (x *OrganisationKey) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3174,7 +3273,7 @@ func (x *OrganisationKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrganisationKey.ProtoReflect.Descriptor instead.
 func (*OrganisationKey) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{40}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *OrganisationKey) GetOrganisation() string {
@@ -3220,7 +3319,7 @@ type NodeKey struct {
 
 func (x *NodeKey) Reset() {
 	*x = NodeKey{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3232,7 +3331,7 @@ func (x *NodeKey) String() string {
 func (*NodeKey) ProtoMessage() {}
 
 func (x *NodeKey) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3245,7 +3344,7 @@ func (x *NodeKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeKey.ProtoReflect.Descriptor instead.
 func (*NodeKey) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{41}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *NodeKey) GetId() string {
@@ -3297,7 +3396,7 @@ type GetAccountRequest struct {
 
 func (x *GetAccountRequest) Reset() {
 	*x = GetAccountRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3309,7 +3408,7 @@ func (x *GetAccountRequest) String() string {
 func (*GetAccountRequest) ProtoMessage() {}
 
 func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3322,7 +3421,7 @@ func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccountRequest.ProtoReflect.Descriptor instead.
 func (*GetAccountRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{42}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *GetAccountRequest) GetUid() string {
@@ -3365,7 +3464,7 @@ type AccountInfo struct {
 
 func (x *AccountInfo) Reset() {
 	*x = AccountInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3377,7 +3476,7 @@ func (x *AccountInfo) String() string {
 func (*AccountInfo) ProtoMessage() {}
 
 func (x *AccountInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3390,7 +3489,7 @@ func (x *AccountInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountInfo.ProtoReflect.Descriptor instead.
 func (*AccountInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{43}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *AccountInfo) GetUid() string {
@@ -3433,7 +3532,7 @@ type GetAccountResponse struct {
 
 func (x *GetAccountResponse) Reset() {
 	*x = GetAccountResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3445,7 +3544,7 @@ func (x *GetAccountResponse) String() string {
 func (*GetAccountResponse) ProtoMessage() {}
 
 func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3458,7 +3557,7 @@ func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccountResponse.ProtoReflect.Descriptor instead.
 func (*GetAccountResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{44}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *GetAccountResponse) GetCode() int32 {
@@ -3495,7 +3594,7 @@ type ListAccessKeysRequest struct {
 
 func (x *ListAccessKeysRequest) Reset() {
 	*x = ListAccessKeysRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3507,7 +3606,7 @@ func (x *ListAccessKeysRequest) String() string {
 func (*ListAccessKeysRequest) ProtoMessage() {}
 
 func (x *ListAccessKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3520,7 +3619,7 @@ func (x *ListAccessKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessKeysRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{45}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ListAccessKeysRequest) GetAccountUid() string {
@@ -3570,7 +3669,7 @@ type AccessKeyInfo struct {
 
 func (x *AccessKeyInfo) Reset() {
 	*x = AccessKeyInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3582,7 +3681,7 @@ func (x *AccessKeyInfo) String() string {
 func (*AccessKeyInfo) ProtoMessage() {}
 
 func (x *AccessKeyInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3595,7 +3694,7 @@ func (x *AccessKeyInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessKeyInfo.ProtoReflect.Descriptor instead.
 func (*AccessKeyInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{46}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AccessKeyInfo) GetId() string {
@@ -3657,7 +3756,7 @@ type ListAccessKeysResponse struct {
 
 func (x *ListAccessKeysResponse) Reset() {
 	*x = ListAccessKeysResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3669,7 +3768,7 @@ func (x *ListAccessKeysResponse) String() string {
 func (*ListAccessKeysResponse) ProtoMessage() {}
 
 func (x *ListAccessKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3682,7 +3781,7 @@ func (x *ListAccessKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessKeysResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{47}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ListAccessKeysResponse) GetAccessKeys() []*AccessKeyInfo {
@@ -3711,7 +3810,7 @@ type GetChainRequest struct {
 
 func (x *GetChainRequest) Reset() {
 	*x = GetChainRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3723,7 +3822,7 @@ func (x *GetChainRequest) String() string {
 func (*GetChainRequest) ProtoMessage() {}
 
 func (x *GetChainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3736,7 +3835,7 @@ func (x *GetChainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChainRequest.ProtoReflect.Descriptor instead.
 func (*GetChainRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{48}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *GetChainRequest) GetChainId() string {
@@ -3777,7 +3876,7 @@ type GetChainResponse struct {
 
 func (x *GetChainResponse) Reset() {
 	*x = GetChainResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3789,7 +3888,7 @@ func (x *GetChainResponse) String() string {
 func (*GetChainResponse) ProtoMessage() {}
 
 func (x *GetChainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3802,7 +3901,7 @@ func (x *GetChainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChainResponse.ProtoReflect.Descriptor instead.
 func (*GetChainResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{49}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *GetChainResponse) GetCode() int32 {
@@ -3864,7 +3963,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3876,7 +3975,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3889,7 +3988,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{50}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListMembersRequest) GetChainId() string {
@@ -3961,7 +4060,7 @@ type MemberInfo struct {
 
 func (x *MemberInfo) Reset() {
 	*x = MemberInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3973,7 +4072,7 @@ func (x *MemberInfo) String() string {
 func (*MemberInfo) ProtoMessage() {}
 
 func (x *MemberInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3986,7 +4085,7 @@ func (x *MemberInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberInfo.ProtoReflect.Descriptor instead.
 func (*MemberInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{51}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *MemberInfo) GetMemberId() string {
@@ -4077,7 +4176,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4089,7 +4188,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4102,7 +4201,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{52}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ListMembersResponse) GetCode() int32 {
@@ -4140,7 +4239,7 @@ type ListDeviceGroupsRequest struct {
 
 func (x *ListDeviceGroupsRequest) Reset() {
 	*x = ListDeviceGroupsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4152,7 +4251,7 @@ func (x *ListDeviceGroupsRequest) String() string {
 func (*ListDeviceGroupsRequest) ProtoMessage() {}
 
 func (x *ListDeviceGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4165,7 +4264,7 @@ func (x *ListDeviceGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeviceGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListDeviceGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{53}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListDeviceGroupsRequest) GetChainId() string {
@@ -4226,7 +4325,7 @@ type DeviceGroupInfo struct {
 
 func (x *DeviceGroupInfo) Reset() {
 	*x = DeviceGroupInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4238,7 +4337,7 @@ func (x *DeviceGroupInfo) String() string {
 func (*DeviceGroupInfo) ProtoMessage() {}
 
 func (x *DeviceGroupInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4251,7 +4350,7 @@ func (x *DeviceGroupInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceGroupInfo.ProtoReflect.Descriptor instead.
 func (*DeviceGroupInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{54}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *DeviceGroupInfo) GetDeviceGroupId() string {
@@ -4321,7 +4420,7 @@ type ListDeviceGroupsResponse struct {
 
 func (x *ListDeviceGroupsResponse) Reset() {
 	*x = ListDeviceGroupsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4333,7 +4432,7 @@ func (x *ListDeviceGroupsResponse) String() string {
 func (*ListDeviceGroupsResponse) ProtoMessage() {}
 
 func (x *ListDeviceGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4346,7 +4445,7 @@ func (x *ListDeviceGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeviceGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListDeviceGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{55}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListDeviceGroupsResponse) GetCode() int32 {
@@ -4385,7 +4484,7 @@ type ListDevicesRequest struct {
 
 func (x *ListDevicesRequest) Reset() {
 	*x = ListDevicesRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4397,7 +4496,7 @@ func (x *ListDevicesRequest) String() string {
 func (*ListDevicesRequest) ProtoMessage() {}
 
 func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4410,7 +4509,7 @@ func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesRequest.ProtoReflect.Descriptor instead.
 func (*ListDevicesRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{56}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListDevicesRequest) GetChainId() string {
@@ -4474,7 +4573,7 @@ type DeviceInfo struct {
 
 func (x *DeviceInfo) Reset() {
 	*x = DeviceInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4486,7 +4585,7 @@ func (x *DeviceInfo) String() string {
 func (*DeviceInfo) ProtoMessage() {}
 
 func (x *DeviceInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4499,7 +4598,7 @@ func (x *DeviceInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceInfo.ProtoReflect.Descriptor instead.
 func (*DeviceInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{57}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *DeviceInfo) GetDeviceId() string {
@@ -4541,7 +4640,7 @@ type ListDevicesResponse struct {
 
 func (x *ListDevicesResponse) Reset() {
 	*x = ListDevicesResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4553,7 +4652,7 @@ func (x *ListDevicesResponse) String() string {
 func (*ListDevicesResponse) ProtoMessage() {}
 
 func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4566,7 +4665,7 @@ func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesResponse.ProtoReflect.Descriptor instead.
 func (*ListDevicesResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{58}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListDevicesResponse) GetCode() int32 {
@@ -4604,7 +4703,7 @@ type ListEnrolmentsRequest struct {
 
 func (x *ListEnrolmentsRequest) Reset() {
 	*x = ListEnrolmentsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4616,7 +4715,7 @@ func (x *ListEnrolmentsRequest) String() string {
 func (*ListEnrolmentsRequest) ProtoMessage() {}
 
 func (x *ListEnrolmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4629,7 +4728,7 @@ func (x *ListEnrolmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrolmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListEnrolmentsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{59}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListEnrolmentsRequest) GetProductKey() string {
@@ -4686,7 +4785,7 @@ type DeviceKeyInfo struct {
 
 func (x *DeviceKeyInfo) Reset() {
 	*x = DeviceKeyInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[60]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4698,7 +4797,7 @@ func (x *DeviceKeyInfo) String() string {
 func (*DeviceKeyInfo) ProtoMessage() {}
 
 func (x *DeviceKeyInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[60]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4711,7 +4810,7 @@ func (x *DeviceKeyInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceKeyInfo.ProtoReflect.Descriptor instead.
 func (*DeviceKeyInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{60}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *DeviceKeyInfo) GetNumber() uint32 {
@@ -4780,7 +4879,7 @@ type EnrolmentInfo struct {
 
 func (x *EnrolmentInfo) Reset() {
 	*x = EnrolmentInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[61]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4792,7 +4891,7 @@ func (x *EnrolmentInfo) String() string {
 func (*EnrolmentInfo) ProtoMessage() {}
 
 func (x *EnrolmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[61]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4805,7 +4904,7 @@ func (x *EnrolmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrolmentInfo.ProtoReflect.Descriptor instead.
 func (*EnrolmentInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{61}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *EnrolmentInfo) GetDevice() *EnrollDevice {
@@ -4854,7 +4953,7 @@ type ListEnrolmentsResponse struct {
 
 func (x *ListEnrolmentsResponse) Reset() {
 	*x = ListEnrolmentsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[62]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4866,7 +4965,7 @@ func (x *ListEnrolmentsResponse) String() string {
 func (*ListEnrolmentsResponse) ProtoMessage() {}
 
 func (x *ListEnrolmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[62]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4879,7 +4978,7 @@ func (x *ListEnrolmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrolmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListEnrolmentsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{62}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListEnrolmentsResponse) GetCode() int32 {
@@ -4916,7 +5015,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[63]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4928,7 +5027,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[63]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4941,7 +5040,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{63}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ListProductsRequest) GetProductKey() string {
@@ -4990,7 +5089,7 @@ type ProductInfo struct {
 
 func (x *ProductInfo) Reset() {
 	*x = ProductInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[64]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5002,7 +5101,7 @@ func (x *ProductInfo) String() string {
 func (*ProductInfo) ProtoMessage() {}
 
 func (x *ProductInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[64]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5015,7 +5114,7 @@ func (x *ProductInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductInfo.ProtoReflect.Descriptor instead.
 func (*ProductInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{64}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ProductInfo) GetProductKey() string {
@@ -5064,7 +5163,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[65]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5076,7 +5175,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[65]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5089,7 +5188,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{65}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListProductsResponse) GetCode() int32 {
@@ -5127,7 +5226,7 @@ type ListPhaseGroupsRequest struct {
 
 func (x *ListPhaseGroupsRequest) Reset() {
 	*x = ListPhaseGroupsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[66]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5139,7 +5238,7 @@ func (x *ListPhaseGroupsRequest) String() string {
 func (*ListPhaseGroupsRequest) ProtoMessage() {}
 
 func (x *ListPhaseGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[66]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5152,7 +5251,7 @@ func (x *ListPhaseGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListPhaseGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{66}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListPhaseGroupsRequest) GetChainId() string {
@@ -5209,7 +5308,7 @@ type PhaseGroupInfo struct {
 
 func (x *PhaseGroupInfo) Reset() {
 	*x = PhaseGroupInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[67]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5221,7 +5320,7 @@ func (x *PhaseGroupInfo) String() string {
 func (*PhaseGroupInfo) ProtoMessage() {}
 
 func (x *PhaseGroupInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[67]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5234,7 +5333,7 @@ func (x *PhaseGroupInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseGroupInfo.ProtoReflect.Descriptor instead.
 func (*PhaseGroupInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{67}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *PhaseGroupInfo) GetPhaseGroupId() string {
@@ -5276,7 +5375,7 @@ type ListPhaseGroupsResponse struct {
 
 func (x *ListPhaseGroupsResponse) Reset() {
 	*x = ListPhaseGroupsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[68]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5288,7 +5387,7 @@ func (x *ListPhaseGroupsResponse) String() string {
 func (*ListPhaseGroupsResponse) ProtoMessage() {}
 
 func (x *ListPhaseGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[68]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5301,7 +5400,7 @@ func (x *ListPhaseGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListPhaseGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{68}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListPhaseGroupsResponse) GetCode() int32 {
@@ -5340,7 +5439,7 @@ type ListPhasesRequest struct {
 
 func (x *ListPhasesRequest) Reset() {
 	*x = ListPhasesRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[69]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5352,7 +5451,7 @@ func (x *ListPhasesRequest) String() string {
 func (*ListPhasesRequest) ProtoMessage() {}
 
 func (x *ListPhasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[69]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5365,7 +5464,7 @@ func (x *ListPhasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhasesRequest.ProtoReflect.Descriptor instead.
 func (*ListPhasesRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{69}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListPhasesRequest) GetChainId() string {
@@ -5432,7 +5531,7 @@ type PhaseInfo struct {
 
 func (x *PhaseInfo) Reset() {
 	*x = PhaseInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[70]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5444,7 +5543,7 @@ func (x *PhaseInfo) String() string {
 func (*PhaseInfo) ProtoMessage() {}
 
 func (x *PhaseInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[70]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5457,7 +5556,7 @@ func (x *PhaseInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseInfo.ProtoReflect.Descriptor instead.
 func (*PhaseInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{70}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *PhaseInfo) GetPhaseId() string {
@@ -5513,7 +5612,7 @@ type ListPhasesResponse struct {
 
 func (x *ListPhasesResponse) Reset() {
 	*x = ListPhasesResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[71]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5525,7 +5624,7 @@ func (x *ListPhasesResponse) String() string {
 func (*ListPhasesResponse) ProtoMessage() {}
 
 func (x *ListPhasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[71]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5538,7 +5637,7 @@ func (x *ListPhasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhasesResponse.ProtoReflect.Descriptor instead.
 func (*ListPhasesResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{71}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ListPhasesResponse) GetCode() int32 {
@@ -5575,7 +5674,7 @@ type GetPhaseAuthorizationRequest struct {
 
 func (x *GetPhaseAuthorizationRequest) Reset() {
 	*x = GetPhaseAuthorizationRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[72]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5587,7 +5686,7 @@ func (x *GetPhaseAuthorizationRequest) String() string {
 func (*GetPhaseAuthorizationRequest) ProtoMessage() {}
 
 func (x *GetPhaseAuthorizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[72]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5600,7 +5699,7 @@ func (x *GetPhaseAuthorizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseAuthorizationRequest.ProtoReflect.Descriptor instead.
 func (*GetPhaseAuthorizationRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{72}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *GetPhaseAuthorizationRequest) GetChainId() string {
@@ -5650,7 +5749,7 @@ type GetPhaseAuthorizationResponse struct {
 
 func (x *GetPhaseAuthorizationResponse) Reset() {
 	*x = GetPhaseAuthorizationResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[73]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5662,7 +5761,7 @@ func (x *GetPhaseAuthorizationResponse) String() string {
 func (*GetPhaseAuthorizationResponse) ProtoMessage() {}
 
 func (x *GetPhaseAuthorizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[73]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5675,7 +5774,7 @@ func (x *GetPhaseAuthorizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseAuthorizationResponse.ProtoReflect.Descriptor instead.
 func (*GetPhaseAuthorizationResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{73}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *GetPhaseAuthorizationResponse) GetCode() int32 {
@@ -5715,7 +5814,7 @@ type GetPhaseRecordRequest struct {
 
 func (x *GetPhaseRecordRequest) Reset() {
 	*x = GetPhaseRecordRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[74]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5727,7 +5826,7 @@ func (x *GetPhaseRecordRequest) String() string {
 func (*GetPhaseRecordRequest) ProtoMessage() {}
 
 func (x *GetPhaseRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[74]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5740,7 +5839,7 @@ func (x *GetPhaseRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetPhaseRecordRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{74}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *GetPhaseRecordRequest) GetChainId() string {
@@ -5808,7 +5907,7 @@ type RelatedRecord struct {
 
 func (x *RelatedRecord) Reset() {
 	*x = RelatedRecord{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[75]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5820,7 +5919,7 @@ func (x *RelatedRecord) String() string {
 func (*RelatedRecord) ProtoMessage() {}
 
 func (x *RelatedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[75]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5833,7 +5932,7 @@ func (x *RelatedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelatedRecord.ProtoReflect.Descriptor instead.
 func (*RelatedRecord) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{75}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *RelatedRecord) GetPhaseId() string {
@@ -5907,7 +6006,7 @@ type PhaseRecord struct {
 
 func (x *PhaseRecord) Reset() {
 	*x = PhaseRecord{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[76]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5919,7 +6018,7 @@ func (x *PhaseRecord) String() string {
 func (*PhaseRecord) ProtoMessage() {}
 
 func (x *PhaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[76]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5932,7 +6031,7 @@ func (x *PhaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseRecord.ProtoReflect.Descriptor instead.
 func (*PhaseRecord) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{76}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *PhaseRecord) GetDataKey() string {
@@ -6092,7 +6191,7 @@ type GetPhaseRecordResponse struct {
 
 func (x *GetPhaseRecordResponse) Reset() {
 	*x = GetPhaseRecordResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[77]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6104,7 +6203,7 @@ func (x *GetPhaseRecordResponse) String() string {
 func (*GetPhaseRecordResponse) ProtoMessage() {}
 
 func (x *GetPhaseRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[77]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6117,7 +6216,7 @@ func (x *GetPhaseRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetPhaseRecordResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{77}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *GetPhaseRecordResponse) GetCode() int32 {
@@ -6153,7 +6252,7 @@ type ListPhaseRecordsRequest struct {
 
 func (x *ListPhaseRecordsRequest) Reset() {
 	*x = ListPhaseRecordsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[78]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6165,7 +6264,7 @@ func (x *ListPhaseRecordsRequest) String() string {
 func (*ListPhaseRecordsRequest) ProtoMessage() {}
 
 func (x *ListPhaseRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[78]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6178,7 +6277,7 @@ func (x *ListPhaseRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListPhaseRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{78}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *ListPhaseRecordsRequest) GetChainId() string {
@@ -6262,7 +6361,7 @@ type ListPhaseRecordsResponse struct {
 
 func (x *ListPhaseRecordsResponse) Reset() {
 	*x = ListPhaseRecordsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[79]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6274,7 +6373,7 @@ func (x *ListPhaseRecordsResponse) String() string {
 func (*ListPhaseRecordsResponse) ProtoMessage() {}
 
 func (x *ListPhaseRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[79]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6287,7 +6386,7 @@ func (x *ListPhaseRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListPhaseRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{79}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ListPhaseRecordsResponse) GetCode() int32 {
@@ -6327,7 +6426,7 @@ type ProposalsRequest struct {
 
 func (x *ProposalsRequest) Reset() {
 	*x = ProposalsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[80]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6339,7 +6438,7 @@ func (x *ProposalsRequest) String() string {
 func (*ProposalsRequest) ProtoMessage() {}
 
 func (x *ProposalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[80]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6352,7 +6451,7 @@ func (x *ProposalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposalsRequest.ProtoReflect.Descriptor instead.
 func (*ProposalsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{80}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *ProposalsRequest) GetProposalId() []byte {
@@ -6403,7 +6502,7 @@ type ProposalsResponse struct {
 
 func (x *ProposalsResponse) Reset() {
 	*x = ProposalsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[81]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6415,7 +6514,7 @@ func (x *ProposalsResponse) String() string {
 func (*ProposalsResponse) ProtoMessage() {}
 
 func (x *ProposalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[81]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6428,7 +6527,7 @@ func (x *ProposalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposalsResponse.ProtoReflect.Descriptor instead.
 func (*ProposalsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{81}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ProposalsResponse) GetCode() int32 {
@@ -6467,7 +6566,7 @@ type ProposalVote struct {
 
 func (x *ProposalVote) Reset() {
 	*x = ProposalVote{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[82]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6479,7 +6578,7 @@ func (x *ProposalVote) String() string {
 func (*ProposalVote) ProtoMessage() {}
 
 func (x *ProposalVote) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[82]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6492,7 +6591,7 @@ func (x *ProposalVote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposalVote.ProtoReflect.Descriptor instead.
 func (*ProposalVote) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{82}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ProposalVote) GetOrganisation() string {
@@ -6563,7 +6662,7 @@ type ProposalInfo struct {
 
 func (x *ProposalInfo) Reset() {
 	*x = ProposalInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[83]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6575,7 +6674,7 @@ func (x *ProposalInfo) String() string {
 func (*ProposalInfo) ProtoMessage() {}
 
 func (x *ProposalInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[83]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6588,7 +6687,7 @@ func (x *ProposalInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposalInfo.ProtoReflect.Descriptor instead.
 func (*ProposalInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{83}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ProposalInfo) GetProposalId() []byte {
@@ -6728,7 +6827,7 @@ type PrepareProposalRequest struct {
 
 func (x *PrepareProposalRequest) Reset() {
 	*x = PrepareProposalRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[84]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6740,7 +6839,7 @@ func (x *PrepareProposalRequest) String() string {
 func (*PrepareProposalRequest) ProtoMessage() {}
 
 func (x *PrepareProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[84]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6753,7 +6852,7 @@ func (x *PrepareProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareProposalRequest.ProtoReflect.Descriptor instead.
 func (*PrepareProposalRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{84}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *PrepareProposalRequest) GetTransaction() []byte {
@@ -6789,7 +6888,7 @@ type PrepareProposalResponse struct {
 
 func (x *PrepareProposalResponse) Reset() {
 	*x = PrepareProposalResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[85]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6801,7 +6900,7 @@ func (x *PrepareProposalResponse) String() string {
 func (*PrepareProposalResponse) ProtoMessage() {}
 
 func (x *PrepareProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[85]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6814,7 +6913,7 @@ func (x *PrepareProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareProposalResponse.ProtoReflect.Descriptor instead.
 func (*PrepareProposalResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{85}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *PrepareProposalResponse) GetProposal() bool {
@@ -6890,9 +6989,14 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x17ProveConsistencyRequest\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\x04R\x06before\x12\x12\n" +
-	"\x04size\x18\x03 \x01(\x04R\x04size\".\n" +
+	"\x04size\x18\x03 \x01(\x04R\x04size\"B\n" +
 	"\x18ProveConsistencyResponse\x12\x12\n" +
-	"\x04path\x18\x01 \x01(\fR\x04path\"\x0f\n" +
+	"\x04path\x18\x01 \x01(\fR\x04path\x12\x12\n" +
+	"\x04root\x18\x02 \x01(\fR\x04root\"+\n" +
+	"\x15ShowCheckpointRequest\x12\x12\n" +
+	"\x04note\x18\x01 \x01(\fR\x04note\">\n" +
+	"\x16ShowCheckpointResponse\x12$\n" +
+	"\rmisbehaviours\x18\x01 \x03(\fR\rmisbehaviours\"\x0f\n" +
 	"\rStatusRequest\"x\n" +
 	"\vChainStatus\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x16\n" +
@@ -7487,11 +7591,12 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x0eGetPhaseRecord\x12\x1d.ltl.v1.GetPhaseRecordRequest\x1a\x1e.ltl.v1.GetPhaseRecordResponse\x12U\n" +
 	"\x10ListPhaseRecords\x12\x1f.ltl.v1.ListPhaseRecordsRequest\x1a .ltl.v1.ListPhaseRecordsResponse\x12@\n" +
 	"\tProposals\x12\x18.ltl.v1.ProposalsRequest\x1a\x19.ltl.v1.ProposalsResponse\x12R\n" +
-	"\x0fPrepareProposal\x12\x1e.ltl.v1.PrepareProposalRequest\x1a\x1f.ltl.v1.PrepareProposalResponse2\xdc\x01\n" +
+	"\x0fPrepareProposal\x12\x1e.ltl.v1.PrepareProposalRequest\x1a\x1f.ltl.v1.PrepareProposalResponse2\xad\x02\n" +
 	"\bEvidence\x127\n" +
 	"\x06Cosign\x12\x15.ltl.v1.CosignRequest\x1a\x16.ltl.v1.CosignResponse\x12@\n" +
 	"\tInclusion\x12\x18.ltl.v1.InclusionRequest\x1a\x19.ltl.v1.InclusionResponse\x12U\n" +
-	"\x10ProveConsistency\x12\x1f.ltl.v1.ProveConsistencyRequest\x1a .ltl.v1.ProveConsistencyResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
+	"\x10ProveConsistency\x12\x1f.ltl.v1.ProveConsistencyRequest\x1a .ltl.v1.ProveConsistencyResponse\x12O\n" +
+	"\x0eShowCheckpoint\x12\x1d.ltl.v1.ShowCheckpointRequest\x1a\x1e.ltl.v1.ShowCheckpointResponseB\x18Z\x16ltl/proto/ltl/v1;ltlv1b\x06proto3"
 
 var (
 	file_ltl_v1_ledger_proto_rawDescOnce sync.Once
@@ -7506,7 +7611,7 @@ func file_ltl_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_ltl_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_ltl_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
+var file_ltl_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
 var file_ltl_v1_ledger_proto_goTypes = []any{
 	(Consistency)(0),                      // 0: ltl.v1.Consistency
 	(OrganisationStanding)(0),             // 1: ltl.v1.OrganisationStanding
@@ -7523,94 +7628,96 @@ var file_ltl_v1_ledger_proto_goTypes = []any{
 	(*InclusionResponse)(nil),             // 12: ltl.v1.InclusionResponse
 	(*ProveConsistencyRequest)(nil),       // 13: ltl.v1.ProveConsistencyRequest
 	(*ProveConsistencyResponse)(nil),      // 14: ltl.v1.ProveConsistencyResponse
-	(*StatusRequest)(nil),                 // 15: ltl.v1.StatusRequest
-	(*ChainStatus)(nil),                   // 16: ltl.v1.ChainStatus
-	(*StatusResponse)(nil),                // 17: ltl.v1.StatusResponse
-	(*ConsensusMember)(nil),               // 18: ltl.v1.ConsensusMember
-	(*BlocksRequest)(nil),                 // 19: ltl.v1.BlocksRequest
-	(*BlocksResponse)(nil),                // 20: ltl.v1.BlocksResponse
-	(*FollowRequest)(nil),                 // 21: ltl.v1.FollowRequest
-	(*FollowResponse)(nil),                // 22: ltl.v1.FollowResponse
-	(*GetRecordRequest)(nil),              // 23: ltl.v1.GetRecordRequest
-	(*Record)(nil),                        // 24: ltl.v1.Record
-	(*DeclaredWrong)(nil),                 // 25: ltl.v1.DeclaredWrong
-	(*GetRecordResponse)(nil),             // 26: ltl.v1.GetRecordResponse
-	(*ListHistoryRequest)(nil),            // 27: ltl.v1.ListHistoryRequest
-	(*ListHistoryResponse)(nil),           // 28: ltl.v1.ListHistoryResponse
-	(*CountHistoryRequest)(nil),           // 29: ltl.v1.CountHistoryRequest
-	(*CountHistoryResponse)(nil),          // 30: ltl.v1.CountHistoryResponse
-	(*ListChainsRequest)(nil),             // 31: ltl.v1.ListChainsRequest
-	(*ChainInfo)(nil),                     // 32: ltl.v1.ChainInfo
-	(*ListChainsResponse)(nil),            // 33: ltl.v1.ListChainsResponse
-	(*GetTransactionRequest)(nil),         // 34: ltl.v1.GetTransactionRequest
-	(*GetTransactionResponse)(nil),        // 35: ltl.v1.GetTransactionResponse
-	(*GetNetworkRequest)(nil),             // 36: ltl.v1.GetNetworkRequest
-	(*GetNetworkResponse)(nil),            // 37: ltl.v1.GetNetworkResponse
-	(*OrganisationFacts)(nil),             // 38: ltl.v1.OrganisationFacts
-	(*Authorities)(nil),                   // 39: ltl.v1.Authorities
-	(*GetKeysRequest)(nil),                // 40: ltl.v1.GetKeysRequest
-	(*GetKeysResponse)(nil),               // 41: ltl.v1.GetKeysResponse
-	(*Restoration)(nil),                   // 42: ltl.v1.Restoration
-	(*OrganisationKey)(nil),               // 43: ltl.v1.OrganisationKey
-	(*NodeKey)(nil),                       // 44: ltl.v1.NodeKey
-	(*GetAccountRequest)(nil),             // 45: ltl.v1.GetAccountRequest
-	(*AccountInfo)(nil),                   // 46: ltl.v1.AccountInfo
-	(*GetAccountResponse)(nil),            // 47: ltl.v1.GetAccountResponse
-	(*ListAccessKeysRequest)(nil),         // 48: ltl.v1.ListAccessKeysRequest
-	(*AccessKeyInfo)(nil),                 // 49: ltl.v1.AccessKeyInfo
-	(*ListAccessKeysResponse)(nil),        // 50: ltl.v1.ListAccessKeysResponse
-	(*GetChainRequest)(nil),               // 51: ltl.v1.GetChainRequest
-	(*GetChainResponse)(nil),              // 52: ltl.v1.GetChainResponse
-	(*ListMembersRequest)(nil),            // 53: ltl.v1.ListMembersRequest
-	(*MemberInfo)(nil),                    // 54: ltl.v1.MemberInfo
-	(*ListMembersResponse)(nil),           // 55: ltl.v1.ListMembersResponse
-	(*ListDeviceGroupsRequest)(nil),       // 56: ltl.v1.ListDeviceGroupsRequest
-	(*DeviceGroupInfo)(nil),               // 57: ltl.v1.DeviceGroupInfo
-	(*ListDeviceGroupsResponse)(nil),      // 58: ltl.v1.ListDeviceGroupsResponse
-	(*ListDevicesRequest)(nil),            // 59: ltl.v1.ListDevicesRequest
-	(*DeviceInfo)(nil),                    // 60: ltl.v1.DeviceInfo
-	(*ListDevicesResponse)(nil),           // 61: ltl.v1.ListDevicesResponse
-	(*ListEnrolmentsRequest)(nil),         // 62: ltl.v1.ListEnrolmentsRequest
-	(*DeviceKeyInfo)(nil),                 // 63: ltl.v1.DeviceKeyInfo
-	(*EnrolmentInfo)(nil),                 // 64: ltl.v1.EnrolmentInfo
-	(*ListEnrolmentsResponse)(nil),        // 65: ltl.v1.ListEnrolmentsResponse
-	(*ListProductsRequest)(nil),           // 66: ltl.v1.ListProductsRequest
-	(*ProductInfo)(nil),                   // 67: ltl.v1.ProductInfo
-	(*ListProductsResponse)(nil),          // 68: ltl.v1.ListProductsResponse
-	(*ListPhaseGroupsRequest)(nil),        // 69: ltl.v1.ListPhaseGroupsRequest
-	(*PhaseGroupInfo)(nil),                // 70: ltl.v1.PhaseGroupInfo
-	(*ListPhaseGroupsResponse)(nil),       // 71: ltl.v1.ListPhaseGroupsResponse
-	(*ListPhasesRequest)(nil),             // 72: ltl.v1.ListPhasesRequest
-	(*PhaseInfo)(nil),                     // 73: ltl.v1.PhaseInfo
-	(*ListPhasesResponse)(nil),            // 74: ltl.v1.ListPhasesResponse
-	(*GetPhaseAuthorizationRequest)(nil),  // 75: ltl.v1.GetPhaseAuthorizationRequest
-	(*GetPhaseAuthorizationResponse)(nil), // 76: ltl.v1.GetPhaseAuthorizationResponse
-	(*GetPhaseRecordRequest)(nil),         // 77: ltl.v1.GetPhaseRecordRequest
-	(*RelatedRecord)(nil),                 // 78: ltl.v1.RelatedRecord
-	(*PhaseRecord)(nil),                   // 79: ltl.v1.PhaseRecord
-	(*GetPhaseRecordResponse)(nil),        // 80: ltl.v1.GetPhaseRecordResponse
-	(*ListPhaseRecordsRequest)(nil),       // 81: ltl.v1.ListPhaseRecordsRequest
-	(*ListPhaseRecordsResponse)(nil),      // 82: ltl.v1.ListPhaseRecordsResponse
-	(*ProposalsRequest)(nil),              // 83: ltl.v1.ProposalsRequest
-	(*ProposalsResponse)(nil),             // 84: ltl.v1.ProposalsResponse
-	(*ProposalVote)(nil),                  // 85: ltl.v1.ProposalVote
-	(*ProposalInfo)(nil),                  // 86: ltl.v1.ProposalInfo
-	(*PrepareProposalRequest)(nil),        // 87: ltl.v1.PrepareProposalRequest
-	(*PrepareProposalResponse)(nil),       // 88: ltl.v1.PrepareProposalResponse
-	(*Correction)(nil),                    // 89: ltl.v1.Correction
-	(ChainService)(0),                     // 90: ltl.v1.ChainService
-	(*CreateChain)(nil),                   // 91: ltl.v1.CreateChain
-	(*Organisation)(nil),                  // 92: ltl.v1.Organisation
-	(*Node)(nil),                          // 93: ltl.v1.Node
-	(NodeMembership)(0),                   // 94: ltl.v1.NodeMembership
-	(*RevokeCertificate)(nil),             // 95: ltl.v1.RevokeCertificate
-	(AccountType)(0),                      // 96: ltl.v1.AccountType
-	(AccessKeyState)(0),                   // 97: ltl.v1.AccessKeyState
-	(DeviceKeyType)(0),                    // 98: ltl.v1.DeviceKeyType
-	(DeviceKeyEnd)(0),                     // 99: ltl.v1.DeviceKeyEnd
-	(*EnrollDevice)(nil),                  // 100: ltl.v1.EnrollDevice
-	(DataForm)(0),                         // 101: ltl.v1.DataForm
-	(*Propose)(nil),                       // 102: ltl.v1.Propose
+	(*ShowCheckpointRequest)(nil),         // 15: ltl.v1.ShowCheckpointRequest
+	(*ShowCheckpointResponse)(nil),        // 16: ltl.v1.ShowCheckpointResponse
+	(*StatusRequest)(nil),                 // 17: ltl.v1.StatusRequest
+	(*ChainStatus)(nil),                   // 18: ltl.v1.ChainStatus
+	(*StatusResponse)(nil),                // 19: ltl.v1.StatusResponse
+	(*ConsensusMember)(nil),               // 20: ltl.v1.ConsensusMember
+	(*BlocksRequest)(nil),                 // 21: ltl.v1.BlocksRequest
+	(*BlocksResponse)(nil),                // 22: ltl.v1.BlocksResponse
+	(*FollowRequest)(nil),                 // 23: ltl.v1.FollowRequest
+	(*FollowResponse)(nil),                // 24: ltl.v1.FollowResponse
+	(*GetRecordRequest)(nil),              // 25: ltl.v1.GetRecordRequest
+	(*Record)(nil),                        // 26: ltl.v1.Record
+	(*DeclaredWrong)(nil),                 // 27: ltl.v1.DeclaredWrong
+	(*GetRecordResponse)(nil),             // 28: ltl.v1.GetRecordResponse
+	(*ListHistoryRequest)(nil),            // 29: ltl.v1.ListHistoryRequest
+	(*ListHistoryResponse)(nil),           // 30: ltl.v1.ListHistoryResponse
+	(*CountHistoryRequest)(nil),           // 31: ltl.v1.CountHistoryRequest
+	(*CountHistoryResponse)(nil),          // 32: ltl.v1.CountHistoryResponse
+	(*ListChainsRequest)(nil),             // 33: ltl.v1.ListChainsRequest
+	(*ChainInfo)(nil),                     // 34: ltl.v1.ChainInfo
+	(*ListChainsResponse)(nil),            // 35: ltl.v1.ListChainsResponse
+	(*GetTransactionRequest)(nil),         // 36: ltl.v1.GetTransactionRequest
+	(*GetTransactionResponse)(nil),        // 37: ltl.v1.GetTransactionResponse
+	(*GetNetworkRequest)(nil),             // 38: ltl.v1.GetNetworkRequest
+	(*GetNetworkResponse)(nil),            // 39: ltl.v1.GetNetworkResponse
+	(*OrganisationFacts)(nil),             // 40: ltl.v1.OrganisationFacts
+	(*Authorities)(nil),                   // 41: ltl.v1.Authorities
+	(*GetKeysRequest)(nil),                // 42: ltl.v1.GetKeysRequest
+	(*GetKeysResponse)(nil),               // 43: ltl.v1.GetKeysResponse
+	(*Restoration)(nil),                   // 44: ltl.v1.Restoration
+	(*OrganisationKey)(nil),               // 45: ltl.v1.OrganisationKey
+	(*NodeKey)(nil),                       // 46: ltl.v1.NodeKey
+	(*GetAccountRequest)(nil),             // 47: ltl.v1.GetAccountRequest
+	(*AccountInfo)(nil),                   // 48: ltl.v1.AccountInfo
+	(*GetAccountResponse)(nil),            // 49: ltl.v1.GetAccountResponse
+	(*ListAccessKeysRequest)(nil),         // 50: ltl.v1.ListAccessKeysRequest
+	(*AccessKeyInfo)(nil),                 // 51: ltl.v1.AccessKeyInfo
+	(*ListAccessKeysResponse)(nil),        // 52: ltl.v1.ListAccessKeysResponse
+	(*GetChainRequest)(nil),               // 53: ltl.v1.GetChainRequest
+	(*GetChainResponse)(nil),              // 54: ltl.v1.GetChainResponse
+	(*ListMembersRequest)(nil),            // 55: ltl.v1.ListMembersRequest
+	(*MemberInfo)(nil),                    // 56: ltl.v1.MemberInfo
+	(*ListMembersResponse)(nil),           // 57: ltl.v1.ListMembersResponse
+	(*ListDeviceGroupsRequest)(nil),       // 58: ltl.v1.ListDeviceGroupsRequest
+	(*DeviceGroupInfo)(nil),               // 59: ltl.v1.DeviceGroupInfo
+	(*ListDeviceGroupsResponse)(nil),      // 60: ltl.v1.ListDeviceGroupsResponse
+	(*ListDevicesRequest)(nil),            // 61: ltl.v1.ListDevicesRequest
+	(*DeviceInfo)(nil),                    // 62: ltl.v1.DeviceInfo
+	(*ListDevicesResponse)(nil),           // 63: ltl.v1.ListDevicesResponse
+	(*ListEnrolmentsRequest)(nil),         // 64: ltl.v1.ListEnrolmentsRequest
+	(*DeviceKeyInfo)(nil),                 // 65: ltl.v1.DeviceKeyInfo
+	(*EnrolmentInfo)(nil),                 // 66: ltl.v1.EnrolmentInfo
+	(*ListEnrolmentsResponse)(nil),        // 67: ltl.v1.ListEnrolmentsResponse
+	(*ListProductsRequest)(nil),           // 68: ltl.v1.ListProductsRequest
+	(*ProductInfo)(nil),                   // 69: ltl.v1.ProductInfo
+	(*ListProductsResponse)(nil),          // 70: ltl.v1.ListProductsResponse
+	(*ListPhaseGroupsRequest)(nil),        // 71: ltl.v1.ListPhaseGroupsRequest
+	(*PhaseGroupInfo)(nil),                // 72: ltl.v1.PhaseGroupInfo
+	(*ListPhaseGroupsResponse)(nil),       // 73: ltl.v1.ListPhaseGroupsResponse
+	(*ListPhasesRequest)(nil),             // 74: ltl.v1.ListPhasesRequest
+	(*PhaseInfo)(nil),                     // 75: ltl.v1.PhaseInfo
+	(*ListPhasesResponse)(nil),            // 76: ltl.v1.ListPhasesResponse
+	(*GetPhaseAuthorizationRequest)(nil),  // 77: ltl.v1.GetPhaseAuthorizationRequest
+	(*GetPhaseAuthorizationResponse)(nil), // 78: ltl.v1.GetPhaseAuthorizationResponse
+	(*GetPhaseRecordRequest)(nil),         // 79: ltl.v1.GetPhaseRecordRequest
+	(*RelatedRecord)(nil),                 // 80: ltl.v1.RelatedRecord
+	(*PhaseRecord)(nil),                   // 81: ltl.v1.PhaseRecord
+	(*GetPhaseRecordResponse)(nil),        // 82: ltl.v1.GetPhaseRecordResponse
+	(*ListPhaseRecordsRequest)(nil),       // 83: ltl.v1.ListPhaseRecordsRequest
+	(*ListPhaseRecordsResponse)(nil),      // 84: ltl.v1.ListPhaseRecordsResponse
+	(*ProposalsRequest)(nil),              // 85: ltl.v1.ProposalsRequest
+	(*ProposalsResponse)(nil),             // 86: ltl.v1.ProposalsResponse
+	(*ProposalVote)(nil),                  // 87: ltl.v1.ProposalVote
+	(*ProposalInfo)(nil),                  // 88: ltl.v1.ProposalInfo
+	(*PrepareProposalRequest)(nil),        // 89: ltl.v1.PrepareProposalRequest
+	(*PrepareProposalResponse)(nil),       // 90: ltl.v1.PrepareProposalResponse
+	(*Correction)(nil),                    // 91: ltl.v1.Correction
+	(ChainService)(0),                     // 92: ltl.v1.ChainService
+	(*CreateChain)(nil),                   // 93: ltl.v1.CreateChain
+	(*Organisation)(nil),                  // 94: ltl.v1.Organisation
+	(*Node)(nil),                          // 95: ltl.v1.Node
+	(NodeMembership)(0),                   // 96: ltl.v1.NodeMembership
+	(*RevokeCertificate)(nil),             // 97: ltl.v1.RevokeCertificate
+	(AccountType)(0),                      // 98: ltl.v1.AccountType
+	(AccessKeyState)(0),                   // 99: ltl.v1.AccessKeyState
+	(DeviceKeyType)(0),                    // 100: ltl.v1.DeviceKeyType
+	(DeviceKeyEnd)(0),                     // 101: ltl.v1.DeviceKeyEnd
+	(*EnrollDevice)(nil),                  // 102: ltl.v1.EnrollDevice
+	(DataForm)(0),                         // 103: ltl.v1.DataForm
+	(*Propose)(nil),                       // 104: ltl.v1.Propose
 }
 var file_ltl_v1_ledger_proto_depIdxs = []int32{
 	3,   // 0: ltl.v1.Batch.endorsements:type_name -> ltl.v1.Endorsement
@@ -7618,138 +7725,140 @@ var file_ltl_v1_ledger_proto_depIdxs = []int32{
 	7,   // 2: ltl.v1.Entry.batches:type_name -> ltl.v1.OrderedBatches
 	8,   // 3: ltl.v1.Entry.sealed:type_name -> ltl.v1.SealedKey
 	4,   // 4: ltl.v1.OrderedBatches.batches:type_name -> ltl.v1.Batch
-	16,  // 5: ltl.v1.StatusResponse.chains:type_name -> ltl.v1.ChainStatus
-	18,  // 6: ltl.v1.StatusResponse.members:type_name -> ltl.v1.ConsensusMember
+	18,  // 5: ltl.v1.StatusResponse.chains:type_name -> ltl.v1.ChainStatus
+	20,  // 6: ltl.v1.StatusResponse.members:type_name -> ltl.v1.ConsensusMember
 	5,   // 7: ltl.v1.BlocksResponse.block:type_name -> ltl.v1.Block
 	5,   // 8: ltl.v1.FollowResponse.block:type_name -> ltl.v1.Block
 	0,   // 9: ltl.v1.GetRecordRequest.consistency:type_name -> ltl.v1.Consistency
-	89,  // 10: ltl.v1.Record.corrects:type_name -> ltl.v1.Correction
-	25,  // 11: ltl.v1.Record.declared_wrong:type_name -> ltl.v1.DeclaredWrong
-	24,  // 12: ltl.v1.GetRecordResponse.record:type_name -> ltl.v1.Record
+	91,  // 10: ltl.v1.Record.corrects:type_name -> ltl.v1.Correction
+	27,  // 11: ltl.v1.Record.declared_wrong:type_name -> ltl.v1.DeclaredWrong
+	26,  // 12: ltl.v1.GetRecordResponse.record:type_name -> ltl.v1.Record
 	0,   // 13: ltl.v1.ListHistoryRequest.consistency:type_name -> ltl.v1.Consistency
-	24,  // 14: ltl.v1.ListHistoryResponse.records:type_name -> ltl.v1.Record
+	26,  // 14: ltl.v1.ListHistoryResponse.records:type_name -> ltl.v1.Record
 	0,   // 15: ltl.v1.CountHistoryRequest.consistency:type_name -> ltl.v1.Consistency
-	90,  // 16: ltl.v1.ListChainsRequest.service:type_name -> ltl.v1.ChainService
+	92,  // 16: ltl.v1.ListChainsRequest.service:type_name -> ltl.v1.ChainService
 	0,   // 17: ltl.v1.ListChainsRequest.consistency:type_name -> ltl.v1.Consistency
-	91,  // 18: ltl.v1.ChainInfo.chain:type_name -> ltl.v1.CreateChain
-	32,  // 19: ltl.v1.ListChainsResponse.chains:type_name -> ltl.v1.ChainInfo
+	93,  // 18: ltl.v1.ChainInfo.chain:type_name -> ltl.v1.CreateChain
+	34,  // 19: ltl.v1.ListChainsResponse.chains:type_name -> ltl.v1.ChainInfo
 	0,   // 20: ltl.v1.GetTransactionRequest.consistency:type_name -> ltl.v1.Consistency
 	0,   // 21: ltl.v1.GetNetworkRequest.consistency:type_name -> ltl.v1.Consistency
-	92,  // 22: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
-	93,  // 23: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
-	32,  // 24: ltl.v1.GetNetworkResponse.chains:type_name -> ltl.v1.ChainInfo
-	94,  // 25: ltl.v1.GetNetworkResponse.memberships:type_name -> ltl.v1.NodeMembership
-	39,  // 26: ltl.v1.GetNetworkResponse.authorities:type_name -> ltl.v1.Authorities
-	95,  // 27: ltl.v1.GetNetworkResponse.revocations:type_name -> ltl.v1.RevokeCertificate
-	38,  // 28: ltl.v1.GetNetworkResponse.facts:type_name -> ltl.v1.OrganisationFacts
+	94,  // 22: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
+	95,  // 23: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
+	34,  // 24: ltl.v1.GetNetworkResponse.chains:type_name -> ltl.v1.ChainInfo
+	96,  // 25: ltl.v1.GetNetworkResponse.memberships:type_name -> ltl.v1.NodeMembership
+	41,  // 26: ltl.v1.GetNetworkResponse.authorities:type_name -> ltl.v1.Authorities
+	97,  // 27: ltl.v1.GetNetworkResponse.revocations:type_name -> ltl.v1.RevokeCertificate
+	40,  // 28: ltl.v1.GetNetworkResponse.facts:type_name -> ltl.v1.OrganisationFacts
 	1,   // 29: ltl.v1.OrganisationFacts.standing:type_name -> ltl.v1.OrganisationStanding
 	0,   // 30: ltl.v1.GetKeysRequest.consistency:type_name -> ltl.v1.Consistency
-	43,  // 31: ltl.v1.GetKeysResponse.organisation_keys:type_name -> ltl.v1.OrganisationKey
-	44,  // 32: ltl.v1.GetKeysResponse.node_keys:type_name -> ltl.v1.NodeKey
-	42,  // 33: ltl.v1.GetKeysResponse.restorations:type_name -> ltl.v1.Restoration
-	94,  // 34: ltl.v1.NodeKey.membership:type_name -> ltl.v1.NodeMembership
+	45,  // 31: ltl.v1.GetKeysResponse.organisation_keys:type_name -> ltl.v1.OrganisationKey
+	46,  // 32: ltl.v1.GetKeysResponse.node_keys:type_name -> ltl.v1.NodeKey
+	44,  // 33: ltl.v1.GetKeysResponse.restorations:type_name -> ltl.v1.Restoration
+	96,  // 34: ltl.v1.NodeKey.membership:type_name -> ltl.v1.NodeMembership
 	0,   // 35: ltl.v1.GetAccountRequest.consistency:type_name -> ltl.v1.Consistency
-	96,  // 36: ltl.v1.AccountInfo.type:type_name -> ltl.v1.AccountType
-	46,  // 37: ltl.v1.GetAccountResponse.accounts:type_name -> ltl.v1.AccountInfo
+	98,  // 36: ltl.v1.AccountInfo.type:type_name -> ltl.v1.AccountType
+	48,  // 37: ltl.v1.GetAccountResponse.accounts:type_name -> ltl.v1.AccountInfo
 	0,   // 38: ltl.v1.ListAccessKeysRequest.consistency:type_name -> ltl.v1.Consistency
-	97,  // 39: ltl.v1.AccessKeyInfo.state:type_name -> ltl.v1.AccessKeyState
-	49,  // 40: ltl.v1.ListAccessKeysResponse.access_keys:type_name -> ltl.v1.AccessKeyInfo
+	99,  // 39: ltl.v1.AccessKeyInfo.state:type_name -> ltl.v1.AccessKeyState
+	51,  // 40: ltl.v1.ListAccessKeysResponse.access_keys:type_name -> ltl.v1.AccessKeyInfo
 	0,   // 41: ltl.v1.GetChainRequest.consistency:type_name -> ltl.v1.Consistency
-	32,  // 42: ltl.v1.GetChainResponse.chain:type_name -> ltl.v1.ChainInfo
+	34,  // 42: ltl.v1.GetChainResponse.chain:type_name -> ltl.v1.ChainInfo
 	0,   // 43: ltl.v1.ListMembersRequest.consistency:type_name -> ltl.v1.Consistency
-	54,  // 44: ltl.v1.ListMembersResponse.members:type_name -> ltl.v1.MemberInfo
+	56,  // 44: ltl.v1.ListMembersResponse.members:type_name -> ltl.v1.MemberInfo
 	0,   // 45: ltl.v1.ListDeviceGroupsRequest.consistency:type_name -> ltl.v1.Consistency
-	57,  // 46: ltl.v1.ListDeviceGroupsResponse.groups:type_name -> ltl.v1.DeviceGroupInfo
+	59,  // 46: ltl.v1.ListDeviceGroupsResponse.groups:type_name -> ltl.v1.DeviceGroupInfo
 	0,   // 47: ltl.v1.ListDevicesRequest.consistency:type_name -> ltl.v1.Consistency
-	60,  // 48: ltl.v1.ListDevicesResponse.devices:type_name -> ltl.v1.DeviceInfo
+	62,  // 48: ltl.v1.ListDevicesResponse.devices:type_name -> ltl.v1.DeviceInfo
 	0,   // 49: ltl.v1.ListEnrolmentsRequest.consistency:type_name -> ltl.v1.Consistency
-	98,  // 50: ltl.v1.DeviceKeyInfo.key_type:type_name -> ltl.v1.DeviceKeyType
-	99,  // 51: ltl.v1.DeviceKeyInfo.end:type_name -> ltl.v1.DeviceKeyEnd
-	100, // 52: ltl.v1.EnrolmentInfo.device:type_name -> ltl.v1.EnrollDevice
-	63,  // 53: ltl.v1.EnrolmentInfo.keys:type_name -> ltl.v1.DeviceKeyInfo
-	64,  // 54: ltl.v1.ListEnrolmentsResponse.devices:type_name -> ltl.v1.EnrolmentInfo
+	100, // 50: ltl.v1.DeviceKeyInfo.key_type:type_name -> ltl.v1.DeviceKeyType
+	101, // 51: ltl.v1.DeviceKeyInfo.end:type_name -> ltl.v1.DeviceKeyEnd
+	102, // 52: ltl.v1.EnrolmentInfo.device:type_name -> ltl.v1.EnrollDevice
+	65,  // 53: ltl.v1.EnrolmentInfo.keys:type_name -> ltl.v1.DeviceKeyInfo
+	66,  // 54: ltl.v1.ListEnrolmentsResponse.devices:type_name -> ltl.v1.EnrolmentInfo
 	0,   // 55: ltl.v1.ListProductsRequest.consistency:type_name -> ltl.v1.Consistency
-	67,  // 56: ltl.v1.ListProductsResponse.products:type_name -> ltl.v1.ProductInfo
+	69,  // 56: ltl.v1.ListProductsResponse.products:type_name -> ltl.v1.ProductInfo
 	0,   // 57: ltl.v1.ListPhaseGroupsRequest.consistency:type_name -> ltl.v1.Consistency
-	70,  // 58: ltl.v1.ListPhaseGroupsResponse.groups:type_name -> ltl.v1.PhaseGroupInfo
+	72,  // 58: ltl.v1.ListPhaseGroupsResponse.groups:type_name -> ltl.v1.PhaseGroupInfo
 	0,   // 59: ltl.v1.ListPhasesRequest.consistency:type_name -> ltl.v1.Consistency
-	73,  // 60: ltl.v1.ListPhasesResponse.phases:type_name -> ltl.v1.PhaseInfo
+	75,  // 60: ltl.v1.ListPhasesResponse.phases:type_name -> ltl.v1.PhaseInfo
 	0,   // 61: ltl.v1.GetPhaseAuthorizationRequest.consistency:type_name -> ltl.v1.Consistency
-	73,  // 62: ltl.v1.GetPhaseAuthorizationResponse.authorized:type_name -> ltl.v1.PhaseInfo
-	73,  // 63: ltl.v1.GetPhaseAuthorizationResponse.unauthorized:type_name -> ltl.v1.PhaseInfo
+	75,  // 62: ltl.v1.GetPhaseAuthorizationResponse.authorized:type_name -> ltl.v1.PhaseInfo
+	75,  // 63: ltl.v1.GetPhaseAuthorizationResponse.unauthorized:type_name -> ltl.v1.PhaseInfo
 	0,   // 64: ltl.v1.GetPhaseRecordRequest.consistency:type_name -> ltl.v1.Consistency
-	101, // 65: ltl.v1.PhaseRecord.form:type_name -> ltl.v1.DataForm
-	78,  // 66: ltl.v1.PhaseRecord.related:type_name -> ltl.v1.RelatedRecord
-	89,  // 67: ltl.v1.PhaseRecord.corrects:type_name -> ltl.v1.Correction
-	25,  // 68: ltl.v1.PhaseRecord.declared_wrong:type_name -> ltl.v1.DeclaredWrong
-	79,  // 69: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
+	103, // 65: ltl.v1.PhaseRecord.form:type_name -> ltl.v1.DataForm
+	80,  // 66: ltl.v1.PhaseRecord.related:type_name -> ltl.v1.RelatedRecord
+	91,  // 67: ltl.v1.PhaseRecord.corrects:type_name -> ltl.v1.Correction
+	27,  // 68: ltl.v1.PhaseRecord.declared_wrong:type_name -> ltl.v1.DeclaredWrong
+	81,  // 69: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
 	0,   // 70: ltl.v1.ListPhaseRecordsRequest.consistency:type_name -> ltl.v1.Consistency
-	79,  // 71: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
+	81,  // 71: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
 	0,   // 72: ltl.v1.ProposalsRequest.consistency:type_name -> ltl.v1.Consistency
-	86,  // 73: ltl.v1.ProposalsResponse.proposals:type_name -> ltl.v1.ProposalInfo
+	88,  // 73: ltl.v1.ProposalsResponse.proposals:type_name -> ltl.v1.ProposalInfo
 	2,   // 74: ltl.v1.ProposalInfo.state:type_name -> ltl.v1.ProposalState
-	102, // 75: ltl.v1.ProposalInfo.propose:type_name -> ltl.v1.Propose
-	85,  // 76: ltl.v1.ProposalInfo.votes:type_name -> ltl.v1.ProposalVote
+	104, // 75: ltl.v1.ProposalInfo.propose:type_name -> ltl.v1.Propose
+	87,  // 76: ltl.v1.ProposalInfo.votes:type_name -> ltl.v1.ProposalVote
 	0,   // 77: ltl.v1.PrepareProposalRequest.consistency:type_name -> ltl.v1.Consistency
-	102, // 78: ltl.v1.PrepareProposalResponse.propose:type_name -> ltl.v1.Propose
-	15,  // 79: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
-	19,  // 80: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
-	21,  // 81: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
-	23,  // 82: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
-	27,  // 83: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
-	29,  // 84: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
-	31,  // 85: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
-	34,  // 86: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
-	36,  // 87: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
-	40,  // 88: ltl.v1.Ledger.GetKeys:input_type -> ltl.v1.GetKeysRequest
-	45,  // 89: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
-	48,  // 90: ltl.v1.Ledger.ListAccessKeys:input_type -> ltl.v1.ListAccessKeysRequest
-	51,  // 91: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
-	53,  // 92: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
-	56,  // 93: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
-	59,  // 94: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
-	62,  // 95: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
-	66,  // 96: ltl.v1.Ledger.ListProducts:input_type -> ltl.v1.ListProductsRequest
-	69,  // 97: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
-	72,  // 98: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
-	75,  // 99: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
-	77,  // 100: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
-	81,  // 101: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
-	83,  // 102: ltl.v1.Ledger.Proposals:input_type -> ltl.v1.ProposalsRequest
-	87,  // 103: ltl.v1.Ledger.PrepareProposal:input_type -> ltl.v1.PrepareProposalRequest
+	104, // 78: ltl.v1.PrepareProposalResponse.propose:type_name -> ltl.v1.Propose
+	17,  // 79: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
+	21,  // 80: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
+	23,  // 81: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
+	25,  // 82: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
+	29,  // 83: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
+	31,  // 84: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
+	33,  // 85: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
+	36,  // 86: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
+	38,  // 87: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
+	42,  // 88: ltl.v1.Ledger.GetKeys:input_type -> ltl.v1.GetKeysRequest
+	47,  // 89: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
+	50,  // 90: ltl.v1.Ledger.ListAccessKeys:input_type -> ltl.v1.ListAccessKeysRequest
+	53,  // 91: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
+	55,  // 92: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
+	58,  // 93: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
+	61,  // 94: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
+	64,  // 95: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
+	68,  // 96: ltl.v1.Ledger.ListProducts:input_type -> ltl.v1.ListProductsRequest
+	71,  // 97: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
+	74,  // 98: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
+	77,  // 99: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
+	79,  // 100: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
+	83,  // 101: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
+	85,  // 102: ltl.v1.Ledger.Proposals:input_type -> ltl.v1.ProposalsRequest
+	89,  // 103: ltl.v1.Ledger.PrepareProposal:input_type -> ltl.v1.PrepareProposalRequest
 	9,   // 104: ltl.v1.Evidence.Cosign:input_type -> ltl.v1.CosignRequest
 	11,  // 105: ltl.v1.Evidence.Inclusion:input_type -> ltl.v1.InclusionRequest
 	13,  // 106: ltl.v1.Evidence.ProveConsistency:input_type -> ltl.v1.ProveConsistencyRequest
-	17,  // 107: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
-	20,  // 108: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
-	22,  // 109: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
-	26,  // 110: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
-	28,  // 111: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
-	30,  // 112: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
-	33,  // 113: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
-	35,  // 114: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
-	37,  // 115: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
-	41,  // 116: ltl.v1.Ledger.GetKeys:output_type -> ltl.v1.GetKeysResponse
-	47,  // 117: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
-	50,  // 118: ltl.v1.Ledger.ListAccessKeys:output_type -> ltl.v1.ListAccessKeysResponse
-	52,  // 119: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
-	55,  // 120: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
-	58,  // 121: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
-	61,  // 122: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
-	65,  // 123: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
-	68,  // 124: ltl.v1.Ledger.ListProducts:output_type -> ltl.v1.ListProductsResponse
-	71,  // 125: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
-	74,  // 126: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
-	76,  // 127: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
-	80,  // 128: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
-	82,  // 129: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
-	84,  // 130: ltl.v1.Ledger.Proposals:output_type -> ltl.v1.ProposalsResponse
-	88,  // 131: ltl.v1.Ledger.PrepareProposal:output_type -> ltl.v1.PrepareProposalResponse
-	10,  // 132: ltl.v1.Evidence.Cosign:output_type -> ltl.v1.CosignResponse
-	12,  // 133: ltl.v1.Evidence.Inclusion:output_type -> ltl.v1.InclusionResponse
-	14,  // 134: ltl.v1.Evidence.ProveConsistency:output_type -> ltl.v1.ProveConsistencyResponse
-	107, // [107:135] is the sub-list for method output_type
-	79,  // [79:107] is the sub-list for method input_type
+	15,  // 107: ltl.v1.Evidence.ShowCheckpoint:input_type -> ltl.v1.ShowCheckpointRequest
+	19,  // 108: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
+	22,  // 109: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
+	24,  // 110: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
+	28,  // 111: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
+	30,  // 112: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
+	32,  // 113: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
+	35,  // 114: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
+	37,  // 115: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
+	39,  // 116: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
+	43,  // 117: ltl.v1.Ledger.GetKeys:output_type -> ltl.v1.GetKeysResponse
+	49,  // 118: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
+	52,  // 119: ltl.v1.Ledger.ListAccessKeys:output_type -> ltl.v1.ListAccessKeysResponse
+	54,  // 120: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
+	57,  // 121: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
+	60,  // 122: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
+	63,  // 123: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
+	67,  // 124: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
+	70,  // 125: ltl.v1.Ledger.ListProducts:output_type -> ltl.v1.ListProductsResponse
+	73,  // 126: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
+	76,  // 127: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
+	78,  // 128: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
+	82,  // 129: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
+	84,  // 130: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
+	86,  // 131: ltl.v1.Ledger.Proposals:output_type -> ltl.v1.ProposalsResponse
+	90,  // 132: ltl.v1.Ledger.PrepareProposal:output_type -> ltl.v1.PrepareProposalResponse
+	10,  // 133: ltl.v1.Evidence.Cosign:output_type -> ltl.v1.CosignResponse
+	12,  // 134: ltl.v1.Evidence.Inclusion:output_type -> ltl.v1.InclusionResponse
+	14,  // 135: ltl.v1.Evidence.ProveConsistency:output_type -> ltl.v1.ProveConsistencyResponse
+	16,  // 136: ltl.v1.Evidence.ShowCheckpoint:output_type -> ltl.v1.ShowCheckpointResponse
+	108, // [108:137] is the sub-list for method output_type
+	79,  // [79:108] is the sub-list for method input_type
 	79,  // [79:79] is the sub-list for extension type_name
 	79,  // [79:79] is the sub-list for extension extendee
 	0,   // [0:79] is the sub-list for field type_name
@@ -7771,7 +7880,7 @@ func file_ltl_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_ledger_proto_rawDesc), len(file_ltl_v1_ledger_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   86,
+			NumMessages:   88,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

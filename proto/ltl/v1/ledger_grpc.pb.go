@@ -1099,6 +1099,7 @@ const (
 	Evidence_Cosign_FullMethodName           = "/ltl.v1.Evidence/Cosign"
 	Evidence_Inclusion_FullMethodName        = "/ltl.v1.Evidence/Inclusion"
 	Evidence_ProveConsistency_FullMethodName = "/ltl.v1.Evidence/ProveConsistency"
+	Evidence_ShowCheckpoint_FullMethodName   = "/ltl.v1.Evidence/ShowCheckpoint"
 )
 
 // EvidenceClient is the client API for Evidence service.
@@ -1113,6 +1114,9 @@ type EvidenceClient interface {
 	Inclusion(ctx context.Context, in *InclusionRequest, opts ...grpc.CallOption) (*InclusionResponse, error)
 	// ProveConsistency returns the proof that one checkpoint is the beginning of another.
 	ProveConsistency(ctx context.Context, in *ProveConsistencyRequest, opts ...grpc.CallOption) (*ProveConsistencyResponse, error)
+	// ShowCheckpoint shows the answering process a checkpoint that others signed. It compares it with its own copy and with
+	// what they signed before.
+	ShowCheckpoint(ctx context.Context, in *ShowCheckpointRequest, opts ...grpc.CallOption) (*ShowCheckpointResponse, error)
 }
 
 type evidenceClient struct {
@@ -1153,6 +1157,16 @@ func (c *evidenceClient) ProveConsistency(ctx context.Context, in *ProveConsiste
 	return out, nil
 }
 
+func (c *evidenceClient) ShowCheckpoint(ctx context.Context, in *ShowCheckpointRequest, opts ...grpc.CallOption) (*ShowCheckpointResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ShowCheckpointResponse)
+	err := c.cc.Invoke(ctx, Evidence_ShowCheckpoint_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // EvidenceServer is the server API for Evidence service.
 // All implementations must embed UnimplementedEvidenceServer
 // for forward compatibility.
@@ -1165,6 +1179,9 @@ type EvidenceServer interface {
 	Inclusion(context.Context, *InclusionRequest) (*InclusionResponse, error)
 	// ProveConsistency returns the proof that one checkpoint is the beginning of another.
 	ProveConsistency(context.Context, *ProveConsistencyRequest) (*ProveConsistencyResponse, error)
+	// ShowCheckpoint shows the answering process a checkpoint that others signed. It compares it with its own copy and with
+	// what they signed before.
+	ShowCheckpoint(context.Context, *ShowCheckpointRequest) (*ShowCheckpointResponse, error)
 	mustEmbedUnimplementedEvidenceServer()
 }
 
@@ -1183,6 +1200,9 @@ func (UnimplementedEvidenceServer) Inclusion(context.Context, *InclusionRequest)
 }
 func (UnimplementedEvidenceServer) ProveConsistency(context.Context, *ProveConsistencyRequest) (*ProveConsistencyResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ProveConsistency not implemented")
+}
+func (UnimplementedEvidenceServer) ShowCheckpoint(context.Context, *ShowCheckpointRequest) (*ShowCheckpointResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ShowCheckpoint not implemented")
 }
 func (UnimplementedEvidenceServer) mustEmbedUnimplementedEvidenceServer() {}
 func (UnimplementedEvidenceServer) testEmbeddedByValue()                  {}
@@ -1259,6 +1279,24 @@ func _Evidence_ProveConsistency_Handler(srv interface{}, ctx context.Context, de
 	return interceptor(ctx, in, info, handler)
 }
 
+func _Evidence_ShowCheckpoint_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ShowCheckpointRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(EvidenceServer).ShowCheckpoint(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Evidence_ShowCheckpoint_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(EvidenceServer).ShowCheckpoint(ctx, req.(*ShowCheckpointRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // Evidence_ServiceDesc is the grpc.ServiceDesc for Evidence service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1277,6 +1315,10 @@ var Evidence_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ProveConsistency",
 			Handler:    _Evidence_ProveConsistency_Handler,
+		},
+		{
+			MethodName: "ShowCheckpoint",
+			Handler:    _Evidence_ShowCheckpoint_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
