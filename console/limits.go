@@ -50,6 +50,8 @@ const (
 	streamPause = 450 * time.Millisecond
 	checkStream = 10 * time.Second
 	followAgain = time.Second
+	// maxLooked bounds the records of one upload whose corrections and related data are looked up.
+	maxLooked = 10
 	// maxShown bounds the bytes of a value that a page shows; the certificate has all of it.
 	maxShown = 16 << 10
 )

@@ -177,6 +177,8 @@ type shown struct {
 	Size              int
 	// Cut is set where only the beginning is shown.
 	Cut bool
+	// Phase is what the ledger says of a record of a phase: corrections and related data; nil where it was not asked.
+	Phase *ltlv1.PhaseRecord
 }
 
 func showValue(label, seq, value string) shown {
@@ -259,7 +261,17 @@ func (v *visit) showRecord(found *placed, out *recordView) error {
 		out.Device, out.Form = upload.GetDevice(), upload.GetForm().String()
 		seqs := rules.DataSeqs(found.id, upload.GetItems())
 		for i, item := range upload.GetItems() {
-			out.Values = append(out.Values, showValue(item.GetDataKey(), seqs[i], item.GetPhaseData()))
+			one := showValue(item.GetDataKey(), seqs[i], item.GetPhaseData())
+			if i < maxLooked && found.result == rules.OK {
+				r, err := v.ledger.GetPhaseRecord(v.r.Context(), &ltlv1.GetPhaseRecordRequest{ChainId: v.chain.ID(),
+					AccountUid: v.session.uid, PhaseGroupId: upload.GetPhaseGroupId(), PhaseId: upload.GetPhaseId(),
+					DataKey: one.Label, DataSeq: one.Seq})
+				if err != nil {
+					return err
+				}
+				one.Phase = r.GetRecord()
+			}
+			out.Values = append(out.Values, one)
 		}
 		if list := upload.GetList(); list != "" {
 			out.Values = append(out.Values, showValue("", "", list))

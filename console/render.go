@@ -161,6 +161,7 @@ func functions(words map[string]string, assets map[string]asset) template.FuncMa
 			return Prefix + "assets/" + a.path, nil
 		},
 		"nonce": newNonce,
+		"about": func(chain string, it any) about { return about{chain, it} },
 		"hex":   hex.EncodeToString,
 		"short": short,
 		"time":  func(ms int64) time.Time { return time.UnixMilli(ms).UTC() },
@@ -170,6 +171,12 @@ func functions(words map[string]string, assets map[string]asset) template.FuncMa
 		"size":  size,
 		"path":  func(parts ...any) string { return Prefix + joinPath(parts) },
 	}
+}
+
+// about is something on a chain.
+type about struct {
+	Chain string
+	It    any
 }
 
 // joinPath joins escaped parts of a path.

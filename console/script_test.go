@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"ltl/client/proof"
+	verifyjs "ltl/client/verify-js"
 	"ltl/console"
 )
 
@@ -93,6 +94,27 @@ func (w *world) scripts() {
 	}
 	if !strings.Contains(file.header.Get("Content-Disposition"), "attachment") {
 		w.t.Error("a certificate is not a file to keep")
+	}
+}
+
+// TestVerdicts: the page of the verifier has a sentence for each outcome, level and reservation that the verifier gives.
+func TestVerdicts(t *testing.T) {
+	raw, err := verifyjs.Files.ReadFile("verify.mjs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words, found := console.Words("en"), 0
+	for form, prefix := range map[string]string{`(?:reservations|words)\.push\('([a-z-]+)'`: "verify.reservation.",
+		`level = '([a-z-]+)'`: "verify.level.", `return '(witnessed)'`: "verify.level.", `'(valid[a-z-]*|invalid|refused-[a-z]+)'`: "verify.outcome."} {
+		for _, m := range regexp.MustCompile(form).FindAllStringSubmatch(string(raw), -1) {
+			found++
+			if words[prefix+m[1]] == "" {
+				t.Errorf("there is no sentence for %s", m[1])
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d words were found", found)
 	}
 }
 

@@ -5,7 +5,7 @@ const toggle = document.getElementById('live-toggle')
 let source
 let paused = false
 
-const say = name => { state.textContent = state.dataset[name] }
+const say = name => { state.textContent = state.dataset['said' + name] }
 
 function cell(label, ...what) {
   const td = document.createElement('td')
@@ -39,8 +39,8 @@ function add(block) {
 
 function open() {
   source = new EventSource(table.dataset.live)
-  source.onopen = () => say('on')
-  source.onerror = () => say('off')
+  source.onopen = () => say('On')
+  source.onerror = () => say('Off')
   source.addEventListener('block', e => add(JSON.parse(e.data)))
 }
 
@@ -60,7 +60,7 @@ toggle.addEventListener('click', () => {
   toggle.textContent = toggle.dataset[paused ? 'resume' : 'pause']
   if (paused) {
     close()
-    say('paused')
+    say('Paused')
   } else open()
 })
 if (!document.hidden) open()
