@@ -365,11 +365,12 @@ func (c *Console) serve(w http.ResponseWriter, r *http.Request, route *route) {
 // run checks who asks, and runs the route.
 func (v *visit) run(route *route) (*view, error) {
 	var err error
-	if v.session, err = v.resume(); err != nil {
-		return nil, err
-	}
-	if route.scope == open {
+	v.session, err = v.resume()
+	if route.scope == open { // also while AccessKeys cannot be looked up
 		return route.run(v)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if v.session == nil {
 		return nil, v.sendToSignIn()

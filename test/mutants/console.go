@@ -18,7 +18,7 @@ func consoleMutants() []mutant {
 			"if end, ok := r.until[name]; ok && now.Before(end) {\n\t\treturn false",
 			"if end, ok := r.until[name]; ok && now.Before(end) {\n\t\treturn true", "TestConsole/SignIn"),
 		one("console-challenge-old", "a challenge does not grow old", "session.go",
-			"return age >= 0 && age <= challengeTime", "return age >= 0", "TestConsole/SignIn"),
+			"return now.Sub(getMs(b)).Abs() <= challengeTime", "return true", "TestConsole/SignIn"),
 		one("console-act-as", "a form is run without the form's nonce, so that it is executed as often as it is sent", "acts.go",
 			`"console-" + nonce`, `"console-" + newNonce()`, "TestConsole/Acts"),
 		one("console-stream-of-all", "a stream has the blocks of every chain", "live.go",
