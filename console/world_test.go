@@ -201,6 +201,11 @@ func (w *world) fill() {
 				w.foreign = append(w.foreign, text)
 			}
 		}
+		if p != w.member { // what a Key is called is foreign, too
+			id := w.secretText("key")
+			w.foreign = append(w.foreign, id)
+			w.call(p, "SetData", map[string]string{"ProductKey": w.proof.GetChainCode(), "Key": w.keyOf(p, id), "Value": "x"})
+		}
 	}
 	on := map[string]string{"BizChainId": w.group.GetChainId()}
 	with := func(more map[string]string) map[string]string {
