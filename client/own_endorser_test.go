@@ -13,25 +13,28 @@ import (
 // does not answer. The error says so within seconds, and the same transaction is written when it answers again.
 func TestOwnEndorserIsNeeded(t *testing.T) {
 	for _, policy := range []string{"any", "2-of", "org(org2)", "majority"} {
-		f := startFake(t, 3, policy)
-		c := f.client(nil)
-		f.endorsers[0].set(down)
-		tx := record("a", "v")
-		started := time.Now()
-		_, err := c.Submit(t.Context(), tx)
-		if !errors.Is(err, client.ErrUnavailable) || !strings.Contains(err.Error(), "the endorser of the own organisation") ||
-			!strings.Contains(err.Error(), "org1 (") || strings.Contains(err.Error(), "org2") {
-			t.Errorf("%s: %v; want ErrUnavailable that names org1 alone", policy, err)
-		}
-		if took := time.Since(started); took > slow {
-			t.Errorf("%s: the error took %v", policy, took)
-		}
-		if f.stored() != 0 {
-			t.Errorf("%s: %d stored, want none", policy, f.stored())
-		}
-		f.endorsers[0].set(up)
-		r, err := c.Submit(t.Context(), tx)
-		wantOK(t, r, err)
+		t.Run(policy, func(t *testing.T) {
+			t.Parallel() // each waits whether the endorser is started again
+			f := startFake(t, 3, policy)
+			c := f.client(nil)
+			f.endorsers[0].set(down)
+			tx := record("a", "v")
+			started := time.Now()
+			_, err := c.Submit(t.Context(), tx)
+			if !errors.Is(err, client.ErrUnavailable) || !strings.Contains(err.Error(), "the endorser of the own organisation") ||
+				!strings.Contains(err.Error(), "org1 (") || strings.Contains(err.Error(), "org2") {
+				t.Errorf("%v; want ErrUnavailable that names org1 alone", err)
+			}
+			if took := time.Since(started); took > slow {
+				t.Errorf("the error took %v", took)
+			}
+			if f.stored() != 0 {
+				t.Errorf("%d stored, want none", f.stored())
+			}
+			f.endorsers[0].set(up)
+			r, err := c.Submit(t.Context(), tx)
+			wantOK(t, r, err)
+		})
 	}
 }
 
