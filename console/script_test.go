@@ -99,9 +99,13 @@ func (w *world) scripts() {
 
 // TestVerdicts: the page of the verifier has a sentence for each outcome, level and reservation that the verifier gives.
 func TestVerdicts(t *testing.T) {
-	raw, err := verifyjs.Files.ReadFile("verify.mjs")
-	if err != nil {
-		t.Fatal(err)
+	var raw []byte
+	for _, name := range []string{"verify.mjs", "majorities.mjs"} { // those that judge certificates
+		b, err := verifyjs.Files.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw = append(raw, b...)
 	}
 	words, found := console.Words("en"), 0
 	for form, prefix := range map[string]string{`(?:reservations|words)\.push\('([a-z-]+)'`: "verify.reservation.",
