@@ -92,6 +92,58 @@ func ExampleLedger_ProveConsistency() {
 	fmt.Println(proof.VerifyConsistency(checkpoints[0], checkpoints[1], path))
 }
 
+// Two checkpoints that were kept at different times are compared; where no history has both, each file convicts one signer.
+func ExampleLedger_Compare() {
+	c := connect()
+	defer c.Close()
+	earlier, err := os.ReadFile("earlier.note")
+	if err != nil {
+		log.Fatal(err)
+	}
+	later, err := os.ReadFile("later.note")
+	if err != nil {
+		log.Fatal(err)
+	}
+	consistency, err := c.Ledger().Compare(context.Background(), exampleTrust(), string(earlier), string(later))
+	var fork *client.ForkError
+	if errors.As(err, &fork) {
+		for i, file := range fork.Misbehaviours {
+			if err := os.WriteFile(fmt.Sprintf("misbehaviour-%d.json", i), file, 0o600); err != nil {
+				log.Fatal(err)
+			}
+		}
+	}
+	if err != nil {
+		log.Fatal(err)
+	}
+	file, err := consistency.Encode()
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Printf("%s", file)
+}
+
+// A checkpoint that somebody else keeps is shown to the network: who signed it and signs another history is convicted.
+func ExampleLedger_ShowCheckpoint() {
+	c := connect()
+	defer c.Close()
+	note, err := os.ReadFile("theirs.note")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for _, file := range c.Ledger().ShowCheckpoint(context.Background(), exampleTrust(), string(note)) {
+		fmt.Println(proof.VerifyMisbehaviour(file, exampleTrust()).Signer)
+	}
+}
+
+// A caller that needs no files asks for ErrTwoHistories, which every ForkError wraps.
+func ExampleForkError_Unwrap() {
+	c := connect()
+	defer c.Close()
+	_, err := c.Ledger().Compare(context.Background(), exampleTrust(), "", "")
+	fmt.Println(errors.Is(err, client.ErrTwoHistories))
+}
+
 func ExampleLedger_GetKeys() {
 	c := connect()
 	defer c.Close()
