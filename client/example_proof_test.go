@@ -123,7 +123,7 @@ func ExampleLedger_Compare() {
 	fmt.Printf("%s", file)
 }
 
-// A checkpoint that somebody else keeps is shown to the network: who signed it and signs another history is convicted.
+// A checkpoint from another source is shown to the network: a signer of it that signs another history is convicted.
 func ExampleLedger_ShowCheckpoint() {
 	c := connect()
 	defer c.Close()
