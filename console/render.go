@@ -238,6 +238,7 @@ type failure struct {
 	code, detail string
 }
 
+// Error is the key of the failure's sentence.
 func (f *failure) Error() string { return f.key }
 
 // failureView is the page of a failure.

@@ -42,6 +42,7 @@ type act struct {
 	refused      string
 }
 
+// String says what the act was.
 func (a *act) String() string { return a.what }
 
 // honest acts as the honest organisations do, and keeps a journal of it: operators, a facade with nonces that can be
