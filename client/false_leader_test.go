@@ -122,7 +122,7 @@ func TestStatusOfAnother(t *testing.T) {
 }
 
 // TestPromisedBlocks: a node that reports more blocks than there are does not make a proposal wait for them, whether a
-// leader is known or not.
+// leader is known or not. Without one nothing is refused: the refusal may be out of date.
 func TestPromisedBlocks(t *testing.T) {
 	f := startFake(t, 3, "majority")
 	for _, n := range f.nodes {
@@ -142,11 +142,40 @@ func TestPromisedBlocks(t *testing.T) {
 	}
 	for _, leader := range []int32{0, -1} {
 		f.leader.Store(leader)
-		r, err := f.client(nil).Submit(t.Context(), record("a", "1"))
-		if err != nil || r.GetCode() != rules.NotFound {
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		r, err := f.client(nil).Submit(ctx, record("a", "1"))
+		cancel()
+		switch {
+		case leader < 0 && !errors.Is(err, client.ErrUnavailable):
+			t.Errorf("without a leader: %v %v, want ErrUnavailable", r, err)
+		case leader >= 0 && (err != nil || r.GetCode() != rules.NotFound):
 			t.Errorf("leader %d: %v %v, want %d", leader, r, err, rules.NotFound)
 		}
 	}
+}
+
+// TestRefusedBetweenLeaders: while no node leads, the nodes that are left may have fewer blocks than a caller was
+// acknowledged. A refusal by endorsers that are no newer is not believed; the next leader says how new they must be.
+func TestRefusedBetweenLeaders(t *testing.T) {
+	f := startFake(t, 3, "majority")
+	for i, n := range f.nodes {
+		n.sequence.Store([]uint64{77, 77, 80}[i])
+	}
+	for _, e := range f.endorsers {
+		e.set(func(e *fakeEndorser) {
+			e.verdict = func(in *ltlv1.EndorseRequest, _ *ltlv1.Transaction) int32 {
+				if in.GetMinSequence() < 80 {
+					return rules.NotFound
+				}
+				return rules.OK
+			}
+		})
+	}
+	f.leader.Store(-1)
+	time.AfterFunc(500*time.Millisecond, func() { f.leader.Store(2) })
+	c := f.client(nil)
+	r, err := c.Submit(t.Context(), record("a", "1"))
+	wantOK(t, r, err)
 }
 
 // TestFalseLeaderIsSlow: a true leader that takes long is not left for one that no other node names.

@@ -32,6 +32,7 @@ var errMoved = errors.New("another node leads now")
 type clusterStatus struct {
 	claims   []claim // nodes that say that they lead, the most credible first
 	sequence uint64  // the leader's number of executed blocks, else about that of the nodes
+	led      bool    // sequence is that of a leader that others name, or of the only node
 }
 
 // claim is a node's word that it leads.
@@ -81,8 +82,24 @@ func (c *Client) askStatus() (*clusterStatus, error) {
 		return nil, fmt.Errorf("%w: no node answers with its status; check that the nodes run and can be reached",
 			ErrUnavailable)
 	}
+	s.led = len(s.claims) > 0 && s.claims[0].named > 0 || len(nodes) == 1
 	c.seen.Store(s)
 	return s, nil
+}
+
+// ledStatus waits until a node leads. How many blocks the other nodes have says too little: a write that was acknowledged
+// may be executed on the former leader alone.
+func (c *Client) ledStatus(ctx context.Context) (*clusterStatus, error) {
+	var pause backoff
+	for {
+		s, err := c.statuses.do(ctx)
+		if err != nil || s.led {
+			return s, err
+		}
+		if !pause.wait(ctx, c.base) {
+			return nil, errors.New("no node leads that others name; look whether most nodes run (ltl status)")
+		}
+	}
 }
 
 // weigh orders the nodes that claim to lead by how credible that is: those that did not act as the leader when they were

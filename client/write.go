@@ -472,7 +472,7 @@ func (r *batchRun) order(ctx context.Context, g *group) []*group {
 
 // recheck has refused submissions proposed once more, to endorsers that must be as new as the leader is now.
 func (r *batchRun) recheck(ctx context.Context, g *group) []*group {
-	cluster, err := r.client.statuses.do(ctx)
+	cluster, err := r.client.ledStatus(ctx)
 	if err != nil {
 		r.client.fail(g.submissions, fmt.Errorf("%w: the endorsers' refusal could not be checked: %w", ErrUnavailable, err))
 		return nil
