@@ -92,11 +92,11 @@ func (c *call) run() (value, error) {
 	data, err := c.action.run(c)
 	var form *formError
 	if !errors.As(err, &form) {
-		return data, err
+		return data, c.explain(err)
 	}
 	if c.action.first != nil {
 		if err := c.action.first(c); err != nil {
-			return value{}, err
+			return value{}, c.explain(err)
 		}
 	}
 	return value{}, form.refusal

@@ -52,7 +52,11 @@ func (n *fakeNetwork) GetChain(_ context.Context, in *ltlv1.GetChainRequest) (*l
 	}}, nil
 }
 
+// ListMembers answers what a test has set, and the entry of one account to who asks without an account.
 func (n *fakeNetwork) ListMembers(_ context.Context, in *ltlv1.ListMembersRequest) (*ltlv1.ListMembersResponse, error) {
+	if in.GetAccountUid() == "" {
+		return n.entry(in), nil
+	}
 	out, err := answered[ltlv1.ListMembersResponse](n, in)
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -60,6 +64,22 @@ func (n *fakeNetwork) ListMembers(_ context.Context, in *ltlv1.ListMembersReques
 		out, n.pages = n.pages[0], n.pages[1:]
 	}
 	return out, err
+}
+
+// entry is the entry of an account on a chain.
+func (n *fakeNetwork) entry(in *ltlv1.ListMembersRequest) *ltlv1.ListMembersResponse {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	out := &ltlv1.ListMembersResponse{Code: rules.OK}
+	c := n.chain(func(c *fakeChain) bool { return c.id == in.GetChainId() })
+	if m, ok := c.members[in.GetMemberUid()]; ok {
+		status := rules.StatusUnlock
+		if n.locked[in.GetMemberUid()] {
+			status = "LOCK"
+		}
+		out.Members = []*ltlv1.MemberInfo{{Uid: in.GetMemberUid(), Role: m.role, Status: status, DataTypeCode: m.typeCode}}
+	}
+	return out
 }
 
 func (n *fakeNetwork) ListDeviceGroups(_ context.Context, in *ltlv1.ListDeviceGroupsRequest) (*ltlv1.ListDeviceGroupsResponse, error) {

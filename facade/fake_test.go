@@ -58,6 +58,8 @@ type fakeNetwork struct {
 	answers        map[reflect.Type]any
 	lastRead       any
 	output, reason string
+	// locked are the accounts that are locked on all chains.
+	locked map[string]bool
 	// pages, if set, are the responses of successive calls of ListMembers.
 	pages []*ltlv1.ListMembersResponse
 }
@@ -107,7 +109,7 @@ func (n *fakeNetwork) membership(c *fakeChain, uid string) (membership, int32) {
 		return membership{}, rules.UnknownUID
 	}
 	m, ok := c.members[uid]
-	if !ok {
+	if !ok || n.locked[uid] {
 		return m, rules.Forbidden
 	}
 	if n.accounts[uid] == ltlv1.AccountType_ACCOUNT_TYPE_ROOT && m.role == "MEMBER" {

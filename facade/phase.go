@@ -134,7 +134,6 @@ func describeAuthorization(c *call) (value, error) {
 	if err == nil {
 		err = withMessage(ledgerError(r.GetCode()), rules.NotFound,
 			"This chain has no such phase group or no such member; check PhaseGroupId and MemberId.")
-		err = withMessage(err, rules.Forbidden, notAdministrator().message)
 	}
 	if err != nil {
 		return value{}, err

@@ -115,5 +115,5 @@ func (c *call) readCode(key string) (int32, error) {
 
 // notAdministrator is the refusal of an Action that only the administrator may call.
 func notAdministrator() *businessError {
-	return newRefusal(rules.Forbidden, "Only the administrator of this business chain may do this.")
+	return newRefusal(rules.Forbidden, rules.ReasonAdministrator)
 }

@@ -121,7 +121,7 @@ func (e *exec) admitAccount(tx *ltlv1.Transaction, k *kind) (*actor, int32, erro
 	}
 	if code := memberCode(a.account, a.member); code != OK {
 		if a.member == nil {
-			return nil, e.refuse(code, reasonNotMember), nil
+			return nil, e.refuse(code, ReasonNotMember), nil
 		}
 		return a, e.refuse(code, memberReason(a.member)), nil
 	}
@@ -135,7 +135,7 @@ func (e *exec) admitAccount(tx *ltlv1.Transaction, k *kind) (*actor, int32, erro
 	case k.chain == onCollaboration && !CollaborationChain(e.chain):
 		return nil, e.refuse(NotFound, reasonNotCollaboration), nil
 	case k.administrator && a.member.Role != RoleAdmin:
-		return nil, e.refuse(Forbidden, reasonAdministrator), nil
+		return nil, e.refuse(Forbidden, ReasonAdministrator), nil
 	}
 	return a, OK, nil
 }

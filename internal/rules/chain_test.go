@@ -148,8 +148,8 @@ func TestChangeAdministrator(t *testing.T) {
 		w.chain.AdministratorTypeCode != before.AdministratorTypeCode {
 		t.Fatal(err)
 	}
-	w.refused("the former writes", w.tx(rootUID, set(key+"x", "v")), Forbidden, reasonNotMember)
-	w.refused("the former manages", w.tx(rootUID, member(m1UID)), Forbidden, reasonNotMember)
+	w.refused("the former writes", w.tx(rootUID, set(key+"x", "v")), Forbidden, ReasonNotMember)
+	w.refused("the former manages", w.tx(rootUID, member(m1UID)), Forbidden, ReasonNotMember)
 	w.want("the new one writes under the same type code", w.tx(freeUID, set(w.key(freeUID, "b"), "v")), OK)
 	w.want("the new one manages", w.tx(freeUID, lock(w.member(m1UID).ID, true)), OK)
 	w.want("the new one cannot be a member", w.tx(freeUID, member(freeUID)), Conflict)

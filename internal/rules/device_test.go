@@ -410,7 +410,7 @@ func TestRegisterDeviceGroup(t *testing.T) {
 		fmt.Sprintf(reasonProductForeign, "o1"))
 	w.refused("an unclaimed product", w.tx(m1UID, register("pk4")), Forbidden,
 		fmt.Sprintf(reasonProductOpen, "pk4", w.chain.ID))
-	w.refused("by an account that is not on the chain", w.tx(freeUID, register("pk3")), Forbidden, reasonNotMember)
+	w.refused("by an account that is not on the chain", w.tx(freeUID, register("pk3")), Forbidden, ReasonNotMember)
 	all, err := ListDeviceGroups(w.state, w.chain.ID)
 	if err != nil || len(all) != 2 || all[0].ID != r[0].GetOutput() || !all[0].Authorized ||
 		all[0].OwnerID != w.member(m1UID).ID ||
@@ -418,7 +418,7 @@ func TestRegisterDeviceGroup(t *testing.T) {
 		t.Errorf("groups %+v, %v", all, err)
 	}
 	id := r[0].GetOutput()
-	w.refused("a member authorises", w.tx(m1UID, authorizeGroup(id, false)), Forbidden, reasonAdministrator)
+	w.refused("a member authorises", w.tx(m1UID, authorizeGroup(id, false)), Forbidden, ReasonAdministrator)
 	w.want("a group that is none", w.tx(rootUID, authorizeGroup("0000000000000000", false)), NotFound)
 	w.want("an id that is none", w.tx(rootUID, authorizeGroup("../pk1", false)), NotFound)
 	w.must(w.tx(rootUID, authorizeGroup(id, true)), w.tx(rootUID, authorizeGroup(id, false)),
@@ -438,7 +438,7 @@ func TestAuthorizeDevice(t *testing.T) {
 	if err != nil || device == nil {
 		t.Fatal(device, err)
 	}
-	w.refused("a member", w.tx(m1UID, authorizeDevice(group, device.ID, false)), Forbidden, reasonAdministrator)
+	w.refused("a member", w.tx(m1UID, authorizeDevice(group, device.ID, false)), Forbidden, ReasonAdministrator)
 	w.want("of another group", w.tx(rootUID, authorizeDevice(other, device.ID, false)), NotFound)
 	w.want("of a group that is none", w.tx(rootUID, authorizeDevice("", device.ID, false)), NotFound)
 	w.want("that is none", w.tx(rootUID, authorizeDevice(group, "1111111111111111", false)), NotFound)

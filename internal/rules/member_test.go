@@ -59,12 +59,12 @@ func TestModifyMemberRefusals(t *testing.T) {
 	w.want("a main account", w.tx(rootUID, w.modify(id, "1000000000000099")), NotRAM)
 	w.refused("another member's account", w.tx(rootUID, w.modify(id, m2UID)), Conflict, reasonOnChain)
 	w.want("the administrator's account, a main one", w.tx(rootUID, w.modify(id, rootUID)), NotRAM)
-	w.refused("by a member", w.tx(m1UID, w.modify(id, m1UID)), Forbidden, reasonAdministrator)
-	w.refused("by an account that is not on the chain", w.tx(freeUID, w.modify(id, m1UID)), Forbidden, reasonNotMember)
+	w.refused("by a member", w.tx(m1UID, w.modify(id, m1UID)), Forbidden, ReasonAdministrator)
+	w.refused("by an account that is not on the chain", w.tx(freeUID, w.modify(id, m1UID)), Forbidden, ReasonNotMember)
 	own := w.chain.AdministratorMemberID
 	w.refused("the administrator's own entry", w.tx(rootUID, w.modify(own, rootUID)), Forbidden, reasonOwnEntry)
 	w.refused("locking the administrator", w.tx(rootUID, lock(own, true)), Forbidden, reasonOwnEntry)
-	w.refused("locking by a member", w.tx(m1UID, lock(w.member(m2UID).ID, true)), Forbidden, reasonAdministrator)
+	w.refused("locking by a member", w.tx(m1UID, lock(w.member(m2UID).ID, true)), Forbidden, ReasonAdministrator)
 	w.want("locking an unknown member", w.tx(rootUID, lock("1111111111111111", true)), NotFound)
 	w.want("locking an id that is none", w.tx(rootUID, lock("", true)), NotFound)
 }
@@ -154,8 +154,8 @@ func TestLockMember(t *testing.T) {
 	id, key := w.member(m1UID).ID, w.key(m1UID, "a")
 	w.must(w.tx(m1UID, set(key, "v")), w.tx(rootUID, lock(id, false)), w.tx(rootUID, lock(id, true)),
 		w.tx(rootUID, lock(id, true)))
-	w.refused("a locked member writes", w.tx(m1UID, set(w.key(m1UID, "b"), "v")), Forbidden, reasonLocked)
-	w.refused("a locked member registers", w.tx(m1UID, register("pk1")), Forbidden, reasonLocked)
+	w.refused("a locked member writes", w.tx(m1UID, set(w.key(m1UID, "b"), "v")), Forbidden, ReasonLocked)
+	w.refused("a locked member registers", w.tx(m1UID, register("pk1")), Forbidden, ReasonLocked)
 	for uid, want := range map[string]int32{m1UID: Forbidden, rootUID: OK} {
 		if got, err := CanRead(w.state, w.chain, uid, key); err != nil || got != want {
 			t.Errorf("%s reads what a locked member wrote: %d, %v, want %d", uid, got, err, want)

@@ -411,7 +411,7 @@ func TestPhaseReasons(t *testing.T) {
 		{m1UID, none, reasonNoPhase}, {m2UID, c.upload("k", "x", ""), reasonNoPermission}, {m1UID, related(c.else_, "k"),
 			reasonRelatedPhase},
 		{m1UID, related(c.first, "k"), reasonRelatedRecord}, {m1UID, related(c.first, whole), reasonRelatedKey},
-		{m1UID, &ltlv1.CreatePhaseGroup{Name: "ab"}, reasonAdministrator},
+		{m1UID, &ltlv1.CreatePhaseGroup{Name: "ab"}, ReasonAdministrator},
 		{rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.chain.AdministratorMemberID}, reasonAllPhases},
 		{rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1, PhaseIds: []string{c.else_}},
 			reasonUnknownPhases},

@@ -168,7 +168,7 @@ func TestModifyDeviceGroup(t *testing.T) {
 		t.Fatal(device, err)
 	}
 	admin := w.chain.AdministratorMemberID
-	w.refused("a member", w.tx(m1UID, modifyGroup(group, admin)), Forbidden, reasonAdministrator)
+	w.refused("a member", w.tx(m1UID, modifyGroup(group, admin)), Forbidden, ReasonAdministrator)
 	w.refused("to an account of another organisation", w.tx(rootUID, modifyGroup(group, w.member(m2UID).ID)), Forbidden,
 		fmt.Sprintf(reasonProductForeign, "o1"))
 	w.refused("to no entry", w.tx(rootUID, modifyGroup(group, "0000000000000001")), NotFound, reasonNoEntry)

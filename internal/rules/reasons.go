@@ -1,5 +1,15 @@
 package rules
 
+// Reasons that the API gives for a refused read, too, in the words of a refused write.
+const (
+	// ReasonNotMember refuses an account that has no entry on the chain.
+	ReasonNotMember = "The account is not a member of this chain; ask the chain's administrator to add it."
+	// ReasonLocked refuses a locked member.
+	ReasonLocked = "The member is locked on this chain; ask the chain's administrator to unlock it."
+	// ReasonAdministrator refuses a member where only the administrator may act.
+	ReasonAdministrator = "Only the administrator of this chain may do this."
+)
+
 // Reasons are sentences for refusals whose code alone does not tell the caller what to do. They are not part of the
 // ledger: they enter no hash and are not stored, so their wording may change. A later query of the result has none.
 const (
@@ -29,16 +39,13 @@ const (
 		"of the two is wrong and set it."
 	reasonTooFewClocks = "Only %d of the chain's %d organisations endorsed this, %d seconds after the network's reference " +
 		"time. More than half must; these did not: %s. Start their endorsers, or set their clocks."
-	reasonNotMember    = "The account is not a member of this chain; ask the chain's administrator to add it."
-	reasonLocked       = "The member is locked on this chain; ask the chain's administrator to unlock it."
 	reasonExpired      = "The chain's term is over: it can be read, but takes no writes; ask the operator to extend it."
 	reasonNotEffective = "The chain's term has not begun yet; wait for it, or ask the operator to let it begin " +
 		"earlier (ltl chain modify --effective)."
 	reasonClosed = "The organisation that owns this chain was removed from the network, so the chain can only be read, until " +
 		"its other organisations give it to another administrator (ltl chain adopt)."
-	reasonNotProof      = "This is not a proof chain; use the Actions of its service."
-	reasonAdministrator = "Only the administrator of this chain may do this."
-	reasonOwnEntry      = "The administrator's own entry cannot be changed or locked; ask the operator to name another " +
+	reasonNotProof = "This is not a proof chain; use the Actions of its service."
+	reasonOwnEntry = "The administrator's own entry cannot be changed or locked; ask the operator to name another " +
 		"administrator."
 	reasonOnChain    = "This account is on the chain already."
 	reasonProductKey = "A device group with this ProductKey is registered on this chain already."
@@ -218,9 +225,9 @@ const (
 func memberReason(m *Member) string {
 	switch {
 	case m == nil:
-		return reasonNotMember
+		return ReasonNotMember
 	case m.Status != StatusUnlock:
-		return reasonLocked
+		return ReasonLocked
 	}
 	return ""
 }

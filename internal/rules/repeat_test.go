@@ -135,10 +135,10 @@ func TestNoRepeat(t *testing.T) {
 	locked := w.copy()
 	hindrances()[3].change(locked, "")
 	locked.refused("a locked member asks for a Key that is not there", locked.proofUpload(false, "none", "", "v", nil),
-		Forbidden, reasonLocked)
-	locked.refused("and for a BusinessId", locked.proofUpload(true, "id", other, "v", nil), Forbidden, reasonLocked)
+		Forbidden, ReasonLocked)
+	locked.refused("and for a BusinessId", locked.proofUpload(true, "id", other, "v", nil), Forbidden, ReasonLocked)
 	locked.refused("and for a Key of another account", locked.tx(m1UID, set(locked.key(rootUID, "single"), "v")), Forbidden,
-		reasonLocked)
+		ReasonLocked)
 
 	// A submitter that may not write for the account learns nothing.
 	tx := w.proofUpload(true, "id", business, "v", p)
@@ -151,7 +151,7 @@ func TestNoRepeat(t *testing.T) {
 	}
 	repeat := w.proofUpload(true, "id", business, "v", p)
 	w.must(w.act(rootUID, &ltlv1.ModifyMember{MemberId: m.ID, MemberUid: freeUID, Name: "某公司", Contact: "张三", Phone: "1"}))
-	w.refused("the former account of the entry", repeat, Forbidden, reasonNotMember)
+	w.refused("the former account of the entry", repeat, Forbidden, ReasonNotMember)
 	repeat.AccountUid = freeUID
 	w.refused("the account that took the entry over", repeat, DuplicateKey, reasonRepeated)
 }
@@ -192,7 +192,7 @@ func TestRepeatedPhase(t *testing.T) {
 			if plain := c.make(&n, false); plain.Items[0].DataSeq != "" && !h.signedOnly {
 				want, reason := c.want, ""
 				if h.what == "the member is locked" || h.what == "all three" {
-					want, reason = Forbidden, reasonLocked // a locked member may not read the phase
+					want, reason = Forbidden, ReasonLocked // a locked member may not read the phase
 				}
 				n.refused(c.what+", "+h.what, n.act(m1UID, plain), want, reason)
 			}
@@ -241,8 +241,8 @@ func TestNoRepeatOnPhase(t *testing.T) {
 		Forbidden, reasonSignatureUsed)
 	c.refused("another account", c.act(m2UID, u), Forbidden, reasonForeignGroup)
 	c.must(c.act(rootUID, &ltlv1.LockMember{MemberId: c.m2, Locked: true}))
-	c.refused("another account, locked", c.act(m2UID, u), Forbidden, reasonLocked)
-	c.refused("another account, locked, unsigned", c.act(m2UID, c.upload("a", "v", "1")), Forbidden, reasonLocked)
+	c.refused("another account, locked", c.act(m2UID, u), Forbidden, ReasonLocked)
+	c.refused("another account, locked, unsigned", c.act(m2UID, c.upload("a", "v", "1")), Forbidden, ReasonLocked)
 	c.must(c.act(rootUID, &ltlv1.AuthorizePhases{PhaseGroupId: c.group, MemberId: c.m1}))
 	c.refused("without the right to write", c.act(m1UID, u), Forbidden, reasonNoPermission)
 }

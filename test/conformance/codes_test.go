@@ -173,8 +173,11 @@ func (w *world) keyCodes(t *testing.T, a *action, foreign string) {
 		w.wants(t, w.member, a.Name, "another member's type code",
 			w.call(a, w.member, params{"Key": key("0001", code, own, "a")}), "-305")
 	} else {
-		w.wants(t, w.member, a.Name, "another member's type code",
+		r := w.wants(t, w.member, a.Name, "another member's type code",
 			w.call(a, w.member, params{"Key": key("0001", code, own, "a")}), "403")
+		if !strings.Contains(r.message, "another member's data type code, "+own) {
+			t.Errorf("%s does not say whose type code was refused: %s", a.Name, r)
+		}
 	}
 }
 

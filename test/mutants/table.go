@@ -27,7 +27,8 @@ const (
 // rules.
 func table() []mutant {
 	return slices.Concat(diskMutants(), raftMutants(), announceMutants(), bytesMutants(), evidenceMutants(), rulesMutants(),
-		submitterMutants(), restorationMutants(), ownerMutants(), nodesWordMutants(), timeMutants(), consoleMutants())
+		submitterMutants(), restorationMutants(), ownerMutants(), nodesWordMutants(), timeMutants(), consoleMutants(),
+		facadeMutants())
 }
 
 func diskMutants() []mutant {
