@@ -33,6 +33,9 @@ func (e *exec) createAccount(act action) (int32, string, error) {
 	} else if used, err := taken(uid); used || err != nil {
 		return Conflict, "", err
 	}
+	if code, err := e.enter(a.GetOrganisation(), tableAccounts); code != OK || err != nil {
+		return code, "", err
+	}
 	made := Account{
 		UID: uid, Name: a.GetName(), Type: a.GetType(), Organisation: a.GetOrganisation(),
 		CreatedHeight: act.here.Height, CreatedIndex: act.here.Index,

@@ -76,7 +76,7 @@ func (e *exec) createChain(act action) (int32, string, error) {
 	return OK, made.ID, nil
 }
 
-// planChain checks a CreateChain against the state and fills in its defaults.
+// planChain checks a CreateChain against the state, fills in its defaults, and counts the chain for its owner.
 func (e *exec) planChain(c *ltlv1.CreateChain, here Locator) (*Chain, int32, error) {
 	n, err := GetNetwork(e)
 	if err != nil {
@@ -127,7 +127,8 @@ func (e *exec) planChain(c *ltlv1.CreateChain, here Locator) (*Chain, int32, err
 	if made.ExpiredMs <= made.EffectiveMs {
 		return nil, OutOfRange, nil
 	}
-	return made, OK, nil
+	code, err := e.enter(administrator.Organisation, tableChains)
+	return made, code, err
 }
 
 func orDefault(v, other uint64) uint64 {

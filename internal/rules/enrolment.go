@@ -121,10 +121,13 @@ func (e *exec) enrollDevice(act action) (int32, string, error) {
 	} else if code := e.mayAddKey(known, d.GetPublicKey(), false); code != OK {
 		return code, "", nil
 	}
+	if code, err := e.claimFor(known.ProductKey, act.submitter.organisation, act.here); code != OK || err != nil {
+		return code, "", err
+	}
 	known.Organisation = act.submitter.organisation // another one may have had the product before
 	known.add(d.GetKeyType(), d.GetPublicKey(), act.here.Height)
 	e.put(enrolmentKey(known.ProductKey, known.IotID), known.encode())
-	return OK, "", e.claimFor(known.ProductKey, known.Organisation, act.here)
+	return OK, "", nil
 }
 
 // add makes a key the newest one, from a height on.

@@ -187,4 +187,6 @@ func checkFacts(b []byte, check stateCheck) {
 	check("facts of an organisation", of.encode, err)
 	rs, err := parseRestorations(b)
 	check("restorations", func() []byte { return encodeRestorations(*rs) }, err)
+	n, err := parseEntered(b)
+	check("entries", n.encode, err)
 }

@@ -52,6 +52,7 @@ const (
 	prefixAccessKey         = "zk/"
 	prefixAccessKeysOf      = "zu/"
 	prefixAuthorityKey      = "zc/"
+	prefixEntered           = "ze/"
 	keyPhaseTotals          = "h"
 	keyNetwork              = "g"
 	keyRules                = "r"

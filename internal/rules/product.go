@@ -93,6 +93,9 @@ func (e *exec) claimProduct(act action) (int32, string, error) {
 	if code != OK || err != nil {
 		return code, "", err
 	}
+	if code, err := e.enter(made.Organisation, tableProducts); code != OK || err != nil {
+		return code, "", err
+	}
 	e.putProduct(made, act.here)
 	return OK, "", nil
 }
@@ -147,12 +150,15 @@ func (e *exec) putProduct(p *Product, here Locator) {
 
 // claimFor makes an unclaimed product the organisation's, so that the owner of a product is the owner of
 // all enrolments of its devices.
-func (e *exec) claimFor(productKey, organisation string, here Locator) error {
-	known, err := GetProduct(e, productKey)
-	if known == nil && err == nil {
+func (e *exec) claimFor(productKey, organisation string, here Locator) (int32, error) {
+	if known, err := GetProduct(e, productKey); known != nil || err != nil {
+		return OK, err
+	}
+	code, err := e.enter(organisation, tableProducts)
+	if code == OK && err == nil {
 		e.putProduct(&Product{Key: productKey, Organisation: organisation}, here)
 	}
-	return err
+	return code, err
 }
 
 // productHere finds a product that is assigned to this chain; reason says why it is not.

@@ -142,6 +142,7 @@ const (
 		"chain."
 	reasonProductUnclaimed = "No organisation has claimed this product; claim it with ltl device product claim."
 	reasonProductChain     = "There is no chain with this id; ltl chain list shows those that there are."
+	reasonEntered          = "Organisation %s has made %d %s, which is as many as one may ever make."
 	reasonProductFormer    = "Organisation %s has this product; propose it again with that one as the former."
 	reasonProductSame      = "The organisation has this product already; ltl device product assign assigns it to a chain."
 	reasonNoEntry          = "The chain has no member with this id; ltl member list shows those that it has."

@@ -28,7 +28,7 @@ func ownerOfKey(t *rapid.T, v View, key, before, after []byte, actor string) (ow
 	switch {
 	case key[0] == classTransaction || key[0] == classNonce || prefix == "x":
 		return "", false
-	case prefix == "o", prefix == "r" && rest != "", prefix == "zr":
+	case prefix == "o", prefix == "r" && rest != "", prefix == "zr", prefix == "ze":
 		return rest, false
 	case prefix == "zc":
 		owner = *parsed(t, parseAuthorityKey, now)

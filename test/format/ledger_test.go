@@ -403,6 +403,7 @@ func (r *replica) act(tx message, id []byte, index uint32) int32 {
 		if made == "" {
 			made = digits18(derive(id, "account"))
 		}
+		r.enter(m.text(4), 0)
 		r.put("a/"+made, []byte{1}, long(made), long(m.text(2)), u32(uint32(m.number(3))), long(m.text(4)), u64(r.height),
 			u32(index))
 		r.put("x/"+string(id), []byte(made))
@@ -446,6 +447,18 @@ func (r *replica) putAccessKey(m message, index uint32) int32 {
 		r.put("zu/"+uid, list...)
 	}
 	return 200
+}
+
+// enter counts one more account or chain of an organisation, whose counts are at 0 and 1.
+func (r *replica) enter(organisation string, at int) {
+	counts := make([]uint32, 3)
+	if old := r.get("ze/" + organisation); old != nil {
+		for i := range counts {
+			counts[i] = binary.BigEndian.Uint32(old[1+4*i:])
+		}
+	}
+	counts[at]++
+	r.put("ze/"+organisation, []byte{1}, u32(counts[0]), u32(counts[1]), u32(counts[2]))
 }
 
 func (r *replica) attach(m message, uid string, id []byte, index uint32) {
@@ -507,6 +520,7 @@ func (r *replica) createChain(m message, id []byte, index uint32) {
 	}
 	value = append(value, long(m.text(15)), long(letters(derive(id, "type code"), 4, 36)),
 		long(digits16(derive(id, "member"))), u64(r.timeMs), u64(r.height), u32(index), u32(0))
+	r.enter(fields(r.get("a/"+m.text(15))).skip(2, 4).text(), 1)
 	r.put("c/"+chainID, value...)
 	r.put("k/"+code, []byte(chainID))
 	r.put("x/"+string(id), []byte(chainID))

@@ -365,6 +365,9 @@ func nodesWordMutants() []mutant {
 // ownerMutants are faults of what belongs to whom on a business chain.
 func ownerMutants() []mutant {
 	return []mutant{
+		{"entries-unbounded", "an organisation enters as much as it likes in the tables of all", []edit{{
+			"internal/rules/entries.go", "n[in] >= most {", "n[in] > most {"}},
+			"./internal/rules", "TestEntriesOfOneOrganisation", short},
 		{"product-of-others", "any account registers any product", []edit{{"internal/rules/device.go",
 			"if p.Organisation != a.Organisation {", "if p.Organisation == \"\" {"}}, "./internal/rules", "TestRegisterDeviceGroup", short},
 		{"product-on-two-chains", "a text that was ahead counts again after its product moved", []edit{{"internal/rules/product.go",
