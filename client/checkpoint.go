@@ -75,6 +75,18 @@ func (l *Ledger) Certify(ctx context.Context, c *proof.Certificate, t *proof.Tru
 	return errors.Join(forked, l.c.readError(last))
 }
 
+// Checkpoint collects a checkpoint of a chain with the signatures of all nodes and endorsers that answer in time,
+// of size blocks or of more, which some have signed already, and returns its text. t decides whose signatures are
+// taken; they may be too few, which proof.Trust.Level tells. Where signers contradict each other it returns the
+// checkpoint that more of them signed than any other, and an error that wraps ErrTwoHistories and has all of them.
+func (l *Ledger) Checkpoint(ctx context.Context, chainID string, size uint64, t *proof.Trust) (string, error) {
+	k := &collection{client: l.c, trust: t, chainID: chainID, size: size}
+	if err := k.collect(ctx); err != nil {
+		return k.text, fmt.Errorf("client: checkpoint of chain %s: %w", chainID, err)
+	}
+	return k.text, nil
+}
+
 // collection is one checkpoint under way.
 type collection struct {
 	client  *Client

@@ -159,3 +159,24 @@ func ExampleLedger_GetKeys() {
 		}
 	}
 }
+
+// The newest checkpoint of a chain, kept in a file: what the chain holds up to then cannot be denied later.
+func ExampleLedger_Checkpoint() {
+	c := connect()
+	defer c.Close()
+	trust := exampleTrust()
+	text, err := c.Ledger().Checkpoint(context.Background(), exampleChain, 1, trust)
+	if err != nil {
+		log.Fatal(err)
+	}
+	checkpoint, err := trust.Checkpoint(text)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if trust.Level(checkpoint, 0) != proof.Witnessed {
+		log.Fatal("too few have signed it")
+	}
+	if err := os.WriteFile("chain.note", []byte(text), 0o644); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -8,7 +8,7 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// reader is a chain as one account sees it. What it may see of a transaction only this file decides; what it may read of
+// reader is a chain as one account sees it. What it may see of a transaction rules.Viewer decides; what it may read of
 // a Key, a phase, a member or a device the nodes decide, which get the account with every read.
 type reader struct {
 	uid           string
@@ -54,31 +54,11 @@ func (r *reader) proof() bool {
 	return r.info.GetChain().GetService() == ltlv1.ChainService_CHAIN_SERVICE_PROOF
 }
 
-// sees reports whether the account may see the content of a transaction of the chain. The administrator sees all. A
-// member sees
-//
-//   - records of a proof chain under its own data type code, also those of an account that held that code before,
-//   - all records of a collaboration chain, which its members share,
-//   - what it sent itself and the ledger refused, and
-//   - what it changed itself.
-//
-// A refused record is its sender's alone: the ledger put it under no Key.
+// sees reports whether the account may see the content of a transaction of the chain.
 func (r *reader) sees(id ledger.Hash, tx *ltlv1.Transaction, result int32) bool {
-	if tx.GetChainId() != r.info.GetChainId() {
-		return false
-	}
-	if r.administrator {
-		return true
-	}
-	own := tx.GetAccountUid() == r.uid
-	if result != rules.OK {
-		return own
-	}
-	if key, _, _, ok := rules.ProofRecord(tx, id); ok {
-		code, result := rules.CheckKey(r.info.GetChainCode(), key)
-		return result == rules.OK && code != "" && code == r.typeCode
-	}
-	return own || tx.GetUploadPhaseData() != nil && !r.proof()
+	v := rules.Viewer{UID: r.uid, ChainID: r.info.GetChainId(), ChainCode: r.info.GetChainCode(), TypeCode: r.typeCode,
+		Proof: r.proof(), Administrator: r.administrator}
+	return v.Sees(id, tx, result)
 }
 
 // placed is a transaction with its place, which the account may see.

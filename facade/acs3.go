@@ -1,6 +1,7 @@
 package facade
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -107,7 +108,9 @@ func (q *request) acs3Credentials(header string) (credentials, *gatewayError) {
 // returns false; list is the SignedHeaders in it, body the hash of the body in hexadecimal.
 func (q *request) canonicalRequest(b []byte, a *authorization, list, body string, yield func([]byte) bool) []byte {
 	b = append(b[:0], q.method...)
-	b = append(b, "\n/\n"...)
+	b = append(b, '\n')
+	b = appendPath(b, cmp.Or(q.path, endpoint))
+	b = append(b, '\n')
 	first, more := true, true
 	for i := range q.params {
 		p := &q.params[i]
@@ -144,6 +147,17 @@ func (q *request) canonicalRequest(b []byte, a *authorization, list, body string
 	b = append(b, '\n')
 	b = append(b, body...)
 	yield(b)
+	return b
+}
+
+// appendPath appends a path with each of its segments percent-encoded.
+func appendPath(b []byte, path string) []byte {
+	for i, segment := range strings.Split(path, "/") {
+		if i > 0 {
+			b = append(b, '/')
+		}
+		b = appendPercent(b, segment)
+	}
 	return b
 }
 

@@ -53,7 +53,9 @@ type action struct {
 	// data is the form of Data. The response to a refused call has "" where it is a string, and no Data where it is a
 	// structure.
 	data kind
-	run  func(*call) (value, error)
+	// media is the media type of the file with which it answers; empty for Actions.
+	media string
+	run   func(*call) (value, error)
 	// first asks the ledger for the refusal that precedes a form error of this Action; see checks. Nil if there is none.
 	first func(*call) error
 }

@@ -1,6 +1,7 @@
 package facade
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1"
 	"crypto/subtle"
@@ -105,10 +106,12 @@ func pieces(b []byte, s string, encode func([]byte, string) []byte, yield func([
 }
 
 // stringToSign hands the text that an RPC signature covers to yield, in pieces that are built in b, until yield returns
-// false: the method and all parameters of query and body except Signature.
+// false: the method, the path, and all parameters of query and body except Signature.
 func (q *request) stringToSign(b []byte, yield func([]byte) bool) []byte {
 	b = append(b[:0], q.method...)
-	b = append(b, "&%2F&"...)
+	b = append(b, '&')
+	b = appendPercent(b, cmp.Or(q.path, endpoint))
+	b = append(b, '&')
 	first := true
 	for i := range q.params {
 		p := &q.params[i]

@@ -182,7 +182,7 @@ func signACS3(r *http.Request, id, secret string, body []byte, signed []string) 
 		query = append(query, quote(k)+"="+quote(v[0]))
 	}
 	slices.Sort(query)
-	canonical := r.Method + "\n/\n" + strings.Join(query, "&") + "\n"
+	canonical := r.Method + "\n" + r.URL.Path + "\n" + strings.Join(query, "&") + "\n"
 	for _, h := range signed {
 		v := r.Header.Get(h)
 		if h == "host" {
@@ -286,6 +286,14 @@ func TestACS3Authentication(t *testing.T) {
 		wants(t, c.what, f.do(t, r), c.status, c.code)
 	}
 	r := f.acs3(http.MethodGet, query+"&"+body, "")
+	r.URL.Path = "/evidence/record"
+	signACS3(r, "member", "member-secret", nil, slices.Clone(all))
+	wants(t, "evidence, where there is none", f.do(t, r), 404, "InvalidAction.NotFound")
+	r = f.acs3(http.MethodGet, query+"&"+body, "")
+	signACS3(r, "member", "member-secret", nil, slices.Clone(all))
+	r.URL.Path = "/evidence/record"
+	wants(t, "a signature for another path", f.do(t, r), 400, "SignatureDoesNotMatch")
+	r = f.acs3(http.MethodGet, query+"&"+body, "")
 	signACS3(r, "member", "wrong", nil, slices.Clone(all))
 	got := f.do(t, r)
 	wants(t, "wrong secret", got, 400, "SignatureDoesNotMatch")

@@ -15,6 +15,7 @@
 //	                 the Actions, by the manual's nouns
 //	response.go      JSON and XML; errors.go has the table of gateway errors
 //
+// Evidence is named by a path in place of an Action, and takes the same way: evidence.go.
 // Requests for the web console leave this order at once: console.go.
 //
 // Besides these, network.go is what the facade needs of the network and caches of it, refusal_order.go what precedes
@@ -37,6 +38,7 @@ import (
 	"ltl/console"
 	"ltl/internal/admin"
 	"ltl/internal/admission"
+	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/tracing"
 )
@@ -61,6 +63,8 @@ type Config struct {
 	// SealingKeys reads all keys that may decrypt them: while the sealing key is being replaced, and of organisations that
 	// delegate to this facade; nil for SealingKey alone. It is called when a secret cannot be decrypted with the keys known so far.
 	SealingKeys func() ([][]byte, error)
+	// Trust is the network's trust file, for evidence (docs/evidence.md); nil serves none.
+	Trust *identity.Trust
 	// Limits bound what one account and one chain take.
 	Limits Limits
 	// Console, if not nil, has the web console served below console.Prefix.
@@ -84,7 +88,10 @@ type Facade struct {
 	accounts *accounts
 	metrics  *metrics
 	// actions is the table of Actions by name; it does not change.
-	actions           map[string]*action
+	actions map[string]*action
+	// evidenceActions are those that a path names; evidence is nil where there is none.
+	evidenceActions   map[string]*action
+	evidence          *evidence
 	jsonType, xmlType []string
 
 	scratch sync.Pool
@@ -146,10 +153,14 @@ func newFacade(cfg Config, n network) *Facade {
 	f.chainCalls = newTenants("Chain", cmp.Or(l.ChainCalls, maxActive/2), l.ChainRate)
 	f.scratch.New = func() any { return new(scratch) }
 	all := actions()
-	names := make([]string, 0, len(all)+1)
+	var names []string
 	for i := range all {
 		f.actions[all[i].name] = &all[i]
 		names = append(names, all[i].name)
+	}
+	f.evidenceActions, f.evidence = evidenceActions(), newEvidence(cfg)
+	for _, a := range f.evidenceActions {
+		names = append(names, a.name)
 	}
 	f.metrics = newMetrics(names, func() float64 { return float64(f.active.Load()) })
 	f.metrics.watchKeys(f.keys)

@@ -48,6 +48,8 @@ const (
 	maxConnections  = 10240
 	// maxActive bounds the calls under way; more are refused with Throttling.
 	maxActive = 8192
+	// maxEvidence bounds the files of evidence under way: each asks every node and endorser for a signature.
+	maxEvidence = 8
 	// maxBuckets bounds the accounts or chains whose rate is counted before those at rest are forgotten.
 	maxBuckets = 4096
 	// maxHeld bounds the refused calls that are kept back, holdPause the time.

@@ -33,26 +33,10 @@ func foreignKey(code int32) error {
 // describePhaseRecord is the Action DescribeMPCoSPhaseInfo. Without DataSeq it returns the newest record of the
 // DataKey.
 func describePhaseRecord(c *call) (value, error) {
-	if err := c.checkPhaseNames(); err != nil {
+	record, err := c.phaseRecord()
+	if err != nil {
 		return value{}, err
 	}
-	phase, dataKey, dataSeq := c.text("PhaseId"), c.text("DataKey"), c.text("DataSeq")
-	plain := dataKey[strings.LastIndexByte(dataKey, '_')+1:]
-	// Look before the read: a write that ends during the read may be missed by it.
-	pending := c.f.pending.has(c.phaseRecordName(phase, plain, dataSeq), "")
-	r, err := c.f.net.GetPhaseRecord(c.ctx, &ltlv1.GetPhaseRecordRequest{
-		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: phase, DataKey: dataKey,
-		DataSeq: dataSeq,
-	})
-	switch {
-	case err != nil:
-		return value{}, err
-	case r.GetCode() == rules.NotFound && pending:
-		return value{}, refuse(rules.InFlight)
-	case r.GetCode() != rules.OK:
-		return value{}, withMessage(foreignKey(r.GetCode()), rules.NotFound, noPhaseRecord)
-	}
-	record := r.GetRecord()
 	related := rows(record.GetRelated(), func(d *ltlv1.RelatedRecord) value {
 		return object(
 			textField("RelatedPhaseId", d.GetPhaseId()),
@@ -74,6 +58,30 @@ func describePhaseRecord(c *call) (value, error) {
 		textField("ProductKey", record.GetProductKey()),
 		textField("DataHash", hex.EncodeToString(record.GetDataHash())),
 	}, phaseCorrectionFields(record)...)...), nil
+}
+
+// phaseRecord reads the record that phase, DataKey and DataSeq name.
+func (c *call) phaseRecord() (*ltlv1.PhaseRecord, error) {
+	if err := c.checkPhaseNames(); err != nil {
+		return nil, err
+	}
+	phase, dataKey, dataSeq := c.text("PhaseId"), c.text("DataKey"), c.text("DataSeq")
+	plain := dataKey[strings.LastIndexByte(dataKey, '_')+1:]
+	// Look before the read: a write that ends during the read may be missed by it.
+	pending := c.f.pending.has(c.phaseRecordName(phase, plain, dataSeq), "")
+	r, err := c.f.net.GetPhaseRecord(c.ctx, &ltlv1.GetPhaseRecordRequest{
+		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: phase, DataKey: dataKey,
+		DataSeq: dataSeq,
+	})
+	switch {
+	case err != nil:
+		return nil, err
+	case r.GetCode() == rules.NotFound && pending:
+		return nil, refuse(rules.InFlight)
+	case r.GetCode() != rules.OK:
+		return nil, withMessage(foreignKey(r.GetCode()), rules.NotFound, noPhaseRecord)
+	}
+	return r.GetRecord(), nil
 }
 
 // listPhaseHistory is the Action ListMPCoSPhaseHistory: the records of a DataKey in a window, the oldest first.

@@ -13,6 +13,9 @@ import (
 	"ltl/internal/admission"
 )
 
+// endpoint is the path of all Actions.
+const endpoint = "/"
+
 // param is one decoded parameter of a request.
 type param struct {
 	name, value string
@@ -23,6 +26,8 @@ type param struct {
 // request is a parsed HTTP request, on which every later step works.
 type request struct {
 	method string
+	// path is endpoint, or begins with evidencePrefix.
+	path   string
 	host   string
 	header http.Header
 	// params are sorted by name; no name occurs twice.
@@ -50,11 +55,11 @@ func (q *request) get(name string) (v string, ok bool) {
 
 // parse reads the parameters in query and body. m is the memory of the large bodies of all requests.
 func (q *request) parse(r *http.Request, m *memory) *gatewayError {
-	q.method, q.host, q.header = r.Method, r.Host, r.Header
+	q.method, q.path, q.host, q.header = r.Method, cmp.Or(r.URL.Path, endpoint), r.Host, r.Header
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		return gateway(codeMethod)
 	}
-	if r.URL.Path != "/" && r.URL.Path != "" {
+	if q.path != endpoint && (!strings.HasPrefix(q.path, evidencePrefix) || len(q.path) > maxEchoedName) {
 		return gateway(codeActionNotFound)
 	}
 	if len(r.URL.RawQuery) > maxQuery {

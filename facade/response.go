@@ -3,6 +3,7 @@ package facade
 import (
 	"crypto/rand"
 	"math"
+	"net/http"
 	"strconv"
 	"unicode/utf8"
 
@@ -23,14 +24,19 @@ type response struct {
 	data    value
 	// note is the Message of a success; nearly always empty.
 	note string
+	// media is the media type of the file that was asked for; empty for Actions.
+	media string
 }
 
 // status is the HTTP status.
 func (r *response) status() int {
-	if r.gateway != nil {
+	switch {
+	case r.gateway != nil:
 		return r.gateway.status
+	case r.refusal != nil && r.media != "":
+		return refusalStatus(r.refusal.code)
 	}
-	return 200
+	return http.StatusOK
 }
 
 // code is the result code as metrics and logs name it.
@@ -51,6 +57,8 @@ func (r *response) appendBody(b []byte) []byte {
 		return r.appendGatewayXML(b)
 	case r.gateway != nil:
 		return r.appendGatewayJSON(b)
+	case r.data.kind == kindFile:
+		return append(b, r.data.text...)
 	case r.xml:
 		return r.appendXML(b)
 	}
@@ -167,6 +175,8 @@ const (
 	kindArray
 	// kindTable is an array in JSON, and the JSON text of that array in XML.
 	kindTable
+	// kindFile is a file, which is the whole body.
+	kindFile
 )
 
 // value is the Data of a response. It is written as JSON or XML without reflection.

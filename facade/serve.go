@@ -75,7 +75,9 @@ func (f *Facade) send(w http.ResponseWriter, r *http.Request, s *scratch) {
 		}
 	}
 	h := w.Header()
-	if s.response.xml {
+	if s.response.data.kind == kindFile {
+		h["Content-Type"] = []string{s.response.media}
+	} else if s.response.xml {
 		h["Content-Type"] = f.xmlType
 	} else {
 		h["Content-Type"] = f.jsonType
@@ -140,20 +142,32 @@ func (f *Facade) process(ctx context.Context, r *http.Request, s *scratch) (*act
 	if err != nil {
 		return nil, value{}, err
 	}
-	a, err := f.route(q, caller, s)
+	a, err := f.find(q, caller, s)
 	if err != nil {
-		return nil, value{}, err
-	}
-	v, ok := q.get("ApiVersion")
-	if !ok {
-		return a, value{}, missing("ApiVersion")
-	}
-	if v != apiVersion {
-		return a, value{}, refuse(rules.BadAPIVersion)
+		return a, value{}, err
 	}
 	c := &call{ctx: ctx, f: f, q: q, action: a, uid: caller.key.uid, key: caller.key.id, nonce: caller.nonce}
 	data, err := c.run()
 	return a, data, err
+}
+
+// find finds what an authenticated request names: an Action, by its parameters, or a file of evidence, by its path.
+func (f *Facade) find(q *request, caller *caller, s *scratch) (*action, error) {
+	if q.path != endpoint {
+		return f.routeEvidence(q, s)
+	}
+	a, err := f.route(q, caller, s)
+	if err != nil {
+		return nil, err
+	}
+	v, ok := q.get("ApiVersion")
+	if !ok {
+		return a, missing("ApiVersion")
+	}
+	if v != apiVersion {
+		return a, refuse(rules.BadAPIVersion)
+	}
+	return a, nil
 }
 
 // route finds the Action that an authenticated request names.

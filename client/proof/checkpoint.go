@@ -169,6 +169,19 @@ func (v *verifier) Verify(text, signature []byte) bool {
 	return ed25519.Verify(v.key, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", seconds, text), signature[8:])
 }
 
+// Level is Certified when a majority of the nodes signed the checkpoint, Witnessed when a majority of the organisations
+// did too, and empty otherwise. What counts is whose keys were in force at some height of the system chain from
+// systemHeight on: that of the newest block that the checkpoint is to cover, as far as it is known.
+func (t *Trust) Level(c *Checkpoint, systemHeight uint64) Level {
+	switch nodes, both := t.quorums(c, systemHeight); {
+	case both:
+		return Witnessed
+	case nodes:
+		return Certified
+	}
+	return ""
+}
+
 // quorums reports whether, at one height of the system chain that is not below base, a majority of the voters signed;
 // and whether at such a height a majority of the organisations did too.
 func (t *Trust) quorums(c *Checkpoint, base uint64) (nodes, both bool) {

@@ -82,7 +82,7 @@ func runFacade(ctx context.Context, r *role, limits facade.Limits, web *consoleF
 		}
 		f, err := facade.Open(ctx, facade.Config{
 			Listen: r.listen, AdminListen: r.admin, Metrics: p.metrics, Tracer: p.tracer, Client: c, Limits: limits,
-			Console: pages,
+			Console: pages, Trust: p.trust,
 			Network: p.trust.NetworkID(), SealingKey: key,
 			SealingKeys: func() ([][]byte, error) { return identity.LoadSealingKeys(r.identity) }, Logger: p.logger,
 		})

@@ -23,6 +23,7 @@ func TestAPI(t *testing.T) {
 			{"PhaseCorrections", w.testPhaseCorrections},
 			{"Model", w.testModel},
 			{"Example", w.testExample},
+			{"Evidence", w.testEvidence},
 		} {
 			t.Run(part.name, func(t *testing.T) {
 				t.Parallel()

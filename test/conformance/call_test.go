@@ -150,7 +150,10 @@ func readNode(d *json.Decoder) (*node, error) {
 func percent(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }
 
 // signed adds the common parameters and the signature of the manual: HMAC-SHA1 over the sorted parameters.
-func signed(u *user, method string, more params) url.Values {
+func signed(u *user, method string, more params) url.Values { return signedAt(u, method, "/", more) }
+
+// signedAt is signed for a path.
+func signedAt(u *user, method, path string, more params) url.Values {
 	all := params{
 		"AccessKeyId": u.key, "Version": "2019-05-10", "SignatureMethod": "HMAC-SHA1", "SignatureVersion": "1.0",
 		"Timestamp": time.Now().UTC().Format("2006-01-02T15:04:05Z"), "SignatureNonce": rand.Text(), "ApiVersion": "1.0.0",
@@ -161,7 +164,7 @@ func signed(u *user, method string, more params) url.Values {
 		canonical = append(canonical, percent(name)+"="+percent(all[name]))
 	}
 	mac := hmac.New(sha1.New, []byte(u.secret+"&"))
-	mac.Write([]byte(method + "&%2F&" + percent(strings.Join(canonical, "&"))))
+	mac.Write([]byte(method + "&" + percent(path) + "&" + percent(strings.Join(canonical, "&"))))
 	values := url.Values{"Signature": {base64.StdEncoding.EncodeToString(mac.Sum(nil))}}
 	for name, v := range all {
 		values.Set(name, v)

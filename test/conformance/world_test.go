@@ -120,8 +120,8 @@ func start(t *testing.T) *world {
 	}
 	w.facade, err = facade.Open(context.Background(), facade.Config{
 		Listen: "127.0.0.1:0", Client: w.Client(identity.RoleFacade), Network: w.Trust().NetworkID(),
-		SealingKey: w.sealing,
-		Logger:     slog.New(slog.DiscardHandler),
+		SealingKey: w.sealing, Trust: w.Trust(),
+		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -43,7 +43,7 @@ func edges() map[string][]string {
 		"client/device/c":  {},
 		"console": {"client", "client/proof", "client/verify-js", "internal/identity", "internal/ledger", "internal/rules",
 			wire},
-		"facade": {"client", "console", "internal/admission", "internal/identity", "internal/rules", "internal/admin", "internal/tracing",
+		"facade": {"client", "client/proof", "console", "internal/admission", "internal/identity", "internal/rules", "internal/admin", "internal/tracing",
 			"internal/ledger", wire},
 		"internal/audit": {"internal/store", "internal/rules", "internal/verify", "internal/identity", "internal/ledger", wire},
 		"internal/backup": {"internal/audit", "internal/store", "internal/verify", "internal/identity",

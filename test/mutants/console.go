@@ -6,10 +6,10 @@ func consoleMutants() []mutant {
 		return mutant{name, fault, []edit{{"console/" + file, from, to}}, "./console", run, long}
 	}
 	return []mutant{
-		one("console-sees-all", "a member of a chain sees all of its transactions", "confine.go",
-			"\tif r.administrator {\n\t\treturn true", "\tif r.uid != \"\" {\n\t\treturn true", "TestSees"),
-		one("console-foreign-code", "a member sees records under every data type code", "confine.go",
-			"code != \"\" && code == r.typeCode", "code != \"\"", "TestSees"),
+		{"console-sees-all", "a member of a chain sees all of its transactions", []edit{{"internal/rules/sees.go",
+			"\tif v.Administrator {\n\t\treturn true", "\tif v.UID != \"\" {\n\t\treturn true"}}, "./console", "TestSees", short},
+		{"console-foreign-code", "a member sees records under every data type code", []edit{{"internal/rules/sees.go",
+			"code != \"\" && code == v.TypeCode", "code != \"\""}}, "./console", "TestSees", short},
 		one("console-links-sealed", "a block page says what other members' transactions are", "blocks.go",
 			"if !r.sees(t.ID, t.Transaction, t.Code) {\n\t\trow.Sealed", "if t.Code == 0 {\n\t\trow.Sealed",
 			"TestConsole/(Acts|Confinement)"),

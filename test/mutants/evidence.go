@@ -30,5 +30,9 @@ func evidenceMutants() []mutant {
 		{"checkpoint-unsigned", "signatures of one height and of another make a majority together", []edit{
 			{"client/proof/checkpoint.go", "nodes, both = nodes || n, both || n && o", "nodes, both = nodes || n, both || o"}},
 			"./client/proof", "TestReplacedNodes", short},
+		{"evidence-foreign", "the certificate of another account's transaction is given out", []edit{{"facade/evidence.go",
+			"	if !viewer.Sees(", "	if tx == nil && !viewer.Sees("}}, "./test/conformance", "TestAPI/Parallel/Evidence", long},
+		{"evidence-path", "a signature for the API is one for evidence", []edit{{"facade/acs3.go",
+			"cmp.Or(q.path, endpoint)", "cmp.Or(endpoint, q.path)"}}, "./facade", "TestACS3Authentication", short},
 	}
 }
