@@ -202,9 +202,12 @@ func TestGovernancePage(t *testing.T) {
 func TestDocumentedNames(t *testing.T) {
 	page := operatorsPage(t)
 	for what, row := range map[string]any{
-		"organisation": orgRow{}, "certificate": certRow{}, "chain": chainRow{}, "type code": typeCodeRow{}, "member": memberRow{}, "account": accountRow{}, "AccessKey": keyResult{},
-		"proposal": proposalRow{}, "correction": correctedRow{}, "device": deviceRow{}, "product": productRow{},
-		"device group": groupRow{}, "node": nodeRow{}, "successor": successionRow{}, "trust file": trustRow{},
+		"organisation": orgRow{}, "certificate": certRow{}, "chain": chainRow{}, "type code": typeCodeRow{},
+		"member": memberRow{}, "account": accountRow{}, "AccessKey": keyResult{}, "proposal": proposalRow{},
+		"correction": correctedRow{}, "import": importReport{}, "refused row": importRefusal{}, "export": exportReport{},
+		"exported record": exportRow{}, "manifest": manifest{}, "checked file": checkedFile{}, "device": deviceRow{},
+		"product": productRow{}, "device group": groupRow{}, "node": nodeRow{}, "successor": successionRow{},
+		"trust file": trustRow{},
 	} {
 		_, line, found := strings.Cut(page, "\n| "+what+" | ")
 		line, _, _ = strings.Cut(line, "\n")
@@ -213,7 +216,8 @@ func TestDocumentedNames(t *testing.T) {
 			continue
 		}
 		promised := map[string]bool{}
-		for _, m := range regexp.MustCompile("`([a-zA-Z]+)`").FindAllStringSubmatch(regexp.MustCompile(`\([^)]*\)`).ReplaceAllString(line, ""), -1) {
+		line = regexp.MustCompile(`\([^)]*\)`).ReplaceAllString(line, "")
+		for _, m := range regexp.MustCompile("`([a-zA-Z0-9]+)`").FindAllStringSubmatch(line, -1) {
 			promised[m[1]] = true
 		}
 		kind := reflect.TypeOf(row)

@@ -61,6 +61,7 @@ func newRoot() *cobra.Command {
 		newUp(), newNode(), newEndorser(), newFacade(), newHealth(), newSetup(),
 		newPKI(), newStatus(), newChain(), newAccount(), newMember(), newOrg(), newCert(), newTrust(), newProof(), newDevice(),
 		newNetwork(), newRules(), newProposals(), newApprove(), newReject(), newWithdraw(), newCall(), newConsole(), newCorrect(),
+		newImport(), newExport(), newNotarise(), newCheck(),
 		newAudit(), newBackup(), newRestore(), newBench(), newVersion(),
 	)
 	refuseUnknown(root.Commands())

@@ -71,12 +71,7 @@ type proofResult struct {
 }
 
 func (s *session) proofGet(o proofOptions) error {
-	ctx := s.cmd.Context()
 	id, dataKey, dataSeq, err := s.findRecord(o)
-	if err != nil {
-		return err
-	}
-	c, err := s.client.Ledger().Certificate(ctx, id, dataKey, dataSeq)
 	if err != nil {
 		return err
 	}
@@ -84,30 +79,52 @@ func (s *session) proofGet(o proofOptions) error {
 	if err != nil {
 		return err
 	}
-	var forked error
-	err = s.client.Ledger().Certify(ctx, c, trust)
-	if fork, ok := errors.AsType[*client.ForkError](err); ok {
-		forked = s.forkError(o.out, c, fork)
-	} else if err != nil {
-		fmt.Fprintf(s.cmd.ErrOrStderr(), "the certificate gets no checkpoint: %v\n", err)
-	}
-	if c.Info, err = json.Marshal(map[string]string{"network": s.trust.Genesis().GetNetwork()}); err != nil {
-		return err
-	}
-	file, err := c.Encode()
+	c, err := s.certificate(id, dataKey, dataSeq, trust)
 	if err != nil {
 		return err
 	}
-	verdict := proof.Verify(file, trust)
-	if verdict.Failure != nil {
-		return fmt.Errorf("the node's answer does not verify, %w; ask again, and audit the nodes if it stays so",
-			verdict.Failure)
+	var forked error
+	if fork, ok := errors.AsType[*client.ForkError](c.unsigned); ok {
+		forked = s.forkError(o.out, c.Certificate, fork)
+	} else if c.unsigned != nil {
+		fmt.Fprintf(s.cmd.ErrOrStderr(), "the certificate gets no checkpoint: %v\n", c.unsigned)
 	}
+	file, verdict := c.file, c.verdict
 	if err := os.WriteFile(o.out, file, 0o644); err != nil {
 		return fmt.Errorf("couldn't write the certificate: %w", err)
 	}
 	return cmp.Or(forked, emitSentence(s.cmd, proofResult{o.out, hex.EncodeToString(id[:]), len(file), newProofVerdict(verdict)},
 		"%s holds the certificate of transaction %x: %s", o.out, id, verdict.Outcome))
+}
+
+// madeCertificate is a certificate of a record, verified.
+type madeCertificate struct {
+	*proof.Certificate
+	file    []byte
+	verdict *proof.Verdict
+	// unsigned is why it has no checkpoint, or one on which signers contradict each other; nil for none of these.
+	unsigned error
+}
+
+// certificate fetches the certificate of a record with the checkpoint for which most signers stand, and verifies it.
+func (s *session) certificate(id [32]byte, dataKey, dataSeq string, trust *proof.Trust) (*madeCertificate, error) {
+	ctx := s.cmd.Context()
+	c, err := s.client.Ledger().Certificate(ctx, id, dataKey, dataSeq)
+	if err != nil {
+		return nil, err
+	}
+	made := &madeCertificate{Certificate: c, unsigned: s.client.Ledger().Certify(ctx, c, trust)}
+	if c.Info, err = json.Marshal(map[string]string{"network": s.trust.Genesis().GetNetwork()}); err != nil {
+		return nil, err
+	}
+	if made.file, err = c.Encode(); err != nil {
+		return nil, err
+	}
+	if made.verdict = proof.Verify(made.file, trust); made.verdict.Failure != nil {
+		return nil, fmt.Errorf("the node's answer does not verify, %w; ask again, and audit the nodes if it stays so",
+			made.verdict.Failure)
+	}
+	return made, nil
 }
 
 // forkError says that signers of checkpoints contradict each other, and what the certificate in a file has
@@ -262,19 +279,24 @@ func verifyFile(cmd *cobra.Command, path string) (*fileVerdict, error) {
 	if err != nil {
 		return nil, err
 	}
-	trustPath, err := trustPathOf(cmd)
-	if err != nil {
-		return nil, err
-	}
-	raw, err := os.ReadFile(trustPath)
-	if err != nil {
-		return nil, fmt.Errorf("couldn't read the trust file: %w", err)
-	}
-	trust, err := proof.ParseTrust(raw)
+	trust, err := offlineTrust(cmd)
 	if err != nil {
 		return nil, err
 	}
 	return verifyAny(certificate, trust), nil
+}
+
+// offlineTrust reads the trust file that the options name.
+func offlineTrust(cmd *cobra.Command) (*proof.Trust, error) {
+	path, err := trustPathOf(cmd)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't read the trust file: %w", err)
+	}
+	return proof.ParseTrust(raw)
 }
 
 // readCertificate reads no more of a file than can be a certificate.

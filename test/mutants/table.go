@@ -28,7 +28,7 @@ const (
 func table() []mutant {
 	return slices.Concat(diskMutants(), raftMutants(), announceMutants(), bytesMutants(), evidenceMutants(), rulesMutants(),
 		submitterMutants(), restorationMutants(), ownerMutants(), nodesWordMutants(), timeMutants(), consoleMutants(),
-		facadeMutants())
+		facadeMutants(), commandMutants())
 }
 
 func diskMutants() []mutant {
