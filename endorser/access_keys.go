@@ -13,8 +13,8 @@ import (
 )
 
 // WatchAccessKeys implements ltlv1.EndorserServer. After what changed comes an empty message, and one after each
-// watchPulse, as long as this endorser follows a node, its copy is sound and nearly up to date: a facade that hears nothing must assume
-// that AccessKeys were disabled meanwhile.
+// watchPulse, as long as this endorser follows a node, its copy is sound and nearly up to date: a facade that hears
+// nothing must assume that AccessKeys were disabled meanwhile.
 func (e *Endorser) WatchAccessKeys(_ *ltlv1.WatchAccessKeysRequest,
 	stream ltlv1.Endorser_WatchAccessKeysServer) error {
 	sent := map[string]*ltlv1.AccessKeyInfo{}

@@ -12,8 +12,8 @@ import (
 	"ltl/test/testkit/offline"
 )
 
-// TestSignsItsOwnClock: an endorsement states the endorser's clock, also where the ledger is a little ahead of it. Where
-// the ledger is further ahead, by its own chain or by the network's reference time, nothing is signed.
+// TestSignsItsOwnClock: an endorsement states the endorser's clock, also where the ledger is a little ahead of it.
+// Where the ledger is further ahead, by its own chain or by the network's reference time, nothing is signed.
 func TestSignsItsOwnClock(t *testing.T) {
 	w := newWorld(t)
 	w.orderAt(time.Now().Add(time.Minute), w.attach("a", "1"))

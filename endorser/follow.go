@@ -167,9 +167,9 @@ type accused struct {
 	until    time.Time
 }
 
-// accuse notes that a node sent a bad block as the next one. What proves a block bad is this copy's own execution, so it
-// is either that node that is wrong or this program. It reports whether it is the node: not so many others sent a bad
-// block at the same place that they speak for the network.
+// accuse notes that a node sent a bad block as the next one. What proves a block bad is this copy's own execution, so
+// it is either that node that is wrong or this program. It reports whether it is the node: not so many others sent a
+// bad block at the same place that they speak for the network.
 func (e *Endorser) accuse(n *source) bool {
 	at := e.store.Sequence()
 	if e.accusations == nil {
@@ -269,10 +269,10 @@ func (s *source) disbelieve(now time.Time) {
 	s.unbelievedUntil = now.Add(s.unbelieved)
 }
 
-// noteSequences notes how far the ledger is by what the nodes report. A node that reports more blocks than there are must
-// not make this copy look old for ever, which would stop all facades of the organisation. So each organisation has one
-// voice, the highest of its nodes, and the lower median counts; what a node of the own organisation reports counts
-// anyway.
+// noteSequences notes how far the ledger is by what the nodes report. A node that reports more blocks than there are
+// must not make this copy look old for ever, which would stop all facades of the organisation. So each organisation
+// has one voice, the highest of its nodes, and the lower median counts; what a node of the own organisation reports
+// counts anyway.
 func (e *Endorser) noteSequences(answers []*ltlv1.StatusResponse) {
 	highest := map[string]int64{}
 	for i, a := range answers {
@@ -384,8 +384,8 @@ const maxCompared = 64
 
 // checkFork compares the newest blocks that the nodes report with the copy. Executing a block again proves that it
 // follows from its content, not that it is the block that a quorum committed: a lying node could change its time or
-// leave out a batch, and compute the rest accordingly. So a copy that differs from nodes that speak for the network stops
-// the signing. Fewer nodes that differ are named in the log.
+// leave out a batch, and compute the rest accordingly. So a copy that differs from nodes that speak for the network
+// stops the signing. Fewer nodes that differ are named in the log.
 func (e *Endorser) checkFork(answers []*ltlv1.StatusResponse, turn int) error {
 	differ := map[string][]string{} // chain → nodes that have another block where the own copy has one
 	for i, a := range answers {

@@ -51,10 +51,11 @@ const (
 	maxUnseen = 1 << 16
 	// tickCheck is how often it is checked whether a signature was kept back.
 	tickCheck = time.Second
-	// tickGrace is how long after the life of a signature a Tick is asked for: the other clocks must have passed its end too.
+	// tickGrace is how long after the life of a signature a Tick is asked for: the other clocks must have passed its end
+	// too.
 	tickGrace = 5 * time.Second
-	// tickStagger is the time between the first organisation's request for a Tick and the next one's: one Tick is enough for
-	// all that was kept back.
+	// tickStagger is the time between the first organisation's request for a Tick and the next one's: one Tick is enough
+	// for all that was kept back.
 	tickStagger = 10 * time.Second
 	// tickInterval is the time between two requests for a Tick.
 	tickInterval = time.Minute
@@ -89,8 +90,9 @@ const (
 	// maxStalls is in how many polls in a row another node may have more blocks while the copy does not grow, before the
 	// copy follows that node.
 	maxStalls = 2
-	// firstDisbelief is how long the word of a node counts for nothing after it did not give the blocks that it reports. It
-	// doubles up to lastDisbelief, so that one that goes on lying costs next to nothing, and one that hung is used again.
+	// firstDisbelief is how long the word of a node counts for nothing after it did not give the blocks that it reports.
+	// It doubles up to lastDisbelief, so that one that goes on lying costs next to nothing, and one that hung is used
+	// again.
 	firstDisbelief = 10 * time.Second
 	lastDisbelief  = 10 * time.Minute
 	// readyLag is the number of blocks that a copy may be behind and still report that it is ready.

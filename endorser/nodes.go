@@ -19,8 +19,8 @@ type source struct {
 	Peer
 	conn   *grpc.ClientConn
 	ledger ltlv1.LedgerClient
-	// unbelievedUntil is until when its report of more blocks is not believed, unbelieved how long that is. Only the follower and
-	// the monitor that it waits for use them.
+	// unbelievedUntil is until when its report of more blocks is not believed, unbelieved how long that is. Only the
+	// follower and the monitor that it waits for use them.
 	unbelievedUntil time.Time
 	unbelieved      time.Duration
 }
@@ -63,9 +63,9 @@ func (e *Endorser) refreshSources() error {
 	return errors.Join(errs...)
 }
 
-// speakForNetwork reports whether what these nodes say is what the network says. Each organisation has one voice, that of
-// more than half of its nodes, and more than half of the organisations that have nodes must agree: an organisation adds
-// learners of its own as it likes, and must not outvote the others with them.
+// speakForNetwork reports whether what these nodes say is what the network says. Each organisation has one voice,
+// that of more than half of its nodes, and more than half of the organisations that have nodes must agree: an
+// organisation adds learners of its own as it likes, and must not outvote the others with them.
 func (e *Endorser) speakForNetwork(ids []string) bool {
 	all, saying, voices := map[string]int{}, map[string]int{}, 0
 	for _, n := range e.nodes {

@@ -6,8 +6,8 @@ import (
 	"ltl/internal/identity"
 )
 
-// TestQueueShares: a caller gets half of the queue and its organisation three quarters. Where two organisations have taken
-// all that is shared, a third one has its own. Bytes are shared like places, and a refusal takes nothing.
+// TestQueueShares: a caller gets half of the queue and its organisation three quarters. Where two organisations have
+// taken all that is shared, a third one has its own. Bytes are shared like places, and a refusal takes nothing.
 func TestQueueShares(t *testing.T) {
 	id := func(organisation, name string) identity.Identity {
 		return identity.Identity{Organisation: organisation, Role: identity.RoleClient, Name: name}

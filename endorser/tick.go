@@ -254,8 +254,8 @@ type tickVote struct {
 	by      *ltlv1.Endorsement
 }
 
-// tickVote returns the endorsement of one organisation. One that would not count is an error: it must not look as if the
-// nodes refused what was endorsed.
+// tickVote returns the endorsement of one organisation. One that would not count is an error: it must not look as if
+// the nodes refused what was endorsed.
 func (e *Endorser) tickVote(ctx context.Context, organisation string, own identity.Identity, in *ltlv1.EndorseRequest) (
 	tickVote, error) {
 	var out *ltlv1.EndorseResponse

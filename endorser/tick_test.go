@@ -117,8 +117,8 @@ func TestTickAtMostOneAMinute(t *testing.T) {
 	}
 }
 
-// TestTickCensored: nodes that order no endorsed Tick for five minutes are a fault, whatever they answer, until the ledger
-// shows one or others have moved the reference time.
+// TestTickCensored: nodes that order no endorsed Tick for five minutes are a fault, whatever they answer, until the
+// ledger shows one or others have moved the reference time.
 func TestTickCensored(t *testing.T) {
 	for _, answer := range []tickOutcome{tickUnordered, "said to be ordered"} {
 		w := newTickWorld()

@@ -51,8 +51,8 @@ func (u *unseen) dropLocked() {
 }
 
 // withheldMs returns the clock of the first signature that is older than beforeMs, can still count, and is not on the
-// ledger as far as it is known; 0 where there is none. Signatures up to expiredMs count no more. onLedger reports whether
-// a transaction is on the ledger.
+// ledger as far as it is known; 0 where there is none. Signatures up to expiredMs count no more. onLedger reports
+// whether a transaction is on the ledger.
 func (u *unseen) withheldMs(expiredMs, beforeMs int64, onLedger func(chainID string, id ledger.Hash) (bool, error)) (int64,
 	error) {
 	for {

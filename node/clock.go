@@ -9,9 +9,9 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// withheldMs returns how old the clocks of a batch are, in milliseconds by the clocks of the nodes, when they are so old
-// that it must have been kept back; else 0. On an idle chain no rule could refuse it: the block below is older still. This
-// node's own clock alone is no reason.
+// withheldMs returns how old the clocks of a batch are, in milliseconds by the clocks of the nodes, when they are so
+// old that it must have been kept back; else 0. On an idle chain no rule could refuse it: the block below is older
+// still. This node's own clock alone is no reason.
 func (o *orderer) withheldMs(clockMs int64) int64 {
 	if o.r.clock == nil || clockMs == 0 {
 		return 0

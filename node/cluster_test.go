@@ -312,8 +312,8 @@ func TestClusterSurvivesLosses(t *testing.T) {
 	time.Sleep(300 * time.Millisecond)
 	leader := c.leader()
 	c.stop(leader)
-	// The promise is five seconds on a machine of its own, which make chaos measures. Beside other test suites on two cores
-	// an election is repeated now and then, so the bound here only tells a slow election from none.
+	// The promise is five seconds on a machine of its own, which make chaos measures. Beside other test suites on two
+	// cores an election is repeated now and then, so the bound here only tells a slow election from none.
 	if took := c.write(rng); took > 20*time.Second {
 		t.Errorf("writes continued %v after the leader was lost, want at most 20 s", took)
 	} else {

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -33,6 +34,8 @@ const (
 	keyRestored     = "RestoredBlocks"
 	keyJoined       = "Admitted"
 	keyPeerPrefix   = "Peer/"
+	// keySignedPrefix has a peer's signatures, beside keyPeerPrefix, whose value older programs read.
+	keySignedPrefix = "PeerSigned/"
 )
 
 // directory is what a node's data directory records about itself and about the peers' directories. The store id is
@@ -54,7 +57,9 @@ type directory struct {
 type peerRecord struct {
 	storeID []byte
 	position
-	saved time.Time
+	// The peer's signatures over its highest term and commit; empty where it sent none.
+	termSignature, commitSignature []byte
+	saved                          time.Time
 }
 
 // openDirectory reads or makes the records of a directory. used says that the directory has Raft state; Raft state
@@ -166,22 +171,22 @@ func (d *directory) restoredBlocks() uint64 {
 	return d.blocks
 }
 
-// adoptEpoch takes the restore epoch of the network that a new directory joins, and the number of blocks with which that
-// network began.
-func (d *directory) adoptEpoch(epoch []byte, blocks uint64) error {
+// adoptEpoch takes the restore epoch of the network that a new directory joins, and the number of blocks with which
+// that network began. It reports whether it did.
+func (d *directory) adoptEpoch(epoch []byte, blocks uint64) (bool, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.joined || len(d.epoch) != 0 || len(epoch) != storeIDLen {
-		return nil
+		return false, nil
 	}
 	if err := d.stable.Set([]byte(keyRestored), binary.BigEndian.AppendUint64(nil, blocks)); err != nil {
-		return err
+		return false, err
 	}
 	if err := d.stable.Set([]byte(keyRestoreEpoch), epoch); err != nil {
-		return err
+		return false, err
 	}
 	d.epoch, d.blocks = bytes.Clone(epoch), blocks
-	return nil
+	return true, nil
 }
 
 // recordPeer stores a peer's store id durably at the first handshake, and reports whether the given store id is that
@@ -194,7 +199,8 @@ func (d *directory) recordPeer(peer raft.ServerID, storeID []byte) (same bool, e
 		return false, err
 	}
 	if a.storeID == nil {
-		known := peerRecord{storeID: bytes.Clone(storeID), position: a.position}
+		known := *a
+		known.storeID = bytes.Clone(storeID)
 		if err := d.save(peer, &known); err != nil {
 			return false, err
 		}
@@ -203,22 +209,46 @@ func (d *directory) recordPeer(peer raft.ServerID, storeID []byte) (same bool, e
 	return bytes.Equal(a.storeID, storeID), nil
 }
 
-// recordPosition stores the position that a peer reports, and returns the highest that it has reported, including
-// this one.
-func (d *directory) recordPosition(peer raft.ServerID, at position) (position, error) {
+// recordPosition stores the position that a peer reports with its signatures, and returns the highest that it has
+// reported, including this one.
+func (d *directory) recordPosition(peer raft.ServerID, at position, term, commit []byte) (peerRecord, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	a, err := d.peerRecord(peer)
 	if err != nil {
-		return position{}, err
+		return peerRecord{}, err
 	}
-	a.term, a.commit = max(a.term, at.term), max(a.commit, at.commit)
+	if at.term > a.term || len(a.termSignature) == 0 && at.term == a.term {
+		a.term, a.termSignature = at.term, signatureOrNone(term)
+	}
+	if at.commit > a.commit || len(a.commitSignature) == 0 && at.commit == a.commit {
+		a.commit, a.commitSignature = at.commit, signatureOrNone(commit)
+	}
 	if time.Since(a.saved) >= positionInterval {
 		if err := d.save(peer, a); err != nil {
-			return position{}, err
+			return peerRecord{}, err
 		}
 	}
-	return a.position, nil
+	return *a, nil
+}
+
+// lastReport returns what a peer reported.
+func (d *directory) lastReport(peer raft.ServerID) (peerRecord, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	a, err := d.peerRecord(peer)
+	if err != nil {
+		return peerRecord{}, err
+	}
+	return *a, nil
+}
+
+// signatureOrNone drops what cannot be a signature, so that a record has a bounded size.
+func signatureOrNone(b []byte) []byte {
+	if len(b) != ed25519.SignatureSize {
+		return nil
+	}
+	return bytes.Clone(b)
 }
 
 // peerRecord reads what is known of a peer. The caller holds mu.
@@ -238,6 +268,11 @@ func (d *directory) peerRecord(peer raft.ServerID) (*peerRecord, error) {
 		a.storeID = b[:storeIDLen]
 		a.term, a.commit = binary.BigEndian.Uint64(b[storeIDLen:]), binary.BigEndian.Uint64(b[storeIDLen+uint64Bytes:])
 	}
+	signed, err := optional(d.stable, keySignedPrefix+string(peer))
+	if err != nil {
+		return nil, err
+	}
+	a.addSignatures(signed)
 	d.peers[peer] = a
 	return a, nil
 }
@@ -252,8 +287,40 @@ func (d *directory) save(peer raft.ServerID, a *peerRecord) error {
 	if err := d.stable.Set([]byte(keyPeerPrefix+string(peer)), b); err != nil {
 		return err
 	}
+	if err := d.stable.Set([]byte(keySignedPrefix+string(peer)), a.signatures()); err != nil {
+		return err
+	}
 	a.saved = time.Now()
 	return nil
+}
+
+// signatures encodes what was signed, each with its value: a program that knows no signatures may have raised the
+// record meanwhile.
+func (a *peerRecord) signatures() (b []byte) {
+	for _, s := range []struct {
+		value     uint64
+		signature []byte
+	}{{a.term, a.termSignature}, {a.commit, a.commitSignature}} {
+		b = binary.BigEndian.AppendUint64(b, s.value)
+		b = append(b, s.signature...)
+		b = append(b, make([]byte, ed25519.SignatureSize-len(s.signature))...) // no signature: one that proves nothing
+	}
+	return b
+}
+
+// addSignatures adds the encoded signatures that are over the values of the record.
+func (a *peerRecord) addSignatures(b []byte) {
+	const each = uint64Bytes + ed25519.SignatureSize
+	if len(b) != 2*each {
+		return
+	}
+	none := make([]byte, ed25519.SignatureSize)
+	if s := b[uint64Bytes:each]; binary.BigEndian.Uint64(b) == a.term && !bytes.Equal(s, none) {
+		a.termSignature = s
+	}
+	if s := b[each+uint64Bytes:]; binary.BigEndian.Uint64(b[each:]) == a.commit && !bytes.Equal(s, none) {
+		a.commitSignature = s
+	}
 }
 
 // storeIDOf returns the store id of a peer; nil before the first handshake.

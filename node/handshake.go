@@ -62,13 +62,17 @@ type handshaker struct {
 	position func() (position, error)
 	call     func(ctx context.Context, peer raft.ServerID,
 		in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error)
-	logger *slog.Logger
-	fatal  func(error)
+	// organisation returns the organisation of a node.
+	organisation func(raft.ServerID) string
+	signer       *positionSigner
+	logger       *slog.Logger
+	fatal        func(error)
 
 	mu       sync.Mutex
 	open     bool
-	accepted map[raft.ServerID]bool // peers that have accepted this process at any time
-	foreign  map[raft.ServerID]bool // peers that answered last that they have another restore epoch
+	accepted map[raft.ServerID]bool          // peers that have accepted this process at any time
+	verdicts map[raft.ServerID]ltlv1.Verdict // the newest of each peer
+	offers   map[raft.ServerID]epochOffer    // what peers reported to a new directory
 	running  map[raft.ServerID]context.CancelFunc
 	wg       sync.WaitGroup
 }
@@ -148,7 +152,9 @@ func (h *handshaker) handshake(ctx context.Context, peer raft.ServerID, first bo
 	in := &ltlv1.IntroduceRequest{
 		StoreId: h.dir.storeID, RestoreEpoch: h.dir.restoreEpoch(), Joined: h.dir.hasJoined(), Term: at.term,
 		Commit: at.commit, Last: at.last,
-		First: first,
+		First:           first,
+		TermSignature:   h.signer.sign(signedTerm, h.dir.storeID, h.dir.restoreEpoch(), at.term),
+		CommitSignature: h.signer.sign(signedCommit, h.dir.storeID, h.dir.restoreEpoch(), at.commit),
 	}
 	call, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
@@ -162,14 +168,16 @@ func (h *handshaker) handshake(ctx context.Context, peer raft.ServerID, first bo
 	return h.verifyPeer(peer, out)
 }
 
-// handleVerdict returns nil when the peer accepts this node. Any other verdict that this version knows ends the
-// process, but another restore epoch only when most nodes have it.
+// handleVerdict returns nil when the peer accepts this node. Any other verdict that this version knows ends the process
+// when this node's own signatures prove it, or when enough peers give it; another restore epoch only while this node
+// takes no part, since either side of a handshake can be the one that was not restored. By the word of one peer this
+// node only exchanges no messages with it: a node that lies ends no other.
 func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.IntroduceRequest,
 	out *ltlv1.IntroduceResponse) error {
+	believed := h.noteVerdict(peer, out.GetVerdict())
 	var err error
 	switch out.GetVerdict() {
 	case ltlv1.Verdict_VERDICT_ACCEPTED:
-		h.setForeign(peer, false)
 		return nil
 	case ltlv1.Verdict_VERDICT_DIRECTORY_MISMATCH:
 		err = fmt.Errorf("%w: node %s knows this node with another store id. The node may have voted and stored entries "+
@@ -185,9 +193,7 @@ func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.IntroduceReques
 	case ltlv1.Verdict_VERDICT_EPOCH_MISMATCH:
 		err = fmt.Errorf("%w: node %s was restored from another backup. Restore this node from the same backup, or add it "+
 			"under a new id: docs/operate/backup.md, Restore", errEpochMismatch, peer)
-		if !h.setForeign(peer, true) {
-			return err
-		}
+		believed = believed && !h.isOpen()
 	case ltlv1.Verdict_VERDICT_REMOVED:
 		err = fmt.Errorf("%w, according to node %s; its directory has the ledger up to the removal and may be kept or "+
 			"deleted", errRemoved, peer)
@@ -195,29 +201,17 @@ func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.IntroduceReques
 		return fmt.Errorf("node %s answers the peer handshake with %v, which this version does not know", peer,
 			out.GetVerdict())
 	}
-	h.fatal(err)
-	return err
-}
-
-// setForeign notes whether a peer has another restore epoch than this node, and reports whether that is to end this
-// process: while it takes no part, and more than half of the others have another one. Either side of a handshake can be
-// the one that was not restored: its word must not end the nodes that were.
-func (h *handshaker) setForeign(peer raft.ServerID, is bool) (ends bool) {
-	others := len(h.peers())
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.foreign, peer)
-	if is {
-		h.foreign[peer] = true
+	if believed || h.proves(in, out) {
+		h.fatal(err)
 	}
-	return is && !h.open && 2*len(h.foreign) > others
+	return err
 }
 
 // verifyPeer checks the identity of the peer that accepted this node, and opens this node for consensus when enough
 // peers have accepted it.
 func (h *handshaker) verifyPeer(peer raft.ServerID, out *ltlv1.IntroduceResponse) error {
 	if !slices.Contains(h.founders, h.self) {
-		if err := h.dir.adoptEpoch(out.GetRestoreEpoch(), out.GetRestoredBlocks()); err != nil {
+		if err := h.adoptEpoch(peer, out); err != nil {
 			return err
 		}
 	}
@@ -277,17 +271,23 @@ func (h *handshaker) handle(peer raft.ServerID, in *ltlv1.IntroduceRequest) (*lt
 	if !in.GetJoined() && len(epoch) == 0 && len(named) > 0 {
 		epoch = out.RestoreEpoch // a new directory takes the restore epoch of the network that it was added to
 	}
-	if out.Verdict, err = h.peerVerdict(peer, in.GetStoreId(), epoch); err != nil ||
-		out.Verdict != ltlv1.Verdict_VERDICT_ACCEPTED {
+	if out.Verdict, err = h.peerVerdict(peer, in.GetStoreId(), epoch); err != nil {
+		return nil, err
+	}
+	if out.Verdict != ltlv1.Verdict_VERDICT_ACCEPTED {
+		known, err := h.dir.lastReport(peer)
+		out.KnownStoreId, out.Term, out.TermSignature = known.storeID, known.term, known.termSignature
 		return out, err
 	}
-	seen, err := h.dir.recordPosition(peer, position{term: in.GetTerm(), commit: in.GetCommit()})
+	seen, err := h.dir.recordPosition(peer, position{term: in.GetTerm(), commit: in.GetCommit()}, in.GetTermSignature(),
+		in.GetCommitSignature())
 	if err != nil {
 		return nil, err
 	}
 	// Only the first handshake of a process is compared: later ones may overtake one another.
 	if in.GetFirst() && (in.GetTerm() < seen.term || in.GetLast() < seen.commit) {
 		out.Verdict, out.Term, out.Commit = ltlv1.Verdict_VERDICT_ROLLED_BACK, seen.term, seen.commit
+		out.TermSignature, out.CommitSignature = seen.termSignature, seen.commitSignature
 	}
 	return out, nil
 }
@@ -296,13 +296,21 @@ func (h *handshaker) handle(peer raft.ServerID, in *ltlv1.IntroduceRequest) (*lt
 // needs one peer to confirm that it is not older than it was: alone it could neither win an election nor help another
 // node to win. A new directory of a founder could be the second one under its id. So many of the other founders must
 // accept it that any two such groups have a common member, which would have known the first directory. The directory
-// of a node that was added is named by the ledger.
+// of a node that was added is named by the ledger; enough peers accept it that one alone gives it no wrong restore
+// epoch.
 func (h *handshaker) openLocked() {
 	if h.open {
 		return
 	}
 	need, have := 1, len(h.accepted)
-	if !h.dir.hasJoined() && slices.Contains(h.founders, h.self) {
+	switch joined, founder := h.dir.hasJoined(), slices.Contains(h.founders, h.self); {
+	case joined && len(h.running) == 0:
+		need = 0 // it is the only node that is left
+	case !joined && !founder:
+		if !h.believed(func(id raft.ServerID) bool { return h.accepted[id] }) {
+			return
+		}
+	case !joined:
 		others := len(h.founders) - 1
 		need, have = min(others/2+1, others), 0
 		for _, id := range h.founders {
@@ -310,8 +318,6 @@ func (h *handshaker) openLocked() {
 				have++
 			}
 		}
-	} else if h.dir.hasJoined() && len(h.running) == 0 {
-		need = 0 // it is the only node that is left
 	}
 	if have < need {
 		return
@@ -348,16 +354,31 @@ func (n *Node) openHandshaker(snaps raft.SnapshotStore) error {
 		}
 		slices.Sort(founders)
 	}
+	keys, err := n.cfg.Credentials.SignKeys()
+	if err != nil {
+		return err
+	}
 	n.handshaker = &handshaker{
 		self: raft.ServerID(n.id.Name), dir: d, peers: n.others, founders: founders, ledgerStoreID: n.ledgerStoreID,
 		removed:  n.removed,
 		position: n.position, call: n.peers.handshake, logger: n.cfg.Logger, fatal: n.fatal,
-		accepted: map[raft.ServerID]bool{}, foreign: map[raft.ServerID]bool{},
+		organisation: n.organisationOf, signer: &positionSigner{n.store.NetworkID(), raft.ServerID(n.id.Name), keys},
+		accepted: map[raft.ServerID]bool{}, verdicts: map[raft.ServerID]ltlv1.Verdict{},
+		offers:  map[raft.ServerID]epochOffer{},
 		running: map[raft.ServerID]context.CancelFunc{},
 	}
 	n.peers.handshaker = n.handshaker
 	n.raft.OnHandshake = n.handshaker.handle
 	return nil
+}
+
+// organisationOf returns the organisation of a node; empty for one that the network has not.
+func (n *Node) organisationOf(id raft.ServerID) string {
+	if id == raft.ServerID(n.id.Name) {
+		return n.id.Organisation
+	}
+	known, _ := n.cfg.Trust.Node(string(id))
+	return known.GetOrganisation()
 }
 
 // ledgerStoreID returns the store id that the ledger names for a node that was added; nil for other nodes.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -27,6 +28,9 @@ type testPeers struct {
 	// ledgerIDs has the store ids that the ledger names for added nodes; gone has the nodes that it removed.
 	ledgerIDs map[raft.ServerID][]byte
 	gone      map[raft.ServerID]bool
+	// keys are the nodes' signing keys, organisations their organisations where those are not the nodes' own ids.
+	keys          map[raft.ServerID]ed25519.PrivateKey
+	organisations map[raft.ServerID]string
 }
 
 // testPeer is one node of testPeers.
@@ -35,12 +39,14 @@ type testPeer struct {
 	stable raft.StableStore
 	at     position
 	down   bool
+	lies   *ltlv1.IntroduceResponse // answered to each peer
 	fatals []error
 }
 
 func newTestPeers(t *testing.T, genesis int) *testPeers {
 	m := &testPeers{t: t, nodes: map[raft.ServerID]*testPeer{}, ledgerIDs: map[raft.ServerID][]byte{},
-		gone: map[raft.ServerID]bool{}}
+		gone: map[raft.ServerID]bool{}, keys: map[raft.ServerID]ed25519.PrivateKey{},
+		organisations: map[raft.ServerID]string{}}
 	for i := range genesis {
 		m.genesis = append(m.genesis, raft.ServerID(fmt.Sprintf("n%d", i+1)))
 	}
@@ -58,6 +64,11 @@ func (m *testPeers) start(id raft.ServerID, stable raft.StableStore, at position
 		m.t.Fatal(err)
 	}
 	g := &testPeer{stable: stable, at: at}
+	if m.keys[id] == nil {
+		if _, m.keys[id], err = ed25519.GenerateKey(rand.Reader); err != nil {
+			m.t.Fatal(err)
+		}
+	}
 	g.handshaker = &handshaker{
 		self: id, dir: d, founders: m.genesis, logger: slog.New(slog.DiscardHandler),
 		peers: func() []raft.ServerID {
@@ -74,13 +85,25 @@ func (m *testPeers) start(id raft.ServerID, stable raft.StableStore, at position
 		position:      func() (position, error) { return g.at, nil },
 		call: func(_ context.Context, peer raft.ServerID,
 			in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
-			if other := m.nodes[peer]; other != nil && !other.down {
-				return other.handle(id, in)
+			other := m.nodes[peer]
+			switch {
+			case other == nil || other.down:
+				return nil, errors.New("it is down")
+			case other.lies != nil:
+				return other.lies, nil
 			}
-			return nil, errors.New("it is down")
+			return other.handle(id, in)
 		},
-		fatal:    func(err error) { g.fatals = append(g.fatals, err) },
-		accepted: map[raft.ServerID]bool{}, foreign: map[raft.ServerID]bool{},
+		fatal: func(err error) { g.fatals = append(g.fatals, err) },
+		organisation: func(id raft.ServerID) string {
+			if o, ok := m.organisations[id]; ok {
+				return o
+			}
+			return string(id)
+		},
+		signer:   &positionSigner{self: id, keys: []ed25519.PrivateKey{m.keys[id]}},
+		accepted: map[raft.ServerID]bool{}, verdicts: map[raft.ServerID]ltlv1.Verdict{},
+		offers:  map[raft.ServerID]epochOffer{},
 		running: map[raft.ServerID]context.CancelFunc{},
 	}
 	m.nodes[id] = g
@@ -222,12 +245,18 @@ func TestAddedNodeIsKnownByTheLedger(t *testing.T) {
 		t.Errorf("another store id than the ledger's: %v", err)
 	}
 	n4 := m.start("n4", stable, position{})
-	if err := n4.handshakeWith("n1"); err != nil || !n4.isOpen() {
+	if err := n4.handshakeWith("n1"); err != nil || n4.isOpen() {
+		t.Errorf("the ledger's store id: %v, takes part by the word of one organisation: %v", err, n4.isOpen())
+	}
+	if err := n4.handshakeWith("n2"); err != nil || !n4.isOpen() {
 		t.Errorf("the ledger's store id: %v, takes part: %v", err, n4.isOpen())
 	}
 	m.gone["n4"] = true
-	if err := n4.handshakeWith("n1"); !errors.Is(err, errRemoved) {
-		t.Errorf("a removed node: %v", err)
+	if err := n4.handshakeWith("n1"); !errors.Is(err, errRemoved) || len(n4.fatals) > 0 {
+		t.Errorf("a removed node: %v; ended by one organisation's word: %v", err, n4.fatals)
+	}
+	if err := n4.handshakeWith("n2"); !errors.Is(err, errRemoved) || len(n4.fatals) != 1 {
+		t.Errorf("a removed node: %v, fatal errors: %v", err, n4.fatals)
 	}
 }
 
@@ -276,7 +305,10 @@ func TestRestoreEpochs(t *testing.T) {
 	}
 	m.ledgerIDs["n9"] = d.storeID
 	fresh := m.start("n9", added, position{})
-	if err := fresh.handshakeWith("n1", "n2"); err != nil || !fresh.isOpen() ||
+	if err := fresh.handshakeWith("n1"); err == nil || len(fresh.dir.restoreEpoch()) > 0 {
+		t.Errorf("a new directory by the word of one: %v, epoch %x", err, fresh.dir.restoreEpoch())
+	}
+	if err := fresh.handshakeWith("n2", "n1"); err != nil || !fresh.isOpen() ||
 		string(fresh.dir.restoreEpoch()) != string(epoch) {
 		t.Errorf("a new directory: %v, takes part: %v, epoch %x", err, fresh.isOpen(), fresh.dir.restoreEpoch())
 	}

@@ -29,7 +29,7 @@ const (
 	defaultSnapshotThreshold = 1024
 	defaultTrailingLogs      = 1024
 	defaultSnapshotInterval  = 5 * time.Second
-	// retainedSnapshots is how many Raft snapshots are kept; each is a catch-up target of a few KiB. More than one, because
-	// a leader may still send entries from behind an older one (see snapshotLogStore).
+	// retainedSnapshots is how many Raft snapshots are kept; each is a catch-up target of a few KiB. More than one,
+	// because a leader may still send entries from behind an older one (see snapshotLogStore).
 	retainedSnapshots = 3
 )

@@ -25,10 +25,6 @@ const (
 	removalTimeout = 10 * time.Second
 )
 
-// The network's nodes are on the system chain, where operators change them with endorsed transactions. Raft has a
-// configuration of its own. The leader makes it follow the ledger, one change of one node at a time, so that any two
-// configurations after one another share a majority; the next leader continues. DESIGN.md, Membership.
-
 // The network's nodes are recorded on the system chain, where operators change them with endorsed transactions. Raft
 // has a configuration of its own. The leader makes it follow the ledger, one change of one node at a time, so that
 // any two successive configurations share a majority; the next leader continues. See DESIGN.md, Membership.

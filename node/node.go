@@ -238,12 +238,13 @@ func (n *Node) openReplica(endorsements *store.Signatures) error {
 	for _, s := range n.handshaker.founders {
 		p.servers = append(p.servers, raft.Server{Suffrage: raft.Voter, ID: s, Address: raft.ServerAddress(s)})
 	}
-	p.transport = func(installed func(index, term uint64)) (raft.Transport, error) {
+	p.transport = func(installed func(index, term uint64), view func() RaftView) (raft.Transport, error) {
 		t := NewTransport(TransportConfig{
 			ID: id,
 			Dial: func(peer raft.ServerID) (*grpc.ClientConn, error) {
 				return n.peers.dial(peer, transportDialOptions()...) // with the handshaker's, as every connection between nodes
 			},
+			Raft: view, Heartbeat: n.cfg.HeartbeatTimeout,
 			PeerID: callerID, OnSnapshotInstalled: installed, Logger: n.cfg.Logger,
 		})
 		n.raft.Use(t)

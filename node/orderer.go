@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// maxQueueItems and maxQueueBytes bound the queue, beside what each organisation has of its own, so that others together
-	// cannot take all. A full queue refuses at once with ResourceExhausted.
+	// maxQueueItems and maxQueueBytes bound the queue, beside what each organisation has of its own, so that others
+	// together cannot take all. A full queue refuses at once with ResourceExhausted.
 	maxQueueItems = 4096
 	maxQueueBytes = 32 << 20
 	ownItems      = 16
@@ -280,8 +280,8 @@ func (o *orderer) run() {
 	}
 }
 
-// nextEntry waits until an entry may be sent, and takes its content from the queue: one sealed secret, or as many batches
-// as fit. It returns nil after close.
+// nextEntry waits until an entry may be sent, and takes its content from the queue: one sealed secret, or as many
+// batches as fit. It returns nil after close.
 func (o *orderer) nextEntry() []*orderRequest {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -24,8 +24,9 @@ type dependencies struct {
 	logs    raft.LogStore
 	stable  raft.StableStore
 	snaps   raft.SnapshotStore
-	// transport makes the transport for one run of raft. It must call installed after raft installed a snapshot.
-	transport func(installed func(index, term uint64)) (raft.Transport, error)
+	// transport makes the transport for one run of raft. It must call installed after raft installed a snapshot; view is
+	// what raft knows.
+	transport func(installed func(index, term uint64), view func() RaftView) (raft.Transport, error)
 	// committed notes that an entry is committed, and announce tells a node of the newest such entry; nil leaves it to
 	// raft's CommitTimeout.
 	committed func(index, term uint64)
@@ -162,7 +163,7 @@ func (r *replica) startRaft() error {
 		r.logger.Warn("the Raft log contradicted the newest snapshot and was deleted")
 	}
 	s := &session{idle: make(chan struct{})}
-	s.transport, err = r.transport(r.installed)
+	s.transport, err = r.transport(r.installed, r.view)
 	if err != nil {
 		return err
 	}
@@ -320,6 +321,25 @@ func (r *replica) state() raftState {
 	_, leader := s.raft.LeaderWithID()
 	return raftState{state: s.raft.State(), leader: leader, term: s.raft.CurrentTerm(), commit: s.raft.CommitIndex(),
 		newest: s.raft.LastIndex()}
+}
+
+// view returns what raft knows. It reads the term first: raft forgets the leader before it takes a later term.
+func (r *replica) view() RaftView {
+	s, err := r.use()
+	if err != nil {
+		return RaftView{}
+	}
+	defer s.release()
+	v := RaftView{Term: s.raft.CurrentTerm(), Contact: s.raft.LastContact(), Voter: r.hasVote}
+	_, v.Leader = s.raft.LeaderWithID()
+	return v
+}
+
+// hasVote reports whether a node is a voter of Raft's configuration, or that configuration is unknown.
+func (r *replica) hasVote(id raft.ServerID) bool {
+	servers := r.configuration()
+	return len(servers) == 0 || slices.ContainsFunc(servers,
+		func(s raft.Server) bool { return s.ID == id && s.Suffrage == raft.Voter })
 }
 
 // voters returns the number of voters and the ids of the others.

@@ -60,7 +60,7 @@ func runLone(t *testing.T, fn func(t *testing.T, l *lone)) {
 		l.dependencies = dependencies{
 			id: "n1", servers: []raft.Server{{ID: "n1", Address: "n1"}}, store: db, dir: dir,
 			logs: &simSlow{logs, l.handle, fatal}, stable: &simStable{l.handle}, snaps: snaps,
-			transport: func(installed func(index, term uint64)) (raft.Transport, error) {
+			transport: func(installed func(index, term uint64), _ func() RaftView) (raft.Transport, error) {
 				return net.port("n1", installed), nil
 			},
 			fetch: net.fetch("n1"), askIndex: net.askIndex("n1"), askTerm: net.askTerm("n1"),
@@ -212,8 +212,8 @@ func TestAdaptiveBatching(t *testing.T) {
 	})
 }
 
-// TestQueueIsBounded: beyond its bounds callers are refused at once with a code which means that nothing was written. Two
-// organisations that take all that can be shared leave a third one its own.
+// TestQueueIsBounded: beyond its bounds callers are refused at once with a code which means that nothing was written.
+// Two organisations that take all that can be shared leave a third one its own.
 func TestQueueIsBounded(t *testing.T) {
 	runLone(t, func(t *testing.T, l *lone) {
 		rng := rand.New(rand.NewPCG(5, 5))

@@ -152,8 +152,8 @@ type simSlow struct {
 	fatal func(error)
 }
 
-// GetLog finds every entry in a dead process. Raft panics where it deleted a branch and the write of the other one failed;
-// a real process ends by its fatal error then.
+// GetLog finds every entry in a dead process. Raft panics where it deleted a branch and the write of the other one
+// failed; a real process ends by its fatal error then.
 func (s *simSlow) GetLog(index uint64, log *raft.Log) error {
 	err := s.logStore.GetLog(index, log)
 	if errors.Is(err, raft.ErrLogNotFound) && s.h.isDead() {

@@ -266,7 +266,7 @@ func (s *sim) start(n *simNode) {
 	p := dependencies{
 		id: n.id, store: db, dir: n.dir, logs: &simSlow{logs, h, fatal}, stable: &simStable{h}, snaps: snaps,
 		fetch: s.net.fetch(n.id), askIndex: s.net.askIndex(n.id), askTerm: s.net.askTerm(n.id),
-		transport: func(installed func(index, term uint64)) (raft.Transport, error) {
+		transport: func(installed func(index, term uint64), _ func() RaftView) (raft.Transport, error) {
 			return s.net.port(n.id, installed), nil
 		},
 		endorsements: s.endorsements, metrics: newMetrics(), logger: logger, fatal: fatal,

@@ -50,6 +50,11 @@ type TransportConfig struct {
 	Dial func(id raft.ServerID) (*grpc.ClientConn, error)
 	// PeerID returns the caller of an incoming RPC, from its certificate.
 	PeerID func(ctx context.Context) (raft.ServerID, error)
+	// Raft returns what this node's raft knows, a zero RaftView while it has not started. nil: no message is refused for
+	// its term or for who leads.
+	Raft func() RaftView
+	// Heartbeat is raft's HeartbeatTimeout; Raft needs it.
+	Heartbeat time.Duration
 	// OnSnapshotInstalled is called after raft installed a snapshot and before the leader gets the answer: the place for
 	// afterSnapshotInstall. It must not wait for raft or the transport to shut down. May be nil.
 	OnSnapshotInstalled func(index, term uint64)
@@ -64,6 +69,17 @@ type TransportConfig struct {
 	SnapshotApplyTimeout time.Duration
 	// MaxInFlight bounds the unanswered appends of a pipeline. Zero means defaultMaxInFlight.
 	MaxInFlight int
+}
+
+// RaftView is what a node's raft knows.
+type RaftView struct {
+	Term uint64 // 0 in a new directory
+	// Leader is the leader of the term; empty while none is known.
+	Leader raft.ServerID
+	// Contact is when a leader was heard last.
+	Contact time.Time
+	// Voter reports whether a node has a vote, as far as this node knows; nil while raft has not started.
+	Voter func(raft.ServerID) bool
 }
 
 func (c TransportConfig) withDefaults() TransportConfig {
@@ -88,7 +104,8 @@ func (c TransportConfig) withDefaults() TransportConfig {
 // Transport carries hashicorp/raft's messages over gRPC. It is a raft.Transport, raft.WithPreVote and raft.WithClose.
 // RaftServer is its serving side: the method names of raft.Transport and of the gRPC service clash.
 type Transport struct {
-	cfg TransportConfig
+	cfg   TransportConfig
+	terms *termGuard // nil: none is refused
 	// consumer has no buffer, so that a request whose sender gave up is never handed to raft late.
 	consumer chan raft.RPC
 
@@ -107,8 +124,13 @@ type Transport struct {
 // NewTransport returns a transport. Pass it to RaftServer.Use and to raft.NewRaft.
 func NewTransport(cfg TransportConfig) *Transport {
 	ctx, cancel := context.WithCancel(context.Background())
+	var terms *termGuard
+	if cfg.Raft != nil {
+		terms = newTermGuard(cfg.Raft, cfg.Heartbeat)
+	}
 	return &Transport{
 		cfg:      cfg.withDefaults(),
+		terms:    terms,
 		consumer: make(chan raft.RPC),
 		ctx:      ctx,
 		cancel:   cancel,
@@ -152,7 +174,7 @@ func (t *Transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *
 			return err
 		}
 		*resp = *decodeAppendResponse(answer)
-		return checkAnswer(id, resp.RPCHeader)
+		return errors.Join(checkAnswer(id, resp.RPCHeader), t.terms.answer(id, args.Term, resp.Term))
 	})
 }
 
@@ -165,7 +187,7 @@ func (t *Transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *ra
 			return err
 		}
 		*resp = *decodeVoteResponse(answer)
-		return checkAnswer(id, resp.RPCHeader)
+		return errors.Join(checkAnswer(id, resp.RPCHeader), t.terms.answer(id, args.Term, resp.Term))
 	})
 }
 
@@ -178,7 +200,7 @@ func (t *Transport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args 
 			return err
 		}
 		*resp = *decodePreVoteResponse(answer)
-		return checkAnswer(id, resp.RPCHeader)
+		return errors.Join(checkAnswer(id, resp.RPCHeader), t.terms.answer(id, args.Term, resp.Term))
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,12 +36,17 @@ type raftCluster struct {
 	nodes map[raft.ServerID]*clusterNode
 	// commitTimeout is raft's own.
 	commitTimeout time.Duration
+	timers        timers
 }
 
 var clusterIDs = []raft.ServerID{"n1", "n2", "n3"}
 
 func newRaftCluster(t *testing.T, commitTimeout time.Duration) *raftCluster {
-	c := &raftCluster{t: t, net: newRaftTestNet(t), dir: t.TempDir(), snaps: map[raft.ServerID]*raft.InmemSnapshotStore{},
+	return newRaftClusterWith(t, commitTimeout, chosenTimers)
+}
+
+func newRaftClusterWith(t *testing.T, commitTimeout time.Duration, tm timers) *raftCluster {
+	c := &raftCluster{timers: tm, t: t, net: newRaftTestNet(t), dir: t.TempDir(), snaps: map[raft.ServerID]*raft.InmemSnapshotStore{},
 		nodes: map[raft.ServerID]*clusterNode{}, commitTimeout: commitTimeout}
 	t.Cleanup(func() {
 		for id := range c.nodes {
@@ -63,14 +69,27 @@ func (c *raftCluster) start(id raft.ServerID) {
 	}
 	var server *RaftServer
 	server, n.server = c.net.listen(id)
-	transport := NewTransport(c.net.config(id))
+	var started atomic.Pointer[raft.Raft]
+	config := c.net.config(id)
+	config.Heartbeat = c.timers.heartbeat
+	config.Raft = func() RaftView {
+		r := started.Load()
+		if r == nil {
+			return RaftView{}
+		}
+		v := RaftView{Term: r.CurrentTerm(), Contact: r.LastContact(),
+			Voter: func(id raft.ServerID) bool { return slices.Contains(clusterIDs, id) }}
+		_, v.Leader = r.LeaderWithID()
+		return v
+	}
+	transport := NewTransport(config)
 	server.Use(transport)
 	n.fsm.committed, n.announce = server.committed, server.announce
 	cfg := raft.DefaultConfig()
 	cfg.CommitTimeout = c.commitTimeout
 	cfg.LocalID = id
-	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = chosenTimers.heartbeat, chosenTimers.heartbeat,
-		chosenTimers.lease
+	cfg.HeartbeatTimeout, cfg.ElectionTimeout, cfg.LeaderLeaseTimeout = c.timers.heartbeat, c.timers.heartbeat,
+		c.timers.lease
 	cfg.Logger = hclog.New(&hclog.LoggerOptions{Level: hclog.Off})
 	if has, err := raft.HasExistingState(n.log, n.log.stable, c.snaps[id]); err != nil {
 		c.t.Fatal(err)
@@ -89,6 +108,7 @@ func (c *raftCluster) start(id raft.ServerID) {
 	if n.raft, err = raft.NewRaft(cfg, n.fsm, n.log, n.log.stable, c.snaps[id], transport); err != nil {
 		c.t.Fatal(err)
 	}
+	started.Store(n.raft)
 	c.nodes[id] = n
 }
 

@@ -250,7 +250,7 @@ func (p *appendPipeline) answer() error {
 		}
 		if err == nil {
 			*f.resp = *decodeAppendResponse(m.GetAppend())
-			err = checkAnswer(p.id, f.resp.RPCHeader)
+			err = errors.Join(checkAnswer(p.id, f.resp.RPCHeader), p.t.terms.answer(p.id, f.args.Term, f.resp.Term))
 		}
 		f.respond(err)
 		if f.announces && err == nil {

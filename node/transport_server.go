@@ -107,6 +107,9 @@ func (s *RaftServer) RequestVote(ctx context.Context, m *ltlv1.RequestVoteReques
 	if err != nil {
 		return nil, statusOf(err)
 	}
+	if err := t.checkTerm(m.GetHeader(), request.Term, false); err != nil {
+		return nil, err
+	}
 	answer, err := deliver[raft.RequestVoteResponse](ctx, t, request)
 	if err != nil {
 		return nil, err
@@ -145,6 +148,9 @@ func (s *RaftServer) TimeoutNow(ctx context.Context, m *ltlv1.TimeoutNowRequest)
 	defer t.running.Done()
 	if err := t.checkPeer(ctx, m.GetHeader(), nil); err != nil {
 		return nil, err
+	}
+	if t.cfg.Raft != nil && string(t.cfg.Raft().Leader) != string(m.GetHeader().GetId()) {
+		return nil, status.Errorf(codes.PermissionDenied, "node %.64q does not lead", m.GetHeader().GetId())
 	}
 	answer, err := deliver[raft.TimeoutNowResponse](ctx, t,
 		&raft.TimeoutNowRequest{RPCHeader: decodeHeader(m.GetHeader())})
@@ -236,6 +242,9 @@ func (t *Transport) checkAppend(ctx context.Context,
 	if err != nil {
 		return nil, statusOf(err)
 	}
+	if err := t.checkTerm(m.GetHeader(), request.Term, true); err != nil {
+		return nil, err
+	}
 	return request, nil
 }
 
@@ -257,6 +266,16 @@ func (t *Transport) checkPeer(ctx context.Context, h *ltlv1.RaftHeader, named []
 		t.cfg.Logger.Warn("raft message in another node's name refused", "caller", string(peer),
 			"header", fmt.Sprintf("%.64q", h.GetId()))
 		return status.Error(codes.PermissionDenied, fmt.Sprintf("message names another node than the caller %q", peer))
+	}
+	return nil
+}
+
+// checkTerm refuses a message by which its sender, whom checkPeer has found to be the caller, raises this node's term
+// too far or too often, or claims to lead where another node does. leads is set for messages that only a leader
+// sends.
+func (t *Transport) checkTerm(h *ltlv1.RaftHeader, term uint64, leads bool) error {
+	if err := t.terms.claim(raft.ServerID(h.GetId()), term, leads); err != nil {
+		return status.Error(codes.ResourceExhausted, err.Error())
 	}
 	return nil
 }

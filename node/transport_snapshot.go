@@ -47,7 +47,7 @@ func (t *Transport) InstallSnapshot(id raft.ServerID, _ raft.ServerAddress, args
 		return fmt.Errorf("node: snapshot to %q: %w", id, err)
 	}
 	*resp = *decodeSnapshotResponse(answer)
-	return checkAnswer(id, resp.RPCHeader)
+	return errors.Join(checkAnswer(id, resp.RPCHeader), t.terms.answer(id, args.Term, resp.Term))
 }
 
 func (t *Transport) sendSnapshot(ctx context.Context, client ltlv1.RaftTransportClient,
@@ -98,6 +98,9 @@ func (s *RaftServer) InstallSnapshot(stream grpc.ClientStreamingServer[ltlv1.Ins
 	request, err := decodeSnapshotHeader(header)
 	if err != nil {
 		return statusOf(err)
+	}
+	if err := t.checkTerm(header.GetHeader(), request.Term, true); err != nil {
+		return err
 	}
 	if len(first.GetData()) != 0 {
 		return status.Error(codes.InvalidArgument, "data beside the snapshot's header")

@@ -45,18 +45,24 @@ func newRaftTestNet(t testing.TB) *raftTestNet {
 
 // listen starts a gRPC server for the id and returns what NewTransport's transports are put into.
 func (n *raftTestNet) listen(id raft.ServerID) (*RaftServer, *grpc.Server) {
+	server := NewRaftServer()
+	return server, n.listenWith(id, server)
+}
+
+// listenWith starts a gRPC server for the id.
+func (n *raftTestNet) listenWith(id raft.ServerID, server ltlv1.RaftTransportServer) *grpc.Server {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		n.t.Fatal(err)
 	}
-	server, g := NewRaftServer(), grpc.NewServer(transportServerOptions()...)
+	g := grpc.NewServer(transportServerOptions()...)
 	ltlv1.RegisterRaftTransportServer(g, server)
 	go func() { _ = g.Serve(l) }()
 	n.t.Cleanup(g.Stop)
 	n.mu.Lock()
 	n.addrs[id] = l.Addr().String()
 	n.mu.Unlock()
-	return server, g
+	return g
 }
 
 func (n *raftTestNet) config(id raft.ServerID) TransportConfig {

@@ -26,9 +26,9 @@ const (
 // table lists the faults. Those of the disk and of consensus come first, then what is signed and hashed, then the
 // rules.
 func table() []mutant {
-	return slices.Concat(diskMutants(), raftMutants(), announceMutants(), bytesMutants(), evidenceMutants(), rulesMutants(),
-		submitterMutants(), restorationMutants(), ownerMutants(), nodesWordMutants(), timeMutants(), consoleMutants(),
-		facadeMutants(), commandMutants())
+	return slices.Concat(diskMutants(), raftMutants(), lyingPeerMutants(), announceMutants(), bytesMutants(),
+		evidenceMutants(), rulesMutants(), submitterMutants(), restorationMutants(), ownerMutants(), nodesWordMutants(),
+		timeMutants(), consoleMutants(), facadeMutants(), commandMutants())
 }
 
 func diskMutants() []mutant {

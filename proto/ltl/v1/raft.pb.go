@@ -98,9 +98,13 @@ type IntroduceRequest struct {
 	Commit uint64 `protobuf:"varint,5,opt,name=commit,proto3" json:"commit,omitempty"`
 	Last   uint64 `protobuf:"varint,6,opt,name=last,proto3" json:"last,omitempty"`
 	// first is true until a handshake of this process has succeeded: the peer compares the position only then.
-	First         bool `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	First bool `protobuf:"varint,7,opt,name=first,proto3" json:"first,omitempty"`
+	// term_signature and commit_signature are the node's own over its store id and term, and its store id and commit: what a
+	// peer remembers of a node ends it only with them.
+	TermSignature   []byte `protobuf:"bytes,8,opt,name=term_signature,json=termSignature,proto3" json:"term_signature,omitempty"`
+	CommitSignature []byte `protobuf:"bytes,9,opt,name=commit_signature,json=commitSignature,proto3" json:"commit_signature,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *IntroduceRequest) Reset() {
@@ -182,6 +186,20 @@ func (x *IntroduceRequest) GetFirst() bool {
 	return false
 }
 
+func (x *IntroduceRequest) GetTermSignature() []byte {
+	if x != nil {
+		return x.TermSignature
+	}
+	return nil
+}
+
+func (x *IntroduceRequest) GetCommitSignature() []byte {
+	if x != nil {
+		return x.CommitSignature
+	}
+	return nil
+}
+
 type IntroduceResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Verdict Verdict                `protobuf:"varint,1,opt,name=verdict,proto3,enum=ltl.v1.Verdict" json:"verdict,omitempty"`
@@ -194,8 +212,13 @@ type IntroduceResponse struct {
 	// restored_blocks is the number of blocks, over all chains, with which the restored network began; 0 in one that was
 	// never restored.
 	RestoredBlocks uint64 `protobuf:"varint,6,opt,name=restored_blocks,json=restoredBlocks,proto3" json:"restored_blocks,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// known_store_id is the store id of the caller that this node remembers; the signatures are the caller's of the time
+	// when it reported term and commit.
+	KnownStoreId    []byte `protobuf:"bytes,7,opt,name=known_store_id,json=knownStoreId,proto3" json:"known_store_id,omitempty"`
+	TermSignature   []byte `protobuf:"bytes,8,opt,name=term_signature,json=termSignature,proto3" json:"term_signature,omitempty"`
+	CommitSignature []byte `protobuf:"bytes,9,opt,name=commit_signature,json=commitSignature,proto3" json:"commit_signature,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *IntroduceResponse) Reset() {
@@ -268,6 +291,27 @@ func (x *IntroduceResponse) GetRestoredBlocks() uint64 {
 		return x.RestoredBlocks
 	}
 	return 0
+}
+
+func (x *IntroduceResponse) GetKnownStoreId() []byte {
+	if x != nil {
+		return x.KnownStoreId
+	}
+	return nil
+}
+
+func (x *IntroduceResponse) GetTermSignature() []byte {
+	if x != nil {
+		return x.TermSignature
+	}
+	return nil
+}
+
+func (x *IntroduceResponse) GetCommitSignature() []byte {
+	if x != nil {
+		return x.CommitSignature
+	}
+	return nil
 }
 
 type RaftHeader struct {
@@ -1279,7 +1323,7 @@ var File_ltl_v1_raft_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\n" +
-	"\x11ltl/v1/raft.proto\x12\x06ltl.v1\"\xc0\x01\n" +
+	"\x11ltl/v1/raft.proto\x12\x06ltl.v1\"\x92\x02\n" +
 	"\x10IntroduceRequest\x12\x19\n" +
 	"\bstore_id\x18\x01 \x01(\fR\astoreId\x12#\n" +
 	"\rrestore_epoch\x18\x02 \x01(\fR\frestoreEpoch\x12\x16\n" +
@@ -1287,14 +1331,19 @@ const file_ltl_v1_raft_proto_rawDesc = "" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x16\n" +
 	"\x06commit\x18\x05 \x01(\x04R\x06commit\x12\x12\n" +
 	"\x04last\x18\x06 \x01(\x04R\x04last\x12\x14\n" +
-	"\x05first\x18\a \x01(\bR\x05first\"\xd3\x01\n" +
+	"\x05first\x18\a \x01(\bR\x05first\x12%\n" +
+	"\x0eterm_signature\x18\b \x01(\fR\rtermSignature\x12)\n" +
+	"\x10commit_signature\x18\t \x01(\fR\x0fcommitSignature\"\xcb\x02\n" +
 	"\x11IntroduceResponse\x12)\n" +
 	"\averdict\x18\x01 \x01(\x0e2\x0f.ltl.v1.VerdictR\averdict\x12\x19\n" +
 	"\bstore_id\x18\x02 \x01(\fR\astoreId\x12#\n" +
 	"\rrestore_epoch\x18\x03 \x01(\fR\frestoreEpoch\x12\x12\n" +
 	"\x04term\x18\x04 \x01(\x04R\x04term\x12\x16\n" +
 	"\x06commit\x18\x05 \x01(\x04R\x06commit\x12'\n" +
-	"\x0frestored_blocks\x18\x06 \x01(\x04R\x0erestoredBlocks\"a\n" +
+	"\x0frestored_blocks\x18\x06 \x01(\x04R\x0erestoredBlocks\x12$\n" +
+	"\x0eknown_store_id\x18\a \x01(\fR\fknownStoreId\x12%\n" +
+	"\x0eterm_signature\x18\b \x01(\fR\rtermSignature\x12)\n" +
+	"\x10commit_signature\x18\t \x01(\fR\x0fcommitSignature\"a\n" +
 	"\n" +
 	"RaftHeader\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\x03R\x0fprotocolVersion\x12\x0e\n" +

@@ -1,0 +1,13 @@
+package main
+
+func lyingPeerMutants() []mutant {
+	return []mutant{
+		{"handshake-believes-one", "a node ends when one peer refuses it", []edit{{"node/handshake.go",
+			"if believed || h.proves(in, out) {", "if believed || true {"}}, "./node", "TestOneLyingNodeEndsNoOther",
+			short},
+		{"terms-unbounded", "a peer raises the term as far as it likes", []edit{{"node/terms.go",
+			"if term-own > maxTermStep {", "if term == 0 {"}}, "./node", "TestTermGuard", short},
+		{"two-leaders", "a second leader of a term is heard", []edit{{"node/terms.go",
+			"now.Leader != \"\" && now.Leader != peer {", "false {"}}, "./node", "TestOneLeaderATerm", short},
+	}
+}
