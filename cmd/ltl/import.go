@@ -51,12 +51,12 @@ func newImport() *cobra.Command {
 		Short: "Write the records of a CSV or JSON Lines file to a proof chain, each once",
 		Long: `Writes each row of FILE as a record: CSV with a line of columns, or one JSON object per line. A row has id (the
 last part of the Key) or the whole Key as key, value, and optionally businessId; id counts where key is none of this
-chain. With a businessId, or with --history,
-the Key takes several records; without, it takes one for good. A file that ltl export wrote can be imported.
+chain. With a businessId, or with --history, the Key takes several records; without, it takes one for good. A file that
+ltl export wrote can be imported.
 
 Nothing is written twice: run the command again after any failure, and rows that are on the chain are counted as
-present. With --history a row without businessId gets one that follows from the name of the file (or --source), its Key
-and value, and how often the file has had the two before; so the name must stay, and rows be added only at the end.
+present. With --history a row without businessId gets one that follows from the name of the file (or --source), its Key, and
+how many such rows of the Key stand before it; so the name must stay, and rows be added only at the end.
 
 Rows that are refused are reported with their line, the code and the reason, on standard error or as JSON Lines in
 --refusals; the others are written nevertheless, and the exit status is 1.`,
@@ -110,7 +110,7 @@ type importJob struct {
 	source  string
 	history bool
 	seed    maphash.Seed
-	// seen counts the rows of each Key and value that had no BusinessId; only the reader of the file uses it.
+	// seen counts the rows of each Key that had no BusinessId; only the reader of the file uses it.
 	seen map[ledger.Hash]uint64
 
 	mu       sync.Mutex
@@ -201,8 +201,8 @@ func (j *importJob) read(ctx context.Context, next rowReader, queues *[importQue
 }
 
 // complete gives a row its Key, where it has none of this chain, and its BusinessId under a Key that takes several
-// records. A BusinessId that the ledger
-// assigned cannot be given; one that follows from it takes its place.
+// records. A BusinessId that the ledger assigned cannot be given; one that follows from it takes its place. The value
+// does not enter: a BusinessId is in the clear, and would tell a value that is withheld to all who can guess it.
 func (j *importJob) complete(row *importRow) {
 	if own := "_" + j.writer.chain.ChainCode + "_"; row.id != "" && !strings.Contains(row.key, own) {
 		row.key = client.RecordKey(j.writer.chain.ChainCode, j.writer.typeCode, row.id)
@@ -212,7 +212,7 @@ func (j *importJob) complete(row *importRow) {
 		return
 	}
 	h := sha256.New()
-	for _, s := range []string{"ltl import", j.source, row.key, row.value, row.businessID} {
+	for _, s := range []string{"ltl import", j.source, row.key, row.businessID} {
 		fmt.Fprintf(h, "%d:%s", len(s), s)
 	}
 	of := ledger.Hash(h.Sum(nil))

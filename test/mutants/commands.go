@@ -6,7 +6,7 @@ func commandMutants() []mutant {
 		return mutant{name, fault, []edit{{"cmd/ltl/" + file, from, to}}, "./cmd/ltl", run, long}
 	}
 	return []mutant{
-		one("import-rows-alike", "rows of one Key and value are imported as one record", "import.go",
+		one("import-rows-alike", "rows of one Key are imported as one record", "import.go",
 			"\t\tj.seen[of]++\n", "", "TestImportKilled"),
 		one("import-order", "records of one Key are imported in any order", "import.go",
 			"maphash.String(j.seed, row.key)%importQueues", "maphash.String(j.seed, row.businessID)%importQueues",
