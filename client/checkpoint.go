@@ -97,6 +97,10 @@ type collection struct {
 	// odd are checkpoints that came back and are not of the one under text.
 	odd []string
 
+	// level ends the collection as soon as it is reached for keys of systemHeight; empty waits for all.
+	level        proof.Level
+	systemHeight uint64
+
 	mu sync.Mutex
 	// refused is why a process signed nothing, when one said so.
 	refused error
@@ -207,11 +211,33 @@ func (k *collection) ask(ctx context.Context, size uint64) []signed {
 	defer cancel()
 	peers := append(k.client.peers.all(), k.client.peers.allEndorsers()...)
 	found := make([]*signed, len(peers))
+	var mu sync.Mutex
+	reached := false
 	var wg sync.WaitGroup
 	for i, p := range peers {
-		wg.Go(func() { found[i] = k.askOne(ctx, p, size) })
+		wg.Go(func() {
+			s := k.askOne(ctx, p, size)
+			mu.Lock()
+			defer mu.Unlock()
+			if reached {
+				return
+			}
+			if found[i] = s; s != nil && k.reached(size, present(found)) {
+				reached = true
+				cancel()
+			}
+		})
 	}
 	wg.Wait()
+	out := present(found)
+	if reached { // and so no larger size need be tried
+		out = slices.DeleteFunc(out, func(s signed) bool { return s.checkpoint.Size != size })
+	}
+	return out
+}
+
+// present are those that answered.
+func present(found []*signed) []signed {
 	var out []signed
 	for _, s := range found {
 		if s != nil {
@@ -221,9 +247,31 @@ func (k *collection) ask(ctx context.Context, size uint64) []signed {
 	return out
 }
 
+// reached reports whether the answers have the level with which the collection ends.
+func (k *collection) reached(size uint64, answers []signed) bool {
+	if k.level == "" {
+		return false
+	}
+	joined := &collection{size: size}
+	_ = joined.join(answers) // where roots differ, the one that most stand for may still have the level
+	if joined.text == "" {
+		return false
+	}
+	c, err := k.trust.Checkpoint(joined.text)
+	return err == nil && reaches(k.trust.Level(c, k.systemHeight), k.level)
+}
+
+// reaches reports whether a level is the wanted one or a higher one.
+func reaches(l, wanted proof.Level) bool {
+	return l == wanted || l == proof.Witnessed && wanted == proof.Certified
+}
+
 func (k *collection) askOne(ctx context.Context, p *peer, size uint64) *signed {
 	out, err := ltlv1.NewEvidenceClient(p.conn).Cosign(ctx, &ltlv1.CosignRequest{ChainId: k.chainID, Size: size})
 	if err != nil {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil // enough have signed
+		}
 		k.client.log.Info("no checkpoint from a process", "process", p.name, "error", err)
 		if status.Code(err) == codes.FailedPrecondition {
 			k.mu.Lock()

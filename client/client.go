@@ -11,6 +11,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
+	"ltl/client/proof"
 	"ltl/internal/identity"
 	"ltl/internal/rules"
 	"ltl/internal/skew"
@@ -36,6 +37,12 @@ type Config struct {
 	// has: with it an operator corrects a wrong address, which without that endorser's endorsement cannot be changed. What
 	// serves there must have that endorser's certificate. Empty takes the ledger's.
 	OwnEndorser string
+	// Verify has GetRecord and GetPhaseRecord check what a node answers: the record must be in a block under a
+	// checkpoint that a majority of the nodes has signed (proof.Certified), or also a majority of the organisations
+	// (proof.Witnessed), and that continues the one held before; and the own organisation's endorser must know of
+	// no newer one. A node whose answer fails is left for another one, and named in the log. docs/evidence.md says
+	// what is not found. Empty checks nothing.
+	Verify proof.Level
 	// SubmitTimeout bounds a Submit whose context has no deadline.
 	SubmitTimeout time.Duration
 	// MaxInFlight bounds the batches of one chain that are under way at the same time.
@@ -65,6 +72,7 @@ type Client struct {
 	wg     sync.WaitGroup
 
 	leader   atomic.Pointer[string] // id of the node that led last, as far as this client knows
+	verifier *verifier              // nil unless reads are verified
 	statuses flight[*clusterStatus]
 	seen     atomic.Pointer[clusterStatus] // what the nodes reported last
 	// sealedSilence is the constant of that name, except in tests.
@@ -89,6 +97,9 @@ func Open(cfg Config) (*Client, error) {
 		return nil, err
 	}
 	cfg.setDefaults()
+	if v := cfg.Verify; v != "" && v != proof.Certified && v != proof.Witnessed {
+		return nil, errors.New("client: Config.Verify can be empty, proof.Certified or proof.Witnessed")
+	}
 	if cfg.MaxBatchTransactions > rules.MaxBatchTransactions || cfg.MaxBatchBytes > rules.MaxBatch {
 		return nil, fmt.Errorf("client: batches of %d transactions and %d bytes are too large; "+
 			"Config.MaxBatchTransactions may be at most %d and Config.MaxBatchBytes at most %d",
@@ -102,6 +113,10 @@ func Open(cfg Config) (*Client, error) {
 	}
 	c.base, c.cancel = context.WithCancel(context.Background())
 	c.peers = newPeers(credentials, cfg.PreferNode, cfg.OwnEndorser)
+	if c.verifier, err = newVerifier(c, trust); err != nil {
+		c.cancel()
+		return nil, errors.Join(fmt.Errorf("client: %w", err), c.peers.close())
+	}
 	c.statuses.spawn, c.statuses.run = c.spawn, c.askStatus
 	if c.network, err = newNetwork(c, trust); err != nil {
 		c.cancel()

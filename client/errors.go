@@ -19,6 +19,12 @@ var (
 	// ErrClock is an ErrUnavailable with a known outcome: the clock of an endorser whose signature is needed is wrong, and
 	// the text says whose. Nothing was written; the same transaction may be submitted again as soon as the clock is set.
 	ErrClock = fmt.Errorf("%w because of a clock", ErrUnavailable)
+	// ErrFalseAnswer is returned, wrapped with ErrUnavailable, for a verified read (Config.Verify) when no node
+	// answered with what the signed history holds; the text names a node that did not.
+	ErrFalseAnswer = errors.New("a node gave a false answer")
+	// ErrUnverified is returned, wrapped with ErrUnavailable, for a verified read (Config.Verify) when too few have
+	// signed the history that is to hold the answer, or their keys are not known.
+	ErrUnverified = errors.New("an answer cannot be verified")
 	// ErrClosed is returned after Close.
 	ErrClosed = errors.New("client is closed")
 )

@@ -180,3 +180,50 @@ func ExampleLedger_Checkpoint() {
 		log.Fatal(err)
 	}
 }
+
+// The record is checked against what a majority of the nodes and of the organisations signed. A node that lies is left
+// for another one.
+func ExampleLedger_VerifiedRecord() {
+	trust, err := client.LoadTrust("ltl-data/pki/trust.json")
+	if err != nil {
+		log.Fatal(err)
+	}
+	credentials, err := client.LoadCredentials("ltl-data/pki/clients/bench", trust)
+	if err != nil {
+		log.Fatal(err)
+	}
+	c, err := client.Open(client.Config{Credentials: credentials, Trust: trust, Verify: proof.Witnessed})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close()
+	out, checkpoint, err := c.Ledger().VerifiedRecord(context.Background(), &ltlv1.GetRecordRequest{
+		ChainCode: exampleChainCode, Key: exampleKey, AccountUid: exampleUID})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if checkpoint != nil {
+		fmt.Println(out.GetRecord().GetValue(), "is in the history of", checkpoint.Size, "blocks")
+	}
+}
+
+func ExampleLedger_VerifiedPhaseRecord() {
+	c := connect() // with Config.Verify empty nothing is checked, and there is no checkpoint
+	defer c.Close()
+	out, checkpoint, err := c.Ledger().VerifiedPhaseRecord(context.Background(), &ltlv1.GetPhaseRecordRequest{
+		ChainId: exampleChain, PhaseGroupId: "2000000000000001", PhaseId: "3000000000000001", DataKey: "lot-17",
+		AccountUid: exampleUID})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(out.GetRecord().GetDataValue(), checkpoint != nil)
+}
+
+// A program that runs for long watches the number of false answers; the log has the nodes.
+func ExampleClient_Caught() {
+	c := connect()
+	defer c.Close()
+	if c.Caught() > 0 {
+		fmt.Println("a node lies; see the log")
+	}
+}

@@ -18,9 +18,10 @@ type Ledger struct{ c *Client }
 // Ledger returns the reader of the client.
 func (c *Client) Ledger() *Ledger { return &Ledger{c: c} }
 
-// GetRecord finds one record by Key and BusinessId.
+// GetRecord finds one record by Key and BusinessId. Config.Verify says whether the answer is checked.
 func (l *Ledger) GetRecord(ctx context.Context, in *ltlv1.GetRecordRequest) (*ltlv1.GetRecordResponse, error) {
-	return read(ctx, l.c, ltlv1.LedgerClient.GetRecord, in)
+	out, _, err := l.VerifiedRecord(ctx, in)
+	return out, err
 }
 
 // ListHistory pages through the records of a Key, newest first.
@@ -119,10 +120,11 @@ func (l *Ledger) GetPhaseAuthorization(ctx context.Context,
 	return read(ctx, l.c, ltlv1.LedgerClient.GetPhaseAuthorization, in)
 }
 
-// GetPhaseRecord finds one record of a phase.
+// GetPhaseRecord finds one record of a phase. Config.Verify says whether the answer is checked.
 func (l *Ledger) GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse,
 	error) {
-	return read(ctx, l.c, ltlv1.LedgerClient.GetPhaseRecord, in)
+	out, _, err := l.VerifiedPhaseRecord(ctx, in)
+	return out, err
 }
 
 // ListPhaseRecords pages through the records of a phase and data key, oldest first.
@@ -162,6 +164,20 @@ type method[In, Out any] func(ltlv1.LedgerClient, context.Context, In, ...grpc.C
 // read asks one node after the other, in rounds until the deadline: a network that is electing a leader answers a
 // little later.
 func read[In, Out any](ctx context.Context, c *Client, call method[In, Out], in In) (Out, error) {
+	return readEach(ctx, c, once(call, in))
+}
+
+// once makes a request to one node.
+func once[In, Out any](call method[In, Out], in In) func(context.Context, *peer) (Out, error) {
+	return func(ctx context.Context, node *peer) (Out, error) {
+		ctx, cancel := context.WithTimeout(ctx, readTimeout)
+		defer cancel()
+		return call(ltlv1.NewLedgerClient(node.conn), ctx, in)
+	}
+}
+
+// readEach is read for what is more than one request to a node.
+func readEach[Out any](ctx context.Context, c *Client, one func(context.Context, *peer) (Out, error)) (Out, error) {
 	if _, ok := ctx.Deadline(); !ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, readDeadline)
@@ -170,7 +186,7 @@ func read[In, Out any](ctx context.Context, c *Client, call method[In, Out], in 
 	c.network.refreshIfStale()
 	var pause backoff
 	for {
-		out, err := readOnce(ctx, c, call, in)
+		out, err := readOnce(ctx, c, one)
 		if err == nil || !elsewhere(err) || !pause.wait(ctx, c.base) {
 			return out, c.readError(err)
 		}
@@ -195,12 +211,13 @@ func readAt[In, Out any](ctx context.Context, c *Client, name string, call metho
 }
 
 // readOnce asks each node at most once.
-func readOnce[In, Out any](ctx context.Context, c *Client, call method[In, Out], in In) (out Out, err error) {
+func readOnce[Out any](ctx context.Context, c *Client, one func(context.Context, *peer) (Out, error)) (out Out,
+	err error) {
 	err = status.Error(codes.Unavailable, "the network has no node")
 	for _, node := range c.peers.all() {
-		attempt, cancel := context.WithTimeout(ctx, readTimeout)
+		attempt, cancel := context.WithCancel(ctx)
 		stop := context.AfterFunc(c.base, cancel)
-		out, err = call(ltlv1.NewLedgerClient(node.conn), attempt, in)
+		out, err = one(attempt, node)
 		stop()
 		cancel()
 		if err == nil || !elsewhere(err) {

@@ -91,5 +91,8 @@ const maxAccounts = 1 << 16
 // maxOtherChains bounds the chains that are remembered beside those that nodes report together.
 const maxOtherChains = 1 << 14
 
+// maxHeldChains bounds the chains of which a checkpoint was asked for and is not held.
+const maxHeldChains = 1 << 12
+
 // nonceLen is the length of a transaction's nonce, in bytes.
 const nonceLen = 16

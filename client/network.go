@@ -177,10 +177,10 @@ func (n *network) fetchNow() (struct{}, error) {
 	ctx, cancel := context.WithTimeout(n.client.base, refreshTimeout)
 	defer cancel()
 	request := &ltlv1.GetNetworkRequest{}
-	in, err := readOnce(ctx, n.client, ltlv1.LedgerClient.GetNetwork, request)
+	in, err := readOnce(ctx, n.client, once(ltlv1.LedgerClient.GetNetwork, request))
 	if err != nil {
 		request.Consistency = ltlv1.Consistency_CONSISTENCY_LOCAL
-		in, err = readOnce(ctx, n.client, ltlv1.LedgerClient.GetNetwork, request)
+		in, err = readOnce(ctx, n.client, once(ltlv1.LedgerClient.GetNetwork, request))
 	}
 	if err == nil && (!n.knows(in) || n.hasNews(ctx)) {
 		if in, err = n.confirm(ctx, request); err == nil {

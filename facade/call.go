@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"unicode/utf8"
 
+	"ltl/client/proof"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -22,6 +23,8 @@ type call struct {
 	account *account
 	// chainID is the chain that the request names, once it is known to exist.
 	chainID string
+	// verified is the checkpoint that what was read was checked against; nil for none.
+	verified *proof.Checkpoint
 	// typeCode is the data type code in the parameter Key; empty if it cannot be one.
 	typeCode string
 	// height is that of the block with what the call wrote.

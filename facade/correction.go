@@ -93,7 +93,7 @@ func (c *call) phaseCorrection() (*ltlv1.Correction, error) {
 		return nil, malformed("The transaction holds several such records: give CorrectsDataKey and CorrectsDataSeq.")
 	}
 	seq = seqs[found[0]]
-	r, err := c.f.net.GetPhaseRecord(c.ctx, &ltlv1.GetPhaseRecordRequest{ChainId: c.chainID, AccountUid: c.uid,
+	r, _, err := c.f.net.VerifiedPhaseRecord(c.ctx, &ltlv1.GetPhaseRecordRequest{ChainId: c.chainID, AccountUid: c.uid,
 		PhaseGroupId: u.GetPhaseGroupId(), PhaseId: u.GetPhaseId(), DataKey: items[found[0]].GetDataKey(), DataSeq: seq})
 	switch {
 	case err != nil:

@@ -167,6 +167,7 @@ func newFacade(cfg Config, n network) *Facade {
 	if cfg.Client != nil {
 		f.metrics.registry.MustRegister(admin.CertificateExpiry(cfg.Client.CertificateExpiry),
 			admin.Unrecorded(f.unrecordedText))
+		f.metrics.watchFalseAnswers(cfg.Client.Caught)
 		f.metrics.registry.MustRegister(admin.ClockSkew(func() (time.Duration, int) {
 			return time.Duration(f.ahead.Load()), int(f.heard.Load())
 		})...)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"reflect"
 
+	"ltl/client/proof"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -102,8 +103,10 @@ func (n *fakeNetwork) GetPhaseAuthorization(_ context.Context, in *ltlv1.GetPhas
 	return answered[ltlv1.GetPhaseAuthorizationResponse](n, in)
 }
 
-func (n *fakeNetwork) GetPhaseRecord(_ context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse, error) {
-	return answered[ltlv1.GetPhaseRecordResponse](n, in)
+func (n *fakeNetwork) VerifiedPhaseRecord(_ context.Context, in *ltlv1.GetPhaseRecordRequest) (
+	*ltlv1.GetPhaseRecordResponse, *proof.Checkpoint, error) {
+	out, err := answered[ltlv1.GetPhaseRecordResponse](n, in)
+	return out, n.verified, err
 }
 
 func (n *fakeNetwork) ListPhaseRecords(_ context.Context, in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error) {

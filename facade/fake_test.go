@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"ltl/client/proof"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
@@ -62,6 +63,8 @@ type fakeNetwork struct {
 	locked map[string]bool
 	// pages, if set, are the responses of successive calls of ListMembers.
 	pages []*ltlv1.ListMembersResponse
+	// verified, if set, is the checkpoint of all reads of a record.
+	verified *proof.Checkpoint
 }
 
 const (
@@ -246,6 +249,12 @@ func (n *fakeNetwork) history(key string, start, end int64) []*ltlv1.Record {
 		}
 	}
 	return out
+}
+
+func (n *fakeNetwork) VerifiedRecord(ctx context.Context, in *ltlv1.GetRecordRequest) (*ltlv1.GetRecordResponse,
+	*proof.Checkpoint, error) {
+	out, err := n.GetRecord(ctx, in)
+	return out, n.verified, err
 }
 
 func (n *fakeNetwork) GetRecord(_ context.Context, in *ltlv1.GetRecordRequest) (*ltlv1.GetRecordResponse, error) {

@@ -66,6 +66,13 @@ func metricCode(r *response) string {
 	return r.code()
 }
 
+// watchFalseAnswers adds the metric of verified reads.
+func (m *metrics) watchFalseAnswers(caught func() uint64) {
+	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "ltl_facade_false_answers_total",
+		Help: "Answers of nodes to verified reads that were false; the log names the nodes."},
+		func() float64 { return float64(caught()) }))
+}
+
 // watchKeys adds the metrics of the AccessKeys.
 func (m *metrics) watchKeys(keys *keyring) {
 	m.registry.MustRegister(

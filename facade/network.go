@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ltl/client"
+	"ltl/client/proof"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -16,6 +17,12 @@ import (
 type network interface {
 	Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Result, error)
 	GetRecord(ctx context.Context, in *ltlv1.GetRecordRequest) (*ltlv1.GetRecordResponse, error)
+	// VerifiedRecord and VerifiedPhaseRecord are GetRecord and GetPhaseRecord with the checkpoint that the record was
+	// checked against; nil where reads are not verified.
+	VerifiedRecord(ctx context.Context, in *ltlv1.GetRecordRequest) (*ltlv1.GetRecordResponse, *proof.Checkpoint, error)
+	VerifiedPhaseRecord(
+		ctx context.Context, in *ltlv1.GetPhaseRecordRequest,
+	) (*ltlv1.GetPhaseRecordResponse, *proof.Checkpoint, error)
 	GetTransaction(ctx context.Context, in *ltlv1.GetTransactionRequest) (*ltlv1.GetTransactionResponse, error)
 	ListHistory(ctx context.Context, in *ltlv1.ListHistoryRequest) (*ltlv1.ListHistoryResponse, error)
 	CountHistory(ctx context.Context, in *ltlv1.CountHistoryRequest) (*ltlv1.CountHistoryResponse, error)
@@ -30,7 +37,6 @@ type network interface {
 	GetPhaseAuthorization(
 		ctx context.Context, in *ltlv1.GetPhaseAuthorizationRequest,
 	) (*ltlv1.GetPhaseAuthorizationResponse, error)
-	GetPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordRequest) (*ltlv1.GetPhaseRecordResponse, error)
 	ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error)
 	WatchAccessKeys(ctx context.Context, fn func([]*ltlv1.AccessKeyInfo)) error
 	WatchSealed(ctx context.Context, after uint64, fn func(*ltlv1.SealedKey) error) error

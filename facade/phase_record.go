@@ -3,6 +3,7 @@ package facade
 import (
 	"cmp"
 	"encoding/hex"
+	"slices"
 	"strings"
 
 	"ltl/internal/rules"
@@ -46,7 +47,7 @@ func describePhaseRecord(c *call) (value, error) {
 			textField("RelatedPhaseName", d.GetPhaseName()),
 		)
 	})
-	return object(append([]field{
+	return object(slices.Concat([]field{
 		textField("IotId", record.GetIotId()),
 		textField("DataValue", record.GetDataValue()),
 		textField("BlockHash", hex.EncodeToString(record.GetBlockHash())),
@@ -57,7 +58,7 @@ func describePhaseRecord(c *call) (value, error) {
 		field{"RelatedDataList", array(related)},
 		textField("ProductKey", record.GetProductKey()),
 		textField("DataHash", hex.EncodeToString(record.GetDataHash())),
-	}, phaseCorrectionFields(record)...)...), nil
+	}, phaseCorrectionFields(record), checkpointFields("Checkpoint", c.verified))...), nil
 }
 
 // phaseRecord reads the record that phase, DataKey and DataSeq name.
@@ -69,7 +70,7 @@ func (c *call) phaseRecord() (*ltlv1.PhaseRecord, error) {
 	plain := dataKey[strings.LastIndexByte(dataKey, '_')+1:]
 	// Look before the read: a write that ends during the read may be missed by it.
 	pending := c.f.pending.has(c.phaseRecordName(phase, plain, dataSeq), "")
-	r, err := c.f.net.GetPhaseRecord(c.ctx, &ltlv1.GetPhaseRecordRequest{
+	r, by, err := c.f.net.VerifiedPhaseRecord(c.ctx, &ltlv1.GetPhaseRecordRequest{
 		ChainId: c.chainID, AccountUid: c.uid, PhaseGroupId: c.text("PhaseGroupId"), PhaseId: phase, DataKey: dataKey,
 		DataSeq: dataSeq,
 	})
@@ -81,6 +82,7 @@ func (c *call) phaseRecord() (*ltlv1.PhaseRecord, error) {
 	case r.GetCode() != rules.OK:
 		return nil, withMessage(foreignKey(r.GetCode()), rules.NotFound, noPhaseRecord)
 	}
+	c.verified = by
 	return r.GetRecord(), nil
 }
 

@@ -3,10 +3,12 @@ package facade
 import (
 	"encoding/hex"
 	"hash/maphash"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 
+	"ltl/client/proof"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -80,7 +82,7 @@ func (c *call) checkRecord(data, businessID string, proof *ltlv1.DeviceProof) er
 	return nil
 }
 
-// record reads the record that Key and BusinessId name.
+// record reads the record that Key and BusinessId name. Where reads are verified c.verified is the checkpoint.
 func (c *call) record() (*ltlv1.Record, error) {
 	key, businessID := c.text("Key"), c.text("BusinessId")
 	if businessID != "" && !hexadecimal(businessID, businessIDLen) && !decimal(businessID, assignedIDLen) {
@@ -88,7 +90,7 @@ func (c *call) record() (*ltlv1.Record, error) {
 	}
 	// Look before the read: a write that ends during the read may be missed by it.
 	pending := c.f.pending.has(key, businessID)
-	r, err := c.f.net.GetRecord(c.ctx, &ltlv1.GetRecordRequest{
+	r, by, err := c.f.net.VerifiedRecord(c.ctx, &ltlv1.GetRecordRequest{
 		ChainCode: c.text(chainCode), Key: key, BusinessId: businessID, AccountUid: c.uid,
 	})
 	switch {
@@ -99,6 +101,7 @@ func (c *call) record() (*ltlv1.Record, error) {
 	case r.GetCode() == rules.NotFound:
 		return nil, newRefusal(rules.NotFound, "No record has this Key and BusinessId.")
 	}
+	c.verified = by
 	return r.GetRecord(), ledgerError(r.GetCode())
 }
 
@@ -119,7 +122,7 @@ func getBlockChainInfo(c *call) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	info := object(field{"blockChainInfo", object(append([]field{
+	info := object(field{"blockChainInfo", object(slices.Concat([]field{
 		textField("chainName", r.GetChainName()),
 		{"blockHeight", integer(int64(r.GetBlockHeight()))},
 		textField("transactionHash", hex.EncodeToString(r.GetTransactionHash())),
@@ -129,10 +132,19 @@ func getBlockChainInfo(c *call) (value, error) {
 		textField("blockHash", hex.EncodeToString(r.GetBlockHash())),
 		textField("previousHash", hex.EncodeToString(r.GetPreviousHash())),
 		textField("dataHash", hex.EncodeToString(r.GetDataHash())),
-	}, correctionFields(r)...)...)})
+	}, correctionFields(r), checkpointFields("checkpoint", c.verified))...)})
 	v := text(string(info.appendJSON(nil)))
 	v.note = declaredWrong(r)
 	return v, nil
+}
+
+// checkpointFields name the checkpoint that a record was checked against; none where reads are not verified.
+func checkpointFields(prefix string, c *proof.Checkpoint) []field {
+	if c == nil {
+		return nil
+	}
+	return []field{textField(prefix+"Origin", c.Origin), textField(prefix+"Size", strconv.FormatUint(c.Size, 10)),
+		textField(prefix+"Root", hex.EncodeToString(c.Root[:]))}
 }
 
 // getHistoryDataCount is the Action GetHistoryDataCount.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"ltl/client"
+	"ltl/client/proof"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -409,6 +410,12 @@ func TestBlockChainInfoAndHistoryRows(t *testing.T) {
 		b["endorsementNames"] != "某公司,某某公司" ||
 		b["chainName"] != "某业务链" || b["iotId"] != "" || b["dataHash"] == "" || len(b["blockHash"].(string)) != 64 {
 		t.Errorf("%v", info)
+	}
+	f.net.verified = &proof.Checkpoint{Origin: "ltl/0/1", Size: 7, Root: proof.Hash{1}}
+	r = f.act(t, "member", "GetBlockChainInfo", read(k, chainA)...)
+	want := `"checkpointOrigin":"ltl/0/1","checkpointSize":"7","checkpointRoot":"0100`
+	if text := r.json["Data"].(string); !strings.Contains(text, want) {
+		t.Errorf("a verified read answers %s, want %s", text, want)
 	}
 	r = f.act(t, "member", "GetHistoryDataList", read(k, chainA, "CurrentPage", "1", "PageSize", "1")...)
 	row := r.json["Data"].(map[string]any)["Data"].([]any)[0].(map[string]any)

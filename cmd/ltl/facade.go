@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"ltl/client"
+	"ltl/client/proof"
 	"ltl/console"
 	"ltl/facade"
 	"ltl/internal/identity"
@@ -19,11 +20,12 @@ func newFacade() *cobra.Command {
 	var r role
 	var limits facade.Limits
 	var web consoleFlags
+	var verify string
 	cmd := &cobra.Command{
 		Use:   "facade",
 		Short: "Run the LTL HTTP API, until a signal",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return runFacade(cmd.Context(), &r, limits, &web) },
+		RunE:  func(cmd *cobra.Command, _ []string) error { return runFacade(cmd.Context(), &r, limits, &web, verify) },
 	}
 	r.flags(cmd, "")
 	f := cmd.Flags()
@@ -36,7 +38,20 @@ func newFacade() *cobra.Command {
 		"names, separated by commas, under which browsers reach the console beside IP addresses and localhost")
 	f.BoolVar(&web.behindTLS, "console-behind-tls", false,
 		"browsers reach this facade through a proxy with TLS, which adds their address to X-Forwarded-For")
+	f.StringVar(&verify, "verify-reads", "off", "check records that nodes answer with against what was signed by a majority "+
+		"of the nodes (certified), or also of the organisations (witnessed): off, certified or witnessed")
 	return cmd
+}
+
+// verifyLevel is the level of a flag.
+func verifyLevel(flag string) (proof.Level, error) {
+	switch flag {
+	case "off":
+		return "", nil
+	case string(proof.Certified), string(proof.Witnessed):
+		return proof.Level(flag), nil
+	}
+	return "", fmt.Errorf("--verify-reads is %q; give off, certified or witnessed", flag)
 }
 
 // consoleFlags are the options of the web console.
@@ -65,9 +80,13 @@ func (c *consoleFlags) options(trust *identity.Trust) (*console.Options, error) 
 
 // runFacade runs a facade until ctx ends. The sealing key is read first: a facade that cannot open AccessKeys would
 // refuse every call, so it must not start.
-func runFacade(ctx context.Context, r *role, limits facade.Limits, web *consoleFlags) error {
+func runFacade(ctx context.Context, r *role, limits facade.Limits, web *consoleFlags, verify string) error {
 	return r.run(identity.RoleFacade, func(p *process) error {
 		key, err := identity.LoadSealingKey(filepath.Join(r.identity, "sealing.key"))
+		if err != nil {
+			return err
+		}
+		level, err := verifyLevel(verify)
 		if err != nil {
 			return err
 		}
@@ -76,7 +95,7 @@ func runFacade(ctx context.Context, r *role, limits facade.Limits, web *consoleF
 			return err
 		}
 		c, err := client.Open(client.Config{Credentials: p.credentials, Trust: p.trust, Logger: p.logger,
-			TracerProvider: p.tracer.Provider()})
+			TracerProvider: p.tracer.Provider(), Verify: level})
 		if err != nil {
 			return err
 		}

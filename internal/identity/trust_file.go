@@ -72,6 +72,15 @@ func LoadTrust(path string) (*Trust, error) {
 	return t, nil
 }
 
+// Clone returns a trust that knows the same and learns apart from this one.
+func (t *Trust) Clone() (*Trust, error) {
+	b, err := t.Encode()
+	if err != nil {
+		return nil, err
+	}
+	return parseTrust(b)
+}
+
 func parseTrust(b []byte) (*Trust, error) {
 	var f trustFile
 	if err := decodeStrictly(b, &f); err != nil {

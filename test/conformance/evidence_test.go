@@ -3,11 +3,13 @@ package conformance
 import (
 	"errors"
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"ltl/client"
 	"ltl/client/proof"
 	"ltl/internal/identity"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -96,6 +98,37 @@ func (w *world) testEvidence(t *testing.T) {
 		return trust.Level(c, 0) == proof.Witnessed
 	})
 	w.testForeignEvidence(t, record, phase, wrong, value)
+	w.testVerifiedReads(t)
+}
+
+// testVerifiedReads: what honest nodes answer passes the checks of a client that verifies reads.
+func (w *world) testVerifiedReads(t *testing.T) {
+	trust := w.Trust()
+	c, err := client.Open(client.Config{Credentials: w.Credentials("facades/f1", trust), Trust: trust,
+		Verify: proof.Witnessed, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, u := range []*user{w.admin, w.member} {
+		for key, id := range map[string]string{u.as.key: u.as.businessID, u.as.wrongPhase.key: u.as.wrongPhase.seq,
+			u.as.dataKey: u.as.dataSeq} {
+			var by *proof.Checkpoint
+			if key == u.as.key {
+				_, by, err = c.Ledger().VerifiedRecord(t.Context(), &ltlv1.GetRecordRequest{ChainCode: w.proof.code, Key: key,
+					BusinessId: id, AccountUid: u.uid})
+			} else {
+				_, by, err = c.Ledger().VerifiedPhaseRecord(t.Context(), &ltlv1.GetPhaseRecordRequest{
+					ChainId: w.collaboration.id, PhaseGroupId: w.group, PhaseId: w.phase, DataKey: key, DataSeq: id,
+					AccountUid: u.uid})
+			}
+			if err != nil || by == nil {
+				t.Errorf("%s of %s: %v, %v", key, u.name, by, err)
+			}
+		}
+	}
+	if err := c.Close(); err != nil || c.Caught() != 0 {
+		t.Errorf("%d answers of honest nodes were found to be false; %v", c.Caught(), err)
+	}
 }
 
 // testForeignEvidence makes requests each of which must be refused.
