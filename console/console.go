@@ -26,8 +26,9 @@ const Prefix = "/console/"
 type Options struct {
 	// Hosts are the names, without a port, under which browsers may reach the console beside IP addresses and localhost.
 	Hosts []string
-	// BehindTLS says that browsers reach the facade through a proxy with TLS.
-	BehindTLS bool
+	// TLS says that browsers reach the facade over TLS. BehindTLS says that they do so through a proxy, which adds their
+	// address to X-Forwarded-For.
+	TLS, BehindTLS bool
 	// Trust is the network's trust, for certificates.
 	Trust *identity.Trust
 }
@@ -129,6 +130,7 @@ func New(cfg Config) (*Console, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
+	cfg.TLS = cfg.TLS || cfg.BehindTLS
 	id := cfg.Trust.NetworkID()
 	seal, err := newSealer(cfg.SealingKey, id[:])
 	if err != nil {
@@ -313,14 +315,14 @@ func (c *Console) foreign(r *http.Request) bool {
 
 // origin is what a browser calls the origin of this console.
 func (v *visit) origin() string {
-	if v.cfg.BehindTLS {
+	if v.cfg.TLS {
 		return "https://" + v.r.Host
 	}
 	return "http://" + v.r.Host
 }
 
 // secure reports whether a secret's HMAC and the cookie may travel to the browser and back: over TLS, or on one machine.
-func (v *visit) secure() bool { return v.cfg.BehindTLS || loopback(v.r.Host) }
+func (v *visit) secure() bool { return v.cfg.TLS || loopback(v.r.Host) }
 
 // serve runs one route.
 func (c *Console) serve(w http.ResponseWriter, r *http.Request, route *route) {

@@ -84,7 +84,7 @@ func (v *visit) settings() (*view, error) {
 		for _, value := range values {
 			if q.Get(name) == value {
 				http.SetCookie(v.w, &http.Cookie{Name: "ltl-" + name, Value: value, Path: Prefix, MaxAge: 365 * 24 * 3600,
-					HttpOnly: true, Secure: v.cfg.BehindTLS, SameSite: http.SameSiteLaxMode})
+					HttpOnly: true, Secure: v.cfg.TLS, SameSite: http.SameSiteLaxMode})
 			}
 		}
 	}

@@ -144,7 +144,7 @@ func LinkMessage(network, origin, keyID, random, untilMs string) string {
 // cookieName has the network in it: browsers give a cookie to all ports of a host.
 func (v *visit) cookieName() string {
 	name := "ltl-" + v.network[:8]
-	if v.cfg.BehindTLS {
+	if v.cfg.TLS {
 		return "__Host-" + name
 	}
 	return name
@@ -152,11 +152,11 @@ func (v *visit) cookieName() string {
 
 func (v *visit) setCookie(value string, age int) {
 	path := Prefix
-	if v.cfg.BehindTLS {
+	if v.cfg.TLS {
 		path = "/" // as __Host- demands
 	}
 	http.SetCookie(v.w, &http.Cookie{Name: v.cookieName(), Value: value, Path: path, MaxAge: age, HttpOnly: true,
-		Secure: v.cfg.BehindTLS, SameSite: http.SameSiteLaxMode})
+		Secure: v.cfg.TLS, SameSite: http.SameSiteLaxMode})
 }
 
 // sessionProof ties a session to the secret of its AccessKey.

@@ -15,17 +15,22 @@ import (
 
 // openConsole makes the web console of the facade.
 func (f *Facade) openConsole(cfg Config) error {
+	options := *cfg.Console
+	options.TLS = options.TLS || cfg.TLSCert != ""
 	c, err := console.New(console.Config{
-		Options: *cfg.Console, Client: cfg.Client, SealingKey: cfg.SealingKey, Clock: f.clock, Logger: f.logger,
+		Options: options, Client: cfg.Client, SealingKey: cfg.SealingKey, Clock: f.clock, Logger: f.logger,
 		Facade: console.Facade{Key: f.consoleKey, Admit: f.consoleAdmit, Act: f.consoleAct},
 	})
 	f.console = c
 	return err
 }
 
-// dispatch gives a request to the console or to the API.
+// dispatch gives a request to the console or to the API, or answers a probe.
 func (f *Facade) dispatch(w http.ResponseWriter, r *http.Request) {
+	f.callerOf(r)
 	switch {
+	case r.URL.Path == probePath:
+		f.serveProbe(w, r)
 	case f.console == nil:
 		f.ServeHTTP(w, r)
 	case r.URL.Path+"/" == console.Prefix:

@@ -4,6 +4,7 @@
 //
 // A call passes these files, in this order:
 //
+//	tls.go           HTTPS, where it is on
 //	gate.go          bounds on connections and on long headers, before authentication; memory.go on bodies and answers
 //	serve.go         the HTTP handler; limits on the calls under way
 //	request.go       the parameters of query and body
@@ -16,7 +17,7 @@
 //	response.go      JSON and XML; errors.go has the table of gateway errors
 //
 // Evidence is named by a path in place of an Action, and takes the same way: evidence.go.
-// Requests for the web console leave this order at once: console.go.
+// Requests for the web console and probes of balancers leave this order at once: console.go, probe.go.
 //
 // Besides these, network.go is what the facade needs of the network and caches of it, refusal_order.go what precedes
 // a form error, list_parameter.go the forms of a list, general.go pages, windows and names, limits.go the bounds.
@@ -30,6 +31,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -65,6 +67,10 @@ type Config struct {
 	SealingKeys func() ([][]byte, error)
 	// Trust is the network's trust file, for evidence (docs/evidence.md); nil serves none.
 	Trust *identity.Trust
+	// TLSCert and TLSKey are the files of the certificate of HTTPS, with its chain, and of its key; empty for plain HTTP.
+	TLSCert, TLSKey string
+	// TrustedProxies are the addresses of proxies whose X-Forwarded-For says who calls.
+	TrustedProxies []netip.Prefix
 	// Limits bound what one account and one chain take.
 	Limits Limits
 	// Console, if not nil, has the web console served below console.Prefix.
@@ -108,10 +114,15 @@ type Facade struct {
 	// unrecorded says that the network was restored and the ledger does not record it; nil or empty otherwise.
 	unrecorded atomic.Pointer[string]
 
-	server   *http.Server
+	// servers are that of HTTP/1.1 and, behind TLS, that of HTTP/2.
+	servers  []*http.Server
 	listener net.Listener
-	admin    *admin.Server
-	tracer   *tracing.Tracer
+	// proxies are Config.TrustedProxies; probing and probed are for probes of balancers.
+	proxies []netip.Prefix
+	probing *refresher
+	probed  atomic.Pointer[probed]
+	admin   *admin.Server
+	tracer  *tracing.Tracer
 	// console is nil where it is off.
 	console *console.Console
 	// cancel ends the watches of AccessKeys; running counts the goroutines that the facade started.
@@ -134,6 +145,7 @@ func Open(ctx context.Context, cfg Config) (*Facade, error) {
 func newFacade(cfg Config, n network) *Facade {
 	f := &Facade{
 		net: n, tracer: cfg.Tracer, clock: cfg.Clock, logger: cfg.Logger, actions: map[string]*action{},
+		proxies: cfg.TrustedProxies, probing: newRefresher(),
 		nonces: newNonces(), pending: newPendingWrites(), chains: newChainIndex(n), accounts: newAccounts(n),
 	}
 	if f.clock == nil && cfg.Client != nil {
@@ -181,6 +193,13 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 		return nil, errors.New("facade: a limit of accounts or chains is negative; give 0 for its default")
 	}
 	f := newFacade(cfg, n)
+	var cert *certificate
+	if cfg.TLSCert != "" || cfg.TLSKey != "" {
+		var err error
+		if cert, err = loadCertificate(cfg.TLSCert, cfg.TLSKey, f.logger); err != nil {
+			return nil, err
+		}
+	}
 	if cfg.Console != nil {
 		if err := f.openConsole(cfg); err != nil {
 			return nil, err
@@ -201,27 +220,22 @@ func open(ctx context.Context, cfg Config, n network) (*Facade, error) {
 			return nil, errors.Join(fmt.Errorf("facade: admin server: %w", err), listener.Close())
 		}
 	}
-	f.server = &http.Server{
-		Handler: http.HandlerFunc(f.dispatch), ConnContext: withConnection, ConnState: connState,
-		MaxHeaderBytes:    2 * maxHeaderBytes, // the gate refuses a header that is too long before net/http would
-		ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout, IdleTimeout: idleTimeout,
-		ErrorLog: slog.NewLogLogger(f.logger.Handler(), slog.LevelDebug),
-	}
-	g.keepAlive = f.server.SetKeepAlivesEnabled
+	f.servers = []*http.Server{f.newServer()}
 	f.running.Go(func() { f.keys.follow(run, n) })
 	f.running.Go(func() { f.keys.followSealed(run, n) })
 	if cfg.Client != nil {
 		f.running.Go(func() { f.watchNetwork(run, cfg.Client) })
 	}
-	f.running.Go(func() {
-		if err := f.server.Serve(g); !errors.Is(err, http.ErrServerClosed) {
-			f.logger.Error("HTTP server failed; restart the facade", "error", err)
-		}
-	})
-	f.logger.Info("facade listening", "address", f.Addr())
-	if a, ok := listener.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
-		f.logger.Warn("requests and answers on this address are not encrypted: listen on loopback behind a TLS proxy where "+
-			"the network in between is not yours", "address", f.Addr())
+	if cert != nil {
+		f.serveHTTPS(run, g, cert)
+	} else {
+		g.keepAlive = f.servers[0].SetKeepAlivesEnabled
+		f.serve(f.servers[0], g)
+	}
+	f.logger.Info("facade listening", "address", f.Addr(), "tls", cert != nil)
+	if a, ok := listener.Addr().(*net.TCPAddr); ok && cert == nil && !a.IP.IsLoopback() {
+		f.logger.Warn("requests and answers on this address are not encrypted: give --tls-cert and --tls-key, or "+
+			"listen on loopback behind a proxy with TLS, where the network in between is not yours", "address", f.Addr())
 	}
 	return f, nil
 }
@@ -300,10 +314,7 @@ func (f *Facade) Close() error {
 		if f.console != nil {
 			f.console.Close() // its streams would keep the server open
 		}
-		err := f.server.Shutdown(ctx)
-		if err != nil {
-			err = errors.Join(fmt.Errorf("facade: calls under way were aborted: %w", err), f.server.Close())
-		}
+		err := f.shutdown(ctx)
 		f.cancel()
 		if f.admin != nil {
 			err = errors.Join(err, f.admin.Close())

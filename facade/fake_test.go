@@ -53,6 +53,7 @@ type fakeNetwork struct {
 	sealed    chan *ltlv1.SealedKey
 	// chainLists counts the reads of a page of all chains.
 	chainLists int
+	probes     int
 	panics     bool
 	// answers are the responses of reads, by type; lastRead is the newest request for one of them. output is the output
 	// of transactions, reason the reason of an organisation for refusing with code; see fake_chain_test.go.
@@ -352,6 +353,14 @@ func (n *fakeNetwork) GetAccount(_ context.Context, in *ltlv1.GetAccountRequest)
 		return &ltlv1.GetAccountResponse{Code: rules.NotFound}, nil
 	}
 	return &ltlv1.GetAccountResponse{Code: rules.OK, Accounts: []*ltlv1.AccountInfo{{Uid: in.GetUid(), Type: t}}}, nil
+}
+
+// Writable counts how often it is asked.
+func (n *fakeNetwork) Writable(context.Context) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.probes++
+	return n.err
 }
 
 func (n *fakeNetwork) WatchAccessKeys(ctx context.Context, fn func([]*ltlv1.AccessKeyInfo)) error {

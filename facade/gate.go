@@ -79,6 +79,8 @@ type connection struct {
 	header, reserved int64
 	// serving is set while a handler runs. Bytes read then are a body, which the handler bounds.
 	serving, closed bool
+	// streams is set of a connection of HTTP/2, whose server bounds headers itself.
+	streams bool
 }
 
 // Read reads from the connection. When the header is over a bound, it sends the error response and ends the connection.
@@ -96,7 +98,7 @@ func (c *connection) Read(b []byte) (int, error) {
 func (c *connection) count(n int64) (code string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.serving || c.closed {
+	if c.serving || c.closed || c.streams {
 		return ""
 	}
 	c.header += n

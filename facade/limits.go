@@ -46,6 +46,12 @@ const (
 	maxSmallHeader  = 16 << 10
 	maxHeaderMemory = 48 << 20
 	maxConnections  = 10240
+	// maxStreamHeader bounds the headers of a request over HTTP/2, where many share a connection, and maxStreams the
+	// requests of a connection that are under way: what is longer goes into the body.
+	maxStreamHeader = maxSmallHeader
+	maxStreams      = 64
+	// maxForwarded bounds the addresses that are read of X-Forwarded-For, from its end.
+	maxForwarded = 16
 	// maxActive bounds the calls under way; more are refused with Throttling.
 	maxActive = 8192
 	// maxEvidence bounds the files of evidence under way: each asks every node and endorser for a signature.
@@ -91,6 +97,12 @@ const (
 	closeTimeout      = 10 * time.Second
 	// clockInterval is how often the clock is compared with those of the network.
 	clockInterval = 10 * time.Second
+	// probeAge is how long the answer to a probe serves others, probeTimeout how long one takes at most: balancers give up
+	// after some seconds.
+	probeAge     = time.Second
+	probeTimeout = 2 * time.Second
+	// certificateAge is how often the files of the certificate of HTTPS are looked at; new connections cause it.
+	certificateAge = time.Second
 	// refusedTimeout is how long a caller that sends too much may take to read the response.
 	refusedTimeout = time.Second
 	// watchRetryMin and watchRetryMax bound the pause before a watch is tried again.

@@ -3,6 +3,9 @@ package facade
 import (
 	"net"
 	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"ltl/internal/admission"
@@ -33,6 +36,36 @@ func (m *memory) account(q *request, r *http.Request) {
 	q.memory, q.owner = m.anonymous, addressOf(r.RemoteAddr)
 	if id := m.holder(q); id != "" {
 		q.memory, q.owner = m.known, id
+	}
+}
+
+// callerOf replaces the address of a proxy that is trusted by the one that it says: the last of X-Forwarded-For that
+// is not a trusted proxy's itself. What stands before it the caller may have made up.
+func (f *Facade) callerOf(r *http.Request) {
+	if len(f.proxies) == 0 {
+		return
+	}
+	trusted := func(text string) (netip.Addr, bool) {
+		a, err := netip.ParseAddr(strings.TrimSpace(text))
+		if err != nil {
+			return a, false
+		}
+		a = a.Unmap().WithZone("")
+		return a, slices.ContainsFunc(f.proxies, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	if _, ok := trusted(addressOf(r.RemoteAddr)); !ok {
+		return
+	}
+	said := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for i := len(said) - 1; i >= max(0, len(said)-maxForwarded); i-- {
+		a, ok := trusted(said[i])
+		if !a.IsValid() {
+			return
+		}
+		r.RemoteAddr = a.String()
+		if !ok {
+			return
+		}
 	}
 }
 

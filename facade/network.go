@@ -39,6 +39,8 @@ type network interface {
 	) (*ltlv1.GetPhaseAuthorizationResponse, error)
 	ListPhaseRecords(ctx context.Context, in *ltlv1.ListPhaseRecordsRequest) (*ltlv1.ListPhaseRecordsResponse, error)
 	WatchAccessKeys(ctx context.Context, fn func([]*ltlv1.AccessKeyInfo)) error
+	// Writable returns why no write can succeed, or nil.
+	Writable(ctx context.Context) error
 	WatchSealed(ctx context.Context, after uint64, fn func(*ltlv1.SealedKey) error) error
 }
 

@@ -41,7 +41,8 @@ func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > maxSmallBody || r.ContentLength < 0 {
 			s.request.deadline = http.NewResponseController(w).SetReadDeadline
 		}
-		ctx, cancel := context.WithTimeout(r.Context(), callTimeout)
+		// A caller that has closed its sending side waits for the answer, which net/http takes for the end of the request.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callTimeout)
 		ctx, span := f.tracer.Root(ctx, "call")
 		f.handle(ctx, r, s)
 		s.response.describe(span)

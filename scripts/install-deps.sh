@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what a fresh Debian machine with Go lacks for `make test`: git for the checks on the source, a C compiler, which the race
 # detector links with and the device SDK in C is built with, and for that SDK mbedTLS and valgrind; promtool, which tests the alert
-# rules; Node, which runs the verifier of certificates in JavaScript; for the disk faults strace and tools for file systems; and ip and nft, with which networks are cut under test. Everything else
+# rules; nginx, behind which the API is tested; Node, which runs the verifier of certificates in JavaScript; for the disk faults strace and tools for file systems; and ip and nft, with which networks are cut under test. Everything else
 # comes as a Go module. Does nothing where all is there.
 set -euo pipefail
 
@@ -20,9 +20,11 @@ command -v ip >/dev/null || missing+=(iproute2)
 [ -e /usr/sbin/nft ] || command -v nft >/dev/null || missing+=(nftables)
 promtool=
 command -v promtool >/dev/null || promtool=promtool
-[ ${#missing[@]} -gt 0 ] || [ -n "$promtool" ] || exit 0
+nginx=
+command -v nginx >/dev/null || nginx=nginx
+[ ${#missing[@]} -gt 0 ] || [ -n "$promtool$nginx" ] || exit 0
 
-echo "installing: ${missing[*]} $promtool"
+echo "installing: ${missing[*]} $promtool $nginx"
 sudo=()
 if [ "$(id -u)" -ne 0 ]; then
 	sudo=(sudo)
@@ -31,10 +33,14 @@ fi
 if [ ${#missing[@]} -gt 0 ]; then
 	DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -q --no-install-recommends "${missing[@]}"
 fi
+# The packages prometheus and nginx would bring a server each and start it. Of their files these alone are wanted.
+unpacked=$(mktemp -d)
+trap 'rm -rf "$unpacked"' EXIT
 if [ -n "$promtool" ]; then
-	# The package prometheus would bring a server and start it. Of its files this one alone is wanted.
-	unpacked=$(mktemp -d)
-	trap 'rm -rf "$unpacked"' EXIT
 	(cd "$unpacked" && apt-get download -q prometheus && dpkg-deb --extract prometheus_*.deb .)
 	"${sudo[@]}" install -m 755 "$unpacked/usr/bin/promtool" /usr/local/bin/promtool
+fi
+if [ -n "$nginx" ]; then
+	(cd "$unpacked" && apt-get download -q nginx && dpkg-deb --extract nginx_*.deb .)
+	"${sudo[@]}" install -m 755 "$unpacked/usr/sbin/nginx" /usr/local/bin/nginx
 fi

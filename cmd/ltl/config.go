@@ -40,6 +40,11 @@ type settings struct {
 	RuleFile string `yaml:"rule-file"`
 	// ScrubInterval is the pause between two readings of the whole stored ledger, of nodes and endorsers: "1h", "30m".
 	ScrubInterval string `yaml:"scrub-interval"`
+	// TLSCert and TLSKey are the files of a facade's certificate of HTTPS; TrustedProxies are those whose word says who
+	// calls.
+	TLSCert        string `yaml:"tls-cert"`
+	TLSKey         string `yaml:"tls-key"`
+	TrustedProxies string `yaml:"trusted-proxies"`
 	// AccountCalls, AccountRate, ChainCalls and ChainRate are a facade's bounds for one account and one chain.
 	AccountCalls string `yaml:"account-calls"`
 	AccountRate  string `yaml:"account-rate"`
@@ -59,7 +64,7 @@ const (
 
 // pathSettings are the settings that are paths, relative to the file.
 func (s *settings) pathSettings() []*string {
-	return []*string{&s.Trust, &s.Identity, &s.Dir, &s.RuleFile}
+	return []*string{&s.Trust, &s.Identity, &s.Dir, &s.RuleFile, &s.TLSCert, &s.TLSKey}
 }
 
 // values are the settings under the names of their options.
@@ -68,6 +73,7 @@ func (s *settings) values() map[string]string {
 		flagTrust: s.Trust, flagIdentity: s.Identity, flagDir: s.Dir, "listen": s.Listen, "admin": s.Admin,
 		"metrics-listen": s.MetricsListen, "trace-endpoint": s.TraceEndpoint, "trace-ratio": s.TraceRatio,
 		"rule": s.Rule, "rule-file": s.RuleFile, flagScrub: s.ScrubInterval,
+		"tls-cert": s.TLSCert, "tls-key": s.TLSKey, "trusted-proxies": s.TrustedProxies,
 		"account-calls": s.AccountCalls, "account-rate": s.AccountRate, "chain-calls": s.ChainCalls,
 		"chain-rate": s.ChainRate,
 		"console":    s.Console, "console-host": s.ConsoleHost, "console-behind-tls": s.ConsoleBehindTLS,
