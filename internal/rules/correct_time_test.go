@@ -265,3 +265,11 @@ func TestTimeStands(t *testing.T) {
 	w.want("no change is the owner's act", w.plain("o1", changed(&ltlv1.ModifyChain{ChainId: w.chain.ID,
 		TimeStands: new(false)})), OK)
 }
+
+func mustCorrections(t interface{ Fatal(...any) }, w *world) []TimeCorrection {
+	all, err := ListTimeCorrections(w.state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}

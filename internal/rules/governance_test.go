@@ -26,6 +26,7 @@ type assembly struct {
 	proposals []*motion
 	joined    int
 	restored  uint32 // the number of the restoration that was recorded last
+	corrected int    // how often the time was set back
 }
 
 // motion is a proposal of the model.
@@ -37,15 +38,18 @@ type motion struct {
 	policy   string // the policy that is to be; empty otherwise
 	former   string
 	restores uint32 // the number of the restoration that is to be recorded; 0 otherwise
-	votes    map[string]bool
-	state    string
+	toMs     int64  // what the time is to be set back to; 0 otherwise
+	// corrected is how often it had been set back when the motion was made.
+	corrected int
+	votes     map[string]bool
+	state     string
 }
 
 func (m *motion) open() bool { return m.state == "open" }
 
 // object says what a motion is about: an organisation has one open motion for it.
 func (m *motion) object() string {
-	return "-" + m.target + "+" + m.newcomer + "=" + fmt.Sprint(m.policy != "", m.restores != 0)
+	return "-" + m.target + "+" + m.newcomer + "=" + fmt.Sprint(m.policy != "", m.restores != 0, m.toMs != 0)
 }
 
 // assemble makes a network of n organisations with a node each.
@@ -73,7 +77,7 @@ func (a *assembly) fork() *assembly {
 	}
 	c := &assembly{world: &w, members: slices.Clone(a.members),
 		invited: slices.Clone(a.invited), founders: a.founders, dead: maps.Clone(a.dead), policy: a.policy, joined: a.joined,
-		restored: a.restored}
+		restored: a.restored, corrected: a.corrected}
 	for _, m := range a.proposals {
 		n := *m
 		n.votes = maps.Clone(m.votes)
@@ -114,7 +118,7 @@ func (a *assembly) needed(m *motion) (int, func(string) bool) {
 // moved makes a motion in the world and in the model. It returns nil when the rules refuse it, and checks that they do
 // when the model says so.
 func (a *assembly) moved(t *rapid.T, m *motion) *motion {
-	m.former, m.votes, m.state = a.policy, map[string]bool{}, "open"
+	m.former, m.votes, m.state, m.corrected = a.policy, map[string]bool{}, "open", a.corrected
 	var action any
 	switch {
 	case m.target != "":
@@ -123,6 +127,8 @@ func (a *assembly) moved(t *rapid.T, m *motion) *motion {
 		action = a.joins(m.newcomer)
 	case m.restores != 0:
 		action = restoration(m.restores, a.sequence)
+	case m.toMs != 0:
+		action = setBack(m.toMs)
 	default:
 		action = &ltlv1.Transaction_ModifyNetwork{ModifyNetwork: &ltlv1.ModifyNetwork{Policy: m.policy, Former: a.policy}}
 	}
@@ -180,7 +186,8 @@ func (a *assembly) voted(t *rapid.T, m *motion, o string, approve bool) {
 		want = Conflict
 	case !counts(o):
 		want = Forbidden
-	case gone || known || m.restores != 0 && m.restores != a.restored+1:
+	case gone || known || m.restores != 0 && m.restores != a.restored+1,
+		m.toMs != 0 && m.corrected != a.corrected:
 		word = "stale"
 	default:
 		m.votes[o] = approve
@@ -236,6 +243,10 @@ func (a *assembly) carryOut(m *motion) {
 		a.keys[m.newcomer] = offline.Key(m.newcomer)
 	case m.restores != 0:
 		a.restored = m.restores
+	case m.toMs != 0:
+		if a.corrected++; a.referenceMs != m.toMs {
+			a.t.Errorf("the time was set back to %d, and is %d", m.toMs, a.referenceMs)
+		}
 	default:
 		a.policy = m.policy
 	}
@@ -263,6 +274,9 @@ func TestGovernanceModel(t *testing.T) {
 			}
 			if got := len(mustRestorations(rt, a.world)); got != int(a.restored) {
 				rt.Fatalf("%d restorations are recorded, the model has %d", got, a.restored)
+			}
+			if got := len(mustCorrections(rt, a.world)); got != a.corrected {
+				rt.Fatalf("the time was set back %d times, in the model %d times", got, a.corrected)
 			}
 			a.canRemoveTheDead(rt)
 		}
@@ -292,7 +306,7 @@ func (a *assembly) step(t *rapid.T) {
 		}
 	case "move":
 		m := &motion{proposer: actor}
-		switch rapid.SampledFrom([]string{"remove", "join", "policy", "restoration"}).Draw(t, "motion") {
+		switch rapid.SampledFrom([]string{"remove", "join", "policy", "restoration", "time"}).Draw(t, "motion") {
 		case "remove":
 			m.target = rapid.SampledFrom(slices.Concat(a.members, a.invited)).Draw(t, "target")
 		case "join":
@@ -303,6 +317,11 @@ func (a *assembly) step(t *rapid.T) {
 			m.newcomer = fmt.Sprint("o", a.joined)
 		case "restoration":
 			m.restores = a.restored + 1
+		case "time":
+			m.toMs = a.referenceMs - rapid.Int64Range(1, MaxCorrectionAgeMs/2).Draw(t, "back")
+			if o := rapid.SampledFrom(a.live()).Draw(t, "another"); o != actor { // of two only one is executed
+				a.moved(t, &motion{proposer: o, toMs: m.toMs})
+			}
 		default:
 			m.policy = rapid.SampledFrom([]string{"majority", "all"}).Draw(t, "policy")
 		}
