@@ -86,7 +86,7 @@ func Checks(f *Found) []*Check {
 	}
 	all := []*Check{
 		f.acknowledged(), f.sameHistory(), f.audited(), f.linearizable(), f.once(), f.policy(), f.evidence(), f.recovery(),
-		f.faulty(), f.bounded(),
+		f.faulty(), f.bounded(), f.timely(),
 	}
 	if f.Malice != nil {
 		all = append(all, f.Malice, f.refused())
@@ -313,6 +313,21 @@ func (f *Found) bounded() *Check {
 		if most := useFactor*u.First.Files + filesAllowed; u.Last.Files > most {
 			c.wrong("%s has %d files open after the load; it began with %d, and %d are allowed", name, u.Last.Files,
 				u.First.Files, most)
+		}
+	}
+	return c
+}
+
+// timely looks at how long endorsements were kept back before they counted.
+func (f *Found) timely() *Check {
+	c := &Check{ID: "I14", Name: "no endorsement counts more than " + keptBack.String() + " after it was given, by the block's time",
+		What: "accepted transactions of each different copy"}
+	for _, one := range f.Copies {
+		for _, n := range one.Ledger.Transactions {
+			c.Looked += n
+		}
+		for _, kept := range one.Ledger.Kept {
+			c.wrong("%s: %s", one.Names[0], kept)
 		}
 	}
 	return c

@@ -85,6 +85,8 @@ func TestChecksFail(t *testing.T) {
 			"is not on endorser-org1"},
 		{"I1", "a record that was said to exist does not",
 			func(f *Found) { f.Ops[0].Outcome = Exists; delete(second(f).Records, "one") }, "was said to exist"},
+		{"I14", "an endorsement was kept back", func(f *Found) { second(f).Kept = []string{"org3 signed 3m0s before"} },
+			"3m0s before"},
 		{"I2", "another block hash", func(f *Found) { second(f).Blocks[3].Hash = "00" }, "height 3 of chain c"},
 		{"I2", "another content under the same header", func(f *Found) { second(f).Digests[3] = [32]byte{} },
 			"height 3 of chain c"},
@@ -220,6 +222,25 @@ func TestDraw(t *testing.T) {
 	raw, err := os.ReadFile(filepath.Join(dir, "calls-1.html"))
 	if err != nil || !strings.Contains(string(raw), "GetHistoryDataCount") {
 		t.Errorf("the page has %d bytes and not the calls: %v", len(raw), err)
+	}
+}
+
+// TestHears: a process whose own messages alone are cut off hears the others.
+func TestHears(t *testing.T) {
+	nodes := []string{"a", "b", "c"}
+	for _, c := range []struct {
+		links []Link
+		want  bool
+	}{
+		{nil, true},
+		{[]Link{{From: "a", To: "b", How: Block}, {From: "a", To: "c", How: Block}}, true},
+		{[]Link{{From: "b", To: "a", How: Block}}, true},
+		{[]Link{{From: "b", To: "a", How: Block}, {From: "c", To: "a", How: Isolate}}, false},
+		{[]Link{{From: "b", To: "a", How: Lose, Amount: 99}, {From: "c", To: "a", How: Lose, Amount: 99}}, true},
+	} {
+		if got := hears("a", nodes, []*effect{{links: c.links}}); got != c.want {
+			t.Errorf("%v: hears them %v, want %v", c.links, got, c.want)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math"
 	"net"
 	"path/filepath"
 	"strings"
@@ -28,6 +29,9 @@ const (
 	readBudget   = 10 * time.Minute
 	statusBudget = time.Second
 )
+
+// keptBack is how long a statement lives by the ledger's time; docs/bytes.md.
+const keptBack = 2 * time.Minute
 
 // Record is an accepted record of a ledger.
 type Record struct {
@@ -51,6 +55,10 @@ type Ledger struct {
 	Digests [][sha256.Size]byte
 	// Transactions counts how often each transaction id was accepted.
 	Transactions map[string]int
+
+	// Kept are the accepted transactions whose submitter's organisation signed longer before the block's time than
+	// statements live.
+	Kept []string
 
 	consent *consent // judges every accepted transaction; nil when no organisation is malicious
 }
@@ -94,10 +102,35 @@ func (l *Ledger) add(b *ltlv1.Block, records bool) error {
 				if err := l.accept(id, payload); err != nil {
 					return err
 				}
+				if err := l.age(id, h.TimeMs, payload, batch); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	l.Digests = append(l.Digests, [sha256.Size]byte(digest.Sum(nil)))
+	return nil
+}
+
+// age notes a transaction whose endorsement by the submitter's organisation was kept back: votes for a correction of the
+// time are the only ones that do not expire, and no run has one.
+func (l *Ledger) age(at BlockID, timeMs int64, payload []byte, batch *ltlv1.Batch) error {
+	tx, err := rules.Decode(payload)
+	if err != nil {
+		return err
+	}
+	signed := int64(math.MinInt64)
+	for _, e := range batch.GetEndorsements() {
+		s, err := ledger.ParseStatement(e.GetStatement())
+		if err == nil && s.Organisation == organisationOf(tx.GetSubmitter()) {
+			signed = max(signed, s.ClockMs)
+		}
+	}
+	kept := time.Duration(timeMs-signed) * time.Millisecond
+	if signed != math.MinInt64 && kept > keptBack { // policies are what I6 looks at
+		l.Kept = append(l.Kept, fmt.Sprintf("%s at height %d of chain %s was signed %v before", tx.GetSubmitter(), at.Height,
+			at.Chain, kept))
+	}
 	return nil
 }
 

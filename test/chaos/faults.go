@@ -98,7 +98,11 @@ func (f *faults) inject(ctx context.Context, e Event) *Injection {
 	i.Stopped = stopped(f.in.Endings()[endings:], effects)
 	i.Alone = alone(f.in.Cast().Nodes, effects)
 	if e.For >= aloneAfter {
-		i.Serving = slices.DeleteFunc(slices.Clone(i.Alone), func(n string) bool { return !f.watch.isReady(n) })
+		i.Serving = slices.DeleteFunc(slices.Clone(i.Alone), func(n string) bool {
+			// One that hears the others knows their new leader by its first message, which it cannot answer, and only then
+			// misses it. So it may be ready again for a while.
+			return !f.watch.isReady(n) || hears(n, f.in.Cast().Nodes, effects) && f.watch.wasUnready(n, i.Begin)
+		})
 	}
 	healing, done := context.WithTimeout(context.WithoutCancel(ctx), healBudget)
 	defer done()
@@ -344,4 +348,23 @@ func alone(nodes []string, effects []*effect) []string {
 		}
 	}
 	return names
+}
+
+// hears reports whether messages of a majority still reach a node.
+func hears(n string, nodes []string, effects []*effect) bool {
+	silent := map[string]bool{}
+	for _, e := range effects {
+		for _, l := range e.links {
+			if l.To == n && (l.How == Block || l.How == Isolate) {
+				silent[l.From] = true
+			}
+		}
+	}
+	heard := 0
+	for _, m := range nodes {
+		if !silent[m] {
+			heard++ // itself, too
+		}
+	}
+	return heard > len(nodes)/2
 }

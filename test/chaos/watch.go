@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -181,6 +182,13 @@ func (w *watcher) isReady(name string) bool {
 	defer w.mu.Unlock()
 	all := w.ready[name]
 	return len(all) > 0 && all[len(all)-1].Ready
+}
+
+// wasUnready reports whether a process said since a time that it was not ready.
+func (w *watcher) wasUnready(name string, since time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.ready[name], func(c Change) bool { return c.At >= since && !c.Ready })
 }
 
 // elections is how often another leader, or the same one in a later term, was seen.
