@@ -74,12 +74,16 @@ func newMalice(ctx context.Context, r *runner, network *localnet.Network) (_ *ma
 	if m.strict, lax, err = m.honest.stage(ctx, network.Accounts[own]); err != nil {
 		return m, err
 	}
+	phase, err := m.honest.stagePhase(ctx, network.Accounts[own])
+	if err != nil {
+		return m, err
+	}
 	scene.ChainID = m.strict.ID
 	if err := m.survey(ctx, r); err != nil {
 		return m, err
 	}
 	m.attacker, err = insider.Open(insider.Options{Scene: scene, Dir: filepath.Join(r.Injector.Dir(), "pki"),
-		Work: filepath.Join(r.Injector.Dir(), "malicious"), Seed: r.Seed, Strict: m.strict, Lax: lax,
+		Work: filepath.Join(r.Injector.Dir(), "malicious"), Seed: r.Seed, Strict: m.strict, Lax: lax, Phase: phase,
 		AccessKey: admin.AccessKeyID, Nonce: m.honest.nonce, Logger: r.quiet()})
 	return m, err
 }

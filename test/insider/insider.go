@@ -29,6 +29,13 @@ type Chain struct {
 	Victims, Own string
 }
 
+// Phase is a phase of a collaboration chain of the victim's that the attacker's account may write to.
+type Phase struct {
+	ChainID, Group, ID string
+	// Record is how a correction names a record of the victim's there.
+	Record *ltlv1.Correction
+}
+
 // Options say which keys an Insider has and what it knows.
 type Options struct {
 	Scene
@@ -38,6 +45,8 @@ type Options struct {
 	Seed      uint64
 	// Strict is a chain whose policy asks for others' endorsements, Lax one that the attacker's alone satisfies.
 	Strict, Lax Chain
+	// Phase is where the attacker corrects what the victim uploaded.
+	Phase Phase
 	// AccessKey is the id of the victim's AccessKey; Nonce is a signature nonce that the victim is about to use with it.
 	AccessKey string
 	Nonce     func() string

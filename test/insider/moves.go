@@ -32,6 +32,7 @@ func moves() []move {
 		{name: "device or product of the victim's", weight: 4, do: (*Insider).device},
 		{name: "record of the victim's account", weight: 10, do: (*Insider).foreignRecord},
 		{name: "correction of the victim's record", weight: 2, do: (*Insider).correction},
+		{name: "correction of the victim's phase record", weight: 2, do: (*Insider).phaseCorrection},
 		{name: "nonce of the victim's", weight: 6, do: (*Insider).burn},
 		{name: "member of the victim's chain", weight: 2, do: (*Insider).administer},
 		{name: "garbage", weight: 4, do: (*Insider).garbage},
