@@ -331,8 +331,8 @@ func nodesWordMutants() []mutant {
 		{"leader-by-name", "a node leads because it says so first, though others lead by the word of more",
 			[]edit{{"client/leader.go", "case at >= 0 && s.claims[at].named > 0:", "case at >= 0 && one.named > 1000:"}},
 			"./client", "TestFalseLeaderIsSlow", short},
-		{"epoch-by-one", "the word of one node of another restore epoch ends a node", []edit{{"node/handshake.go",
-			"is && !h.open && 2*len(h.foreign) > others", "is && others > 0"}}, "./node", "TestRestoreEpochs", short},
+		{"epoch-by-one", "the word of one node of another restore epoch ends a node", []edit{{
+			"node/handshake_proof.go", "2*len(saying) > len(all)", "len(saying) > 0"}}, "./node", "TestRestoreEpochs", short},
 		{"network-by-word", "what one node says of the network's members and chains is believed", []edit{{
 			"client/network.go", "n.hasNews(ctx)) {\n\t\tif in, err = n.confirm(ctx, request); err == nil {",
 			"n.hasNews(ctx)) {\n\t\tif err == nil {"}}, "./client", "TestFalseNetwork", short},
