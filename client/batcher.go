@@ -51,15 +51,15 @@ func (c *Client) nextBatch(b *batcher) []*submission {
 		switch {
 		case s.abandoned.Load():
 			dropped = append(dropped, s)
-		case len(batch) == c.cfg.MaxBatchTransactions, len(batch) > 0 && size+len(s.payload) > limit:
+		case len(batch) == c.cfg.MaxBatchTransactions, len(batch) > 0 && size+s.size > limit:
 			rest = append(rest, s)
 		default:
-			if len(s.payload) > limit { // the oldest
-				limit = min(len(s.payload)+limit/8, rules.MaxBatch)
+			if s.size > limit { // the oldest
+				limit = min(s.size+limit/8, rules.MaxBatch)
 			}
 			s.sent = true
 			batch = append(batch, s)
-			size += len(s.payload)
+			size += s.size
 		}
 	}
 	b.lastSize, b.lastLeft = len(batch), time.Now()
@@ -83,11 +83,11 @@ func (c *Client) reserve(s *submission) error {
 	if c.closed {
 		return ErrClosed
 	}
-	if c.pending >= c.cfg.MaxPending || c.pendingBytes+len(s.payload) > c.cfg.MaxPendingBytes {
+	if c.pending >= c.cfg.MaxPending || c.pendingBytes+s.size > c.cfg.MaxPendingBytes {
 		return fmt.Errorf("%w: %d transactions of %d bytes", ErrOverloaded, c.pending, c.pendingBytes)
 	}
 	c.pending++
-	c.pendingBytes += len(s.payload)
+	c.pendingBytes += s.size
 	return nil
 }
 
@@ -95,7 +95,7 @@ func (c *Client) reserve(s *submission) error {
 func (c *Client) reply(s *submission, result *ltlv1.Result, err error) {
 	c.mu.Lock()
 	c.pending--
-	c.pendingBytes -= len(s.payload)
+	c.pendingBytes -= s.size
 	c.mu.Unlock()
 	s.done <- outcome{result: result, err: err}
 }

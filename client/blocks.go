@@ -38,7 +38,8 @@ type BlockTransaction struct {
 	ID [32]byte
 	// Code is the result of its execution; CodeOK means that it took effect.
 	Code int32
-	// Transaction is its content.
+	// Transaction is its content. Its openings are the values that it commits to: none where they are withheld, erased, or
+	// were refused. ValueOf reads them.
 	Transaction *ltlv1.Transaction
 }
 
@@ -71,6 +72,9 @@ func ParseBlock(in *ltlv1.Block) (*Block, error) {
 			if err != nil {
 				return nil, fmt.Errorf("client: block %d of chain %s: transaction %d: %w", b.Height, b.ChainID, at, err)
 			}
+			if err := open(tx, batch, i); err != nil {
+				return nil, fmt.Errorf("client: block %d of chain %s: transaction %d: %w", b.Height, b.ChainID, at, err)
+			}
 			outcomes = append(outcomes, ledger.Outcome{ID: ids[i], Code: in.GetResults()[at], BatchRoot: root})
 			b.Transactions = append(b.Transactions, BlockTransaction{ID: ids[i], Code: in.GetResults()[at], Transaction: tx})
 		}
@@ -79,6 +83,18 @@ func ParseBlock(in *ltlv1.Block) (*Block, error) {
 		return nil, fmt.Errorf("client: block %d of chain %s does not match the hashes in its header", b.Height, b.ChainID)
 	}
 	return b, nil
+}
+
+// open adds to transaction i of a batch the openings that stand beside it, if they do.
+func open(tx *ltlv1.Transaction, batch *ltlv1.Batch, i int) error {
+	if i >= len(batch.GetOpenings()) || len(batch.GetOpenings()[i].GetOpenings()) == 0 {
+		return nil
+	}
+	if code, reason := rules.CheckOpenings(tx, batch.GetOpenings()[i]); code != rules.OK {
+		return fmt.Errorf("its values are not those that it commits to: %s", reason)
+	}
+	tx.Openings = batch.GetOpenings()[i]
+	return nil
 }
 
 // BlockHeader is what the header of a block says.
@@ -130,7 +146,7 @@ func (f *follower) follow(ctx context.Context, n *peer) (progress bool, stop, br
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // ends the stream
 	stream, err := ltlv1.NewLedgerClient(n.conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: f.next,
-		HeadersOnly: f.headersOnly})
+		HeadersOnly: f.headersOnly, Openings: !f.headersOnly})
 	if err != nil {
 		return false, nil, err
 	}
@@ -199,7 +215,8 @@ func (l *Ledger) Blocks(ctx context.Context, in *ltlv1.BlocksRequest, fn func(*l
 	var last error
 	for _, node := range l.c.peers.all() {
 		var stop error // what fn returned
-		last = eachBlock(ctx, node, &ltlv1.BlocksRequest{ChainId: in.GetChainId(), FromHeight: next},
+		last = eachBlock(ctx, node, &ltlv1.BlocksRequest{ChainId: in.GetChainId(), FromHeight: next,
+			Openings: in.GetOpenings()},
 			func(b *ltlv1.Block) error {
 				if stop = fn(b); stop == nil {
 					next++

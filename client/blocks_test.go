@@ -14,6 +14,7 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 // fakeBlocks makes a chain of n blocks with one record each.
@@ -22,7 +23,8 @@ func fakeBlocks(t *testing.T, network ledger.Hash, n int) []*ltlv1.Block {
 	var blocks []*ltlv1.Block
 	var previous ledger.Hash
 	for i := range n {
-		tx := record("a", fmt.Sprint(i))
+		values := offline.Values{}
+		tx := values.Commit(record("a", fmt.Sprint(i)))
 		tx.Version, tx.Nonce = 1, make([]byte, rules.NonceLen)
 		payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
 		if err != nil {
@@ -38,7 +40,7 @@ func fakeBlocks(t *testing.T, network ledger.Hash, n int) []*ltlv1.Block {
 		}
 		b := &ltlv1.Block{
 			Header: h.Encode(), Results: []int32{rules.OK},
-			Batches: []*ltlv1.Batch{{ChainId: testChain, Transactions: [][]byte{payload}}},
+			Batches: []*ltlv1.Batch{values.Open(&ltlv1.Batch{ChainId: testChain, Transactions: [][]byte{payload}})},
 		}
 		previous = ledger.BlockHash(b.GetHeader())
 		blocks = append(blocks, b)
@@ -88,7 +90,7 @@ func TestFollow(t *testing.T) {
 	var seen []string
 	err := f.client(nil).Ledger().Follow(t.Context(), 1, func(sequence uint64, b *client.Block) error {
 		seen = append(seen, fmt.Sprintf("%d:%d:%s", sequence, b.Height,
-			b.Transactions[0].Transaction.GetAttachData().GetValue()))
+			valueOf(b.Transactions[0].Transaction)))
 		if b.Transactions[0].Code != client.CodeOK || b.Time.UnixMilli() != int64(1000+b.Height) || b.ChainID != testChain {
 			t.Errorf("block %+v", b)
 		}

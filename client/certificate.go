@@ -42,7 +42,7 @@ func (l *Ledger) Certificate(ctx context.Context, id [32]byte, dataKey, dataSeq 
 	}
 	c, err := certify(block, int(at.GetTransactionIndex()), ledger.Hash(id))
 	if err == nil {
-		err = show(c, ledger.Hash(id), dataKey, dataSeq)
+		err = show(c, ledger.Hash(id), at.GetOpenings(), dataKey, dataSeq)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("client: certificate of transaction %x: %w", id, err)
@@ -133,8 +133,9 @@ func aboutProposal(payload []byte) bool {
 	return err == nil && (tx.GetPropose() != nil || tx.GetApprove() != nil || tx.GetReject() != nil || tx.GetWithdraw() != nil)
 }
 
-// show adds the record's value to the certificate.
-func show(c *proof.Certificate, id ledger.Hash, dataKey, dataSeq string) error {
+// show adds the record's value to the certificate. A value that the payload commits to is among the openings, or was not
+// given: then the certificate shows none.
+func show(c *proof.Certificate, id ledger.Hash, openings *ltlv1.Openings, dataKey, dataSeq string) error {
 	tx, err := rules.Decode(c.Payload)
 	if err != nil {
 		return err
@@ -150,12 +151,11 @@ func show(c *proof.Certificate, id ledger.Hash, dataKey, dataSeq string) error {
 		}
 		return errors.New("it holds several records; name one by its data key and DataSeq")
 	}
-	value, record := tx.GetUploadPhaseData().GetList(), tx.GetUploadPhaseData() != nil
-	if _, text, _, ok := rules.ProofRecord(tx, id); ok {
-		value, record = text, true
+	if upload := tx.GetUploadPhaseData(); upload != nil {
+		c.Openings = []proof.Opening{{Value: []byte(upload.GetList())}}
 	}
-	if record {
-		c.Openings = []proof.Opening{{Value: []byte(value)}}
+	for _, o := range openings.GetOpenings() {
+		c.Openings = append(c.Openings, proof.Opening{Slot: uint64(o.GetSlot()), Salt: o.GetSalt(), Value: o.GetValue()})
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ var errNotAsked = errors.New("it was not asked")
 // open vote can change what becomes of any submission. A request whose answer is not needed ends in the background.
 func (c *Client) propose(ctx context.Context, ch *chain, g *group) *voteCount {
 	in := &ltlv1.EndorseRequest{ChainId: ch.id, MinSequence: g.minSequence,
-		Transactions: make([][]byte, len(g.submissions))}
+		Transactions: make([][]byte, len(g.submissions)), Openings: g.openings()}
 	ids := make([]ledger.Hash, len(g.submissions))
 	askAll := false // votes were missing last time: those that failed lately are asked too
 	for i, s := range g.submissions {

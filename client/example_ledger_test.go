@@ -169,7 +169,8 @@ func ExampleLedger_Follow() {
 	err := c.Ledger().Follow(context.Background(), next, func(sequence uint64, b *client.Block) error {
 		for _, t := range b.Transactions {
 			if set := t.Transaction.GetSetData(); set != nil && t.Code == client.CodeOK {
-				fmt.Println(b.Time, set.GetKey(), set.GetValue())
+				value, _ := client.ValueOf(t.Transaction)
+				fmt.Println(b.Time, set.GetKey(), value)
 			}
 		}
 		next = sequence + 1 // to storage

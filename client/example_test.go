@@ -287,24 +287,46 @@ func ExampleRecordKey() {
 
 func ExampleSetData() {
 	tx := client.SetData(exampleChain, exampleUID, exampleKey, "paid")
-	fmt.Println(tx.GetChainId(), tx.GetSetData().GetKey(), tx.GetSetData().GetValue())
+	value, _ := client.ValueOf(tx)
+	fmt.Println(tx.GetChainId(), tx.GetSetData().GetKey(), value)
 	// Output: 1000000000000001 0001_ABCDEFGHIJKLMNOP_WXYZ_invoice-17 paid
 }
 
 func ExampleAttachData() {
 	tx := client.AttachData(exampleChain, exampleUID, exampleKey, "sent")
-	fmt.Println(tx.GetAttachData().GetKey(), tx.GetAttachData().GetValue())
+	value, _ := client.ValueOf(tx)
+	fmt.Println(tx.GetAttachData().GetKey(), value)
 	// Output: 0001_ABCDEFGHIJKLMNOP_WXYZ_invoice-17 sent
+}
+
+// A record that names an earlier one, which it declares wrong, is made by hand.
+func ExampleValues() {
+	tx := &ltlv1.Transaction{
+		ChainId: exampleChain, AccountUid: exampleUID,
+		Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
+			Key: exampleKey, Corrects: &ltlv1.Correction{Key: exampleKey, Reason: "mistyped"}}},
+		Openings: client.Values("paid"),
+	}
+	fmt.Println(len(tx.GetOpenings().GetOpenings()), tx.GetAttachData().GetValue())
+	// Output: 1 <nil>
+}
+
+// The value travels beside the transaction, which commits to it.
+func ExampleValueOf() {
+	value, ok := client.ValueOf(client.SetData(exampleChain, exampleUID, exampleKey, "paid"))
+	fmt.Println(value, ok)
+	// Output: paid true
 }
 
 // The id is the hash of the transaction with what Submit fills in: version, nonce, submitter and time.
 func ExampleTransactionID() {
-	tx := client.SetData(exampleChain, exampleUID, exampleKey, "paid")
+	tx := &ltlv1.Transaction{ChainId: exampleChain, AccountUid: exampleUID,
+		Action: &ltlv1.Transaction_LockMember{LockMember: &ltlv1.LockMember{MemberId: "1", Locked: true}}}
 	tx.Version, tx.Nonce, tx.Submitter, tx.CreatedMs = 1, make([]byte, 16), "org1/client/bench", 1599722505821
 	id, err := client.TransactionID(tx)
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Printf("%x\n", id)
-	// Output: b6349fe1ab1ea30d53be09ada35b5c7e2a4e94d8220aa7a3fd4d8d0da3c149f1
+	// Output: 181e9505257a3e5023c5a246a127d9abf2cc7b60fdae29df6076905a289f4231
 }

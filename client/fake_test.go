@@ -474,12 +474,18 @@ func (e *fakeEndorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*
 	var ids []ledger.Hash
 	var accepted []bool
 	any := false
-	for _, payload := range in.GetTransactions() {
+	for i, payload := range in.GetTransactions() {
 		ids = append(ids, ledger.TransactionID(payload))
 		code := rules.OK
 		tx, err := rules.Decode(payload)
 		if err != nil {
 			e.f.t.Errorf("a proposal does not decode: %v", err)
+		}
+		if len(in.GetOpenings()) > 0 {
+			tx.Openings = in.GetOpenings()[i]
+		}
+		if code, reason := rules.CheckOpenings(tx, tx.GetOpenings()); code != rules.OK {
+			e.f.t.Errorf("a proposal has wrong openings: %s", reason)
 		}
 		if verdict != nil {
 			if c := verdict(in, tx); c != 0 {
@@ -514,9 +520,15 @@ func (e *fakeEndorser) Endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*
 func record(id, value string) *ltlv1.Transaction {
 	return &ltlv1.Transaction{
 		ChainId: testChain, AccountUid: testUID,
-		Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: "0001_" + testCode + "_AAAA_" + id,
-			Value: value}},
+		Action:   &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: "0001_" + testCode + "_AAAA_" + id}},
+		Openings: client.Values(value),
 	}
+}
+
+// valueOf is the value that a transaction's openings hold.
+func valueOf(tx *ltlv1.Transaction) string {
+	value, _ := client.ValueOf(tx)
+	return value
 }
 
 // upload makes an AttachData that a device signed.

@@ -50,6 +50,9 @@ const (
 	refreshPause = time.Second
 )
 
+// openingFraming is more than the framing of an opening takes in a message, in bytes.
+const openingFraming = 16
+
 // graceShare is the share of a caller's time that is kept to report what went wrong: 1 / graceShare.
 const graceShare = 20
 

@@ -55,15 +55,15 @@ func TestRefusedBesideOthers(t *testing.T) {
 		for i, e := range f.endorsers {
 			e.set(func(e *fakeEndorser) {
 				e.verdict = func(in *ltlv1.EndorseRequest, tx *ltlv1.Transaction) int32 {
-					switch value := tx.GetAttachData().GetValue(); {
+					switch value := valueOf(tx); {
 					case value == "first" && i == 0:
 						close(held)
 						<-release
 					case value == "refused" && i > 0:
 						return rules.Forbidden
 					case value == "good":
-						for _, p := range in.GetTransactions() {
-							if before, err := rules.Decode(p); err == nil && before.GetAttachData().GetValue() == "refused" {
+						for _, o := range in.GetOpenings() {
+							if string(o.GetOpenings()[0].GetValue()) == "refused" {
 								return code // the rules accept that one; only then come the rules of its own
 							}
 						}
@@ -107,7 +107,7 @@ func TestRefusals(t *testing.T) {
 	refuse := func(code int32) func(e *fakeEndorser) {
 		return func(e *fakeEndorser) {
 			e.verdict = func(_ *ltlv1.EndorseRequest, tx *ltlv1.Transaction) int32 {
-				if strings.HasPrefix(tx.GetAttachData().GetValue(), "bad") {
+				if strings.HasPrefix(valueOf(tx), "bad") {
 					return code
 				}
 				return 0
@@ -158,7 +158,7 @@ func TestLaggingCopies(t *testing.T) {
 		for _, e := range f.endorsers {
 			e.set(func(e *fakeEndorser) {
 				e.verdict = func(in *ltlv1.EndorseRequest, tx *ltlv1.Transaction) int32 {
-					if in.GetMinSequence() < 77 || tx.GetAttachData().GetValue() == "never" {
+					if in.GetMinSequence() < 77 || valueOf(tx) == "never" {
 						return code
 					}
 					return 0

@@ -45,7 +45,7 @@ func TestSubmitFillsAndWrites(t *testing.T) {
 		t.Fatalf("the same transaction was written again: %v", again)
 	}
 	for _, change := range []func(*ltlv1.Transaction){
-		func(tx *ltlv1.Transaction) { tx.GetAttachData().Value = strings.Repeat("x", 257) },
+		func(tx *ltlv1.Transaction) { tx.Openings = client.Values(strings.Repeat("x", 257)) },
 		func(tx *ltlv1.Transaction) { tx.GetAttachData().Key = "bad" },
 		func(tx *ltlv1.Transaction) { tx.ChainId = "2000000000000002" },
 	} {

@@ -2,6 +2,7 @@ package client
 
 import (
 	"ltl/internal/ledger"
+	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -19,7 +20,8 @@ func RecordKey(chainCode, typeCode, id string) string {
 func SetData(chainID, accountUID, key, value string) *ltlv1.Transaction {
 	return &ltlv1.Transaction{
 		ChainId: chainID, AccountUid: accountUID,
-		Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}},
+		Action:   &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key}},
+		Openings: Values(value),
 	}
 }
 
@@ -28,13 +30,40 @@ func SetData(chainID, accountUID, key, value string) *ltlv1.Transaction {
 func AttachData(chainID, accountUID, key, value string) *ltlv1.Transaction {
 	return &ltlv1.Transaction{
 		ChainId: chainID, AccountUid: accountUID,
-		Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: value}},
+		Action:   &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key}},
+		Openings: Values(value),
 	}
 }
 
-// TransactionID returns the id of a transaction that Submit has filled in, which the API calls transactionHash.
-// Ledger.GetTransaction finds the transaction by it.
+// Values returns the openings of a transaction that commits to these values, in the order of their slots. A payload
+// holds commitments in place of values, so a transaction that is made by hand has them in Transaction.Openings; SetData and
+// AttachData have one. Submit makes the commitments.
+func Values(values ...string) *ltlv1.Openings {
+	all := &ltlv1.Openings{Openings: make([]*ltlv1.Opening, len(values))}
+	for i, v := range values {
+		all.Openings[i] = &ltlv1.Opening{Slot: uint32(i), Value: []byte(v)}
+	}
+	return all
+}
+
+// ValueOf returns the value of a record: of a transaction that SetData or AttachData made, or that ParseBlock read. It
+// returns false where the transaction commits to no value, or the value was not given.
+func ValueOf(tx *ltlv1.Transaction) (value string, ok bool) {
+	for _, o := range tx.GetOpenings().GetOpenings() {
+		if o.GetSlot() == rules.SlotValue {
+			return string(o.GetValue()), true
+		}
+	}
+	return "", false
+}
+
+// TransactionID returns the id of a transaction that Submit has filled in, or that has all of it but the commitments to
+// its values, which TransactionID makes then. The API calls the id transactionHash. Ledger.GetTransaction finds the
+// transaction by it.
 func TransactionID(tx *ltlv1.Transaction) ([32]byte, error) {
+	if err := commit(tx); err != nil {
+		return [32]byte{}, err
+	}
 	payload, err := encode(tx)
 	if err != nil {
 		return [32]byte{}, err

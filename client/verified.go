@@ -211,7 +211,7 @@ func (v *verifier) judge(ctx context.Context, node *peer, c *shownRecord) (*proo
 	}
 	made, err := certify(block, int(c.index), ledger.Hash(c.id))
 	if err == nil {
-		err = show(made, ledger.Hash(c.id), c.key, c.businessID)
+		err = show(made, ledger.Hash(c.id), openingsIn(block, int(c.index)), c.key, c.businessID)
 	}
 	if err != nil {
 		return nil, falseAnswer("the block that it sent does not hold the record")
@@ -226,12 +226,26 @@ func (v *verifier) judge(ctx context.Context, node *peer, c *shownRecord) (*proo
 	return verdict.Checkpoint, nil
 }
 
+// openingsIn returns the openings that stand beside a transaction of a block.
+func openingsIn(b *ltlv1.Block, index int) *ltlv1.Openings {
+	for _, batch := range b.GetBatches() {
+		if index < len(batch.GetTransactions()) {
+			if index < len(batch.GetOpenings()) {
+				return batch.GetOpenings()[index]
+			}
+			return nil
+		}
+		index -= len(batch.GetTransactions())
+	}
+	return nil
+}
+
 // fetch asks a node for the block with the record.
 func (v *verifier) fetch(ctx context.Context, node *peer, c *shownRecord) (*ltlv1.Block, error) {
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	stream, err := ltlv1.NewLedgerClient(node.conn).Blocks(ctx,
-		&ltlv1.BlocksRequest{ChainId: c.chainID, FromHeight: c.height})
+		&ltlv1.BlocksRequest{ChainId: c.chainID, FromHeight: c.height, Openings: true})
 	if err != nil {
 		return nil, err
 	}

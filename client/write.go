@@ -2,15 +2,11 @@ package client
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
@@ -64,6 +60,8 @@ const (
 // submission is one transaction on its way, from Submit until its reply.
 type submission struct {
 	payload      []byte
+	openings     *ltlv1.Openings // the values that the payload commits to; nil for none
+	size         int             // in bytes, of payload and openings
 	id           ledger.Hash
 	organisation string // that of the account, which the policy's "submitter" means
 	device       bool   // a device signed it: it may need the endorsement of one organisation; see votes.go
@@ -92,8 +90,8 @@ type outcome struct {
 }
 
 // Submit writes a transaction and waits until it is committed and executed. It fills version, nonce, submitter and
-// created_ms in tx when they are unset. So submitting the same tx again after an error is a retry and not a second
-// intent.
+// created_ms in tx when they are unset, and for the values in tx.Openings salts and commitments. So submitting the same
+// tx again after an error is a retry and not a second intent.
 //
 // A refusal is a result and not an error: see Result.Code, and Result.Reason where organisations refused by rules of
 // their own. Errors wrap ErrOverloaded (nothing was written), ErrUnavailable (the outcome may be unknown; submitting
@@ -104,6 +102,9 @@ func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Resu
 	}
 	if code := rules.Check(tx); code != rules.OK {
 		return &ltlv1.Result{Code: code, ChainId: tx.GetChainId()}, nil
+	}
+	if code, reason := rules.CheckOpenings(tx, tx.GetOpenings()); code != rules.OK {
+		return &ltlv1.Result{Code: code, ChainId: tx.GetChainId(), Reason: reason}, nil
 	}
 	payload, err := encode(tx)
 	if err != nil {
@@ -118,7 +119,8 @@ func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Resu
 		defer cancel()
 	}
 	s := &submission{
-		state: queued, payload: payload, id: ledger.TransactionID(payload), done: make(chan outcome, 1),
+		state: queued, payload: payload, openings: tx.GetOpenings(), size: len(payload) + openingBytes(tx.GetOpenings()),
+		id: ledger.TransactionID(payload), done: make(chan outcome, 1),
 		device: rules.DeviceProofOf(tx) != nil, system: tx.GetChainId() == ledger.SystemChain,
 	}
 	s.deadline, _ = ctx.Deadline()
@@ -139,38 +141,6 @@ func (c *Client) Submit(ctx context.Context, tx *ltlv1.Transaction) (*ltlv1.Resu
 	case <-ctx.Done():
 		return nil, c.abandon(s, ctx.Err())
 	}
-}
-
-// fill completes the transaction. Fields that are set stay.
-func (c *Client) fill(tx *ltlv1.Transaction) error {
-	if tx == nil {
-		return errors.New("client: Submit needs a transaction, got nil")
-	}
-	if tx.Version == 0 {
-		tx.Version = 1
-	}
-	if tx.Submitter == "" {
-		tx.Submitter = c.submitter
-	}
-	if tx.CreatedMs == 0 {
-		tx.CreatedMs = time.Now().UnixMilli()
-	}
-	if len(tx.Nonce) == 0 {
-		tx.Nonce = make([]byte, nonceLen)
-		if _, err := rand.Read(tx.Nonce); err != nil {
-			return fmt.Errorf("client: nonce: %w", err)
-		}
-	}
-	return nil
-}
-
-// encode returns the bytes of a transaction that are hashed, signed, ordered and stored: the same bytes each time.
-func encode(tx *ltlv1.Transaction) ([]byte, error) {
-	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
-	if err != nil {
-		return nil, fmt.Errorf("client: encode transaction: %w", err)
-	}
-	return payload, nil
 }
 
 // enqueue looks up what must be known of a transaction before it can share a batch, and hands it to its chain's
@@ -430,6 +400,7 @@ func (r *batchRun) order(ctx context.Context, g *group) []*group {
 	for i, s := range g.submissions {
 		batch.Transactions[i] = s.payload
 	}
+	batch.Openings = g.openings()
 	results, err := c.orderBatch(ctx, batch)
 	if err != nil {
 		c.fail(g.submissions, err)

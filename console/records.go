@@ -278,17 +278,16 @@ func (v *visit) showRecord(found *placed, out *recordView) error {
 		}
 		return nil
 	}
-	key, value, business, ok := rules.ProofRecord(tx, found.id)
+	key, _, business, ok := rules.ProofRecord(tx, found.id)
 	if !ok {
 		out.Fields = fieldsOf(tx)
 		return nil
 	}
-	out.Values = []shown{showValue("", "", value)}
 	out.Device = tx.GetSetData().GetDevice()
 	if tx.GetAttachData() != nil {
 		out.Device = tx.GetAttachData().GetDevice()
 	}
-	out.Record = &ltlv1.Record{Key: key, BusinessId: business, Value: value}
+	out.Record = &ltlv1.Record{Key: key, BusinessId: business}
 	if found.result != rules.OK {
 		return nil
 	}
@@ -300,6 +299,7 @@ func (v *visit) showRecord(found *placed, out *recordView) error {
 	}
 	if r.GetCode() == rules.OK && bytes.Equal(r.GetRecord().GetTransactionHash(), found.id[:]) {
 		out.Record = r.GetRecord()
+		out.Values = []shown{showValue("", "", out.Record.GetValue())}
 	}
 	h, err := v.ledger.ListHistory(ctx, historyOf(v.chain, v.session.uid, key, 1))
 	if err != nil {

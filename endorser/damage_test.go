@@ -28,19 +28,19 @@ func TestDamagedCopyEndsSigning(t *testing.T) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	r.wantStopped(t, "the copy is damaged")
-	r.wantStopped(t, "move ledger.db and index out of its directory")
+	r.wantStopped(t, "move ledger.db, index and openings out of its directory")
 }
 
 // TestDamagedBlockIsNoFork: nodes that report the height of a damaged block, which an endorser compares with its copy,
 // do not end the signing. The block is repaired from one of them.
 func TestDamagedBlockIsNoFork(t *testing.T) {
 	w := newWorld(t)
-	w.order(w.attach("a", "the damaged value"))
+	w.order(w.attach("the-damaged-record", "value"))
 	w.order(w.attach("b", "the newest value"))
 	dir := t.TempDir()
 	r := w.start(dir, nil)
 	r.caughtUp()
-	damage(t, dir, "the damaged value")
+	damage(t, dir, "the-damaged-record")
 	for _, n := range w.nodes {
 		n.set(func(l *liar) { l.below = w.chainID })
 	}

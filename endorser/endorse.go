@@ -59,17 +59,25 @@ func (e *Endorser) endorse(ctx context.Context, in *ltlv1.EndorseRequest) (*ltlv
 	return out, nil
 }
 
-// checkSize refuses a request that is larger than a batch may be, and returns the bytes of its transactions.
+// checkSize refuses a request that is larger than a batch may be, and returns the bytes of its transactions and values.
 func checkSize(in *ltlv1.EndorseRequest) (size int, err error) {
 	n := len(in.GetTransactions())
 	for _, t := range in.GetTransactions() {
 		size += len(t)
+	}
+	for _, all := range in.GetOpenings() {
+		for _, o := range all.GetOpenings() {
+			size += len(o.GetSalt()) + len(o.GetValue())
+		}
 	}
 	switch {
 	case !ledger.ValidChainID(in.GetChainId()):
 		return 0, status.Errorf(codes.InvalidArgument, "chain id %q is not 16 digits", in.GetChainId())
 	case n == 0 || n > maxTransactions:
 		return 0, status.Errorf(codes.InvalidArgument, "a batch of %d transactions; 1 to %d are allowed", n, maxTransactions)
+	case len(in.GetOpenings()) != 0 && len(in.GetOpenings()) != n:
+		return 0, status.Errorf(codes.InvalidArgument, "openings for %d of %d transactions; all or none are allowed",
+			len(in.GetOpenings()), n)
 	case size > maxBytes:
 		return 0, status.Errorf(codes.InvalidArgument, "a batch of %d bytes; at most %d are allowed", size, maxBytes)
 	}
@@ -107,7 +115,7 @@ func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*l
 	if err != nil {
 		return nil, err
 	}
-	accepted, err := e.verdicts(caller, due, clockMs, in.GetTransactions(), out)
+	accepted, err := e.verdicts(caller, due, clockMs, in, out)
 	if err != nil || !accepted {
 		return out, err
 	}
@@ -158,28 +166,50 @@ func (e *Endorser) signingKey(chainID string) (ed25519.PrivateKey, error) {
 		chainID)
 }
 
-// verdicts fills in codes and reasons, and reports whether any transaction was accepted. A process may propose only
-// transactions of which it is the submitter; others are refused and do not take part in the preview.
-func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, clockMs int64,
-	transactions [][]byte, out *ltlv1.EndorseResponse) (accepted bool, err error) {
-	name := caller.String()
-	own := make([][]byte, 0, len(transactions))
-	decoded := make([]*ltlv1.Transaction, 0, len(transactions))
-	place := make([]int, 0, len(transactions))
-	for i, payload := range transactions {
+// proposed is what may be judged of a proposal: each transaction as bytes, decoded, with its openings, and its place.
+type proposed struct {
+	own      [][]byte
+	decoded  []*ltlv1.Transaction
+	openings []*ltlv1.Openings
+	place    []int
+}
+
+// readProposal refuses, in codes and reasons, what does not take part in the preview. A process may propose only
+// transactions of which it is the submitter, and each with its openings.
+func readProposal(caller identity.Identity, in *ltlv1.EndorseRequest, out *ltlv1.EndorseResponse) proposed {
+	name, n := caller.String(), len(in.GetTransactions())
+	p := proposed{make([][]byte, 0, n), make([]*ltlv1.Transaction, 0, n), make([]*ltlv1.Openings, 0, n), make([]int, 0, n)}
+	for i, payload := range in.GetTransactions() {
 		tx, err := rules.Decode(payload)
 		switch {
 		case err != nil:
 			out.Codes[i], out.Reasons[i] = rules.Malformed, err.Error()
-		case tx.GetChainId() != input.ChainID:
+			continue
+		case tx.GetChainId() != in.GetChainId():
 			out.Codes[i], out.Reasons[i] = rules.Malformed, fmt.Sprintf("it is for chain %q", tx.GetChainId())
+			continue
 		case tx.GetSubmitter() != name:
 			out.Codes[i], out.Reasons[i] = rules.Forbidden, fmt.Sprintf("its submitter is %q, but %s proposes it",
 				tx.GetSubmitter(), name)
-		default:
-			own, decoded, place = append(own, payload), append(decoded, tx), append(place, i)
+			continue
+		}
+		var openings *ltlv1.Openings
+		if len(in.GetOpenings()) > 0 {
+			openings = in.GetOpenings()[i]
+		}
+		if out.Codes[i], out.Reasons[i] = rules.CheckOpenings(tx, openings); out.Codes[i] == rules.OK {
+			p.own, p.decoded = append(p.own, payload), append(p.decoded, tx)
+			p.openings, p.place = append(p.openings, openings), append(p.place, i)
 		}
 	}
+	return p
+}
+
+// verdicts fills in codes and reasons, and reports whether any transaction was accepted.
+func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, clockMs int64,
+	in *ltlv1.EndorseRequest, out *ltlv1.EndorseResponse) (accepted bool, err error) {
+	p := readProposal(caller, in, out)
+	own, decoded, place, n := p.own, p.decoded, p.place, len(in.GetTransactions())
 	if len(own) == 0 {
 		return false, nil
 	}
@@ -189,7 +219,7 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, clockMs
 	}
 	found, reasons, required := make([]int32, len(own)), make([]string, len(own)), make([]string, len(own))
 	if input.ChainID == ledger.SystemChain {
-		out.Needs = make([]string, len(transactions))
+		out.Needs = make([]string, n)
 	}
 	for j, v := range preview {
 		found[j], reasons[j], required[j] = v.Code, v.Reason, v.Required
@@ -197,14 +227,14 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, clockMs
 			out.Needs[place[j]] = v.Needs
 		}
 		if v.Required != "" && out.Required == nil {
-			out.Required = make([]string, len(transactions)) // most batches need none
+			out.Required = make([]string, n) // most batches need none
 		}
 	}
 	e.checkDeviceSignatures(decoded, required, found, reasons)
 	if err := e.checkOrganisations(decoded, found, reasons); err != nil {
 		return false, fmt.Errorf("organisations on chain %s: %w", input.ChainID, err)
 	}
-	if err := e.applyRule(decoded, found, reasons); err != nil {
+	if err := e.applyRule(&p, found, reasons); err != nil {
 		return false, fmt.Errorf("own rule on chain %s: %w", input.ChainID, err)
 	}
 	if input.ChainID == ledger.SystemChain {

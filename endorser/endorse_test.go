@@ -42,6 +42,9 @@ func TestEndorseSignsWhatItAccepts(t *testing.T) {
 	w.order(stored)
 	r := w.start(t.TempDir(), nil)
 	r.caughtUp()
+	attached := func(id string) *ltlv1.Transaction_AttachData {
+		return &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key(id), Value: offline.Text("1")}}
+	}
 	for _, tc := range []struct {
 		name    string
 		payload []byte
@@ -49,17 +52,17 @@ func TestEndorseSignsWhatItAccepts(t *testing.T) {
 	}{
 		{"good", w.attach("a", "1"), rules.OK},
 		{"foreign submitter", w.tx("org2/facade/f9", adminUID, w.chainID,
-			&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("b"), Value: "1"}}), rules.Forbidden},
+			attached("b")), rules.Forbidden},
 		{"the operator's", w.tx(operatorName, adminUID, w.chainID,
-			&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("b"), Value: "1"}}), rules.Forbidden},
+			attached("b")), rules.Forbidden},
 		{"other chain", w.tx(facadeName, adminUID, "9999999999999999",
-			&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("b"), Value: "1"}}), rules.Malformed},
+			attached("b")), rules.Malformed},
 		{"no transaction", []byte("no transaction"), rules.Malformed},
 		{"empty", nil, rules.Malformed},
 		{"value too long", w.attach("c", strings.Repeat("x", rules.MaxValue+1)), rules.ValueTooLong},
 		{"on the chain already", stored, rules.Duplicate},
 		{"unknown account", w.tx(facadeName, "1000000000000009", w.chainID,
-			&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("d"), Value: "1"}}), rules.UnknownUID},
+			attached("d")), rules.UnknownUID},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			good := w.attach("beside", tc.name)
@@ -152,7 +155,7 @@ func TestEndorseOnlyOwnChains(t *testing.T) {
 	r := w.start(t.TempDir(), nil)
 	r.caughtUp()
 	payload := w.tx(facadeName, adminUID, other,
-		&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("a"), Value: "1"}})
+		&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key("a"), Value: offline.Text("1")}})
 	_, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: other, Transactions: [][]byte{payload}})
 	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "does not endorse") {
 		t.Errorf("%v, want FailedPrecondition", err)

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,7 @@ import (
 	"ltl/internal/admin"
 	"ltl/internal/checkpoint"
 	"ltl/internal/identity"
+	"ltl/internal/ledger"
 	"ltl/internal/query"
 	"ltl/internal/rules"
 	"ltl/internal/scrub"
@@ -263,6 +265,7 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 	})
 	e.wg.Go(func() { e.follow(e.ctx) })
 	e.wg.Go(func() { e.scrubber.Run(e.ctx) })
+	e.wg.Go(func() { e.scrubber.FetchOpenings(e.ctx) })
 	e.wg.Go(func() { e.runTicks(e.ctx) })
 	e.wg.Go(func() { e.evidence.Watch(e.ctx) })
 	return nil
@@ -272,7 +275,7 @@ func (e *Endorser) start(ctx context.Context) (err error) {
 // have. Any other damage stops the signing.
 func (e *Endorser) newScrubber() *scrub.Scrubber {
 	return scrub.New(scrub.Config{
-		Store: e.store, Interval: e.cfg.ScrubInterval, Logger: e.log,
+		Store: e.store, Interval: e.cfg.ScrubInterval, Logger: e.log, Reads: e.reads,
 		Sources: func() []scrub.Source {
 			var sources []scrub.Source
 			for _, n := range *e.sources.Load() {
@@ -286,8 +289,17 @@ func (e *Endorser) newScrubber() *scrub.Scrubber {
 	})
 }
 
+// reads reports whether this organisation may read the values of a chain, which every node gives it then.
+func (e *Endorser) reads(chainID string) bool {
+	if chainID == ledger.SystemChain {
+		return true
+	}
+	chain, err := rules.GetChain(e.store, chainID)
+	return err == nil && chain != nil && slices.Contains(chain.Organisations, e.organisation)
+}
+
 // freshCopy says what to do about a copy that cannot be repaired.
-const freshCopy = "stop this endorser, move ledger.db and index out of its directory, and start it: it fetches the " +
+const freshCopy = "stop this endorser, move ledger.db, index and openings out of its directory, and start it: it fetches the " +
 	"ledger from the nodes and executes all of it again"
 
 // Close stops serving and following, waits for every goroutine, and closes the store. It may be called more than

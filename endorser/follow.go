@@ -74,7 +74,7 @@ func (e *Endorser) followNode(ctx context.Context, n *source) (next int, err err
 	defer cancel(nil)
 	e.metrics.switches.Inc()
 	from := e.store.Sequence()
-	stream, err := n.ledger.Follow(ctx, &ltlv1.FollowRequest{FromSequence: from})
+	stream, err := n.ledger.Follow(ctx, &ltlv1.FollowRequest{FromSequence: from, Openings: true})
 	if err != nil {
 		return next, err
 	}

@@ -148,7 +148,7 @@ func TestSwappedBlocksAreTheirSendersFault(t *testing.T) {
 	s := w.store.Sequence()
 	w.order(w.attach("a", "1"))
 	w.order(w.tx(facadeName, adminUID, second, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
-		Key: rules.KeyVersion + "_" + chain.Code + "_" + chain.AdministratorTypeCode + "_b", Value: "1"}}))
+		Key: rules.KeyVersion + "_" + chain.Code + "_" + chain.AdministratorTypeCode + "_b", Value: offline.Text("1")}}))
 	w.order(w.attach("a", "2"))
 	swapped, err := w.store.BlockAt(s + 1)
 	if err != nil {

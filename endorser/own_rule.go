@@ -76,10 +76,14 @@ func shorten(s string) string {
 // errRule is returned when a rule evaluates to neither true nor false.
 var errRule = errors.New("the rule has no answer")
 
-// accepts evaluates the rule on a transaction of an account of the organisation. Only true accepts. An evaluation
-// that fails or exceeds its cost refuses and returns the reason.
-func (r *ownRule) accepts(tx *ltlv1.Transaction, organisation string) (bool, error) {
-	key, value, businessID := record(tx)
+// accepts evaluates the rule on a transaction of an account of the organisation, with its openings. Only true accepts.
+// An evaluation that fails or exceeds its cost refuses and returns the reason.
+func (r *ownRule) accepts(tx *ltlv1.Transaction, openings *ltlv1.Openings, organisation string) (bool, error) {
+	key, businessID := record(tx)
+	value := ""
+	if o := openings.GetOpenings(); len(o) > 0 { // CheckOpenings found it to be the record's value
+		value = string(o[0].GetValue())
+	}
 	out, _, err := r.program.Eval(map[string]any{
 		"action": action(tx), "chain": tx.GetChainId(), "account": tx.GetAccountUid(), "submitter": tx.GetSubmitter(),
 		"organisation": organisation,
@@ -106,25 +110,25 @@ func action(tx *ltlv1.Transaction) string {
 	return string(field.Message().Name())
 }
 
-// record returns the Key and the value that a transaction writes, if it writes one.
-func record(tx *ltlv1.Transaction) (key, value, businessID string) {
+// record returns the Key and the BusinessId of the record that a transaction writes, if it writes one.
+func record(tx *ltlv1.Transaction) (key, businessID string) {
 	if d := tx.GetSetData(); d != nil {
-		return d.GetKey(), d.GetValue(), ""
+		return d.GetKey(), ""
 	}
 	d := tx.GetAttachData()
-	return d.GetKey(), d.GetValue(), d.GetBusinessId()
+	return d.GetKey(), d.GetBusinessId()
 }
 
 // applyRule refuses the transactions that the ledger's rules accept and the organisation's own rule does not.
 //
 // The preview is not repeated without them, so a later transaction may be refused because of one that is refused
 // here. Clients propose such a transaction again, alone.
-func (e *Endorser) applyRule(transactions []*ltlv1.Transaction, verdicts []int32, reasons []string) error {
+func (e *Endorser) applyRule(p *proposed, verdicts []int32, reasons []string) error {
 	if e.rule == nil {
 		return nil
 	}
 	organisations := map[string]string{} // of the accounts of this batch
-	for i, tx := range transactions {
+	for i, tx := range p.decoded {
 		if verdicts[i] != rules.OK {
 			continue
 		}
@@ -138,7 +142,7 @@ func (e *Endorser) applyRule(transactions []*ltlv1.Transaction, verdicts []int32
 			// one process proposes the whole batch, so the organisation of no account is the same throughout
 			organisations[uid] = organisation
 		}
-		accepted, err := e.rule.accepts(tx, organisation)
+		accepted, err := e.rule.accepts(tx, p.openings[i], organisation)
 		if accepted {
 			continue
 		}

@@ -18,6 +18,7 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 const product = "hKpHMh2abcd"
@@ -99,7 +100,7 @@ func (d *aesDevice) attach(by *device.Key, id, value string) []byte {
 	}
 	key := rules.KeyVersion + "_" + d.w.chainCode + "_" + d.typeCode + "_" + id
 	return d.w.tx(facadeName, d.uid, d.w.chainID, &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
-		Key: key, Value: value, Device: &ltlv1.DeviceProof{
+		Key: key, Value: offline.Text(value), Device: &ltlv1.DeviceProof{
 			AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider, DataDigest: p.IotDataDigest,
 			Signature: p.IotSignature, Source: "2",
 		},

@@ -17,7 +17,9 @@ import (
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 
+	"google.golang.org/protobuf/proto"
 	"ltl/endorser"
+
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/query"
@@ -38,13 +40,14 @@ const (
 // world is a ledger without consensus: one store that tests write to directly, and nodes that serve it, honestly or
 // not.
 type world struct {
-	t     testing.TB
-	dir   string
-	trust *identity.Trust
-	keys  map[string]ed25519.PrivateKey
-	store *store.Store
-	index uint64
-	nodes []*liar
+	t      testing.TB
+	dir    string
+	trust  *identity.Trust
+	keys   map[string]ed25519.PrivateKey
+	store  *store.Store
+	index  uint64
+	nodes  []*liar
+	values offline.Values
 
 	chainID, chainCode, typeCode string
 }
@@ -52,7 +55,8 @@ type world struct {
 // newWorld makes a ledger of three organisations with one proof chain, and two nodes that serve it.
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, dir: filepath.Join(t.TempDir(), "pki"), keys: map[string]ed25519.PrivateKey{}}
+	w := &world{t: t, dir: filepath.Join(t.TempDir(), "pki"), keys: map[string]ed25519.PrivateKey{},
+		values: offline.Values{}}
 	var listeners []net.Listener
 	spec := identity.NetworkSpec{Network: "test", Facades: []string{"f1"}}
 	for i := range 3 {
@@ -128,19 +132,19 @@ func (w *world) tx(submitter, uid, chainID string, action any) []byte {
 		w.t.Fatal(err)
 	}
 	offline.SetAction(tx, action)
-	return offline.Encode(w.t, tx)
+	return offline.Encode(w.t, w.values.Commit(tx))
 }
 
 // attach encodes an AttachData of the facade on the proof chain.
 func (w *world) attach(id, value string) []byte {
 	return w.tx(facadeName, adminUID, w.chainID,
-		&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key(id), Value: value}})
+		&ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: w.key(id), Value: offline.Text(value)}})
 }
 
 // set encodes a SetData of the facade on the proof chain.
 func (w *world) set(id, value string) []byte {
 	return w.tx(facadeName, adminUID, w.chainID, &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: w.key(id),
-		Value: value}})
+		Value: offline.Text(value)}})
 }
 
 func (w *world) key(id string) string {
@@ -172,7 +176,7 @@ func (w *world) orderAt(clock time.Time, payloads ...[]byte) []*ltlv1.Result {
 	for _, o := range organisations {
 		signers = append(signers, offline.Signer{Organisation: o, Key: w.keys[o]})
 	}
-	batch := offline.Batch(w.trust.NetworkID(), tx.GetChainId(), clock.UnixMilli(), payloads, signers)
+	batch := w.values.Open(offline.Batch(w.trust.NetworkID(), tx.GetChainId(), clock.UnixMilli(), payloads, signers))
 	w.index++
 	out, err := w.store.Apply([]store.Entry{{Index: w.index, Entry: &ltlv1.Entry{Entry: &ltlv1.Entry_Batches{
 		Batches: &ltlv1.OrderedBatches{Batches: []*ltlv1.Batch{batch}},
@@ -353,7 +357,24 @@ func (r *running) dial(dir string) *grpc.ClientConn {
 }
 
 // facade is the endorser as facade f1 sees it.
-func (r *running) facade() ltlv1.EndorserClient { return ltlv1.NewEndorserClient(r.dial("facades/f1")) }
+func (r *running) facade() ltlv1.EndorserClient {
+	return opening{ltlv1.NewEndorserClient(r.dial("facades/f1")), r.w}
+}
+
+// opening proposes with the openings that the proposal lacks.
+type opening struct {
+	ltlv1.EndorserClient
+	w *world
+}
+
+func (o opening) Endorse(ctx context.Context, in *ltlv1.EndorseRequest, opts ...grpc.CallOption) (*ltlv1.EndorseResponse,
+	error) {
+	in = proto.CloneOf(in)
+	if in.Openings == nil {
+		in.Openings = o.w.values.Openings(in.GetTransactions()...)
+	}
+	return o.EndorserClient.Endorse(ctx, in, opts...)
+}
 
 // caughtUp waits until the endorser has everything that is in the world's store.
 func (r *running) caughtUp() {

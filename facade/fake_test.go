@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"ltl/client"
 	"ltl/client/proof"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
@@ -196,9 +197,10 @@ func (n *fakeNetwork) apply(tx *ltlv1.Transaction) int32 {
 		return rules.NonceUsed
 	}
 	n.nonces[nonce] = true
-	key, data, business, single := tx.GetSetData().GetKey(), tx.GetSetData().GetValue(), "", true
+	data, _ := client.ValueOf(tx)
+	key, business, single := tx.GetSetData().GetKey(), "", true
 	if a := tx.GetAttachData(); a != nil {
-		key, data, business, single = a.GetKey(), a.GetValue(), a.GetBusinessId(), false
+		key, business, single = a.GetKey(), a.GetBusinessId(), false
 	}
 	c := n.chain(func(c *fakeChain) bool { return c.id == tx.GetChainId() })
 	typeCode, code := rules.CheckKey(c.code, key)

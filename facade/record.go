@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"ltl/client"
 	"ltl/client/proof"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -23,8 +24,8 @@ func setDataWithSignature(c *call) (value, error) { return text(""), c.setData(c
 func (c *call) setData(proof *ltlv1.DeviceProof) error {
 	key, data := c.text("Key"), c.text("Value")
 	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{
-		SetData: &ltlv1.SetData{Key: key, Value: data, Device: proof},
-	}}
+		SetData: &ltlv1.SetData{Key: key, Device: proof},
+	}, Openings: client.Values(data)}
 	return c.submitRecord(tx, key, data, "", proof)
 }
 
@@ -42,8 +43,8 @@ func (c *call) attachData(proof *ltlv1.DeviceProof) error {
 		return err
 	}
 	tx := &ltlv1.Transaction{Action: &ltlv1.Transaction_AttachData{
-		AttachData: &ltlv1.AttachData{Key: key, Value: data, BusinessId: businessID, Device: proof, Corrects: corrects},
-	}}
+		AttachData: &ltlv1.AttachData{Key: key, BusinessId: businessID, Device: proof, Corrects: corrects},
+	}, Openings: client.Values(data)}
 	return c.submitRecord(tx, key, data, businessID, proof)
 }
 

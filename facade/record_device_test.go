@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"ltl/client"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -29,10 +30,10 @@ func TestSignedUploads(t *testing.T) {
 	key := keyOf("0X58", "1")
 	f := newTestFacade(t)
 	for action, want := range map[string]*ltlv1.Transaction{
-		"SetDataWithSignature": {Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: "某公司某业务数据。",
-			Device: proof}}},
+		"SetDataWithSignature": {Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Device: proof}},
+			Openings: client.Values("某公司某业务数据。")},
 		"AttachDataWithSignature": {Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
-			Key: key + "2", Value: "某公司某业务数据。", BusinessId: hex64, Device: proof}}},
+			Key: key + "2", BusinessId: hex64, Device: proof}}, Openings: client.Values("某公司某业务数据。")},
 	} {
 		pairs := signedData(key, chainA, "某公司某业务数据。")
 		if action == "AttachDataWithSignature" {

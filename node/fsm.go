@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -133,6 +134,10 @@ func (f *fsm) Snapshot() (raft.FSMSnapshot, error) {
 	if err := f.ready(); err != nil {
 		return nil, err
 	}
+	// The log may be cut below the snapshot, and it is where openings come from that a power cut takes.
+	if err := f.store.SyncOpenings(); err != nil {
+		return nil, f.halt(fmt.Errorf("make openings durable for a snapshot: %w", err))
+	}
 	p, err := newTarget(f.store)
 	if err != nil {
 		return nil, f.halt(fmt.Errorf("read the ledger for a snapshot: %w", err))
@@ -217,6 +222,12 @@ func unknownInBatches(batches []*ltlv1.Batch) bool {
 		}
 		for _, e := range b.GetEndorsements() {
 			if unknownFields(e) {
+				return true
+			}
+		}
+		for _, o := range b.GetOpenings() {
+			one := func(o *ltlv1.Opening) bool { return unknownFields(o) }
+			if unknownFields(o) || slices.ContainsFunc(o.GetOpenings(), one) {
 				return true
 			}
 		}

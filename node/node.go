@@ -113,6 +113,7 @@ func Open(ctx context.Context, cfg Config) (_ *Node, err error) {
 		return nil, err
 	}
 	n.scrubber = scrub.New(scrub.Config{Store: n.store, Interval: cfg.ScrubInterval, Sources: n.sources,
+		Reads:   func(string) bool { return true }, // the Raft log has the values of all chains anyway
 		Damaged: n.restartToRebuild, Logger: cfg.Logger})
 	n.metrics.watchNode(n)
 	n.serve()
@@ -274,6 +275,7 @@ func (n *Node) serve() {
 	n.wg.Go(func() { n.handshaker.run(n.ctx) })
 	n.wg.Go(n.finishRebuild)
 	n.wg.Go(func() { n.scrubber.Run(n.ctx) })
+	n.wg.Go(func() { n.scrubber.FetchOpenings(n.ctx) })
 	n.wg.Go(n.hearClocks)
 }
 

@@ -81,7 +81,7 @@ func (p *peers) fetch(ctx context.Context, peer raft.ServerID, from uint64, head
 	ctx, cancel := context.WithCancel(ctx) // ends the stream when fn returns an error
 	defer cancel()
 	stream, err := ltlv1.NewLedgerClient(conn).Follow(ctx, &ltlv1.FollowRequest{FromSequence: from,
-		HeadersOnly: headersOnly})
+		HeadersOnly: headersOnly, Openings: !headersOnly})
 	if err != nil {
 		return err
 	}

@@ -104,6 +104,9 @@ func Restore(ctx context.Context, cfg RestoreConfig) (_ *Restored, err error) {
 	if err := copyAccessKeys(keys, s); err != nil {
 		return nil, err
 	}
+	if err := s.SyncOpenings(); err != nil {
+		return nil, err
+	}
 	if err := s.SetApplied(restoredIndex); err != nil {
 		return nil, err
 	}
@@ -136,6 +139,9 @@ func copyBlocks(ctx context.Context, from, to *store.Store) error {
 		}
 		b, err := from.BlockAt(sequence)
 		if err != nil {
+			return fmt.Errorf("%w: read the copy: %w", ErrRestore, err)
+		}
+		if err := from.AddOpenings(b); err != nil {
 			return fmt.Errorf("%w: read the copy: %w", ErrRestore, err)
 		}
 		held = append(held, b)

@@ -168,6 +168,7 @@ func acl() identity.ACL {
 		ltlv1.Ledger_CountHistory_FullMethodName:          readers,
 		ltlv1.Ledger_ListChains_FullMethodName:            readers,
 		ltlv1.Ledger_GetTransaction_FullMethodName:        readers,
+		ltlv1.Ledger_Openings_FullMethodName:              readers,
 		ltlv1.Ledger_GetNetwork_FullMethodName:            readers,
 		ltlv1.Ledger_GetKeys_FullMethodName:               readers,
 		ltlv1.Ledger_GetAccount_FullMethodName:            readers,

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
@@ -28,6 +29,9 @@ type world struct {
 	chain   string // the proof chain's id and code, and its administrator's type code, once begin has run
 	code    string
 	kind    string
+
+	mu     sync.Mutex
+	values offline.Values // guarded by mu
 }
 
 // newWorld has n organisations o1, o2, … with one node n1, n2, … each; the keys are the same in every run.
@@ -37,7 +41,7 @@ func newWorld(t testing.TB, n int) *world {
 	for i := 1; i <= n; i++ {
 		orgs = append(orgs, fmt.Sprint("o", i))
 	}
-	w := &world{signers: offline.Signers(orgs...)}
+	w := &world{signers: offline.Signers(orgs...), values: offline.Values{}}
 	g := offline.Genesis(orgs...)
 	g.CreatedMs = 946_000_000_000
 	w.payload = offline.GenesisPayload(t, g)
@@ -97,11 +101,15 @@ func (w *world) newChain(rng *rand.Rand) []byte {
 
 // record attaches a value to the key's history.
 func (w *world) record(rng *rand.Rand, key string) []byte {
-	return worldMarshal(&ltlv1.Transaction{
+	tx := &ltlv1.Transaction{
 		Version: 1, ChainId: w.chain, AccountUid: worldAdmin, Submitter: offline.Facade, Nonce: nonce(rng), CreatedMs: 1,
 		Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
-			Key: rules.KeyVersion + "_" + w.code + "_" + w.kind + "_" + key, Value: fmt.Sprintf("value %d", rng.Uint64())}},
-	})
+			Key:   rules.KeyVersion + "_" + w.code + "_" + w.kind + "_" + key,
+			Value: offline.Text(fmt.Sprintf("value %d", rng.Uint64()))}},
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return worldMarshal(w.values.Commit(tx))
 }
 
 // batch endorses the transactions by the first organisations, a majority; on the system chain by all, because a new
@@ -111,7 +119,10 @@ func (w *world) batch(chain string, payloads ...[]byte) *ltlv1.Batch {
 	if chain != ledger.SystemChain {
 		signers = signers[:len(signers)/2+1]
 	}
-	return offline.Batch(w.network, chain, endorsedMs, payloads, signers)
+	b := offline.Batch(w.network, chain, endorsedMs, payloads, signers)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.values.Open(b)
 }
 
 // endorsedMs is the clock of all endorsements: a time after the genesis.

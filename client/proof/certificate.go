@@ -42,6 +42,8 @@ type Certificate struct {
 type Opening struct {
 	// Slot is the place: 0 for the value of a proof, the number of the item for a record of a phase.
 	Slot uint64
+	// Salt is the random part of a value's commitment; nil for a record of a phase, which is in the payload.
+	Salt []byte
 	// Value is UTF-8.
 	Value []byte
 }
@@ -128,7 +130,13 @@ func (c *Certificate) read(n *node) {
 		}
 	}
 	for _, o := range n.array("openings") {
-		c.Openings = append(c.Openings, Opening{Slot: o.count("slot"), Value: o.base64("value")})
+		opening := Opening{Slot: o.count("slot"), Value: o.base64("value")}
+		if o.has("salt") {
+			if opening.Salt = o.base64("salt"); len(opening.Salt) != saltLen {
+				badForm("%q does not have %d bytes", "salt", saltLen)
+			}
+		}
+		c.Openings = append(c.Openings, opening)
 		o.closed()
 	}
 	batch := n.object("batch")
@@ -172,7 +180,11 @@ func (c *Certificate) Encode() ([]byte, error) {
 	text := base64.StdEncoding.EncodeToString
 	openings, endorsements := []object{}, []object{}
 	for _, o := range c.Openings {
-		openings = append(openings, object{"slot": o.Slot, "value": text(o.Value)})
+		opening := object{"slot": o.Slot, "value": text(o.Value)}
+		if o.Salt != nil {
+			opening["salt"] = text(o.Salt)
+		}
+		openings = append(openings, opening)
 	}
 	for _, e := range c.Endorsements {
 		endorsements = append(endorsements, object{"statement": text(e.Statement), "signature": text(e.Signature),

@@ -159,7 +159,7 @@ func spoilLine(c *evidence.Certificate, line int) {
 	all := strings.SplitAfter(lines, "\n")
 	b := []byte(all[line])
 	at := len(b) - 10
-	b[at] = "AB"[1-strings.IndexByte("BA", b[at])&1]
+	b[at] = map[bool]byte{true: 'B', false: 'A'}[b[at] == 'A']
 	all[line] = string(b)
 	c.Checkpoint = body + "\n\n" + strings.Join(all, "")
 }

@@ -47,6 +47,8 @@ func hashOf(parts ...any) Hash {
 			h.Write(p)
 		case byte:
 			h.Write([]byte{p})
+		case uint32:
+			h.Write(binary.BigEndian.AppendUint32(nil, p))
 		}
 	}
 	return Hash(h.Sum(nil))

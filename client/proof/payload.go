@@ -1,11 +1,15 @@
 package proof
 
-import "strings"
+import (
+	"math"
+	"strings"
+)
 
 // Bounds of docs/bytes.md on a payload.
 const (
 	maxPayload = 983_040
 	nonceLen   = 16
+	saltLen    = 16
 )
 
 // Numbers of the fields of a Transaction that hold its action.
@@ -56,8 +60,13 @@ type Record struct {
 	// Corrects is the record that this one declares wrong and replaces; nil for none.
 	Corrects *Correction
 
-	slot  uint64
-	value string
+	// Bytes is the length of the value that a proof commits to; 0 for a record of a phase.
+	Bytes uint64
+
+	proof      bool   // the payload holds a commitment and not the value
+	commitment []byte // of the value
+	slot       uint64
+	value      string // of a record of a phase
 }
 
 // Correction names the record that another one replaces, and says why.
@@ -117,7 +126,10 @@ func readProof(action wireField) (*Record, error) {
 		return nil, err
 	}
 	f := fields{message: m}
-	r := &Record{Key: f.text(1), value: f.text(2)}
+	r := &Record{Key: f.text(1), proof: true}
+	if err := r.readValue(f.messages(2)); err != nil {
+		return nil, err
+	}
 	device := 3
 	if action.number == actionAttachData {
 		r.BusinessID = f.text(3)
@@ -133,6 +145,22 @@ func readProof(action wireField) (*Record, error) {
 		return nil, errPayload
 	}
 	return r, nil
+}
+
+// readValue reads what stands for the value, which is there at most once.
+func (r *Record) readValue(all [][]byte) error {
+	for _, b := range all {
+		m, err := parseMessage(b)
+		if err != nil {
+			return err
+		}
+		f := fields{message: m}
+		r.commitment, r.Bytes = f.bytes(1), f.number(2)
+		if length := f.number(3); !f.done() || r.Bytes > math.MaxUint32 || length > math.MaxUint32 {
+			return errPayload
+		}
+	}
+	return nil
 }
 
 // typeCode is the data type code of a Key, which is that of the account that may write under it.

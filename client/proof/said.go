@@ -51,7 +51,10 @@ func (c *Certificate) Say() (*Said, error) {
 	s := &Said{TransactionHash: hex.EncodeToString(t.ID[:]), Chain: h.Chain, Height: h.Height, TimeMs: h.TimeMs,
 		Result: c.Block.Result, Account: t.Account, Submitter: t.Submitter, Organisations: []string{}}
 	if t.Record != nil {
-		s.Key, s.BusinessID, s.Value = t.Record.Key, t.Record.BusinessID, t.Record.value
+		s.Key, s.BusinessID = t.Record.Key, t.Record.BusinessID
+		for _, o := range c.Openings {
+			s.Value = string(o.Value)
+		}
 		s.Corrects = t.Record.Corrects.Say()
 	}
 	for _, e := range c.Endorsements {

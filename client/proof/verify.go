@@ -52,9 +52,12 @@ type Verdict struct {
 	Endorsers []Endorser `json:"endorsers,omitempty"`
 	// Checkpoint is the one in the certificate, with the signers that the trust file knows; nil when there is none.
 	Checkpoint *Checkpoint `json:"-"`
-	// Value is the record's value; DataHash its SHA-256. Both are empty when the transaction is no record.
+	// Value is the record's value; DataHash its SHA-256. Both are empty when the transaction is no record, and when the
+	// value is withheld.
 	Value    []byte `json:"-"`
 	DataHash Hash   `json:"-"`
+	// Withheld is set when the certificate does not show the value that the record commits to.
+	Withheld bool `json:"withheld,omitempty"`
 }
 
 // Endorser is an organisation that signed, and its clock when it did, in milliseconds since 1970.
@@ -129,12 +132,29 @@ func (v *verification) payload() *Failure {
 		}
 		return nil
 	}
-	if len(c.Openings) != 1 || c.Openings[0].Slot != t.Record.slot || !utf8.Valid(c.Openings[0].Value) ||
-		!bytes.Equal(c.Openings[0].Value, []byte(t.Record.value)) {
+	if len(c.Openings) == 0 && t.Record.proof {
+		v.verdict.Withheld = true
+		return nil
+	}
+	if len(c.Openings) != 1 || !t.opens(c.Openings[0]) {
 		return fail("opening", "the value that the certificate shows is not the one of the transaction")
 	}
 	v.verdict.Value, v.verdict.DataHash = c.Openings[0].Value, sha256.Sum256(c.Openings[0].Value)
 	return nil
+}
+
+// opens reports whether an opening is the value of the transaction's record: the one that the payload commits to, or
+// for a record of a phase the one in the payload.
+func (t *Transaction) opens(o Opening) bool {
+	r := t.Record
+	if o.Slot != r.slot || !utf8.Valid(o.Value) {
+		return false
+	}
+	if !r.proof {
+		return o.Salt == nil && bytes.Equal(o.Value, []byte(r.value))
+	}
+	c := hashOf("ltl/value/v1\x00", t.Chain, uint32(o.Slot), o.Salt, uint32(len(o.Value)), o.Value)
+	return len(o.Salt) == saltLen && uint64(len(o.Value)) == r.Bytes && bytes.Equal(c[:], r.commitment)
 }
 
 // blockHeader checks the form of the header, and that header, payload and trust file speak of one network and chain.

@@ -93,13 +93,25 @@ func TestFailures(t *testing.T) {
 		shape func(*shape)
 		spoil func(*evidence.Certificate)
 	}{
-		"payload cut":         {"payload", nil, func(c *evidence.Certificate) { c.Payload = c.Payload[:len(c.Payload)-1] }},
-		"payload longer":      {"payload", nil, func(c *evidence.Certificate) { c.Payload = append(bytes.Clone(c.Payload), 0) }},
-		"payload twice":       {"payload", nil, func(c *evidence.Certificate) { c.Payload = append(bytes.Clone(c.Payload), c.Payload...) }},
-		"no such item":        {"payload", nil, func(c *evidence.Certificate) { c.Item = 1 }},
-		"other value":         {"opening", nil, func(c *evidence.Certificate) { c.Openings[0].Value = []byte("paid 0") }},
-		"other slot":          {"opening", nil, func(c *evidence.Certificate) { c.Openings[0].Slot = 1 }},
-		"no value":            {"opening", nil, func(c *evidence.Certificate) { c.Openings = nil }},
+		"payload cut":    {"payload", nil, func(c *evidence.Certificate) { c.Payload = c.Payload[:len(c.Payload)-1] }},
+		"payload longer": {"payload", nil, func(c *evidence.Certificate) { c.Payload = append(bytes.Clone(c.Payload), 0) }},
+		"payload twice":  {"payload", nil, func(c *evidence.Certificate) { c.Payload = append(bytes.Clone(c.Payload), c.Payload...) }},
+		"no such item":   {"payload", nil, func(c *evidence.Certificate) { c.Item = 1 }},
+		"other value":    {"opening", nil, func(c *evidence.Certificate) { c.Openings[0].Value = []byte("paid 0") }},
+		"other slot":     {"opening", nil, func(c *evidence.Certificate) { c.Openings[0].Slot = 1 }},
+		"no salt":        {"opening", nil, func(c *evidence.Certificate) { c.Openings[0].Salt = nil }},
+		"other salt":     {"opening", nil, func(c *evidence.Certificate) { c.Openings[0].Salt[15] ^= 1 }},
+		"salt cut":       {"json", nil, func(c *evidence.Certificate) { c.Openings[0].Salt = c.Openings[0].Salt[:15] }},
+		"value twice": {"opening", nil, func(c *evidence.Certificate) {
+			c.Openings = append(c.Openings, c.Openings[0])
+		}},
+		"value longer": {"opening", nil, func(c *evidence.Certificate) {
+			c.Openings[0].Value = append(bytes.Clone(c.Openings[0].Value), 0)
+		}},
+		"no list": {"opening", func(s *shape) { s.kind = 3 }, func(c *evidence.Certificate) { c.Openings = nil }},
+		"a salt for a list": {"opening", func(s *shape) { s.kind = 3 }, func(c *evidence.Certificate) {
+			c.Openings[0].Salt = make([]byte, 16)
+		}},
 		"header cut":          {"header", nil, func(c *evidence.Certificate) { c.Block.Header = c.Block.Header[:220] }},
 		"header version":      {"header", nil, func(c *evidence.Certificate) { c.Block.Header[0] = 1 }},
 		"another chain":       {"chain", func(s *shape) { s.header = func(h *ledger.Header) { h.ChainID = "0000000000000043" } }, nil},

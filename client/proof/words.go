@@ -17,12 +17,12 @@ const (
 
 // sentences are the words of one language. docs/for-courts.md explains the same.
 type sentences struct {
-	outcome                                                      map[Outcome]string
-	proved, open, reserved                                       string
-	id, record, account, signed, placed, executed                string
-	refused, value, device, log, signer, corrects, administrator string
-	reservation                                                  map[string]string
-	never                                                        []string
+	outcome                                                                map[Outcome]string
+	proved, open, reserved                                                 string
+	id, record, account, signed, placed, executed                          string
+	refused, value, withheld, device, log, signer, corrects, administrator string
+	reservation                                                            map[string]string
+	never                                                                  []string
 }
 
 // wordsOf returns the words of a language; English for one that is not known.
@@ -40,9 +40,11 @@ func englishWords() *sentences {
 			Refused:  "The certificate is sound, and what it proves is that the network REFUSED the transaction.",
 			Invalid:  "The certificate is NOT valid."},
 		proved: "What is proved:", open: "What is not proved:", reserved: "Reservations:",
-		id:            "The transaction has the hash %x. Any other content has another hash.",
-		record:        "It records a value under the Key %q (BusinessId or DataSeq %q).",
-		value:         "The value is the %d bytes that the certificate shows; their SHA-256 is %x.",
+		id:     "The transaction has the hash %x. Any other content has another hash.",
+		record: "It records a value under the Key %q (BusinessId or DataSeq %q).",
+		value:  "The value is the %d bytes that the certificate shows; their SHA-256 is %x.",
+		withheld: "The value is %d bytes, which the certificate does not show. Who has them can show that the " +
+			"transaction commits to them.",
 		corrects:      "It declares the record of transaction %x under the Key %q wrong and replaces it; the reason that it gives is %q.",
 		administrator: "It does so in the name of the chain's administrator.",
 		account:       "It names account %q; the process %q sent it.",
@@ -83,6 +85,7 @@ func chineseWords() *sentences {
 		id:            "交易的哈希为 %x。内容有任何不同，哈希就不同。",
 		record:        "它在 Key %q 下登记了一个值（BusinessId 或 DataSeq 为 %q）。",
 		value:         "该值即证书所示的 %d 个字节，其 SHA-256 为 %x。",
+		withheld:      "该值有 %d 个字节，证书没有出示。持有该值者可以证明交易所承诺的正是它。",
 		corrects:      "它声明交易 %x 在 Key %q 下的记录有误，并取代该记录；所述原因为 %q。",
 		administrator: "它以业务链管理方的名义声明。",
 		account:       "它写明账户 %q；由进程 %q 提交。",
@@ -120,7 +123,11 @@ func (v *Verdict) Text(l Language) string {
 	line(w.id, t.ID)
 	if r := t.Record; r != nil {
 		line(w.record, r.Key, r.BusinessID)
-		line(w.value, len(v.Value), v.DataHash)
+		if v.Withheld {
+			line(w.withheld, r.Bytes)
+		} else {
+			line(w.value, len(v.Value), v.DataHash)
+		}
 		if c := r.Corrects; c != nil {
 			line(w.corrects, c.TransactionID, c.Key, c.Reason)
 			if c.ByAdministrator {

@@ -123,14 +123,15 @@ func (w *world) transaction(kind, serial int, value string) *ltlv1.Transaction {
 		Submitter: "org1/facade/facade1", Nonce: nonce[:16], CreatedMs: clockMs, AccessKeyId: "key", SignatureNonce: "n"}
 	device := &ltlv1.DeviceProof{AuthType: "ID2", IotId: "device-1", ProductKey: "p", DataDigest: "00", Signature: "2~2~", Source: "1"}
 	key := fmt.Sprintf("0001_code_TYPE_%d", serial)
+	committed := offline.Text(value)
 	switch kind {
 	case 0:
-		tx.Action = &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}}
+		tx.Action = &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: committed}}
 	case 1:
-		tx.Action = &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: value,
+		tx.Action = &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: committed,
 			BusinessId: hex.EncodeToString(nonce[:]), Device: device}}
 	case 5:
-		tx.Action = &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: value, BusinessId: "b",
+		tx.Action = &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: committed, BusinessId: "b",
 			Corrects: &ltlv1.Correction{TransactionId: nonce[:], Key: key + "x", BusinessId: "c", Reason: "mistyped"}}}
 	case 6:
 		tx.Action = &ltlv1.Transaction_UploadPhaseData{UploadPhaseData: &ltlv1.UploadPhaseData{PhaseGroupId: "1",
@@ -148,6 +149,16 @@ func (w *world) transaction(kind, serial int, value string) *ltlv1.Transaction {
 		tx.Action = &ltlv1.Transaction_LockMember{LockMember: &ltlv1.LockMember{MemberId: "1", Locked: true}}
 	}
 	return tx
+}
+
+// openings are what a certificate shows of a payload.
+func openings(values offline.Values, payload []byte) (all []evidence.Opening) {
+	for _, one := range values.Openings(payload) {
+		for _, o := range one.GetOpenings() {
+			all = append(all, evidence.Opening{Slot: uint64(o.GetSlot()), Salt: o.GetSalt(), Value: o.GetValue()})
+		}
+	}
+	return all
 }
 
 // shape says what the certificate of a world is about.
@@ -170,6 +181,7 @@ func (w *world) certificate(s shape) *evidence.Certificate {
 	w.t.Helper()
 	ids := make([]ledger.Hash, s.batch)
 	var payload []byte
+	values := offline.Values{}
 	for i := range ids {
 		kind := 0
 		if i == s.index {
@@ -179,7 +191,7 @@ func (w *world) certificate(s shape) *evidence.Certificate {
 		if i == s.index && s.change != nil {
 			s.change(tx)
 		}
-		b := w.encode(tx)
+		b := w.encode(values.Commit(tx))
 		if i == s.index {
 			payload = b
 		}
@@ -191,8 +203,10 @@ func (w *world) certificate(s shape) *evidence.Certificate {
 	switch s.kind {
 	case 2:
 		c.Item, c.Openings = 1, []evidence.Opening{{Slot: 1, Value: []byte(s.value)}}
-	case 0, 1, 3, 5, 6:
+	case 3, 6:
 		c.Openings = []evidence.Opening{{Value: []byte(s.value)}}
+	case 0, 1, 5:
+		c.Openings = openings(values, payload)
 	}
 	accepted := make([]bool, s.batch)
 	for i := range accepted {

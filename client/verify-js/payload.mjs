@@ -6,6 +6,7 @@ const maxPayload = 983_040
 // Definitions, by field number. A list is ['repeated', kind]; a kind is a name of a number or text, or a definition.
 const deviceProof = { 1: 'text', 2: 'text', 3: 'text', 4: 'text', 5: 'text', 6: 'text' }
 const correction = { 1: 'bytes', 2: 'text', 3: 'text', 4: 'text', 5: 'bool' }
+const value = { 1: 'bytes', 2: 'uint32', 3: 'uint32' }
 const related = { 1: 'text', 2: 'text', 3: 'text', 4: 'text' }
 const item = { 1: 'text', 2: 'text', 3: 'text', 4: ['repeated', related] }
 const organisation = { 1: 'text', 2: 'text', 3: 'bytes', 4: 'bytes', 5: 'text' }
@@ -14,8 +15,8 @@ const predecessor = { 1: 'bytes', 2: 'uint64', 3: 'bytes', 4: 'bytes' }
 const succession = { 1: 'text', 2: 'bytes', 3: 'bytes' }
 const envelope = { 1: 'uint32', 2: 'text', 3: 'text', 4: 'text', 5: 'bytes', 6: 'int64', 7: 'text', 8: 'text' }
 const actions = {
-  20: { 1: 'text', 2: 'text', 3: deviceProof },
-  21: { 1: 'text', 2: 'text', 3: 'text', 4: deviceProof, 5: correction },
+  20: { 1: 'text', 2: value, 3: deviceProof },
+  21: { 1: 'text', 2: value, 3: 'text', 4: deviceProof, 5: correction },
   33: {
     1: 'text', 2: 'text', 3: 'int32', 4: 'bool', 5: ['repeated', item], 6: 'text', 7: deviceProof, 8: correction,
   },
@@ -158,7 +159,8 @@ export function withoutSuccessions(payload) {
   return concat(before, varint(end), content.subarray(0, end))
 }
 
-// readTransaction is check 2: it returns the chain, and slot and bytes of the value that is shown, if there is one.
+// readTransaction is check 2: it returns the chain, and of the value that is shown, if there is one, the slot with its
+// bytes, or with what a payload holds in place of them.
 export function readTransaction(payload, item) {
   const { fields, action } = readEnvelope(payload)
   const tx = { chain: fields[2] ?? '', submitter: fields[4] ?? '', action: action.n }
@@ -174,7 +176,7 @@ export function readTransaction(payload, item) {
     return tx
   }
   if (item !== 0) fail('payload', 'there is no such item')
-  if (n === 20 || n === 21) tx.value = { slot: 0, bytes: text(content[2] ?? '') }
+  if (n === 20 || n === 21) tx.value = { slot: 0, commitment: content[2]?.[1], length: content[2]?.[2] ?? 0n }
   if (n === 33) tx.value = { slot: 0, bytes: text(content[6]) }
   return tx
 }

@@ -27,8 +27,10 @@ export function readCertificate(bytes) {
   const c = {
     payload: top.payload.bytes(), item: top.item ? top.item.item() : 0,
     openings: top.openings.list().map(o => {
-      const f = o.object(['slot', 'value'], [])
-      return { slot: f.slot.count(), value: f.value.bytes() }
+      const f = o.object(['slot', 'value'], ['salt'])
+      const salt = f.salt?.bytes()
+      if (salt && salt.length !== 16) fail('json', 'a salt has not 16 bytes')
+      return { slot: f.slot.count(), salt, value: f.value.bytes() }
     }),
     endorsements: top.endorsements.list().map(e => {
       const f = e.object(['statement', 'signature', 'index', 'path', 'height', 'flags', 'bitmap'], [])
@@ -171,14 +173,36 @@ async function verifyCheckpoint(c, h, trust) {
   return majorities(note.signers, h.systemHeight, trust)
 }
 
+// checkOpenings is check 3. It returns whether the value of the record is withheld.
+async function checkOpenings(openings, { chain, value }) {
+  const commits = value !== undefined && value.bytes === undefined
+  if (openings.length === 0 && (!value || commits)) return commits
+  const o = openings[0]
+  if (!value || openings.length !== 1 || o.slot !== value.slot || !utf8(o.value)) {
+    fail('opening', 'the openings are not the value of the record')
+  }
+  const right = commits
+    ? value.commitment && o.salt && BigInt(o.value.length) === value.length && compare(value.commitment,
+      await sha256(text('ltl/value/v1\0'), text(chain), u32(o.slot), o.salt, u32(o.value.length), o.value)) === 0
+    : !o.salt && compare(o.value, value.bytes) === 0
+  if (!right) fail('opening', 'the opening is not the value of the record')
+  return false
+}
+
+function utf8(bytes) {
+  try {
+    new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return true
+  } catch (e) {
+    if (e instanceof TypeError) return false
+    throw e
+  }
+}
+
 async function check(bytes, trust) {
   const c = readCertificate(bytes)
   const tx = readTransaction(c.payload, c.item)
-  const value = tx.value
-  if (c.openings.length !== (value ? 1 : 0) ||
-    value && (c.openings[0].slot !== value.slot || compare(c.openings[0].value, value.bytes) !== 0)) {
-    fail('opening', 'the openings are not the value of the record')
-  }
+  const withheld = await checkOpenings(c.openings, tx)
   const h = await readHeader(c.block.header)
   if (compare(h.network, trust.networkID) !== 0) fail('network', 'the block is of another network')
   if (h.chain !== tx.chain) fail('chain', 'the block is of another chain')
@@ -211,7 +235,7 @@ async function check(bytes, trust) {
   return {
     outcome: c.block.result === 200 ? sound : 'refused-transaction', level, reservations, transactionHash: hex(id),
     chain: h.chain, height: String(h.height), result: c.block.result,
-    endorsers: endorsers.map(({ organisation, clockMs }) => ({ organisation, clockMs })),
+    ...(withheld ? { withheld } : {}), endorsers: endorsers.map(({ organisation, clockMs }) => ({ organisation, clockMs })),
   }
 }
 

@@ -188,6 +188,10 @@ func auditTable(w io.Writer, r *audit.Report) {
 	fmt.Fprintf(w, "\n%s: %d blocks with %d transactions executed again in %s;\n",
 		r.Source, r.Blocks, r.Transactions, r.Took.Round(time.Millisecond))
 	fmt.Fprintln(w, "links, roots, endorsements, policies and results are right, from the genesis of the trust file on.")
+	if r.Lacking > 0 {
+		fmt.Fprintf(w, "The values of %d blocks, or some of them, are not in this copy; other processes may have them.\n",
+			r.Lacking)
+	}
 	if c := r.Continues; c != nil {
 		fmt.Fprintf(w, "By its genesis it continues network %s after %d blocks, which `ltl trust show` compares with a copy of that "+
 			"ledger.\n", c.NetworkID, c.Blocks)

@@ -12,11 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"ltl/client"
 	"ltl/internal/audit"
 	"ltl/internal/backup"
 	"ltl/internal/localnet"
 	"ltl/internal/rules"
-	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // backupKills is how often a backup is killed before it may end.
@@ -31,8 +31,7 @@ func TestBackup(t *testing.T) {
 	write := func(from, to int) {
 		for i := from; i < to; i++ {
 			key, value := keyOf(chain, admin, fmt.Sprintf("backup%d", i)), fmt.Sprintf("to be backed up %04d", i)
-			r, err := writer.Submit(t.Context(), &ltlv1.Transaction{ChainId: chain.BizChainID, AccountUid: admin.UID,
-				Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}}})
+			r, err := writer.Submit(t.Context(), client.SetData(chain.BizChainID, admin.UID, key, value))
 			if err != nil || r.GetCode() != rules.OK {
 				t.Fatalf("record %d: %v, %v", i, r, err)
 			}
@@ -90,7 +89,7 @@ func killBackup(t *testing.T, out string) {
 func damageBackup(t *testing.T, out, trust string) {
 	t.Helper()
 	for file, change := range map[string][2]string{
-		"ledger/ledger.db":  {"to be backed up 0123", "to be backed up 0124"},
+		"ledger/ledger.db":  {"backup123", "backup124"},
 		backup.ManifestName: {`"height": `, `"height": 1`},
 	} {
 		damaged := filepath.Join(t.TempDir(), "damaged")

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ltl/client"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -108,11 +109,12 @@ func (s *session) correction(id ledger.Hash, o *correctOptions) (*ltlv1.Transact
 	default:
 		at = key
 	}
-	return &ltlv1.Transaction{ChainId: r.GetChainId(), AccountUid: uid, Action: &ltlv1.Transaction_AttachData{
-		AttachData: &ltlv1.AttachData{Key: at, Value: o.value, BusinessId: o.businessID, Corrects: &ltlv1.Correction{
-			TransactionId: id[:], Key: key, BusinessId: businessID, Reason: o.reason,
-		}},
-	}}, nil
+	tx := client.AttachData(r.GetChainId(), uid, at, o.value)
+	tx.GetAttachData().BusinessId = o.businessID
+	tx.GetAttachData().Corrects = &ltlv1.Correction{
+		TransactionId: id[:], Key: key, BusinessId: businessID, Reason: o.reason,
+	}
+	return tx, nil
 }
 
 // phaseCorrection makes the transaction that corrects a record of an upload to a phase. It goes to the same phase.

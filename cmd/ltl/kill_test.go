@@ -176,10 +176,7 @@ func startGRPCCallers(t *testing.T, ctx context.Context, wg *sync.WaitGroup, con
 		wg.Go(func() {
 			for k := 0; ctx.Err() == nil; k++ {
 				key, value := keyOf(chain, admin, fmt.Sprintf("g%dn%d", i, k)), fmt.Sprintf("grpc %d %d", i, k)
-				tx := &ltlv1.Transaction{
-					ChainId: chain.BizChainID, AccountUid: admin.UID,
-					Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}},
-				}
+				tx := client.SetData(chain.BizChainID, admin.UID, key, value)
 				result, err := c.Submit(ctx, tx)
 				for (errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrOverloaded)) && ctx.Err() == nil {
 					pause(ctx, 20*time.Millisecond)
@@ -297,7 +294,7 @@ func recordsOf(t *testing.T, peer ltlv1.LedgerClient, sequence uint64) map[strin
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
-	stream, err := peer.Follow(ctx, &ltlv1.FollowRequest{})
+	stream, err := peer.Follow(ctx, &ltlv1.FollowRequest{Openings: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -309,7 +306,7 @@ func recordsOf(t *testing.T, peer ltlv1.LedgerClient, sequence uint64) map[strin
 		}
 		results := res.GetBlock().GetResults()
 		for _, b := range res.GetBlock().GetBatches() {
-			for _, payload := range b.GetTransactions() {
+			for i, payload := range b.GetTransactions() {
 				code := results[0]
 				results = results[1:]
 				tx, err := rules.Decode(payload)
@@ -317,7 +314,7 @@ func recordsOf(t *testing.T, peer ltlv1.LedgerClient, sequence uint64) map[strin
 					t.Fatal(err)
 				}
 				if set := tx.GetSetData(); set != nil && code == rules.OK {
-					found[set.GetKey()] = append(found[set.GetKey()], set.GetValue())
+					found[set.GetKey()] = append(found[set.GetKey()], string(b.GetOpenings()[i].GetOpenings()[0].GetValue()))
 				}
 			}
 		}

@@ -201,21 +201,23 @@ func (s *session) presentTrust() (*proof.Trust, error) {
 
 // proofVerdict is a verdict as JSON. Its names are stable.
 type proofVerdict struct {
-	Outcome      proof.Outcome    `json:"outcome"`
-	Failure      string           `json:"failure,omitempty"`
-	Detail       string           `json:"detail,omitempty"`
-	Level        proof.Level      `json:"level,omitempty"`
-	Reservations []string         `json:"reservations"`
-	Result       int32            `json:"result,omitempty"`
-	Chain        string           `json:"chain,omitempty"`
-	Height       uint64           `json:"height,omitempty"`
-	TimeMs       int64            `json:"timeMs,omitempty"`
-	BlockHash    string           `json:"blockHash,omitempty"`
-	Key          string           `json:"key,omitempty"`
-	Value        string           `json:"value,omitempty"`
-	DataHash     string           `json:"dataHash,omitempty"`
-	Account      string           `json:"account,omitempty"`
-	Endorsers    []proof.Endorser `json:"endorsers,omitempty"`
+	Outcome      proof.Outcome `json:"outcome"`
+	Failure      string        `json:"failure,omitempty"`
+	Detail       string        `json:"detail,omitempty"`
+	Level        proof.Level   `json:"level,omitempty"`
+	Reservations []string      `json:"reservations"`
+	Result       int32         `json:"result,omitempty"`
+	Chain        string        `json:"chain,omitempty"`
+	Height       uint64        `json:"height,omitempty"`
+	TimeMs       int64         `json:"timeMs,omitempty"`
+	BlockHash    string        `json:"blockHash,omitempty"`
+	Key          string        `json:"key,omitempty"`
+	Value        string        `json:"value,omitempty"`
+	DataHash     string        `json:"dataHash,omitempty"`
+	// Withheld is set when the certificate does not show the value.
+	Withheld  bool             `json:"withheld,omitempty"`
+	Account   string           `json:"account,omitempty"`
+	Endorsers []proof.Endorser `json:"endorsers,omitempty"`
 	// Corrects is the record that this one declares wrong and replaces.
 	Corrects *proof.SaidCorrection `json:"corrects,omitempty"`
 	// Size is the number of blocks of the checkpoint, Signers whose signatures under it verified.
@@ -236,7 +238,10 @@ func newProofVerdict(v *proof.Verdict) proofVerdict {
 		p.Size, p.Signers = c.Size, c.Signers
 	}
 	if r := v.Transaction.Record; r != nil {
-		p.Key, p.Value, p.DataHash = r.Key, string(v.Value), hex.EncodeToString(v.DataHash[:])
+		p.Key, p.Value, p.Withheld = r.Key, string(v.Value), v.Withheld
+		if !v.Withheld {
+			p.DataHash = hex.EncodeToString(v.DataHash[:])
+		}
 		p.Corrects = r.Corrects.Say()
 	}
 	return p

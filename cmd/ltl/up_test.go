@@ -76,8 +76,9 @@ func auditStopped(t *testing.T, dir string, f *localnet.Network) {
 		changed := 0
 		for _, path := range []string{filepath.Join(damaged, "ledger.db"), filepath.Join(damaged, "ledger", "ledger.db")} {
 			if raw, err := os.ReadFile(path); err == nil {
-				changed += bytes.Count(raw, []byte("hello"))
-				if err := os.WriteFile(path, bytes.ReplaceAll(raw, []byte("hello"), []byte("hallo")), 0o600); err != nil {
+				key, other := []byte("_00000000000000000000000000000001"), []byte("_00000000000000000000000000000002")
+				changed += bytes.Count(raw, key)
+				if err := os.WriteFile(path, bytes.ReplaceAll(raw, key, other), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -129,8 +129,7 @@ func (u *upgraded) set(id, value string) int32 {
 	chain, admin := proofChain(u.t, f), account(u.t, f, localnet.RoleAdmin)
 	ctx, cancel := context.WithTimeout(u.t.Context(), waitTimeout)
 	defer cancel()
-	result, err := u.operator.Submit(ctx, &ltlv1.Transaction{ChainId: chain.BizChainID, AccountUid: admin.UID,
-		Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: keyOf(chain, admin, id), Value: value}}})
+	result, err := u.operator.Submit(ctx, client.SetData(chain.BizChainID, admin.UID, keyOf(chain, admin, id), value))
 	if err != nil {
 		u.t.Fatalf("SetData: %v", err)
 	}
@@ -360,7 +359,7 @@ func buildNewer(t *testing.T, marker string) string {
 	for file, changes := range map[string][]string{
 		"internal/rules/version.go": {"const Version uint32 = 1", "const Version uint32 = 3"},
 		"internal/rules/apply.go": {"	act := action{tx: tx", "	if v, err := VersionInForce(e); err != nil {\n		return 0, " +
-			"\"\", err\n	} else if v >= 2 && tx.GetSetData().GetValue() == \"version 2 refuses this\" {\n" +
+			"\"\", err\n	} else if v >= 2 && tx.GetSetData().GetValue().GetBytes() == 22 {\n" +
 			"		return Forbidden, \"\", nil\n	}\n	act := action{tx: tx"},
 		"node/fsm.go": {
 			"\"errors\"\n", "\"errors\"\n	\"os\"\n",

@@ -60,6 +60,9 @@ type Report struct {
 	// Corrected is how often a record was declared wrong; Corrections are the first 1000, in order of execution.
 	Corrected   uint64       `json:"corrected"`
 	Corrections []Correction `json:"corrections,omitempty"`
+	// Lacking is the number of blocks of which the audited directory lacks values that they commit to. The blocks are
+	// right without them. It is 0 for a copy that was read over the network.
+	Lacking int `json:"lacking,omitempty"`
 	// Compared are the other nodes whose tips were read.
 	Compared []Comparison  `json:"compared,omitempty"`
 	Took     time.Duration `json:"tookNs"`

@@ -68,7 +68,28 @@ func stored(ctx context.Context, dir string, trust *identity.Trust, head *headRe
 	}
 	report := a.report(path)
 	report.Compared = compared
+	if report.Lacking, err = lacking(a.store); err != nil {
+		return nil, fmt.Errorf("couldn't count missing values: %w", err)
+	}
 	return report, nil
+}
+
+// lacking counts the blocks that lack openings, by a copy that got those of the audited directory and checked them.
+func lacking(s *store.Store) (n int, err error) {
+	const page = 1000
+	for _, t := range s.Tips() {
+		for from := uint64(0); ; {
+			heights, err := s.ListLacking(t.ChainID, from, page)
+			if err != nil {
+				return 0, err
+			}
+			if n += len(heights); len(heights) < page {
+				break
+			}
+			from = heights[page-1] + 1
+		}
+	}
+	return n, nil
 }
 
 // takeAll executes all blocks of a store, whose path is for messages.
@@ -78,6 +99,9 @@ func (a *auditor) takeAll(ctx context.Context, s *store.Store, path string) erro
 			return err
 		}
 		block, err := s.BlockAt(sequence)
+		if err == nil {
+			err = s.AddOpenings(block)
+		}
 		if err != nil {
 			return errors.Join(a.flush(), wrong(path, err))
 		}

@@ -227,6 +227,9 @@ func (r *run) copy(ctx context.Context) error {
 	if r.compared, err = audit.Compare(ctx, r.store, audit.Ask(ctx, r.others(source.Name))); err != nil {
 		return fmt.Errorf("%w: copied from %s, and %w; audit both", ErrSource, source.Name, err)
 	}
+	if err := r.store.SyncOpenings(); err != nil {
+		return fmt.Errorf("couldn't make the values durable: %w", err)
+	}
 	return r.accessKeys(ctx)
 }
 
@@ -294,7 +297,7 @@ func (r *run) follow(ctx context.Context, source audit.Other, n uint64) error {
 	defer cancel(nil)
 	idle := time.AfterFunc(followIdle, func() { cancel(fmt.Errorf("it sent nothing for %s", followIdle)) })
 	defer idle.Stop()
-	stream, err := source.Ledger.Follow(ctx, &ltlv1.FollowRequest{FromSequence: next})
+	stream, err := source.Ledger.Follow(ctx, &ltlv1.FollowRequest{FromSequence: next, Openings: true})
 	if err != nil {
 		return fmt.Errorf("couldn't read the blocks of %s: %w", source.Name, err)
 	}

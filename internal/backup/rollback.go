@@ -95,6 +95,9 @@ func copyBlocks(from, to *store.Store, until uint64) error {
 	size := 0
 	for next := to.Sequence(); next < until; next++ {
 		b, err := from.BlockAt(next)
+		if err == nil {
+			err = from.AddOpenings(b)
+		}
 		if err != nil {
 			return err
 		}

@@ -24,7 +24,6 @@ import (
 	"ltl/internal/identity"
 	"ltl/internal/localnet"
 	"ltl/internal/rules"
-	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // Bounds on how clients connect before a load.
@@ -137,10 +136,7 @@ func connect(ctx context.Context, o Options, callers []caller) error {
 // set writes a new record through a client.
 func (k *keys) set(ctx context.Context, c *client.Client) error {
 	key, value := k.take()
-	result, err := c.Submit(ctx, &ltlv1.Transaction{
-		ChainId: k.chain.BizChainID, AccountUid: k.account.UID,
-		Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}},
-	})
+	result, err := c.Submit(ctx, client.SetData(k.chain.BizChainID, k.account.UID, key, value))
 	if err == nil && result.GetCode() != rules.OK {
 		err = fmt.Errorf("refused with %d: %s", result.GetCode(), rules.Message(result.GetCode()))
 	}

@@ -42,6 +42,7 @@ const (
 	domainDeviceKey      = "ltl/devicekey/v1\x00"
 	domainHeads          = "ltl/heads/v1\x00"
 	domainSucceed        = "ltl/succeed/v1\x00"
+	domainValue          = "ltl/value/v1\x00"
 )
 
 // ErrMalformed is returned, wrapped, for bytes that do not follow the layout.

@@ -102,8 +102,8 @@ func (f *office) upload(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.record = f.n.Key(f.n.Member, "signed")
-	r := f.act(f.n.Member.UID, &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{
-		Key: f.record, Value: "value", Device: &ltlv1.DeviceProof{
+	r := f.act(f.n.Member.UID, &ltlv1.Transaction{Openings: client.Values("value"), Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{
+		Key: f.record, Device: &ltlv1.DeviceProof{
 			AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider, DataDigest: p.IotDataDigest,
 			Signature: p.IotSignature, Source: "1",
 		},

@@ -18,7 +18,7 @@ func (s *server) GetPhaseRecord(
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	shelf, code, err := s.shelf(in.GetChainId(), in.GetAccountUid(), in.GetPhaseGroupId(), in.GetPhaseId(),
+	shelf, code, err := s.shelf(ctx, in.GetChainId(), in.GetAccountUid(), in.GetPhaseGroupId(), in.GetPhaseId(),
 		in.GetDataKey())
 	if err != nil || code != rules.OK {
 		return &ltlv1.GetPhaseRecordResponse{Code: code}, failure(err)
@@ -52,7 +52,7 @@ func (s *server) ListPhaseRecords(
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	shelf, code, err := s.shelf(in.GetChainId(), in.GetAccountUid(), in.GetPhaseGroupId(), in.GetPhaseId(),
+	shelf, code, err := s.shelf(ctx, in.GetChainId(), in.GetAccountUid(), in.GetPhaseGroupId(), in.GetPhaseId(),
 		in.GetDataKey())
 	if err != nil || code != rules.OK {
 		return &ltlv1.ListPhaseRecordsResponse{Code: code}, failure(err)
@@ -110,10 +110,13 @@ type upload struct {
 }
 
 // shelf checks whether the account may read the phase, and finds its records.
-func (s *server) shelf(chainID, uid, groupID, phaseID, dataKey string) (*shelf, int32, error) {
+func (s *server) shelf(ctx context.Context, chainID, uid, groupID, phaseID, dataKey string) (*shelf, int32, error) {
 	chain, member, code, err := s.collaboration(chainID, uid)
 	if err != nil || code != rules.OK {
 		return nil, code, err
+	}
+	if err := s.reader(ctx, chain); err != nil {
+		return nil, 0, err
 	}
 	phase, err := rules.GetPhase(s.store, chain.ID, phaseID)
 	if err != nil || phase == nil || phase.GroupID != groupID {

@@ -31,6 +31,11 @@ const (
 	MaxAccounts = 1000
 	// MaxHistory is the number of records that are listed without a time window; LTL manual, GetHistoryDataList.
 	MaxHistory = 500
+	// MaxOpeningBlocks is the number of blocks whose openings one call asks for.
+	MaxOpeningBlocks = 64
+	// maxOpeningBytes bounds an answer with openings of several blocks. Those of one block are of one Raft entry, so that
+	// with them it fits into one message.
+	maxOpeningBytes = 4 << 20
 )
 
 // Options configure how a process serves its copy.
@@ -96,6 +101,11 @@ func (s *server) Blocks(in *ltlv1.BlocksRequest, stream ltlv1.Ledger_BlocksServe
 		if err != nil {
 			return failure(err)
 		}
+		if in.GetOpenings() {
+			if err := s.open(stream.Context(), block); err != nil {
+				return failure(err)
+			}
+		}
 		if err := stream.Send(&ltlv1.BlocksResponse{Block: block}); err != nil {
 			return err
 		}
@@ -113,8 +123,13 @@ func (s *server) Follow(in *ltlv1.FollowRequest, stream ltlv1.Ledger_FollowServe
 		if err != nil {
 			return failure(err)
 		}
-		if in.GetHeadersOnly() {
+		switch {
+		case in.GetHeadersOnly():
 			block = &ltlv1.Block{Header: block.GetHeader()}
+		case in.GetOpenings():
+			if err := s.open(stream.Context(), block); err != nil {
+				return failure(err)
+			}
 		}
 		if err := stream.Send(&ltlv1.FollowResponse{Sequence: n, Block: block}); err != nil {
 			return err
@@ -145,10 +160,15 @@ func (s *server) GetTransaction(
 		if err != nil {
 			return nil, failure(err)
 		}
-		return &ltlv1.GetTransactionResponse{
+		out := &ltlv1.GetTransactionResponse{
 			Code: rules.OK, Transaction: payload, ChainId: t.ChainID, BlockHeight: at.Height, TransactionIndex: at.Index,
 			Result: result, BlockHash: hash[:], TimeMs: header.TimeMs,
-		}, nil
+		}
+		may, err := s.mayOpenID(ctx, t.ChainID)
+		if err == nil && may {
+			out.Openings, err = s.store.Openings(&header, at.Index)
+		}
+		return out, failure(err)
 	}
 	return &ltlv1.GetTransactionResponse{Code: rules.NotFound}, nil
 }
@@ -162,6 +182,10 @@ func failure(err error) error {
 		return status.Error(codes.Canceled, "the caller went away")
 	case errors.Is(err, context.DeadlineExceeded):
 		return status.Error(codes.DeadlineExceeded, "the caller's deadline has passed")
+	case errors.Is(err, errNotReader):
+		return status.Error(codes.PermissionDenied, err.Error())
+	case errors.Is(err, errLacking):
+		return status.Error(codes.Unavailable, err.Error())
 	case errors.Is(err, store.ErrNotFound):
 		return status.Error(codes.NotFound, err.Error())
 	case errors.Is(err, store.ErrCorrupt):

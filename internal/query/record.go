@@ -21,7 +21,7 @@ func (s *server) GetRecord(ctx context.Context, in *ltlv1.GetRecordRequest) (*lt
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	chain, code, err := s.readable(in.GetChainCode(), in.GetAccountUid(), in.GetKey())
+	chain, code, err := s.readable(ctx, in.GetChainCode(), in.GetAccountUid(), in.GetKey())
 	if err != nil || code != rules.OK {
 		return &ltlv1.GetRecordResponse{Code: code}, failure(err)
 	}
@@ -52,7 +52,7 @@ func (s *server) ListHistory(ctx context.Context, in *ltlv1.ListHistoryRequest) 
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	chain, code, err := s.readable(in.GetChainCode(), in.GetAccountUid(), in.GetKey())
+	chain, code, err := s.readable(ctx, in.GetChainCode(), in.GetAccountUid(), in.GetKey())
 	if err != nil || code != rules.OK {
 		return &ltlv1.ListHistoryResponse{Code: code}, failure(err)
 	}
@@ -85,7 +85,7 @@ func (s *server) CountHistory(ctx context.Context, in *ltlv1.CountHistoryRequest
 	if err := s.fresh(ctx, in.GetConsistency()); err != nil {
 		return nil, err
 	}
-	chain, code, err := s.readable(in.GetChainCode(), in.GetAccountUid(), in.GetKey())
+	chain, code, err := s.readable(ctx, in.GetChainCode(), in.GetAccountUid(), in.GetKey())
 	if err != nil || code != rules.OK {
 		return &ltlv1.CountHistoryResponse{Code: code}, failure(err)
 	}
@@ -96,14 +96,17 @@ func (s *server) CountHistory(ctx context.Context, in *ltlv1.CountHistoryRequest
 	return &ltlv1.CountHistoryResponse{Code: rules.OK, Count: found.count()}, nil
 }
 
-// readable finds the chain and checks whether the account may read the Key there.
-func (s *server) readable(chainCode, uid, key string) (*rules.Chain, int32, error) {
+// readable finds the chain and checks whether the caller's organisation and the account may read the Key there.
+func (s *server) readable(ctx context.Context, chainCode, uid, key string) (*rules.Chain, int32, error) {
 	chain, err := rules.ChainByCode(s.store, chainCode)
 	if err != nil {
 		return nil, 0, err
 	}
 	if chain == nil || chain.Service != ltlv1.ChainService_CHAIN_SERVICE_PROOF {
 		return nil, rules.NotFound, nil
+	}
+	if err := s.reader(ctx, chain); err != nil {
+		return nil, 0, err
 	}
 	code, err := rules.CanRead(s.store, chain, uid, key)
 	if err != nil || code != rules.BadTypeCode {
@@ -166,8 +169,11 @@ func (s *server) record(chain *rules.Chain, at *rules.Locator, version uint32) (
 		AccountUid: tx.GetAccountUid(),
 	}
 	var ok bool
-	if r.Key, r.Value, r.BusinessId, ok = rules.ProofRecord(tx, id); !ok {
+	if r.Key, _, r.BusinessId, ok = rules.ProofRecord(tx, id); !ok {
 		return nil, fmt.Errorf("%w: transaction %d of block %d holds no record", store.ErrCorrupt, at.Index, at.Height)
+	}
+	if r.Value, err = s.value(&header, at.Index); err != nil {
+		return nil, err
 	}
 	digest := ledger.DataHash(r.Value)
 	r.DataHash = digest[:]

@@ -93,8 +93,8 @@ func (e *exec) preview(payload []byte, index uint32) (v Verdict, err error) {
 
 // Admission is the leader's early verdict on a batch.
 type Admission struct {
-	// Codes has OK for every transaction that may be ordered; else Malformed, NotFound (no such chain), NotEndorsed,
-	// EndorsementExpired, ClocksDisagree or TooFewClocks.
+	// Codes has OK for every transaction that may be ordered; else Malformed, BadDigest, NotFound (no such chain),
+	// NotEndorsed, EndorsementExpired, ClocksDisagree or TooFewClocks.
 	Codes []int32
 	// Reasons has, where the code alone does not say what to do, a sentence beside it; empty ones otherwise.
 	Reasons []string
@@ -103,7 +103,8 @@ type Admission struct {
 }
 
 // Admit is the leader's early check of the one batch in in.Batches, as if it were a block by itself. The rules are not
-// run. A transaction that is known already is OK: execution returns its first result.
+// run; the openings are checked, since execution does not look at them. A transaction that is known already is OK:
+// execution returns its first result.
 func Admit(in Input, view View, verify Verify) (Admission, error) {
 	if len(in.Batches) != 1 {
 		return Admission{}, fmt.Errorf("%w: %d batches to admit, want 1", ErrInvariant, len(in.Batches))
@@ -118,7 +119,8 @@ func Admit(in Input, view View, verify Verify) (Admission, error) {
 	}
 	refuse := OK
 	switch {
-	case b.GetChainId() != in.ChainID || len(payloads) > MaxBatchTransactions || batchBytes(b) > MaxBatch:
+	case b.GetChainId() != in.ChainID || len(payloads) > MaxBatchTransactions || batchBytes(b) > MaxBatch ||
+		len(b.GetOpenings()) != 0 && len(b.GetOpenings()) != len(payloads):
 		refuse = Malformed
 	case !found:
 		refuse = NotFound
@@ -140,10 +142,11 @@ func Admit(in Input, view View, verify Verify) (Admission, error) {
 	e.timeMs = max(e.timeMs, set.date.timeMs)
 	set.settle(e.bounds, e.timeMs, in.PreviousReferenceMs)
 	for i, p := range payloads {
-		if a.Codes[i], err = e.admit(p, ids[i], i, set); err != nil {
+		e.reason = ""
+		if a.Codes[i], err = e.admit(p, openingsOf(b, i), ids[i], i, set); err != nil {
 			return Admission{}, err
 		}
-		if a.Reasons[i] = set.reason(a.Codes[i]); a.Codes[i] == NotEndorsed {
+		if a.Reasons[i] = set.reason(a.Codes[i]); a.Codes[i] == NotEndorsed || a.Codes[i] == Malformed {
 			a.Reasons[i] = e.reason
 		}
 	}
@@ -151,13 +154,17 @@ func Admit(in Input, view View, verify Verify) (Admission, error) {
 	return a, nil
 }
 
-func (e *exec) admit(payload []byte, id ledger.Hash, i int, set *endorsementSet) (int32, error) {
+func (e *exec) admit(payload []byte, openings *ltlv1.Openings, id ledger.Hash, i int,
+	set *endorsementSet) (int32, error) {
 	tx, _ := e.decode(payload)
 	if tx == nil {
 		return Malformed, nil
 	}
 	if newer, err := e.tooNew(tx); newer || err != nil {
 		return Malformed, err
+	}
+	if code, reason := CheckOpenings(tx, openings); code != OK {
+		return e.refuse(code, reason), nil
 	}
 	code, err := e.endorsed(set, i, tx)
 	if code == OK || err != nil {

@@ -210,7 +210,7 @@ func TestClockReasons(t *testing.T) {
 			"reference time. More than half must; these did not: o1, o3."},
 	} {
 		w := onPolicy(t, "any")
-		in := w.input(w.chain.ID, w.clocked([]*ltlv1.Transaction{w.record("id"), w.record("more")}, c.clocks...))
+		in := w.input(w.chain.ID, w.values.Open(w.clocked([]*ltlv1.Transaction{w.record("id"), w.record("more")}, c.clocks...)))
 		a, err := Admit(in, w.state, ledger.VerifyEndorsement)
 		x, failed := Execute(in, w.state, ledger.VerifyEndorsement)
 		if err != nil || failed != nil || !strings.Contains(a.Reasons[1], c.want) || x.Results[0][1].GetReason() != a.Reasons[1] {

@@ -51,6 +51,9 @@ func checkEnvelope(tx *ltlv1.Transaction) int32 {
 		strings.IndexByte(tx.GetAccessKeyId(), 0) >= 0 {
 		return Malformed
 	}
+	if code := checkCommitted(k, tx); code != OK {
+		return code
+	}
 	system := tx.GetChainId() == ledger.SystemChain
 	if system != (k.chain == onSystem) {
 		return Malformed

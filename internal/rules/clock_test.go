@@ -145,7 +145,7 @@ func (m *clockModel) sign(by []int, lie int64) (votes []clockVote) {
 
 // batch is a new batch with these votes, by a client of the first that gave one.
 func (m *clockModel) batch(votes []clockVote) *ltlv1.Batch {
-	tx := m.tx(m1UID, set("key", "v"))
+	tx := offline.Values{}.Commit(m.tx(m1UID, set("key", "v")))
 	if len(votes) > 0 {
 		tx.Submitter = modelOrganisation(votes[0].by) + "/client/c"
 	}

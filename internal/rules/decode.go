@@ -34,6 +34,9 @@ func decodeAny(payload []byte) (*ltlv1.Transaction, error) {
 	if err := proto.Unmarshal(payload, tx); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
+	if tx.GetOpenings() != nil {
+		return nil, fmt.Errorf("%w: it holds openings, which travel beside it", ErrMalformed)
+	}
 	if !canonical(payload, tx.ProtoReflect().Descriptor()) {
 		return nil, fmt.Errorf("%w: it is not in the canonical encoding; docs/bytes.md describes it", ErrMalformed)
 	}
@@ -56,18 +59,23 @@ const (
 	fieldKey        = 1
 	fieldValue      = 2
 	fieldBusinessID = 3
+
+	fieldCommitment = 1
+	fieldBytes      = 2
 )
 
 type setDataTx struct {
 	tx     ltlv1.Transaction
 	action ltlv1.Transaction_SetData
 	data   ltlv1.SetData
+	value  ltlv1.Value
 }
 
 type attachDataTx struct {
 	tx     ltlv1.Transaction
 	action ltlv1.Transaction_AttachData
 	data   ltlv1.AttachData
+	value  ltlv1.Value
 }
 
 // decodeRecord is the fast path for nearly all transactions: SetData or AttachData with the fields in ascending
@@ -98,7 +106,9 @@ func decodeRecord(payload []byte) *ltlv1.Transaction {
 			x := &setDataTx{}
 			x.tx.Action, x.action.SetData = &x.action, &x.data
 			inner := r.message()
-			decodeFields(&inner, &r, &x.data.Key, &x.data.Value, nil)
+			if decodeFields(&inner, &r, &x.data.Key, &x.value, nil) {
+				x.data.Value = &x.value
+			}
 			tx = &x.tx
 		case fieldAttachData:
 			if tx != nil {
@@ -107,7 +117,9 @@ func decodeRecord(payload []byte) *ltlv1.Transaction {
 			x := &attachDataTx{}
 			x.tx.Action, x.action.AttachData = &x.action, &x.data
 			inner := r.message()
-			decodeFields(&inner, &r, &x.data.Key, &x.data.Value, &x.data.BusinessId)
+			if decodeFields(&inner, &r, &x.data.Key, &x.value, &x.data.BusinessId) {
+				x.data.Value = &x.value
+			}
 			tx = &x.tx
 		default:
 			return nil
@@ -122,16 +134,39 @@ func decodeRecord(payload []byte) *ltlv1.Transaction {
 	return tx
 }
 
-// decodeFields reads the strings of a SetData or AttachData. It sets outer.bad when it meets anything else.
-func decodeFields(r, outer *reader, key, value, businessID *string) {
+// decodeFields reads the fields of a SetData or AttachData, and reports whether there is a value. It sets outer.bad
+// when it meets anything else.
+func decodeFields(r, outer *reader, key *string, value *ltlv1.Value, businessID *string) (present bool) {
 	for r.next() {
 		switch {
 		case r.field == fieldKey:
 			*key = r.text()
 		case r.field == fieldValue:
-			*value = r.text()
+			present = true
+			inner := r.message()
+			decodeValue(&inner, r, value)
 		case r.field == fieldBusinessID && businessID != nil:
 			*businessID = r.text()
+		default:
+			r.bad = true
+		}
+	}
+	outer.bad = outer.bad || r.bad
+	return present
+}
+
+// decodeValue reads a Value, and sets outer.bad as decodeFields does.
+func decodeValue(r, outer *reader, value *ltlv1.Value) {
+	for r.next() {
+		switch r.field {
+		case fieldCommitment:
+			at, n := r.bytes()
+			r.bad = r.bad || n == 0
+			value.Commitment = r.b[at : at+n : at+n]
+		case fieldBytes:
+			v := r.varint()
+			r.bad = r.bad || v > math.MaxUint32
+			value.Bytes = uint32(v)
 		default:
 			r.bad = true
 		}

@@ -26,6 +26,16 @@ func CheckDeviceProof(p *ltlv1.DeviceProof, payload string) int32 {
 // CheckPhaseProof is CheckDeviceProof for an upload to a phase. With digest, the payload is a digest of the uploader's
 // data, and the device may also have signed it as it is, in capitals, in the place of its own digest.
 func CheckPhaseProof(p *ltlv1.DeviceProof, payload string, digest bool) int32 {
+	code := checkProofForm(p)
+	if code == OK && p.GetDataDigest() != upperHex(sha256.Sum256([]byte(payload))) &&
+		(!digest || p.GetDataDigest() != strings.ToUpper(payload)) {
+		code = BadDigest
+	}
+	return code
+}
+
+// checkProofForm is CheckDeviceProof without the payload text.
+func checkProofForm(p *ltlv1.DeviceProof) int32 {
 	switch {
 	case p.GetAuthType() == "" || p.GetDataDigest() == "" || p.GetSignature() == "" || p.GetProductKey() == "" ||
 		!ValidIotID(p.GetIotId()):
@@ -36,9 +46,6 @@ func CheckPhaseProof(p *ltlv1.DeviceProof, payload string, digest bool) int32 {
 		return BadAuthType
 	case len(p.GetDataDigest()) != 2*sha256.Size:
 		return BadDigestLength
-	case p.GetDataDigest() == upperHex(sha256.Sum256([]byte(payload))):
-	case !digest || p.GetDataDigest() != strings.ToUpper(payload):
-		return BadDigest
 	}
 	return OK
 }
@@ -63,14 +70,14 @@ type deviceUse struct {
 }
 
 // admitDevice judges a device's proof in the manual's order: request, device, group, the device's authorisation,
-// signature. The device's product is judged before its group. digest is that of CheckPhaseProof. It writes nothing; when
-// the transaction succeeds, pass the result to useDevice. Without a proof it returns nil, OK.
-func (e *exec) admitDevice(act action, p *ltlv1.DeviceProof, payload string, digest bool) (*deviceUse, int32, error) {
+// signature. The device's product is judged before its group. form is what was found wrong with the request. It writes
+// nothing; when the transaction succeeds, pass the result to useDevice. Without a proof it returns nil, OK.
+func (e *exec) admitDevice(act action, p *ltlv1.DeviceProof, form int32) (*deviceUse, int32, error) {
 	if p == nil {
 		return nil, OK, nil
 	}
-	if code := CheckPhaseProof(p, payload, digest); code != OK {
-		return nil, code, nil
+	if form != OK {
+		return nil, form, nil
 	}
 	a, id, here := act.actor, act.id, act.here
 	enrolled, err := GetEnrolment(e.view, p.GetProductKey(), p.GetIotId())

@@ -18,6 +18,7 @@ import (
 
 	"ltl/internal/ledger"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 func register(productKey string) *ltlv1.Transaction_RegisterDeviceGroup {
@@ -252,7 +253,7 @@ func TestDeviceOrder(t *testing.T) {
 	w, _ := deviceWorld(t, d)
 	bad := &ltlv1.DeviceProof{}
 	w.want("a Key that is none", w.tx(m1UID,
-		&ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: "x", Value: "v", Device: bad}}), BadKey)
+		&ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: "x", Value: offline.Text("v"), Device: bad}}), BadKey)
 	w.want("an empty value", w.signed(m1UID, "id", "", bad), BadValue)
 	a := attach(w.key(m1UID, "id"), "v", "short")
 	a.AttachData.Device = bad

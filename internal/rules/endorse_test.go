@@ -15,7 +15,7 @@ import (
 // codes executes one batch and returns the codes of its results, after checking that Admit agrees about endorsement.
 func (w *world) codes(b *ltlv1.Batch) []int32 {
 	w.t.Helper()
-	in := w.input(b.GetChainId(), b)
+	in := w.input(b.GetChainId(), w.values.Open(b))
 	x, err := Execute(in, w.state, ledger.VerifyEndorsement)
 	if err != nil {
 		w.t.Fatal(err)

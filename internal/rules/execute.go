@@ -108,6 +108,8 @@ type block struct {
 	outcomes []ledger.Outcome
 	hashes   []ledger.Hash // of the batches
 	fresh    []*ltlv1.Result
+	// committed are the values that the transaction which is executed commits to, once it has succeeded.
+	committed []*ltlv1.Value
 }
 
 // add executes one batch.
@@ -137,6 +139,7 @@ func (x *block) add(c *candidate) error {
 			return err
 		}
 		x.done.Block.Results = append(x.done.Block.Results, code)
+		x.done.Committed, x.committed = append(x.done.Committed, x.committed), nil
 		x.outcomes = append(x.outcomes, ledger.Outcome{ID: ids[i], Code: code, BatchRoot: c.root})
 	}
 	x.done.Block.Batches = append(x.done.Block.Batches, b)
@@ -203,7 +206,11 @@ func (x *block) decide(payload []byte, id ledger.Hash, i int, index uint32, set 
 	if code, err := x.endorsed(set, i, tx); code != OK || err != nil {
 		return code, "", err
 	}
-	return x.run(tx, form, id, index)
+	code, output, err = x.run(tx, form, id, index)
+	if code == OK {
+		x.committed = Committed(tx)
+	}
+	return code, output, err
 }
 
 // decode returns nil for bytes that are not a transaction for this chain. form is the code of its envelope.

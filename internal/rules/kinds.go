@@ -49,8 +49,10 @@ type kind struct {
 	proposable *proposable
 	// corrects returns the record that the transaction declares wrong; nil for kinds that correct none.
 	corrects func(*ltlv1.Transaction) *ltlv1.Correction
-	// record returns the Key and the value that the transaction puts on a proof chain; nil for kinds that put none.
-	record func(*ltlv1.Transaction) (key, value string)
+	// record returns the Key that the transaction puts on a proof chain; nil for kinds that put none.
+	record func(*ltlv1.Transaction) (key string)
+	// value returns where the committed value of slot 0 is; nil for kinds that commit to none.
+	value func(*ltlv1.Transaction) **ltlv1.Value
 }
 
 // chainKind says on which chains a kind of transaction may be executed.
@@ -102,13 +104,14 @@ var kindTable = [...]*kind{
 	{
 		name: "set_data", is: is[*ltlv1.Transaction_SetData], chain: onProof,
 		check: checkSetData, lateCheck: true, apply: (*exec).setData, output: noOutput,
-		device: setDataDevice, record: setDataRecord, repeated: setDataRepeated,
+		device: setDataDevice, record: setDataRecord, value: setDataValue,
+		repeated: setDataRepeated,
 	},
 	{
 		name: "attach_data", is: is[*ltlv1.Transaction_AttachData], chain: onProof,
 		check: checkAttachData, lateCheck: true, apply: (*exec).attachData, output: attachDataOutput,
-		device: attachDataDevice, record: attachDataRecord, repeated: attachDataRepeated,
-		corrects: attachDataCorrects,
+		device: attachDataDevice, record: attachDataRecord, value: attachDataValue,
+		repeated: attachDataRepeated, corrects: attachDataCorrects,
 	},
 	{
 		name: "upload_phase_data", is: is[*ltlv1.Transaction_UploadPhaseData], chain: onCollaboration,

@@ -52,7 +52,7 @@ func (e *exec) uploadPhaseData(act action) (int32, string, error) {
 	if !signed && u.GetDevice() != nil {
 		return CheckPhaseUpload(u), "", nil
 	}
-	device, code, err := e.admitDevice(act, u.GetDevice(), payload, itself(u))
+	device, code, err := e.admitDevice(act, u.GetDevice(), CheckPhaseProof(u.GetDevice(), payload, itself(u)))
 	if code != OK || err != nil {
 		return code, "", err
 	}

@@ -88,6 +88,11 @@ const (
 		"IotDataDigest."
 	reasonKeyHolderMissing = "The organisation that holds the device's secret key does not endorse on this chain; " +
 		"enrol the device with a public key."
+	reasonOpeningMissing = "The value that the transaction commits to must travel beside it, and nothing else; the client " +
+		"library does that."
+	reasonOpeningOfNothing = "An opening travels beside the transaction, which commits to no value."
+	reasonOpeningWrong     = "The value beside the transaction is not the one that it commits to: value, salt, length, place or " +
+		"chain differ."
 
 	reasonBarred = "The process' certificate was revoked, or the organisation of the process or of the " +
 		"account was removed from the network."

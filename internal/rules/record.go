@@ -24,18 +24,18 @@ func checkAttachData(tx *ltlv1.Transaction) int32 {
 }
 
 // checkUpload checks the fields of an upload of proof data.
-func checkUpload(key, value, businessID string, p *ltlv1.DeviceProof) int32 {
+func checkUpload(key string, value *ltlv1.Value, businessID string, p *ltlv1.DeviceProof) int32 {
 	if code := checkRecord(key, value); code != OK {
 		return code
 	}
 	if code := checkBusinessID(businessID); code != OK || p == nil {
 		return code
 	}
-	return CheckDeviceProof(p, value)
+	return checkProofForm(p)
 }
 
 // checkRecord checks Key and value without the chain.
-func checkRecord(key, value string) int32 {
+func checkRecord(key string, value *ltlv1.Value) int32 {
 	_, pk, _, _, ok := splitKey(key)
 	if !ok {
 		return BadKey
@@ -46,11 +46,12 @@ func checkRecord(key, value string) int32 {
 	return checkValue(value)
 }
 
-func checkValue(value string) int32 {
+// checkValue checks the length that the payload states; CheckOpenings compares it with the value.
+func checkValue(value *ltlv1.Value) int32 {
 	switch {
-	case value == "":
+	case value.GetBytes() == 0:
 		return BadValue
-	case len(value) > MaxValue:
+	case value.GetBytes() > MaxValue:
 		return ValueTooLong
 	}
 	return OK
@@ -104,7 +105,7 @@ func validTypeCode(s string) bool {
 }
 
 // admitRecord makes the checks that SetData and AttachData share.
-func (e *exec) admitRecord(a *actor, key, value string) int32 {
+func (e *exec) admitRecord(a *actor, key string, value *ltlv1.Value) int32 {
 	if e.timeMs < e.chain.EffectiveMs {
 		return e.refuse(Forbidden, reasonNotEffective)
 	}
@@ -149,7 +150,7 @@ func (e *exec) setData(act action) (int32, string, error) {
 	if code := e.admitRecord(act.actor, d.GetKey(), d.GetValue()); code != OK {
 		return code, "", nil
 	}
-	device, code, err := e.admitDevice(act, d.GetDevice(), d.GetValue(), false)
+	device, code, err := e.admitDevice(act, d.GetDevice(), checkProofForm(d.GetDevice()))
 	if code != OK || err != nil {
 		return code, "", err
 	}
@@ -163,13 +164,13 @@ func (e *exec) setData(act action) (int32, string, error) {
 	if found {
 		return DuplicateKey, "", nil
 	}
-	if code, err := e.quotaLeft(1, len(d.GetValue())); code != OK || err != nil {
+	if code, err := e.quotaLeft(1, int(d.GetValue().GetBytes())); code != OK || err != nil {
 		return code, "", err
 	}
 	here := act.here
 	here.Extra = 1 | singleBit
 	e.setNewest(d.GetKey(), here, old.at)
-	e.chargeRecords(act.actor, 1, len(d.GetValue()))
+	e.chargeRecords(act.actor, 1, int(d.GetValue().GetBytes()))
 	e.useDevice(device, here, d.GetKey())
 	return OK, "", nil
 }
@@ -182,7 +183,7 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	if code := checkBusinessID(d.GetBusinessId()); code != OK {
 		return code, "", nil
 	}
-	device, code, err := e.admitDevice(act, d.GetDevice(), d.GetValue(), false)
+	device, code, err := e.admitDevice(act, d.GetDevice(), checkProofForm(d.GetDevice()))
 	if code != OK || err != nil {
 		return code, "", err
 	}
@@ -205,7 +206,7 @@ func (e *exec) attachData(act action) (int32, string, error) {
 			return DuplicateKey, "", err
 		}
 	}
-	if code, err := e.quotaLeft(1, len(d.GetValue())); code != OK || err != nil {
+	if code, err := e.quotaLeft(1, int(d.GetValue().GetBytes())); code != OK || err != nil {
 		return code, "", err
 	}
 	here := act.here
@@ -213,7 +214,7 @@ func (e *exec) attachData(act action) (int32, string, error) {
 	e.setNewest(d.GetKey(), here, old.at)
 	e.writeLocator(appendVersionKey(e.room(6+len(d.GetKey())), d.GetKey(), here.Extra), here)
 	e.useBusiness(d.GetKey(), business, here)
-	e.chargeRecords(act.actor, 1, len(d.GetValue()))
+	e.chargeRecords(act.actor, 1, int(d.GetValue().GetBytes()))
 	e.useDevice(device, here, d.GetKey())
 	e.useCorrection(wrong, here)
 	return OK, business, nil
@@ -230,25 +231,34 @@ func businessID(id ledger.Hash, a *ltlv1.AttachData) string {
 
 // ProofRecord returns the Key, value and BusinessId of a transaction that puts a record on a proof chain; ok is false
 // for any other transaction.
-func ProofRecord(tx *ltlv1.Transaction, id ledger.Hash) (key, value, businessID string, ok bool) {
+func ProofRecord(tx *ltlv1.Transaction, id ledger.Hash) (key string, value *ltlv1.Value, businessID string, ok bool) {
 	k := kindOf(tx)
 	if k == nil || k.record == nil {
-		return "", "", "", false
+		return "", nil, "", false
 	}
-	key, value = k.record(tx)
-	return key, value, k.output(tx, id), true
+	return k.record(tx), CommittedValue(tx), k.output(tx, id), true
 }
 
 // Fields of the table of kinds for the records of proof chains.
 
-func setDataRecord(tx *ltlv1.Transaction) (key, value string) {
-	return tx.GetSetData().GetKey(), tx.GetSetData().GetValue()
+func setDataRecord(tx *ltlv1.Transaction) (key string) { return tx.GetSetData().GetKey() }
+
+func setDataValue(tx *ltlv1.Transaction) **ltlv1.Value {
+	if d := tx.GetSetData(); d != nil {
+		return &d.Value
+	}
+	return nil
 }
 
 func setDataDevice(tx *ltlv1.Transaction) *ltlv1.DeviceProof { return tx.GetSetData().GetDevice() }
 
-func attachDataRecord(tx *ltlv1.Transaction) (key, value string) {
-	return tx.GetAttachData().GetKey(), tx.GetAttachData().GetValue()
+func attachDataRecord(tx *ltlv1.Transaction) (key string) { return tx.GetAttachData().GetKey() }
+
+func attachDataValue(tx *ltlv1.Transaction) **ltlv1.Value {
+	if d := tx.GetAttachData(); d != nil {
+		return &d.Value
+	}
+	return nil
 }
 
 func attachDataDevice(tx *ltlv1.Transaction) *ltlv1.DeviceProof {

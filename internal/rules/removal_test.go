@@ -69,6 +69,7 @@ func TestRemoveOrganisation(t *testing.T) {
 	}
 	key := KeyVersion + "_" + own.Code + "_" + mine.TypeCode + "_a"
 	offline.SetAction(record, set(key, "v"))
+	w.values.Commit(record)
 	w.want("a record on its chain", record, OK)
 	w.want("a write of its account", w.byFourth(w.tx(fourthUID, set(w.key(fourthUID, "a"), "v"))), OK)
 

@@ -57,6 +57,9 @@ type Executed struct {
 	Results [][]*ltlv1.Result
 	// IDs are those of Block's transactions, in order.
 	IDs []ledger.Hash
+	// Committed has the values that each of Block's transactions commits to, in order of their slots; nil for one that
+	// did not succeed.
+	Committed [][]*ltlv1.Value
 	// Writes holds each key once, in order of first write, with its final value.
 	Writes []ledger.Write
 	// NewChains are the chains that this system block created.

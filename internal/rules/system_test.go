@@ -59,8 +59,9 @@ func TestDecodeStrict(t *testing.T) {
 		"unknown field inside":    marshalRaw(t, w.tx(m1UID, nil), 20, []byte{0x18, 0x01}),
 		"unknown field in member": marshalRaw(t, w.tx(m1UID, nil), 22, []byte{0x38, 0x01}),
 		"cut":                     good[:len(good)-1],
+		"openings":                marshal(t, &ltlv1.Transaction{Version: 1, Openings: &ltlv1.Openings{}}),
 		"bad UTF-8":               marshalRaw(t, w.tx(m1UID, nil), 20, []byte{0x0a, 0x01, 0xff}),
-		"too long":                marshal(t, w.tx(m1UID, set("k", strings.Repeat("v", MaxTransaction)))),
+		"too long":                marshal(t, w.tx(m1UID, set(strings.Repeat("k", MaxTransaction), "v"))),
 	} {
 		if _, err := Decode(p); !errors.Is(err, ErrMalformed) {
 			t.Errorf("%s: %v", what, err)
@@ -69,8 +70,8 @@ func TestDecodeStrict(t *testing.T) {
 	if _, err := Decode(good); err != nil {
 		t.Error(err)
 	}
-	fits := w.tx(m1UID, set("k", ""))
-	fits.GetSetData().Value = strings.Repeat("v", MaxTransaction-len(marshal(t, fits))-7)
+	fits := w.tx(m1UID, set("", "v"))
+	fits.GetSetData().Key = strings.Repeat("k", MaxTransaction-len(marshal(t, fits))-7)
 	if p := marshal(t, fits); len(p) < MaxTransaction-8 || len(p) > MaxTransaction {
 		t.Fatal("wrong length ", len(p))
 	} else if _, err := Decode(p); err != nil {

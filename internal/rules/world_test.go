@@ -68,6 +68,7 @@ type world struct {
 	now         int64
 	nonce       uint64
 	chain       *Chain // a proof chain of o1, o2, o3
+	values      offline.Values
 }
 
 type tip struct {
@@ -99,7 +100,7 @@ func bareOf(t testing.TB, payload []byte) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, state: memory{}, keys: map[string]ed25519.PrivateKey{}, id: g.Header.NetworkID,
+	w := &world{t: t, state: memory{}, values: offline.Values{}, keys: map[string]ed25519.PrivateKey{}, id: g.Header.NetworkID,
 		tips: map[string]tip{}, now: startMs}
 	for _, o := range organisations() {
 		w.keys[o] = offline.Key(o)
@@ -162,11 +163,11 @@ func member(uid string) *ltlv1.Transaction_CreateMember {
 }
 
 func set(key, value string) *ltlv1.Transaction_SetData {
-	return &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}}
+	return &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: offline.Text(value)}}
 }
 
 func attach(key, value, businessID string) *ltlv1.Transaction_AttachData {
-	return &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: value, BusinessId: businessID}}
+	return &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: offline.Text(value), BusinessId: businessID}}
 }
 
 // tx is a transaction on w.chain through a facade; action is a wrapper of the oneof.
@@ -181,7 +182,7 @@ func (w *world) tx(uid string, action any) *ltlv1.Transaction {
 	if action != nil {
 		offline.SetAction(tx, action)
 	}
-	return tx
+	return w.values.Commit(tx)
 }
 
 // operator is a transaction on the system chain by an operator of the organisation whose act it is, or of o1: the action
@@ -225,7 +226,7 @@ func (w *world) batch(chainID string, payloads [][]byte, orgs ...string) *ltlv1.
 	for _, o := range orgs {
 		b.Endorsements = append(b.Endorsements, w.statement(b, o).Sign(w.keys[o]))
 	}
-	return b
+	return w.values.Open(b)
 }
 
 // statement accepts everything, now.
@@ -348,6 +349,11 @@ func (w *world) code(tx *ltlv1.Transaction) int32 {
 	}
 	if c := Check(tx); c != OK && got == OK {
 		w.t.Errorf("Check says %d, Execute %d", c, got)
+	}
+	if openings := w.values.Openings(p); openings != nil { // an endorser looks at them first
+		if c, _ := CheckOpenings(tx, openings[0]); c != OK {
+			return c
+		}
 	}
 	return got
 }

@@ -52,6 +52,8 @@ type Config struct {
 	// Sources returns the copies that a damaged block may be repaired from. They need not be trusted: their blocks are
 	// verified.
 	Sources func() []Source
+	// Reads reports whether this process may read the values of a chain: what it lacks of them is fetched.
+	Reads func(chainID string) bool
 	// Damaged is called, on the scrubber's goroutine, each time damage is found that is more than that of single blocks:
 	// of the state, the index, or the structure of the database.
 	Damaged func(error)
@@ -68,6 +70,8 @@ type Scrubber struct {
 	// anything else. Both are guarded by mu.
 	blocks []store.Damage
 	other  error
+	// lacking is what is lacking of the chains' openings; guarded by mu.
+	lacking map[string]*lacking
 }
 
 // New returns a scrubber that does nothing until Run.
@@ -95,6 +99,9 @@ func (s *Scrubber) Fault() string {
 	}
 	if s.other != nil {
 		parts = append(parts, fmt.Sprintf("the ledger is damaged: %v", s.other))
+	}
+	if text := s.lackingText(); text != "" {
+		parts = append(parts, text)
 	}
 	return strings.Join(parts, "; ")
 }

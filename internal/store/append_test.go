@@ -23,6 +23,9 @@ func (s *Store) blocks(t testing.TB, from, to uint64) []*ltlv1.Block {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := s.AddOpenings(b); err != nil {
+			t.Fatal(err)
+		}
 		all = append(all, b)
 	}
 	return all

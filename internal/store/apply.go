@@ -53,8 +53,12 @@ func (s *Store) Apply(entries []Entry) ([]EntryResult, error) {
 	}
 	results := make([]EntryResult, len(entries))
 	applied := s.AppliedIndex()
-	if len(entries) == 0 || entries[len(entries)-1].Index <= applied {
-		return results, nil
+	known := 0
+	for known < len(entries) && entries[known].Index <= applied {
+		known++
+	}
+	if err := s.offer(entries[:known]); err != nil || known == len(entries) {
+		return results, err
 	}
 	err := s.change(func(w *writer) error {
 		for i, e := range entries {

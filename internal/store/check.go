@@ -53,6 +53,9 @@ func (s *Store) verifyState() error {
 		if err != nil {
 			return err
 		}
+		if err := errors.Join(checkBuckets(tx), checkOpeningKeys(tx, h.sequence)); err != nil {
+			return err
+		}
 		return checkState(tx, &h)
 	})
 }
@@ -111,6 +114,14 @@ func (c *checker) block(tx *bbolt.Tx, sequence uint64) error {
 	})
 	if errors.Is(err, verify.ErrBadBlock) {
 		return fmt.Errorf("%w: %v", ErrCorrupt, err)
+	}
+	if err != nil {
+		return err
+	}
+	sound, read, err := c.s.openingsSound(tx, p, sequence, b)
+	c.bytes += read
+	if err == nil && !sound {
+		err = fmt.Errorf("%w: openings of block %d of chain %s", ErrCorrupt, p.height, p.chainID)
 	}
 	return err
 }

@@ -64,7 +64,7 @@ func TestRestartAnywhere(t *testing.T) {
 		truth[e.Index] = s.contents(t)
 		save(fmt.Sprint("after step ", i))
 	}
-	if len(points) != 3 {
+	if len(points) != 4 {
 		t.Fatalf("points passed: %v", points)
 	}
 	for to, what := range copies {
@@ -231,7 +231,7 @@ func TestMissingFiles(t *testing.T) {
 func TestDamageWhileRunning(t *testing.T) {
 	m := newMaker(t)
 	dir := t.TempDir()
-	s := m.filled(dir, quiet(t), []Entry{m.entry(m.set(0, "1", "the first value")),
+	s := m.filled(dir, quiet(t), []Entry{m.entry(m.set(0, "the-first-record", "value")),
 		m.entry(m.set(0, "2", "the second value"))})
 	path := filepath.Join(dir, databaseName)
 	b, err := os.ReadFile(path)
@@ -246,7 +246,7 @@ func TestDamageWhileRunning(t *testing.T) {
 	}
 	defer f.Close()
 	for at := 0; ; at++ { // every copy of it, in old pages too
-		i := bytes.Index(b[at:], []byte("the first value"))
+		i := bytes.Index(b[at:], []byte("the-first-record"))
 		if i < 0 {
 			break
 		}

@@ -19,6 +19,8 @@ const (
 	bucketJournal     = "journal"
 	bucketKeys        = "keys"
 	bucketKeyVersions = "keyversions"
+	bucketOpenings    = "openings"
+	bucketLacking     = "lacking"
 	prefixBlocks      = "blocks/"
 	prefixState       = "state/"
 
@@ -36,6 +38,8 @@ const (
 	placeState      = 's'
 	placeKey        = 'a'
 	placeKeyVersion = 'v'
+	placeOpenings   = 'o'
+	placeLacking    = 'l'
 )
 
 const crcLen = 4
@@ -117,11 +121,15 @@ type head struct {
 	// of the network's time.
 	reference int64
 	corrected rules.TimeCorrection
+	// openings is where the next opening is written. Those of all blocks before the sequence number durable have been
+	// synced.
+	openings position
+	durable  uint64
 	// state covers all ordinary state and all AccessKeys.
 	state digest
 }
 
-const headLen = 4 + 32 + 6*8 + 32
+const headLen = 4 + 32 + 8*8 + 32
 
 // log is what the blocks executed so far leave behind.
 func (h *head) log() verify.Log {
@@ -138,6 +146,9 @@ func (h *head) encode() []byte {
 	b = binary.BigEndian.AppendUint64(b, uint64(h.reference))
 	b = binary.BigEndian.AppendUint64(b, h.corrected.Height)
 	b = binary.BigEndian.AppendUint64(b, uint64(h.corrected.ToMs))
+	b = binary.BigEndian.AppendUint32(b, h.openings.segment)
+	b = binary.BigEndian.AppendUint32(b, h.openings.offset)
+	b = binary.BigEndian.AppendUint64(b, h.durable)
 	for _, w := range h.state {
 		b = binary.BigEndian.AppendUint64(b, w)
 	}
@@ -151,7 +162,7 @@ func parseHead(sealed []byte) (head, error) {
 	}
 	if len(b) >= 4 {
 		if v := binary.BigEndian.Uint32(b); v != formatVersion {
-			return head{}, fmt.Errorf("store has format %d, this program reads %d", v, formatVersion)
+			return head{}, fmt.Errorf("%w: it has format %d, this program reads %d", ErrOtherFormat, v, formatVersion)
 		}
 	}
 	if len(b) != headLen {
@@ -165,7 +176,9 @@ func parseHead(sealed []byte) (head, error) {
 	h.reference = int64(binary.BigEndian.Uint64(b[60:]))
 	h.corrected.Height = binary.BigEndian.Uint64(b[68:])
 	h.corrected.ToMs = int64(binary.BigEndian.Uint64(b[76:]))
-	h.state = parseDigest([32]byte(b[84:116]))
+	h.openings = position{binary.BigEndian.Uint32(b[84:]), binary.BigEndian.Uint32(b[88:])}
+	h.durable = binary.BigEndian.Uint64(b[92:])
+	h.state = parseDigest([32]byte(b[100:132]))
 	return h, nil
 }
 

@@ -4,7 +4,7 @@ import "time"
 
 // Layout and bounds. The format on disk depends on the first group: changing one of them needs a new formatVersion.
 const (
-	formatVersion = 3
+	formatVersion = 4
 	pageSize      = 4096
 	// blockPart is the maximum of bytes of a block under one bbolt key. A bbolt leaf holds at least two values, and every
 	// commit rewrites the newest leaf, so whole blocks of hundreds of kilobytes would be written three times; two parts
@@ -26,6 +26,9 @@ const (
 	// initialMmap is address space, not memory: below this size bbolt need not map the file again, which waits for
 	// readers.
 	initialMmap = 1 << 30
+	// segmentBytes is the size at which a file of openings is ended and made durable. What Open reads after a crash, and
+	// what a power cut can take, is less than one file.
+	segmentBytes = 64 << 20
 	// commitLimit bounds a commit. A disk that hangs returns no error, and a leader with such a disk blocks the network.
 	commitLimit = 10 * time.Second
 	// lockTimeout bounds bbolt's wait for its own file lock; the store's lock is taken before.

@@ -21,6 +21,7 @@ const (
 	databaseName = "ledger.db"
 	lockName     = "lock"
 	indexName    = "index"
+	openingsName = "openings"
 )
 
 // seams are the parts that tests replace; the zero value is for production.
@@ -31,6 +32,7 @@ type seams struct {
 	// beforeCommit runs before a commit, within its commitLimit.
 	beforeCommit func()
 	commitLimit  time.Duration
+	segmentBytes uint32
 }
 
 // Open opens the store in dir, creating it if absent. It checks the structure of the whole database file, all ordinary
@@ -52,6 +54,10 @@ func open(dir string, o Options, with seams) (_ *Store, err error) {
 	}
 	if o.FlushEntries <= 0 {
 		o.FlushEntries = defaultFlushEntries
+	}
+	s.segments = &segments{dir: filepath.Join(dir, openingsName), size: segmentBytes, noSync: o.NoSync}
+	if with.segmentBytes > 0 {
+		s.segments.size = with.segmentBytes
 	}
 	if s.lock, err = lockDir(dir); err != nil {
 		return nil, err
@@ -86,8 +92,10 @@ func boltOptions(o Options, with seams) *bbolt.Options {
 
 // lockDir makes the directory and takes its lock, which ends with the process at the latest.
 func lockDir(dir string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Join(dir, indexName), 0o700); err != nil {
-		return nil, fmt.Errorf("make store directory: %w", err)
+	for _, name := range []string{indexName, openingsName} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			return nil, fmt.Errorf("make store directory: %w", err)
+		}
 	}
 	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -111,13 +119,18 @@ func prepare(dir string, o Options, with seams) error {
 	if !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("look for database: %w", err)
 	}
-	names, err := os.ReadDir(filepath.Join(dir, indexName))
-	if err != nil {
-		return fmt.Errorf("read index directory: %w", err)
-	}
-	for _, n := range names {
-		if isRunFile(n.Name()) {
-			return fmt.Errorf("%w: %s is missing, but its index exists", ErrCorrupt, path)
+	for _, of := range []struct {
+		name string
+		is   func(string) bool
+	}{{indexName, isRunFile}, {openingsName, isSegmentFile}} {
+		names, err := os.ReadDir(filepath.Join(dir, of.name))
+		if err != nil {
+			return fmt.Errorf("read the directory of the %s: %w", of.name, err)
+		}
+		for _, n := range names {
+			if of.is(n.Name()) {
+				return fmt.Errorf("%w: %s is missing, but its %s exist", ErrCorrupt, path, of.name)
+			}
 		}
 	}
 	fresh := path + ".new"
@@ -143,7 +156,8 @@ func create(path string, o Options) error {
 		return err
 	}
 	err = db.Update(func(tx *bbolt.Tx) error {
-		for _, name := range []string{bucketMeta, bucketSequence, bucketJournal, bucketKeys, bucketKeyVersions} {
+		for _, name := range []string{bucketMeta, bucketSequence, bucketJournal, bucketKeys, bucketKeyVersions,
+			bucketOpenings, bucketLacking} {
 			if _, err := tx.CreateBucket([]byte(name)); err != nil {
 				return err
 			}
@@ -193,8 +207,10 @@ func (s *Store) load(dir string, o Options, with seams) error {
 	if err != nil {
 		return err
 	}
-	_, err = rules.KnownVersion(s)
-	return err
+	if _, err = rules.KnownVersion(s); err != nil {
+		return err
+	}
+	return s.loadOpenings()
 }
 
 // checkBuckets checks that every bucket that must exist does, those of chains in pairs, and that there are no others.
@@ -203,7 +219,7 @@ func checkBuckets(tx *bbolt.Tx) error {
 	err := tx.ForEach(func(raw []byte, _ *bbolt.Bucket) error {
 		name := string(raw)
 		switch name {
-		case bucketMeta, bucketSequence, bucketJournal, bucketKeys, bucketKeyVersions:
+		case bucketMeta, bucketSequence, bucketJournal, bucketKeys, bucketKeyVersions, bucketOpenings, bucketLacking:
 			fixed++
 			return nil
 		}
@@ -217,7 +233,7 @@ func checkBuckets(tx *bbolt.Tx) error {
 		}
 		return nil
 	})
-	if err == nil && fixed != 5 {
+	if err == nil && fixed != 7 {
 		err = fmt.Errorf("%w: a bucket is missing", ErrCorrupt)
 	}
 	return err

@@ -15,7 +15,8 @@ type Salvage struct {
 	// Applied is the newest Raft entry that the store had executed, and Sequence the number of its blocks.
 	Applied, Sequence uint64
 
-	db *bbolt.DB
+	db       *bbolt.DB
+	segments *segments
 	// sound is set when the tree of pages can be followed; without it no block can be read.
 	sound bool
 }
@@ -23,7 +24,7 @@ type Salvage struct {
 // OpenDamaged opens a damaged store in dir for reading. It fails when not even the head record can be read. No other
 // process may have the store open.
 func OpenDamaged(dir string) (*Salvage, error) {
-	r := &Salvage{}
+	r := &Salvage{segments: &segments{dir: filepath.Join(dir, openingsName)}}
 	path := filepath.Join(dir, databaseName)
 	err := catchFault(func() (err error) {
 		if err := checkMetas(path); err != nil {
@@ -51,8 +52,8 @@ func OpenDamaged(dir string) (*Salvage, error) {
 	return r, nil
 }
 
-// BlockAt returns the block with a sequence number. An error says that the block cannot be read. It never wraps
-// ErrCorrupt: damage is expected here, and is no reason to stop.
+// BlockAt returns the block with a sequence number, and those of its openings that are good. An error says that the
+// block cannot be read. It never wraps ErrCorrupt: damage is expected here, and is no reason to stop.
 func (r *Salvage) BlockAt(sequence uint64) (b *ltlv1.Block, err error) {
 	if !r.sound || sequence >= r.Sequence {
 		return nil, fmt.Errorf("sequence %d cannot be salvaged", sequence)
@@ -63,7 +64,15 @@ func (r *Salvage) BlockAt(sequence uint64) (b *ltlv1.Block, err error) {
 			if err != nil {
 				return err
 			}
-			b, _, err = readBlock(tx, p)
+			if b, _, err = readBlock(tx, p); err != nil {
+				return err
+			}
+			all, err := readExtents(tx, sequence)
+			if err != nil {
+				return err
+			}
+			found, _, err := r.segments.collect(sequence, all)
+			join(b, found)
 			return err
 		})
 	})

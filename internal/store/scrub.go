@@ -41,7 +41,14 @@ func (s *Store) Scrub(ctx context.Context, pace func(bytes int) error, found fun
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := s.view(func(tx *bbolt.Tx) error { return c.block(tx, n) })
+		lacks, err := s.repairOpenings(n)
+		if err := report(err, fmt.Sprint("openings of sequence ", n), found); err != nil {
+			return err
+		}
+		if lacks {
+			s.log.Error("stored openings are damaged; they are fetched again", "sequence", n)
+		}
+		err = s.view(func(tx *bbolt.Tx) error { return c.block(tx, n) })
 		if err := report(err, fmt.Sprint("sequence ", n), found); err != nil {
 			return err
 		}

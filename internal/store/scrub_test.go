@@ -166,10 +166,13 @@ func TestScrubAndRepair(t *testing.T) {
 	m := newMaker(t)
 	var entries []Entry
 	for i := range 9 {
-		entries = append(entries, m.entry(m.set(0, fmt.Sprint(i), fmt.Sprintf("the value %d of a record", i))))
+		entries = append(entries, m.entry(m.set(0, fmt.Sprintf("the-record-%d", i), "value")))
 	}
-	entries = append(entries, m.entry(m.set(0, "big",
-		"the value 9 of a record"+string(bytes.Repeat([]byte("x"), 1<<17)))), m.entry(m.set(0, "last", "end")))
+	var big []*ltlv1.Transaction // a block of several parts
+	for i := range 400 {
+		big = append(big, m.set(0, fmt.Sprintf("the-record-9-%d", i), "value"))
+	}
+	entries = append(entries, m.entry(big...), m.entry(m.set(0, "last", "end")))
 	dir, o := t.TempDir(), quiet(t)
 	s := m.filled(dir, o, entries)
 	good := m.filled(t.TempDir(), o, entries)
@@ -181,7 +184,7 @@ func TestScrubAndRepair(t *testing.T) {
 		t.Fatalf("before any damage: %v", found)
 	}
 	for _, i := range []int{2, 5, 6, 9} {
-		flip(t, filepath.Join(dir, databaseName), fmt.Sprintf("the value %d of a record", i))
+		flip(t, filepath.Join(dir, databaseName), fmt.Sprintf("the-record-%d", i))
 	}
 	var heights []uint64
 	for _, d := range s.scrubbed(t) {

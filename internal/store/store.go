@@ -38,6 +38,9 @@ var (
 	ErrClosed = errors.New("store is closed")
 	// ErrOtherNetwork is returned, wrapped, by Init when the store belongs to another network.
 	ErrOtherNetwork = errors.New("store belongs to another network")
+	// ErrOtherFormat is returned, wrapped, for a directory that another version of this program wrote.
+	ErrOtherFormat = errors.New("the ledger on disk is of another version of this program, and is not converted: run " +
+		"the version that wrote it, or move the directory away and begin with an empty one, which is filled from the other nodes")
 	// ErrNotInitialised is returned by calls that need the genesis block before Init.
 	ErrNotInitialised = errors.New("store has no genesis block")
 )
@@ -68,6 +71,9 @@ type Store struct {
 	verify rules.Verify
 	index  *index
 	with   seams
+	// segments hold the openings; tookOpenings is set when Open found some of them lost.
+	segments     *segments
+	tookOpenings bool
 
 	failOnce sync.Once
 	failure  atomic.Pointer[error]
@@ -117,7 +123,7 @@ func (s *Store) Close() error {
 	s.writing.Lock()
 	defer s.writing.Unlock()
 	err := s.db.Close()
-	return errors.Join(err, s.lock.Close())
+	return errors.Join(err, s.segments.close(), s.lock.Close())
 }
 
 // end wakes all waiting calls.

@@ -25,6 +25,10 @@ type writer struct {
 	// pending are the index entries of the blocks so far; order lists them for the journal, from the newest block's first.
 	pending map[indexKey]indexValue
 	order   []entry
+	// frames are the openings of the blocks so far; they are written before the transaction commits.
+	frames []byte
+	// wiped are extents of openings that are overwritten, because they are damaged.
+	wiped []extent
 	// bytes is the size of the blocks so far.
 	bytes int
 	// broken is the first error of the view, which execution cannot distinguish from an error of its own.
@@ -44,6 +48,9 @@ func (s *Store) change(fn func(*writer) error) error {
 	err := s.update(func(tx *bbolt.Tx) error {
 		w.tx = tx
 		if err := fn(w); err != nil {
+			return err
+		}
+		if err := w.flushFrames(); err != nil {
 			return err
 		}
 		return tx.Bucket([]byte(bucketMeta)).Put([]byte(keyHead), w.head.encode())
@@ -240,6 +247,9 @@ func (w *writer) putBlock(ex *rules.Executed) error {
 		if err := w.putWrite(h.ChainID, change); err != nil {
 			return err
 		}
+	}
+	if err := w.putOpenings(ex); err != nil {
+		return err
 	}
 	journal, err := w.bucket(bucketJournal)
 	if err != nil {

@@ -35,6 +35,17 @@ func orderSigned(t *testing.T, n *testkit.Network, tx *ltlv1.Transaction, submit
 func orderSignedBy(t *testing.T, n *testkit.Network, tx *ltlv1.Transaction, submitter string, clock time.Time,
 	organisations ...string) *ltlv1.Result {
 	t.Helper()
+	tx.Version, tx.Submitter, tx.CreatedMs, tx.Nonce = 1, submitter, clock.UnixMilli(), make([]byte, rules.NonceLen)
+	tx.Nonce[0] = byte(clock.UnixMilli())
+	values := offline.Values{}
+	payload := offline.Encode(t, values.Commit(tx))
+	return orderBytes(t, n, tx.GetChainId(), payload, values.Openings(payload), clock, organisations...)
+}
+
+// orderBytes has the leader order a payload with any openings.
+func orderBytes(t *testing.T, n *testkit.Network, chain string, payload []byte, openings []*ltlv1.Openings,
+	clock time.Time, organisations ...string) *ltlv1.Result {
+	t.Helper()
 	var signers []offline.Signer
 	for _, o := range organisations {
 		key, err := identity.LoadKey(filepath.Join(n.Dir, "orgs", o, "endorser", "sign.key"))
@@ -43,10 +54,8 @@ func orderSignedBy(t *testing.T, n *testkit.Network, tx *ltlv1.Transaction, subm
 		}
 		signers = append(signers, offline.Signer{Organisation: o, Key: key})
 	}
-	tx.Version, tx.Submitter, tx.CreatedMs, tx.Nonce = 1, submitter, clock.UnixMilli(), make([]byte, rules.NonceLen)
-	tx.Nonce[0] = byte(clock.UnixMilli())
-	batch := offline.Batch(n.Trust().NetworkID(), tx.GetChainId(), clock.UnixMilli(), [][]byte{offline.Encode(t, tx)},
-		signers)
+	batch := offline.Batch(n.Trust().NetworkID(), chain, clock.UnixMilli(), [][]byte{payload}, signers)
+	batch.Openings = openings
 	leader := n.Trust().Genesis().GetNodes()[n.Leader()]
 	conn, err := grpc.NewClient(leader.GetAddress(), n.Credentials("facades/f1", n.Trust()).DialOptions(identity.RoleNode,
 		leader.GetId())...)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"ltl/client"
 	"ltl/client/device"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
@@ -155,9 +156,9 @@ func onChain(t *testing.T, n *testkit.Network, chain, id, value string, p *ltlv1
 		t.Fatal(r, err)
 	}
 	key := rules.KeyVersion + "_" + r.GetChain().GetChainCode() + "_" + r.GetChain().GetDataTypeCode() + "_" + id
-	return &ltlv1.Transaction{ChainId: chain, AccountUid: n.Admin.UID, Action: &ltlv1.Transaction_AttachData{
-		AttachData: &ltlv1.AttachData{Key: key, Value: value, Device: p},
-	}}
+	tx := client.AttachData(chain, n.Admin.UID, key, value)
+	tx.GetAttachData().Device = p
+	return tx
 }
 
 // rotation is the change of the meter's key to a new one, signed by the keys given.

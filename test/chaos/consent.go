@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"ltl/client"
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
@@ -79,10 +80,11 @@ func (c *consent) see(at BlockID, id string, tx *ltlv1.Transaction) (apart bool)
 
 // written reports whether a caller of the run wrote a record.
 func (c *consent) written(tx *ltlv1.Transaction) bool {
-	action, key, value, business := SetData, tx.GetSetData().GetKey(), tx.GetSetData().GetValue(), ""
+	action, key, business := SetData, tx.GetSetData().GetKey(), ""
 	if a := tx.GetAttachData(); a != nil {
-		action, key, value, business = Attach, a.GetKey(), a.GetValue(), a.GetBusinessId()
+		action, key, business = Attach, a.GetKey(), a.GetBusinessId()
 	}
+	value, _ := client.ValueOf(tx)
 	asked, ok := c.asked[[3]string{action, key, value}]
 	return ok && (asked == "" || asked == business) && c.codes[codeOf(key)] == c.accounts[tx.GetAccountUid()]
 }

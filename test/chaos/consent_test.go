@@ -8,6 +8,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"ltl/client"
 	"ltl/internal/ledger"
 	"ltl/internal/proposal"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -30,7 +31,8 @@ func things() *consent {
 // record is an accepted record of an account under a Key with a type code.
 func record1(uid, submitter, code string) *ltlv1.Transaction {
 	return &ltlv1.Transaction{ChainId: "1000000000000001", AccountUid: uid, Submitter: submitter,
-		Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: "0001_code_" + code + "_x", Value: "v"}}}
+		Action:   &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: "0001_code_" + code + "_x"}},
+		Openings: client.Values("v")}
 }
 
 // TestConsent: the walk finds each thing of an honest organisation that a transaction names and no honest process made,
@@ -96,7 +98,7 @@ func TestConsentOfCallers(t *testing.T) {
 		t.Errorf("a caller's record: %q", w.check.Wrong)
 	}
 	other := record1("1", "org1/facade/f1", "AAAA")
-	other.GetSetData().Value = "w"
+	other.Openings = client.Values("w")
 	if w.see(BlockID{}, "other", other); w.check.Count == 0 {
 		t.Error("another value passes as a caller's")
 	}

@@ -15,6 +15,7 @@ import (
 
 	"google.golang.org/grpc"
 
+	"ltl/client"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/localnet"
@@ -89,7 +90,7 @@ func (l *Ledger) add(b *ltlv1.Block, records bool) error {
 	digest, results := sha256.New(), b.GetResults()
 	digest.Write(b.GetHeader())
 	for _, batch := range b.GetBatches() {
-		for _, payload := range batch.GetTransactions() {
+		for i, payload := range batch.GetTransactions() {
 			if len(results) == 0 {
 				return fmt.Errorf("block %d has fewer results than transactions", len(l.Blocks)-1)
 			}
@@ -99,7 +100,11 @@ func (l *Ledger) add(b *ltlv1.Block, records bool) error {
 			digest.Write(payload)
 			digest.Write(binary.BigEndian.AppendUint32(nil, uint32(code)))
 			if records && code == rules.OK {
-				if err := l.accept(id, payload); err != nil {
+				var openings *ltlv1.Openings
+				if i < len(batch.GetOpenings()) {
+					openings = batch.GetOpenings()[i]
+				}
+				if err := l.accept(id, payload, openings); err != nil {
 					return err
 				}
 				if err := l.age(id, h.TimeMs, payload, batch); err != nil {
@@ -134,12 +139,16 @@ func (l *Ledger) age(at BlockID, timeMs int64, payload []byte, batch *ltlv1.Batc
 	return nil
 }
 
-// accept notes an accepted transaction.
-func (l *Ledger) accept(at BlockID, payload []byte) error {
+// accept notes an accepted transaction with its openings.
+func (l *Ledger) accept(at BlockID, payload []byte, openings *ltlv1.Openings) error {
 	tx, err := rules.Decode(payload)
 	if err != nil {
 		return fmt.Errorf("a transaction at height %d of chain %s cannot be read: %w", at.Height, at.Chain, err)
 	}
+	if code, reason := rules.CheckOpenings(tx, openings); code != rules.OK {
+		return fmt.Errorf("a transaction at height %d of chain %s: %s", at.Height, at.Chain, reason)
+	}
+	tx.Openings = openings
 	sum := ledger.TransactionID(payload)
 	id := hex.EncodeToString(sum[:])
 	l.Transactions[id]++
@@ -151,13 +160,14 @@ func (l *Ledger) accept(at BlockID, payload []byte) error {
 	key := ""
 	switch {
 	case tx.GetSetData() != nil:
-		key, r.Value = tx.GetSetData().GetKey(), tx.GetSetData().GetValue()
+		key = tx.GetSetData().GetKey()
 	case tx.GetAttachData() != nil:
 		a := tx.GetAttachData()
-		key, r.Value, r.BusinessID, r.Attached = a.GetKey(), a.GetValue(), a.GetBusinessId(), true
+		key, r.BusinessID, r.Attached = a.GetKey(), a.GetBusinessId(), true
 	default:
 		return nil
 	}
+	r.Value, _ = client.ValueOf(tx)
 	l.Records[key] = append(l.Records[key], r)
 	return nil
 }
@@ -262,7 +272,7 @@ func (p *peers) settled(ctx context.Context) (uint64, error) {
 func (p *peers) read(ctx context.Context, name string, n uint64, records bool, c *consent) (*Ledger, error) {
 	ctx, cancel := context.WithTimeout(ctx, readBudget)
 	defer cancel()
-	stream, err := ltlv1.NewLedgerClient(p.conns[name]).Follow(ctx, &ltlv1.FollowRequest{})
+	stream, err := ltlv1.NewLedgerClient(p.conns[name]).Follow(ctx, &ltlv1.FollowRequest{Openings: records})
 	if err != nil {
 		return nil, fmt.Errorf("couldn't read the blocks of %s: %w", name, err)
 	}

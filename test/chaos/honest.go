@@ -255,8 +255,9 @@ func (h *honest) upload(ctx context.Context, c insider.Chain, n int) error {
 		return err
 	}
 	_, err = h.asOperator(ctx, "an upload of the device", &ltlv1.Transaction{ChainId: c.ID, AccountUid: h.admin.UID,
+		Openings: client.Values(value),
 		Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
-			Key: client.RecordKey(c.Code, c.Victims, "readings"), Value: value,
+			Key: client.RecordKey(c.Code, c.Victims, "readings"),
 			Device: &ltlv1.DeviceProof{AuthType: p.IotAuthType, IotId: p.IotID, ProductKey: p.IotIDServiceProvider,
 				DataDigest: p.IotDataDigest, Signature: p.IotSignature, Source: rules.SourceIoTPlatform}}}})
 	return err
@@ -267,8 +268,9 @@ func (h *honest) named(ctx context.Context, c insider.Chain, n int) error {
 	defer h.nonces.Add(1)
 	_, err := h.do(ctx, "a record with the nonce "+h.nonce(), h.facade, h.admin.Organisation+"/facade/"+h.facadeID,
 		&ltlv1.Transaction{ChainId: c.ID, AccountUid: h.admin.UID, AccessKeyId: h.admin.AccessKeyID, SignatureNonce: h.nonce(),
+			Openings: client.Values(fmt.Sprint("named ", n)),
 			Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{
-				Key: client.RecordKey(c.Code, c.Victims, fmt.Sprint("named", n)), Value: fmt.Sprint("named ", n)}}})
+				Key: client.RecordKey(c.Code, c.Victims, fmt.Sprint("named", n))}}})
 	return err
 }
 

@@ -248,8 +248,8 @@ func TestVerifiedReads(t *testing.T) {
 
 // attach is a record with a BusinessId of its own.
 func attach(n *testkit.Network, key, businessID, value string) *ltlv1.Transaction {
-	return &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Admin.UID, Action: &ltlv1.Transaction_AttachData{
-		AttachData: &ltlv1.AttachData{Key: key, Value: value, BusinessId: businessID}}}
+	return &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: n.Admin.UID, Openings: client.Values(value),
+		Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, BusinessId: businessID}}}
 }
 
 // awaitEndorser waits until the endorser of org1 has what the nodes have.

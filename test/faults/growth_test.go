@@ -15,7 +15,6 @@ import (
 	"ltl/client"
 	"ltl/internal/localnet"
 	"ltl/internal/rules"
-	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // maxStart is how long a node with a million records may take to start.
@@ -70,8 +69,7 @@ func (w *world) fill(total int) (written int64) {
 		callers.Go(func() {
 			for n := w.journal.next.Add(1); n <= int64(total); n = w.journal.next.Add(1) {
 				key := fmt.Sprintf("0001_%s_%s_%032d", chain.BizChainCode, admin.DataTypeCode, n)
-				tx := &ltlv1.Transaction{ChainId: chain.BizChainID, AccountUid: admin.UID,
-					Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: fmt.Sprintf("%0200d", n)}}}
+				tx := client.SetData(chain.BizChainID, admin.UID, key, fmt.Sprintf("%0200d", n))
 				if r, err := c.Submit(ctx, tx); err != nil || r.GetCode() != rules.OK {
 					w.t.Errorf("record %d: %v, %v", n, r, err)
 					return

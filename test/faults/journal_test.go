@@ -71,8 +71,7 @@ func (j *journal) write(ctx context.Context, t *testing.T, c *client.Client, f *
 	n := j.next.Add(1)
 	key, value := fmt.Sprintf("0001_%s_%s_%032d", chain.BizChainCode, admin.DataTypeCode, n),
 		fmt.Sprint("value ", n, strings.Repeat(" of a record", 20))
-	tx := &ltlv1.Transaction{ChainId: chain.BizChainID, AccountUid: admin.UID,
-		Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: value}}}
+	tx := client.SetData(chain.BizChainID, admin.UID, key, value)
 	result, err := c.Submit(ctx, tx)
 	for err != nil && ctx.Err() == nil && (errors.Is(err, client.ErrUnavailable) || errors.Is(err, client.ErrOverloaded)) {
 		select {
@@ -194,7 +193,7 @@ func (w *world) records(name string, sequence uint64) map[string][]string {
 	defer done()
 	ctx, cancel := context.WithTimeout(w.t.Context(), waitTimeout)
 	defer cancel()
-	stream, err := peer.Follow(ctx, &ltlv1.FollowRequest{})
+	stream, err := peer.Follow(ctx, &ltlv1.FollowRequest{Openings: true})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -206,7 +205,7 @@ func (w *world) records(name string, sequence uint64) map[string][]string {
 		}
 		results := res.GetBlock().GetResults()
 		for _, b := range res.GetBlock().GetBatches() {
-			for _, payload := range b.GetTransactions() {
+			for i, payload := range b.GetTransactions() {
 				code := results[0]
 				results = results[1:]
 				tx, err := rules.Decode(payload)
@@ -214,7 +213,7 @@ func (w *world) records(name string, sequence uint64) map[string][]string {
 					w.t.Fatal(err)
 				}
 				if set := tx.GetSetData(); set != nil && code == rules.OK {
-					found[set.GetKey()] = append(found[set.GetKey()], set.GetValue())
+					found[set.GetKey()] = append(found[set.GetKey()], string(b.GetOpenings()[i].GetOpenings()[0].GetValue()))
 				}
 			}
 		}

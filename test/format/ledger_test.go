@@ -129,6 +129,7 @@ func (r *replica) execute(b block) {
 		}
 		root := treeRoot(ids)
 		endorsed := r.endorsed(batch, root)
+		r.compareOpenings(batch)
 		for i, p := range batch.Transactions {
 			code := r.transaction(p, ids[i], uint32(n), endorsed)
 			if code != b.Results[n] {
@@ -232,6 +233,25 @@ func (r *replica) endorsed(b batch, root []byte) bool {
 		}
 	}
 	return true
+}
+
+// compareOpenings finds the value of each payload that commits to one. Nothing else of a block depends on openings.
+func (r *replica) compareOpenings(b batch) {
+	for i, all := range b.Openings {
+		tx := r.message(b.Transactions[i])
+		action := r.message(append(tx.bytes(20), tx.bytes(21)...))
+		if len(all) != len(action[2]) {
+			r.t.Errorf("transaction %d has %d openings", i, len(all))
+			continue
+		}
+		for _, o := range all {
+			committed := r.message(action.bytes(2))
+			same(r.t, "commitment of a payload", o.commitment(tx.text(2)), committed.bytes(1))
+			if n := committed.number(2); n != uint64(len(o.Value)) || len(committed) != 2 {
+				r.t.Errorf("the value of transaction %d states %d bytes", i, n)
+			}
+		}
+	}
 }
 
 func (r *replica) compareWrites(want []write) {
@@ -392,7 +412,7 @@ func (r *replica) act(tx message, id []byte, index uint32) int32 {
 			return -317
 		}
 		r.put("K"+m.text(1), r.locator(index, 1|1<<31))
-		r.use(uid, uint64(len(m.text(2))), 0)
+		r.use(uid, r.message(m.bytes(2)).number(2), 0)
 	case len(tx[21]) > 0:
 		r.attach(action(21), uid, id, index)
 	case len(tx[22]) > 0:
@@ -473,7 +493,7 @@ func (r *replica) attach(m message, uid string, id []byte, index uint32) {
 	r.put("K"+key, r.locator(index, version))
 	r.put("V"+key+"\x00"+string(u32(version)), r.locator(index, version))
 	r.put("B"+key+"\x00"+strings.ToLower(business), r.locator(index, version))
-	r.use(uid, uint64(len(m.text(2))), 0)
+	r.use(uid, r.message(m.bytes(2)).number(2), 0)
 }
 
 // use counts a record of the account (none with an empty uid), or members of the chain.

@@ -80,6 +80,11 @@ type vectors struct {
 		Value string
 		Hash  hexed
 	}
+	Commitments []struct {
+		ChainID string
+		opening
+		Commitment hexed
+	}
 	BatchRoot []struct {
 		IDs  []hexed
 		Root hexed
@@ -152,6 +157,19 @@ type block struct {
 type batch struct {
 	Transactions []hexed
 	Endorsements []endorsement
+	Openings     [][]opening
+}
+
+// opening is a value beside a transaction.
+type opening struct {
+	Slot  uint32
+	Salt  hexed
+	Value string
+}
+
+// commitment is what the payload holds in the place of an opening's value.
+func (o opening) commitment(chainID string) []byte {
+	return sum([]byte("ltl/value/v1\x00"), []byte(chainID), u32(o.Slot), o.Salt, long(o.Value))
 }
 
 func loadVectors(t *testing.T) vectors {
@@ -250,7 +268,7 @@ func same(t *testing.T, what string, got, want []byte) {
 
 func TestHashes(t *testing.T) {
 	v := loadVectors(t)
-	counts := []int{len(v.TransactionID), len(v.NetworkID), len(v.KeyID), len(v.DataHash), len(v.BatchRoot),
+	counts := []int{len(v.TransactionID), len(v.NetworkID), len(v.KeyID), len(v.DataHash), len(v.BatchRoot), len(v.Commitments),
 		len(v.Outcomes), len(v.BatchHash), len(v.BatchesHash), len(v.WritesHash)}
 	for i, n := range counts {
 		if n == 0 {
@@ -276,6 +294,9 @@ func TestHashes(t *testing.T) {
 	}
 	for _, x := range v.DataHash {
 		same(t, "data hash", sum([]byte(x.Value)), x.Hash)
+	}
+	for _, x := range v.Commitments {
+		same(t, "commitment", x.commitment(x.ChainID), x.Commitment)
 	}
 	for _, x := range v.BatchRoot {
 		var leaves [][]byte

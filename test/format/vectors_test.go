@@ -16,6 +16,7 @@ import (
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 const (
@@ -79,6 +80,7 @@ func makeVectors(t *testing.T) object {
 		"networkId":     hashVectors(ledger.NetworkID),
 		"keyId":         keyVectors(),
 		"dataHash":      dataVectors(),
+		"commitments":   commitmentVectors(),
 		"batchRoot":     batchRootVectors(),
 		"outcomes":      outcomeVectors(),
 		"statements":    statementVectors(),
@@ -113,6 +115,15 @@ func keyVectors() (all []object) {
 func dataVectors() (all []object) {
 	for _, value := range []string{"", "hello", `{"温度":"36.5℃"}`} {
 		all = append(all, object{"value": value, "hash": hh(ledger.DataHash(value))})
+	}
+	return all
+}
+
+func commitmentVectors() (all []object) {
+	for i, value := range []string{"", "1234", `{"温度":"36.5℃"}`, string(bytes.Repeat([]byte{'v'}, 300))} {
+		salt, slot, chain := hash(fmt.Sprint("salt ", i)), uint32(i*i*256), fmt.Sprintf("%016d", i*7)
+		all = append(all, object{"chainId": chain, "slot": slot, "salt": h(salt[:16]), "value": value,
+			"commitment": hh(ledger.Commitment(chain, slot, salt[:16], []byte(value)))})
 	}
 	return all
 }
@@ -273,10 +284,11 @@ type world struct {
 	// reference is the reference time of the newest block.
 	reference int64
 	nonce     byte
+	values    offline.Values
 }
 
 func newWorld(t *testing.T) *world {
-	return &world{t: t, state: map[string][]byte{}, tips: map[string]*rules.Executed{}}
+	return &world{t: t, values: offline.Values{}, state: map[string][]byte{}, tips: map[string]*rules.Executed{}}
 }
 
 // Get implements rules.View.
@@ -305,7 +317,8 @@ func (w *world) store(x *rules.Executed) {
 		for _, e := range b.GetEndorsements() {
 			endorsements = append(endorsements, endorsementText(e))
 		}
-		batches = append(batches, object{"transactions": payloads, "endorsements": endorsements})
+		batches = append(batches, object{"transactions": payloads, "endorsements": endorsements,
+			"openings": openingTexts(w.values.Openings(b.GetTransactions()...))})
 	}
 	results := x.Block.GetResults()
 	if results == nil {
@@ -317,12 +330,24 @@ func (w *world) store(x *rules.Executed) {
 	})
 }
 
+// openingTexts are the openings of a batch, a list for each transaction.
+func openingTexts(all []*ltlv1.Openings) [][]object {
+	texts := make([][]object, len(all))
+	for i, one := range all {
+		texts[i] = []object{}
+		for _, o := range one.GetOpenings() {
+			texts[i] = append(texts[i], object{"slot": o.GetSlot(), "salt": h(o.GetSalt()), "value": string(o.GetValue())})
+		}
+	}
+	return texts
+}
+
 func (w *world) encode(tx *ltlv1.Transaction) []byte {
 	w.t.Helper()
 	w.nonce++
 	tx.Version, tx.CreatedMs = 1, startMs+int64(w.nonce)
 	tx.Nonce = bytes.Repeat([]byte{w.nonce}, rules.NonceLen)
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(w.values.Commit(tx))
 	w.check(err)
 	return b
 }
@@ -452,12 +477,12 @@ func (w *world) business() {
 	}
 	set := func(name, value string) *ltlv1.Transaction {
 		return &ltlv1.Transaction{Action: &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{
-			Key: "0001_" + c.Code + "_" + c.AdministratorTypeCode + "_" + name, Value: value,
+			Key: "0001_" + c.Code + "_" + c.AdministratorTypeCode + "_" + name, Value: offline.Text(value),
 		}}}
 	}
 	attach := func(name, value, business string) *ltlv1.Transaction {
 		return &ltlv1.Transaction{Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
-			Key: "0001_" + c.Code + "_" + c.AdministratorTypeCode + "_" + name, Value: value, BusinessId: business,
+			Key: "0001_" + c.Code + "_" + c.AdministratorTypeCode + "_" + name, Value: offline.Text(value), BusinessId: business,
 		}}}
 	}
 	single := send(administrator, "nonce-1", set("single", "value"))

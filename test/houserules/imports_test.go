@@ -50,7 +50,7 @@ func edges() map[string][]string {
 			"internal/ledger", wire},
 		"internal/proposal": {"client", "internal/ledger", wire},
 		"internal/localnet": {"client", "console", "internal/identity", "internal/rules", "internal/ledger", wire},
-		"internal/bench":    {"client", "internal/localnet", "internal/identity", "internal/rules", wire},
+		"internal/bench":    {"client", "internal/localnet", "internal/identity", "internal/rules"},
 		"cmd/ltl": {"internal/policy", "node", "endorser", "client", "client/device", "client/proof", "console", "facade",
 			"internal/admin", "internal/audit", "internal/backup", "internal/bench", "internal/localnet", "internal/proposal",
 			"internal/scrub", "internal/skew",

@@ -20,6 +20,7 @@ import (
 	"ltl/internal/identity"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
+	"ltl/test/testkit/offline"
 )
 
 // Chain is a proof chain of the victim's on which the attacker's account is a member.
@@ -93,6 +94,7 @@ type Insider struct {
 	endorsers []*grpc.ClientConn
 	close     []func() error
 	seen      memory
+	values    offline.Values // of the transaction that was encoded last
 	number    int
 	ownChain  string
 	withheld  []*ltlv1.Batch
@@ -103,7 +105,7 @@ type Insider struct {
 
 // Open reads the attacker's keys, and makes with them what further certificates it wants.
 func Open(o Options) (_ *Insider, err error) {
-	i := &Insider{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0)), counts: map[string]*Count{}}
+	i := &Insider{Options: o, rng: rand.New(rand.NewPCG(o.Seed, 0)), counts: map[string]*Count{}, values: offline.Values{}}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, i.Close())

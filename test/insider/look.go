@@ -60,7 +60,7 @@ func (i *Insider) remember(b *ltlv1.Block) {
 	results := b.GetResults()
 	for _, batch := range b.GetBatches() {
 		i.seen.batches = keep(i.seen.batches, batch)
-		for _, payload := range batch.GetTransactions() {
+		for at, payload := range batch.GetTransactions() {
 			if len(results) == 0 {
 				return // the node lies
 			}
@@ -73,8 +73,10 @@ func (i *Insider) remember(b *ltlv1.Block) {
 			if tx.GetPropose() != nil {
 				i.seen.proposals = keep(i.seen.proposals, ledger.TransactionID(payload))
 			}
-			if p := rules.DeviceProofOf(tx); p != nil {
-				i.seen.proofs = keep(i.seen.proofs, seenProof{p, tx.GetAttachData().GetValue()})
+			if p := rules.DeviceProofOf(tx); p != nil && at < len(batch.GetOpenings()) {
+				for _, o := range batch.GetOpenings()[at].GetOpenings() {
+					i.seen.proofs = keep(i.seen.proofs, seenProof{p, string(o.GetValue())})
+				}
 			}
 			if a := tx.GetAttachData(); a != nil {
 				i.seen.keys = keep(i.seen.keys, a.GetKey())

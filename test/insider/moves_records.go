@@ -7,6 +7,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"ltl/client"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -15,11 +16,11 @@ import (
 // record is a record of an account under a Key with a data type code.
 func (i *Insider) record(c Chain, uid, code, id string) *ltlv1.Transaction {
 	key := rules.KeyVersion + "_" + c.Code + "_" + code + "_" + id
-	tx := &ltlv1.Transaction{ChainId: c.ID, AccountUid: uid}
+	tx := &ltlv1.Transaction{ChainId: c.ID, AccountUid: uid, Openings: client.Values(i.name("evil"))}
 	if i.rng.IntN(2) == 0 {
-		tx.Action = &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key, Value: i.name("evil")}}
+		tx.Action = &ltlv1.Transaction_SetData{SetData: &ltlv1.SetData{Key: key}}
 	} else {
-		tx.Action = &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: i.name("evil")}}
+		tx.Action = &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key}}
 	}
 	return tx
 }
@@ -69,7 +70,8 @@ func (i *Insider) foreignRecord(ctx context.Context) (answer, error) {
 			seen := pick(i, i.seen.proofs...)
 			tx := i.record(c, i.Account, c.Own, id)
 			tx.Action = &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
-				Key: rules.KeyVersion + "_" + c.Code + "_" + c.Own + "_" + id, Value: seen.value, Device: seen.proof}}
+				Key: rules.KeyVersion + "_" + c.Code + "_" + c.Own + "_" + id, Device: seen.proof}}
+			tx.Openings = client.Values(seen.value)
 			return i.sendRecord(ctx, tx)
 		}
 	}
@@ -91,7 +93,7 @@ func (i *Insider) correction(ctx context.Context) (answer, error) {
 		key = pick(i, i.seen.keys...)
 	}
 	tx.Action = &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{
-		Key: rules.KeyVersion + "_" + i.Strict.Code + "_" + i.Strict.Own + "_" + i.name("correction"), Value: "wrong",
+		Key:      rules.KeyVersion + "_" + i.Strict.Code + "_" + i.Strict.Own + "_" + i.name("correction"),
 		Corrects: &ltlv1.Correction{TransactionId: of, Key: key, Reason: "wrong"}}}
 	return i.sendRecord(ctx, tx)
 }

@@ -51,6 +51,8 @@ func (i *Insider) encode(tx *ltlv1.Transaction) ([]byte, error) {
 	if tx.Submitter == "" {
 		tx.Submitter = i.Attacker + "/operator/operator"
 	}
+	clear(i.values) // of the one before
+	i.values.Commit(tx)
 	payload, err := proto.MarshalOptions{Deterministic: true}.Marshal(tx)
 	if err != nil {
 		return nil, fmt.Errorf("encode: %w", err)
@@ -60,7 +62,8 @@ func (i *Insider) encode(tx *ltlv1.Transaction) ([]byte, error) {
 
 // signed is a batch that only the attacker's endorser signed, with any clock.
 func (i *Insider) signed(chain string, clock time.Time, payloads ...[]byte) *ltlv1.Batch {
-	return offline.Batch(i.Network, chain, clock.UnixMilli(), payloads, []offline.Signer{{Organisation: i.Attacker, Key: i.sign}})
+	signer := offline.Signer{Organisation: i.Attacker, Key: i.sign}
+	return i.values.Open(offline.Batch(i.Network, chain, clock.UnixMilli(), payloads, []offline.Signer{signer}))
 }
 
 // order hands a batch to every node until one takes or refuses it.

@@ -165,7 +165,7 @@ func (n *Network) Blocks(chainID string) []*ltlv1.Block {
 	WaitFor(n.t, equalTimeout, fmt.Sprintf("a node serves chain %s up to block %d", chainID, newest), func() bool {
 		blocks = nil
 		err = n.Client(identity.RoleOperator).Ledger().Blocks(context.Background(),
-			&ltlv1.BlocksRequest{ChainId: chainID}, func(b *ltlv1.Block) error {
+			&ltlv1.BlocksRequest{ChainId: chainID, Openings: true}, func(b *ltlv1.Block) error {
 				blocks = append(blocks, b)
 				return nil
 			})

@@ -144,7 +144,7 @@ func TestDevices(t *testing.T) {
 		again.GetAttachData().Device = tx.GetAttachData().GetDevice()
 		refused(t, n, "a signature again", again, "before")
 		swapped := d.upload(t, n, d.key, string(kind), "21.5")
-		swapped.GetAttachData().Value = "99.9"
+		swapped.Openings = client.Values("99.9")
 		if r, err := n.Client(identity.RoleFacade).Submit(t.Context(), swapped); err != nil ||
 			r.GetCode() != rules.BadDigest {
 			t.Errorf("other data: result %v, error %v; want %d", r, err, rules.BadDigest)

@@ -89,13 +89,13 @@ func (l *load) finish() {
 	for _, b := range l.n.Blocks(l.n.ChainID) {
 		i := 0
 		for _, batch := range b.GetBatches() {
-			for _, payload := range batch.GetTransactions() {
+			for at, payload := range batch.GetTransactions() {
 				tx, err := rules.Decode(payload)
 				if err != nil {
 					l.t.Fatal(err)
 				}
 				if b.GetResults()[i] == rules.OK && tx.GetAttachData() != nil {
-					found[tx.GetAttachData().GetValue()]++
+					found[string(batch.GetOpenings()[at].GetOpenings()[0].GetValue())]++
 				}
 				i++
 			}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"ltl/client"
 	"ltl/internal/identity"
 	"ltl/internal/rules"
 	"ltl/node"
@@ -118,8 +119,7 @@ func TestOwnerIsRemoved(t *testing.T) {
 	code := own.GetChain().GetChainCode()
 	key := rules.KeyVersion + "_" + code + "_" + own.GetChain().GetDataTypeCode() + "_kept"
 	record := func(value string) *ltlv1.Transaction {
-		return &ltlv1.Transaction{ChainId: chain, AccountUid: n.Admin.UID,
-			Action: &ltlv1.Transaction_AttachData{AttachData: &ltlv1.AttachData{Key: key, Value: value}}}
+		return client.AttachData(chain, n.Admin.UID, key, value)
 	}
 	n.Submit(identity.RoleFacade, record("before"))
 	n.StopNode(1) // it is of org2; its removal would stop it

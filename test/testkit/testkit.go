@@ -398,16 +398,12 @@ func (n *Network) Key(a Account, id string) string {
 
 // AttachData makes a transaction that adds a value to a Key.
 func (n *Network) AttachData(a Account, id, value string) *ltlv1.Transaction {
-	return &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: a.UID, Action: &ltlv1.Transaction_AttachData{
-		AttachData: &ltlv1.AttachData{Key: n.Key(a, id), Value: value},
-	}}
+	return client.AttachData(n.ChainID, a.UID, n.Key(a, id), value)
 }
 
 // SetData makes a transaction that puts a value under a Key.
 func (n *Network) SetData(a Account, id, value string) *ltlv1.Transaction {
-	return &ltlv1.Transaction{ChainId: n.ChainID, AccountUid: a.UID, Action: &ltlv1.Transaction_SetData{
-		SetData: &ltlv1.SetData{Key: n.Key(a, id), Value: value},
-	}}
+	return client.SetData(n.ChainID, a.UID, n.Key(a, id), value)
 }
 
 // WaitFor fails the test unless the condition becomes true in time.

@@ -300,8 +300,11 @@ type Batch struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	ChainId string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
 	// transactions are encoded Transaction payloads.
-	Transactions  [][]byte       `protobuf:"bytes,2,rep,name=transactions,proto3" json:"transactions,omitempty"`
-	Endorsements  []*Endorsement `protobuf:"bytes,3,rep,name=endorsements,proto3" json:"endorsements,omitempty"`
+	Transactions [][]byte       `protobuf:"bytes,2,rep,name=transactions,proto3" json:"transactions,omitempty"`
+	Endorsements []*Endorsement `protobuf:"bytes,3,rep,name=endorsements,proto3" json:"endorsements,omitempty"`
+	// openings hold the values that the transactions commit to, one for each transaction, in their order. They are in no
+	// hash and not in the batches of a Block.
+	Openings      []*Openings `protobuf:"bytes,4,rep,name=openings,proto3" json:"openings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -353,6 +356,13 @@ func (x *Batch) GetTransactions() [][]byte {
 func (x *Batch) GetEndorsements() []*Endorsement {
 	if x != nil {
 		return x.Endorsements
+	}
+	return nil
+}
+
+func (x *Batch) GetOpenings() []*Openings {
+	if x != nil {
+		return x.Openings
 	}
 	return nil
 }
@@ -1359,9 +1369,11 @@ func (x *ConsensusMember) GetVoter() bool {
 }
 
 type BlocksRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	ChainId       string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
-	FromHeight    uint64                 `protobuf:"varint,2,opt,name=from_height,json=fromHeight,proto3" json:"from_height,omitempty"`
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	ChainId    string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	FromHeight uint64                 `protobuf:"varint,2,opt,name=from_height,json=fromHeight,proto3" json:"from_height,omitempty"`
+	// openings asks for the openings beside the batches, if the caller may read the chain and as far as they are stored.
+	Openings      bool `protobuf:"varint,3,opt,name=openings,proto3" json:"openings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1408,6 +1420,13 @@ func (x *BlocksRequest) GetFromHeight() uint64 {
 		return x.FromHeight
 	}
 	return 0
+}
+
+func (x *BlocksRequest) GetOpenings() bool {
+	if x != nil {
+		return x.Openings
+	}
+	return false
 }
 
 type BlocksResponse struct {
@@ -1459,7 +1478,9 @@ type FollowRequest struct {
 	// from_sequence is the first wanted position; 0 is the genesis block.
 	FromSequence uint64 `protobuf:"varint,1,opt,name=from_sequence,json=fromSequence,proto3" json:"from_sequence,omitempty"`
 	// headers_only returns only the header of each block.
-	HeadersOnly   bool `protobuf:"varint,2,opt,name=headers_only,json=headersOnly,proto3" json:"headers_only,omitempty"`
+	HeadersOnly bool `protobuf:"varint,2,opt,name=headers_only,json=headersOnly,proto3" json:"headers_only,omitempty"`
+	// openings asks for the openings beside the batches of chains that the caller may read, as far as they are stored.
+	Openings      bool `protobuf:"varint,3,opt,name=openings,proto3" json:"openings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1504,6 +1525,13 @@ func (x *FollowRequest) GetFromSequence() uint64 {
 func (x *FollowRequest) GetHeadersOnly() bool {
 	if x != nil {
 		return x.HeadersOnly
+	}
+	return false
+}
+
+func (x *FollowRequest) GetOpenings() bool {
+	if x != nil {
+		return x.Openings
 	}
 	return false
 }
@@ -2621,8 +2649,10 @@ type GetTransactionResponse struct {
 	Result           int32                  `protobuf:"zigzag32,6,opt,name=result,proto3" json:"result,omitempty"`
 	BlockHash        []byte                 `protobuf:"bytes,7,opt,name=block_hash,json=blockHash,proto3" json:"block_hash,omitempty"`
 	TimeMs           int64                  `protobuf:"varint,8,opt,name=time_ms,json=timeMs,proto3" json:"time_ms,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// openings are the values that the transaction commits to, if the caller may read the chain and they are stored.
+	Openings      *Openings `protobuf:"bytes,9,opt,name=openings,proto3" json:"openings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetTransactionResponse) Reset() {
@@ -2711,6 +2741,165 @@ func (x *GetTransactionResponse) GetTimeMs() int64 {
 	return 0
 }
 
+func (x *GetTransactionResponse) GetOpenings() *Openings {
+	if x != nil {
+		return x.Openings
+	}
+	return nil
+}
+
+type OpeningsRequest struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	ChainId string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
+	// heights are those of at most 64 blocks, ascending.
+	Heights       []uint64 `protobuf:"varint,2,rep,packed,name=heights,proto3" json:"heights,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpeningsRequest) Reset() {
+	*x = OpeningsRequest{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpeningsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpeningsRequest) ProtoMessage() {}
+
+func (x *OpeningsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpeningsRequest.ProtoReflect.Descriptor instead.
+func (*OpeningsRequest) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *OpeningsRequest) GetChainId() string {
+	if x != nil {
+		return x.ChainId
+	}
+	return ""
+}
+
+func (x *OpeningsRequest) GetHeights() []uint64 {
+	if x != nil {
+		return x.Heights
+	}
+	return nil
+}
+
+// BlockOpenings are openings of one block, as far as they are stored.
+type BlockOpenings struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Height uint64                 `protobuf:"varint,1,opt,name=height,proto3" json:"height,omitempty"`
+	// transactions are by index in the block; one that has no openings is left out.
+	Transactions  map[uint32]*Openings `protobuf:"bytes,2,rep,name=transactions,proto3" json:"transactions,omitempty" protobuf_key:"varint,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BlockOpenings) Reset() {
+	*x = BlockOpenings{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BlockOpenings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BlockOpenings) ProtoMessage() {}
+
+func (x *BlockOpenings) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BlockOpenings.ProtoReflect.Descriptor instead.
+func (*BlockOpenings) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *BlockOpenings) GetHeight() uint64 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+func (x *BlockOpenings) GetTransactions() map[uint32]*Openings {
+	if x != nil {
+		return x.Transactions
+	}
+	return nil
+}
+
+type OpeningsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// blocks are those that were asked for, in order. The last ones may be left out; what is there fits into one message.
+	Blocks        []*BlockOpenings `protobuf:"bytes,1,rep,name=blocks,proto3" json:"blocks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OpeningsResponse) Reset() {
+	*x = OpeningsResponse{}
+	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OpeningsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OpeningsResponse) ProtoMessage() {}
+
+func (x *OpeningsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OpeningsResponse.ProtoReflect.Descriptor instead.
+func (*OpeningsResponse) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *OpeningsResponse) GetBlocks() []*BlockOpenings {
+	if x != nil {
+		return x.Blocks
+	}
+	return nil
+}
+
 type GetNetworkRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Consistency   Consistency            `protobuf:"varint,1,opt,name=consistency,proto3,enum=ltl.v1.Consistency" json:"consistency,omitempty"`
@@ -2720,7 +2909,7 @@ type GetNetworkRequest struct {
 
 func (x *GetNetworkRequest) Reset() {
 	*x = GetNetworkRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2732,7 +2921,7 @@ func (x *GetNetworkRequest) String() string {
 func (*GetNetworkRequest) ProtoMessage() {}
 
 func (x *GetNetworkRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[35]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2745,7 +2934,7 @@ func (x *GetNetworkRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNetworkRequest.ProtoReflect.Descriptor instead.
 func (*GetNetworkRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{35}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *GetNetworkRequest) GetConsistency() Consistency {
@@ -2784,7 +2973,7 @@ type GetNetworkResponse struct {
 
 func (x *GetNetworkResponse) Reset() {
 	*x = GetNetworkResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2796,7 +2985,7 @@ func (x *GetNetworkResponse) String() string {
 func (*GetNetworkResponse) ProtoMessage() {}
 
 func (x *GetNetworkResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[36]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2809,7 +2998,7 @@ func (x *GetNetworkResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetNetworkResponse.ProtoReflect.Descriptor instead.
 func (*GetNetworkResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{36}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *GetNetworkResponse) GetNetworkId() []byte {
@@ -2914,7 +3103,7 @@ type OrganisationFacts struct {
 
 func (x *OrganisationFacts) Reset() {
 	*x = OrganisationFacts{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2926,7 +3115,7 @@ func (x *OrganisationFacts) String() string {
 func (*OrganisationFacts) ProtoMessage() {}
 
 func (x *OrganisationFacts) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[37]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2939,7 +3128,7 @@ func (x *OrganisationFacts) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrganisationFacts.ProtoReflect.Descriptor instead.
 func (*OrganisationFacts) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{37}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *OrganisationFacts) GetStanding() OrganisationStanding {
@@ -2988,7 +3177,7 @@ type Authorities struct {
 
 func (x *Authorities) Reset() {
 	*x = Authorities{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3000,7 +3189,7 @@ func (x *Authorities) String() string {
 func (*Authorities) ProtoMessage() {}
 
 func (x *Authorities) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[38]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3013,7 +3202,7 @@ func (x *Authorities) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Authorities.ProtoReflect.Descriptor instead.
 func (*Authorities) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{38}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Authorities) GetOrganisation() string {
@@ -3039,7 +3228,7 @@ type GetKeysRequest struct {
 
 func (x *GetKeysRequest) Reset() {
 	*x = GetKeysRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3051,7 +3240,7 @@ func (x *GetKeysRequest) String() string {
 func (*GetKeysRequest) ProtoMessage() {}
 
 func (x *GetKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[39]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3064,7 +3253,7 @@ func (x *GetKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeysRequest.ProtoReflect.Descriptor instead.
 func (*GetKeysRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{39}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *GetKeysRequest) GetConsistency() Consistency {
@@ -3088,7 +3277,7 @@ type GetKeysResponse struct {
 
 func (x *GetKeysResponse) Reset() {
 	*x = GetKeysResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3100,7 +3289,7 @@ func (x *GetKeysResponse) String() string {
 func (*GetKeysResponse) ProtoMessage() {}
 
 func (x *GetKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[40]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3113,7 +3302,7 @@ func (x *GetKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetKeysResponse.ProtoReflect.Descriptor instead.
 func (*GetKeysResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{40}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *GetKeysResponse) GetHeight() uint64 {
@@ -3162,7 +3351,7 @@ type Restoration struct {
 
 func (x *Restoration) Reset() {
 	*x = Restoration{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3174,7 +3363,7 @@ func (x *Restoration) String() string {
 func (*Restoration) ProtoMessage() {}
 
 func (x *Restoration) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[41]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3187,7 +3376,7 @@ func (x *Restoration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Restoration.ProtoReflect.Descriptor instead.
 func (*Restoration) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{41}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Restoration) GetNumber() uint32 {
@@ -3248,7 +3437,7 @@ type OrganisationKey struct {
 
 func (x *OrganisationKey) Reset() {
 	*x = OrganisationKey{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3260,7 +3449,7 @@ func (x *OrganisationKey) String() string {
 func (*OrganisationKey) ProtoMessage() {}
 
 func (x *OrganisationKey) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[42]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3273,7 +3462,7 @@ func (x *OrganisationKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OrganisationKey.ProtoReflect.Descriptor instead.
 func (*OrganisationKey) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{42}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *OrganisationKey) GetOrganisation() string {
@@ -3319,7 +3508,7 @@ type NodeKey struct {
 
 func (x *NodeKey) Reset() {
 	*x = NodeKey{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3331,7 +3520,7 @@ func (x *NodeKey) String() string {
 func (*NodeKey) ProtoMessage() {}
 
 func (x *NodeKey) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[43]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3344,7 +3533,7 @@ func (x *NodeKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeKey.ProtoReflect.Descriptor instead.
 func (*NodeKey) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{43}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *NodeKey) GetId() string {
@@ -3396,7 +3585,7 @@ type GetAccountRequest struct {
 
 func (x *GetAccountRequest) Reset() {
 	*x = GetAccountRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3408,7 +3597,7 @@ func (x *GetAccountRequest) String() string {
 func (*GetAccountRequest) ProtoMessage() {}
 
 func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[44]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3421,7 +3610,7 @@ func (x *GetAccountRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccountRequest.ProtoReflect.Descriptor instead.
 func (*GetAccountRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{44}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *GetAccountRequest) GetUid() string {
@@ -3464,7 +3653,7 @@ type AccountInfo struct {
 
 func (x *AccountInfo) Reset() {
 	*x = AccountInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3476,7 +3665,7 @@ func (x *AccountInfo) String() string {
 func (*AccountInfo) ProtoMessage() {}
 
 func (x *AccountInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[45]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3489,7 +3678,7 @@ func (x *AccountInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccountInfo.ProtoReflect.Descriptor instead.
 func (*AccountInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{45}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *AccountInfo) GetUid() string {
@@ -3532,7 +3721,7 @@ type GetAccountResponse struct {
 
 func (x *GetAccountResponse) Reset() {
 	*x = GetAccountResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3544,7 +3733,7 @@ func (x *GetAccountResponse) String() string {
 func (*GetAccountResponse) ProtoMessage() {}
 
 func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[46]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3557,7 +3746,7 @@ func (x *GetAccountResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetAccountResponse.ProtoReflect.Descriptor instead.
 func (*GetAccountResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{46}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *GetAccountResponse) GetCode() int32 {
@@ -3594,7 +3783,7 @@ type ListAccessKeysRequest struct {
 
 func (x *ListAccessKeysRequest) Reset() {
 	*x = ListAccessKeysRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3606,7 +3795,7 @@ func (x *ListAccessKeysRequest) String() string {
 func (*ListAccessKeysRequest) ProtoMessage() {}
 
 func (x *ListAccessKeysRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[47]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3619,7 +3808,7 @@ func (x *ListAccessKeysRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessKeysRequest.ProtoReflect.Descriptor instead.
 func (*ListAccessKeysRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{47}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ListAccessKeysRequest) GetAccountUid() string {
@@ -3669,7 +3858,7 @@ type AccessKeyInfo struct {
 
 func (x *AccessKeyInfo) Reset() {
 	*x = AccessKeyInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3681,7 +3870,7 @@ func (x *AccessKeyInfo) String() string {
 func (*AccessKeyInfo) ProtoMessage() {}
 
 func (x *AccessKeyInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[48]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3694,7 +3883,7 @@ func (x *AccessKeyInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AccessKeyInfo.ProtoReflect.Descriptor instead.
 func (*AccessKeyInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{48}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *AccessKeyInfo) GetId() string {
@@ -3756,7 +3945,7 @@ type ListAccessKeysResponse struct {
 
 func (x *ListAccessKeysResponse) Reset() {
 	*x = ListAccessKeysResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3768,7 +3957,7 @@ func (x *ListAccessKeysResponse) String() string {
 func (*ListAccessKeysResponse) ProtoMessage() {}
 
 func (x *ListAccessKeysResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[49]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3781,7 +3970,7 @@ func (x *ListAccessKeysResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAccessKeysResponse.ProtoReflect.Descriptor instead.
 func (*ListAccessKeysResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{49}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ListAccessKeysResponse) GetAccessKeys() []*AccessKeyInfo {
@@ -3810,7 +3999,7 @@ type GetChainRequest struct {
 
 func (x *GetChainRequest) Reset() {
 	*x = GetChainRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3822,7 +4011,7 @@ func (x *GetChainRequest) String() string {
 func (*GetChainRequest) ProtoMessage() {}
 
 func (x *GetChainRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[50]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3835,7 +4024,7 @@ func (x *GetChainRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChainRequest.ProtoReflect.Descriptor instead.
 func (*GetChainRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{50}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *GetChainRequest) GetChainId() string {
@@ -3876,7 +4065,7 @@ type GetChainResponse struct {
 
 func (x *GetChainResponse) Reset() {
 	*x = GetChainResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3888,7 +4077,7 @@ func (x *GetChainResponse) String() string {
 func (*GetChainResponse) ProtoMessage() {}
 
 func (x *GetChainResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[51]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3901,7 +4090,7 @@ func (x *GetChainResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetChainResponse.ProtoReflect.Descriptor instead.
 func (*GetChainResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{51}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *GetChainResponse) GetCode() int32 {
@@ -3963,7 +4152,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3975,7 +4164,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[52]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3988,7 +4177,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{52}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *ListMembersRequest) GetChainId() string {
@@ -4060,7 +4249,7 @@ type MemberInfo struct {
 
 func (x *MemberInfo) Reset() {
 	*x = MemberInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4072,7 +4261,7 @@ func (x *MemberInfo) String() string {
 func (*MemberInfo) ProtoMessage() {}
 
 func (x *MemberInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[53]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4085,7 +4274,7 @@ func (x *MemberInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MemberInfo.ProtoReflect.Descriptor instead.
 func (*MemberInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{53}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *MemberInfo) GetMemberId() string {
@@ -4176,7 +4365,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4188,7 +4377,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[54]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4201,7 +4390,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{54}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ListMembersResponse) GetCode() int32 {
@@ -4239,7 +4428,7 @@ type ListDeviceGroupsRequest struct {
 
 func (x *ListDeviceGroupsRequest) Reset() {
 	*x = ListDeviceGroupsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4251,7 +4440,7 @@ func (x *ListDeviceGroupsRequest) String() string {
 func (*ListDeviceGroupsRequest) ProtoMessage() {}
 
 func (x *ListDeviceGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[55]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4264,7 +4453,7 @@ func (x *ListDeviceGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeviceGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListDeviceGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{55}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *ListDeviceGroupsRequest) GetChainId() string {
@@ -4325,7 +4514,7 @@ type DeviceGroupInfo struct {
 
 func (x *DeviceGroupInfo) Reset() {
 	*x = DeviceGroupInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4337,7 +4526,7 @@ func (x *DeviceGroupInfo) String() string {
 func (*DeviceGroupInfo) ProtoMessage() {}
 
 func (x *DeviceGroupInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[56]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4350,7 +4539,7 @@ func (x *DeviceGroupInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceGroupInfo.ProtoReflect.Descriptor instead.
 func (*DeviceGroupInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{56}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *DeviceGroupInfo) GetDeviceGroupId() string {
@@ -4420,7 +4609,7 @@ type ListDeviceGroupsResponse struct {
 
 func (x *ListDeviceGroupsResponse) Reset() {
 	*x = ListDeviceGroupsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4432,7 +4621,7 @@ func (x *ListDeviceGroupsResponse) String() string {
 func (*ListDeviceGroupsResponse) ProtoMessage() {}
 
 func (x *ListDeviceGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[57]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4445,7 +4634,7 @@ func (x *ListDeviceGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDeviceGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListDeviceGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{57}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ListDeviceGroupsResponse) GetCode() int32 {
@@ -4484,7 +4673,7 @@ type ListDevicesRequest struct {
 
 func (x *ListDevicesRequest) Reset() {
 	*x = ListDevicesRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4496,7 +4685,7 @@ func (x *ListDevicesRequest) String() string {
 func (*ListDevicesRequest) ProtoMessage() {}
 
 func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[58]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4509,7 +4698,7 @@ func (x *ListDevicesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesRequest.ProtoReflect.Descriptor instead.
 func (*ListDevicesRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{58}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ListDevicesRequest) GetChainId() string {
@@ -4573,7 +4762,7 @@ type DeviceInfo struct {
 
 func (x *DeviceInfo) Reset() {
 	*x = DeviceInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4585,7 +4774,7 @@ func (x *DeviceInfo) String() string {
 func (*DeviceInfo) ProtoMessage() {}
 
 func (x *DeviceInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[59]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4598,7 +4787,7 @@ func (x *DeviceInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceInfo.ProtoReflect.Descriptor instead.
 func (*DeviceInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{59}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *DeviceInfo) GetDeviceId() string {
@@ -4640,7 +4829,7 @@ type ListDevicesResponse struct {
 
 func (x *ListDevicesResponse) Reset() {
 	*x = ListDevicesResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[60]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4652,7 +4841,7 @@ func (x *ListDevicesResponse) String() string {
 func (*ListDevicesResponse) ProtoMessage() {}
 
 func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[60]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4665,7 +4854,7 @@ func (x *ListDevicesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListDevicesResponse.ProtoReflect.Descriptor instead.
 func (*ListDevicesResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{60}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ListDevicesResponse) GetCode() int32 {
@@ -4703,7 +4892,7 @@ type ListEnrolmentsRequest struct {
 
 func (x *ListEnrolmentsRequest) Reset() {
 	*x = ListEnrolmentsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[61]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4715,7 +4904,7 @@ func (x *ListEnrolmentsRequest) String() string {
 func (*ListEnrolmentsRequest) ProtoMessage() {}
 
 func (x *ListEnrolmentsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[61]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4728,7 +4917,7 @@ func (x *ListEnrolmentsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrolmentsRequest.ProtoReflect.Descriptor instead.
 func (*ListEnrolmentsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{61}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ListEnrolmentsRequest) GetProductKey() string {
@@ -4785,7 +4974,7 @@ type DeviceKeyInfo struct {
 
 func (x *DeviceKeyInfo) Reset() {
 	*x = DeviceKeyInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[62]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4797,7 +4986,7 @@ func (x *DeviceKeyInfo) String() string {
 func (*DeviceKeyInfo) ProtoMessage() {}
 
 func (x *DeviceKeyInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[62]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4810,7 +4999,7 @@ func (x *DeviceKeyInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceKeyInfo.ProtoReflect.Descriptor instead.
 func (*DeviceKeyInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{62}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *DeviceKeyInfo) GetNumber() uint32 {
@@ -4879,7 +5068,7 @@ type EnrolmentInfo struct {
 
 func (x *EnrolmentInfo) Reset() {
 	*x = EnrolmentInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[63]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4891,7 +5080,7 @@ func (x *EnrolmentInfo) String() string {
 func (*EnrolmentInfo) ProtoMessage() {}
 
 func (x *EnrolmentInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[63]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4904,7 +5093,7 @@ func (x *EnrolmentInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrolmentInfo.ProtoReflect.Descriptor instead.
 func (*EnrolmentInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{63}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *EnrolmentInfo) GetDevice() *EnrollDevice {
@@ -4953,7 +5142,7 @@ type ListEnrolmentsResponse struct {
 
 func (x *ListEnrolmentsResponse) Reset() {
 	*x = ListEnrolmentsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[64]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4965,7 +5154,7 @@ func (x *ListEnrolmentsResponse) String() string {
 func (*ListEnrolmentsResponse) ProtoMessage() {}
 
 func (x *ListEnrolmentsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[64]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4978,7 +5167,7 @@ func (x *ListEnrolmentsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListEnrolmentsResponse.ProtoReflect.Descriptor instead.
 func (*ListEnrolmentsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{64}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ListEnrolmentsResponse) GetCode() int32 {
@@ -5015,7 +5204,7 @@ type ListProductsRequest struct {
 
 func (x *ListProductsRequest) Reset() {
 	*x = ListProductsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[65]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5027,7 +5216,7 @@ func (x *ListProductsRequest) String() string {
 func (*ListProductsRequest) ProtoMessage() {}
 
 func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[65]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5040,7 +5229,7 @@ func (x *ListProductsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsRequest.ProtoReflect.Descriptor instead.
 func (*ListProductsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{65}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *ListProductsRequest) GetProductKey() string {
@@ -5089,7 +5278,7 @@ type ProductInfo struct {
 
 func (x *ProductInfo) Reset() {
 	*x = ProductInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[66]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5101,7 +5290,7 @@ func (x *ProductInfo) String() string {
 func (*ProductInfo) ProtoMessage() {}
 
 func (x *ProductInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[66]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5114,7 +5303,7 @@ func (x *ProductInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProductInfo.ProtoReflect.Descriptor instead.
 func (*ProductInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{66}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *ProductInfo) GetProductKey() string {
@@ -5163,7 +5352,7 @@ type ListProductsResponse struct {
 
 func (x *ListProductsResponse) Reset() {
 	*x = ListProductsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[67]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5175,7 +5364,7 @@ func (x *ListProductsResponse) String() string {
 func (*ListProductsResponse) ProtoMessage() {}
 
 func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[67]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5188,7 +5377,7 @@ func (x *ListProductsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListProductsResponse.ProtoReflect.Descriptor instead.
 func (*ListProductsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{67}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *ListProductsResponse) GetCode() int32 {
@@ -5226,7 +5415,7 @@ type ListPhaseGroupsRequest struct {
 
 func (x *ListPhaseGroupsRequest) Reset() {
 	*x = ListPhaseGroupsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[68]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5238,7 +5427,7 @@ func (x *ListPhaseGroupsRequest) String() string {
 func (*ListPhaseGroupsRequest) ProtoMessage() {}
 
 func (x *ListPhaseGroupsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[68]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5251,7 +5440,7 @@ func (x *ListPhaseGroupsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseGroupsRequest.ProtoReflect.Descriptor instead.
 func (*ListPhaseGroupsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{68}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *ListPhaseGroupsRequest) GetChainId() string {
@@ -5308,7 +5497,7 @@ type PhaseGroupInfo struct {
 
 func (x *PhaseGroupInfo) Reset() {
 	*x = PhaseGroupInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[69]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5320,7 +5509,7 @@ func (x *PhaseGroupInfo) String() string {
 func (*PhaseGroupInfo) ProtoMessage() {}
 
 func (x *PhaseGroupInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[69]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5333,7 +5522,7 @@ func (x *PhaseGroupInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseGroupInfo.ProtoReflect.Descriptor instead.
 func (*PhaseGroupInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{69}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *PhaseGroupInfo) GetPhaseGroupId() string {
@@ -5375,7 +5564,7 @@ type ListPhaseGroupsResponse struct {
 
 func (x *ListPhaseGroupsResponse) Reset() {
 	*x = ListPhaseGroupsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[70]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5387,7 +5576,7 @@ func (x *ListPhaseGroupsResponse) String() string {
 func (*ListPhaseGroupsResponse) ProtoMessage() {}
 
 func (x *ListPhaseGroupsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[70]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5400,7 +5589,7 @@ func (x *ListPhaseGroupsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseGroupsResponse.ProtoReflect.Descriptor instead.
 func (*ListPhaseGroupsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{70}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ListPhaseGroupsResponse) GetCode() int32 {
@@ -5439,7 +5628,7 @@ type ListPhasesRequest struct {
 
 func (x *ListPhasesRequest) Reset() {
 	*x = ListPhasesRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[71]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5451,7 +5640,7 @@ func (x *ListPhasesRequest) String() string {
 func (*ListPhasesRequest) ProtoMessage() {}
 
 func (x *ListPhasesRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[71]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5464,7 +5653,7 @@ func (x *ListPhasesRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhasesRequest.ProtoReflect.Descriptor instead.
 func (*ListPhasesRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{71}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ListPhasesRequest) GetChainId() string {
@@ -5531,7 +5720,7 @@ type PhaseInfo struct {
 
 func (x *PhaseInfo) Reset() {
 	*x = PhaseInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[72]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5543,7 +5732,7 @@ func (x *PhaseInfo) String() string {
 func (*PhaseInfo) ProtoMessage() {}
 
 func (x *PhaseInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[72]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5556,7 +5745,7 @@ func (x *PhaseInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseInfo.ProtoReflect.Descriptor instead.
 func (*PhaseInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{72}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *PhaseInfo) GetPhaseId() string {
@@ -5612,7 +5801,7 @@ type ListPhasesResponse struct {
 
 func (x *ListPhasesResponse) Reset() {
 	*x = ListPhasesResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[73]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5624,7 +5813,7 @@ func (x *ListPhasesResponse) String() string {
 func (*ListPhasesResponse) ProtoMessage() {}
 
 func (x *ListPhasesResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[73]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5637,7 +5826,7 @@ func (x *ListPhasesResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhasesResponse.ProtoReflect.Descriptor instead.
 func (*ListPhasesResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{73}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ListPhasesResponse) GetCode() int32 {
@@ -5674,7 +5863,7 @@ type GetPhaseAuthorizationRequest struct {
 
 func (x *GetPhaseAuthorizationRequest) Reset() {
 	*x = GetPhaseAuthorizationRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[74]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5686,7 +5875,7 @@ func (x *GetPhaseAuthorizationRequest) String() string {
 func (*GetPhaseAuthorizationRequest) ProtoMessage() {}
 
 func (x *GetPhaseAuthorizationRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[74]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5699,7 +5888,7 @@ func (x *GetPhaseAuthorizationRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseAuthorizationRequest.ProtoReflect.Descriptor instead.
 func (*GetPhaseAuthorizationRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{74}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *GetPhaseAuthorizationRequest) GetChainId() string {
@@ -5749,7 +5938,7 @@ type GetPhaseAuthorizationResponse struct {
 
 func (x *GetPhaseAuthorizationResponse) Reset() {
 	*x = GetPhaseAuthorizationResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[75]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5761,7 +5950,7 @@ func (x *GetPhaseAuthorizationResponse) String() string {
 func (*GetPhaseAuthorizationResponse) ProtoMessage() {}
 
 func (x *GetPhaseAuthorizationResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[75]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5774,7 +5963,7 @@ func (x *GetPhaseAuthorizationResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseAuthorizationResponse.ProtoReflect.Descriptor instead.
 func (*GetPhaseAuthorizationResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{75}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *GetPhaseAuthorizationResponse) GetCode() int32 {
@@ -5814,7 +6003,7 @@ type GetPhaseRecordRequest struct {
 
 func (x *GetPhaseRecordRequest) Reset() {
 	*x = GetPhaseRecordRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[76]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5826,7 +6015,7 @@ func (x *GetPhaseRecordRequest) String() string {
 func (*GetPhaseRecordRequest) ProtoMessage() {}
 
 func (x *GetPhaseRecordRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[76]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5839,7 +6028,7 @@ func (x *GetPhaseRecordRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseRecordRequest.ProtoReflect.Descriptor instead.
 func (*GetPhaseRecordRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{76}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *GetPhaseRecordRequest) GetChainId() string {
@@ -5907,7 +6096,7 @@ type RelatedRecord struct {
 
 func (x *RelatedRecord) Reset() {
 	*x = RelatedRecord{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[77]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5919,7 +6108,7 @@ func (x *RelatedRecord) String() string {
 func (*RelatedRecord) ProtoMessage() {}
 
 func (x *RelatedRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[77]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5932,7 +6121,7 @@ func (x *RelatedRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelatedRecord.ProtoReflect.Descriptor instead.
 func (*RelatedRecord) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{77}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *RelatedRecord) GetPhaseId() string {
@@ -6006,7 +6195,7 @@ type PhaseRecord struct {
 
 func (x *PhaseRecord) Reset() {
 	*x = PhaseRecord{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[78]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6018,7 +6207,7 @@ func (x *PhaseRecord) String() string {
 func (*PhaseRecord) ProtoMessage() {}
 
 func (x *PhaseRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[78]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6031,7 +6220,7 @@ func (x *PhaseRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseRecord.ProtoReflect.Descriptor instead.
 func (*PhaseRecord) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{78}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *PhaseRecord) GetDataKey() string {
@@ -6191,7 +6380,7 @@ type GetPhaseRecordResponse struct {
 
 func (x *GetPhaseRecordResponse) Reset() {
 	*x = GetPhaseRecordResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[79]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6203,7 +6392,7 @@ func (x *GetPhaseRecordResponse) String() string {
 func (*GetPhaseRecordResponse) ProtoMessage() {}
 
 func (x *GetPhaseRecordResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[79]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6216,7 +6405,7 @@ func (x *GetPhaseRecordResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetPhaseRecordResponse.ProtoReflect.Descriptor instead.
 func (*GetPhaseRecordResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{79}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *GetPhaseRecordResponse) GetCode() int32 {
@@ -6252,7 +6441,7 @@ type ListPhaseRecordsRequest struct {
 
 func (x *ListPhaseRecordsRequest) Reset() {
 	*x = ListPhaseRecordsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[80]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6264,7 +6453,7 @@ func (x *ListPhaseRecordsRequest) String() string {
 func (*ListPhaseRecordsRequest) ProtoMessage() {}
 
 func (x *ListPhaseRecordsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[80]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6277,7 +6466,7 @@ func (x *ListPhaseRecordsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseRecordsRequest.ProtoReflect.Descriptor instead.
 func (*ListPhaseRecordsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{80}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *ListPhaseRecordsRequest) GetChainId() string {
@@ -6361,7 +6550,7 @@ type ListPhaseRecordsResponse struct {
 
 func (x *ListPhaseRecordsResponse) Reset() {
 	*x = ListPhaseRecordsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[81]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6373,7 +6562,7 @@ func (x *ListPhaseRecordsResponse) String() string {
 func (*ListPhaseRecordsResponse) ProtoMessage() {}
 
 func (x *ListPhaseRecordsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[81]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6386,7 +6575,7 @@ func (x *ListPhaseRecordsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListPhaseRecordsResponse.ProtoReflect.Descriptor instead.
 func (*ListPhaseRecordsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{81}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ListPhaseRecordsResponse) GetCode() int32 {
@@ -6426,7 +6615,7 @@ type ProposalsRequest struct {
 
 func (x *ProposalsRequest) Reset() {
 	*x = ProposalsRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[82]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6438,7 +6627,7 @@ func (x *ProposalsRequest) String() string {
 func (*ProposalsRequest) ProtoMessage() {}
 
 func (x *ProposalsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[82]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6451,7 +6640,7 @@ func (x *ProposalsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposalsRequest.ProtoReflect.Descriptor instead.
 func (*ProposalsRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{82}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *ProposalsRequest) GetProposalId() []byte {
@@ -6502,7 +6691,7 @@ type ProposalsResponse struct {
 
 func (x *ProposalsResponse) Reset() {
 	*x = ProposalsResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[83]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6514,7 +6703,7 @@ func (x *ProposalsResponse) String() string {
 func (*ProposalsResponse) ProtoMessage() {}
 
 func (x *ProposalsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[83]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6527,7 +6716,7 @@ func (x *ProposalsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposalsResponse.ProtoReflect.Descriptor instead.
 func (*ProposalsResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{83}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ProposalsResponse) GetCode() int32 {
@@ -6566,7 +6755,7 @@ type ProposalVote struct {
 
 func (x *ProposalVote) Reset() {
 	*x = ProposalVote{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[84]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6578,7 +6767,7 @@ func (x *ProposalVote) String() string {
 func (*ProposalVote) ProtoMessage() {}
 
 func (x *ProposalVote) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[84]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6591,7 +6780,7 @@ func (x *ProposalVote) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposalVote.ProtoReflect.Descriptor instead.
 func (*ProposalVote) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{84}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *ProposalVote) GetOrganisation() string {
@@ -6662,7 +6851,7 @@ type ProposalInfo struct {
 
 func (x *ProposalInfo) Reset() {
 	*x = ProposalInfo{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[85]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6674,7 +6863,7 @@ func (x *ProposalInfo) String() string {
 func (*ProposalInfo) ProtoMessage() {}
 
 func (x *ProposalInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[85]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6687,7 +6876,7 @@ func (x *ProposalInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposalInfo.ProtoReflect.Descriptor instead.
 func (*ProposalInfo) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{85}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *ProposalInfo) GetProposalId() []byte {
@@ -6827,7 +7016,7 @@ type PrepareProposalRequest struct {
 
 func (x *PrepareProposalRequest) Reset() {
 	*x = PrepareProposalRequest{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[86]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6839,7 +7028,7 @@ func (x *PrepareProposalRequest) String() string {
 func (*PrepareProposalRequest) ProtoMessage() {}
 
 func (x *PrepareProposalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[86]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6852,7 +7041,7 @@ func (x *PrepareProposalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareProposalRequest.ProtoReflect.Descriptor instead.
 func (*PrepareProposalRequest) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{86}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *PrepareProposalRequest) GetTransaction() []byte {
@@ -6888,7 +7077,7 @@ type PrepareProposalResponse struct {
 
 func (x *PrepareProposalResponse) Reset() {
 	*x = PrepareProposalResponse{}
-	mi := &file_ltl_v1_ledger_proto_msgTypes[87]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6900,7 +7089,7 @@ func (x *PrepareProposalResponse) String() string {
 func (*PrepareProposalResponse) ProtoMessage() {}
 
 func (x *PrepareProposalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_ledger_proto_msgTypes[87]
+	mi := &file_ltl_v1_ledger_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6913,7 +7102,7 @@ func (x *PrepareProposalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareProposalResponse.ProtoReflect.Descriptor instead.
 func (*PrepareProposalResponse) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{87}
+	return file_ltl_v1_ledger_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *PrepareProposalResponse) GetProposal() bool {
@@ -6956,11 +7145,12 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x04path\x18\x04 \x01(\fR\x04path\x12\x16\n" +
 	"\x06height\x18\x05 \x01(\x04R\x06height\x12\x14\n" +
 	"\x05flags\x18\x06 \x01(\rR\x05flags\x12\x16\n" +
-	"\x06bitmap\x18\a \x01(\fR\x06bitmap\"\x7f\n" +
+	"\x06bitmap\x18\a \x01(\fR\x06bitmap\"\xad\x01\n" +
 	"\x05Batch\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\"\n" +
 	"\ftransactions\x18\x02 \x03(\fR\ftransactions\x127\n" +
-	"\fendorsements\x18\x03 \x03(\v2\x13.ltl.v1.EndorsementR\fendorsements\"b\n" +
+	"\fendorsements\x18\x03 \x03(\v2\x13.ltl.v1.EndorsementR\fendorsements\x12,\n" +
+	"\bopenings\x18\x04 \x03(\v2\x10.ltl.v1.OpeningsR\bopenings\"b\n" +
 	"\x05Block\x12\x16\n" +
 	"\x06header\x18\x01 \x01(\fR\x06header\x12'\n" +
 	"\abatches\x18\x02 \x03(\v2\r.ltl.v1.BatchR\abatches\x12\x18\n" +
@@ -7028,16 +7218,18 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"unrecorded\"7\n" +
 	"\x0fConsensusMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
-	"\x05voter\x18\x02 \x01(\bR\x05voter\"K\n" +
+	"\x05voter\x18\x02 \x01(\bR\x05voter\"g\n" +
 	"\rBlocksRequest\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x1f\n" +
 	"\vfrom_height\x18\x02 \x01(\x04R\n" +
-	"fromHeight\"5\n" +
+	"fromHeight\x12\x1a\n" +
+	"\bopenings\x18\x03 \x01(\bR\bopenings\"5\n" +
 	"\x0eBlocksResponse\x12#\n" +
-	"\x05block\x18\x01 \x01(\v2\r.ltl.v1.BlockR\x05block\"W\n" +
+	"\x05block\x18\x01 \x01(\v2\r.ltl.v1.BlockR\x05block\"s\n" +
 	"\rFollowRequest\x12#\n" +
 	"\rfrom_sequence\x18\x01 \x01(\x04R\ffromSequence\x12!\n" +
-	"\fheaders_only\x18\x02 \x01(\bR\vheadersOnly\"Q\n" +
+	"\fheaders_only\x18\x02 \x01(\bR\vheadersOnly\x12\x1a\n" +
+	"\bopenings\x18\x03 \x01(\bR\bopenings\"Q\n" +
 	"\x0eFollowResponse\x12\x1a\n" +
 	"\bsequence\x18\x01 \x01(\x04R\bsequence\x12#\n" +
 	"\x05block\x18\x02 \x01(\v2\r.ltl.v1.BlockR\x05block\"\xbc\x01\n" +
@@ -7146,7 +7338,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x06locked\x18\x04 \x01(\x04R\x06locked\"y\n" +
 	"\x15GetTransactionRequest\x12)\n" +
 	"\x10transaction_hash\x18\x01 \x01(\fR\x0ftransactionHash\x125\n" +
-	"\vconsistency\x18\x02 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x89\x02\n" +
+	"\vconsistency\x18\x02 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\xb7\x02\n" +
 	"\x16GetTransactionResponse\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x11R\x04code\x12 \n" +
 	"\vtransaction\x18\x02 \x01(\fR\vtransaction\x12\x19\n" +
@@ -7156,7 +7348,19 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x06result\x18\x06 \x01(\x11R\x06result\x12\x1d\n" +
 	"\n" +
 	"block_hash\x18\a \x01(\fR\tblockHash\x12\x17\n" +
-	"\atime_ms\x18\b \x01(\x03R\x06timeMs\"J\n" +
+	"\atime_ms\x18\b \x01(\x03R\x06timeMs\x12,\n" +
+	"\bopenings\x18\t \x01(\v2\x10.ltl.v1.OpeningsR\bopenings\"F\n" +
+	"\x0fOpeningsRequest\x12\x19\n" +
+	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\x18\n" +
+	"\aheights\x18\x02 \x03(\x04R\aheights\"\xc7\x01\n" +
+	"\rBlockOpenings\x12\x16\n" +
+	"\x06height\x18\x01 \x01(\x04R\x06height\x12K\n" +
+	"\ftransactions\x18\x02 \x03(\v2'.ltl.v1.BlockOpenings.TransactionsEntryR\ftransactions\x1aQ\n" +
+	"\x11TransactionsEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\rR\x03key\x12&\n" +
+	"\x05value\x18\x02 \x01(\v2\x10.ltl.v1.OpeningsR\x05value:\x028\x01\"A\n" +
+	"\x10OpeningsResponse\x12-\n" +
+	"\x06blocks\x18\x01 \x03(\v2\x15.ltl.v1.BlockOpeningsR\x06blocks\"J\n" +
 	"\x11GetNetworkRequest\x125\n" +
 	"\vconsistency\x18\x01 \x01(\x0e2\x13.ltl.v1.ConsistencyR\vconsistency\"\x99\x04\n" +
 	"\x12GetNetworkResponse\x12\x1d\n" +
@@ -7561,7 +7765,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x17PROPOSAL_STATE_REJECTED\x10\x03\x12\x1c\n" +
 	"\x18PROPOSAL_STATE_WITHDRAWN\x10\x04\x12\x18\n" +
 	"\x14PROPOSAL_STATE_STALE\x10\x05\x12\x19\n" +
-	"\x15PROPOSAL_STATE_FAILED\x10\x062\xb8\x0e\n" +
+	"\x15PROPOSAL_STATE_FAILED\x10\x062\xf7\x0e\n" +
 	"\x06Ledger\x127\n" +
 	"\x06Status\x12\x15.ltl.v1.StatusRequest\x1a\x16.ltl.v1.StatusResponse\x129\n" +
 	"\x06Blocks\x12\x15.ltl.v1.BlocksRequest\x1a\x16.ltl.v1.BlocksResponse0\x01\x129\n" +
@@ -7571,7 +7775,8 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\fCountHistory\x12\x1b.ltl.v1.CountHistoryRequest\x1a\x1c.ltl.v1.CountHistoryResponse\x12C\n" +
 	"\n" +
 	"ListChains\x12\x19.ltl.v1.ListChainsRequest\x1a\x1a.ltl.v1.ListChainsResponse\x12O\n" +
-	"\x0eGetTransaction\x12\x1d.ltl.v1.GetTransactionRequest\x1a\x1e.ltl.v1.GetTransactionResponse\x12C\n" +
+	"\x0eGetTransaction\x12\x1d.ltl.v1.GetTransactionRequest\x1a\x1e.ltl.v1.GetTransactionResponse\x12=\n" +
+	"\bOpenings\x12\x17.ltl.v1.OpeningsRequest\x1a\x18.ltl.v1.OpeningsResponse\x12C\n" +
 	"\n" +
 	"GetNetwork\x12\x19.ltl.v1.GetNetworkRequest\x1a\x1a.ltl.v1.GetNetworkResponse\x12:\n" +
 	"\aGetKeys\x12\x16.ltl.v1.GetKeysRequest\x1a\x17.ltl.v1.GetKeysResponse\x12C\n" +
@@ -7611,7 +7816,7 @@ func file_ltl_v1_ledger_proto_rawDescGZIP() []byte {
 }
 
 var file_ltl_v1_ledger_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_ltl_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 88)
+var file_ltl_v1_ledger_proto_msgTypes = make([]protoimpl.MessageInfo, 92)
 var file_ltl_v1_ledger_proto_goTypes = []any{
 	(Consistency)(0),                      // 0: ltl.v1.Consistency
 	(OrganisationStanding)(0),             // 1: ltl.v1.OrganisationStanding
@@ -7651,217 +7856,229 @@ var file_ltl_v1_ledger_proto_goTypes = []any{
 	(*ListChainsResponse)(nil),            // 35: ltl.v1.ListChainsResponse
 	(*GetTransactionRequest)(nil),         // 36: ltl.v1.GetTransactionRequest
 	(*GetTransactionResponse)(nil),        // 37: ltl.v1.GetTransactionResponse
-	(*GetNetworkRequest)(nil),             // 38: ltl.v1.GetNetworkRequest
-	(*GetNetworkResponse)(nil),            // 39: ltl.v1.GetNetworkResponse
-	(*OrganisationFacts)(nil),             // 40: ltl.v1.OrganisationFacts
-	(*Authorities)(nil),                   // 41: ltl.v1.Authorities
-	(*GetKeysRequest)(nil),                // 42: ltl.v1.GetKeysRequest
-	(*GetKeysResponse)(nil),               // 43: ltl.v1.GetKeysResponse
-	(*Restoration)(nil),                   // 44: ltl.v1.Restoration
-	(*OrganisationKey)(nil),               // 45: ltl.v1.OrganisationKey
-	(*NodeKey)(nil),                       // 46: ltl.v1.NodeKey
-	(*GetAccountRequest)(nil),             // 47: ltl.v1.GetAccountRequest
-	(*AccountInfo)(nil),                   // 48: ltl.v1.AccountInfo
-	(*GetAccountResponse)(nil),            // 49: ltl.v1.GetAccountResponse
-	(*ListAccessKeysRequest)(nil),         // 50: ltl.v1.ListAccessKeysRequest
-	(*AccessKeyInfo)(nil),                 // 51: ltl.v1.AccessKeyInfo
-	(*ListAccessKeysResponse)(nil),        // 52: ltl.v1.ListAccessKeysResponse
-	(*GetChainRequest)(nil),               // 53: ltl.v1.GetChainRequest
-	(*GetChainResponse)(nil),              // 54: ltl.v1.GetChainResponse
-	(*ListMembersRequest)(nil),            // 55: ltl.v1.ListMembersRequest
-	(*MemberInfo)(nil),                    // 56: ltl.v1.MemberInfo
-	(*ListMembersResponse)(nil),           // 57: ltl.v1.ListMembersResponse
-	(*ListDeviceGroupsRequest)(nil),       // 58: ltl.v1.ListDeviceGroupsRequest
-	(*DeviceGroupInfo)(nil),               // 59: ltl.v1.DeviceGroupInfo
-	(*ListDeviceGroupsResponse)(nil),      // 60: ltl.v1.ListDeviceGroupsResponse
-	(*ListDevicesRequest)(nil),            // 61: ltl.v1.ListDevicesRequest
-	(*DeviceInfo)(nil),                    // 62: ltl.v1.DeviceInfo
-	(*ListDevicesResponse)(nil),           // 63: ltl.v1.ListDevicesResponse
-	(*ListEnrolmentsRequest)(nil),         // 64: ltl.v1.ListEnrolmentsRequest
-	(*DeviceKeyInfo)(nil),                 // 65: ltl.v1.DeviceKeyInfo
-	(*EnrolmentInfo)(nil),                 // 66: ltl.v1.EnrolmentInfo
-	(*ListEnrolmentsResponse)(nil),        // 67: ltl.v1.ListEnrolmentsResponse
-	(*ListProductsRequest)(nil),           // 68: ltl.v1.ListProductsRequest
-	(*ProductInfo)(nil),                   // 69: ltl.v1.ProductInfo
-	(*ListProductsResponse)(nil),          // 70: ltl.v1.ListProductsResponse
-	(*ListPhaseGroupsRequest)(nil),        // 71: ltl.v1.ListPhaseGroupsRequest
-	(*PhaseGroupInfo)(nil),                // 72: ltl.v1.PhaseGroupInfo
-	(*ListPhaseGroupsResponse)(nil),       // 73: ltl.v1.ListPhaseGroupsResponse
-	(*ListPhasesRequest)(nil),             // 74: ltl.v1.ListPhasesRequest
-	(*PhaseInfo)(nil),                     // 75: ltl.v1.PhaseInfo
-	(*ListPhasesResponse)(nil),            // 76: ltl.v1.ListPhasesResponse
-	(*GetPhaseAuthorizationRequest)(nil),  // 77: ltl.v1.GetPhaseAuthorizationRequest
-	(*GetPhaseAuthorizationResponse)(nil), // 78: ltl.v1.GetPhaseAuthorizationResponse
-	(*GetPhaseRecordRequest)(nil),         // 79: ltl.v1.GetPhaseRecordRequest
-	(*RelatedRecord)(nil),                 // 80: ltl.v1.RelatedRecord
-	(*PhaseRecord)(nil),                   // 81: ltl.v1.PhaseRecord
-	(*GetPhaseRecordResponse)(nil),        // 82: ltl.v1.GetPhaseRecordResponse
-	(*ListPhaseRecordsRequest)(nil),       // 83: ltl.v1.ListPhaseRecordsRequest
-	(*ListPhaseRecordsResponse)(nil),      // 84: ltl.v1.ListPhaseRecordsResponse
-	(*ProposalsRequest)(nil),              // 85: ltl.v1.ProposalsRequest
-	(*ProposalsResponse)(nil),             // 86: ltl.v1.ProposalsResponse
-	(*ProposalVote)(nil),                  // 87: ltl.v1.ProposalVote
-	(*ProposalInfo)(nil),                  // 88: ltl.v1.ProposalInfo
-	(*PrepareProposalRequest)(nil),        // 89: ltl.v1.PrepareProposalRequest
-	(*PrepareProposalResponse)(nil),       // 90: ltl.v1.PrepareProposalResponse
-	(*Correction)(nil),                    // 91: ltl.v1.Correction
-	(ChainService)(0),                     // 92: ltl.v1.ChainService
-	(*CreateChain)(nil),                   // 93: ltl.v1.CreateChain
-	(*Organisation)(nil),                  // 94: ltl.v1.Organisation
-	(*Node)(nil),                          // 95: ltl.v1.Node
-	(NodeMembership)(0),                   // 96: ltl.v1.NodeMembership
-	(*RevokeCertificate)(nil),             // 97: ltl.v1.RevokeCertificate
-	(AccountType)(0),                      // 98: ltl.v1.AccountType
-	(AccessKeyState)(0),                   // 99: ltl.v1.AccessKeyState
-	(DeviceKeyType)(0),                    // 100: ltl.v1.DeviceKeyType
-	(DeviceKeyEnd)(0),                     // 101: ltl.v1.DeviceKeyEnd
-	(*EnrollDevice)(nil),                  // 102: ltl.v1.EnrollDevice
-	(DataForm)(0),                         // 103: ltl.v1.DataForm
-	(*Propose)(nil),                       // 104: ltl.v1.Propose
+	(*OpeningsRequest)(nil),               // 38: ltl.v1.OpeningsRequest
+	(*BlockOpenings)(nil),                 // 39: ltl.v1.BlockOpenings
+	(*OpeningsResponse)(nil),              // 40: ltl.v1.OpeningsResponse
+	(*GetNetworkRequest)(nil),             // 41: ltl.v1.GetNetworkRequest
+	(*GetNetworkResponse)(nil),            // 42: ltl.v1.GetNetworkResponse
+	(*OrganisationFacts)(nil),             // 43: ltl.v1.OrganisationFacts
+	(*Authorities)(nil),                   // 44: ltl.v1.Authorities
+	(*GetKeysRequest)(nil),                // 45: ltl.v1.GetKeysRequest
+	(*GetKeysResponse)(nil),               // 46: ltl.v1.GetKeysResponse
+	(*Restoration)(nil),                   // 47: ltl.v1.Restoration
+	(*OrganisationKey)(nil),               // 48: ltl.v1.OrganisationKey
+	(*NodeKey)(nil),                       // 49: ltl.v1.NodeKey
+	(*GetAccountRequest)(nil),             // 50: ltl.v1.GetAccountRequest
+	(*AccountInfo)(nil),                   // 51: ltl.v1.AccountInfo
+	(*GetAccountResponse)(nil),            // 52: ltl.v1.GetAccountResponse
+	(*ListAccessKeysRequest)(nil),         // 53: ltl.v1.ListAccessKeysRequest
+	(*AccessKeyInfo)(nil),                 // 54: ltl.v1.AccessKeyInfo
+	(*ListAccessKeysResponse)(nil),        // 55: ltl.v1.ListAccessKeysResponse
+	(*GetChainRequest)(nil),               // 56: ltl.v1.GetChainRequest
+	(*GetChainResponse)(nil),              // 57: ltl.v1.GetChainResponse
+	(*ListMembersRequest)(nil),            // 58: ltl.v1.ListMembersRequest
+	(*MemberInfo)(nil),                    // 59: ltl.v1.MemberInfo
+	(*ListMembersResponse)(nil),           // 60: ltl.v1.ListMembersResponse
+	(*ListDeviceGroupsRequest)(nil),       // 61: ltl.v1.ListDeviceGroupsRequest
+	(*DeviceGroupInfo)(nil),               // 62: ltl.v1.DeviceGroupInfo
+	(*ListDeviceGroupsResponse)(nil),      // 63: ltl.v1.ListDeviceGroupsResponse
+	(*ListDevicesRequest)(nil),            // 64: ltl.v1.ListDevicesRequest
+	(*DeviceInfo)(nil),                    // 65: ltl.v1.DeviceInfo
+	(*ListDevicesResponse)(nil),           // 66: ltl.v1.ListDevicesResponse
+	(*ListEnrolmentsRequest)(nil),         // 67: ltl.v1.ListEnrolmentsRequest
+	(*DeviceKeyInfo)(nil),                 // 68: ltl.v1.DeviceKeyInfo
+	(*EnrolmentInfo)(nil),                 // 69: ltl.v1.EnrolmentInfo
+	(*ListEnrolmentsResponse)(nil),        // 70: ltl.v1.ListEnrolmentsResponse
+	(*ListProductsRequest)(nil),           // 71: ltl.v1.ListProductsRequest
+	(*ProductInfo)(nil),                   // 72: ltl.v1.ProductInfo
+	(*ListProductsResponse)(nil),          // 73: ltl.v1.ListProductsResponse
+	(*ListPhaseGroupsRequest)(nil),        // 74: ltl.v1.ListPhaseGroupsRequest
+	(*PhaseGroupInfo)(nil),                // 75: ltl.v1.PhaseGroupInfo
+	(*ListPhaseGroupsResponse)(nil),       // 76: ltl.v1.ListPhaseGroupsResponse
+	(*ListPhasesRequest)(nil),             // 77: ltl.v1.ListPhasesRequest
+	(*PhaseInfo)(nil),                     // 78: ltl.v1.PhaseInfo
+	(*ListPhasesResponse)(nil),            // 79: ltl.v1.ListPhasesResponse
+	(*GetPhaseAuthorizationRequest)(nil),  // 80: ltl.v1.GetPhaseAuthorizationRequest
+	(*GetPhaseAuthorizationResponse)(nil), // 81: ltl.v1.GetPhaseAuthorizationResponse
+	(*GetPhaseRecordRequest)(nil),         // 82: ltl.v1.GetPhaseRecordRequest
+	(*RelatedRecord)(nil),                 // 83: ltl.v1.RelatedRecord
+	(*PhaseRecord)(nil),                   // 84: ltl.v1.PhaseRecord
+	(*GetPhaseRecordResponse)(nil),        // 85: ltl.v1.GetPhaseRecordResponse
+	(*ListPhaseRecordsRequest)(nil),       // 86: ltl.v1.ListPhaseRecordsRequest
+	(*ListPhaseRecordsResponse)(nil),      // 87: ltl.v1.ListPhaseRecordsResponse
+	(*ProposalsRequest)(nil),              // 88: ltl.v1.ProposalsRequest
+	(*ProposalsResponse)(nil),             // 89: ltl.v1.ProposalsResponse
+	(*ProposalVote)(nil),                  // 90: ltl.v1.ProposalVote
+	(*ProposalInfo)(nil),                  // 91: ltl.v1.ProposalInfo
+	(*PrepareProposalRequest)(nil),        // 92: ltl.v1.PrepareProposalRequest
+	(*PrepareProposalResponse)(nil),       // 93: ltl.v1.PrepareProposalResponse
+	nil,                                   // 94: ltl.v1.BlockOpenings.TransactionsEntry
+	(*Openings)(nil),                      // 95: ltl.v1.Openings
+	(*Correction)(nil),                    // 96: ltl.v1.Correction
+	(ChainService)(0),                     // 97: ltl.v1.ChainService
+	(*CreateChain)(nil),                   // 98: ltl.v1.CreateChain
+	(*Organisation)(nil),                  // 99: ltl.v1.Organisation
+	(*Node)(nil),                          // 100: ltl.v1.Node
+	(NodeMembership)(0),                   // 101: ltl.v1.NodeMembership
+	(*RevokeCertificate)(nil),             // 102: ltl.v1.RevokeCertificate
+	(AccountType)(0),                      // 103: ltl.v1.AccountType
+	(AccessKeyState)(0),                   // 104: ltl.v1.AccessKeyState
+	(DeviceKeyType)(0),                    // 105: ltl.v1.DeviceKeyType
+	(DeviceKeyEnd)(0),                     // 106: ltl.v1.DeviceKeyEnd
+	(*EnrollDevice)(nil),                  // 107: ltl.v1.EnrollDevice
+	(DataForm)(0),                         // 108: ltl.v1.DataForm
+	(*Propose)(nil),                       // 109: ltl.v1.Propose
 }
 var file_ltl_v1_ledger_proto_depIdxs = []int32{
 	3,   // 0: ltl.v1.Batch.endorsements:type_name -> ltl.v1.Endorsement
-	4,   // 1: ltl.v1.Block.batches:type_name -> ltl.v1.Batch
-	7,   // 2: ltl.v1.Entry.batches:type_name -> ltl.v1.OrderedBatches
-	8,   // 3: ltl.v1.Entry.sealed:type_name -> ltl.v1.SealedKey
-	4,   // 4: ltl.v1.OrderedBatches.batches:type_name -> ltl.v1.Batch
-	18,  // 5: ltl.v1.StatusResponse.chains:type_name -> ltl.v1.ChainStatus
-	20,  // 6: ltl.v1.StatusResponse.members:type_name -> ltl.v1.ConsensusMember
-	5,   // 7: ltl.v1.BlocksResponse.block:type_name -> ltl.v1.Block
-	5,   // 8: ltl.v1.FollowResponse.block:type_name -> ltl.v1.Block
-	0,   // 9: ltl.v1.GetRecordRequest.consistency:type_name -> ltl.v1.Consistency
-	91,  // 10: ltl.v1.Record.corrects:type_name -> ltl.v1.Correction
-	27,  // 11: ltl.v1.Record.declared_wrong:type_name -> ltl.v1.DeclaredWrong
-	26,  // 12: ltl.v1.GetRecordResponse.record:type_name -> ltl.v1.Record
-	0,   // 13: ltl.v1.ListHistoryRequest.consistency:type_name -> ltl.v1.Consistency
-	26,  // 14: ltl.v1.ListHistoryResponse.records:type_name -> ltl.v1.Record
-	0,   // 15: ltl.v1.CountHistoryRequest.consistency:type_name -> ltl.v1.Consistency
-	92,  // 16: ltl.v1.ListChainsRequest.service:type_name -> ltl.v1.ChainService
-	0,   // 17: ltl.v1.ListChainsRequest.consistency:type_name -> ltl.v1.Consistency
-	93,  // 18: ltl.v1.ChainInfo.chain:type_name -> ltl.v1.CreateChain
-	34,  // 19: ltl.v1.ListChainsResponse.chains:type_name -> ltl.v1.ChainInfo
-	0,   // 20: ltl.v1.GetTransactionRequest.consistency:type_name -> ltl.v1.Consistency
-	0,   // 21: ltl.v1.GetNetworkRequest.consistency:type_name -> ltl.v1.Consistency
-	94,  // 22: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
-	95,  // 23: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
-	34,  // 24: ltl.v1.GetNetworkResponse.chains:type_name -> ltl.v1.ChainInfo
-	96,  // 25: ltl.v1.GetNetworkResponse.memberships:type_name -> ltl.v1.NodeMembership
-	41,  // 26: ltl.v1.GetNetworkResponse.authorities:type_name -> ltl.v1.Authorities
-	97,  // 27: ltl.v1.GetNetworkResponse.revocations:type_name -> ltl.v1.RevokeCertificate
-	40,  // 28: ltl.v1.GetNetworkResponse.facts:type_name -> ltl.v1.OrganisationFacts
-	1,   // 29: ltl.v1.OrganisationFacts.standing:type_name -> ltl.v1.OrganisationStanding
-	0,   // 30: ltl.v1.GetKeysRequest.consistency:type_name -> ltl.v1.Consistency
-	45,  // 31: ltl.v1.GetKeysResponse.organisation_keys:type_name -> ltl.v1.OrganisationKey
-	46,  // 32: ltl.v1.GetKeysResponse.node_keys:type_name -> ltl.v1.NodeKey
-	44,  // 33: ltl.v1.GetKeysResponse.restorations:type_name -> ltl.v1.Restoration
-	96,  // 34: ltl.v1.NodeKey.membership:type_name -> ltl.v1.NodeMembership
-	0,   // 35: ltl.v1.GetAccountRequest.consistency:type_name -> ltl.v1.Consistency
-	98,  // 36: ltl.v1.AccountInfo.type:type_name -> ltl.v1.AccountType
-	48,  // 37: ltl.v1.GetAccountResponse.accounts:type_name -> ltl.v1.AccountInfo
-	0,   // 38: ltl.v1.ListAccessKeysRequest.consistency:type_name -> ltl.v1.Consistency
-	99,  // 39: ltl.v1.AccessKeyInfo.state:type_name -> ltl.v1.AccessKeyState
-	51,  // 40: ltl.v1.ListAccessKeysResponse.access_keys:type_name -> ltl.v1.AccessKeyInfo
-	0,   // 41: ltl.v1.GetChainRequest.consistency:type_name -> ltl.v1.Consistency
-	34,  // 42: ltl.v1.GetChainResponse.chain:type_name -> ltl.v1.ChainInfo
-	0,   // 43: ltl.v1.ListMembersRequest.consistency:type_name -> ltl.v1.Consistency
-	56,  // 44: ltl.v1.ListMembersResponse.members:type_name -> ltl.v1.MemberInfo
-	0,   // 45: ltl.v1.ListDeviceGroupsRequest.consistency:type_name -> ltl.v1.Consistency
-	59,  // 46: ltl.v1.ListDeviceGroupsResponse.groups:type_name -> ltl.v1.DeviceGroupInfo
-	0,   // 47: ltl.v1.ListDevicesRequest.consistency:type_name -> ltl.v1.Consistency
-	62,  // 48: ltl.v1.ListDevicesResponse.devices:type_name -> ltl.v1.DeviceInfo
-	0,   // 49: ltl.v1.ListEnrolmentsRequest.consistency:type_name -> ltl.v1.Consistency
-	100, // 50: ltl.v1.DeviceKeyInfo.key_type:type_name -> ltl.v1.DeviceKeyType
-	101, // 51: ltl.v1.DeviceKeyInfo.end:type_name -> ltl.v1.DeviceKeyEnd
-	102, // 52: ltl.v1.EnrolmentInfo.device:type_name -> ltl.v1.EnrollDevice
-	65,  // 53: ltl.v1.EnrolmentInfo.keys:type_name -> ltl.v1.DeviceKeyInfo
-	66,  // 54: ltl.v1.ListEnrolmentsResponse.devices:type_name -> ltl.v1.EnrolmentInfo
-	0,   // 55: ltl.v1.ListProductsRequest.consistency:type_name -> ltl.v1.Consistency
-	69,  // 56: ltl.v1.ListProductsResponse.products:type_name -> ltl.v1.ProductInfo
-	0,   // 57: ltl.v1.ListPhaseGroupsRequest.consistency:type_name -> ltl.v1.Consistency
-	72,  // 58: ltl.v1.ListPhaseGroupsResponse.groups:type_name -> ltl.v1.PhaseGroupInfo
-	0,   // 59: ltl.v1.ListPhasesRequest.consistency:type_name -> ltl.v1.Consistency
-	75,  // 60: ltl.v1.ListPhasesResponse.phases:type_name -> ltl.v1.PhaseInfo
-	0,   // 61: ltl.v1.GetPhaseAuthorizationRequest.consistency:type_name -> ltl.v1.Consistency
-	75,  // 62: ltl.v1.GetPhaseAuthorizationResponse.authorized:type_name -> ltl.v1.PhaseInfo
-	75,  // 63: ltl.v1.GetPhaseAuthorizationResponse.unauthorized:type_name -> ltl.v1.PhaseInfo
-	0,   // 64: ltl.v1.GetPhaseRecordRequest.consistency:type_name -> ltl.v1.Consistency
-	103, // 65: ltl.v1.PhaseRecord.form:type_name -> ltl.v1.DataForm
-	80,  // 66: ltl.v1.PhaseRecord.related:type_name -> ltl.v1.RelatedRecord
-	91,  // 67: ltl.v1.PhaseRecord.corrects:type_name -> ltl.v1.Correction
-	27,  // 68: ltl.v1.PhaseRecord.declared_wrong:type_name -> ltl.v1.DeclaredWrong
-	81,  // 69: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
-	0,   // 70: ltl.v1.ListPhaseRecordsRequest.consistency:type_name -> ltl.v1.Consistency
-	81,  // 71: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
-	0,   // 72: ltl.v1.ProposalsRequest.consistency:type_name -> ltl.v1.Consistency
-	88,  // 73: ltl.v1.ProposalsResponse.proposals:type_name -> ltl.v1.ProposalInfo
-	2,   // 74: ltl.v1.ProposalInfo.state:type_name -> ltl.v1.ProposalState
-	104, // 75: ltl.v1.ProposalInfo.propose:type_name -> ltl.v1.Propose
-	87,  // 76: ltl.v1.ProposalInfo.votes:type_name -> ltl.v1.ProposalVote
-	0,   // 77: ltl.v1.PrepareProposalRequest.consistency:type_name -> ltl.v1.Consistency
-	104, // 78: ltl.v1.PrepareProposalResponse.propose:type_name -> ltl.v1.Propose
-	17,  // 79: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
-	21,  // 80: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
-	23,  // 81: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
-	25,  // 82: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
-	29,  // 83: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
-	31,  // 84: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
-	33,  // 85: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
-	36,  // 86: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
-	38,  // 87: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
-	42,  // 88: ltl.v1.Ledger.GetKeys:input_type -> ltl.v1.GetKeysRequest
-	47,  // 89: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
-	50,  // 90: ltl.v1.Ledger.ListAccessKeys:input_type -> ltl.v1.ListAccessKeysRequest
-	53,  // 91: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
-	55,  // 92: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
-	58,  // 93: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
-	61,  // 94: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
-	64,  // 95: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
-	68,  // 96: ltl.v1.Ledger.ListProducts:input_type -> ltl.v1.ListProductsRequest
-	71,  // 97: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
-	74,  // 98: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
-	77,  // 99: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
-	79,  // 100: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
-	83,  // 101: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
-	85,  // 102: ltl.v1.Ledger.Proposals:input_type -> ltl.v1.ProposalsRequest
-	89,  // 103: ltl.v1.Ledger.PrepareProposal:input_type -> ltl.v1.PrepareProposalRequest
-	9,   // 104: ltl.v1.Evidence.Cosign:input_type -> ltl.v1.CosignRequest
-	11,  // 105: ltl.v1.Evidence.Inclusion:input_type -> ltl.v1.InclusionRequest
-	13,  // 106: ltl.v1.Evidence.ProveConsistency:input_type -> ltl.v1.ProveConsistencyRequest
-	15,  // 107: ltl.v1.Evidence.ShowCheckpoint:input_type -> ltl.v1.ShowCheckpointRequest
-	19,  // 108: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
-	22,  // 109: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
-	24,  // 110: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
-	28,  // 111: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
-	30,  // 112: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
-	32,  // 113: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
-	35,  // 114: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
-	37,  // 115: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
-	39,  // 116: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
-	43,  // 117: ltl.v1.Ledger.GetKeys:output_type -> ltl.v1.GetKeysResponse
-	49,  // 118: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
-	52,  // 119: ltl.v1.Ledger.ListAccessKeys:output_type -> ltl.v1.ListAccessKeysResponse
-	54,  // 120: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
-	57,  // 121: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
-	60,  // 122: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
-	63,  // 123: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
-	67,  // 124: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
-	70,  // 125: ltl.v1.Ledger.ListProducts:output_type -> ltl.v1.ListProductsResponse
-	73,  // 126: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
-	76,  // 127: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
-	78,  // 128: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
-	82,  // 129: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
-	84,  // 130: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
-	86,  // 131: ltl.v1.Ledger.Proposals:output_type -> ltl.v1.ProposalsResponse
-	90,  // 132: ltl.v1.Ledger.PrepareProposal:output_type -> ltl.v1.PrepareProposalResponse
-	10,  // 133: ltl.v1.Evidence.Cosign:output_type -> ltl.v1.CosignResponse
-	12,  // 134: ltl.v1.Evidence.Inclusion:output_type -> ltl.v1.InclusionResponse
-	14,  // 135: ltl.v1.Evidence.ProveConsistency:output_type -> ltl.v1.ProveConsistencyResponse
-	16,  // 136: ltl.v1.Evidence.ShowCheckpoint:output_type -> ltl.v1.ShowCheckpointResponse
-	108, // [108:137] is the sub-list for method output_type
-	79,  // [79:108] is the sub-list for method input_type
-	79,  // [79:79] is the sub-list for extension type_name
-	79,  // [79:79] is the sub-list for extension extendee
-	0,   // [0:79] is the sub-list for field type_name
+	95,  // 1: ltl.v1.Batch.openings:type_name -> ltl.v1.Openings
+	4,   // 2: ltl.v1.Block.batches:type_name -> ltl.v1.Batch
+	7,   // 3: ltl.v1.Entry.batches:type_name -> ltl.v1.OrderedBatches
+	8,   // 4: ltl.v1.Entry.sealed:type_name -> ltl.v1.SealedKey
+	4,   // 5: ltl.v1.OrderedBatches.batches:type_name -> ltl.v1.Batch
+	18,  // 6: ltl.v1.StatusResponse.chains:type_name -> ltl.v1.ChainStatus
+	20,  // 7: ltl.v1.StatusResponse.members:type_name -> ltl.v1.ConsensusMember
+	5,   // 8: ltl.v1.BlocksResponse.block:type_name -> ltl.v1.Block
+	5,   // 9: ltl.v1.FollowResponse.block:type_name -> ltl.v1.Block
+	0,   // 10: ltl.v1.GetRecordRequest.consistency:type_name -> ltl.v1.Consistency
+	96,  // 11: ltl.v1.Record.corrects:type_name -> ltl.v1.Correction
+	27,  // 12: ltl.v1.Record.declared_wrong:type_name -> ltl.v1.DeclaredWrong
+	26,  // 13: ltl.v1.GetRecordResponse.record:type_name -> ltl.v1.Record
+	0,   // 14: ltl.v1.ListHistoryRequest.consistency:type_name -> ltl.v1.Consistency
+	26,  // 15: ltl.v1.ListHistoryResponse.records:type_name -> ltl.v1.Record
+	0,   // 16: ltl.v1.CountHistoryRequest.consistency:type_name -> ltl.v1.Consistency
+	97,  // 17: ltl.v1.ListChainsRequest.service:type_name -> ltl.v1.ChainService
+	0,   // 18: ltl.v1.ListChainsRequest.consistency:type_name -> ltl.v1.Consistency
+	98,  // 19: ltl.v1.ChainInfo.chain:type_name -> ltl.v1.CreateChain
+	34,  // 20: ltl.v1.ListChainsResponse.chains:type_name -> ltl.v1.ChainInfo
+	0,   // 21: ltl.v1.GetTransactionRequest.consistency:type_name -> ltl.v1.Consistency
+	95,  // 22: ltl.v1.GetTransactionResponse.openings:type_name -> ltl.v1.Openings
+	94,  // 23: ltl.v1.BlockOpenings.transactions:type_name -> ltl.v1.BlockOpenings.TransactionsEntry
+	39,  // 24: ltl.v1.OpeningsResponse.blocks:type_name -> ltl.v1.BlockOpenings
+	0,   // 25: ltl.v1.GetNetworkRequest.consistency:type_name -> ltl.v1.Consistency
+	99,  // 26: ltl.v1.GetNetworkResponse.organisations:type_name -> ltl.v1.Organisation
+	100, // 27: ltl.v1.GetNetworkResponse.nodes:type_name -> ltl.v1.Node
+	34,  // 28: ltl.v1.GetNetworkResponse.chains:type_name -> ltl.v1.ChainInfo
+	101, // 29: ltl.v1.GetNetworkResponse.memberships:type_name -> ltl.v1.NodeMembership
+	44,  // 30: ltl.v1.GetNetworkResponse.authorities:type_name -> ltl.v1.Authorities
+	102, // 31: ltl.v1.GetNetworkResponse.revocations:type_name -> ltl.v1.RevokeCertificate
+	43,  // 32: ltl.v1.GetNetworkResponse.facts:type_name -> ltl.v1.OrganisationFacts
+	1,   // 33: ltl.v1.OrganisationFacts.standing:type_name -> ltl.v1.OrganisationStanding
+	0,   // 34: ltl.v1.GetKeysRequest.consistency:type_name -> ltl.v1.Consistency
+	48,  // 35: ltl.v1.GetKeysResponse.organisation_keys:type_name -> ltl.v1.OrganisationKey
+	49,  // 36: ltl.v1.GetKeysResponse.node_keys:type_name -> ltl.v1.NodeKey
+	47,  // 37: ltl.v1.GetKeysResponse.restorations:type_name -> ltl.v1.Restoration
+	101, // 38: ltl.v1.NodeKey.membership:type_name -> ltl.v1.NodeMembership
+	0,   // 39: ltl.v1.GetAccountRequest.consistency:type_name -> ltl.v1.Consistency
+	103, // 40: ltl.v1.AccountInfo.type:type_name -> ltl.v1.AccountType
+	51,  // 41: ltl.v1.GetAccountResponse.accounts:type_name -> ltl.v1.AccountInfo
+	0,   // 42: ltl.v1.ListAccessKeysRequest.consistency:type_name -> ltl.v1.Consistency
+	104, // 43: ltl.v1.AccessKeyInfo.state:type_name -> ltl.v1.AccessKeyState
+	54,  // 44: ltl.v1.ListAccessKeysResponse.access_keys:type_name -> ltl.v1.AccessKeyInfo
+	0,   // 45: ltl.v1.GetChainRequest.consistency:type_name -> ltl.v1.Consistency
+	34,  // 46: ltl.v1.GetChainResponse.chain:type_name -> ltl.v1.ChainInfo
+	0,   // 47: ltl.v1.ListMembersRequest.consistency:type_name -> ltl.v1.Consistency
+	59,  // 48: ltl.v1.ListMembersResponse.members:type_name -> ltl.v1.MemberInfo
+	0,   // 49: ltl.v1.ListDeviceGroupsRequest.consistency:type_name -> ltl.v1.Consistency
+	62,  // 50: ltl.v1.ListDeviceGroupsResponse.groups:type_name -> ltl.v1.DeviceGroupInfo
+	0,   // 51: ltl.v1.ListDevicesRequest.consistency:type_name -> ltl.v1.Consistency
+	65,  // 52: ltl.v1.ListDevicesResponse.devices:type_name -> ltl.v1.DeviceInfo
+	0,   // 53: ltl.v1.ListEnrolmentsRequest.consistency:type_name -> ltl.v1.Consistency
+	105, // 54: ltl.v1.DeviceKeyInfo.key_type:type_name -> ltl.v1.DeviceKeyType
+	106, // 55: ltl.v1.DeviceKeyInfo.end:type_name -> ltl.v1.DeviceKeyEnd
+	107, // 56: ltl.v1.EnrolmentInfo.device:type_name -> ltl.v1.EnrollDevice
+	68,  // 57: ltl.v1.EnrolmentInfo.keys:type_name -> ltl.v1.DeviceKeyInfo
+	69,  // 58: ltl.v1.ListEnrolmentsResponse.devices:type_name -> ltl.v1.EnrolmentInfo
+	0,   // 59: ltl.v1.ListProductsRequest.consistency:type_name -> ltl.v1.Consistency
+	72,  // 60: ltl.v1.ListProductsResponse.products:type_name -> ltl.v1.ProductInfo
+	0,   // 61: ltl.v1.ListPhaseGroupsRequest.consistency:type_name -> ltl.v1.Consistency
+	75,  // 62: ltl.v1.ListPhaseGroupsResponse.groups:type_name -> ltl.v1.PhaseGroupInfo
+	0,   // 63: ltl.v1.ListPhasesRequest.consistency:type_name -> ltl.v1.Consistency
+	78,  // 64: ltl.v1.ListPhasesResponse.phases:type_name -> ltl.v1.PhaseInfo
+	0,   // 65: ltl.v1.GetPhaseAuthorizationRequest.consistency:type_name -> ltl.v1.Consistency
+	78,  // 66: ltl.v1.GetPhaseAuthorizationResponse.authorized:type_name -> ltl.v1.PhaseInfo
+	78,  // 67: ltl.v1.GetPhaseAuthorizationResponse.unauthorized:type_name -> ltl.v1.PhaseInfo
+	0,   // 68: ltl.v1.GetPhaseRecordRequest.consistency:type_name -> ltl.v1.Consistency
+	108, // 69: ltl.v1.PhaseRecord.form:type_name -> ltl.v1.DataForm
+	83,  // 70: ltl.v1.PhaseRecord.related:type_name -> ltl.v1.RelatedRecord
+	96,  // 71: ltl.v1.PhaseRecord.corrects:type_name -> ltl.v1.Correction
+	27,  // 72: ltl.v1.PhaseRecord.declared_wrong:type_name -> ltl.v1.DeclaredWrong
+	84,  // 73: ltl.v1.GetPhaseRecordResponse.record:type_name -> ltl.v1.PhaseRecord
+	0,   // 74: ltl.v1.ListPhaseRecordsRequest.consistency:type_name -> ltl.v1.Consistency
+	84,  // 75: ltl.v1.ListPhaseRecordsResponse.records:type_name -> ltl.v1.PhaseRecord
+	0,   // 76: ltl.v1.ProposalsRequest.consistency:type_name -> ltl.v1.Consistency
+	91,  // 77: ltl.v1.ProposalsResponse.proposals:type_name -> ltl.v1.ProposalInfo
+	2,   // 78: ltl.v1.ProposalInfo.state:type_name -> ltl.v1.ProposalState
+	109, // 79: ltl.v1.ProposalInfo.propose:type_name -> ltl.v1.Propose
+	90,  // 80: ltl.v1.ProposalInfo.votes:type_name -> ltl.v1.ProposalVote
+	0,   // 81: ltl.v1.PrepareProposalRequest.consistency:type_name -> ltl.v1.Consistency
+	109, // 82: ltl.v1.PrepareProposalResponse.propose:type_name -> ltl.v1.Propose
+	95,  // 83: ltl.v1.BlockOpenings.TransactionsEntry.value:type_name -> ltl.v1.Openings
+	17,  // 84: ltl.v1.Ledger.Status:input_type -> ltl.v1.StatusRequest
+	21,  // 85: ltl.v1.Ledger.Blocks:input_type -> ltl.v1.BlocksRequest
+	23,  // 86: ltl.v1.Ledger.Follow:input_type -> ltl.v1.FollowRequest
+	25,  // 87: ltl.v1.Ledger.GetRecord:input_type -> ltl.v1.GetRecordRequest
+	29,  // 88: ltl.v1.Ledger.ListHistory:input_type -> ltl.v1.ListHistoryRequest
+	31,  // 89: ltl.v1.Ledger.CountHistory:input_type -> ltl.v1.CountHistoryRequest
+	33,  // 90: ltl.v1.Ledger.ListChains:input_type -> ltl.v1.ListChainsRequest
+	36,  // 91: ltl.v1.Ledger.GetTransaction:input_type -> ltl.v1.GetTransactionRequest
+	38,  // 92: ltl.v1.Ledger.Openings:input_type -> ltl.v1.OpeningsRequest
+	41,  // 93: ltl.v1.Ledger.GetNetwork:input_type -> ltl.v1.GetNetworkRequest
+	45,  // 94: ltl.v1.Ledger.GetKeys:input_type -> ltl.v1.GetKeysRequest
+	50,  // 95: ltl.v1.Ledger.GetAccount:input_type -> ltl.v1.GetAccountRequest
+	53,  // 96: ltl.v1.Ledger.ListAccessKeys:input_type -> ltl.v1.ListAccessKeysRequest
+	56,  // 97: ltl.v1.Ledger.GetChain:input_type -> ltl.v1.GetChainRequest
+	58,  // 98: ltl.v1.Ledger.ListMembers:input_type -> ltl.v1.ListMembersRequest
+	61,  // 99: ltl.v1.Ledger.ListDeviceGroups:input_type -> ltl.v1.ListDeviceGroupsRequest
+	64,  // 100: ltl.v1.Ledger.ListDevices:input_type -> ltl.v1.ListDevicesRequest
+	67,  // 101: ltl.v1.Ledger.ListEnrolments:input_type -> ltl.v1.ListEnrolmentsRequest
+	71,  // 102: ltl.v1.Ledger.ListProducts:input_type -> ltl.v1.ListProductsRequest
+	74,  // 103: ltl.v1.Ledger.ListPhaseGroups:input_type -> ltl.v1.ListPhaseGroupsRequest
+	77,  // 104: ltl.v1.Ledger.ListPhases:input_type -> ltl.v1.ListPhasesRequest
+	80,  // 105: ltl.v1.Ledger.GetPhaseAuthorization:input_type -> ltl.v1.GetPhaseAuthorizationRequest
+	82,  // 106: ltl.v1.Ledger.GetPhaseRecord:input_type -> ltl.v1.GetPhaseRecordRequest
+	86,  // 107: ltl.v1.Ledger.ListPhaseRecords:input_type -> ltl.v1.ListPhaseRecordsRequest
+	88,  // 108: ltl.v1.Ledger.Proposals:input_type -> ltl.v1.ProposalsRequest
+	92,  // 109: ltl.v1.Ledger.PrepareProposal:input_type -> ltl.v1.PrepareProposalRequest
+	9,   // 110: ltl.v1.Evidence.Cosign:input_type -> ltl.v1.CosignRequest
+	11,  // 111: ltl.v1.Evidence.Inclusion:input_type -> ltl.v1.InclusionRequest
+	13,  // 112: ltl.v1.Evidence.ProveConsistency:input_type -> ltl.v1.ProveConsistencyRequest
+	15,  // 113: ltl.v1.Evidence.ShowCheckpoint:input_type -> ltl.v1.ShowCheckpointRequest
+	19,  // 114: ltl.v1.Ledger.Status:output_type -> ltl.v1.StatusResponse
+	22,  // 115: ltl.v1.Ledger.Blocks:output_type -> ltl.v1.BlocksResponse
+	24,  // 116: ltl.v1.Ledger.Follow:output_type -> ltl.v1.FollowResponse
+	28,  // 117: ltl.v1.Ledger.GetRecord:output_type -> ltl.v1.GetRecordResponse
+	30,  // 118: ltl.v1.Ledger.ListHistory:output_type -> ltl.v1.ListHistoryResponse
+	32,  // 119: ltl.v1.Ledger.CountHistory:output_type -> ltl.v1.CountHistoryResponse
+	35,  // 120: ltl.v1.Ledger.ListChains:output_type -> ltl.v1.ListChainsResponse
+	37,  // 121: ltl.v1.Ledger.GetTransaction:output_type -> ltl.v1.GetTransactionResponse
+	40,  // 122: ltl.v1.Ledger.Openings:output_type -> ltl.v1.OpeningsResponse
+	42,  // 123: ltl.v1.Ledger.GetNetwork:output_type -> ltl.v1.GetNetworkResponse
+	46,  // 124: ltl.v1.Ledger.GetKeys:output_type -> ltl.v1.GetKeysResponse
+	52,  // 125: ltl.v1.Ledger.GetAccount:output_type -> ltl.v1.GetAccountResponse
+	55,  // 126: ltl.v1.Ledger.ListAccessKeys:output_type -> ltl.v1.ListAccessKeysResponse
+	57,  // 127: ltl.v1.Ledger.GetChain:output_type -> ltl.v1.GetChainResponse
+	60,  // 128: ltl.v1.Ledger.ListMembers:output_type -> ltl.v1.ListMembersResponse
+	63,  // 129: ltl.v1.Ledger.ListDeviceGroups:output_type -> ltl.v1.ListDeviceGroupsResponse
+	66,  // 130: ltl.v1.Ledger.ListDevices:output_type -> ltl.v1.ListDevicesResponse
+	70,  // 131: ltl.v1.Ledger.ListEnrolments:output_type -> ltl.v1.ListEnrolmentsResponse
+	73,  // 132: ltl.v1.Ledger.ListProducts:output_type -> ltl.v1.ListProductsResponse
+	76,  // 133: ltl.v1.Ledger.ListPhaseGroups:output_type -> ltl.v1.ListPhaseGroupsResponse
+	79,  // 134: ltl.v1.Ledger.ListPhases:output_type -> ltl.v1.ListPhasesResponse
+	81,  // 135: ltl.v1.Ledger.GetPhaseAuthorization:output_type -> ltl.v1.GetPhaseAuthorizationResponse
+	85,  // 136: ltl.v1.Ledger.GetPhaseRecord:output_type -> ltl.v1.GetPhaseRecordResponse
+	87,  // 137: ltl.v1.Ledger.ListPhaseRecords:output_type -> ltl.v1.ListPhaseRecordsResponse
+	89,  // 138: ltl.v1.Ledger.Proposals:output_type -> ltl.v1.ProposalsResponse
+	93,  // 139: ltl.v1.Ledger.PrepareProposal:output_type -> ltl.v1.PrepareProposalResponse
+	10,  // 140: ltl.v1.Evidence.Cosign:output_type -> ltl.v1.CosignResponse
+	12,  // 141: ltl.v1.Evidence.Inclusion:output_type -> ltl.v1.InclusionResponse
+	14,  // 142: ltl.v1.Evidence.ProveConsistency:output_type -> ltl.v1.ProveConsistencyResponse
+	16,  // 143: ltl.v1.Evidence.ShowCheckpoint:output_type -> ltl.v1.ShowCheckpointResponse
+	114, // [114:144] is the sub-list for method output_type
+	84,  // [84:114] is the sub-list for method input_type
+	84,  // [84:84] is the sub-list for extension type_name
+	84,  // [84:84] is the sub-list for extension extendee
+	0,   // [0:84] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_ledger_proto_init() }
@@ -7880,7 +8097,7 @@ func file_ltl_v1_ledger_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_ledger_proto_rawDesc), len(file_ltl_v1_ledger_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   88,
+			NumMessages:   92,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

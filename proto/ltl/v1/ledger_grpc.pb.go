@@ -27,6 +27,7 @@ const (
 	Ledger_CountHistory_FullMethodName          = "/ltl.v1.Ledger/CountHistory"
 	Ledger_ListChains_FullMethodName            = "/ltl.v1.Ledger/ListChains"
 	Ledger_GetTransaction_FullMethodName        = "/ltl.v1.Ledger/GetTransaction"
+	Ledger_Openings_FullMethodName              = "/ltl.v1.Ledger/Openings"
 	Ledger_GetNetwork_FullMethodName            = "/ltl.v1.Ledger/GetNetwork"
 	Ledger_GetKeys_FullMethodName               = "/ltl.v1.Ledger/GetKeys"
 	Ledger_GetAccount_FullMethodName            = "/ltl.v1.Ledger/GetAccount"
@@ -69,6 +70,8 @@ type LedgerClient interface {
 	ListChains(ctx context.Context, in *ListChainsRequest, opts ...grpc.CallOption) (*ListChainsResponse, error)
 	// GetTransaction finds a transaction by its id.
 	GetTransaction(ctx context.Context, in *GetTransactionRequest, opts ...grpc.CallOption) (*GetTransactionResponse, error)
+	// Openings returns the values that transactions of some blocks commit to, to those who may read the chain.
+	Openings(ctx context.Context, in *OpeningsRequest, opts ...grpc.CallOption) (*OpeningsResponse, error)
 	// GetNetwork returns the system chain's view of organisations, nodes and chains.
 	GetNetwork(ctx context.Context, in *GetNetworkRequest, opts ...grpc.CallOption) (*GetNetworkResponse, error)
 	// GetKeys returns the keys that organisations and nodes sign with, and those that they had before.
@@ -205,6 +208,16 @@ func (c *ledgerClient) GetTransaction(ctx context.Context, in *GetTransactionReq
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(GetTransactionResponse)
 	err := c.cc.Invoke(ctx, Ledger_GetTransaction_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *ledgerClient) Openings(ctx context.Context, in *OpeningsRequest, opts ...grpc.CallOption) (*OpeningsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(OpeningsResponse)
+	err := c.cc.Invoke(ctx, Ledger_Openings_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -404,6 +417,8 @@ type LedgerServer interface {
 	ListChains(context.Context, *ListChainsRequest) (*ListChainsResponse, error)
 	// GetTransaction finds a transaction by its id.
 	GetTransaction(context.Context, *GetTransactionRequest) (*GetTransactionResponse, error)
+	// Openings returns the values that transactions of some blocks commit to, to those who may read the chain.
+	Openings(context.Context, *OpeningsRequest) (*OpeningsResponse, error)
 	// GetNetwork returns the system chain's view of organisations, nodes and chains.
 	GetNetwork(context.Context, *GetNetworkRequest) (*GetNetworkResponse, error)
 	// GetKeys returns the keys that organisations and nodes sign with, and those that they had before.
@@ -471,6 +486,9 @@ func (UnimplementedLedgerServer) ListChains(context.Context, *ListChainsRequest)
 }
 func (UnimplementedLedgerServer) GetTransaction(context.Context, *GetTransactionRequest) (*GetTransactionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetTransaction not implemented")
+}
+func (UnimplementedLedgerServer) Openings(context.Context, *OpeningsRequest) (*OpeningsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Openings not implemented")
 }
 func (UnimplementedLedgerServer) GetNetwork(context.Context, *GetNetworkRequest) (*GetNetworkResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetNetwork not implemented")
@@ -670,6 +688,24 @@ func _Ledger_GetTransaction_Handler(srv interface{}, ctx context.Context, dec fu
 	}
 	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
 		return srv.(LedgerServer).GetTransaction(ctx, req.(*GetTransactionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _Ledger_Openings_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(OpeningsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(LedgerServer).Openings(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Ledger_Openings_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(LedgerServer).Openings(ctx, req.(*OpeningsRequest))
 	}
 	return interceptor(ctx, in, info, handler)
 }
@@ -1010,6 +1046,10 @@ var Ledger_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetTransaction",
 			Handler:    _Ledger_GetTransaction_Handler,
+		},
+		{
+			MethodName: "Openings",
+			Handler:    _Ledger_Openings_Handler,
 		},
 		{
 			MethodName: "GetNetwork",

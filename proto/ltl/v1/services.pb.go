@@ -532,7 +532,9 @@ type EndorseRequest struct {
 	ChainId      string                 `protobuf:"bytes,1,opt,name=chain_id,json=chainId,proto3" json:"chain_id,omitempty"`
 	Transactions [][]byte               `protobuf:"bytes,2,rep,name=transactions,proto3" json:"transactions,omitempty"`
 	// min_sequence is the number of executed blocks that the endorser's copy must have before it checks the batch.
-	MinSequence   uint64 `protobuf:"varint,3,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
+	MinSequence uint64 `protobuf:"varint,3,opt,name=min_sequence,json=minSequence,proto3" json:"min_sequence,omitempty"`
+	// openings hold the values that the transactions commit to, one for each transaction, in their order.
+	Openings      []*Openings `protobuf:"bytes,4,rep,name=openings,proto3" json:"openings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -586,6 +588,13 @@ func (x *EndorseRequest) GetMinSequence() uint64 {
 		return x.MinSequence
 	}
 	return 0
+}
+
+func (x *EndorseRequest) GetOpenings() []*Openings {
+	if x != nil {
+		return x.Openings
+	}
+	return nil
 }
 
 type EndorseResponse struct {
@@ -945,7 +954,7 @@ var File_ltl_v1_services_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_services_proto_rawDesc = "" +
 	"\n" +
-	"\x15ltl/v1/services.proto\x12\x06ltl.v1\x1a\x13ltl/v1/ledger.proto\"4\n" +
+	"\x15ltl/v1/services.proto\x12\x06ltl.v1\x1a\x13ltl/v1/ledger.proto\x1a\x18ltl/v1/transaction.proto\"4\n" +
 	"\rSubmitRequest\x12#\n" +
 	"\x05batch\x18\x01 \x01(\v2\r.ltl.v1.BatchR\x05batch\":\n" +
 	"\x0eSubmitResponse\x12(\n" +
@@ -974,11 +983,12 @@ const file_ltl_v1_services_proto_rawDesc = "" +
 	"\x06iot_id\x18\x02 \x01(\tR\x05iotId\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\fR\x03key\x12!\n" +
 	"\fmin_sequence\x18\x04 \x01(\x04R\vminSequence\"\x16\n" +
-	"\x14PutDeviceKeyResponse\"r\n" +
+	"\x14PutDeviceKeyResponse\"\xa0\x01\n" +
 	"\x0eEndorseRequest\x12\x19\n" +
 	"\bchain_id\x18\x01 \x01(\tR\achainId\x12\"\n" +
 	"\ftransactions\x18\x02 \x03(\fR\ftransactions\x12!\n" +
-	"\fmin_sequence\x18\x03 \x01(\x04R\vminSequence\"\xaa\x01\n" +
+	"\fmin_sequence\x18\x03 \x01(\x04R\vminSequence\x12,\n" +
+	"\bopenings\x18\x04 \x03(\v2\x10.ltl.v1.OpeningsR\bopenings\"\xaa\x01\n" +
 	"\x0fEndorseResponse\x125\n" +
 	"\vendorsement\x18\x01 \x01(\v2\x13.ltl.v1.EndorsementR\vendorsement\x12\x14\n" +
 	"\x05codes\x18\x02 \x03(\x11R\x05codes\x12\x18\n" +
@@ -1043,37 +1053,39 @@ var file_ltl_v1_services_proto_goTypes = []any{
 	(*WatchAccessKeysRequest)(nil),  // 16: ltl.v1.WatchAccessKeysRequest
 	(*WatchAccessKeysResponse)(nil), // 17: ltl.v1.WatchAccessKeysResponse
 	(*Batch)(nil),                   // 18: ltl.v1.Batch
-	(*Endorsement)(nil),             // 19: ltl.v1.Endorsement
-	(*SealedKey)(nil),               // 20: ltl.v1.SealedKey
-	(*AccessKeyInfo)(nil),           // 21: ltl.v1.AccessKeyInfo
+	(*Openings)(nil),                // 19: ltl.v1.Openings
+	(*Endorsement)(nil),             // 20: ltl.v1.Endorsement
+	(*SealedKey)(nil),               // 21: ltl.v1.SealedKey
+	(*AccessKeyInfo)(nil),           // 22: ltl.v1.AccessKeyInfo
 }
 var file_ltl_v1_services_proto_depIdxs = []int32{
 	18, // 0: ltl.v1.SubmitRequest.batch:type_name -> ltl.v1.Batch
 	2,  // 1: ltl.v1.SubmitResponse.results:type_name -> ltl.v1.Result
-	19, // 2: ltl.v1.EndorseResponse.endorsement:type_name -> ltl.v1.Endorsement
-	20, // 3: ltl.v1.WatchSealedResponse.sealed:type_name -> ltl.v1.SealedKey
-	21, // 4: ltl.v1.WatchAccessKeysResponse.access_keys:type_name -> ltl.v1.AccessKeyInfo
-	0,  // 5: ltl.v1.Orderer.Submit:input_type -> ltl.v1.SubmitRequest
-	4,  // 6: ltl.v1.Orderer.ReadIndex:input_type -> ltl.v1.ReadIndexRequest
-	6,  // 7: ltl.v1.Orderer.ConfirmTerm:input_type -> ltl.v1.ConfirmTermRequest
-	10, // 8: ltl.v1.Endorser.Endorse:input_type -> ltl.v1.EndorseRequest
-	8,  // 9: ltl.v1.Endorser.PutDeviceKey:input_type -> ltl.v1.PutDeviceKeyRequest
-	16, // 10: ltl.v1.Endorser.WatchAccessKeys:input_type -> ltl.v1.WatchAccessKeysRequest
-	12, // 11: ltl.v1.Operator.PutSealed:input_type -> ltl.v1.PutSealedRequest
-	14, // 12: ltl.v1.Operator.WatchSealed:input_type -> ltl.v1.WatchSealedRequest
-	1,  // 13: ltl.v1.Orderer.Submit:output_type -> ltl.v1.SubmitResponse
-	5,  // 14: ltl.v1.Orderer.ReadIndex:output_type -> ltl.v1.ReadIndexResponse
-	7,  // 15: ltl.v1.Orderer.ConfirmTerm:output_type -> ltl.v1.ConfirmTermResponse
-	11, // 16: ltl.v1.Endorser.Endorse:output_type -> ltl.v1.EndorseResponse
-	9,  // 17: ltl.v1.Endorser.PutDeviceKey:output_type -> ltl.v1.PutDeviceKeyResponse
-	17, // 18: ltl.v1.Endorser.WatchAccessKeys:output_type -> ltl.v1.WatchAccessKeysResponse
-	13, // 19: ltl.v1.Operator.PutSealed:output_type -> ltl.v1.PutSealedResponse
-	15, // 20: ltl.v1.Operator.WatchSealed:output_type -> ltl.v1.WatchSealedResponse
-	13, // [13:21] is the sub-list for method output_type
-	5,  // [5:13] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	19, // 2: ltl.v1.EndorseRequest.openings:type_name -> ltl.v1.Openings
+	20, // 3: ltl.v1.EndorseResponse.endorsement:type_name -> ltl.v1.Endorsement
+	21, // 4: ltl.v1.WatchSealedResponse.sealed:type_name -> ltl.v1.SealedKey
+	22, // 5: ltl.v1.WatchAccessKeysResponse.access_keys:type_name -> ltl.v1.AccessKeyInfo
+	0,  // 6: ltl.v1.Orderer.Submit:input_type -> ltl.v1.SubmitRequest
+	4,  // 7: ltl.v1.Orderer.ReadIndex:input_type -> ltl.v1.ReadIndexRequest
+	6,  // 8: ltl.v1.Orderer.ConfirmTerm:input_type -> ltl.v1.ConfirmTermRequest
+	10, // 9: ltl.v1.Endorser.Endorse:input_type -> ltl.v1.EndorseRequest
+	8,  // 10: ltl.v1.Endorser.PutDeviceKey:input_type -> ltl.v1.PutDeviceKeyRequest
+	16, // 11: ltl.v1.Endorser.WatchAccessKeys:input_type -> ltl.v1.WatchAccessKeysRequest
+	12, // 12: ltl.v1.Operator.PutSealed:input_type -> ltl.v1.PutSealedRequest
+	14, // 13: ltl.v1.Operator.WatchSealed:input_type -> ltl.v1.WatchSealedRequest
+	1,  // 14: ltl.v1.Orderer.Submit:output_type -> ltl.v1.SubmitResponse
+	5,  // 15: ltl.v1.Orderer.ReadIndex:output_type -> ltl.v1.ReadIndexResponse
+	7,  // 16: ltl.v1.Orderer.ConfirmTerm:output_type -> ltl.v1.ConfirmTermResponse
+	11, // 17: ltl.v1.Endorser.Endorse:output_type -> ltl.v1.EndorseResponse
+	9,  // 18: ltl.v1.Endorser.PutDeviceKey:output_type -> ltl.v1.PutDeviceKeyResponse
+	17, // 19: ltl.v1.Endorser.WatchAccessKeys:output_type -> ltl.v1.WatchAccessKeysResponse
+	13, // 20: ltl.v1.Operator.PutSealed:output_type -> ltl.v1.PutSealedResponse
+	15, // 21: ltl.v1.Operator.WatchSealed:output_type -> ltl.v1.WatchSealedResponse
+	14, // [14:22] is the sub-list for method output_type
+	6,  // [6:14] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_services_proto_init() }
@@ -1082,6 +1094,7 @@ func file_ltl_v1_services_proto_init() {
 		return
 	}
 	file_ltl_v1_ledger_proto_init()
+	file_ltl_v1_transaction_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -471,6 +471,9 @@ type Transaction struct {
 	// access_key_id and signature_nonce name the signed request that this came from; the ledger accepts each pair once.
 	AccessKeyId    string `protobuf:"bytes,7,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"`
 	SignatureNonce string `protobuf:"bytes,8,opt,name=signature_nonce,json=signatureNonce,proto3" json:"signature_nonce,omitempty"`
+	// openings hold the values that the transaction commits to. They are never in a payload, which is refused with them:
+	// they are here between who makes a transaction and the client, which sends them beside the payload.
+	Openings *Openings `protobuf:"bytes,9,opt,name=openings,proto3" json:"openings,omitempty"`
 	// Types that are valid to be assigned to Action:
 	//
 	//	*Transaction_SetData
@@ -610,6 +613,13 @@ func (x *Transaction) GetSignatureNonce() string {
 		return x.SignatureNonce
 	}
 	return ""
+}
+
+func (x *Transaction) GetOpenings() *Openings {
+	if x != nil {
+		return x.Openings
+	}
+	return nil
 }
 
 func (x *Transaction) GetAction() isTransaction_Action {
@@ -1343,11 +1353,185 @@ func (*Transaction_DeclareDeviceKey) isTransaction_Action() {}
 
 func (*Transaction_MoveProduct) isTransaction_Action() {}
 
+// Value stands in a payload for a value that travels and is stored beside it, in an Opening. So the value can be
+// withheld or erased, and the payload, its id and the blocks stay what they are.
+type Value struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// commitment is the 32 bytes of docs/bytes.md, section "Commitments".
+	Commitment []byte `protobuf:"bytes,1,opt,name=commitment,proto3" json:"commitment,omitempty"`
+	// bytes is the value's length in bytes of UTF-8.
+	Bytes uint32 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	// length is the value's length as the API counts it, where that differs from bytes; else 0.
+	Length        uint32 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Value) Reset() {
+	*x = Value{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Value) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Value) ProtoMessage() {}
+
+func (x *Value) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Value.ProtoReflect.Descriptor instead.
+func (*Value) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Value) GetCommitment() []byte {
+	if x != nil {
+		return x.Commitment
+	}
+	return nil
+}
+
+func (x *Value) GetBytes() uint32 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
+func (x *Value) GetLength() uint32 {
+	if x != nil {
+		return x.Length
+	}
+	return 0
+}
+
+// Openings hold the committed values of one transaction, by ascending slot. Where some are withheld, erased or missing,
+// the others check without them.
+type Openings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Openings      []*Opening             `protobuf:"bytes,1,rep,name=openings,proto3" json:"openings,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Openings) Reset() {
+	*x = Openings{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Openings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Openings) ProtoMessage() {}
+
+func (x *Openings) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Openings.ProtoReflect.Descriptor instead.
+func (*Openings) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Openings) GetOpenings() []*Opening {
+	if x != nil {
+		return x.Openings
+	}
+	return nil
+}
+
+// Opening is one committed value with its salt: what its commitment was computed from.
+type Opening struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// slot is the place in the transaction, by docs/bytes.md, section "Commitments".
+	Slot uint32 `protobuf:"varint,1,opt,name=slot,proto3" json:"slot,omitempty"`
+	// salt is 16 random bytes.
+	Salt          []byte `protobuf:"bytes,2,opt,name=salt,proto3" json:"salt,omitempty"`
+	Value         []byte `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Opening) Reset() {
+	*x = Opening{}
+	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Opening) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Opening) ProtoMessage() {}
+
+func (x *Opening) ProtoReflect() protoreflect.Message {
+	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Opening.ProtoReflect.Descriptor instead.
+func (*Opening) Descriptor() ([]byte, []int) {
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Opening) GetSlot() uint32 {
+	if x != nil {
+		return x.Slot
+	}
+	return 0
+}
+
+func (x *Opening) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *Opening) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
 // SetData puts one value under a Key, once.
 type SetData struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Value string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Value *Value                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	// device is present when a device signed the value.
 	Device        *DeviceProof `protobuf:"bytes,3,opt,name=device,proto3" json:"device,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1356,7 +1540,7 @@ type SetData struct {
 
 func (x *SetData) Reset() {
 	*x = SetData{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[1]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1368,7 +1552,7 @@ func (x *SetData) String() string {
 func (*SetData) ProtoMessage() {}
 
 func (x *SetData) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[1]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1381,7 +1565,7 @@ func (x *SetData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetData.ProtoReflect.Descriptor instead.
 func (*SetData) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{1}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *SetData) GetKey() string {
@@ -1391,11 +1575,11 @@ func (x *SetData) GetKey() string {
 	return ""
 }
 
-func (x *SetData) GetValue() string {
+func (x *SetData) GetValue() *Value {
 	if x != nil {
 		return x.Value
 	}
-	return ""
+	return nil
 }
 
 func (x *SetData) GetDevice() *DeviceProof {
@@ -1409,7 +1593,7 @@ func (x *SetData) GetDevice() *DeviceProof {
 type AttachData struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Key   string                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Value string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	Value *Value                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
 	// business_id is 64 hexadecimal characters, unique under the Key; empty lets the ledger assign one.
 	BusinessId string `protobuf:"bytes,3,opt,name=business_id,json=businessId,proto3" json:"business_id,omitempty"`
 	// device is present when a device signed the value.
@@ -1422,7 +1606,7 @@ type AttachData struct {
 
 func (x *AttachData) Reset() {
 	*x = AttachData{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[2]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1618,7 @@ func (x *AttachData) String() string {
 func (*AttachData) ProtoMessage() {}
 
 func (x *AttachData) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[2]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1631,7 @@ func (x *AttachData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AttachData.ProtoReflect.Descriptor instead.
 func (*AttachData) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{2}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *AttachData) GetKey() string {
@@ -1457,11 +1641,11 @@ func (x *AttachData) GetKey() string {
 	return ""
 }
 
-func (x *AttachData) GetValue() string {
+func (x *AttachData) GetValue() *Value {
 	if x != nil {
 		return x.Value
 	}
-	return ""
+	return nil
 }
 
 func (x *AttachData) GetBusinessId() string {
@@ -1506,7 +1690,7 @@ type Correction struct {
 
 func (x *Correction) Reset() {
 	*x = Correction{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1518,7 +1702,7 @@ func (x *Correction) String() string {
 func (*Correction) ProtoMessage() {}
 
 func (x *Correction) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[3]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1531,7 +1715,7 @@ func (x *Correction) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Correction.ProtoReflect.Descriptor instead.
 func (*Correction) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{3}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Correction) GetTransactionId() []byte {
@@ -1590,7 +1774,7 @@ type DeviceProof struct {
 
 func (x *DeviceProof) Reset() {
 	*x = DeviceProof{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1602,7 +1786,7 @@ func (x *DeviceProof) String() string {
 func (*DeviceProof) ProtoMessage() {}
 
 func (x *DeviceProof) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[4]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1615,7 +1799,7 @@ func (x *DeviceProof) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeviceProof.ProtoReflect.Descriptor instead.
 func (*DeviceProof) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{4}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *DeviceProof) GetAuthType() string {
@@ -1674,7 +1858,7 @@ type CreateMember struct {
 
 func (x *CreateMember) Reset() {
 	*x = CreateMember{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1870,7 @@ func (x *CreateMember) String() string {
 func (*CreateMember) ProtoMessage() {}
 
 func (x *CreateMember) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[5]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1883,7 @@ func (x *CreateMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateMember.ProtoReflect.Descriptor instead.
 func (*CreateMember) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{5}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *CreateMember) GetMemberUid() string {
@@ -1753,7 +1937,7 @@ type ModifyMember struct {
 
 func (x *ModifyMember) Reset() {
 	*x = ModifyMember{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1765,7 +1949,7 @@ func (x *ModifyMember) String() string {
 func (*ModifyMember) ProtoMessage() {}
 
 func (x *ModifyMember) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[6]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1778,7 +1962,7 @@ func (x *ModifyMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyMember.ProtoReflect.Descriptor instead.
 func (*ModifyMember) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{6}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ModifyMember) GetMemberId() string {
@@ -1834,7 +2018,7 @@ type LockMember struct {
 
 func (x *LockMember) Reset() {
 	*x = LockMember{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1846,7 +2030,7 @@ func (x *LockMember) String() string {
 func (*LockMember) ProtoMessage() {}
 
 func (x *LockMember) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[7]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1859,7 +2043,7 @@ func (x *LockMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LockMember.ProtoReflect.Descriptor instead.
 func (*LockMember) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{7}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *LockMember) GetMemberId() string {
@@ -1891,7 +2075,7 @@ type RegisterDeviceGroup struct {
 
 func (x *RegisterDeviceGroup) Reset() {
 	*x = RegisterDeviceGroup{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1903,7 +2087,7 @@ func (x *RegisterDeviceGroup) String() string {
 func (*RegisterDeviceGroup) ProtoMessage() {}
 
 func (x *RegisterDeviceGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[8]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1916,7 +2100,7 @@ func (x *RegisterDeviceGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RegisterDeviceGroup.ProtoReflect.Descriptor instead.
 func (*RegisterDeviceGroup) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{8}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RegisterDeviceGroup) GetProductKey() string {
@@ -1958,7 +2142,7 @@ type AuthorizeDeviceGroup struct {
 
 func (x *AuthorizeDeviceGroup) Reset() {
 	*x = AuthorizeDeviceGroup{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1970,7 +2154,7 @@ func (x *AuthorizeDeviceGroup) String() string {
 func (*AuthorizeDeviceGroup) ProtoMessage() {}
 
 func (x *AuthorizeDeviceGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[9]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1983,7 +2167,7 @@ func (x *AuthorizeDeviceGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeDeviceGroup.ProtoReflect.Descriptor instead.
 func (*AuthorizeDeviceGroup) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{9}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *AuthorizeDeviceGroup) GetDeviceGroupId() string {
@@ -2016,7 +2200,7 @@ type ModifyDeviceGroup struct {
 
 func (x *ModifyDeviceGroup) Reset() {
 	*x = ModifyDeviceGroup{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[10]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2028,7 +2212,7 @@ func (x *ModifyDeviceGroup) String() string {
 func (*ModifyDeviceGroup) ProtoMessage() {}
 
 func (x *ModifyDeviceGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[10]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2041,7 +2225,7 @@ func (x *ModifyDeviceGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyDeviceGroup.ProtoReflect.Descriptor instead.
 func (*ModifyDeviceGroup) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{10}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ModifyDeviceGroup) GetDeviceGroupId() string {
@@ -2077,7 +2261,7 @@ type AuthorizeDevice struct {
 
 func (x *AuthorizeDevice) Reset() {
 	*x = AuthorizeDevice{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[11]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2089,7 +2273,7 @@ func (x *AuthorizeDevice) String() string {
 func (*AuthorizeDevice) ProtoMessage() {}
 
 func (x *AuthorizeDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[11]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2102,7 +2286,7 @@ func (x *AuthorizeDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizeDevice.ProtoReflect.Descriptor instead.
 func (*AuthorizeDevice) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{11}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *AuthorizeDevice) GetDeviceGroupId() string {
@@ -2137,7 +2321,7 @@ type CreatePhaseGroup struct {
 
 func (x *CreatePhaseGroup) Reset() {
 	*x = CreatePhaseGroup{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[12]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2149,7 +2333,7 @@ func (x *CreatePhaseGroup) String() string {
 func (*CreatePhaseGroup) ProtoMessage() {}
 
 func (x *CreatePhaseGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[12]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2162,7 +2346,7 @@ func (x *CreatePhaseGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePhaseGroup.ProtoReflect.Descriptor instead.
 func (*CreatePhaseGroup) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{12}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CreatePhaseGroup) GetName() string {
@@ -2192,7 +2376,7 @@ type ModifyPhaseGroup struct {
 
 func (x *ModifyPhaseGroup) Reset() {
 	*x = ModifyPhaseGroup{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[13]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2204,7 +2388,7 @@ func (x *ModifyPhaseGroup) String() string {
 func (*ModifyPhaseGroup) ProtoMessage() {}
 
 func (x *ModifyPhaseGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[13]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2217,7 +2401,7 @@ func (x *ModifyPhaseGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyPhaseGroup.ProtoReflect.Descriptor instead.
 func (*ModifyPhaseGroup) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{13}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ModifyPhaseGroup) GetPhaseGroupId() string {
@@ -2253,7 +2437,7 @@ type CreatePhase struct {
 
 func (x *CreatePhase) Reset() {
 	*x = CreatePhase{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[14]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2265,7 +2449,7 @@ func (x *CreatePhase) String() string {
 func (*CreatePhase) ProtoMessage() {}
 
 func (x *CreatePhase) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[14]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2278,7 +2462,7 @@ func (x *CreatePhase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreatePhase.ProtoReflect.Descriptor instead.
 func (*CreatePhase) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{14}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CreatePhase) GetPhaseGroupId() string {
@@ -2315,7 +2499,7 @@ type ModifyPhase struct {
 
 func (x *ModifyPhase) Reset() {
 	*x = ModifyPhase{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[15]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2327,7 +2511,7 @@ func (x *ModifyPhase) String() string {
 func (*ModifyPhase) ProtoMessage() {}
 
 func (x *ModifyPhase) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[15]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2340,7 +2524,7 @@ func (x *ModifyPhase) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyPhase.ProtoReflect.Descriptor instead.
 func (*ModifyPhase) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{15}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *ModifyPhase) GetPhaseId() string {
@@ -2376,7 +2560,7 @@ type AuthorizePhases struct {
 
 func (x *AuthorizePhases) Reset() {
 	*x = AuthorizePhases{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[16]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2388,7 +2572,7 @@ func (x *AuthorizePhases) String() string {
 func (*AuthorizePhases) ProtoMessage() {}
 
 func (x *AuthorizePhases) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[16]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2401,7 +2585,7 @@ func (x *AuthorizePhases) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AuthorizePhases.ProtoReflect.Descriptor instead.
 func (*AuthorizePhases) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{16}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *AuthorizePhases) GetPhaseGroupId() string {
@@ -2446,7 +2630,7 @@ type UploadPhaseData struct {
 
 func (x *UploadPhaseData) Reset() {
 	*x = UploadPhaseData{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[17]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2458,7 +2642,7 @@ func (x *UploadPhaseData) String() string {
 func (*UploadPhaseData) ProtoMessage() {}
 
 func (x *UploadPhaseData) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[17]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2471,7 +2655,7 @@ func (x *UploadPhaseData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadPhaseData.ProtoReflect.Descriptor instead.
 func (*UploadPhaseData) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{17}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *UploadPhaseData) GetPhaseGroupId() string {
@@ -2544,7 +2728,7 @@ type PhaseItem struct {
 
 func (x *PhaseItem) Reset() {
 	*x = PhaseItem{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[18]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2556,7 +2740,7 @@ func (x *PhaseItem) String() string {
 func (*PhaseItem) ProtoMessage() {}
 
 func (x *PhaseItem) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[18]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2569,7 +2753,7 @@ func (x *PhaseItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PhaseItem.ProtoReflect.Descriptor instead.
 func (*PhaseItem) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{18}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *PhaseItem) GetDataKey() string {
@@ -2615,7 +2799,7 @@ type RelatedData struct {
 
 func (x *RelatedData) Reset() {
 	*x = RelatedData{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[19]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2627,7 +2811,7 @@ func (x *RelatedData) String() string {
 func (*RelatedData) ProtoMessage() {}
 
 func (x *RelatedData) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[19]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2640,7 +2824,7 @@ func (x *RelatedData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RelatedData.ProtoReflect.Descriptor instead.
 func (*RelatedData) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{19}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *RelatedData) GetPhaseId() string {
@@ -2690,7 +2874,7 @@ type Organisation struct {
 
 func (x *Organisation) Reset() {
 	*x = Organisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2702,7 +2886,7 @@ func (x *Organisation) String() string {
 func (*Organisation) ProtoMessage() {}
 
 func (x *Organisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[20]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2715,7 +2899,7 @@ func (x *Organisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Organisation.ProtoReflect.Descriptor instead.
 func (*Organisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{20}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Organisation) GetId() string {
@@ -2771,7 +2955,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2783,7 +2967,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[21]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2796,7 +2980,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{21}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Node) GetId() string {
@@ -2852,7 +3036,7 @@ type AddNode struct {
 
 func (x *AddNode) Reset() {
 	*x = AddNode{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2864,7 +3048,7 @@ func (x *AddNode) String() string {
 func (*AddNode) ProtoMessage() {}
 
 func (x *AddNode) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[22]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2877,7 +3061,7 @@ func (x *AddNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddNode.ProtoReflect.Descriptor instead.
 func (*AddNode) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{22}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AddNode) GetNode() *Node {
@@ -2919,7 +3103,7 @@ type ChangeNode struct {
 
 func (x *ChangeNode) Reset() {
 	*x = ChangeNode{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2931,7 +3115,7 @@ func (x *ChangeNode) String() string {
 func (*ChangeNode) ProtoMessage() {}
 
 func (x *ChangeNode) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[23]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2944,7 +3128,7 @@ func (x *ChangeNode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChangeNode.ProtoReflect.Descriptor instead.
 func (*ChangeNode) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{23}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ChangeNode) GetId() string {
@@ -2973,7 +3157,7 @@ type SetNodeAddress struct {
 
 func (x *SetNodeAddress) Reset() {
 	*x = SetNodeAddress{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2985,7 +3169,7 @@ func (x *SetNodeAddress) String() string {
 func (*SetNodeAddress) ProtoMessage() {}
 
 func (x *SetNodeAddress) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[24]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2998,7 +3182,7 @@ func (x *SetNodeAddress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetNodeAddress.ProtoReflect.Descriptor instead.
 func (*SetNodeAddress) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{24}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SetNodeAddress) GetId() string {
@@ -3028,7 +3212,7 @@ type CreateOrganisation struct {
 
 func (x *CreateOrganisation) Reset() {
 	*x = CreateOrganisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3040,7 +3224,7 @@ func (x *CreateOrganisation) String() string {
 func (*CreateOrganisation) ProtoMessage() {}
 
 func (x *CreateOrganisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[25]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3053,7 +3237,7 @@ func (x *CreateOrganisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateOrganisation.ProtoReflect.Descriptor instead.
 func (*CreateOrganisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{25}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CreateOrganisation) GetOrganisation() *Organisation {
@@ -3082,7 +3266,7 @@ type AcceptMembership struct {
 
 func (x *AcceptMembership) Reset() {
 	*x = AcceptMembership{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3094,7 +3278,7 @@ func (x *AcceptMembership) String() string {
 func (*AcceptMembership) ProtoMessage() {}
 
 func (x *AcceptMembership) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[26]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3107,7 +3291,7 @@ func (x *AcceptMembership) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcceptMembership.ProtoReflect.Descriptor instead.
 func (*AcceptMembership) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{26}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AcceptMembership) GetId() string {
@@ -3134,7 +3318,7 @@ type LeaveNetwork struct {
 
 func (x *LeaveNetwork) Reset() {
 	*x = LeaveNetwork{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3146,7 +3330,7 @@ func (x *LeaveNetwork) String() string {
 func (*LeaveNetwork) ProtoMessage() {}
 
 func (x *LeaveNetwork) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[27]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3159,7 +3343,7 @@ func (x *LeaveNetwork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LeaveNetwork.ProtoReflect.Descriptor instead.
 func (*LeaveNetwork) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{27}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{30}
 }
 
 // ModifyOrganisation changes an organisation, by an operator of its own. Fields that are absent or empty stay as they
@@ -3197,7 +3381,7 @@ type ModifyOrganisation struct {
 
 func (x *ModifyOrganisation) Reset() {
 	*x = ModifyOrganisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3209,7 +3393,7 @@ func (x *ModifyOrganisation) String() string {
 func (*ModifyOrganisation) ProtoMessage() {}
 
 func (x *ModifyOrganisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[28]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3222,7 +3406,7 @@ func (x *ModifyOrganisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyOrganisation.ProtoReflect.Descriptor instead.
 func (*ModifyOrganisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{28}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ModifyOrganisation) GetId() string {
@@ -3327,7 +3511,7 @@ type RecoverOrganisation struct {
 
 func (x *RecoverOrganisation) Reset() {
 	*x = RecoverOrganisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[29]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3339,7 +3523,7 @@ func (x *RecoverOrganisation) String() string {
 func (*RecoverOrganisation) ProtoMessage() {}
 
 func (x *RecoverOrganisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[29]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3352,7 +3536,7 @@ func (x *RecoverOrganisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecoverOrganisation.ProtoReflect.Descriptor instead.
 func (*RecoverOrganisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{29}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RecoverOrganisation) GetId() string {
@@ -3422,7 +3606,7 @@ type RemoveOrganisation struct {
 
 func (x *RemoveOrganisation) Reset() {
 	*x = RemoveOrganisation{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[30]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3434,7 +3618,7 @@ func (x *RemoveOrganisation) String() string {
 func (*RemoveOrganisation) ProtoMessage() {}
 
 func (x *RemoveOrganisation) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[30]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3447,7 +3631,7 @@ func (x *RemoveOrganisation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveOrganisation.ProtoReflect.Descriptor instead.
 func (*RemoveOrganisation) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{30}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RemoveOrganisation) GetId() string {
@@ -3476,7 +3660,7 @@ type RevokeCertificate struct {
 
 func (x *RevokeCertificate) Reset() {
 	*x = RevokeCertificate{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[31]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3488,7 +3672,7 @@ func (x *RevokeCertificate) String() string {
 func (*RevokeCertificate) ProtoMessage() {}
 
 func (x *RevokeCertificate) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[31]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3501,7 +3685,7 @@ func (x *RevokeCertificate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeCertificate.ProtoReflect.Descriptor instead.
 func (*RevokeCertificate) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{31}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *RevokeCertificate) GetIdentity() string {
@@ -3539,7 +3723,7 @@ type CreateAccount struct {
 
 func (x *CreateAccount) Reset() {
 	*x = CreateAccount{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[32]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3551,7 +3735,7 @@ func (x *CreateAccount) String() string {
 func (*CreateAccount) ProtoMessage() {}
 
 func (x *CreateAccount) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[32]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3564,7 +3748,7 @@ func (x *CreateAccount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateAccount.ProtoReflect.Descriptor instead.
 func (*CreateAccount) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{32}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CreateAccount) GetUid() string {
@@ -3623,7 +3807,7 @@ type CreateChain struct {
 
 func (x *CreateChain) Reset() {
 	*x = CreateChain{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[33]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3635,7 +3819,7 @@ func (x *CreateChain) String() string {
 func (*CreateChain) ProtoMessage() {}
 
 func (x *CreateChain) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[33]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3648,7 +3832,7 @@ func (x *CreateChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateChain.ProtoReflect.Descriptor instead.
 func (*CreateChain) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{33}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CreateChain) GetName() string {
@@ -3784,7 +3968,7 @@ type ModifyChain struct {
 
 func (x *ModifyChain) Reset() {
 	*x = ModifyChain{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[34]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3796,7 +3980,7 @@ func (x *ModifyChain) String() string {
 func (*ModifyChain) ProtoMessage() {}
 
 func (x *ModifyChain) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[34]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3809,7 +3993,7 @@ func (x *ModifyChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyChain.ProtoReflect.Descriptor instead.
 func (*ModifyChain) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{34}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ModifyChain) GetChainId() string {
@@ -3936,7 +4120,7 @@ type AdoptChain struct {
 
 func (x *AdoptChain) Reset() {
 	*x = AdoptChain{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[35]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3948,7 +4132,7 @@ func (x *AdoptChain) String() string {
 func (*AdoptChain) ProtoMessage() {}
 
 func (x *AdoptChain) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[35]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3961,7 +4145,7 @@ func (x *AdoptChain) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdoptChain.ProtoReflect.Descriptor instead.
 func (*AdoptChain) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{35}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *AdoptChain) GetChainId() string {
@@ -3993,7 +4177,7 @@ type EnrollDevice struct {
 
 func (x *EnrollDevice) Reset() {
 	*x = EnrollDevice{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[36]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4005,7 +4189,7 @@ func (x *EnrollDevice) String() string {
 func (*EnrollDevice) ProtoMessage() {}
 
 func (x *EnrollDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[36]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4018,7 +4202,7 @@ func (x *EnrollDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EnrollDevice.ProtoReflect.Descriptor instead.
 func (*EnrollDevice) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{36}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *EnrollDevice) GetProductKey() string {
@@ -4060,7 +4244,7 @@ type RevokeDevice struct {
 
 func (x *RevokeDevice) Reset() {
 	*x = RevokeDevice{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[37]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4072,7 +4256,7 @@ func (x *RevokeDevice) String() string {
 func (*RevokeDevice) ProtoMessage() {}
 
 func (x *RevokeDevice) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[37]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4085,7 +4269,7 @@ func (x *RevokeDevice) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RevokeDevice.ProtoReflect.Descriptor instead.
 func (*RevokeDevice) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{37}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RevokeDevice) GetProductKey() string {
@@ -4121,7 +4305,7 @@ type PutAccessKey struct {
 
 func (x *PutAccessKey) Reset() {
 	*x = PutAccessKey{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[38]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4133,7 +4317,7 @@ func (x *PutAccessKey) String() string {
 func (*PutAccessKey) ProtoMessage() {}
 
 func (x *PutAccessKey) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[38]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4146,7 +4330,7 @@ func (x *PutAccessKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutAccessKey.ProtoReflect.Descriptor instead.
 func (*PutAccessKey) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{38}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PutAccessKey) GetId() string {
@@ -4196,7 +4380,7 @@ type SetDelegates struct {
 
 func (x *SetDelegates) Reset() {
 	*x = SetDelegates{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[39]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4208,7 +4392,7 @@ func (x *SetDelegates) String() string {
 func (*SetDelegates) ProtoMessage() {}
 
 func (x *SetDelegates) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[39]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4221,7 +4405,7 @@ func (x *SetDelegates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetDelegates.ProtoReflect.Descriptor instead.
 func (*SetDelegates) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{39}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *SetDelegates) GetFacades() []string {
@@ -4251,7 +4435,7 @@ type RotateDeviceKey struct {
 
 func (x *RotateDeviceKey) Reset() {
 	*x = RotateDeviceKey{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[40]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4263,7 +4447,7 @@ func (x *RotateDeviceKey) String() string {
 func (*RotateDeviceKey) ProtoMessage() {}
 
 func (x *RotateDeviceKey) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[40]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4276,7 +4460,7 @@ func (x *RotateDeviceKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RotateDeviceKey.ProtoReflect.Descriptor instead.
 func (*RotateDeviceKey) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{40}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RotateDeviceKey) GetProductKey() string {
@@ -4340,7 +4524,7 @@ type DeclareDeviceKey struct {
 
 func (x *DeclareDeviceKey) Reset() {
 	*x = DeclareDeviceKey{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[41]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4352,7 +4536,7 @@ func (x *DeclareDeviceKey) String() string {
 func (*DeclareDeviceKey) ProtoMessage() {}
 
 func (x *DeclareDeviceKey) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[41]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4365,7 +4549,7 @@ func (x *DeclareDeviceKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeclareDeviceKey.ProtoReflect.Descriptor instead.
 func (*DeclareDeviceKey) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{41}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DeclareDeviceKey) GetProductKey() string {
@@ -4416,7 +4600,7 @@ type ClaimProduct struct {
 
 func (x *ClaimProduct) Reset() {
 	*x = ClaimProduct{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[42]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4428,7 +4612,7 @@ func (x *ClaimProduct) String() string {
 func (*ClaimProduct) ProtoMessage() {}
 
 func (x *ClaimProduct) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[42]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4441,7 +4625,7 @@ func (x *ClaimProduct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClaimProduct.ProtoReflect.Descriptor instead.
 func (*ClaimProduct) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{42}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ClaimProduct) GetProductKey() string {
@@ -4471,7 +4655,7 @@ type AssignProduct struct {
 
 func (x *AssignProduct) Reset() {
 	*x = AssignProduct{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[43]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4483,7 +4667,7 @@ func (x *AssignProduct) String() string {
 func (*AssignProduct) ProtoMessage() {}
 
 func (x *AssignProduct) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[43]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4496,7 +4680,7 @@ func (x *AssignProduct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AssignProduct.ProtoReflect.Descriptor instead.
 func (*AssignProduct) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{43}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *AssignProduct) GetProductKey() string {
@@ -4528,7 +4712,7 @@ type MoveProduct struct {
 
 func (x *MoveProduct) Reset() {
 	*x = MoveProduct{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[44]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4540,7 +4724,7 @@ func (x *MoveProduct) String() string {
 func (*MoveProduct) ProtoMessage() {}
 
 func (x *MoveProduct) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[44]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4553,7 +4737,7 @@ func (x *MoveProduct) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MoveProduct.ProtoReflect.Descriptor instead.
 func (*MoveProduct) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{44}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *MoveProduct) GetProductKey() string {
@@ -4596,7 +4780,7 @@ type Genesis struct {
 
 func (x *Genesis) Reset() {
 	*x = Genesis{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[45]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4608,7 +4792,7 @@ func (x *Genesis) String() string {
 func (*Genesis) ProtoMessage() {}
 
 func (x *Genesis) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[45]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4621,7 +4805,7 @@ func (x *Genesis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Genesis.ProtoReflect.Descriptor instead.
 func (*Genesis) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{45}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Genesis) GetNetwork() string {
@@ -4691,7 +4875,7 @@ type Predecessor struct {
 
 func (x *Predecessor) Reset() {
 	*x = Predecessor{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[46]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4703,7 +4887,7 @@ func (x *Predecessor) String() string {
 func (*Predecessor) ProtoMessage() {}
 
 func (x *Predecessor) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[46]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4716,7 +4900,7 @@ func (x *Predecessor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Predecessor.ProtoReflect.Descriptor instead.
 func (*Predecessor) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{46}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Predecessor) GetNetworkId() []byte {
@@ -4761,7 +4945,7 @@ type Succession struct {
 
 func (x *Succession) Reset() {
 	*x = Succession{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[47]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4773,7 +4957,7 @@ func (x *Succession) String() string {
 func (*Succession) ProtoMessage() {}
 
 func (x *Succession) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[47]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4786,7 +4970,7 @@ func (x *Succession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Succession.ProtoReflect.Descriptor instead.
 func (*Succession) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{47}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Succession) GetOrganisation() string {
@@ -4821,7 +5005,7 @@ type ActivateRules struct {
 
 func (x *ActivateRules) Reset() {
 	*x = ActivateRules{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[48]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4833,7 +5017,7 @@ func (x *ActivateRules) String() string {
 func (*ActivateRules) ProtoMessage() {}
 
 func (x *ActivateRules) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[48]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4846,7 +5030,7 @@ func (x *ActivateRules) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ActivateRules.ProtoReflect.Descriptor instead.
 func (*ActivateRules) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{48}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ActivateRules) GetVersion() uint32 {
@@ -4869,7 +5053,7 @@ type ModifyNetwork struct {
 
 func (x *ModifyNetwork) Reset() {
 	*x = ModifyNetwork{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[49]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4881,7 +5065,7 @@ func (x *ModifyNetwork) String() string {
 func (*ModifyNetwork) ProtoMessage() {}
 
 func (x *ModifyNetwork) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[49]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4894,7 +5078,7 @@ func (x *ModifyNetwork) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModifyNetwork.ProtoReflect.Descriptor instead.
 func (*ModifyNetwork) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{49}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ModifyNetwork) GetPolicy() string {
@@ -4930,7 +5114,7 @@ type RecordRestoration struct {
 
 func (x *RecordRestoration) Reset() {
 	*x = RecordRestoration{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[50]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4942,7 +5126,7 @@ func (x *RecordRestoration) String() string {
 func (*RecordRestoration) ProtoMessage() {}
 
 func (x *RecordRestoration) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[50]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4955,7 +5139,7 @@ func (x *RecordRestoration) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecordRestoration.ProtoReflect.Descriptor instead.
 func (*RecordRestoration) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{50}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RecordRestoration) GetNumber() uint32 {
@@ -4998,7 +5182,7 @@ type CorrectTime struct {
 
 func (x *CorrectTime) Reset() {
 	*x = CorrectTime{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[51]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5010,7 +5194,7 @@ func (x *CorrectTime) String() string {
 func (*CorrectTime) ProtoMessage() {}
 
 func (x *CorrectTime) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[51]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5023,7 +5207,7 @@ func (x *CorrectTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorrectTime.ProtoReflect.Descriptor instead.
 func (*CorrectTime) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{51}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CorrectTime) GetToMs() int64 {
@@ -5044,7 +5228,7 @@ type Tick struct {
 
 func (x *Tick) Reset() {
 	*x = Tick{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[52]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5056,7 +5240,7 @@ func (x *Tick) String() string {
 func (*Tick) ProtoMessage() {}
 
 func (x *Tick) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[52]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5069,7 +5253,7 @@ func (x *Tick) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tick.ProtoReflect.Descriptor instead.
 func (*Tick) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{52}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{55}
 }
 
 // Propose proposes a change that concerns several organisations. It is an act of the proposer's organisation, and no
@@ -5108,7 +5292,7 @@ type Propose struct {
 
 func (x *Propose) Reset() {
 	*x = Propose{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[53]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5120,7 +5304,7 @@ func (x *Propose) String() string {
 func (*Propose) ProtoMessage() {}
 
 func (x *Propose) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[53]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5133,7 +5317,7 @@ func (x *Propose) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Propose.ProtoReflect.Descriptor instead.
 func (*Propose) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{53}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Propose) GetNetworkId() []byte {
@@ -5346,7 +5530,7 @@ type Basis struct {
 
 func (x *Basis) Reset() {
 	*x = Basis{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[54]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5358,7 +5542,7 @@ func (x *Basis) String() string {
 func (*Basis) ProtoMessage() {}
 
 func (x *Basis) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[54]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5371,7 +5555,7 @@ func (x *Basis) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Basis.ProtoReflect.Descriptor instead.
 func (*Basis) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{54}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Basis) GetKey() []byte {
@@ -5401,7 +5585,7 @@ type Approve struct {
 
 func (x *Approve) Reset() {
 	*x = Approve{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[55]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5413,7 +5597,7 @@ func (x *Approve) String() string {
 func (*Approve) ProtoMessage() {}
 
 func (x *Approve) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[55]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5426,7 +5610,7 @@ func (x *Approve) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Approve.ProtoReflect.Descriptor instead.
 func (*Approve) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{55}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Approve) GetNetworkId() []byte {
@@ -5455,7 +5639,7 @@ type Reject struct {
 
 func (x *Reject) Reset() {
 	*x = Reject{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[56]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5467,7 +5651,7 @@ func (x *Reject) String() string {
 func (*Reject) ProtoMessage() {}
 
 func (x *Reject) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[56]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5480,7 +5664,7 @@ func (x *Reject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reject.ProtoReflect.Descriptor instead.
 func (*Reject) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{56}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Reject) GetNetworkId() []byte {
@@ -5509,7 +5693,7 @@ type Withdraw struct {
 
 func (x *Withdraw) Reset() {
 	*x = Withdraw{}
-	mi := &file_ltl_v1_transaction_proto_msgTypes[57]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5521,7 +5705,7 @@ func (x *Withdraw) String() string {
 func (*Withdraw) ProtoMessage() {}
 
 func (x *Withdraw) ProtoReflect() protoreflect.Message {
-	mi := &file_ltl_v1_transaction_proto_msgTypes[57]
+	mi := &file_ltl_v1_transaction_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5534,7 +5718,7 @@ func (x *Withdraw) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Withdraw.ProtoReflect.Descriptor instead.
 func (*Withdraw) Descriptor() ([]byte, []int) {
-	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{57}
+	return file_ltl_v1_transaction_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Withdraw) GetNetworkId() []byte {
@@ -5555,7 +5739,7 @@ var File_ltl_v1_transaction_proto protoreflect.FileDescriptor
 
 const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\n" +
-	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\xe1\x19\n" +
+	"\x18ltl/v1/transaction.proto\x12\x06ltl.v1\"\x8f\x1a\n" +
 	"\vTransaction\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x19\n" +
 	"\bchain_id\x18\x02 \x01(\tR\achainId\x12\x1f\n" +
@@ -5567,6 +5751,7 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"created_ms\x18\x06 \x01(\x03R\tcreatedMs\x12\"\n" +
 	"\raccess_key_id\x18\a \x01(\tR\vaccessKeyId\x12'\n" +
 	"\x0fsignature_nonce\x18\b \x01(\tR\x0esignatureNonce\x12,\n" +
+	"\bopenings\x18\t \x01(\v2\x10.ltl.v1.OpeningsR\bopenings\x12,\n" +
 	"\bset_data\x18\x14 \x01(\v2\x0f.ltl.v1.SetDataH\x00R\asetData\x125\n" +
 	"\vattach_data\x18\x15 \x01(\v2\x12.ltl.v1.AttachDataH\x00R\n" +
 	"attachData\x12;\n" +
@@ -5619,15 +5804,27 @@ const file_ltl_v1_transaction_proto_rawDesc = "" +
 	"\x11rotate_device_key\x18G \x01(\v2\x17.ltl.v1.RotateDeviceKeyH\x00R\x0frotateDeviceKey\x12H\n" +
 	"\x12declare_device_key\x18H \x01(\v2\x18.ltl.v1.DeclareDeviceKeyH\x00R\x10declareDeviceKey\x128\n" +
 	"\fmove_product\x18I \x01(\v2\x13.ltl.v1.MoveProductH\x00R\vmoveProductB\b\n" +
-	"\x06action\"^\n" +
+	"\x06action\"U\n" +
+	"\x05Value\x12\x1e\n" +
+	"\n" +
+	"commitment\x18\x01 \x01(\fR\n" +
+	"commitment\x12\x14\n" +
+	"\x05bytes\x18\x02 \x01(\rR\x05bytes\x12\x16\n" +
+	"\x06length\x18\x03 \x01(\rR\x06length\"7\n" +
+	"\bOpenings\x12+\n" +
+	"\bopenings\x18\x01 \x03(\v2\x0f.ltl.v1.OpeningR\bopenings\"G\n" +
+	"\aOpening\x12\x12\n" +
+	"\x04slot\x18\x01 \x01(\rR\x04slot\x12\x12\n" +
+	"\x04salt\x18\x02 \x01(\fR\x04salt\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\"m\n" +
 	"\aSetData\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\x12+\n" +
-	"\x06device\x18\x03 \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\"\xb2\x01\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12#\n" +
+	"\x05value\x18\x02 \x01(\v2\r.ltl.v1.ValueR\x05value\x12+\n" +
+	"\x06device\x18\x03 \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\"\xc1\x01\n" +
 	"\n" +
 	"AttachData\x12\x10\n" +
-	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value\x12\x1f\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12#\n" +
+	"\x05value\x18\x02 \x01(\v2\r.ltl.v1.ValueR\x05value\x12\x1f\n" +
 	"\vbusiness_id\x18\x03 \x01(\tR\n" +
 	"businessId\x12+\n" +
 	"\x06device\x18\x04 \x01(\v2\x13.ltl.v1.DeviceProofR\x06device\x12.\n" +
@@ -6044,7 +6241,7 @@ func file_ltl_v1_transaction_proto_rawDescGZIP() []byte {
 }
 
 var file_ltl_v1_transaction_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_ltl_v1_transaction_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_ltl_v1_transaction_proto_goTypes = []any{
 	(DataForm)(0),                // 0: ltl.v1.DataForm
 	(NodeMembership)(0),          // 1: ltl.v1.NodeMembership
@@ -6055,154 +6252,161 @@ var file_ltl_v1_transaction_proto_goTypes = []any{
 	(AccessKeyState)(0),          // 6: ltl.v1.AccessKeyState
 	(DeviceKeyEnd)(0),            // 7: ltl.v1.DeviceKeyEnd
 	(*Transaction)(nil),          // 8: ltl.v1.Transaction
-	(*SetData)(nil),              // 9: ltl.v1.SetData
-	(*AttachData)(nil),           // 10: ltl.v1.AttachData
-	(*Correction)(nil),           // 11: ltl.v1.Correction
-	(*DeviceProof)(nil),          // 12: ltl.v1.DeviceProof
-	(*CreateMember)(nil),         // 13: ltl.v1.CreateMember
-	(*ModifyMember)(nil),         // 14: ltl.v1.ModifyMember
-	(*LockMember)(nil),           // 15: ltl.v1.LockMember
-	(*RegisterDeviceGroup)(nil),  // 16: ltl.v1.RegisterDeviceGroup
-	(*AuthorizeDeviceGroup)(nil), // 17: ltl.v1.AuthorizeDeviceGroup
-	(*ModifyDeviceGroup)(nil),    // 18: ltl.v1.ModifyDeviceGroup
-	(*AuthorizeDevice)(nil),      // 19: ltl.v1.AuthorizeDevice
-	(*CreatePhaseGroup)(nil),     // 20: ltl.v1.CreatePhaseGroup
-	(*ModifyPhaseGroup)(nil),     // 21: ltl.v1.ModifyPhaseGroup
-	(*CreatePhase)(nil),          // 22: ltl.v1.CreatePhase
-	(*ModifyPhase)(nil),          // 23: ltl.v1.ModifyPhase
-	(*AuthorizePhases)(nil),      // 24: ltl.v1.AuthorizePhases
-	(*UploadPhaseData)(nil),      // 25: ltl.v1.UploadPhaseData
-	(*PhaseItem)(nil),            // 26: ltl.v1.PhaseItem
-	(*RelatedData)(nil),          // 27: ltl.v1.RelatedData
-	(*Organisation)(nil),         // 28: ltl.v1.Organisation
-	(*Node)(nil),                 // 29: ltl.v1.Node
-	(*AddNode)(nil),              // 30: ltl.v1.AddNode
-	(*ChangeNode)(nil),           // 31: ltl.v1.ChangeNode
-	(*SetNodeAddress)(nil),       // 32: ltl.v1.SetNodeAddress
-	(*CreateOrganisation)(nil),   // 33: ltl.v1.CreateOrganisation
-	(*AcceptMembership)(nil),     // 34: ltl.v1.AcceptMembership
-	(*LeaveNetwork)(nil),         // 35: ltl.v1.LeaveNetwork
-	(*ModifyOrganisation)(nil),   // 36: ltl.v1.ModifyOrganisation
-	(*RecoverOrganisation)(nil),  // 37: ltl.v1.RecoverOrganisation
-	(*RemoveOrganisation)(nil),   // 38: ltl.v1.RemoveOrganisation
-	(*RevokeCertificate)(nil),    // 39: ltl.v1.RevokeCertificate
-	(*CreateAccount)(nil),        // 40: ltl.v1.CreateAccount
-	(*CreateChain)(nil),          // 41: ltl.v1.CreateChain
-	(*ModifyChain)(nil),          // 42: ltl.v1.ModifyChain
-	(*AdoptChain)(nil),           // 43: ltl.v1.AdoptChain
-	(*EnrollDevice)(nil),         // 44: ltl.v1.EnrollDevice
-	(*RevokeDevice)(nil),         // 45: ltl.v1.RevokeDevice
-	(*PutAccessKey)(nil),         // 46: ltl.v1.PutAccessKey
-	(*SetDelegates)(nil),         // 47: ltl.v1.SetDelegates
-	(*RotateDeviceKey)(nil),      // 48: ltl.v1.RotateDeviceKey
-	(*DeclareDeviceKey)(nil),     // 49: ltl.v1.DeclareDeviceKey
-	(*ClaimProduct)(nil),         // 50: ltl.v1.ClaimProduct
-	(*AssignProduct)(nil),        // 51: ltl.v1.AssignProduct
-	(*MoveProduct)(nil),          // 52: ltl.v1.MoveProduct
-	(*Genesis)(nil),              // 53: ltl.v1.Genesis
-	(*Predecessor)(nil),          // 54: ltl.v1.Predecessor
-	(*Succession)(nil),           // 55: ltl.v1.Succession
-	(*ActivateRules)(nil),        // 56: ltl.v1.ActivateRules
-	(*ModifyNetwork)(nil),        // 57: ltl.v1.ModifyNetwork
-	(*RecordRestoration)(nil),    // 58: ltl.v1.RecordRestoration
-	(*CorrectTime)(nil),          // 59: ltl.v1.CorrectTime
-	(*Tick)(nil),                 // 60: ltl.v1.Tick
-	(*Propose)(nil),              // 61: ltl.v1.Propose
-	(*Basis)(nil),                // 62: ltl.v1.Basis
-	(*Approve)(nil),              // 63: ltl.v1.Approve
-	(*Reject)(nil),               // 64: ltl.v1.Reject
-	(*Withdraw)(nil),             // 65: ltl.v1.Withdraw
+	(*Value)(nil),                // 9: ltl.v1.Value
+	(*Openings)(nil),             // 10: ltl.v1.Openings
+	(*Opening)(nil),              // 11: ltl.v1.Opening
+	(*SetData)(nil),              // 12: ltl.v1.SetData
+	(*AttachData)(nil),           // 13: ltl.v1.AttachData
+	(*Correction)(nil),           // 14: ltl.v1.Correction
+	(*DeviceProof)(nil),          // 15: ltl.v1.DeviceProof
+	(*CreateMember)(nil),         // 16: ltl.v1.CreateMember
+	(*ModifyMember)(nil),         // 17: ltl.v1.ModifyMember
+	(*LockMember)(nil),           // 18: ltl.v1.LockMember
+	(*RegisterDeviceGroup)(nil),  // 19: ltl.v1.RegisterDeviceGroup
+	(*AuthorizeDeviceGroup)(nil), // 20: ltl.v1.AuthorizeDeviceGroup
+	(*ModifyDeviceGroup)(nil),    // 21: ltl.v1.ModifyDeviceGroup
+	(*AuthorizeDevice)(nil),      // 22: ltl.v1.AuthorizeDevice
+	(*CreatePhaseGroup)(nil),     // 23: ltl.v1.CreatePhaseGroup
+	(*ModifyPhaseGroup)(nil),     // 24: ltl.v1.ModifyPhaseGroup
+	(*CreatePhase)(nil),          // 25: ltl.v1.CreatePhase
+	(*ModifyPhase)(nil),          // 26: ltl.v1.ModifyPhase
+	(*AuthorizePhases)(nil),      // 27: ltl.v1.AuthorizePhases
+	(*UploadPhaseData)(nil),      // 28: ltl.v1.UploadPhaseData
+	(*PhaseItem)(nil),            // 29: ltl.v1.PhaseItem
+	(*RelatedData)(nil),          // 30: ltl.v1.RelatedData
+	(*Organisation)(nil),         // 31: ltl.v1.Organisation
+	(*Node)(nil),                 // 32: ltl.v1.Node
+	(*AddNode)(nil),              // 33: ltl.v1.AddNode
+	(*ChangeNode)(nil),           // 34: ltl.v1.ChangeNode
+	(*SetNodeAddress)(nil),       // 35: ltl.v1.SetNodeAddress
+	(*CreateOrganisation)(nil),   // 36: ltl.v1.CreateOrganisation
+	(*AcceptMembership)(nil),     // 37: ltl.v1.AcceptMembership
+	(*LeaveNetwork)(nil),         // 38: ltl.v1.LeaveNetwork
+	(*ModifyOrganisation)(nil),   // 39: ltl.v1.ModifyOrganisation
+	(*RecoverOrganisation)(nil),  // 40: ltl.v1.RecoverOrganisation
+	(*RemoveOrganisation)(nil),   // 41: ltl.v1.RemoveOrganisation
+	(*RevokeCertificate)(nil),    // 42: ltl.v1.RevokeCertificate
+	(*CreateAccount)(nil),        // 43: ltl.v1.CreateAccount
+	(*CreateChain)(nil),          // 44: ltl.v1.CreateChain
+	(*ModifyChain)(nil),          // 45: ltl.v1.ModifyChain
+	(*AdoptChain)(nil),           // 46: ltl.v1.AdoptChain
+	(*EnrollDevice)(nil),         // 47: ltl.v1.EnrollDevice
+	(*RevokeDevice)(nil),         // 48: ltl.v1.RevokeDevice
+	(*PutAccessKey)(nil),         // 49: ltl.v1.PutAccessKey
+	(*SetDelegates)(nil),         // 50: ltl.v1.SetDelegates
+	(*RotateDeviceKey)(nil),      // 51: ltl.v1.RotateDeviceKey
+	(*DeclareDeviceKey)(nil),     // 52: ltl.v1.DeclareDeviceKey
+	(*ClaimProduct)(nil),         // 53: ltl.v1.ClaimProduct
+	(*AssignProduct)(nil),        // 54: ltl.v1.AssignProduct
+	(*MoveProduct)(nil),          // 55: ltl.v1.MoveProduct
+	(*Genesis)(nil),              // 56: ltl.v1.Genesis
+	(*Predecessor)(nil),          // 57: ltl.v1.Predecessor
+	(*Succession)(nil),           // 58: ltl.v1.Succession
+	(*ActivateRules)(nil),        // 59: ltl.v1.ActivateRules
+	(*ModifyNetwork)(nil),        // 60: ltl.v1.ModifyNetwork
+	(*RecordRestoration)(nil),    // 61: ltl.v1.RecordRestoration
+	(*CorrectTime)(nil),          // 62: ltl.v1.CorrectTime
+	(*Tick)(nil),                 // 63: ltl.v1.Tick
+	(*Propose)(nil),              // 64: ltl.v1.Propose
+	(*Basis)(nil),                // 65: ltl.v1.Basis
+	(*Approve)(nil),              // 66: ltl.v1.Approve
+	(*Reject)(nil),               // 67: ltl.v1.Reject
+	(*Withdraw)(nil),             // 68: ltl.v1.Withdraw
 }
 var file_ltl_v1_transaction_proto_depIdxs = []int32{
-	9,  // 0: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
-	10, // 1: ltl.v1.Transaction.attach_data:type_name -> ltl.v1.AttachData
-	13, // 2: ltl.v1.Transaction.create_member:type_name -> ltl.v1.CreateMember
-	14, // 3: ltl.v1.Transaction.modify_member:type_name -> ltl.v1.ModifyMember
-	15, // 4: ltl.v1.Transaction.lock_member:type_name -> ltl.v1.LockMember
-	16, // 5: ltl.v1.Transaction.register_device_group:type_name -> ltl.v1.RegisterDeviceGroup
-	17, // 6: ltl.v1.Transaction.authorize_device_group:type_name -> ltl.v1.AuthorizeDeviceGroup
-	19, // 7: ltl.v1.Transaction.authorize_device:type_name -> ltl.v1.AuthorizeDevice
-	20, // 8: ltl.v1.Transaction.create_phase_group:type_name -> ltl.v1.CreatePhaseGroup
-	21, // 9: ltl.v1.Transaction.modify_phase_group:type_name -> ltl.v1.ModifyPhaseGroup
-	22, // 10: ltl.v1.Transaction.create_phase:type_name -> ltl.v1.CreatePhase
-	23, // 11: ltl.v1.Transaction.modify_phase:type_name -> ltl.v1.ModifyPhase
-	24, // 12: ltl.v1.Transaction.authorize_phases:type_name -> ltl.v1.AuthorizePhases
-	25, // 13: ltl.v1.Transaction.upload_phase_data:type_name -> ltl.v1.UploadPhaseData
-	18, // 14: ltl.v1.Transaction.modify_device_group:type_name -> ltl.v1.ModifyDeviceGroup
-	33, // 15: ltl.v1.Transaction.create_organisation:type_name -> ltl.v1.CreateOrganisation
-	40, // 16: ltl.v1.Transaction.create_account:type_name -> ltl.v1.CreateAccount
-	41, // 17: ltl.v1.Transaction.create_chain:type_name -> ltl.v1.CreateChain
-	42, // 18: ltl.v1.Transaction.modify_chain:type_name -> ltl.v1.ModifyChain
-	44, // 19: ltl.v1.Transaction.enroll_device:type_name -> ltl.v1.EnrollDevice
-	45, // 20: ltl.v1.Transaction.revoke_device:type_name -> ltl.v1.RevokeDevice
-	36, // 21: ltl.v1.Transaction.modify_organisation:type_name -> ltl.v1.ModifyOrganisation
-	38, // 22: ltl.v1.Transaction.remove_organisation:type_name -> ltl.v1.RemoveOrganisation
-	39, // 23: ltl.v1.Transaction.revoke_certificate:type_name -> ltl.v1.RevokeCertificate
-	30, // 24: ltl.v1.Transaction.add_node:type_name -> ltl.v1.AddNode
-	31, // 25: ltl.v1.Transaction.change_node:type_name -> ltl.v1.ChangeNode
-	46, // 26: ltl.v1.Transaction.put_access_key:type_name -> ltl.v1.PutAccessKey
-	47, // 27: ltl.v1.Transaction.set_delegates:type_name -> ltl.v1.SetDelegates
-	61, // 28: ltl.v1.Transaction.propose:type_name -> ltl.v1.Propose
-	63, // 29: ltl.v1.Transaction.approve:type_name -> ltl.v1.Approve
-	64, // 30: ltl.v1.Transaction.reject:type_name -> ltl.v1.Reject
-	65, // 31: ltl.v1.Transaction.withdraw:type_name -> ltl.v1.Withdraw
-	60, // 32: ltl.v1.Transaction.tick:type_name -> ltl.v1.Tick
-	56, // 33: ltl.v1.Transaction.activate_rules:type_name -> ltl.v1.ActivateRules
-	53, // 34: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
-	34, // 35: ltl.v1.Transaction.accept_membership:type_name -> ltl.v1.AcceptMembership
-	35, // 36: ltl.v1.Transaction.leave_network:type_name -> ltl.v1.LeaveNetwork
-	37, // 37: ltl.v1.Transaction.recover_organisation:type_name -> ltl.v1.RecoverOrganisation
-	43, // 38: ltl.v1.Transaction.adopt_chain:type_name -> ltl.v1.AdoptChain
-	58, // 39: ltl.v1.Transaction.record_restoration:type_name -> ltl.v1.RecordRestoration
-	32, // 40: ltl.v1.Transaction.set_node_address:type_name -> ltl.v1.SetNodeAddress
-	57, // 41: ltl.v1.Transaction.modify_network:type_name -> ltl.v1.ModifyNetwork
-	59, // 42: ltl.v1.Transaction.correct_time:type_name -> ltl.v1.CorrectTime
-	50, // 43: ltl.v1.Transaction.claim_product:type_name -> ltl.v1.ClaimProduct
-	51, // 44: ltl.v1.Transaction.assign_product:type_name -> ltl.v1.AssignProduct
-	48, // 45: ltl.v1.Transaction.rotate_device_key:type_name -> ltl.v1.RotateDeviceKey
-	49, // 46: ltl.v1.Transaction.declare_device_key:type_name -> ltl.v1.DeclareDeviceKey
-	52, // 47: ltl.v1.Transaction.move_product:type_name -> ltl.v1.MoveProduct
-	12, // 48: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
-	12, // 49: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
-	11, // 50: ltl.v1.AttachData.corrects:type_name -> ltl.v1.Correction
-	0,  // 51: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
-	26, // 52: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
-	12, // 53: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
-	11, // 54: ltl.v1.UploadPhaseData.corrects:type_name -> ltl.v1.Correction
-	27, // 55: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
-	29, // 56: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
-	1,  // 57: ltl.v1.AddNode.membership:type_name -> ltl.v1.NodeMembership
-	1,  // 58: ltl.v1.ChangeNode.membership:type_name -> ltl.v1.NodeMembership
-	28, // 59: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
-	2,  // 60: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
-	3,  // 61: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
-	4,  // 62: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
-	4,  // 63: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
-	5,  // 64: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
-	6,  // 65: ltl.v1.PutAccessKey.state:type_name -> ltl.v1.AccessKeyState
-	5,  // 66: ltl.v1.RotateDeviceKey.key_type:type_name -> ltl.v1.DeviceKeyType
-	7,  // 67: ltl.v1.DeclareDeviceKey.end:type_name -> ltl.v1.DeviceKeyEnd
-	28, // 68: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
-	29, // 69: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
-	54, // 70: ltl.v1.Genesis.predecessor:type_name -> ltl.v1.Predecessor
-	55, // 71: ltl.v1.Genesis.successions:type_name -> ltl.v1.Succession
-	62, // 72: ltl.v1.Propose.basis:type_name -> ltl.v1.Basis
-	33, // 73: ltl.v1.Propose.create_organisation:type_name -> ltl.v1.CreateOrganisation
-	38, // 74: ltl.v1.Propose.remove_organisation:type_name -> ltl.v1.RemoveOrganisation
-	30, // 75: ltl.v1.Propose.add_node:type_name -> ltl.v1.AddNode
-	31, // 76: ltl.v1.Propose.change_node:type_name -> ltl.v1.ChangeNode
-	42, // 77: ltl.v1.Propose.modify_chain:type_name -> ltl.v1.ModifyChain
-	43, // 78: ltl.v1.Propose.adopt_chain:type_name -> ltl.v1.AdoptChain
-	57, // 79: ltl.v1.Propose.modify_network:type_name -> ltl.v1.ModifyNetwork
-	56, // 80: ltl.v1.Propose.activate_rules:type_name -> ltl.v1.ActivateRules
-	58, // 81: ltl.v1.Propose.record_restoration:type_name -> ltl.v1.RecordRestoration
-	59, // 82: ltl.v1.Propose.correct_time:type_name -> ltl.v1.CorrectTime
-	52, // 83: ltl.v1.Propose.move_product:type_name -> ltl.v1.MoveProduct
-	84, // [84:84] is the sub-list for method output_type
-	84, // [84:84] is the sub-list for method input_type
-	84, // [84:84] is the sub-list for extension type_name
-	84, // [84:84] is the sub-list for extension extendee
-	0,  // [0:84] is the sub-list for field type_name
+	10, // 0: ltl.v1.Transaction.openings:type_name -> ltl.v1.Openings
+	12, // 1: ltl.v1.Transaction.set_data:type_name -> ltl.v1.SetData
+	13, // 2: ltl.v1.Transaction.attach_data:type_name -> ltl.v1.AttachData
+	16, // 3: ltl.v1.Transaction.create_member:type_name -> ltl.v1.CreateMember
+	17, // 4: ltl.v1.Transaction.modify_member:type_name -> ltl.v1.ModifyMember
+	18, // 5: ltl.v1.Transaction.lock_member:type_name -> ltl.v1.LockMember
+	19, // 6: ltl.v1.Transaction.register_device_group:type_name -> ltl.v1.RegisterDeviceGroup
+	20, // 7: ltl.v1.Transaction.authorize_device_group:type_name -> ltl.v1.AuthorizeDeviceGroup
+	22, // 8: ltl.v1.Transaction.authorize_device:type_name -> ltl.v1.AuthorizeDevice
+	23, // 9: ltl.v1.Transaction.create_phase_group:type_name -> ltl.v1.CreatePhaseGroup
+	24, // 10: ltl.v1.Transaction.modify_phase_group:type_name -> ltl.v1.ModifyPhaseGroup
+	25, // 11: ltl.v1.Transaction.create_phase:type_name -> ltl.v1.CreatePhase
+	26, // 12: ltl.v1.Transaction.modify_phase:type_name -> ltl.v1.ModifyPhase
+	27, // 13: ltl.v1.Transaction.authorize_phases:type_name -> ltl.v1.AuthorizePhases
+	28, // 14: ltl.v1.Transaction.upload_phase_data:type_name -> ltl.v1.UploadPhaseData
+	21, // 15: ltl.v1.Transaction.modify_device_group:type_name -> ltl.v1.ModifyDeviceGroup
+	36, // 16: ltl.v1.Transaction.create_organisation:type_name -> ltl.v1.CreateOrganisation
+	43, // 17: ltl.v1.Transaction.create_account:type_name -> ltl.v1.CreateAccount
+	44, // 18: ltl.v1.Transaction.create_chain:type_name -> ltl.v1.CreateChain
+	45, // 19: ltl.v1.Transaction.modify_chain:type_name -> ltl.v1.ModifyChain
+	47, // 20: ltl.v1.Transaction.enroll_device:type_name -> ltl.v1.EnrollDevice
+	48, // 21: ltl.v1.Transaction.revoke_device:type_name -> ltl.v1.RevokeDevice
+	39, // 22: ltl.v1.Transaction.modify_organisation:type_name -> ltl.v1.ModifyOrganisation
+	41, // 23: ltl.v1.Transaction.remove_organisation:type_name -> ltl.v1.RemoveOrganisation
+	42, // 24: ltl.v1.Transaction.revoke_certificate:type_name -> ltl.v1.RevokeCertificate
+	33, // 25: ltl.v1.Transaction.add_node:type_name -> ltl.v1.AddNode
+	34, // 26: ltl.v1.Transaction.change_node:type_name -> ltl.v1.ChangeNode
+	49, // 27: ltl.v1.Transaction.put_access_key:type_name -> ltl.v1.PutAccessKey
+	50, // 28: ltl.v1.Transaction.set_delegates:type_name -> ltl.v1.SetDelegates
+	64, // 29: ltl.v1.Transaction.propose:type_name -> ltl.v1.Propose
+	66, // 30: ltl.v1.Transaction.approve:type_name -> ltl.v1.Approve
+	67, // 31: ltl.v1.Transaction.reject:type_name -> ltl.v1.Reject
+	68, // 32: ltl.v1.Transaction.withdraw:type_name -> ltl.v1.Withdraw
+	63, // 33: ltl.v1.Transaction.tick:type_name -> ltl.v1.Tick
+	59, // 34: ltl.v1.Transaction.activate_rules:type_name -> ltl.v1.ActivateRules
+	56, // 35: ltl.v1.Transaction.genesis:type_name -> ltl.v1.Genesis
+	37, // 36: ltl.v1.Transaction.accept_membership:type_name -> ltl.v1.AcceptMembership
+	38, // 37: ltl.v1.Transaction.leave_network:type_name -> ltl.v1.LeaveNetwork
+	40, // 38: ltl.v1.Transaction.recover_organisation:type_name -> ltl.v1.RecoverOrganisation
+	46, // 39: ltl.v1.Transaction.adopt_chain:type_name -> ltl.v1.AdoptChain
+	61, // 40: ltl.v1.Transaction.record_restoration:type_name -> ltl.v1.RecordRestoration
+	35, // 41: ltl.v1.Transaction.set_node_address:type_name -> ltl.v1.SetNodeAddress
+	60, // 42: ltl.v1.Transaction.modify_network:type_name -> ltl.v1.ModifyNetwork
+	62, // 43: ltl.v1.Transaction.correct_time:type_name -> ltl.v1.CorrectTime
+	53, // 44: ltl.v1.Transaction.claim_product:type_name -> ltl.v1.ClaimProduct
+	54, // 45: ltl.v1.Transaction.assign_product:type_name -> ltl.v1.AssignProduct
+	51, // 46: ltl.v1.Transaction.rotate_device_key:type_name -> ltl.v1.RotateDeviceKey
+	52, // 47: ltl.v1.Transaction.declare_device_key:type_name -> ltl.v1.DeclareDeviceKey
+	55, // 48: ltl.v1.Transaction.move_product:type_name -> ltl.v1.MoveProduct
+	11, // 49: ltl.v1.Openings.openings:type_name -> ltl.v1.Opening
+	9,  // 50: ltl.v1.SetData.value:type_name -> ltl.v1.Value
+	15, // 51: ltl.v1.SetData.device:type_name -> ltl.v1.DeviceProof
+	9,  // 52: ltl.v1.AttachData.value:type_name -> ltl.v1.Value
+	15, // 53: ltl.v1.AttachData.device:type_name -> ltl.v1.DeviceProof
+	14, // 54: ltl.v1.AttachData.corrects:type_name -> ltl.v1.Correction
+	0,  // 55: ltl.v1.UploadPhaseData.form:type_name -> ltl.v1.DataForm
+	29, // 56: ltl.v1.UploadPhaseData.items:type_name -> ltl.v1.PhaseItem
+	15, // 57: ltl.v1.UploadPhaseData.device:type_name -> ltl.v1.DeviceProof
+	14, // 58: ltl.v1.UploadPhaseData.corrects:type_name -> ltl.v1.Correction
+	30, // 59: ltl.v1.PhaseItem.related:type_name -> ltl.v1.RelatedData
+	32, // 60: ltl.v1.AddNode.node:type_name -> ltl.v1.Node
+	1,  // 61: ltl.v1.AddNode.membership:type_name -> ltl.v1.NodeMembership
+	1,  // 62: ltl.v1.ChangeNode.membership:type_name -> ltl.v1.NodeMembership
+	31, // 63: ltl.v1.CreateOrganisation.organisation:type_name -> ltl.v1.Organisation
+	2,  // 64: ltl.v1.CreateAccount.type:type_name -> ltl.v1.AccountType
+	3,  // 65: ltl.v1.CreateChain.service:type_name -> ltl.v1.ChainService
+	4,  // 66: ltl.v1.CreateChain.edition:type_name -> ltl.v1.Edition
+	4,  // 67: ltl.v1.ModifyChain.edition:type_name -> ltl.v1.Edition
+	5,  // 68: ltl.v1.EnrollDevice.key_type:type_name -> ltl.v1.DeviceKeyType
+	6,  // 69: ltl.v1.PutAccessKey.state:type_name -> ltl.v1.AccessKeyState
+	5,  // 70: ltl.v1.RotateDeviceKey.key_type:type_name -> ltl.v1.DeviceKeyType
+	7,  // 71: ltl.v1.DeclareDeviceKey.end:type_name -> ltl.v1.DeviceKeyEnd
+	31, // 72: ltl.v1.Genesis.organisations:type_name -> ltl.v1.Organisation
+	32, // 73: ltl.v1.Genesis.nodes:type_name -> ltl.v1.Node
+	57, // 74: ltl.v1.Genesis.predecessor:type_name -> ltl.v1.Predecessor
+	58, // 75: ltl.v1.Genesis.successions:type_name -> ltl.v1.Succession
+	65, // 76: ltl.v1.Propose.basis:type_name -> ltl.v1.Basis
+	36, // 77: ltl.v1.Propose.create_organisation:type_name -> ltl.v1.CreateOrganisation
+	41, // 78: ltl.v1.Propose.remove_organisation:type_name -> ltl.v1.RemoveOrganisation
+	33, // 79: ltl.v1.Propose.add_node:type_name -> ltl.v1.AddNode
+	34, // 80: ltl.v1.Propose.change_node:type_name -> ltl.v1.ChangeNode
+	45, // 81: ltl.v1.Propose.modify_chain:type_name -> ltl.v1.ModifyChain
+	46, // 82: ltl.v1.Propose.adopt_chain:type_name -> ltl.v1.AdoptChain
+	60, // 83: ltl.v1.Propose.modify_network:type_name -> ltl.v1.ModifyNetwork
+	59, // 84: ltl.v1.Propose.activate_rules:type_name -> ltl.v1.ActivateRules
+	61, // 85: ltl.v1.Propose.record_restoration:type_name -> ltl.v1.RecordRestoration
+	62, // 86: ltl.v1.Propose.correct_time:type_name -> ltl.v1.CorrectTime
+	55, // 87: ltl.v1.Propose.move_product:type_name -> ltl.v1.MoveProduct
+	88, // [88:88] is the sub-list for method output_type
+	88, // [88:88] is the sub-list for method input_type
+	88, // [88:88] is the sub-list for extension type_name
+	88, // [88:88] is the sub-list for extension extendee
+	0,  // [0:88] is the sub-list for field type_name
 }
 
 func init() { file_ltl_v1_transaction_proto_init() }
@@ -6260,12 +6464,12 @@ func file_ltl_v1_transaction_proto_init() {
 		(*Transaction_DeclareDeviceKey)(nil),
 		(*Transaction_MoveProduct)(nil),
 	}
-	file_ltl_v1_transaction_proto_msgTypes[6].OneofWrappers = []any{}
-	file_ltl_v1_transaction_proto_msgTypes[13].OneofWrappers = []any{}
-	file_ltl_v1_transaction_proto_msgTypes[15].OneofWrappers = []any{}
-	file_ltl_v1_transaction_proto_msgTypes[28].OneofWrappers = []any{}
-	file_ltl_v1_transaction_proto_msgTypes[34].OneofWrappers = []any{}
-	file_ltl_v1_transaction_proto_msgTypes[53].OneofWrappers = []any{
+	file_ltl_v1_transaction_proto_msgTypes[9].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[16].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[18].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[31].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[37].OneofWrappers = []any{}
+	file_ltl_v1_transaction_proto_msgTypes[56].OneofWrappers = []any{
 		(*Propose_CreateOrganisation)(nil),
 		(*Propose_RemoveOrganisation)(nil),
 		(*Propose_AddNode)(nil),
@@ -6284,7 +6488,7 @@ func file_ltl_v1_transaction_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_ltl_v1_transaction_proto_rawDesc), len(file_ltl_v1_transaction_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   58,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

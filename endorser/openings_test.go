@@ -1,0 +1,42 @@
+package endorser_test
+
+import (
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"ltl/internal/rules"
+	ltlv1 "ltl/proto/ltl/v1"
+)
+
+// TestEndorseChecksOpenings: an endorser signs a record only with its value, and what it refuses for that is not in the
+// way of others of the proposal.
+func TestEndorseChecksOpenings(t *testing.T) {
+	w := newWorld(t)
+	r := w.start(t.TempDir(), nil)
+	r.caughtUp()
+	payloads := [][]byte{w.attach("a", "1"), w.attach("b", "2")}
+	right := w.values.Openings(payloads...)
+	wrong := proto.CloneOf(right[0])
+	wrong.Openings[0].Value = []byte("2")
+	for what, one := range map[string]struct {
+		openings []*ltlv1.Openings
+		first    int32
+	}{
+		"right":   {right, rules.OK},
+		"swapped": {[]*ltlv1.Openings{right[1], right[1]}, rules.Malformed},
+		"missing": {[]*ltlv1.Openings{{}, right[1]}, rules.Malformed},
+		"another": {[]*ltlv1.Openings{wrong, right[1]}, rules.Malformed},
+	} {
+		out, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: payloads,
+			Openings: one.openings})
+		if err != nil || out.GetCodes()[0] != one.first || out.GetCodes()[1] != rules.OK {
+			t.Errorf("%s: %v, %v", what, out.GetCodes(), err)
+		}
+	}
+	_, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: payloads,
+		Openings: right[:1]})
+	if err == nil {
+		t.Error("openings of one of two transactions are taken")
+	}
+}
