@@ -23,7 +23,7 @@ import (
 )
 
 // olderBuild is a commit whose program wrote the ledgers that networks have when they are upgraded to this one.
-const olderBuild = "67d514b"
+const olderBuild = "15e6812"
 
 // writeGap is how long no write may succeed during an upgrade: a fail-over takes less than five seconds, and one
 // more may begin in it on a machine that runs other tests as well.
