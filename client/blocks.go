@@ -114,7 +114,7 @@ func (l *Ledger) FollowHeaders(ctx context.Context, from uint64, fn func(BlockHe
 			return fn(BlockHeader{ChainID: b.ChainID, Height: b.Height, Sequence: b.Sequence, Time: b.Time, Hash: b.Hash,
 				Previous: b.Previous, Transactions: b.count})
 		}}
-	return l.c.stream(ctx, "following headers of blocks", f.follow)
+	return l.stream(ctx, "following headers of blocks", f.follow)
 }
 
 // Follow calls fn with the blocks of all chains in the order of their execution, from a sequence number on, and goes on
@@ -128,7 +128,7 @@ func (l *Ledger) FollowHeaders(ctx context.Context, from uint64, fn func(BlockHe
 // receives each block once.
 func (l *Ledger) Follow(ctx context.Context, from uint64, fn func(sequence uint64, block *Block) error) error {
 	f := &follower{network: l.c.network.id, next: from, tips: map[string]*Block{}, fn: fn}
-	return l.c.stream(ctx, "following blocks", f.follow)
+	return l.stream(ctx, "following blocks", f.follow)
 }
 
 // follower is where a Follow has got to.
@@ -212,8 +212,8 @@ func parseHeader(in *ltlv1.Block) (*Block, error) {
 // once. ParseBlock decodes them.
 func (l *Ledger) Blocks(ctx context.Context, in *ltlv1.BlocksRequest, fn func(*ltlv1.Block) error) error {
 	next := in.GetFromHeight()
-	var last error
-	for _, node := range l.c.peers.all() {
+	nodes, last := l.targets(ctx)
+	for _, node := range nodes {
 		var stop error // what fn returned
 		last = eachBlock(ctx, node, &ltlv1.BlocksRequest{ChainId: in.GetChainId(), FromHeight: next,
 			Openings: in.GetOpenings()},

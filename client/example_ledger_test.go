@@ -343,6 +343,18 @@ func ExampleLedger_ProposalsAt() {
 	}
 }
 
+// What an endorser says of its own copy depends on no node.
+func ExampleLedger_At() {
+	c := connect()
+	defer c.Close()
+	own := c.Ledger().At("endorser/org1")
+	out, err := own.GetChain(context.Background(), &ltlv1.GetChainRequest{ChainId: exampleChain})
+	if err != nil || out.GetCode() != client.CodeOK {
+		log.Fatal(out.GetCode(), err)
+	}
+	fmt.Println("height", out.GetChain().GetHeight(), "in the copy of org1")
+}
+
 func ExampleLedger_PrepareProposal() {
 	c := connect()
 	defer c.Close()

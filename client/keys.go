@@ -55,7 +55,7 @@ func (c *Client) PutSealed(ctx context.Context, accessKeyID string, sealed []byt
 // What a node sends proves itself by the ledger's commitment, or is worthless: fn returns ErrAnotherNode when something
 // is missing, and the watch begins again at another node, with version 0.
 func (c *Client) WatchSealed(ctx context.Context, after uint64, fn func(*ltlv1.SealedKey) error) error {
-	return c.stream(ctx, "watching sealed AccessKeys", func(ctx context.Context, n *peer) (bool, error, error) {
+	return c.Ledger().stream(ctx, "watching sealed AccessKeys", func(ctx context.Context, n *peer) (bool, error, error) {
 		before := after
 		stop, broken := watch(ctx, n, &after, c.sealedSilence, fn)
 		if errors.Is(stop, ErrAnotherNode) {

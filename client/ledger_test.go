@@ -158,3 +158,35 @@ func TestStatus(t *testing.T) {
 		t.Error("a node that does not exist has a status")
 	}
 }
+
+// TestAt: a reader of one process asks it alone, also for blocks, and learns no addresses of it.
+func TestAt(t *testing.T) {
+	f := startFake(t, 3, "any")
+	c := f.client(nil)
+	if _, err := c.Ledger().Status(t.Context(), "n2"); err != nil { // what a client reads by itself is read
+		t.Fatal(err)
+	}
+	at := c.Ledger().At("n2")
+	before := [3]int32{f.nodes[0].reads.Load(), f.nodes[1].reads.Load(), f.nodes[2].reads.Load()}
+	if _, err := at.GetNetwork(t.Context(), &ltlv1.GetNetworkRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	if f.nodes[1].reads.Load() != before[1]+1 || f.nodes[0].reads.Load() != before[0] || f.nodes[2].reads.Load() != before[2] {
+		t.Error("another process was asked than the one that is named")
+	}
+	down := status.Error(codes.Unavailable, "down")
+	f.nodes[1].readError.Store(&down)
+	if _, err := at.GetNetwork(t.Context(), &ltlv1.GetNetworkRequest{}); !errors.Is(err, client.ErrUnavailable) {
+		t.Errorf("a process that does not answer: %v, want ErrUnavailable", err)
+	}
+	none := c.Ledger().At("n9")
+	if _, err := none.GetNetwork(t.Context(), &ltlv1.GetNetworkRequest{}); err == nil {
+		t.Error("a process that does not exist answers")
+	}
+	if err := none.Blocks(t.Context(), &ltlv1.BlocksRequest{}, func(*ltlv1.Block) error { return nil }); err == nil {
+		t.Error("a process that does not exist has blocks")
+	}
+	if err := none.Follow(t.Context(), 0, func(uint64, *client.Block) error { return nil }); err == nil {
+		t.Error("a process that does not exist is followed")
+	}
+}

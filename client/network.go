@@ -285,7 +285,7 @@ func (n *network) accountOrganisation(ctx context.Context, tx *ltlv1.Transaction
 	if known {
 		return organisation, nil
 	}
-	in, err := read(ctx, n.client, ltlv1.LedgerClient.GetAccount, &ltlv1.GetAccountRequest{Uid: uid})
+	in, err := read(ctx, n.client.Ledger(), ltlv1.LedgerClient.GetAccount, &ltlv1.GetAccountRequest{Uid: uid})
 	if err != nil {
 		return "", err
 	}
@@ -369,7 +369,7 @@ func (n *network) forget(id string) {
 
 // fetchChain asks a node for one chain. It returns nil when the network has none with this id.
 func (n *network) fetchChain(ctx context.Context, id string) (*chain, error) {
-	in, err := read(ctx, n.client, ltlv1.LedgerClient.GetChain, &ltlv1.GetChainRequest{ChainId: id})
+	in, err := read(ctx, n.client.Ledger(), ltlv1.LedgerClient.GetChain, &ltlv1.GetChainRequest{ChainId: id})
 	if err != nil {
 		return nil, err
 	}

@@ -107,8 +107,8 @@ type verified[Out any] struct {
 // empty, and for an answer without a record.
 func (l *Ledger) VerifiedRecord(ctx context.Context, in *ltlv1.GetRecordRequest) (*ltlv1.GetRecordResponse,
 	*proof.Checkpoint, error) {
-	if l.c.verifier == nil {
-		out, err := read(ctx, l.c, ltlv1.LedgerClient.GetRecord, in)
+	if l.c.verifier == nil || l.peer != "" {
+		out, err := read(ctx, l, ltlv1.LedgerClient.GetRecord, in)
 		return out, nil, err
 	}
 	local := proto.CloneOf(in)
@@ -121,8 +121,8 @@ func (l *Ledger) VerifiedRecord(ctx context.Context, in *ltlv1.GetRecordRequest)
 // VerifiedPhaseRecord is GetPhaseRecord, with the checkpoint that the record was checked against, as for VerifiedRecord.
 func (l *Ledger) VerifiedPhaseRecord(ctx context.Context, in *ltlv1.GetPhaseRecordRequest) (
 	*ltlv1.GetPhaseRecordResponse, *proof.Checkpoint, error) {
-	if l.c.verifier == nil {
-		out, err := read(ctx, l.c, ltlv1.LedgerClient.GetPhaseRecord, in)
+	if l.c.verifier == nil || l.peer != "" {
+		out, err := read(ctx, l, ltlv1.LedgerClient.GetPhaseRecord, in)
 		return out, nil, err
 	}
 	local := proto.CloneOf(in)

@@ -3,6 +3,8 @@ package console
 import (
 	"errors"
 
+	"google.golang.org/protobuf/proto"
+
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -22,20 +24,52 @@ type reader struct {
 // readChain reads a chain for the session's account. A chain that there is not, and one that the account is not on or is
 // locked on, are the same.
 func (v *visit) readChain(id string) (*reader, error) {
-	if !digits(id, ledger.ChainIDLen) || id == ledger.SystemChain {
+	if !digits(id, ledger.ChainIDLen) || id == ledger.SystemChain && v.own == nil {
 		return nil, errNothing
+	}
+	if id == ledger.SystemChain {
+		return v.readSystemChain()
 	}
 	out, err := v.ledger.GetChain(v.r.Context(), &ltlv1.GetChainRequest{ChainId: id, AccountUid: v.session.uid})
 	if err != nil {
 		return nil, err
 	}
 	role := out.GetChain().GetRole()
+	if v.own != nil && out.GetCode() == rules.OK { // the organisation reads its own copy of the ledger
+		return &reader{administrator: true, info: out.GetChain(), usage: out}, nil
+	}
 	if out.GetCode() != rules.OK || role != rules.RoleAdmin && role != rules.RoleMember {
 		return nil, errNothing
 	}
 	return &reader{uid: v.session.uid, administrator: role == rules.RoleAdmin,
 		typeCode: out.GetChain().GetDataTypeCode(), info: out.GetChain(), usage: out}, nil
 }
+
+// readSystemChain reads the system chain for an organisation. All organisations are on it.
+func (v *visit) readSystemChain() (*reader, error) {
+	network, err := v.ownNetwork()
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range network.GetChains() {
+		if c.GetChainId() != ledger.SystemChain {
+			continue
+		}
+		info := proto.CloneOf(c)
+		if info.Chain == nil {
+			info.Chain = &ltlv1.CreateChain{}
+		}
+		info.Chain.Name, info.Chain.Organisations = "system", nil
+		for _, o := range network.GetOrganisations() {
+			info.Chain.Organisations = append(info.Chain.Organisations, o.GetId())
+		}
+		return &reader{administrator: true, info: info, usage: &ltlv1.GetChainResponse{}}, nil
+	}
+	return nil, errNothing
+}
+
+// System reports whether the chain is the system chain, which has no records.
+func (r *reader) System() bool { return r.info.GetChainId() == ledger.SystemChain }
 
 // ID is the chain's id.
 func (r *reader) ID() string { return r.info.GetChainId() }

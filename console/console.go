@@ -102,7 +102,9 @@ func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
 
 // Console serves the pages. Its methods may be called concurrently.
 type Console struct {
-	cfg     Config
+	cfg Config
+	// own is set in the console of an organisation.
+	own     *organisation
 	ledger  *client.Ledger
 	clock   func() time.Time
 	logger  *slog.Logger
@@ -123,7 +125,10 @@ type Console struct {
 }
 
 // New creates a console.
-func New(cfg Config) (*Console, error) {
+func New(cfg Config) (*Console, error) { return build(cfg, nil, routes()) }
+
+// build makes a console that answers the routes, that of an organisation where own is given.
+func build(cfg Config, own *organisation, table []route) (*Console, error) {
 	if cfg.Client == nil || cfg.Trust == nil || cfg.Facade.Key == nil || cfg.Clock == nil {
 		return nil, errors.New("console: Config.Client, Trust, Facade and Clock are required")
 	}
@@ -137,11 +142,14 @@ func New(cfg Config) (*Console, error) {
 		return nil, err
 	}
 	c := &Console{
-		cfg: cfg, ledger: cfg.Client.Ledger(), clock: cfg.Clock, logger: cfg.Logger, network: fmt.Sprintf("%x", id[:]),
-		name: cfg.Trust.Genesis().GetNetwork(), seal: seal, mux: http.NewServeMux(),
+		cfg: cfg, own: own, ledger: cfg.Client.Ledger(), clock: cfg.Clock, logger: cfg.Logger,
+		network: fmt.Sprintf("%x", id[:]), name: cfg.Trust.Genesis().GetNetwork(), seal: seal, mux: http.NewServeMux(),
 		cross: http.NewCrossOriginProtection(), active: make(chan struct{}, maxActive),
 		certificates: make(chan struct{}, maxCertificates), addresses: newAttempts(maxPerAddress),
 		keys: newAttempts(maxPerKey), used: newRemembered(), ended: newRemembered(),
+	}
+	if own != nil {
+		c.ledger = c.ledger.At(own.endorser())
 	}
 	c.hub = newHub(c.followNetwork)
 	if c.assets, err = loadAssets(); err != nil {
@@ -153,7 +161,7 @@ func New(cfg Config) (*Console, error) {
 	if c.checker, err = loadVerifier(c.pages); err != nil {
 		return nil, err
 	}
-	for _, r := range routes() {
+	for _, r := range table {
 		c.mux.HandleFunc(r.pattern, func(w http.ResponseWriter, q *http.Request) { c.serve(w, q, &r) })
 	}
 	return c, nil

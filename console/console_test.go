@@ -31,6 +31,7 @@ func TestConsole(t *testing.T) {
 		{"Hosts", (*world).hosts},
 		{"Scripts", (*world).scripts},
 		{"Sessions", (*world).sessions},
+		{"Organisation", (*world).organisation},
 		{"Broken", (*world).broken},
 	} {
 		t.Run(part.name, func(t *testing.T) {

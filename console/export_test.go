@@ -14,9 +14,17 @@ type Row struct {
 }
 
 // Rows are the routes, without the one for every other path.
-func Rows() []Row {
+func Rows() []Row { return listOf(routes()) }
+
+// OwnRows are those of the console of an organisation.
+func OwnRows(votes bool) []Row { return listOf(organisationRoutes(votes)) }
+
+// Votes reports whether the reader of an organisation's console may vote.
+func (c *Console) Votes() bool { return c.own.cfg.Vote != nil }
+
+func listOf(table []route) []Row {
 	var rows []Row
-	for _, r := range routes() {
+	for _, r := range table {
 		method, path, ok := strings.Cut(r.pattern, " ")
 		if ok {
 			rows = append(rows, Row{method, strings.TrimSuffix(path, "{$}"),

@@ -13,6 +13,8 @@ const (
 	challengeTime = 2 * time.Minute
 	// linkTime is how long a one-time link is valid.
 	linkTime = 15 * time.Minute
+	// linkBytes is the number of random bytes of a link.
+	linkBytes = 16
 	// failureTime is how long every failed sign-in takes, so that its duration does not tell why it failed. It is more than
 	// a facade waits for an AccessKey that it does not know.
 	failureTime = 600 * time.Millisecond
@@ -52,6 +54,14 @@ const (
 	followAgain = time.Second
 	// maxLooked bounds the records of one upload whose corrections and related data are looked up.
 	maxLooked = 10
+	// processTime bounds the question for the health of all processes, which are asked at the same time; briefTime the one
+	// that each page of an organisation asks to say how far its copy is behind.
+	processTime = 3 * time.Second
+	briefTime   = 500 * time.Millisecond
+	// voteSeen bounds the wait for a vote to reach the own copy.
+	voteSeen = time.Second
+	// endorsedBlocks is how many of the newest blocks of a chain are looked at for who endorsed them; nodes send them whole.
+	endorsedBlocks = 20
 	// maxShown bounds the bytes of a value that a page shows; the certificate has all of it.
 	maxShown = 16 << 10
 )

@@ -122,6 +122,10 @@ func (c *Console) followNetwork(ctx context.Context, fn func(client.BlockHeader)
 func (c *Console) nextSequence(ctx context.Context) (next uint64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
+	if c.own != nil {
+		st, err := c.ledger.Status(ctx, c.own.endorser())
+		return st.GetSequence(), err
+	}
 	for _, n := range c.cfg.Trust.Genesis().GetNodes() {
 		st, failed := c.ledger.Status(ctx, n.GetId())
 		if failed == nil {

@@ -51,6 +51,9 @@ type phaseGroup struct {
 
 // records looks up the records of a Key, or those of a data key in a phase.
 func (v *visit) records() (*view, error) {
+	if v.chain.System() {
+		return nil, errNothing
+	}
 	q := v.r.URL.Query()
 	get := func(name string) string { return strings.TrimSpace(q.Get(name)) }
 	out := &recordsView{Proof: v.chain.proof(), Key: get("key"), Business: get("business"), Phase: get("phase"),

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"ltl/client"
+	ltlv1 "ltl/proto/ltl/v1"
 )
 
 //go:embed web
@@ -42,7 +43,9 @@ type frame struct {
 	SignedIn           bool
 	Chain              *reader
 	Path, Query        string
-	Data               any
+	// Own is set in the console of an organisation: whose copy it shows, to whom.
+	Own  *ownFrame
+	Data any
 	// Refused says why the form that was sent was refused; Sent is what it had. Done is the height of the block that holds
 	// what another one changed; empty for none.
 	Refused *Refusal
@@ -160,16 +163,17 @@ func functions(words map[string]string, assets map[string]asset) template.FuncMa
 			}
 			return Prefix + "assets/" + a.path, nil
 		},
-		"nonce": newNonce,
-		"about": func(chain string, it any) about { return about{chain, it} },
-		"hex":   hex.EncodeToString,
-		"short": short,
-		"time":  func(ms int64) time.Time { return time.UnixMilli(ms).UTC() },
-		"utc":   func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
-		"iso":   func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
-		"count": count,
-		"size":  size,
-		"path":  func(parts ...any) string { return Prefix + joinPath(parts) },
+		"nonce":       newNonce,
+		"accountType": func(kind ltlv1.AccountType) string { return enumKey("account.type.", kind) },
+		"about":       func(chain string, it any) about { return about{chain, it} },
+		"hex":         hex.EncodeToString,
+		"short":       short,
+		"time":        func(ms int64) time.Time { return time.UnixMilli(ms).UTC() },
+		"utc":         func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" },
+		"iso":         func(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) },
+		"count":       count,
+		"size":        size,
+		"path":        func(parts ...any) string { return Prefix + joinPath(parts) },
 	}
 }
 
@@ -284,6 +288,9 @@ func (v *visit) render(status int, page *view) {
 		Chain: v.chain, Path: v.r.URL.RequestURI(), Data: page.data}
 	if v.session != nil {
 		out.SignedIn, out.Account, out.KeyID = true, v.session.uid, v.session.token.KeyID
+	}
+	if v.own != nil && v.session != nil {
+		out.Own, out.Account = v.ownFrame(), v.own.cfg.Identity.String()
 	}
 	if v.r.Method != http.MethodGet {
 		out.Path = Prefix

@@ -144,6 +144,9 @@ func LinkMessage(network, origin, keyID, random, untilMs string) string {
 // cookieName has the network in it: browsers give a cookie to all ports of a host.
 func (v *visit) cookieName() string {
 	name := "ltl-" + v.network[:8]
+	if v.own != nil {
+		name = "ltl-org-" + v.network[:8]
+	}
 	if v.cfg.TLS {
 		return "__Host-" + name
 	}

@@ -35,6 +35,9 @@ func (v *visit) signInPage() (*view, error) {
 func (v *visit) enterPage() (*view, error) { return &view{name: "enter", title: "enter.title"}, nil }
 
 func (v *visit) signInForm(failed, keyID, next string) *view {
+	if v.own != nil {
+		return &view{name: "own-sign-in", title: "sign-in.title", data: failed != ""}
+	}
 	return &view{name: "sign-in", title: "sign-in.title", data: &signInView{Secure: v.secure(), Network: v.network,
 		Origin: v.origin(), Challenge: v.seal.newChallenge(v.clock()), Next: ownPath(next), KeyID: keyID, Failed: failed}}
 }

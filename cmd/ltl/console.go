@@ -12,7 +12,24 @@ import (
 )
 
 func newConsole() *cobra.Command {
-	cmd := &cobra.Command{Use: "console", Short: "The web console of a network on this machine"}
+	var listen string
+	cmd := &cobra.Command{
+		Use:   "console",
+		Short: "Serve the web console of an organisation on this machine, until a signal",
+		Long: `Serves pages on which an operator or a client of an organisation reads the organisation's own copy of the ledger, that
+of its endorser: proposals that wait for its vote, health of all processes, organisations, nodes, certificates, accounts,
+chains and their records. An operator can vote. Prints an address that signs a browser in once, within 15 minutes.
+
+It listens on this machine only. The console of accounts, for holders of AccessKeys, is served by a facade.`,
+		Example: "  ltl console --trust trust.json --identity operator",
+		Args:    cobra.NoArgs,
+		RunE:    online(func(s *session, _ []string) error { return s.serveConsole(listen) }),
+	}
+	f := cmd.Flags()
+	f.String(flagDir, "", "directory of a network that ltl up started; no other connection option is needed then")
+	f.String(flagTrust, "", "trust file of the network")
+	f.String(flagIdentity, "", "directory with the caller's tls.pem and tls.key, of an operator or a client")
+	f.StringVar(&listen, "listen", "127.0.0.1:0", "HOST:PORT to serve on, of this machine; port 0 takes a free one")
 	cmd.AddCommand(newConsoleLink())
 	return cmd
 }

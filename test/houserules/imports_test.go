@@ -42,7 +42,7 @@ func edges() map[string][]string {
 		"examples/write":   {"client"},
 		"client/device/c":  {},
 		"console": {"client", "client/proof", "client/verify-js", "internal/identity", "internal/ledger", "internal/rules",
-			wire},
+			"internal/skew", wire},
 		"facade": {"client", "client/proof", "console", "internal/admission", "internal/identity", "internal/rules", "internal/admin", "internal/tracing",
 			"internal/ledger", wire},
 		"internal/audit": {"internal/store", "internal/rules", "internal/verify", "internal/identity", "internal/ledger", wire},

@@ -30,5 +30,12 @@ func consoleMutants() []mutant {
 			"\treturn err == nil\n}\n\n// hostOf", "\treturn err == nil || host != \"\"\n}\n\n// hostOf", "TestConsole/Hosts"),
 		one("console-open-redirect", "signing in leads to any address", "signin.go",
 			"!strings.HasPrefix(path, Prefix) || ", "", "TestConsole/SignIn"),
+		one("console-auditor-votes", "an auditor has the form of a vote", "proposals.go",
+			" && v.own.cfg.Vote != nil\n", "\n", "TestConsole/Organisation"),
+		one("console-any-link", "a link to another address signs in", "signin.go",
+			"LinkMessage(v.network, v.origin(), a.keyID", "LinkMessage(v.network, \"http://127.0.0.1:1\", a.keyID",
+			"TestConsole/(Links|Organisation)"),
+		one("console-other-copy", "an organisation's console reads from the nodes", "console.go",
+			"c.ledger = c.ledger.At(own.endorser())", "c.ledger = c.ledger.At(\"\")", "TestConsole/Organisation"),
 	}
 }
