@@ -68,13 +68,13 @@ func (s *session) serveConsole(listen string) (err error) {
 	c.Close() // it ends the streams, which Shutdown waits for
 	ctx, cancel := context.WithTimeout(context.Background(), consoleStop)
 	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		err = errors.Join(server.Close(), err)
+	if server.Shutdown(ctx) != nil { // what goes on longer is cut off
+		err = server.Close()
 	}
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		return err
+	if ended := <-served; !errors.Is(ended, http.ErrServerClosed) {
+		err = errors.Join(err, ended)
 	}
-	return nil
+	return err
 }
 
 // consoleHandler gives requests to the console; the root leads there.
