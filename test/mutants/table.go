@@ -28,7 +28,7 @@ const (
 func table() []mutant {
 	return slices.Concat(diskMutants(), raftMutants(), lyingPeerMutants(), announceMutants(), bytesMutants(),
 		evidenceMutants(), rulesMutants(), submitterMutants(), restorationMutants(), ownerMutants(), nodesWordMutants(),
-		timeMutants(), consoleMutants(), facadeMutants(), commandMutants())
+		timeMutants(), consoleMutants(), facadeMutants(), commandMutants(), openingMutants())
 }
 
 func diskMutants() []mutant {

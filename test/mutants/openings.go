@@ -1,0 +1,17 @@
+package main
+
+// openingMutants are about the values that payloads commit to, which are stored beside the blocks.
+func openingMutants() []mutant {
+	return []mutant{
+		{"openings-unchecked", "an opening is stored whatever the commitment says", []edit{{"internal/store/openings.go",
+			"one.GetSlot() != uint32(i) || !rules.Opens(chainID, v, one)", "one.GetSlot() != uint32(i) || v == nil"}},
+			"./internal/store", "TestEntriesWithoutOpenings|TestDamagedOpenings", short},
+		{"openings-not-replayed", "what a power cut took is not taken from the Raft log", []edit{{"internal/store/opening_repair.go",
+			"\tif !s.tookOpenings {", "\tif true {"}}, "./internal/store", "TestOpeningsAfterPowerCut", short},
+		{"openings-left-behind", "the damaged bytes of openings stay on disk", []edit{{"internal/store/openings.go",
+			"w.wiped, before = append(w.wiped, before...), nil", "before = nil"}}, "./internal/store", "TestDamagedOpenings", short},
+		{"openings-for-outsiders", "every organisation reads the values of every chain", []edit{{"internal/query/openings.go",
+			"if chain == nil || caller.Role == identity.RoleNode ||", "if true ||"}}, "./internal/query",
+			"TestOutsidersReadNoValue", long},
+	}
+}
