@@ -32,6 +32,7 @@ func TestConsole(t *testing.T) {
 		{"Scripts", (*world).scripts},
 		{"Sessions", (*world).sessions},
 		{"Organisation", (*world).organisation},
+		{"Downloads", (*world).downloads},
 		{"Broken", (*world).broken},
 	} {
 		t.Run(part.name, func(t *testing.T) {
@@ -173,7 +174,7 @@ func (w *world) checkPage(r console.Row, path string, p *person, lang string) {
 		w.t.Errorf("%s as %s: %d, want 404", path, p.name, got.status)
 	case may && strings.Contains(path, "{"):
 		w.t.Errorf("the test does not fill in %s", path)
-	case may && regexp.MustCompile("/(r|blocks|members|sources|groups)(/|$)").MatchString(path): // of this chain or not
+	case may && regexp.MustCompile("/(r|blocks|members|sources|groups)(/|$)|/records[.]").MatchString(path): // of this chain or not
 		if got.status != http.StatusOK && got.status != http.StatusNotFound {
 			w.t.Errorf("%s as %s: %d\n%s", path, p.name, got.status, got.body)
 		}

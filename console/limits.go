@@ -58,6 +58,9 @@ const (
 	// that each page of an organisation asks to say how far its copy is behind.
 	processTime = 3 * time.Second
 	briefTime   = 500 * time.Millisecond
+	// maxDownload and maxDownloadBytes bound the records and the values of one file, which is made in memory.
+	maxDownload      = 2000
+	maxDownloadBytes = 8 << 20
 	// voteSeen bounds the wait for a vote to reach the own copy.
 	voteSeen = time.Second
 	// endorsedBlocks is how many of the newest blocks of a chain are looked at for who endorsed them; nodes send them whole.

@@ -102,6 +102,8 @@ func organisationRoutes(votes bool) []route {
 		{"GET /console/c/{chain}/{$}", member, (*visit).chainPage},
 		{"GET /console/c/{chain}/endorsers", member, (*visit).endorsers},
 		{"GET /console/c/{chain}/records", member, (*visit).records},
+		{"GET /console/c/{chain}/records.csv", member, (*visit).recordsCSV},
+		{"GET /console/c/{chain}/records.json", member, (*visit).recordsJSON},
 		{"GET /console/c/{chain}/r/{tx}", member, (*visit).transaction},
 		{"GET /console/c/{chain}/r/{tx}/certificate", member, (*visit).certificate},
 		{"GET /console/c/{chain}/r/{tx}/verify", member, (*visit).verifyHere},

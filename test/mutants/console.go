@@ -35,6 +35,8 @@ func consoleMutants() []mutant {
 		one("console-any-link", "a link to another address signs in", "signin.go",
 			"LinkMessage(v.network, v.origin(), a.keyID", "LinkMessage(v.network, \"http://127.0.0.1:1\", a.keyID",
 			"TestConsole/(Links|Organisation)"),
+		one("console-formula", "a cell of a saved table is a formula", "download.go",
+			"return \"'\" + s", "return s", "TestConsole/Downloads"),
 		one("console-other-copy", "an organisation's console reads from the nodes", "console.go",
 			"c.ledger = c.ledger.At(own.endorser())", "c.ledger = c.ledger.At(\"\")", "TestConsole/Organisation"),
 	}
