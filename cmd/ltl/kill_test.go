@@ -289,8 +289,19 @@ func settled(t *testing.T, s *session) uint64 {
 	return sequence
 }
 
-// recordsOf reads a copy's blocks and returns all values that were accepted, by Key.
-func recordsOf(t *testing.T, peer ltlv1.LedgerClient, sequence uint64) map[string][]string {
+// recordsOf reads a copy's blocks and returns all values that were accepted, by Key, as soon as the copy has them all: it
+// may have to fetch some.
+func recordsOf(t *testing.T, peer ltlv1.LedgerClient, sequence uint64) (found map[string][]string) {
+	t.Helper()
+	await(t, "a copy to have all values", func() (all bool) {
+		found, all = storedRecords(t, peer, sequence)
+		return all
+	})
+	return found
+}
+
+// storedRecords reads what recordsOf returns, and reports whether the copy has all values.
+func storedRecords(t *testing.T, peer ltlv1.LedgerClient, sequence uint64) (found map[string][]string, all bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), waitTimeout)
 	defer cancel()
@@ -298,7 +309,7 @@ func recordsOf(t *testing.T, peer ltlv1.LedgerClient, sequence uint64) map[strin
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := map[string][]string{}
+	found, all = map[string][]string{}, true
 	for range sequence {
 		res, err := stream.Recv()
 		if err != nil {
@@ -314,10 +325,15 @@ func recordsOf(t *testing.T, peer ltlv1.LedgerClient, sequence uint64) map[strin
 					t.Fatal(err)
 				}
 				if set := tx.GetSetData(); set != nil && code == rules.OK {
-					found[set.GetKey()] = append(found[set.GetKey()], string(b.GetOpenings()[i].GetOpenings()[0].GetValue()))
+					if i >= len(b.GetOpenings()) || len(b.GetOpenings()[i].GetOpenings()) != 1 {
+						all = false
+						continue
+					}
+					value := string(b.GetOpenings()[i].GetOpenings()[0].GetValue())
+					found[set.GetKey()] = append(found[set.GetKey()], value)
 				}
 			}
 		}
 	}
-	return found
+	return found, all
 }

@@ -268,10 +268,59 @@ func (p *peers) settled(ctx context.Context) (uint64, error) {
 	}
 }
 
+// awaitOpenings waits until a copy has the values of all records of its first n blocks: after faults it may have to fetch
+// some.
+func (p *peers) awaitOpenings(ctx context.Context, name string, n uint64) error {
+	for {
+		missing, err := p.missingOpenings(ctx, name, n)
+		if missing == 0 || err != nil {
+			return err
+		}
+		if wait(ctx, lookEvery) != nil {
+			return fmt.Errorf("%s lacks the values of %d records", name, missing)
+		}
+	}
+}
+
+func (p *peers) missingOpenings(ctx context.Context, name string, n uint64) (missing int, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends the stream
+	stream, err := ltlv1.NewLedgerClient(p.conns[name]).Follow(ctx, &ltlv1.FollowRequest{Openings: true})
+	if err != nil {
+		return 0, fmt.Errorf("couldn't read the blocks of %s: %w", name, err)
+	}
+	for i := range n {
+		res, err := stream.Recv()
+		if err != nil {
+			return 0, fmt.Errorf("couldn't read block %d of %s: %w", i, name, err)
+		}
+		results := res.GetBlock().GetResults()
+		for _, batch := range res.GetBlock().GetBatches() {
+			for at, payload := range batch.GetTransactions() {
+				code := rules.Malformed
+				if len(results) > 0 {
+					code, results = results[0], results[1:]
+				}
+				tx, err := rules.Decode(payload)
+				if code == rules.OK && err == nil && rules.CommittedValue(tx) != nil &&
+					(at >= len(batch.GetOpenings()) || len(batch.GetOpenings()[at].GetOpenings()) == 0) {
+					missing++
+				}
+			}
+		}
+	}
+	return missing, nil
+}
+
 // read reads the first n blocks of a copy.
 func (p *peers) read(ctx context.Context, name string, n uint64, records bool, c *consent) (*Ledger, error) {
 	ctx, cancel := context.WithTimeout(ctx, readBudget)
 	defer cancel()
+	if records {
+		if err := p.awaitOpenings(ctx, name, n); err != nil {
+			return nil, err
+		}
+	}
 	stream, err := ltlv1.NewLedgerClient(p.conns[name]).Follow(ctx, &ltlv1.FollowRequest{Openings: records})
 	if err != nil {
 		return nil, fmt.Errorf("couldn't read the blocks of %s: %w", name, err)

@@ -186,8 +186,19 @@ func (w *world) settled() (sequence uint64) {
 	return 0
 }
 
-// records reads a copy's blocks and returns all values of this test's Keys that were accepted.
-func (w *world) records(name string, sequence uint64) map[string][]string {
+// records reads a copy's blocks and returns all values of this test's Keys that were accepted, as soon as the copy has
+// them all: it may have to fetch some after a power cut.
+func (w *world) records(name string, sequence uint64) (found map[string][]string) {
+	w.t.Helper()
+	w.await(name+" to have all values", func() (all bool) {
+		found, all = w.stored(name, sequence)
+		return all
+	})
+	return found
+}
+
+// stored reads what records returns, and reports whether the copy has all values.
+func (w *world) stored(name string, sequence uint64) (found map[string][]string, all bool) {
 	w.t.Helper()
 	peer, done := w.ledger(name)
 	defer done()
@@ -197,7 +208,7 @@ func (w *world) records(name string, sequence uint64) map[string][]string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	found := map[string][]string{}
+	found, all = map[string][]string{}, true
 	for range sequence {
 		res, err := stream.Recv()
 		if err != nil {
@@ -213,10 +224,15 @@ func (w *world) records(name string, sequence uint64) map[string][]string {
 					w.t.Fatal(err)
 				}
 				if set := tx.GetSetData(); set != nil && code == rules.OK {
-					found[set.GetKey()] = append(found[set.GetKey()], string(b.GetOpenings()[i].GetOpenings()[0].GetValue()))
+					if i >= len(b.GetOpenings()) || len(b.GetOpenings()[i].GetOpenings()) != 1 {
+						all = false
+						continue
+					}
+					value := string(b.GetOpenings()[i].GetOpenings()[0].GetValue())
+					found[set.GetKey()] = append(found[set.GetKey()], value)
 				}
 			}
 		}
 	}
-	return found
+	return found, all
 }

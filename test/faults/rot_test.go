@@ -52,13 +52,14 @@ func (w *world) database(name string) string {
 	return filepath.Join(p.dir, "ledger.db")
 }
 
-// anyValue is the value of a record that was acknowledged a while ago.
-func (w *world) anyValue() string {
+// anyRecord is a text that only the block has with a record that was acknowledged a while ago: the Key, and the tag of the
+// value's commitment.
+func (w *world) anyRecord() string {
 	w.t.Helper()
 	w.journal.mu.Lock()
 	defer w.journal.mu.Unlock()
-	for _, value := range w.journal.acknowledged {
-		return value
+	for key := range w.journal.acknowledged {
+		return key + "\x12"
 	}
 	w.t.Fatal("nothing was acknowledged")
 	return ""
@@ -111,7 +112,7 @@ func flippedBlocks(w *world) outcome {
 			w.journal.resetGap()
 			before := w.count(name, "from another copy")
 			began := time.Now()
-			value := w.anyValue()
+			value := w.anyRecord()
 			w.await(name+" to have it", func() bool {
 				content, err := os.ReadFile(w.database(name))
 				return err == nil && bytes.Contains(content, []byte(value))
@@ -288,7 +289,7 @@ func oldDirectory(w *world) outcome {
 // keeps working.
 func flippedEverywhere(w *world) outcome {
 	o := outcome{fault: "the same bit flip in a stored block, all copies", runs: 1}
-	value := w.anyValue()
+	value := w.anyRecord()
 	w.await("all copies to have it", func() bool {
 		for _, name := range w.all() {
 			if content, err := os.ReadFile(w.database(name)); err != nil || !bytes.Contains(content, []byte(value)) {
