@@ -28,22 +28,29 @@ func TestEndorserDoubles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := startFake(t, 3, "2-of")
-	resign := func(change func(s *ledger.Endorsement)) func(*ltlv1.Endorsement, *ltlv1.EndorseResponse, *ledger.Endorsement) {
-		return func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Endorsement) {
-			change(st)
-			out.Endorsement = st.Sign(f.endorsers[2].key)
+	type forgery = func(*ltlv1.Endorsement, *ltlv1.EndorseResponse, *ledger.Endorsement)
+	plain := func(forge forgery) func(*fake) forgery { return func(*fake) forgery { return forge } }
+	resign := func(change func(s *ledger.Endorsement)) func(*fake) forgery {
+		return func(f *fake) forgery {
+			return func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Endorsement) {
+				change(st)
+				out.Endorsement = st.Sign(f.endorsers[2].key)
+			}
 		}
 	}
-	doubles := map[string]func(*ltlv1.Endorsement, *ltlv1.EndorseResponse, *ledger.Endorsement){
-		"wrong key": func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Endorsement) {
+	doubles := map[string]func(*fake) forgery{
+		"wrong key": plain(func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, st *ledger.Endorsement) {
 			out.Endorsement = st.Sign(wrong)
-		},
-		"bit flipped": func(e *ltlv1.Endorsement, _ *ltlv1.EndorseResponse, _ *ledger.Endorsement) { e.Signature[5] ^= 1 },
-		"cut short": func(e *ltlv1.Endorsement, _ *ltlv1.EndorseResponse, _ *ledger.Endorsement) {
+		}),
+		"bit flipped": plain(func(e *ltlv1.Endorsement, _ *ltlv1.EndorseResponse, _ *ledger.Endorsement) {
+			e.Signature[5] ^= 1
+		}),
+		"cut short": plain(func(e *ltlv1.Endorsement, _ *ltlv1.EndorseResponse, _ *ledger.Endorsement) {
 			e.Statement = e.Statement[:40]
-		},
-		"no codes":      func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, _ *ledger.Endorsement) { out.Codes = nil },
+		}),
+		"no codes": plain(func(_ *ltlv1.Endorsement, out *ltlv1.EndorseResponse, _ *ledger.Endorsement) {
+			out.Codes = nil
+		}),
 		"other root":    resign(func(s *ledger.Endorsement) { s.Root[0] ^= 1 }),
 		"other chain":   resign(func(s *ledger.Endorsement) { s.ChainID = "1000000000000002" }),
 		"other network": resign(func(s *ledger.Endorsement) { s.NetworkID[0] ^= 1 }),
@@ -54,15 +61,16 @@ func TestEndorserDoubles(t *testing.T) {
 	}
 	for name, forge := range doubles {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // each waits for the endorser that is down
+			f := startFake(t, 3, "2-of")
 			c := f.client(nil)
-			f.endorsers[2].set(func(e *fakeEndorser) { e.forge = forge })
+			f.endorsers[2].set(func(e *fakeEndorser) { e.forge = forge(f) })
 			r, err := c.Submit(t.Context(), record("a", name))
 			wantOK(t, r, err)
 			// With another one refusing, the forged one would be needed. It must not be taken.
 			f.endorsers[1].set(func(e *fakeEndorser) {
 				e.block = func(context.Context) error { return status.Error(codes.Unavailable, "down") }
 			})
-			defer f.endorsers[1].set(func(e *fakeEndorser) { e.block = nil })
 			before := f.stored()
 			_, err = c.Submit(t.Context(), record("a", name+" needed"))
 			if !errors.Is(err, client.ErrUnavailable) || !strings.Contains(err.Error(), "org3") {
