@@ -55,11 +55,12 @@ func TestWithheldEndsWithATick(t *testing.T) {
 func withhold(t *testing.T, n *testkit.Network, tx *ltlv1.Transaction) *ltlv1.Batch {
 	t.Helper()
 	tx.Version, tx.Submitter, tx.CreatedMs, tx.Nonce = 1, "org1/facade/f1", time.Now().UnixMilli(), make([]byte, rules.NonceLen)
-	b := &ltlv1.Batch{ChainId: tx.GetChainId(), Transactions: [][]byte{offline.Encode(t, tx)}}
+	values := offline.Values{}
+	b := values.Open(&ltlv1.Batch{ChainId: tx.GetChainId(), Transactions: [][]byte{offline.Encode(t, values.Commit(tx))}})
 	for _, o := range n.Trust().Genesis().GetOrganisations() {
 		conn := dialed(t, n, o.GetEndorserAddress(), identity.RoleEndorser, o.GetId())
 		out, err := ltlv1.NewEndorserClient(conn).Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: b.GetChainId(),
-			Transactions: b.GetTransactions()})
+			Transactions: b.GetTransactions(), Openings: b.GetOpenings()})
 		if err != nil || out.GetEndorsement() == nil {
 			t.Fatal(out, err)
 		}
