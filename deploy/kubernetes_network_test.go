@@ -92,12 +92,12 @@ func (p *pod) service() string {
 	return p.role() + "1"
 }
 
-// wantNetwork: exactly the edges that the write path needs are allowed, at both ends; each is one that the networks
+// wantNetwork: exactly the edges that writes, and the fetching of lost values, need are allowed, at both ends; each is one that the networks
 // of the compose file have; and nothing is allowed that no pod or known outsider uses.
 func (m *manifests) wantNetwork(t *testing.T) {
 	compose := readCompose(t)
-	needed := map[string]bool{"node node": true, "endorser node": true, "facade node": true, "facade endorser": true,
-		"operator node": true, "operator endorser": true}
+	needed := map[string]bool{"node node": true, "node endorser": true, "endorser node": true, "facade node": true,
+		"facade endorser": true, "operator node": true, "operator endorser": true}
 	for _, from := range m.pods {
 		for _, to := range m.pods {
 			for _, c := range to.Spec.Containers[0].Ports {

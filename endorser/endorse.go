@@ -261,6 +261,7 @@ func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdic
 		ids[i], accepted[i] = ledger.TransactionID(payload), verdicts[i] == rules.OK
 	}
 	e.remember(in.GetChainId(), ids, accepted, clockMs)
+	e.kept.add(ids, accepted, in.GetOpenings())
 	s := ledger.Endorsement{
 		NetworkID: due.NetworkID, ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
 		Height: due.Height - 1, SystemHeight: due.SystemHeight, ClockMs: clockMs,

@@ -101,6 +101,7 @@ type Endorser struct {
 	evidence     *checkpoint.Signer
 	epochs       heardEpochs
 	unseen       unseen
+	kept         kept
 	ticks        *ticks
 
 	listener net.Listener

@@ -117,6 +117,9 @@ func (e *Endorser) storeBlocks(ctx context.Context, b *buffer) error {
 		if err != nil {
 			return err
 		}
+		for _, block := range group {
+			e.kept.fill(block)
+		}
 		err = e.store.Append(group)
 		if errors.Is(err, verify.ErrBadBlock) {
 			err = e.appendOneByOne(group)

@@ -49,6 +49,10 @@ const (
 	// maxUnseen is how many transactions are remembered that were signed in the last minutes, at 32 bytes each. Of what is
 	// signed beyond them it is not known whether it came to the ledger; while so much is written the reference time moves.
 	maxUnseen = 1 << 16
+	// maxKeptBytes bounds the values that are kept of what was signed: seconds of a busy network, and the oldest give way.
+	// keptOverhead is about what each takes beside its bytes.
+	maxKeptBytes = 16 << 20
+	keptOverhead = 256
 	// tickCheck is how often it is checked whether a signature was kept back.
 	tickCheck = time.Second
 	// tickGrace is how long after the life of a signature a Tick is asked for: the other clocks must have passed its end

@@ -40,3 +40,28 @@ func TestEndorseChecksOpenings(t *testing.T) {
 		t.Error("openings of one of two transactions are taken")
 	}
 }
+
+// TestLeaderLeavesValuesOut: a leader that orders a record without its value destroys nothing. An endorser that signed the
+// record has the value in its copy, and gives it to the processes that lack it; one that did not sign it lacks it.
+func TestLeaderLeavesValuesOut(t *testing.T) {
+	w := newWorld(t)
+	r := w.start(t.TempDir(), nil)
+	r.caughtUp()
+	signed, other := w.attach("signed", "kept"), w.attach("other", "lost")
+	out, err := r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: [][]byte{signed},
+		Openings: w.values.Openings(signed)})
+	if err != nil || out.GetEndorsement() == nil {
+		t.Fatal(out, err)
+	}
+	clear(w.values)
+	w.order(signed, other)
+	r.caughtUp()
+	found, err := ltlv1.NewLedgerClient(r.dial("facades/f1")).Openings(t.Context(), &ltlv1.OpeningsRequest{ChainId: w.chainID, Heights: []uint64{1}})
+	if err != nil || len(found.GetBlocks()) != 1 {
+		t.Fatal(found, err)
+	}
+	all := found.GetBlocks()[0].GetTransactions()
+	if len(all) != 1 || string(all[0].GetOpenings()[0].GetValue()) != "kept" {
+		t.Errorf("the copy has %v", all)
+	}
+}

@@ -188,21 +188,6 @@ func (n *Node) checkLogIsThere(newest *raft.SnapshotMeta, applied uint64) error 
 	return nil
 }
 
-// sources returns the ledgers of the other voters, for the repair of damaged blocks.
-func (n *Node) sources() []scrub.Source {
-	_, others, err := n.replica.voters()
-	if err != nil {
-		return nil
-	}
-	var out []scrub.Source
-	for _, id := range others {
-		if conn, err := n.peers.conn(id); err == nil {
-			out = append(out, scrub.Source{Name: string(id), Ledger: ltlv1.NewLedgerClient(conn)})
-		}
-	}
-	return out
-}
-
 // fetch is a fetchFunc: it reads from this node's own damaged ledger when peer is this node, and from the peer
 // otherwise.
 func (n *Node) fetch(ctx context.Context, peer raft.ServerID, from uint64, headersOnly bool, fn blockFunc) error {

@@ -14,16 +14,18 @@ import (
 	ltlv1 "ltl/proto/ltl/v1"
 )
 
-// peers has the connections for everything but Raft's own messages: blocks, read indexes, handshakes. Raft has
-// separate connections, so that a long catch-up never delays a heartbeat.
+// peers has the connections for everything but Raft's own messages: blocks, read indexes, handshakes, values that
+// endorsers have. Raft has separate connections, so that a long catch-up never delays a heartbeat.
 type peers struct {
 	credentials *identity.Credentials
 	trust       *identity.Trust
 	handshaker  *handshaker
 
-	mu     sync.Mutex
-	conns  map[raft.ServerID]*grpc.ClientConn
-	closed bool
+	mu    sync.Mutex
+	conns map[raft.ServerID]*grpc.ClientConn
+	// endorsers are the connections to endorsers, by organisation.
+	endorsers map[string]*grpc.ClientConn
+	closed    bool
 }
 
 // dial makes a connection to a node of the network. It does not wait until the connection is established.
@@ -69,6 +71,36 @@ func (p *peers) conn(id raft.ServerID) (*grpc.ClientConn, error) {
 		return nil, err
 	}
 	p.conns[id] = c
+	return c, nil
+}
+
+// endorser returns the shared connection to an organisation's endorser. Where it is reached is looked up each time a
+// connection is made.
+func (p *peers) endorser(organisation string, address func() (string, error)) (*grpc.ClientConn, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.endorsers[organisation]; c != nil {
+		return c, nil
+	}
+	if p.closed {
+		return nil, errStopped
+	}
+	dialer := func(ctx context.Context, _ string) (net.Conn, error) {
+		at, err := address()
+		if err != nil {
+			return nil, err
+		}
+		return (&net.Dialer{}).DialContext(ctx, "tcp", at)
+	}
+	c, err := grpc.NewClient("passthrough:///endorser-"+organisation, append(
+		p.credentials.DialOptions(identity.RoleEndorser, organisation), grpc.WithContextDialer(dialer))...)
+	if err != nil {
+		return nil, err
+	}
+	if p.endorsers == nil {
+		p.endorsers = map[string]*grpc.ClientConn{}
+	}
+	p.endorsers[organisation] = c
 	return c, nil
 }
 
@@ -148,7 +180,10 @@ func (p *peers) close() error {
 	for _, c := range p.conns {
 		err = errors.Join(err, c.Close())
 	}
-	p.conns = nil
+	for _, c := range p.endorsers {
+		err = errors.Join(err, c.Close())
+	}
+	p.conns, p.endorsers = nil, nil
 	return err
 }
 

@@ -189,7 +189,7 @@ func (s *secret) dial(t *testing.T, id identity.Identity, role identity.Role, na
 
 // A process of an organisation that is not one of the chain's reads a value by no method, of a node or of an endorser;
 // one of the chain's reads it. On disk it is in the files of openings and the nodes' Raft logs, and nowhere at the
-// endorsers of other organisations. What an endorser has lost it fetches again.
+// endorsers of other organisations. What an endorser has lost it fetches from a node, and a node from an endorser.
 func TestOutsidersReadNoValue(t *testing.T) {
 	n := testkit.Start(t, testkit.Options{Nodes: 1, Orgs: 2})
 	s := newSecret(t, n)
@@ -244,6 +244,19 @@ func TestOutsidersReadNoValue(t *testing.T) {
 		out, err := ltlv1.NewLedgerClient(conn).Openings(t.Context(), &ltlv1.OpeningsRequest{ChainId: s.chain.GetChainId(),
 			Heights: []uint64{s.result.GetBlockHeight()}})
 		return err == nil && strings.Contains(fmt.Sprint(out), marker)
+	})
+	lost := filepath.Join(n.NodeDir(0), "ledger", "openings", "00000000.openings") // of the only node
+	held, err := os.ReadFile(lost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(lost, make([]byte, len(held)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	testkit.WaitFor(t, time.Minute, "the node fetches what no node has from the endorser", func() bool {
+		out, err := n.Client(identity.RoleFacade).Ledger().GetRecord(t.Context(),
+			&ltlv1.GetRecordRequest{ChainCode: s.chain.GetChainCode(), Key: s.key})
+		return err == nil && out.GetRecord().GetValue() == marker
 	})
 }
 

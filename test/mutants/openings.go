@@ -13,5 +13,10 @@ func openingMutants() []mutant {
 		{"openings-for-outsiders", "every organisation reads the values of every chain", []edit{{"internal/query/openings.go",
 			"if chain == nil || caller.Role == identity.RoleNode ||", "if true ||"}}, "./internal/query",
 			"TestOutsidersReadNoValue", long},
+		{"openings-forgotten", "what a leader leaves out is lost", []edit{{"endorser/follow.go",
+			"\t\t\te.kept.fill(block)\n", "\t\t\t_ = block\n"}}, "./endorser", "TestLeaderLeavesValuesOut", short},
+		{"openings-nodes-only", "nodes fetch lost values from nodes only", []edit{{"node/sources.go",
+			"append(n.nodeSources(), n.endorserSources()...)", "n.nodeSources()"}}, "./internal/query",
+			"TestOutsidersReadNoValue", long},
 	}
 }
