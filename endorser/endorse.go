@@ -65,7 +65,11 @@ func checkSize(in *ltlv1.EndorseRequest) (size int, err error) {
 	for _, t := range in.GetTransactions() {
 		size += len(t)
 	}
-	for _, all := range in.GetOpenings() {
+	for i, all := range in.GetOpenings() {
+		if n := len(all.GetOpenings()); n > rules.MaxValues { // each takes memory, also one without a byte
+			return 0, status.Errorf(codes.InvalidArgument, "transaction %d has %d openings; at most %d are allowed", i, n,
+				rules.MaxValues)
+		}
 		for _, o := range all.GetOpenings() {
 			size += len(o.GetSalt()) + len(o.GetValue())
 		}

@@ -3,6 +3,8 @@ package endorser_test
 import (
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/rules"
@@ -38,6 +40,15 @@ func TestEndorseChecksOpenings(t *testing.T) {
 		Openings: right[:1]})
 	if err == nil {
 		t.Error("openings of one of two transactions are taken")
+	}
+	many := &ltlv1.Openings{Openings: make([]*ltlv1.Opening, 1<<16)} // of two bytes each on the wire, and many in memory
+	for i := range many.Openings {
+		many.Openings[i] = &ltlv1.Opening{}
+	}
+	_, err = r.facade().Endorse(t.Context(), &ltlv1.EndorseRequest{ChainId: w.chainID, Transactions: payloads,
+		Openings: []*ltlv1.Openings{many, right[1]}, MinSequence: w.store.Sequence() + 100})
+	if status.Code(err) != codes.InvalidArgument {
+		t.Errorf("65,536 openings of one transaction: %v", err)
 	}
 }
 

@@ -201,7 +201,7 @@ func (h *handshaker) handleVerdict(peer raft.ServerID, in *ltlv1.IntroduceReques
 		return fmt.Errorf("node %s answers the peer handshake with %v, which this version does not know", peer,
 			out.GetVerdict())
 	}
-	if believed || h.proves(in, out) {
+	if believed || h.proves(out) {
 		h.fatal(err)
 	}
 	return err
@@ -273,6 +273,9 @@ func (h *handshaker) handle(peer raft.ServerID, in *ltlv1.IntroduceRequest) (*lt
 	}
 	if out.Verdict, err = h.peerVerdict(peer, in.GetStoreId(), epoch); err != nil {
 		return nil, err
+	}
+	if out.Verdict == ltlv1.Verdict_VERDICT_EPOCH_MISMATCH && !h.dir.hasJoined() && !slices.Contains(h.founders, h.self) {
+		return nil, errors.New("this node is new and does not know the network's restore epoch yet")
 	}
 	if out.Verdict != ltlv1.Verdict_VERDICT_ACCEPTED {
 		known, err := h.dir.lastReport(peer)

@@ -2,8 +2,10 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"errors"
 	"testing"
 	"time"
 
@@ -74,6 +76,64 @@ func TestOneLyingNodeEndsNoOther(t *testing.T) {
 				t.Errorf("%s, refused with %v: takes part: %v, ended by %v", what, lie, g.isOpen(), g.fatals)
 			}
 		}
+	}
+}
+
+// TestRelayedPosition: one organisation holds back the answer of one node until another of its nodes has a newer position
+// with the signature of the node that asked. That is no proof that this one went back.
+func TestRelayedPosition(t *testing.T) {
+	m := newTestPeers(t, 3)
+	m.organisations["n1"], m.organisations["n4"] = "liar", "liar"
+	n3 := m.nodes["n3"]
+	n3.at = position{term: 3, commit: 50, last: 50}
+	m.handshakeAll()
+	m.wantOpen("n1", "n2", "n3")
+	m.start("n4", raft.NewInmemStore(), position{})
+	n3.call = func(ctx context.Context, _ raft.ServerID, _ *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
+		n3.at = position{term: 3, commit: 51, last: 51}
+		var newer *ltlv1.IntroduceRequest
+		n3.call = func(_ context.Context, _ raft.ServerID, in *ltlv1.IntroduceRequest) (*ltlv1.IntroduceResponse, error) {
+			newer = in
+			return nil, errors.New("n4 does not answer")
+		}
+		_ = n3.handshake(ctx, "n4", false)
+		return &ltlv1.IntroduceResponse{Verdict: ltlv1.Verdict_VERDICT_ROLLED_BACK, StoreId: m.nodes["n1"].dir.storeID,
+			Term: newer.GetTerm(), Commit: newer.GetCommit(), CommitSignature: newer.GetCommitSignature()}, nil
+	}
+	if err := n3.handshake(t.Context(), "n1", false); !errors.Is(err, errRolledBack) {
+		t.Errorf("the refusal: %v", err)
+	}
+	if len(n3.fatals) > 0 {
+		t.Errorf("a running node was ended: %v", n3.fatals)
+	}
+}
+
+// TestNewNodeJudgesNoEpoch: a new node of the own organisation, which does not know the restore epoch yet, ends no node
+// that starts.
+func TestNewNodeJudgesNoEpoch(t *testing.T) {
+	m := newTestPeers(t, 3)
+	epoch := make([]byte, storeIDLen)
+	epoch[0] = 1
+	for _, id := range m.genesis {
+		stable := raft.NewInmemStore()
+		if err := stable.Set([]byte(keyRestoreEpoch), epoch); err != nil {
+			t.Fatal(err)
+		}
+		m.start(id, stable, position{})
+	}
+	m.handshakeAll()
+	m.organisations["n1"], m.organisations["n4"] = "own", "own"
+	stable := raft.NewInmemStore()
+	dir, err := openDirectory(stable, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.ledgerIDs["n4"] = dir.storeID
+	m.nodes["n1"].down = true
+	_ = m.start("n4", stable, position{}).handshakeWith("n2") // one organisation is too few for it to take the epoch
+	n1 := m.start("n1", m.nodes["n1"].stable, position{})
+	if err := n1.handshakeWith("n4"); err == nil || len(n1.fatals) > 0 {
+		t.Errorf("the new node answers %v, and ends %v", err, n1.fatals)
 	}
 }
 

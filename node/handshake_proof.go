@@ -59,7 +59,7 @@ func (p *positionSigner) signed(kind byte, storeID, epoch []byte, value uint64, 
 
 // proves reports whether a peer's refusal carries this node's own signature over what it refuses this node for: another
 // store id of this restore epoch, or a position that this directory has not reached.
-func (h *handshaker) proves(in *ltlv1.IntroduceRequest, out *ltlv1.IntroduceResponse) bool {
+func (h *handshaker) proves(out *ltlv1.IntroduceResponse) bool {
 	signed := func(kind byte, storeID []byte, value uint64, signature []byte) bool {
 		return h.signer.signed(kind, storeID, h.dir.restoreEpoch(), value, signature)
 	}
@@ -68,9 +68,10 @@ func (h *handshaker) proves(in *ltlv1.IntroduceRequest, out *ltlv1.IntroduceResp
 		known := out.GetKnownStoreId()
 		return !bytes.Equal(known, h.dir.storeID) && signed(signedTerm, known, out.GetTerm(), out.GetTermSignature())
 	case ltlv1.Verdict_VERDICT_ROLLED_BACK:
-		return out.GetTerm() > in.GetTerm() && signed(signedTerm, h.dir.storeID, out.GetTerm(), out.GetTermSignature()) ||
-			out.GetCommit() > in.GetLast() &&
-				signed(signedCommit, h.dir.storeID, out.GetCommit(), out.GetCommitSignature())
+		at, err := h.position() // again: this node has gone on, and told others, while the peer held back its answer
+		return err == nil && (out.GetTerm() > at.term &&
+			signed(signedTerm, h.dir.storeID, out.GetTerm(), out.GetTermSignature()) || out.GetCommit() > at.last &&
+			signed(signedCommit, h.dir.storeID, out.GetCommit(), out.GetCommitSignature()))
 	}
 	return false
 }

@@ -182,9 +182,19 @@ func checkBatch(b *ltlv1.Batch) error {
 		}
 		sum += len(t)
 	}
-	if sum > rules.MaxBatch || proto.Size(b) > maxBatchSize {
+	for i, all := range b.GetOpenings() {
+		if n := len(all.GetOpenings()); n > rules.MaxValues {
+			return refuse(codes.InvalidArgument, "batch: transaction %d has %d openings, at most %d are taken", i, n,
+				rules.MaxValues)
+		}
+	}
+	if sum > rules.MaxBatch {
 		return refuse(codes.InvalidArgument, "batch: its transactions have %d bytes, at most %d are taken", sum,
 			rules.MaxBatch)
+	}
+	if n := proto.Size(b); n > maxBatchSize {
+		return refuse(codes.InvalidArgument, "batch: with openings and endorsements it has %d bytes, at most %d are taken", n,
+			maxBatchSize)
 	}
 	return nil
 }

@@ -11,9 +11,10 @@ import (
 )
 
 const (
-	// maxTermStep is how far a message may raise this node's term. It is more elections than a network has while a node
-	// is away, and the 64 bits of a term are used up by no number of such steps that a disk can store.
-	maxTermStep = 1 << 20
+	// termsPerSecond bounds a term by the time: no term is later than as many for each second since 1970. A network has
+	// one election in seconds, so no honest one comes near; the 64 bits last for longer than 10^8 years; and a node that a
+	// peer has brought up to the bound is followed by the others, who have the same bound.
+	termsPerSecond = 1 << 10
 	// termRaises is how often a peer may raise this node's term at once; termRaiseEvery is after how many heartbeat
 	// timeouts it may do so again. A raise ends a leader's term, and an election takes about one such timeout.
 	termRaises     = 8
@@ -38,6 +39,7 @@ type termGuard struct {
 	own   atomic.Uint64 // a term that this node has reached
 	mu    sync.Mutex
 	peers map[raft.ServerID]*termAllowance
+	self  *termAllowance // for elections in which this node stands
 }
 
 // termAllowance is what a peer may still do.
@@ -49,7 +51,7 @@ type termAllowance struct {
 
 func newTermGuard(view func() RaftView, heartbeat time.Duration) *termGuard {
 	return &termGuard{view: view, heartbeat: heartbeat, every: termRaiseEvery * heartbeat, started: time.Now(),
-		peers: map[raft.ServerID]*termAllowance{}}
+		peers: map[raft.ServerID]*termAllowance{}, self: newTermAllowance()}
 }
 
 // claim returns an error, errTermRefused wrapped, when a message of a term, which leads says that its sender leads,
@@ -90,28 +92,70 @@ func (g *termGuard) allow(peer raft.ServerID, term uint64) error {
 	if term <= own {
 		return nil
 	}
-	if term-own > maxTermStep {
-		return fmt.Errorf("%w: node %s names term %d, this node is at %d", errTermRefused, peer, term, own)
+	if term > latestTerm(time.Now()) {
+		return fmt.Errorf("%w: node %s names term %d, which no network has reached today", errTermRefused, peer, term)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.peers[peer]
 	if a == nil {
-		a = &termAllowance{left: termRaises, from: time.Now()}
+		a = newTermAllowance()
 		g.peers[peer] = a
 	}
-	if term <= a.paid {
-		return nil
-	}
-	if more := int(time.Since(a.from) / g.every); more > 0 {
-		a.from = a.from.Add(time.Duration(more) * g.every)
-		a.left = min(termRaises, a.left+more)
-	}
-	if a.left == 0 {
+	if !a.take(term, g.every) {
 		return fmt.Errorf("%w: node %s has raised the term too often", errTermRefused, peer)
 	}
-	a.left, a.paid = a.left-1, term
 	return nil
+}
+
+// latestTerm is the latest term that is taken from a peer.
+func latestTerm(now time.Time) uint64 { return uint64(max(now.Unix(), 0)) * termsPerSecond }
+
+// stand notes that this node stands for election in a term.
+func (g *termGuard) stand(term uint64) {
+	if g == nil {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.self.take(term, g.every+g.heartbeat)
+}
+
+// mayStand returns an error, errTermRefused wrapped, when this node must not try to be elected: it has tried so often
+// that its peers would refuse the term. A node allows itself a little less than its peers do. So its attempts do not fail
+// at one peer after the other, each of which began to count at another time.
+func (g *termGuard) mayStand() error {
+	if g == nil {
+		return nil
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.self.refill(g.every + g.heartbeat); g.self.left == 0 {
+		return fmt.Errorf("%w: this node has stood for election too often, and waits", errTermRefused)
+	}
+	return nil
+}
+
+func newTermAllowance() *termAllowance { return &termAllowance{left: termRaises, from: time.Now()} }
+
+// refill adds one for each time that has passed.
+func (a *termAllowance) refill(every time.Duration) {
+	if more := int(time.Since(a.from) / every); more > 0 {
+		a.from = a.from.Add(time.Duration(more) * every)
+		a.left = min(termRaises, a.left+more)
+	}
+}
+
+// take reports whether a term may be raised, or is paid for already.
+func (a *termAllowance) take(term uint64, every time.Duration) bool {
+	if term <= a.paid {
+		return true
+	}
+	if a.refill(every); a.left == 0 {
+		return false
+	}
+	a.left, a.paid = a.left-1, term
+	return true
 }
 
 // answer is claim for the answer to a message of a term: raft looks only at one that is later.

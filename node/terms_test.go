@@ -16,7 +16,7 @@ import (
 	"ltl/test/testkit/quick"
 )
 
-// TestTermGuard: a peer raises the term by a bounded step and a bounded number of times; what others do, and terms that
+// TestTermGuard: a peer raises the term up to a bound that grows with the time, and a bounded number of times; what others do, and terms that
 // this node has reached, cost it nothing.
 func TestTermGuard(t *testing.T) {
 	own, started := uint64(0), false
@@ -33,7 +33,7 @@ func TestTermGuard(t *testing.T) {
 		t.Error("a new directory takes no term")
 	}
 	own = 5
-	for _, term := range []uint64{own + maxTermStep + 1, math.MaxUint64} {
+	for _, term := range []uint64{latestTerm(time.Now().Add(time.Minute)), math.MaxUint64} {
 		if err := g.allow("n2", term); !errors.Is(err, errTermRefused) {
 			t.Errorf("term %d at term %d: %v", term, own, err)
 		}
@@ -49,7 +49,7 @@ func TestTermGuard(t *testing.T) {
 	if err := g.allow("n2", own+1); !errors.Is(err, errTermRefused) {
 		t.Errorf("one more: %v", err)
 	}
-	if err := errors.Join(g.allow("n3", own+maxTermStep), g.allow("n2", own), g.answer("n2", own+1, own+1)); err != nil {
+	if err := errors.Join(g.allow("n3", latestTerm(time.Now())), g.allow("n2", own), g.answer("n2", own+1, own+1)); err != nil {
 		t.Error(err)
 	}
 	if err := g.answer("n2", own, own+1); !errors.Is(err, errTermRefused) {
@@ -62,6 +62,49 @@ func TestTermGuard(t *testing.T) {
 	own++
 	if err := g.allow("n2", own+1); !errors.Is(err, errTermRefused) {
 		t.Errorf("a second time later: %v", err)
+	}
+}
+
+// TestStandingForElection: a node that alone can be elected, and needs two peers that began to count at different times,
+// wins each election that it allows itself.
+func TestStandingForElection(t *testing.T) {
+	terms := [2]uint64{1, 1}
+	newGuard := func(own *uint64) *termGuard {
+		return newTermGuard(func() RaftView {
+			return RaftView{Term: *own, Voter: func(raft.ServerID) bool { return true }}
+		}, time.Hour)
+	}
+	self, peers := newGuard(new(uint64)), []*termGuard{newGuard(&terms[0]), newGuard(&terms[1])}
+	pass := func(d time.Duration) {
+		for _, a := range []*termAllowance{self.self, peers[0].peers["x"], peers[1].peers["x"]} {
+			if a != nil {
+				a.from = a.from.Add(-d)
+			}
+		}
+	}
+	term, stood := uint64(1), 0
+	stand := func(ask ...int) (votes int) {
+		term++
+		self.stand(term)
+		for _, i := range ask {
+			if peers[i].claim("x", term, false) == nil {
+				terms[i], votes = term, votes+1
+			}
+		}
+		return votes
+	}
+	stand(0) // the second one starts later
+	pass(8 * time.Hour)
+	for range 1000 {
+		if self.mayStand() == nil {
+			if stood++; stand(0, 1) != 2 {
+				t.Fatalf("election %d: a peer refuses the term", stood)
+			}
+		}
+		pass(90 * time.Minute)
+	}
+	if stood < 1000*3/2/(termRaiseEvery+2) {
+		t.Errorf("%d elections in 1500 heartbeat timeouts", stood)
 	}
 }
 
@@ -130,6 +173,37 @@ func (l *termLiar) push(ctx context.Context, c ltlv1.RaftTransportClient, term u
 		}
 	}
 	return taken
+}
+
+// TestJumpedTerm: terms to which a voter brings one node at once, and not the others, keep none apart: the others follow
+// when that voter is gone, and a new node does.
+func TestJumpedTerm(t *testing.T) {
+	quick.Skip(t)
+	c := newRaftClusterWith(t, defaultCommitTimeout, timers{500 * time.Millisecond, 480 * time.Millisecond})
+	c.apply("before", "")
+	conn, err := c.net.dial("n3", "n1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	liar := (&termLiar{}).header()
+	for _, term := range []uint64{1 << 20, 3 << 20, latestTerm(time.Now())} {
+		if _, err := ltlv1.NewRaftTransportClient(conn).RequestVote(t.Context(), &ltlv1.RequestVoteRequest{Header: liar,
+			Term: term, Candidate: liar.Id, LeadershipTransfer: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := conn.Close(); err != nil {
+		t.Fatal(err)
+	}
+	c.stop("n3")
+	c.apply("after", "")
+	fresh := newTermGuard(func() RaftView { return RaftView{Voter: func(raft.ServerID) bool { return true }} }, time.Hour)
+	if err := fresh.claim("n1", c.nodes["n1"].raft.CurrentTerm(), true); err != nil {
+		t.Errorf("a new node follows no leader: %v", err)
+	}
+	for id := range c.nodes {
+		c.stop(id)
+	}
 }
 
 // TestOneLiarPushesTerms: a voter that claims ever later terms, as a candidate, as a leader and in every answer,

@@ -163,11 +163,11 @@ func (e *exec) admit(payload []byte, openings *ltlv1.Openings, id ledger.Hash, i
 	if newer, err := e.tooNew(tx); newer || err != nil {
 		return Malformed, err
 	}
-	if code, reason := CheckOpenings(tx, openings); code != OK {
-		return e.refuse(code, reason), nil
-	}
-	code, err := e.endorsed(set, i, tx)
-	if code == OK || err != nil {
+	code, reason := CheckOpenings(tx, openings)
+	var err error
+	if code != OK {
+		e.refuse(code, reason)
+	} else if code, err = e.endorsed(set, i, tx); code == OK || err != nil {
 		return code, err
 	}
 	_, found, err := e.find(appendTransactionKey(e.key[:0], id))

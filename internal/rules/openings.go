@@ -11,8 +11,12 @@ import (
 // again after a value was erased gets the same results. What needs a value is judged here, before endorsers sign and before
 // the leader orders. See DESIGN.md, "Commitments".
 
-// SlotValue is the slot of the value of SetData and AttachData.
-const SlotValue = 0
+// SlotValue is the slot of the value of SetData and AttachData. MaxValues is how many values a transaction commits to at
+// most.
+const (
+	SlotValue = 0
+	MaxValues = 1
+)
 
 // CommittedValue returns the value in slot SlotValue of a transaction; nil when the transaction commits to none.
 func CommittedValue(tx *ltlv1.Transaction) *ltlv1.Value {

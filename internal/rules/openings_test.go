@@ -83,6 +83,12 @@ func TestOpenings(t *testing.T) {
 			t.Errorf("%s: %v, %v", what, a.Codes, err)
 		}
 	}
+	again := w.batch(w.chain.ID, payloads, "o1", "o2", "o3")
+	w.commit(w.chain.ID, w.execute(w.chain.ID, again))
+	again.Openings = nil
+	if a, err := Admit(w.input(w.chain.ID, again), w.state, ledger.VerifyEndorsement); err != nil || a.Codes[1] != OK {
+		t.Errorf("a retry without its value of what was written: %v, %v", a.Codes, err)
+	}
 	if code, _ := CheckOpenings(w.tx(rootUID, member(freeUID)), right); code != Malformed {
 		t.Errorf("an opening of a transaction that commits to nothing: %d", code)
 	}
