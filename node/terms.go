@@ -33,25 +33,27 @@ var errTermRefused = errors.New("node: a later term refused")
 type termGuard struct {
 	view      func() RaftView
 	heartbeat time.Duration
-	every     time.Duration
-	started   time.Time
+	// every is the length of the windows of time in which a peer gets back one raise. They begin at the same times for all
+	// nodes with right clocks, so that a candidate that needs several of them is not refused by one after the other.
+	every   time.Duration
+	now     func() time.Time
+	started time.Time
 
 	own   atomic.Uint64 // a term that this node has reached
 	mu    sync.Mutex
 	peers map[raft.ServerID]*termAllowance
-	self  *termAllowance // for elections in which this node stands
 }
 
 // termAllowance is what a peer may still do.
 type termAllowance struct {
-	paid uint64 // the latest term that it was allowed to raise this node to
-	left int
-	from time.Time // since when left was not added to
+	paid   uint64 // the latest term that it was allowed to raise this node to
+	left   int
+	window int64 // in which left was added to last
 }
 
 func newTermGuard(view func() RaftView, heartbeat time.Duration) *termGuard {
-	return &termGuard{view: view, heartbeat: heartbeat, every: termRaiseEvery * heartbeat, started: time.Now(),
-		peers: map[raft.ServerID]*termAllowance{}, self: newTermAllowance()}
+	return &termGuard{view: view, heartbeat: heartbeat, every: termRaiseEvery * heartbeat, now: time.Now, started: time.Now(),
+		peers: map[raft.ServerID]*termAllowance{}}
 }
 
 // claim returns an error, errTermRefused wrapped, when a message of a term, which leads says that its sender leads,
@@ -92,17 +94,18 @@ func (g *termGuard) allow(peer raft.ServerID, term uint64) error {
 	if term <= own {
 		return nil
 	}
-	if term > latestTerm(time.Now()) {
+	if term > latestTerm(g.now()) {
 		return fmt.Errorf("%w: node %s names term %d, which no network has reached today", errTermRefused, peer, term)
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	a := g.peers[peer]
+	window := g.now().UnixNano() / int64(g.every)
 	if a == nil {
-		a = newTermAllowance()
+		a = &termAllowance{left: termRaises, window: window}
 		g.peers[peer] = a
 	}
-	if !a.take(term, g.every) {
+	if !a.take(term, window) {
 		return fmt.Errorf("%w: node %s has raised the term too often", errTermRefused, peer)
 	}
 	return nil
@@ -111,47 +114,15 @@ func (g *termGuard) allow(peer raft.ServerID, term uint64) error {
 // latestTerm is the latest term that is taken from a peer.
 func latestTerm(now time.Time) uint64 { return uint64(max(now.Unix(), 0)) * termsPerSecond }
 
-// stand notes that this node stands for election in a term.
-func (g *termGuard) stand(term uint64) {
-	if g == nil {
-		return
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.self.take(term, g.every+g.heartbeat)
-}
-
-// mayStand returns an error, errTermRefused wrapped, when this node must not try to be elected: it has tried so often
-// that its peers would refuse the term. A node allows itself a little less than its peers do. So its attempts do not fail
-// at one peer after the other, each of which began to count at another time.
-func (g *termGuard) mayStand() error {
-	if g == nil {
-		return nil
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.self.refill(g.every + g.heartbeat); g.self.left == 0 {
-		return fmt.Errorf("%w: this node has stood for election too often, and waits", errTermRefused)
-	}
-	return nil
-}
-
-func newTermAllowance() *termAllowance { return &termAllowance{left: termRaises, from: time.Now()} }
-
-// refill adds one for each time that has passed.
-func (a *termAllowance) refill(every time.Duration) {
-	if more := int(time.Since(a.from) / every); more > 0 {
-		a.from = a.from.Add(time.Duration(more) * every)
-		a.left = min(termRaises, a.left+more)
-	}
-}
-
-// take reports whether a term may be raised, or is paid for already.
-func (a *termAllowance) take(term uint64, every time.Duration) bool {
+// take reports whether a term may be raised in a window of time, or is paid for already.
+func (a *termAllowance) take(term uint64, window int64) bool {
 	if term <= a.paid {
 		return true
 	}
-	if a.refill(every); a.left == 0 {
+	if more := window - a.window; more > 0 {
+		a.window, a.left = window, int(min(termRaises, int64(a.left)+more))
+	}
+	if a.left == 0 {
 		return false
 	}
 	a.left, a.paid = a.left-1, term

@@ -55,7 +55,7 @@ func TestTermGuard(t *testing.T) {
 	if err := g.answer("n2", own, own+1); !errors.Is(err, errTermRefused) {
 		t.Errorf("an answer: %v", err)
 	}
-	g.peers["n2"].from = time.Now().Add(-g.every)
+	g.now = func() time.Time { return time.Now().Add(g.every) }
 	if err := g.allow("n2", own+1); err != nil {
 		t.Errorf("later: %v", err)
 	}
@@ -65,27 +65,22 @@ func TestTermGuard(t *testing.T) {
 	}
 }
 
-// TestStandingForElection: a node that alone can be elected, and needs two peers that began to count at different times,
-// wins each election that it allows itself.
-func TestStandingForElection(t *testing.T) {
+// TestElectionsByTwoPeers: a node that alone can be elected, stands without pause, and needs two peers that began to count
+// at different times, is elected once in each window.
+func TestElectionsByTwoPeers(t *testing.T) {
+	const heartbeat = time.Second
+	now := time.Unix(1_800_000_000, 0)
 	terms := [2]uint64{1, 1}
-	newGuard := func(own *uint64) *termGuard {
-		return newTermGuard(func() RaftView {
-			return RaftView{Term: *own, Voter: func(raft.ServerID) bool { return true }}
-		}, time.Hour)
+	var peers [2]*termGuard
+	for i := range peers {
+		peers[i] = newTermGuard(func() RaftView {
+			return RaftView{Term: terms[i], Voter: func(raft.ServerID) bool { return true }}
+		}, heartbeat)
+		peers[i].now = func() time.Time { return now }
 	}
-	self, peers := newGuard(new(uint64)), []*termGuard{newGuard(&terms[0]), newGuard(&terms[1])}
-	pass := func(d time.Duration) {
-		for _, a := range []*termAllowance{self.self, peers[0].peers["x"], peers[1].peers["x"]} {
-			if a != nil {
-				a.from = a.from.Add(-d)
-			}
-		}
-	}
-	term, stood := uint64(1), 0
+	term, elected := uint64(1), 0
 	stand := func(ask ...int) (votes int) {
 		term++
-		self.stand(term)
 		for _, i := range ask {
 			if peers[i].claim("x", term, false) == nil {
 				terms[i], votes = term, votes+1
@@ -94,17 +89,15 @@ func TestStandingForElection(t *testing.T) {
 		return votes
 	}
 	stand(0) // the second one starts later
-	pass(8 * time.Hour)
-	for range 1000 {
-		if self.mayStand() == nil {
-			if stood++; stand(0, 1) != 2 {
-				t.Fatalf("election %d: a peer refuses the term", stood)
-			}
+	now = now.Add(8 * heartbeat)
+	const windows = 100
+	for begin := now; now.Sub(begin) < windows*termRaiseEvery*heartbeat; now = now.Add(3 * heartbeat / 2) {
+		if stand(0, 1) == 2 {
+			elected++
 		}
-		pass(90 * time.Minute)
 	}
-	if stood < 1000*3/2/(termRaiseEvery+2) {
-		t.Errorf("%d elections in 1500 heartbeat timeouts", stood)
+	if elected < windows {
+		t.Errorf("elected %d times in %d windows", elected, windows)
 	}
 }
 

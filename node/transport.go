@@ -181,7 +181,6 @@ func (t *Transport) AppendEntries(id raft.ServerID, _ raft.ServerAddress, args *
 // RequestVote implements raft.Transport.
 func (t *Transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestVoteRequest,
 	resp *raft.RequestVoteResponse) error {
-	t.terms.stand(args.Term)
 	return t.call(id, func(ctx context.Context, c ltlv1.RaftTransportClient) error {
 		answer, err := c.RequestVote(ctx, encodeVote(args))
 		if err != nil {
@@ -195,9 +194,6 @@ func (t *Transport) RequestVote(id raft.ServerID, _ raft.ServerAddress, args *ra
 // RequestPreVote implements raft.WithPreVote.
 func (t *Transport) RequestPreVote(id raft.ServerID, _ raft.ServerAddress, args *raft.RequestPreVoteRequest,
 	resp *raft.RequestPreVoteResponse) error {
-	if err := t.terms.mayStand(); err != nil { // without pre-votes the term does not rise
-		return err
-	}
 	return t.call(id, func(ctx context.Context, c ltlv1.RaftTransportClient) error {
 		answer, err := c.RequestPreVote(ctx, encodePreVote(args))
 		if err != nil {
