@@ -31,7 +31,8 @@ type process struct {
 
 // Ill reports whether the process needs attention.
 func (p *process) Ill() bool {
-	return p.Status == nil || p.Status.GetFault() != "" || p.Status.GetUnrecorded() != "" || p.ClockWrong || p.Behind > farBehind
+	return p.Status == nil || p.Status.GetFault() != "" || p.Status.GetUnrecorded() != "" ||
+		p.Status.GetLacking() != "" || p.ClockWrong || p.Behind > farBehind
 }
 
 // Skew is by how much its clock is ahead, in seconds.

@@ -123,7 +123,7 @@ func (e *Endorser) judge(caller identity.Identity, in *ltlv1.EndorseRequest) (*l
 	if err != nil || !accepted {
 		return out, err
 	}
-	out.Endorsement = e.sign(key, in, out.Codes, &due, clockMs)
+	out.Endorsement = e.sign(caller, key, in, out.Codes, &due, clockMs)
 	e.signatures.Made(key.Public().(ed25519.PublicKey), out.Endorsement)
 	return out, nil
 }
@@ -257,7 +257,7 @@ func (e *Endorser) verdicts(caller identity.Identity, input rules.Input, clockMs
 }
 
 // sign makes the one signature over the batch. due is the block that the verdicts were found for, clockMs the clock.
-func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdicts []int32,
+func (e *Endorser) sign(caller identity.Identity, key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdicts []int32,
 	due *rules.Input, clockMs int64) *ltlv1.Endorsement {
 	ids := make([]ledger.Hash, len(verdicts))
 	accepted := make([]bool, len(verdicts))
@@ -265,7 +265,7 @@ func (e *Endorser) sign(key ed25519.PrivateKey, in *ltlv1.EndorseRequest, verdic
 		ids[i], accepted[i] = ledger.TransactionID(payload), verdicts[i] == rules.OK
 	}
 	e.remember(in.GetChainId(), ids, accepted, clockMs)
-	e.kept.add(ids, accepted, in.GetOpenings())
+	e.kept.add(caller.Organisation, ids, accepted, in.GetOpenings())
 	s := ledger.Endorsement{
 		NetworkID: due.NetworkID, ChainID: in.GetChainId(), Root: ledger.BatchRoot(ids), Count: uint32(len(ids)),
 		Height: due.Height - 1, SystemHeight: due.SystemHeight, ClockMs: clockMs,

@@ -372,6 +372,7 @@ func (e *Endorser) status(out *ltlv1.StatusResponse) {
 	out.Id = e.cfg.Credentials.Identity().String()
 	out.Role = string(identity.RoleEndorser)
 	out.Fault = cmp.Or(e.faultText(), e.scrubber.Fault(), e.evidence.Fault(), e.censoredText())
+	out.Lacking = e.scrubber.Lacking()
 	out.Unrecorded = e.unrecordedText()
 }
 

@@ -117,12 +117,12 @@ func (e *Endorser) storeBlocks(ctx context.Context, b *buffer) error {
 		if err != nil {
 			return err
 		}
-		for _, block := range group {
-			e.kept.fill(block)
-		}
 		err = e.store.Append(group)
 		if errors.Is(err, verify.ErrBadBlock) {
 			err = e.appendOneByOne(group)
+		}
+		if err == nil {
+			err = e.fillIn(group)
 		}
 		if err != nil {
 			return err

@@ -49,8 +49,8 @@ const (
 	// maxUnseen is how many transactions are remembered that were signed in the last minutes, at 32 bytes each. Of what is
 	// signed beyond them it is not known whether it came to the ledger; while so much is written the reference time moves.
 	maxUnseen = 1 << 16
-	// maxKeptBytes bounds the values that are kept of what was signed: seconds of a busy network, and the oldest give way.
-	// keptOverhead is about what each takes beside its bytes.
+	// maxKeptBytes bounds the values that are kept of what was signed: seconds of a busy network. keptOverhead is
+	// about what each takes beside its bytes.
 	maxKeptBytes = 16 << 20
 	keptOverhead = 256
 	// tickCheck is how often it is checked whether a signature was kept back.

@@ -66,12 +66,16 @@ func TestLeaderLeavesValuesOut(t *testing.T) {
 	}
 	clear(w.values)
 	w.order(signed, other)
-	r.caughtUp()
-	found, err := ltlv1.NewLedgerClient(r.dial("facades/f1")).Openings(t.Context(), &ltlv1.OpeningsRequest{ChainId: w.chainID, Heights: []uint64{1}})
-	if err != nil || len(found.GetBlocks()) != 1 {
-		t.Fatal(found, err)
-	}
-	all := found.GetBlocks()[0].GetTransactions()
+	ledger := ltlv1.NewLedgerClient(r.dial("facades/f1"))
+	var all map[uint32]*ltlv1.Openings
+	waitFor(t, "the value is in the copy", func() bool {
+		found, err := ledger.Openings(t.Context(), &ltlv1.OpeningsRequest{ChainId: w.chainID, Heights: []uint64{1}})
+		if err != nil || len(found.GetBlocks()) == 0 {
+			return false
+		}
+		all = found.GetBlocks()[0].GetTransactions()
+		return len(all) > 0
+	})
 	if len(all) != 1 || string(all[0].GetOpenings()[0].GetValue()) != "kept" {
 		t.Errorf("the copy has %v", all)
 	}

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
+	"ltl/internal/rules"
 	"ltl/internal/store"
 	"ltl/internal/tracing"
 	ltlv1 "ltl/proto/ltl/v1"
@@ -226,8 +226,7 @@ func unknownInBatches(batches []*ltlv1.Batch) bool {
 			}
 		}
 		for _, o := range b.GetOpenings() {
-			one := func(o *ltlv1.Opening) bool { return unknownFields(o) }
-			if unknownFields(o) || slices.ContainsFunc(o.GetOpenings(), one) {
+			if rules.UnknownInOpenings(o) {
 				return true
 			}
 		}

@@ -377,7 +377,7 @@ func (n *Node) status(out *ltlv1.StatusResponse) {
 	} else if err := n.rebuildState(); err != nil {
 		out.Fault = err.Error()
 	} else {
-		out.Fault = cmp.Or(n.scrubber.Fault(), n.evidence.Fault())
+		out.Fault, out.Lacking = cmp.Or(n.scrubber.Fault(), n.evidence.Fault()), n.scrubber.Lacking()
 	}
 }
 

@@ -242,7 +242,7 @@ func statusRowOf(a answer) statusRow {
 	row := statusRow{
 		Peer: a.peer, Role: a.status.GetRole(), Leader: a.status.GetLeader(), Term: a.status.GetTerm(),
 		AppliedIndex: a.status.GetAppliedIndex(), Sequence: a.status.GetSequence(),
-		Fault:        cmp.Or(a.status.GetFault(), a.status.GetUnrecorded()),
+		Fault:        cmp.Or(a.status.GetFault(), a.status.GetUnrecorded(), a.status.GetLacking()),
 		RestoreEpoch: hex.EncodeToString(a.status.GetRestoreEpoch()), RestoredBlocks: a.status.GetRestoredBlocks(),
 	}
 	if ms := a.status.GetNetworkMs(); ms > 0 {

@@ -187,7 +187,7 @@ func (s *secret) dial(t *testing.T, id identity.Identity, role identity.Role, na
 	return conn
 }
 
-// A process of an organisation that is not one of the chain's reads a value by no method, of a node or of an endorser;
+// A process of an organisation that is not one of the chain's reads a value by no method of Ledger, of a node or of an endorser;
 // one of the chain's reads it. On disk it is in the files of openings and the nodes' Raft logs, and nowhere at the
 // endorsers of other organisations. What an endorser has lost it fetches from a node, and a node from an endorser.
 func TestOutsidersReadNoValue(t *testing.T) {

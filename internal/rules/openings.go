@@ -67,6 +67,15 @@ func Opens(chainID string, v *ltlv1.Value, o *ltlv1.Opening) bool {
 	return string(c[:]) == string(v.GetCommitment())
 }
 
+// UnknownInOpenings reports whether openings have fields that this program does not know, which no commitment covers.
+func UnknownInOpenings(o *ltlv1.Openings) bool {
+	unknown := len(o.ProtoReflect().GetUnknown()) > 0
+	for _, one := range o.GetOpenings() {
+		unknown = unknown || len(one.ProtoReflect().GetUnknown()) > 0
+	}
+	return unknown
+}
+
 // CheckOpenings judges a transaction that was decoded together with its openings: each value must be opened, and
 // nothing else; the commitments and the stated lengths must be right, and what the rules say of the values themselves must
 // hold. The code is OK, BadDigest or Malformed with a reason. It does not judge what execution judges by the payload.
@@ -83,7 +92,7 @@ func CheckOpenings(tx *ltlv1.Transaction, openings *ltlv1.Openings) (code int32,
 		return Malformed, reasonOpeningMissing
 	}
 	value := given[0].GetValue()
-	if !Opens(tx.GetChainId(), *v, given[0]) || !utf8.Valid(value) {
+	if !Opens(tx.GetChainId(), *v, given[0]) || !utf8.Valid(value) || UnknownInOpenings(openings) {
 		return Malformed, reasonOpeningWrong
 	}
 	if p := k.device(tx); p != nil && CheckDeviceProof(p, string(value)) == BadDigest {

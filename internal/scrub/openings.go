@@ -17,7 +17,7 @@ const (
 	openingsPauseMost = 30 * time.Second
 	// openingsBlocks bounds the blocks that are asked for at once; every process answers for as many.
 	openingsBlocks = 64
-	// openingsPatience is how long openings may be lacking before Fault says so. Blocks may be here before their
+	// openingsPatience is how long openings may be lacking before Lacking says so. Blocks may be here before their
 	// openings for some seconds, after a start.
 	openingsPatience = time.Minute
 )
@@ -49,6 +49,9 @@ func (s *Scrubber) FetchOpenings(ctx context.Context) {
 		case err != nil:
 			s.Logger.Error("lost values cannot be filled in", "error", err)
 		case got > 0:
+			if err := s.Store.SyncOpenings(); err != nil {
+				s.Logger.Error("values that were fetched cannot be made durable", "error", err)
+			}
 			s.Logger.Info("values that were not here were fetched from other copies", "blocks", got, "left", left)
 		}
 		if got > 0 || left == 0 {
@@ -164,8 +167,11 @@ func askOpenings(ctx context.Context, source Source, chainID string, heights []u
 	return in, nil
 }
 
-// lackingText says what has been lacking for longer than openingsPatience; empty for nothing.
-func (s *Scrubber) lackingText() string {
+// Lacking says which values have been lacking for longer than openingsPatience; it is empty for none. That is no fault:
+// the ledger is sound without them.
+func (s *Scrubber) Lacking() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for id, l := range s.lacking {
 		if time.Since(l.since) >= openingsPatience {
 			return fmt.Sprintf("the values of %d blocks of chain %s, from block %d on, are not here, and no other "+

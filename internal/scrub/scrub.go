@@ -100,9 +100,6 @@ func (s *Scrubber) Fault() string {
 	if s.other != nil {
 		parts = append(parts, fmt.Sprintf("the ledger is damaged: %v", s.other))
 	}
-	if text := s.lackingText(); text != "" {
-		parts = append(parts, text)
-	}
 	return strings.Join(parts, "; ")
 }
 

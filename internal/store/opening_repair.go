@@ -88,6 +88,11 @@ func (s *Store) loadOpenings() error {
 	if err := s.segments.discard(s.head.openings); err != nil {
 		return err
 	}
+	if s.head.durable < s.head.sequence { // the next sync is of what was written before this start, too
+		if err := s.segments.open(s.head.openings.segment); err != nil {
+			return err
+		}
+	}
 	for n := s.head.durable; n < s.head.sequence; n++ {
 		lacks, err := s.repairOpenings(n)
 		if err != nil {
@@ -126,8 +131,11 @@ func (s *Store) offerBatch(b *ltlv1.Batch) error {
 			continue
 		}
 		at, err := rules.Locate(s, b.GetChainId(), rules.TransactionKey(ledger.TransactionID(payload)))
-		if err != nil || at == nil {
+		if err != nil {
 			return err
+		}
+		if at == nil { // it was refused with a code that is not recorded
+			continue
 		}
 		if given[at.Height] == nil {
 			given[at.Height] = &ltlv1.BlockOpenings{Height: at.Height, Transactions: map[uint32]*ltlv1.Openings{}}

@@ -149,21 +149,30 @@ func (g *segments) discard(end position) error {
 	return nil
 }
 
-// write writes frames at a position, and opens the file for it.
+// open opens the newest file.
+func (g *segments) open(segment uint32) error {
+	if g.file != nil && g.at == segment {
+		return nil
+	}
+	if err := g.close(); err != nil {
+		return err
+	}
+	f, err := openFile(filepath.Join(g.dir, segmentName(segment)), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("open a file of openings: %w", err)
+	}
+	g.file, g.at = f, segment
+	return nil
+}
+
+// write writes frames at a position.
 func (g *segments) write(at position, frames []byte) error {
-	if g.file == nil || g.at != at.segment {
-		if err := g.close(); err != nil {
+	if err := g.open(at.segment); err != nil {
+		return err
+	}
+	if !g.noSync && at.offset == 0 {
+		if err := syncDir(g.dir); err != nil {
 			return err
-		}
-		f, err := openFile(filepath.Join(g.dir, segmentName(at.segment)), os.O_RDWR|os.O_CREATE, 0o600)
-		if err != nil {
-			return fmt.Errorf("open a file of openings: %w", err)
-		}
-		g.file, g.at = f, at.segment
-		if !g.noSync && at.offset == 0 {
-			if err := syncDir(g.dir); err != nil {
-				return err
-			}
 		}
 	}
 	if _, err := g.file.WriteAt(frames, int64(at.offset)); err != nil {
@@ -216,7 +225,7 @@ func (g *segments) read(e extent) ([]byte, error) {
 	return b, nil
 }
 
-// wipe overwrites the bytes of an extent with zeros, as far as its file has them.
+// wipe overwrites the bytes of an extent with zeros.
 func (g *segments) wipe(e extent) error {
 	f, err := openFile(filepath.Join(g.dir, segmentName(e.segment)), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -19,9 +19,9 @@ func lackingKey(chainID string, height uint64) []byte {
 	return binary.BigEndian.AppendUint64([]byte(chainID), height)
 }
 
-// fits reports whether openings are exactly those of a transaction, each by its commitment.
+// fits reports whether openings are exactly those of a transaction, each by its commitment, and hold nothing else.
 func fits(chainID string, committed []*ltlv1.Value, o *ltlv1.Openings) bool {
-	if len(o.GetOpenings()) != len(committed) {
+	if len(o.GetOpenings()) != len(committed) || rules.UnknownInOpenings(o) {
 		return false
 	}
 	for i, v := range committed {
@@ -123,8 +123,17 @@ func (w *writer) flushFrames() error {
 		w.head.openings.offset += uint32(len(w.frames))
 		w.s.passed("openings written")
 	}
-	for _, e := range w.wiped {
-		if err := w.s.segments.wipe(e); err != nil {
+	if len(w.wiped) > 0 { // what is written again is overwritten where it was, after the commit
+		return w.s.segments.sync()
+	}
+	return nil
+}
+
+// wipe overwrites extents that no key names any more. A crash before it leaves bytes that are never read.
+func (s *Store) wipe(extents []extent) error {
+	for _, e := range extents {
+		if err := s.segments.wipe(e); err != nil {
+			s.fail(err)
 			return err
 		}
 	}
@@ -330,10 +339,14 @@ func (w *writer) fillIn(b *openedBlock) (whole bool, err error) {
 			whole = false
 		}
 	}
-	if err := w.setOpenings(b.sequence, before, add); err != nil {
-		return false, err
+	if len(add) > 0 || len(damaged) > 0 {
+		if err := w.setOpenings(b.sequence, before, add); err != nil {
+			return false, err
+		}
 	}
-	w.head.durable = min(w.head.durable, b.sequence) // until the next sync, Open looks at this block again
+	if len(add) > 0 {
+		w.head.durable = min(w.head.durable, b.sequence) // until the next sync, Open looks at this block again
+	}
 	if !whole {
 		return false, w.lack(b.chainID, b.height, b.sequence)
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"ltl/internal/rules"
@@ -204,6 +205,12 @@ func falsified(right map[uint32]*ltlv1.Openings) map[string]map[uint32]*ltlv1.Op
 		"slot":   func(o *ltlv1.Openings) { o.Openings[0].Slot++ },
 		"two":    func(o *ltlv1.Openings) { o.Openings = append(o.Openings, o.Openings[0]) },
 		"none":   func(o *ltlv1.Openings) { o.Openings = nil },
+		"more": func(o *ltlv1.Openings) {
+			o.ProtoReflect().SetUnknown(protowire.AppendString(protowire.AppendTag(nil, 99, protowire.BytesType), "x"))
+		},
+		"more in one": func(o *ltlv1.Openings) {
+			o.Openings[0].ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 99, protowire.VarintType), 1))
+		},
 	} {
 		all[name] = map[uint32]*ltlv1.Openings{}
 		for i, o := range right {
@@ -212,6 +219,62 @@ func falsified(right map[uint32]*ltlv1.Openings) map[string]map[uint32]*ltlv1.Op
 		}
 	}
 	return all
+}
+
+// While damaged openings are written again, each moment leaves on disk all that was good, whether the process is killed
+// then or the power is cut.
+func TestOpeningsWhileRepaired(t *testing.T) {
+	m := newMaker(t)
+	dir := t.TempDir()
+	s := m.filled(dir, quiet(t), []Entry{m.ordered(m.batch(m.set(0, "1", "one"), m.set(0, "2", "two"), m.set(0, "3", "three")))})
+	path := filepath.Join(dir, openingsName, segmentName(0))
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[len(b)-1] ^= 0x10 // in the last of three
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	good := s.opened(t)
+	var moments []string
+	copied := func() {
+		to := t.TempDir()
+		copyDir(t, dir, to)
+		moments = append(moments, to)
+	}
+	s.with.beforeCommit, s.with.hook = copied, func(string) { copied() }
+	if found := s.scrubbed(t); len(found) != 0 {
+		t.Fatal(found)
+	}
+	s.with.beforeCommit, s.with.hook = nil, nil
+	if len(moments) < 2 {
+		t.Fatalf("%d moments", len(moments))
+	}
+	for i, to := range moments {
+		c := openTest(t, to, quiet(t))
+		if have := c.opened(t); !maps.Equal(have, good) {
+			t.Errorf("moment %d: %d openings of %d", i, len(have), len(good))
+		}
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What was written before the process was killed is made durable by the next sync after its start, not only noted so.
+func TestSyncOpeningsAfterKill(t *testing.T) {
+	m := newMaker(t)
+	dir, killed := t.TempDir(), t.TempDir()
+	m.filled(dir, quiet(t), m.mixed(6))
+	copyDir(t, dir, killed)
+	s := openTest(t, killed, quiet(t))
+	if h := s.headNow(); h.durable == h.sequence || s.segments.file == nil {
+		t.Fatalf("%d of %d blocks are durable, and the newest file is open: %v", h.durable, h.sequence, s.segments.file != nil)
+	}
+	if err := s.SyncOpenings(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A leader that leaves openings out, or gives false ones, makes the same blocks: their openings are lacking.

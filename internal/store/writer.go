@@ -27,7 +27,7 @@ type writer struct {
 	order   []entry
 	// frames are the openings of the blocks so far; they are written before the transaction commits.
 	frames []byte
-	// wiped are extents of openings that are overwritten, because they are damaged.
+	// wiped are extents of openings that are overwritten after the commit, because they are damaged.
 	wiped []extent
 	// bytes is the size of the blocks so far.
 	bytes int
@@ -61,6 +61,9 @@ func (s *Store) change(fn func(*writer) error) error {
 	// This is after the point of no return: the group is on disk and is never undone. Tips come first, so that a reader
 	// that finds an index entry finds its block; head comes last, so that a reader that waited for it finds everything.
 	s.publish(w)
+	if err := s.wipe(w.wiped); err != nil {
+		return err
+	}
 	if s.sinceDrop += w.bytes; s.sinceDrop >= dropCacheEvery {
 		s.sinceDrop = 0
 		s.dropPageCache()

@@ -1168,7 +1168,10 @@ type StatusResponse struct {
 	RestoreEpoch   []byte `protobuf:"bytes,16,opt,name=restore_epoch,json=restoreEpoch,proto3" json:"restore_epoch,omitempty"`
 	RestoredBlocks uint64 `protobuf:"varint,17,opt,name=restored_blocks,json=restoredBlocks,proto3" json:"restored_blocks,omitempty"`
 	// unrecorded is empty, or a sentence: the network was restored, and the ledger does not say so yet.
-	Unrecorded    string `protobuf:"bytes,18,opt,name=unrecorded,proto3" json:"unrecorded,omitempty"`
+	Unrecorded string `protobuf:"bytes,18,opt,name=unrecorded,proto3" json:"unrecorded,omitempty"`
+	// lacking says that values are not in this copy and no other one has given them; empty for none. Blocks, state and
+	// signatures do not depend on them.
+	Lacking       string `protobuf:"bytes,19,opt,name=lacking,proto3" json:"lacking,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1311,6 +1314,13 @@ func (x *StatusResponse) GetRestoredBlocks() uint64 {
 func (x *StatusResponse) GetUnrecorded() string {
 	if x != nil {
 		return x.Unrecorded
+	}
+	return ""
+}
+
+func (x *StatusResponse) GetLacking() string {
+	if x != nil {
+		return x.Lacking
 	}
 	return ""
 }
@@ -7193,7 +7203,7 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x06height\x18\x02 \x01(\x04R\x06height\x12\x1d\n" +
 	"\n" +
 	"block_hash\x18\x03 \x01(\fR\tblockHash\x12\x17\n" +
-	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\"\x86\x04\n" +
+	"\atime_ms\x18\x04 \x01(\x03R\x06timeMs\"\xa0\x04\n" +
 	"\x0eStatusResponse\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x12\n" +
 	"\x04role\x18\x02 \x01(\tR\x04role\x12\x16\n" +
@@ -7215,7 +7225,8 @@ const file_ltl_v1_ledger_proto_rawDesc = "" +
 	"\x0frestored_blocks\x18\x11 \x01(\x04R\x0erestoredBlocks\x12\x1e\n" +
 	"\n" +
 	"unrecorded\x18\x12 \x01(\tR\n" +
-	"unrecorded\"7\n" +
+	"unrecorded\x12\x18\n" +
+	"\alacking\x18\x13 \x01(\tR\alacking\"7\n" +
 	"\x0fConsensusMember\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05voter\x18\x02 \x01(\bR\x05voter\"g\n" +
