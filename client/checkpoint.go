@@ -22,6 +22,9 @@ import (
 const (
 	// cosignTimeout bounds one request for a signature.
 	cosignTimeout = 5 * time.Second
+	// cosignLinger is how long more signatures are waited for when enough have signed: what the certificate says is the same
+	// without them, and one signer must not hold up all.
+	cosignLinger = 500 * time.Millisecond
 	// cosignRounds is how often all are asked again because some have signed more blocks already.
 	cosignRounds = 5
 )
@@ -34,8 +37,8 @@ var ErrTwoHistories = errors.New("two checkpoints of one size contradict each ot
 var errNoCheckpoint = errors.New("no node and no endorser signs a checkpoint of the chain; do they run, and have " +
 	"they their sign.key?")
 
-// Certify adds to a certificate a checkpoint that covers its block, signed by all nodes and endorsers that answer in
-// time, and the way from the block to it. t decides whose signatures are taken. The certificate is left as it is when
+// Certify adds to a certificate a checkpoint that covers its block, signed by all nodes and endorsers that answer soon
+// enough: when enough of them have signed for the level Witnessed, the others have half a second more. It adds the way from the block to it. t decides whose signatures are taken. The certificate is left as it is when
 // none signs. When signers contradict each other it gets the checkpoint that more of them signed than any other, and a
 // *ForkError is returned, which wraps ErrTwoHistories, with all of these checkpoints: keep them, since two of one key
 // convict it. They are shown to all nodes and endorsers, and where one of these holds the other, the error has the
@@ -45,7 +48,8 @@ func (l *Ledger) Certify(ctx context.Context, c *proof.Certificate, t *proof.Tru
 	if err != nil {
 		return fmt.Errorf("client: certificate: %w", err)
 	}
-	k := &collection{client: l.c, trust: t, chainID: header.ChainID, size: header.Height + 1}
+	k := &collection{client: l.c, trust: t, chainID: header.ChainID, size: header.Height + 1, level: proof.Witnessed,
+		systemHeight: header.SystemHeight, linger: cosignLinger}
 	forked := k.collect(ctx)
 	if forked != nil {
 		forked = fmt.Errorf("client: checkpoint of chain %s: %w", header.ChainID, forked)
@@ -100,6 +104,7 @@ type collection struct {
 	// level ends the collection as soon as it is reached for keys of systemHeight; empty waits for all.
 	level        proof.Level
 	systemHeight uint64
+	linger       time.Duration // after that
 
 	mu sync.Mutex
 	// refused is why a process signed nothing, when one said so.
@@ -219,12 +224,9 @@ func (k *collection) ask(ctx context.Context, size uint64) []signed {
 			s := k.askOne(ctx, p, size)
 			mu.Lock()
 			defer mu.Unlock()
-			if reached {
-				return
-			}
-			if found[i] = s; s != nil && k.reached(size, present(found)) {
+			if found[i] = s; s != nil && !reached && k.reached(size, present(found)) {
 				reached = true
-				cancel()
+				time.AfterFunc(k.linger, cancel)
 			}
 		})
 	}

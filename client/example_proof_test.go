@@ -160,6 +160,17 @@ func ExampleLedger_GetKeys() {
 	}
 }
 
+// The number of keys that sign today, by the own organisation's copy of the ledger.
+func ExampleLedger_PresentKeys() {
+	c := connect()
+	defer c.Close()
+	out, err := c.Ledger().PresentKeys(context.Background())
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(out.GetOrganisationKeys()), len(out.GetNodeKeys()))
+}
+
 // The newest checkpoint of a chain, kept in a file: what the chain holds up to then cannot be denied later.
 func ExampleLedger_Checkpoint() {
 	c := connect()

@@ -72,6 +72,20 @@ func (l *Ledger) GetKeys(ctx context.Context, in *ltlv1.GetKeysRequest) (*ltlv1.
 	return read(ctx, l, ltlv1.LedgerClient.GetKeys, in)
 }
 
+// PresentKeys is GetKeys of the endorser of the own organisation, and of a node only where that does not answer: a node can
+// invent keys.
+func (l *Ledger) PresentKeys(ctx context.Context) (*ltlv1.GetKeysResponse, error) {
+	if l.peer == "" {
+		limited, cancel := context.WithTimeout(ctx, statusTimeout)
+		out, err := l.At("endorser/"+l.c.Organisation()).GetKeys(limited, &ltlv1.GetKeysRequest{})
+		cancel()
+		if err == nil {
+			return out, nil
+		}
+	}
+	return l.GetKeys(ctx, &ltlv1.GetKeysRequest{})
+}
+
 // GetAccount returns an account; operators list all with an empty uid.
 func (l *Ledger) GetAccount(ctx context.Context, in *ltlv1.GetAccountRequest) (*ltlv1.GetAccountResponse, error) {
 	return read(ctx, l, ltlv1.LedgerClient.GetAccount, in)

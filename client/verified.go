@@ -155,6 +155,8 @@ func readVerified[In any, Out coded](ctx context.Context, c *Client, call method
 		var by *proof.Checkpoint
 		made := claimed(in, out)
 		switch {
+		case made == nil && out.GetCode() == rules.OK:
+			err = falseAnswer("it says that there is a record, and sends none")
 		case made == nil && out.GetCode() == rules.NotFound && known != nil:
 			err = falseAnswer("it says that there is no such record, and there is one")
 		case made == nil:
@@ -170,6 +172,8 @@ func readVerified[In any, Out coded](ctx context.Context, c *Client, call method
 			c.verifier.caught.Add(1)
 			c.log.Error("FAULT: a node gave a false answer; audit it", "node", node.name, "answer", string(what))
 			err = fmt.Errorf("%w: node %s: %s; audit it", ErrFalseAnswer, node.name, string(what))
+		} else if errors.Is(err, ErrUnverified) {
+			c.log.Warn("a node's answer could not be verified, and another one is asked", "node", node.name, "error", err)
 		}
 		return verified[Out]{out, by}, err
 	})
@@ -258,11 +262,11 @@ func (v *verifier) fetch(ctx context.Context, node *peer, c *shownRecord) (*ltlv
 func (v *verifier) prove(ctx context.Context, node *peer, made *proof.Certificate, header *ledger.Header) (
 	*proof.Verdict, error) {
 	for again := false; ; again = true {
-		trust := v.trust.Load()
 		held, err := v.covering(ctx, header)
 		if err != nil {
 			return nil, err
 		}
+		trust := v.trust.Load() // after covering, which may have learned of a restoration
 		if err := v.addPath(ctx, node, made, held, trust); err != nil {
 			return nil, err
 		}

@@ -16,7 +16,6 @@ import (
 	"ltl/client/proof"
 	verifyjs "ltl/client/verify-js"
 	"ltl/internal/rules"
-	ltlv1 "ltl/proto/ltl/v1"
 )
 
 // verifier is the page that checks certificates in the browser, as one file. It is the same bytes wherever it is served,
@@ -239,12 +238,11 @@ func errorOf(f *proof.Failure) error {
 	return fmt.Errorf("a node's answer does not verify; audit the nodes: %w", f)
 }
 
-// presentTrust is the trust file with what a node says of keys today.
+// presentTrust is the trust file with the keys of today.
 func (v *visit) presentTrust() ([]byte, error) {
-	keys, err := v.ledger.GetKeys(v.r.Context(), &ltlv1.GetKeysRequest{})
+	keys, err := v.ledger.PresentKeys(v.r.Context())
 	if err != nil {
 		return nil, err
 	}
-	v.cfg.Trust.LearnKeys(keys)
-	return v.cfg.Trust.Encode()
+	return v.cfg.Trust.With(keys)
 }

@@ -10,6 +10,7 @@ import (
 
 	"ltl/client"
 	"ltl/client/proof"
+	"ltl/internal/admission"
 	"ltl/internal/identity"
 	"ltl/internal/ledger"
 	"ltl/internal/rules"
@@ -51,8 +52,8 @@ func evidenceActions() map[string]*action {
 type evidence struct {
 	ledger *client.Ledger
 	trust  *identity.Trust
-	// slots bounds the files that are being made.
-	slots chan struct{}
+	// places bounds the files that are being made.
+	places *admission.Shares
 }
 
 // newEvidence is nil where a facade has no trust file and so has no evidence.
@@ -60,7 +61,8 @@ func newEvidence(cfg Config) *evidence {
 	if cfg.Client == nil || cfg.Trust == nil {
 		return nil
 	}
-	return &evidence{ledger: cfg.Client.Ledger(), trust: cfg.Trust, slots: make(chan struct{}, maxEvidence)}
+	return &evidence{ledger: cfg.Client.Ledger(), trust: cfg.Trust,
+		places: admission.NewShares(maxEvidence, maxOwnEvidence, maxEvidence, 0)}
 }
 
 // routeEvidence finds what a path of evidence names.
@@ -92,11 +94,17 @@ func evidenceOfRecord(c *call) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	return c.certificate(r.GetTransactionHash(), "", "", func(t *proof.Transaction) bool {
+	made, verdict, err := c.certificate(r.GetTransactionHash(), "", "", func(t *proof.Transaction) bool {
 		id := c.text("BusinessId") // the payload has one only if the caller chose it
 		return t.Chain == c.chainID && t.Record != nil && t.Record.Phase == "" && t.Record.Key == c.text("Key") &&
 			(id == "" || t.Record.BusinessID == "" || strings.EqualFold(id, t.Record.BusinessID))
 	})
+	if err == nil && verdict.Withheld { // the read had the value
+		g := gateway(codeServiceUnavailable)
+		g.message += " The node that was asked lacks the value; ask again."
+		return value{}, g
+	}
+	return made, err
 }
 
 // evidenceOfPhaseRecord makes the certificate of the record that phase, DataKey and DataSeq name.
@@ -105,9 +113,12 @@ func evidenceOfPhaseRecord(c *call) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	return c.certificate(r.GetTransactionHash(), r.GetDataKey(), r.GetDataSeq(), func(t *proof.Transaction) bool {
-		return t.Chain == c.chainID && t.Record != nil && t.Record.Phase == c.text("PhaseId")
+	made, _, err := c.certificate(r.GetTransactionHash(), r.GetDataKey(), r.GetDataSeq(), func(t *proof.Transaction) bool {
+		key := c.text("DataKey") // plain, or in the form of RelatedDataKey
+		return t.Chain == c.chainID && t.Record != nil && t.Record.Phase == c.text("PhaseId") &&
+			(t.Record.List || t.Record.Key == key[strings.LastIndexByte(key, '_')+1:])
 	})
+	return made, err
 }
 
 // evidenceOfTransaction makes the certificate of any transaction that the account may see, also of one that was
@@ -140,7 +151,8 @@ func evidenceOfTransaction(c *call) (value, error) {
 	if !ok {
 		return value{}, newRefusal(rules.NotFound, "The transaction has no record with this DataKey and DataSeq.")
 	}
-	return c.certificate(hash, dataKey, seq, func(t *proof.Transaction) bool { return t.ID == proof.Hash(id) })
+	made, _, err := c.certificate(hash, dataKey, seq, func(t *proof.Transaction) bool { return t.ID == proof.Hash(id) })
+	return made, err
 }
 
 // itemOf chooses one record of an upload of several: the one with dataKey and seq, without dataKey the first. ok is
@@ -173,43 +185,44 @@ func (c *call) viewer() (*rules.Viewer, error) {
 
 // certificate makes the certificate of a transaction. right says whether the transaction is what was asked for: the
 // node that named it is not trusted, and could hand out what is not the caller's.
-func (c *call) certificate(hash []byte, dataKey, seq string, right func(*proof.Transaction) bool) (value, error) {
-	leave, err := c.f.evidence.enter()
+func (c *call) certificate(hash []byte, dataKey, seq string, right func(*proof.Transaction) bool) (
+	value, *proof.Verdict, error) {
+	leave, err := c.f.evidence.enter(c.uid)
 	if err != nil {
-		return value{}, err
+		return value{}, nil, err
 	}
 	defer leave()
 	if len(hash) != len(ledger.Hash{}) {
-		return value{}, errors.New("a node answered with a transaction hash of the wrong length; audit the nodes")
+		return value{}, nil, errors.New("a node answered with a transaction hash of the wrong length; audit the nodes")
 	}
 	l := c.f.evidence.ledger
 	made, err := l.Certificate(c.ctx, [32]byte(hash), dataKey, seq)
 	if err != nil {
-		return value{}, err
+		return value{}, nil, err
 	}
 	trust, err := c.f.evidence.presentTrust(c)
 	if err != nil {
-		return value{}, err
+		return value{}, nil, err
 	}
 	// Without a checkpoint the certificate shows less, and says so itself.
 	if err := l.Certify(c.ctx, made, trust); err != nil {
 		c.f.logger.Warn("a certificate gets no checkpoint, or signers contradict each other", "error", err)
 	}
 	if made.Info, err = json.Marshal(map[string]string{"network": c.f.evidence.trust.Genesis().GetNetwork()}); err != nil {
-		return value{}, err
+		return value{}, nil, err
 	}
 	file, err := made.Encode()
 	if err != nil {
-		return value{}, err
+		return value{}, nil, err
 	}
 	verdict := proof.Verify(file, trust)
 	switch {
 	case verdict.Failure != nil:
-		return value{}, errors.Join(errors.New("a certificate does not verify; audit the nodes"), verdict.Failure)
+		return value{}, nil, errors.Join(errors.New("a certificate does not verify; audit the nodes"), verdict.Failure)
 	case !right(verdict.Transaction):
-		return value{}, errors.New("a node named another transaction than was asked for; audit the nodes")
+		return value{}, nil, errors.New("a node named another transaction than was asked for; audit the nodes")
 	}
-	return value{kind: kindFile, text: string(file)}, nil
+	return value{kind: kindFile, text: string(file)}, verdict, nil
 }
 
 // newestCheckpoint collects the checkpoint of all blocks of a chain.
@@ -218,7 +231,7 @@ func newestCheckpoint(c *call) (value, error) {
 	if err != nil {
 		return value{}, err
 	}
-	leave, err := c.f.evidence.enter()
+	leave, err := c.f.evidence.enter(c.uid)
 	if err != nil {
 		return value{}, err
 	}
@@ -239,25 +252,22 @@ func newestCheckpoint(c *call) (value, error) {
 	return value{kind: kindFile, text: note}, nil
 }
 
-// enter takes one of the slots until the function that it returns is called.
-func (e *evidence) enter() (leave func(), err error) {
-	select {
-	case e.slots <- struct{}{}:
-		return func() { <-e.slots }, nil
-	default:
-		return nil, throttled("As many files of evidence as may be made at once are being made.", time.Second)
+// enter takes one of the places for an account until the function that it returns is called.
+func (e *evidence) enter(uid string) (leave func(), err error) {
+	if !e.places.Take(uid, "", 1) {
+		return nil, throttled("As many files of evidence are being made as may be, for this account or in all.", time.Second)
 	}
+	return func() { e.places.Give(uid, "", 1) }, nil
 }
 
-// presentTrust is the trust file with what a node says of keys today. What it says decides only which signatures are
-// collected: a verifier has a trust file of its own.
+// presentTrust is the trust file with the keys of today. They decide only which signatures are collected: a verifier has a
+// trust file of its own.
 func (e *evidence) presentTrust(c *call) (*proof.Trust, error) {
-	keys, err := e.ledger.GetKeys(c.ctx, &ltlv1.GetKeysRequest{})
+	keys, err := e.ledger.PresentKeys(c.ctx)
 	if err != nil {
 		return nil, err
 	}
-	e.trust.LearnKeys(keys)
-	file, err := e.trust.Encode()
+	file, err := e.trust.With(keys)
 	if err != nil {
 		return nil, err
 	}

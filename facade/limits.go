@@ -50,12 +50,16 @@ const (
 	// requests of a connection that are under way: what is longer goes into the body.
 	maxStreamHeader = maxSmallHeader
 	maxStreams      = 64
+	// maxStreamBuffer is how much of a body over HTTP/2 is taken before it is read.
+	maxStreamBuffer = 64 << 10
 	// maxForwarded bounds the addresses that are read of X-Forwarded-For, from its end.
 	maxForwarded = 16
 	// maxActive bounds the calls under way; more are refused with Throttling.
 	maxActive = 8192
-	// maxEvidence bounds the files of evidence under way: each asks every node and endorser for a signature.
-	maxEvidence = 8
+	// maxEvidence bounds the files of evidence under way, maxOwnEvidence those of one account: each asks every node and
+	// endorser for a signature.
+	maxEvidence    = 8
+	maxOwnEvidence = 2
 	// maxBuckets bounds the accounts or chains whose rate is counted before those at rest are forgotten.
 	maxBuckets = 4096
 	// maxHeld bounds the refused calls that are kept back, holdPause the time.

@@ -41,8 +41,11 @@ func (f *Facade) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength > maxSmallBody || r.ContentLength < 0 {
 			s.request.deadline = http.NewResponseController(w).SetReadDeadline
 		}
-		// A caller that has closed its sending side waits for the answer, which net/http takes for the end of the request.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), callTimeout)
+		ctx := r.Context()
+		if r.ProtoMajor < 2 { // a caller that has closed its sending side waits for the answer, and net/http takes it for gone
+			ctx = context.WithoutCancel(ctx)
+		}
+		ctx, cancel := context.WithTimeout(ctx, callTimeout)
 		ctx, span := f.tracer.Root(ctx, "call")
 		f.handle(ctx, r, s)
 		s.response.describe(span)

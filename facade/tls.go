@@ -197,7 +197,9 @@ func (f *Facade) newStreamServer() *http.Server {
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetUnencryptedHTTP2(true) // it is handed connections behind their TLS
 	s.MaxHeaderBytes = maxStreamHeader
-	s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams}
+	s.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: maxStreams, MaxReceiveBufferPerConnection: maxStreamBuffer,
+		MaxReceiveBufferPerStream: maxStreamBuffer}
+	s.IdleTimeout = readHeaderTimeout // net/http does not close idle connections of HTTP/2 for new ones
 	return s
 }
 

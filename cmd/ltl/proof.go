@@ -185,14 +185,13 @@ func transactionOf(hash []byte) (id [32]byte) {
 	return id
 }
 
-// presentTrust is the trust file with what a node says of keys today.
+// presentTrust is the trust file with the keys of today.
 func (s *session) presentTrust() (*proof.Trust, error) {
-	keys, err := s.client.Ledger().GetKeys(s.cmd.Context(), &ltlv1.GetKeysRequest{})
+	keys, err := s.client.Ledger().PresentKeys(s.cmd.Context())
 	if err != nil {
 		return nil, err
 	}
-	s.trust.LearnKeys(keys)
-	encoded, err := s.trust.Encode()
+	encoded, err := s.trust.With(keys)
 	if err != nil {
 		return nil, err
 	}

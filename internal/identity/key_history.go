@@ -60,6 +60,16 @@ func (t *Trust) History() *KeyHistory {
 	return t.history
 }
 
+// With is the trust file with what a process says of keys today, which the trust does not learn.
+func (t *Trust) With(keys *ltlv1.GetKeysResponse) (file []byte, err error) {
+	with, err := t.Clone()
+	if err != nil {
+		return nil, err
+	}
+	with.LearnKeys(keys)
+	return with.Encode()
+}
+
 // LearnKeys adds to the history what a node answered, unless that is older than what is known. After a restoration it
 // goes on from what was kept, also where the former history was longer. The ledger's state says
 // when a key ended, and when a node's membership changed last. A key that is first seen counts from the height after

@@ -129,3 +129,22 @@ func TestKeyOfNoHeight(t *testing.T) {
 		t.Errorf("keys %+v", o.Keys)
 	}
 }
+
+// TestInventedKeysAreNotLearned: what one process says of keys today is in the file that With makes, and nowhere else: an
+// invented height of it does not keep out the truth.
+func TestInventedKeysAreNotLearned(t *testing.T) {
+	_, trust := newNetwork(t, time.Now())
+	before, err := trust.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	invented := &ltlv1.GetKeysResponse{Height: 1 << 62, OrganisationKeys: []*ltlv1.OrganisationKey{{
+		Organisation: trust.Genesis().GetOrganisations()[0].GetId(), Key: bytes.Repeat([]byte{9}, 32)}}}
+	with, err := trust.With(invented)
+	if err != nil || bytes.Equal(with, before) {
+		t.Fatalf("the file does not have what was said: %v", err)
+	}
+	if after, err := trust.Encode(); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("the trust has learned it: %v", err)
+	}
+}

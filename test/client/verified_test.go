@@ -145,8 +145,8 @@ func verifying(t testing.TB, n *testkit.Network, log *bytes.Buffer) *client.Clie
 	return c
 }
 
-// lies are all that the false node tells of the newest record of a Key, whose value is "value 4711". older is the BusinessId of the one
-// before, other another Key.
+// lies are all that the false node tells of the newest record of a Key, whose value is "value 4711". older is the
+// BusinessId of the one before, other another Key.
 func lies(older, other string, block func(height uint64) *ltlv1.Block) []*lie {
 	record := func(fn func(r *ltlv1.Record)) func(*ltlv1.GetRecordResponse) {
 		return func(out *ltlv1.GetRecordResponse) { fn(out.GetRecord()) }
@@ -175,16 +175,20 @@ func lies(older, other string, block func(height uint64) *ltlv1.Block) []*lie {
 			h := ledger.BlockHash(b.GetHeader())
 			r.BlockHash = h[:]
 		})},
-		{what: "the value in the payload, too", record: record(func(r *ltlv1.Record) {
+		{what: "the value beside the block, too", record: record(func(r *ltlv1.Record) {
 			r.Value, r.DataHash = "value 4713", hashOf("value 4713")
 		}),
 			block: func(b *ltlv1.Block) {
 				for _, batch := range b.GetBatches() {
-					for i, tx := range batch.GetTransactions() {
-						batch.Transactions[i] = bytes.ReplaceAll(tx, []byte("value 4711"), []byte("value 4713"))
+					for _, all := range batch.GetOpenings() {
+						for _, o := range all.GetOpenings() {
+							o.Value = []byte("value 4713")
+						}
 					}
 				}
 			}},
+		{what: "place", record: record(func(r *ltlv1.Record) { r.TransactionIndex++ })},
+		{what: "none, with success", record: func(out *ltlv1.GetRecordResponse) { out.Record = nil }},
 		{what: "the way to the checkpoint", path: func(path []byte) { path[0] ^= 1 }},
 		{what: "there is none", record: func(out *ltlv1.GetRecordResponse) { out.Code, out.Record = rules.NotFound, nil }},
 		{what: "an older one", ask: func(in *ltlv1.GetRecordRequest) { in.BusinessId = older }},
