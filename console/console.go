@@ -187,10 +187,9 @@ type route struct {
 	run     func(*visit) (*view, error)
 }
 
-// routes is the table of all that the console answers.
-func routes() []route {
+// sharedRoutes are what every console answers: signing in, settings, the files of the pages, and the verifier.
+func sharedRoutes() []route {
 	return []route{
-		{"GET /console/{$}", signedIn, (*visit).overview},
 		{"GET /console/sign-in", open, (*visit).signInPage},
 		{"POST /console/sign-in", open, (*visit).signIn},
 		{"GET /console/enter", open, (*visit).enterPage},
@@ -200,6 +199,13 @@ func routes() []route {
 		{"GET /console/verify", open, (*visit).verifyPage},
 		{"GET /console/verify.html", open, (*visit).verifyFile},
 		{"GET /console/trust.json", signedIn, (*visit).trustFile},
+	}
+}
+
+// routes is the table of all that the console of accounts answers.
+func routes() []route {
+	return append(sharedRoutes(), []route{
+		{"GET /console/{$}", signedIn, (*visit).overview},
 		{"GET /console/chains", signedIn, (*visit).chains},
 		{"GET /console/search", signedIn, (*visit).search},
 		{"GET /console/c/{chain}/{$}", member, (*visit).chainPage},
@@ -229,7 +235,7 @@ func routes() []route {
 		{"POST /console/c/{chain}/groups/{group}", administrator, change((*visit).group, "ModifyMPCoSPhaseGroup",
 			"CreateMPCoSPhase", "ModifyMPCoSPhase", "UpdateMPCoSAuthorizedInfo")},
 		{Prefix, open, (*visit).nothing},
-	}
+	}...)
 }
 
 // visit is one request.

@@ -78,17 +78,8 @@ func (c *Console) Link(address string) string {
 
 // organisationRoutes is the table of all that the console of an organisation answers.
 func organisationRoutes(votes bool) []route {
-	table := []route{
+	table := append(sharedRoutes(), []route{
 		{"GET /console/{$}", signedIn, (*visit).ownOverview},
-		{"GET /console/sign-in", open, (*visit).signInPage},
-		{"POST /console/sign-in", open, (*visit).signIn},
-		{"GET /console/enter", open, (*visit).enterPage},
-		{"POST /console/sign-out", signedIn, (*visit).signOut},
-		{"GET /console/settings", open, (*visit).settings},
-		{"GET /console/assets/{file}", open, (*visit).asset},
-		{"GET /console/verify", open, (*visit).verifyPage},
-		{"GET /console/verify.html", open, (*visit).verifyFile},
-		{"GET /console/trust.json", signedIn, (*visit).trustFile},
 		{"GET /console/health", signedIn, (*visit).health},
 		{"GET /console/proposals", signedIn, (*visit).proposals},
 		{"GET /console/proposals/{id}", signedIn, (*visit).proposalPage},
@@ -111,7 +102,7 @@ func organisationRoutes(votes bool) []route {
 		{"GET /console/c/{chain}/blocks/{height}", member, (*visit).block},
 		{"GET /console/c/{chain}/live", member, (*visit).live},
 		{Prefix, open, (*visit).nothing},
-	}
+	}...)
 	if votes {
 		table = append(table, route{"POST /console/proposals/{id}", signedIn, (*visit).vote})
 	}

@@ -81,15 +81,15 @@ func TestOrganisationConsole(t *testing.T) {
 	browser, address := startConsole(t)
 	chain := sharedChain(t, "looked-at-together")
 	page := ""
-	for vote, want := range map[string]string{"reject": "rejected", "approve": stateExecuted} {
+	for _, c := range []struct{ vote, want string }{{"reject", "rejected"}, {"approve", stateExecuted}} { // then nothing is left
 		open := proposalBy(t, "org2", "chain", "modify", chain, "--policy", "any", "--wait", "0s")
 		page = address + "proposals/" + open.ID
 		await(t, "the own copy to hold the proposal", func() bool {
 			return strings.Contains(readPage(t, browser, page, nil), chain)
 		})
-		readPage(t, browser, page, url.Values{"vote": {vote}})
-		if row := jsonOf[*proposalRow](t, "proposals", open.ID); row.State != want {
-			t.Errorf("after the vote to %s in the browser it is %+v", vote, row)
+		readPage(t, browser, page, url.Values{"vote": {c.vote}})
+		if row := jsonOf[*proposalRow](t, "proposals", open.ID); row.State != c.want {
+			t.Errorf("after the vote to %s in the browser it is %+v", c.vote, row)
 		}
 	}
 	if said := readPage(t, browser, page, url.Values{"vote": {"approve"}}); !strings.Contains(said, "takes no votes any more") &&

@@ -39,7 +39,6 @@ func TestValuesOfALiar(t *testing.T) {
 		"another length": change(func(o *ltlv1.Opening) { o.Value = []byte("123") }),
 		"another salt":   change(func(o *ltlv1.Opening) { o.Salt[3] ^= 4 }),
 		"another slot":   change(func(o *ltlv1.Opening) { o.Slot = 1 }),
-		"two":            {{Openings: append(right[0].GetOpenings(), right[0].GetOpenings()...)}},
 	} {
 		r := orderBytes(t, n, n.ChainID, payload, openings, time.Now(), "org1", "org2", "org3")
 		if r.GetCode() != rules.Malformed {
