@@ -33,10 +33,9 @@ type proposalRow struct {
 // proposalRowOf is a proposal as pages show it. An open one whose time is over by this machine's clock is expired; the
 // ledger decides by its blocks' time.
 func (v *visit) proposalRowOf(p *ltlv1.ProposalInfo) *proposalRow {
-	id := ledger.TransactionID(p.GetTransaction())
 	row := &proposalRow{ProposalInfo: p, ID: hex.EncodeToString(p.GetProposalId()),
 		State: enumKey("proposal.state.", p.GetState()), Expires: time.UnixMilli(p.GetExpiryMs()),
-		Open: p.GetState() == ltlv1.ProposalState_PROPOSAL_STATE_OPEN, Forged: !bytes.Equal(id[:], p.GetProposalId())}
+		Open: p.GetState() == ltlv1.ProposalState_PROPOSAL_STATE_OPEN, Forged: !rules.ProposalFits(p)}
 	if row.Open && !v.clock().Before(row.Expires) {
 		row.Open, row.State = false, "proposal.expired"
 	}

@@ -117,7 +117,7 @@ func (s *session) export(o *exportOptions) (err error) {
 		if e.trust, err = s.presentTrust(); err != nil {
 			return err
 		}
-		if err := os.MkdirAll(o.proofs, 0o755); err != nil {
+		if err := os.MkdirAll(o.proofs, 0o700); err != nil {
 			return fmt.Errorf("couldn't make the directory of certificates: %w", err)
 		}
 	}
@@ -315,7 +315,7 @@ func (e *exporter) certify(ref *recordRef) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(path+".new", c.file, 0o644); err != nil {
+	if err := os.WriteFile(path+".new", c.file, 0o600); err != nil {
 		return fmt.Errorf("couldn't write a certificate: %w", err)
 	}
 	if err := os.Rename(path+".new", path); err != nil {

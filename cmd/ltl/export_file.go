@@ -13,6 +13,9 @@ import (
 	"strings"
 )
 
+// maxExportBeginning is how much of a file without a whole row is looked at: more than a line of columns has.
+const maxExportBeginning = 1024
+
 // exportRow is a record as `ltl export` writes it. Its JSON names are stable, and the columns of CSV.
 type exportRow struct {
 	Chain string `json:"chain"`
@@ -104,7 +107,7 @@ func createExport(path, format string, resume bool) (*exportFile, error) {
 	if !resume {
 		flags |= os.O_EXCL
 	}
-	file, err := os.OpenFile(path, flags, 0o644)
+	file, err := os.OpenFile(path, flags, 0o600) // it holds values
 	if errors.Is(err, os.ErrExist) {
 		return nil, fmt.Errorf("%s exists; --resume goes on with it", path)
 	}
@@ -134,6 +137,11 @@ func (e *exportFile) resume(check func(*exportRow) error) error {
 	if err != nil {
 		return fmt.Errorf("%s is no export that this one goes on with: %w", e.file.Name(), err)
 	}
+	if whole == 0 {
+		if err := e.mayBegin(); err != nil {
+			return err
+		}
+	}
 	if err := e.file.Truncate(whole); err != nil {
 		return fmt.Errorf("couldn't cut off an unfinished row: %w", err)
 	}
@@ -145,6 +153,23 @@ func (e *exportFile) resume(check func(*exportRow) error) error {
 			return err
 		}
 		return e.flush()
+	}
+	return nil
+}
+
+// mayBegin refuses a file without a whole row that is not empty and not the beginning of an export: it is another file.
+func (e *exportFile) mayBegin() error {
+	found := make([]byte, maxExportBeginning)
+	n, err := e.file.ReadAt(found, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("couldn't read the export: %w", err)
+	}
+	begins := "{\"" + exportColumns()[0] + "\":"
+	if e.format == formatCSV {
+		begins = strings.Join(exportColumns(), ",")
+	}
+	if text := string(found[:n]); !strings.HasPrefix(begins, text) && !strings.HasPrefix(text, begins) {
+		return fmt.Errorf("%s is no export, and nothing in it was changed; give another --out", e.file.Name())
 	}
 	return nil
 }

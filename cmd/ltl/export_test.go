@@ -50,6 +50,14 @@ func TestExport(t *testing.T) {
 		if got, err := os.ReadFile(path); err != nil || !bytes.Equal(got, whole) {
 			t.Errorf("%s differs after it went on: %v\n%s", name, err, got)
 		}
+		precious := writeFile(t, "precious"+filepath.Ext(path), "a file of another kind, without a line feed")
+		into := append(args[:len(args)-1:len(args)-1], precious, "--resume")
+		if said := refusedLTL(t, into...); !strings.Contains(said, "nothing in it was changed") {
+			t.Errorf("another file: %q", said)
+		}
+		if left, err := os.ReadFile(precious); err != nil || len(left) == 0 {
+			t.Errorf("another file was emptied: %v", err)
+		}
 		wrong := append(args, "--resume", "--account", "100000000000000009")
 		if said := refusedLTL(t, wrong...); !strings.Contains(said, "no export that this one goes on with") {
 			t.Errorf("with other options: %q", said)

@@ -56,7 +56,9 @@ ltl export wrote can be imported.
 
 Nothing is written twice: run the command again after any failure, and rows that are on the chain are counted as
 present. With --history a row without businessId gets one that follows from the name of the file (or --source), its Key, and
-how many such rows of the Key stand before it; so the name must stay, and rows be added only at the end.
+how many such rows of the Key stand before it; so the name must stay, and rows be added only at the end. Two files of one
+name are taken for one: a row that equals the one in its place counts as present and is NOT written. Give each file a
+name of its own, or --source.
 
 Rows that are refused are reported with their line, the code and the reason, on standard error or as JSON Lines in
 --refusals; the others are written nevertheless, and the exit status is 1.`,
@@ -133,6 +135,9 @@ func importFile(cmd *cobra.Command, w *recordWriter, path, format string, o *imp
 	j := &importJob{cmd: cmd, writer: w, source: cmp.Or(o.source, filepath.Base(path)), history: o.history,
 		seed: maphash.MakeSeed(), seen: map[ledger.Hash]uint64{}, report: importReport{Refusals: o.refusals}}
 	if o.refusals != "" {
+		if same, err := sameFile(file, o.refusals); same || err != nil {
+			return errors.Join(err, fmt.Errorf("--refusals %s is the file that is imported; give another one", o.refusals))
+		}
 		out, err := os.Create(o.refusals)
 		if err != nil {
 			return fmt.Errorf("couldn't write the file of refusals: %w", err)
@@ -151,6 +156,16 @@ func importFile(cmd *cobra.Command, w *recordWriter, path, format string, o *imp
 		err = fmt.Errorf("%d of %d rows were refused; the others are on the chain", r.Refused, r.Rows)
 	}
 	return err
+}
+
+// sameFile reports whether a path is that of an open file.
+func sameFile(file *os.File, path string) (bool, error) {
+	is, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	other, err := os.Stat(path)
+	return err == nil && os.SameFile(is, other), nil
 }
 
 // run reads rows, and hands each to the queue of its Key. It returns when all queues are done.

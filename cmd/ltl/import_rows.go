@@ -108,13 +108,19 @@ func csvRows(in io.Reader) (rowReader, error) {
 	if err != nil {
 		return nil, fmt.Errorf("couldn't read the line of columns: %w", err)
 	}
-	for _, name := range columns {
+	for i, name := range columns {
 		if err := checkColumn(name); err != nil {
 			return nil, err
+		}
+		if slices.Contains(columns[:i], name) {
+			return nil, fmt.Errorf("two columns are called %q", name)
 		}
 	}
 	return func() (row importRow, err error) {
 		fields, err := r.Read()
+		if wrong, ok := errors.AsType[*csv.ParseError](err); ok && errors.Is(err, csv.ErrBareQuote) {
+			return importRow{line: wrong.StartLine, wrong: wrong.Error()}, nil // the next row begins on the next line
+		}
 		if err != nil {
 			return row, err
 		}
@@ -133,14 +139,22 @@ func csvRows(in io.Reader) (rowReader, error) {
 
 // jsonRows reads one object per line; empty lines are left out.
 func jsonRows(in io.Reader) rowReader {
-	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, maxRowBytes)
+	lines := bufio.NewReaderSize(in, maxRowBytes)
 	at := 0
 	return func() (row importRow, err error) {
-		for lines.Scan() {
-			at++
-			text := bytes.TrimSpace(lines.Bytes())
-			if len(text) == 0 {
+		for err == nil {
+			var text []byte
+			text, err = lines.ReadSlice('\n')
+			if at++; errors.Is(err, bufio.ErrBufferFull) {
+				for errors.Is(err, bufio.ErrBufferFull) {
+					_, err = lines.ReadSlice('\n')
+				}
+				if err == nil || errors.Is(err, io.EOF) {
+					return importRow{line: at, wrong: fmt.Sprintf("the line has more than %d bytes", maxRowBytes)}, nil
+				}
+				break
+			}
+			if text = bytes.TrimSpace(text); len(text) == 0 || err != nil && !errors.Is(err, io.EOF) {
 				continue
 			}
 			row = importRow{line: at}
@@ -150,10 +164,10 @@ func jsonRows(in io.Reader) rowReader {
 			row.check()
 			return row, nil
 		}
-		if err := lines.Err(); err != nil {
-			return row, fmt.Errorf("line %d: %w", at+1, err)
+		if !errors.Is(err, io.EOF) {
+			err = fmt.Errorf("line %d: %w", at, err)
 		}
-		return row, io.EOF
+		return row, err
 	}
 }
 

@@ -106,6 +106,11 @@ func TestImport(t *testing.T) {
 	if rows := exported(t, chain); len(rows) != 302 {
 		t.Errorf("the chain has %d records", len(rows))
 	}
+	own := writeFile(t, "own.csv", "id,value\nown,1\n")
+	if said := refusedLTL(t, "import", own, "--refusals", own, "--dir", common.dir, "--chain", chain); !strings.Contains(said,
+		"is the file that is imported") {
+		t.Errorf("refusals into the input: %q", said)
+	}
 	bad := writeFile(t, "records.csv", "id,vlaue\n1,2\n")
 	if said := refusedLTL(t, "import", bad, "--dir", common.dir, "--chain", chain); !strings.Contains(said, "vlaue") {
 		t.Errorf("an unknown column: %q", said)
@@ -203,6 +208,8 @@ func TestImportRows(t *testing.T) {
 		{formatCSV, "value,id,endorsers\n\"a\nb\",1,x\nv,2,\n", "2 1|a\nb| 4 2|v|"},
 		{formatCSV, "id,value\n1\n\xff,v\n1,2,3\n", "2 ! 3 ! 4 !"},
 		{formatCSV, "id,value\n1,\"open\n", "2? end"},
+		{formatCSV, "id,value\n1,a \"quoted\" b\n2,v\n", "2 ! 3 2|v|"},
+		{formatJSONL, strings.Repeat(" ", maxRowBytes+1) + "\n{\"id\":\"a\",\"value\":\"v\"}\n", "1 ! 2 a|v|"},
 	} {
 		next, err := newRowReader(strings.NewReader(c.text), c.format)
 		if err != nil {

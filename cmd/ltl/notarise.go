@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -11,12 +10,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"ltl/client"
 	"ltl/client/proof"
+	"ltl/internal/localnet"
 	"ltl/internal/rules"
 	ltlv1 "ltl/proto/ltl/v1"
 )
@@ -70,6 +73,11 @@ that was recorded before the manifest gets the certificate of the first record.`
 
 // notarise records the digests of files and adds them to the manifest.
 func (w *recordWriter) notarise(cmd *cobra.Command, path string, files []string) error {
+	lock, err := lockManifest(path)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
 	m, err := readManifest(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -163,32 +171,40 @@ func readManifest(path string) (*manifest, error) {
 	return m, nil
 }
 
+// lockManifest keeps other runs from a manifest until the file that it returns is closed: each would write what the
+// others do not know.
+func lockManifest(path string) (*os.File, error) {
+	lock, err := os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't lock the manifest: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("another ltl notarise writes %s; wait for it, or give another --manifest", path),
+			lock.Close())
+	}
+	return lock, nil
+}
+
 // write puts the manifest in the place of the one that is there, at once.
 func (m *manifest) write(path string) error {
-	var out bytes.Buffer
-	enc := json.NewEncoder(&out)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(m); err != nil {
-		return err
-	}
-	if err := os.WriteFile(path+".new", out.Bytes(), 0o644); err != nil {
-		return fmt.Errorf("couldn't write the manifest: %w", err)
-	}
-	if err := os.Rename(path+".new", path); err != nil {
+	if err := localnet.SaveJSON(path, m); err != nil {
 		return fmt.Errorf("couldn't write the manifest: %w", err)
 	}
 	return nil
 }
 
 func newCheck() *cobra.Command {
-	var path string
+	var path, account string
 	var strict bool
 	cmd := &cobra.Command{
 		Use:   "check FILE...",
 		Short: "Show offline that files are those that ltl notarise recorded",
 		Long: `Computes the digest of each FILE, finds it in the manifest, and verifies its certificate under the trust
 file; no connection is made, and the name of a file does not matter. The exit status is 1 when a file is not the one that was
-recorded, or its certificate does not verify (with --strict also one that is valid with reservations).`,
+recorded, or its certificate does not show that it is on the ledger (with --strict also one with any reservation).
+
+It shows that the account in the column ACCOUNT recorded the digest, and no more: the maker of the manifest chose it. Give
+--account, or compare it with one that you have from elsewhere.`,
 		Example: "  ltl check report.pdf --manifest notarised.json --trust trust.json",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -200,12 +216,16 @@ recorded, or its certificate does not verify (with --strict also one that is val
 			if err != nil {
 				return err
 			}
+			if account != "" && account != m.Account {
+				return fmt.Errorf("%s is a manifest of account %s, not of %s", path, m.Account, account)
+			}
 			return m.check(cmd, args, trust, strict)
 		},
 	}
 	cmd.Flags().String(flagDir, "", "directory of a network that ltl up started, whose trust file is taken")
 	cmd.Flags().String(flagTrust, "", "trust file of the network")
 	cmd.Flags().StringVar(&path, "manifest", "", "file that ltl notarise wrote (required)")
+	cmd.Flags().StringVar(&account, "account", "", "UID of the account that must have recorded the files (default any)")
 	cmd.Flags().BoolVar(&strict, "strict", false, "take reservations for failures")
 	mustRequire(cmd, "manifest")
 	return cmd
@@ -222,6 +242,8 @@ type checkedFile struct {
 	TimeMs  int64  `json:"timeMs,omitempty"`
 	Account string `json:"account,omitempty"`
 	Outcome string `json:"outcome,omitempty"`
+	// Reservations are the words of docs/evidence.md about what the certificate leaves open.
+	Reservations []string `json:"reservations,omitempty"`
 }
 
 // check checks files against the certificates of the manifest.
@@ -238,7 +260,7 @@ func (m *manifest) check(cmd *cobra.Command, files []string, trust *proof.Trust,
 		}
 		row := checkedFile{File: name, SHA256: digest}
 		if certificate, ok := certificates[digest]; ok {
-			row.verify(certificate, trust, strict)
+			row.verify(certificate, trust, m, strict)
 		} else {
 			row.Wrong = "its content is not that of any file in the manifest"
 		}
@@ -251,7 +273,8 @@ func (m *manifest) check(cmd *cobra.Command, files []string, trust *proof.Trust,
 		if r.Wrong != "" {
 			return []any{r.File, "", "", "", r.Wrong}
 		}
-		return []any{r.File, formatTime(time.UnixMilli(r.TimeMs)), r.Height, r.Account, r.Outcome}
+		result := strings.Join(append([]string{r.Outcome}, r.Reservations...), ", ")
+		return []any{r.File, formatTime(time.UnixMilli(r.TimeMs)), r.Height, r.Account, result}
 	})
 	if err == nil && wrong > 0 {
 		err = fmt.Errorf("%d of %d files are not shown to be what was recorded", wrong, len(files))
@@ -259,8 +282,12 @@ func (m *manifest) check(cmd *cobra.Command, files []string, trust *proof.Trust,
 	return err
 }
 
-// verify verifies the certificate, and that it is one of a record of the digest.
-func (r *checkedFile) verify(certificate []byte, trust *proof.Trust, strict bool) {
+// unproven are the reservations with which a certificate does not show that a record is on the ledger, or when.
+var unproven = [...]string{"not-certified", "time-stands", "time-ahead"}
+
+// verify verifies the certificate, and that it is one of a record of the digest, on the manifest's chain and by its
+// account.
+func (r *checkedFile) verify(certificate []byte, trust *proof.Trust, m *manifest, strict bool) {
 	v := proof.Verify(certificate, trust)
 	p := newProofVerdict(v)
 	switch {
@@ -273,9 +300,16 @@ func (r *checkedFile) verify(certificate []byte, trust *proof.Trust, strict bool
 	case p.Value != r.SHA256:
 		r.Wrong = "its certificate is of another record"
 		return
+	case p.Chain != m.Chain || p.Account != m.Account:
+		r.Wrong = "its certificate is of another chain or account than the manifest says"
+		return
+	case slices.ContainsFunc(v.Reservations, func(word string) bool { return slices.Contains(unproven[:], word) }):
+		r.Wrong = fmt.Sprintf("its certificate does not show that the record is on the ledger, or when: %v", v.Reservations)
+		return
 	case strict && v.Outcome != proof.Valid:
 		r.Wrong = fmt.Sprintf("its certificate is valid only with reservations: %v", v.Reservations)
 		return
 	}
 	r.Chain, r.Height, r.TimeMs, r.Account, r.Outcome = p.Chain, p.Height, p.TimeMs, p.Account, string(v.Outcome)
+	r.Reservations = v.Reservations
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -62,7 +61,38 @@ func TestNotarise(t *testing.T) {
 	if out, _, err := ltlCommand(t, check(writeFile(t, "empty.json", string(raw)), report)...); err == nil {
 		t.Errorf("a manifest without the file: %s", out)
 	}
-	if _, err := os.Stat(path + ".new"); err == nil {
-		t.Error("a half manifest is left")
+	// A holder of the manifest takes the checkpoint out of it, and states any time: the header is then signed by no process.
+	forged, err := readManifest(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var certificate map[string]json.RawMessage
+	if err := json.Unmarshal(forged.Files[0].Certificate, &certificate); err != nil {
+		t.Fatal(err)
+	}
+	delete(certificate, "checkpoint")
+	delete(certificate, "log")
+	if forged.Files[0].Certificate, err = json.Marshal(certificate); err != nil {
+		t.Fatal(err)
+	}
+	notCertified, err := json.Marshal(forged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, _, err := ltlCommand(t, check(writeFile(t, "forged.json", string(notCertified)), report)...); err == nil ||
+		!strings.Contains(out, "does not show that the record is on the ledger") {
+		t.Errorf("a certificate without a checkpoint: %v\n%s", err, out)
+	}
+	if _, _, err := ltlCommand(t, append(check(path, report), "--account", "1000000000000001")...); err == nil {
+		t.Error("the files of another account than was asked for")
+	}
+	lock, err := lockManifest(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Close()
+	args[len(args)-1] = path
+	if _, said, err := ltlCommand(t, args...); err == nil || !strings.Contains(said, "another ltl notarise writes") {
+		t.Errorf("two runs with one manifest: %v %s", err, said)
 	}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -234,8 +233,7 @@ var errNoProposal = errors.New("there is no proposal")
 
 // checkDigest refuses an answer whose proposal is not what its id is the hash of.
 func checkDigest(p *ltlv1.ProposalInfo) error {
-	id := ledger.TransactionID(p.GetTransaction())
-	if !bytes.Equal(id[:], p.GetProposalId()) {
+	if !rules.ProposalFits(p) {
 		return fmt.Errorf("the answering process shows another proposal under the id %x; ask another one, and audit this one",
 			p.GetProposalId())
 	}

@@ -206,7 +206,7 @@ func loadPlan(dir string) (*plan, error) {
 	seed := make([]byte, sha256.Size)
 	rand.Read(seed) // never fails: it ends the process instead
 	p := &plan{Seed: hex.EncodeToString(seed), CreatedMs: time.Now().UnixMilli()}
-	return p, saveJSON(path, p)
+	return p, SaveJSON(path, p)
 }
 
 // errBadPlan says that the stored plan cannot be used.

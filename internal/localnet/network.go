@@ -115,7 +115,7 @@ func Load(dir string) (*Network, error) {
 }
 
 // Save writes DIR/network.json, readable by its owner only as it holds secrets. Readers see the old or the new content.
-func (n *Network) Save(dir string) error { return saveJSON(filepath.Join(dir, NetworkFile), n) }
+func (n *Network) Save(dir string) error { return SaveJSON(filepath.Join(dir, NetworkFile), n) }
 
 // Account returns the first account of a role.
 func (n *Network) Account(role string) (Account, bool) {
@@ -145,8 +145,9 @@ func Path(dir, path string) string {
 	return filepath.Join(dir, path)
 }
 
-// saveJSON replaces a file by value as JSON, in one step, and syncs it: later starts read the same decisions.
-func saveJSON(path string, value any) error {
+// SaveJSON replaces a file by value as JSON, readable by its owner only, in one step, and syncs it: later starts read the
+// same decisions.
+func SaveJSON(path string, value any) error {
 	raw, err := json.MarshalIndent(value, "", "  ")
 	if err != nil {
 		return fmt.Errorf("couldn't encode %s: %w", path, err)

@@ -105,5 +105,5 @@ func (n *network) loadPorts() error {
 		_, port, _ := net.SplitHostPort(addresses[len(missing)])
 		n.ports.HTTP = net.JoinHostPort(host, port)
 	}
-	return saveJSON(path, n.ports)
+	return SaveJSON(path, n.ports)
 }

@@ -429,3 +429,36 @@ func TestModifyNetwork(t *testing.T) {
 	id = w.proposed("o1", to("2-of", "all"))
 	w.says(w.approval("o1", id), "open 1 of 3, asked: o2 o3 o4")
 }
+
+// TestProposalFits: what a process says of a proposal, with its true id, is compared with the transaction of the id.
+func TestProposalFits(t *testing.T) {
+	propose := func(reason string) *ltlv1.Propose {
+		return &ltlv1.Propose{ExpiryMs: 5, Action: &ltlv1.Propose_RemoveOrganisation{
+			RemoveOrganisation: &ltlv1.RemoveOrganisation{Id: reason}}}
+	}
+	w := newWorld(t)
+	tx := w.tx("", nil)
+	tx.ChainId, tx.Submitter = ledger.SystemChain, "o1/operator/olga"
+	tx.Action = &ltlv1.Transaction_Propose{Propose: propose("o2")}
+	payload := marshal(t, tx)
+	id := ledger.TransactionID(payload)
+	info := func() *ltlv1.ProposalInfo {
+		return &ltlv1.ProposalInfo{ProposalId: id[:], Proposer: tx.GetSubmitter(), Propose: propose("o2"), Transaction: payload}
+	}
+	if !ProposalFits(info()) {
+		t.Fatal("the true one does not fit")
+	}
+	for what, lie := range map[string]func(p *ltlv1.ProposalInfo){
+		"another change":      func(p *ltlv1.ProposalInfo) { p.Propose = propose("o3") },
+		"no change":           func(p *ltlv1.ProposalInfo) { p.Propose = nil },
+		"another proposer":    func(p *ltlv1.ProposalInfo) { p.Proposer = "o3/operator/operator" },
+		"another id":          func(p *ltlv1.ProposalInfo) { p.ProposalId = make([]byte, 32) },
+		"another transaction": func(p *ltlv1.ProposalInfo) { p.Transaction = append(payload[:len(payload):len(payload)], 0) },
+	} {
+		p := info()
+		lie(p)
+		if ProposalFits(p) {
+			t.Errorf("%s fits", what)
+		}
+	}
+}
